@@ -1,0 +1,1 @@
+//! Programs that use privnet as a library.

@@ -1,0 +1,1 @@
+//! Golden command scripts, fault and drift sweeps, third-party clients and emulators.

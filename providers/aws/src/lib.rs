@@ -1,0 +1,1 @@
+//! privnet on AWS: PrivateLink endpoint services behind network load balancers.

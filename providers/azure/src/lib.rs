@@ -1,0 +1,1 @@
+//! privnet on Azure: Private Link Service, and approvals on services that Azure hosts.

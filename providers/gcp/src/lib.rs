@@ -1,0 +1,1 @@
+//! privnet on GCP: Private Service Connect service attachments.
