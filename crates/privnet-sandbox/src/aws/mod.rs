@@ -1,0 +1,1 @@
+//! EC2 and ELBv2 Query protocols, and STS.

@@ -1,0 +1,12 @@
+//! Which clouds this build has. A new cloud is one line here.
+
+use std::sync::Arc;
+
+use crate::frame::{CloudServer, SandboxError, Setup};
+
+/// Opens every cloud of this build over the setup's folder, in the order of their ports.
+pub(crate) fn open_all(setup: &Setup) -> Result<Vec<Arc<dyn CloudServer>>, SandboxError> {
+    let clouds: Vec<Arc<dyn CloudServer>> = Vec::new();
+    let _ = setup;
+    Ok(clouds)
+}

@@ -1,0 +1,134 @@
+//! Sandbox time: it runs faster than real time when told so, and goes on between processes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::SandboxError;
+
+/// Sandbox time: `sandbox_base + (real - real_base) * speed`, kept in `clock.json`.
+///
+/// Processes that share a folder share the clock: a change by one is seen by the others at their next look.
+#[derive(Debug)]
+pub struct Clock {
+    path: PathBuf,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Base {
+    real: Timestamp,
+    sandbox: Timestamp,
+    speed: f64,
+}
+
+#[derive(Debug)]
+struct Seen {
+    base: Base,
+    modified: Option<SystemTime>,
+}
+
+impl Base {
+    fn at(&self, real: Timestamp) -> Timestamp {
+        let elapsed = real.duration_since(self.real).as_secs_f64().max(0.0);
+        let nanos = (elapsed * self.speed * 1e9) as i64;
+        self.sandbox.checked_add(jiff::SignedDuration::from_nanos(nanos)).unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl Clock {
+    /// Opens the folder's clock, or starts one at the present. With `speed`, time runs at that many times real time from now
+    /// on; without it, at the speed that the folder has (1 for a new one).
+    pub fn open(dir: &Path, speed: Option<f64>) -> Result<Self, SandboxError> {
+        fs::create_dir_all(dir).map_err(|e| SandboxError::io(format!("create {}", dir.display()), e))?;
+        let path = dir.join("clock.json");
+        let real = Timestamp::now();
+        let stored = read(&path);
+        let mut base = stored.unwrap_or(Base { real, sandbox: real, speed: 1.0 });
+        let wanted = speed.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(base.speed);
+        if stored.is_none() || wanted.to_bits() != base.speed.to_bits() {
+            base = Base { real, sandbox: base.at(real), speed: wanted };
+            write(&path, &base)?;
+        }
+        let modified = modified(&path);
+        Ok(Self { path, seen: Mutex::new(Seen { base, modified }) })
+    }
+
+    /// The sandbox's present.
+    pub fn now(&self) -> Timestamp {
+        self.base().at(Timestamp::now())
+    }
+
+    /// How many sandbox seconds pass in a real one.
+    pub fn speed(&self) -> f64 {
+        self.base().speed
+    }
+
+    /// Moves sandbox time forward at once, for every process that shares the folder.
+    pub fn advance(&self, by: Duration) -> Result<(), SandboxError> {
+        let mut base = self.base();
+        let step = jiff::SignedDuration::try_from(by).unwrap_or(jiff::SignedDuration::MAX);
+        base.sandbox = base.sandbox.checked_add(step).unwrap_or(Timestamp::MAX);
+        write(&self.path, &base)?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Seen { base, modified: modified(&self.path) };
+        Ok(())
+    }
+
+    /// The base as it is on disk now; the file is read again only when it changed.
+    fn base(&self) -> Base {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = modified(&self.path);
+        if now != seen.modified
+            && let Some(base) = read(&self.path)
+        {
+            *seen = Seen { base, modified: now };
+        }
+        seen.base
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|meta| meta.modified()).ok()
+}
+
+fn read(path: &Path) -> Option<Base> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn write(path: &Path, base: &Base) -> Result<(), SandboxError> {
+    let io = |e| SandboxError::io(format!("write {}", path.display()), e);
+    let text = serde_json::to_vec(base).map_err(|e| io(e.into()))?;
+    super::store::replace_file(path, &text).map_err(io)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_goes_on_between_processes_and_across_a_change_of_speed() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Clock::open(dir.path(), Some(1000.0)).unwrap();
+        let before = first.now();
+        std::thread::sleep(Duration::from_millis(20));
+        let second = Clock::open(dir.path(), Some(1.0)).unwrap();
+        let gone = second.now().duration_since(before).as_secs_f64();
+        assert!(gone >= 20.0, "20 ms at speed 1000 are 20 s, not {gone}");
+        assert!((first.speed() - 1.0).abs() < 1e-9, "the first process sees the new speed");
+    }
+
+    #[test]
+    fn advancing_is_seen_by_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = Clock::open(dir.path(), None).unwrap();
+        let two = Clock::open(dir.path(), None).unwrap();
+        let before = two.now();
+        one.advance(Duration::from_secs(600)).unwrap();
+        assert!(two.now().duration_since(before).as_secs() >= 600);
+    }
+}

@@ -1,0 +1,182 @@
+//! Faults on demand: which call of which action fails, and how.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::error::SandboxError;
+
+/// How a call fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FaultMode {
+    /// An internal error; nothing happened.
+    Fail,
+    /// It happened, and the connection is closed without an answer.
+    Lost,
+    /// The connection is closed; nothing happened.
+    Reset,
+    /// The cloud's throttling error; nothing happened.
+    Throttle,
+    /// A read answers the state of one write ago. Writes are not affected.
+    Stale,
+    /// The named error code; nothing happened.
+    Code(String),
+}
+
+/// Which of an action's calls a fault hits, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Calls {
+    Every,
+    From(u64),
+    Between(u64, u64),
+}
+
+/// One fault: `CLOUD:ACTION:COUNT:MODE`.
+///
+/// CLOUD and ACTION may be `*`. COUNT is a number (that call), `N-M`, `N+` (that call and all after it) or `*` (all). MODE is
+/// `fail`, `lost`, `reset`, `throttle`, `stale` or `code=SomeErrorCode`. Actions match without case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    cloud: String,
+    action: String,
+    calls: Calls,
+    mode: FaultMode,
+}
+
+impl std::str::FromStr for Fault {
+    type Err = SandboxError;
+
+    fn from_str(spec: &str) -> Result<Self, SandboxError> {
+        let bad = |why| SandboxError::BadFault { spec: spec.to_owned(), why };
+        // Actions may hold colons, so the parts are taken from both ends.
+        let (cloud, rest) = spec.split_once(':').ok_or_else(|| bad("no action"))?;
+        let (rest, mode) = rest.rsplit_once(':').ok_or_else(|| bad("no count"))?;
+        let (action, calls) = rest.rsplit_once(':').ok_or_else(|| bad("no mode"))?;
+        if !matches!(cloud, "aws" | "azure" | "gcp" | "*") {
+            return Err(bad("the cloud is aws, azure, gcp or *"));
+        }
+        if action.is_empty() {
+            return Err(bad("the action is empty"));
+        }
+        let calls = parse_calls(calls).ok_or_else(|| bad("the count is a number from 1, N-M, N+ or *"))?;
+        let mode = match mode {
+            "fail" => FaultMode::Fail,
+            "lost" => FaultMode::Lost,
+            "reset" => FaultMode::Reset,
+            "throttle" => FaultMode::Throttle,
+            "stale" => FaultMode::Stale,
+            other => match other.strip_prefix("code=").filter(|code| !code.is_empty()) {
+                Some(code) => FaultMode::Code(code.to_owned()),
+                None => return Err(bad("the mode is fail, lost, reset, throttle, stale or code=CODE")),
+            },
+        };
+        Ok(Self { cloud: cloud.to_owned(), action: action.to_owned(), calls, mode })
+    }
+}
+
+fn parse_calls(text: &str) -> Option<Calls> {
+    let number = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0);
+    if text == "*" {
+        return Some(Calls::Every);
+    }
+    if let Some(from) = text.strip_suffix('+') {
+        return number(from).map(Calls::From);
+    }
+    if let Some((from, to)) = text.split_once('-') {
+        let (from, to) = (number(from)?, number(to)?);
+        return (from <= to).then_some(Calls::Between(from, to));
+    }
+    number(text).map(|n| Calls::Between(n, n))
+}
+
+impl Fault {
+    fn matches(&self, cloud: &str, action: &str) -> bool {
+        (self.cloud == "*" || self.cloud == cloud)
+            && (self.action == "*" || self.action.eq_ignore_ascii_case(action))
+    }
+
+    fn hits(&self, call: u64) -> bool {
+        match self.calls {
+            Calls::Every => true,
+            Calls::From(from) => call >= from,
+            Calls::Between(from, to) => (from..=to).contains(&call),
+        }
+    }
+}
+
+/// The faults of a running sandbox, each with the number of calls that it has seen.
+#[derive(Debug, Default)]
+pub struct Faults {
+    list: Mutex<Vec<(Fault, u64)>>,
+}
+
+impl Faults {
+    /// Reads specifications.
+    pub fn parse<S: AsRef<str>>(specs: &[S]) -> Result<Self, SandboxError> {
+        let faults = Self::default();
+        for spec in specs {
+            faults.add(spec.as_ref().parse()?);
+        }
+        Ok(faults)
+    }
+
+    /// Adds a fault; its count begins now.
+    pub fn add(&self, fault: Fault) {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).push((fault, 0));
+    }
+
+    /// Removes all faults.
+    pub fn clear(&self) {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Counts a call, and says how it fails if it does. Each matching fault counts it; the first that hits decides.
+    pub fn draw(&self, cloud: &str, action: &str) -> Option<FaultMode> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drawn = None;
+        for (fault, calls) in list.iter_mut().filter(|(fault, _)| fault.matches(cloud, action)) {
+            *calls += 1;
+            if drawn.is_none() && fault.hits(*calls) {
+                drawn = Some(fault.mode.clone());
+            }
+        }
+        drawn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_named_call_fails_and_no_other() {
+        let faults = Faults::parse(&["aws:CreateListener:2:lost", "gcp:*:1+:code=quotaExceeded"]).unwrap();
+        assert_eq!(faults.draw("aws", "CreateListener"), None);
+        assert_eq!(faults.draw("aws", "DescribeListeners"), None);
+        assert_eq!(faults.draw("aws", "createlistener"), Some(FaultMode::Lost));
+        assert_eq!(faults.draw("aws", "CreateListener"), None);
+        assert_eq!(faults.draw("gcp", "GET networks"), Some(FaultMode::Code("quotaExceeded".into())));
+    }
+
+    #[test]
+    fn an_action_may_hold_colons_and_slashes() {
+        let faults = Faults::parse(&["azure:PUT Microsoft.Network/loadBalancers:1-2:throttle"]).unwrap();
+        let action = "PUT Microsoft.Network/loadBalancers";
+        let drawn: Vec<_> = (0..3).map(|_| faults.draw("azure", action).is_some()).collect();
+        assert_eq!(drawn, [true, true, false]);
+    }
+
+    #[test]
+    fn wrong_specifications_say_what_is_wrong() {
+        for spec in [
+            "aws",
+            "aws:A",
+            "aws:A:1",
+            "x:A:1:fail",
+            "aws:A:0:fail",
+            "aws:A:1:no",
+            "aws:A:1:code=",
+            "aws::1:fail",
+        ] {
+            assert!(Faults::parse(&[spec]).is_err(), "{spec}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Starts the listeners of all clouds, and stops them.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UdpSocket};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::clock::Clock;
+use super::cloud::{CloudServer, Setup};
+use super::error::SandboxError;
+use super::faults::Faults;
+use super::http_server::{Shared, serve_connection};
+use super::recorder::Recorder;
+
+/// How a sandbox is served.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder of the state.
+    pub dir: PathBuf,
+    /// The first port: AWS; then Azure, GCP, Azure over HTTPS, and DNS (UDP) follow. 0 takes free ports.
+    pub port: u16,
+    /// Waited before each request is looked at, in real time.
+    pub latency: Duration,
+    /// Sandbox seconds in a real one; `None` keeps what the folder has (1 for a new one).
+    pub speed: Option<f64>,
+    /// Where exchanges are recorded.
+    pub record: Option<PathBuf>,
+    /// Fault specifications; see [`super::Fault`].
+    pub faults: Vec<String>,
+    /// How long a new object or tag is missing from lists and tag-filtered reads, in sandbox time.
+    pub list_lag: Duration,
+    /// Whether the documented request rates are enforced.
+    pub rate_limits: bool,
+}
+
+impl Options {
+    /// Free ports, no latency, no faults, no record, a list lag of one second, rates enforced.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        let setup = Setup::new(dir);
+        Self {
+            dir: setup.dir,
+            port: 0,
+            latency: Duration::ZERO,
+            speed: None,
+            record: None,
+            faults: Vec::new(),
+            list_lag: setup.list_lag,
+            rate_limits: setup.rate_limits,
+        }
+    }
+
+    /// The part of the options that the clouds are opened with.
+    pub fn setup(&self) -> Setup {
+        Setup { dir: self.dir.clone(), list_lag: self.list_lag, rate_limits: self.rate_limits }
+    }
+}
+
+/// A sandbox that is being served, on loopback only. Dropping it stops the listeners without waiting.
+#[derive(Debug)]
+pub struct Running {
+    urls: BTreeMap<&'static str, String>,
+    variables: BTreeMap<&'static str, Vec<(String, String)>>,
+    dns: SocketAddr,
+    azure_https: Option<(String, PathBuf)>,
+    clock: Arc<Clock>,
+    faults: Arc<Faults>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Running {
+    /// A cloud's base URL without a slash at the end; `None` when this build does not have the cloud.
+    pub fn url(&self, cloud: &str) -> Option<&str> {
+        self.urls.get(cloud).map(String::as_str)
+    }
+
+    /// The environment variables that point a cloud's clients at this sandbox.
+    pub fn variables(&self, cloud: &str) -> &[(String, String)] {
+        self.variables.get(cloud).map_or(&[], Vec::as_slice)
+    }
+
+    /// The clouds that are served.
+    pub fn clouds(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.urls.keys().copied()
+    }
+
+    /// Azure over HTTPS, for clients that refuse plain HTTP: its base URL, and the PEM file of the CA to trust.
+    pub fn azure_https(&self) -> Option<(&str, &std::path::Path)> {
+        self.azure_https.as_ref().map(|(url, pem)| (url.as_str(), pem.as_path()))
+    }
+
+    /// The sandbox's name server (UDP).
+    pub fn dns(&self) -> SocketAddr {
+        self.dns
+    }
+
+    /// The sandbox's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The faults; more can be added while it runs.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Stops: no new connections, requests that have begun are answered.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Serves the clouds on loopback until the result is shut down or dropped.
+///
+/// `clouds` have to be opened with [`Options::setup`] of the same options. Must be called within a tokio runtime.
+pub async fn serve(clouds: &[Arc<dyn CloudServer>], options: &Options) -> Result<Running, SandboxError> {
+    let clock = Arc::new(Clock::open(&options.dir, options.speed)?);
+    let faults = Arc::new(Faults::parse(&options.faults)?);
+    let recorder = options.record.as_deref().map(Recorder::open).transpose()?;
+    let shared =
+        Arc::new(Shared { clock: clock.clone(), faults: faults.clone(), recorder, latency: options.latency });
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let mut running = Running {
+        urls: BTreeMap::new(),
+        variables: BTreeMap::new(),
+        dns: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        azure_https: None,
+        clock,
+        faults,
+        stop: stop.clone(),
+        tasks: tasks.clone(),
+    };
+    for cloud in clouds {
+        let (name, offset) = (cloud.cloud(), port_offset(cloud.cloud()));
+        let (listener, address) = listen(port(options, offset)).await?;
+        let url = format!("http://{address}");
+        running.variables.insert(name, cloud.variables(&url));
+        running.urls.insert(name, url);
+        tasks.spawn(accept(listener, cloud.clone(), shared.clone(), stop.clone(), tasks.clone()));
+    }
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port(options, DNS_OFFSET)))
+        .await
+        .map_err(|e| SandboxError::io("listen for DNS on loopback", e))?;
+    running.dns = socket.local_addr().map_err(|e| SandboxError::io("read the DNS port", e))?;
+    tasks.spawn(crate::dns::serve(socket, crate::dns::Names::open(&options.dir)?, stop));
+    Ok(running)
+}
+
+const DNS_OFFSET: u16 = 4;
+
+/// Each cloud has its own place after the first port, so that a port does not move when a build has fewer clouds.
+fn port_offset(cloud: &str) -> u16 {
+    match cloud {
+        "aws" => 0,
+        "azure" => 1,
+        _ => 2,
+    }
+}
+
+fn port(options: &Options, offset: u16) -> u16 {
+    if options.port == 0 { 0 } else { options.port.saturating_add(offset) }
+}
+
+async fn listen(port: u16) -> Result<(TcpListener, SocketAddr), SandboxError> {
+    let io = |e| SandboxError::io(format!("listen on 127.0.0.1:{port}"), e);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(io)?;
+    let address = listener.local_addr().map_err(io)?;
+    Ok((listener, address))
+}
+
+async fn accept(
+    listener: TcpListener,
+    cloud: Arc<dyn CloudServer>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                // Small answers must not wait for the client's acknowledgement.
+                let _ = stream.set_nodelay(true);
+                tasks.spawn(serve_connection(stream, "http", cloud.clone(), shared.clone(), stop.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
