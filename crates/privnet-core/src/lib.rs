@@ -1,1 +1,36 @@
-//! The core of privnet: file, plan, policy and execution. It knows no cloud, no HTTP, no files and no terminal.
+//! The core of privnet: file, plan, policy and execution.
+//!
+//! ```text
+//! file ──decode──▶ Spec ──lower──▶ desired resources ─┐
+//!                                                     ├─ plan() ─▶ Plan ─▶ render | execute ─▶ Report
+//! cloud ─observe─▶ live resources, connections, facts ┘
+//! ```
+//!
+//! The core knows no cloud, no HTTP, no files and no terminal. Providers implement [`provider::Provider`];
+//! everything that decides ([`plan`], [`accept`], [`status`]) is a pure function over plain data, and
+//! [`execute`] carries out what was decided without choosing anything itself.
+
+pub mod accept;
+pub mod audit;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod error;
+pub mod execute;
+pub mod handoff;
+pub mod kind;
+pub mod name;
+pub mod plan;
+pub mod provider;
+pub mod resource;
+pub mod spec;
+pub mod status;
+pub mod value;
+pub mod world;
+
+pub use error::{Error, ErrorKind};
+pub use kind::{Change, Class, Field, Kind, KindTable, Replacement, Shape};
+pub use plan::{Action, Op, Plan, plan};
+pub use provider::{Applied, Handled, Lowered, ObserveRequest, Provider, Purpose, Step};
+pub use resource::{Address, Generation, Health, Live, Origin, Ownership, Resource, Scope};
+pub use value::{OutputRef, Value};
+pub use world::{Desired, ServiceIntent, ServiceWorld, World};

@@ -1,0 +1,354 @@
+//! Who may connect: pure decisions over connections.
+//!
+//! **Accepted = the named consumer, and within `max_connections`, and in `only` where it is given.** The vendor's account is
+//! shared by all the vendor's customers, so a match of the account alone is not enough: when more requests match than
+//! there is room, none of the surplus is accepted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Who somebody is to a cloud, in one canonical spelling: `account:834469178297`, `subscription:…`, `project:…`, `network:…`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identity(String);
+
+impl Identity {
+    /// An identity of a sort (`account`) and the cloud's id, which is compared without case.
+    #[must_use]
+    pub fn new(sort: &str, id: &str) -> Self {
+        Self(format!("{sort}:{}", id.to_lowercase()))
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The state of a connection, the same words for all clouds. The cloud's own word stands beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionState {
+    /// It waits for a decision.
+    Pending,
+    /// It is let in.
+    Accepted,
+    /// It is let in, but does not work without somebody's help.
+    NeedsAttention,
+    /// It is being set up, torn down, or in a state that this release does not know: taken to be live.
+    Changing,
+    /// It was turned away, and did not come back.
+    Rejected,
+    /// It is gone for good: the consumer must make a new one.
+    Closed,
+}
+
+impl ConnectionState {
+    /// Whether traffic may flow, as far as can be known.
+    #[must_use]
+    pub fn may_be_live(self) -> bool {
+        matches!(self, Self::Accepted | Self::NeedsAttention | Self::Changing)
+    }
+}
+
+/// A consumer's connection to a service, as the cloud shows it to the producer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// What identifies the endpoint, in the cloud's spelling: AWS vpce id, Azure endpoint resource id, GCP `PSC_CONNECTION_ID`.
+    pub id: String,
+    /// The name by which the cloud's calls address it, where that differs from `id`.
+    pub handle: String,
+    /// Everything the cloud says of who it is (GCP: project number and project id).
+    pub identities: BTreeSet<Identity>,
+    /// Its state.
+    pub state: ConnectionState,
+    /// The cloud's word for it.
+    pub cloud_state: String,
+    /// Since when, if the cloud says.
+    pub since: Option<Timestamp>,
+    /// What a person should know of this state (NAT nearly exhausted, consumer must recreate).
+    pub note: Option<String>,
+}
+
+impl Connection {
+    /// Whether `id` names this connection: without case, as Azure's ids are.
+    #[must_use]
+    pub fn is(&self, id: &str) -> bool {
+        self.id.eq_ignore_ascii_case(id) || self.handle.eq_ignore_ascii_case(id)
+    }
+
+    /// Who it is, for people.
+    #[must_use]
+    pub fn who(&self) -> String {
+        let who: Vec<_> = self.identities.iter().map(Identity::to_string).collect();
+        if who.is_empty() { "an unknown consumer".to_owned() } else { who.join(", ") }
+    }
+}
+
+/// The version of a preset that a consumer's identities came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresetVersion {
+    /// The preset's name.
+    pub name: String,
+    /// Its date.
+    pub version: String,
+}
+
+/// One consumer that a service allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerPolicy {
+    /// Its name in the file.
+    pub name: String,
+    /// Who it is on this cloud. One match is enough.
+    pub identities: BTreeSet<Identity>,
+    /// How many connections it may have, those that are there included.
+    pub max_connections: u32,
+    /// The only endpoints that may connect; empty: any of this consumer.
+    pub only: BTreeSet<String>,
+    /// Where the identities came from.
+    pub preset: Option<PresetVersion>,
+}
+
+/// Who may connect to one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePolicy {
+    /// The service.
+    pub service: String,
+    /// Its consumers, each once.
+    pub consumers: Vec<ConsumerPolicy>,
+    /// Whether the service is the user's own or hosted by the cloud: other people's requests arrive there too.
+    pub shared: bool,
+}
+
+impl ServicePolicy {
+    /// The consumer that this connection belongs to: one that lists it in `only` before one that takes any, then by name.
+    #[must_use]
+    pub fn consumer_of(&self, connection: &Connection) -> Option<&ConsumerPolicy> {
+        let matching = self.consumers.iter().filter(|c| !c.identities.is_disjoint(&connection.identities));
+        matching.min_by_key(|c| (!lists(c, connection), !c.only.is_empty(), c.name.clone()))
+    }
+}
+
+fn lists(consumer: &ConsumerPolicy, connection: &Connection) -> bool {
+    consumer.only.iter().any(|id| connection.is(id))
+}
+
+/// What is done about a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is let in.
+    Accepted,
+    /// Nothing is done.
+    Left,
+    /// It is turned away.
+    Rejected,
+}
+
+/// Why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The consumer, with room for it.
+    Allowed,
+    /// Named with `--connection`, matches the consumer, and there is room for it.
+    Chosen,
+    /// No consumer of the service has this identity.
+    Stranger,
+    /// The consumer matches, but it is not among the endpoints that `only` names.
+    NotInOnly,
+    /// More requests match than there is room.
+    Ambiguous {
+        /// How many wait.
+        pending: usize,
+        /// For how many there is room.
+        room: usize,
+    },
+    /// The consumer has as many connections as it may.
+    Full {
+        /// `max_connections`.
+        max: u32,
+    },
+    /// The connection does not wait for anything.
+    NotPending,
+    /// `--connection` names another.
+    NotAsked,
+    /// `--reject-others`.
+    RejectOthers,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allowed => f.write_str("it is the consumer, and there is room for it"),
+            Self::Chosen => {
+                f.write_str("chosen with --connection; it is the consumer, and there is room for it")
+            }
+            Self::Stranger => f.write_str("no consumer of this service has this identity"),
+            Self::NotInOnly => {
+                f.write_str("the consumer matches, but this endpoint is not in its `only` list")
+            }
+            Self::Ambiguous { pending, room } => write!(
+                f,
+                "{pending} requests match and there is room for {room}: ask the vendor which is yours, then use --connection ID"
+            ),
+            Self::Full { max } => write!(f, "the consumer has its {max} connection(s) (max_connections)"),
+            Self::NotPending => f.write_str("it does not wait for a decision"),
+            Self::NotAsked => f.write_str("--connection names another"),
+            Self::RejectOthers => {
+                f.write_str("no consumer of this service has this identity (--reject-others)")
+            }
+        }
+    }
+}
+
+/// A decision on one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The service.
+    pub service: String,
+    /// The connection's id.
+    pub connection: String,
+    /// The name by which the cloud's calls address it.
+    pub handle: String,
+    /// The consumer that it matches.
+    pub consumer: Option<String>,
+    /// The preset behind that consumer's identities.
+    pub preset: Option<PresetVersion>,
+    /// Who the cloud says it is.
+    pub who: String,
+    /// What is done.
+    pub verdict: Verdict,
+    /// Why.
+    pub why: Why,
+}
+
+/// What the user asked besides the policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// Just this connection: settles an ambiguous case.
+    pub connection: Option<String>,
+    /// Turn pending strangers away. Never on services that are shared with others.
+    pub reject_others: bool,
+}
+
+/// Decides on every pending connection of a service.
+#[must_use]
+pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> Vec<Decision> {
+    let rooms = rooms(policy, connections);
+    let candidates = candidates(policy, connections);
+    let pending = connections.iter().filter(|connection| connection.state == ConnectionState::Pending);
+    let mut decisions: Vec<_> = pending
+        .map(|connection| {
+            let consumer = policy.consumer_of(connection);
+            let (verdict, why) = judge(policy, connection, consumer, ask, &rooms, &candidates);
+            Decision {
+                service: policy.service.clone(),
+                connection: connection.id.clone(),
+                handle: connection.handle.clone(),
+                consumer: consumer.map(|consumer| consumer.name.clone()),
+                preset: consumer.and_then(|consumer| consumer.preset.clone()),
+                who: connection.who(),
+                verdict,
+                why,
+            }
+        })
+        .collect();
+    decisions.sort_by(|a, b| a.connection.cmp(&b.connection));
+    decisions
+}
+
+/// How many more each consumer may have.
+fn rooms<'a>(policy: &'a ServicePolicy, connections: &[Connection]) -> BTreeMap<&'a str, usize> {
+    let mut rooms: BTreeMap<&str, usize> =
+        policy.consumers.iter().map(|c| (c.name.as_str(), c.max_connections as usize)).collect();
+    for connection in connections.iter().filter(|connection| connection.state.may_be_live()) {
+        // Whoever it could belong to has one place less: a live connection of a shared account is nobody's for sure.
+        for consumer in policy.consumers.iter().filter(|c| !c.identities.is_disjoint(&connection.identities))
+        {
+            if let Some(room) = rooms.get_mut(consumer.name.as_str()) {
+                *room = room.saturating_sub(1);
+            }
+        }
+    }
+    rooms
+}
+
+/// How many pending requests each consumer's policy would let in, were there room.
+fn candidates<'a>(policy: &'a ServicePolicy, connections: &[Connection]) -> BTreeMap<&'a str, usize> {
+    let mut candidates = BTreeMap::new();
+    for connection in connections.iter().filter(|connection| connection.state == ConnectionState::Pending) {
+        if let Some(consumer) = policy.consumer_of(connection)
+            && (consumer.only.is_empty() || lists(consumer, connection))
+        {
+            *candidates.entry(consumer.name.as_str()).or_default() += 1;
+        }
+    }
+    candidates
+}
+
+fn judge(
+    policy: &ServicePolicy,
+    connection: &Connection,
+    consumer: Option<&ConsumerPolicy>,
+    ask: &Ask,
+    rooms: &BTreeMap<&str, usize>,
+    candidates: &BTreeMap<&str, usize>,
+) -> (Verdict, Why) {
+    let asked = ask.connection.as_deref().map(|id| connection.is(id));
+    if asked == Some(false) {
+        return (Verdict::Left, Why::NotAsked);
+    }
+    let Some(consumer) = consumer else {
+        return if ask.reject_others && !policy.shared {
+            (Verdict::Rejected, Why::RejectOthers)
+        } else {
+            (Verdict::Left, Why::Stranger)
+        };
+    };
+    if !consumer.only.is_empty() && !lists(consumer, connection) {
+        return (Verdict::Left, Why::NotInOnly);
+    }
+    let room = rooms.get(consumer.name.as_str()).copied().unwrap_or(0);
+    let pending = candidates.get(consumer.name.as_str()).copied().unwrap_or(0);
+    match (room, asked) {
+        (0, _) => (Verdict::Left, Why::Full { max: consumer.max_connections }),
+        (_, Some(_)) => (Verdict::Accepted, Why::Chosen),
+        (room, None) if pending > room => (Verdict::Left, Why::Ambiguous { pending, room }),
+        _ => (Verdict::Accepted, Why::Allowed),
+    }
+}
+
+/// Whether the policy allows a connection as it stands, and why or why not: for `status`.
+#[must_use]
+pub fn assess(policy: &ServicePolicy, connection: &Connection, connections: &[Connection]) -> (bool, String) {
+    if connection.state == ConnectionState::Pending {
+        let decisions = decide(policy, connections, &Ask::default());
+        return match decisions.iter().find(|decision| decision.connection == connection.id) {
+            Some(decision) if decision.verdict == Verdict::Accepted => {
+                (true, "waiting: `privnet accept-pending` lets it in".to_owned())
+            }
+            Some(decision) => (false, decision.why.to_string()),
+            None => (false, Why::NotPending.to_string()),
+        };
+    }
+    let Some(consumer) = policy.consumer_of(connection) else {
+        return (false, Why::Stranger.to_string());
+    };
+    if !consumer.only.is_empty() && !lists(consumer, connection) {
+        return (false, Why::NotInOnly.to_string());
+    }
+    let live = connections.iter().filter(|c| {
+        c.state.may_be_live() && policy.consumer_of(c).is_some_and(|own| own.name == consumer.name)
+    });
+    if connection.state.may_be_live() && live.count() > consumer.max_connections as usize {
+        return (false, format!("the consumer has more than its {} connection(s)", consumer.max_connections));
+    }
+    (true, format!("it is {}", consumer.name))
+}
+
+#[cfg(test)]
+mod tests;

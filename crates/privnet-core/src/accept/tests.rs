@@ -1,0 +1,157 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn connection(id: &str, account: &str, state: ConnectionState) -> Connection {
+    Connection {
+        id: id.to_owned(),
+        handle: id.to_owned(),
+        identities: BTreeSet::from([Identity::new("account", account)]),
+        state,
+        cloud_state: String::new(),
+        since: None,
+        note: None,
+    }
+}
+
+fn consumer(name: &str, account: &str, max: u32, only: &[&str]) -> ConsumerPolicy {
+    ConsumerPolicy {
+        name: name.to_owned(),
+        identities: BTreeSet::from([Identity::new("account", account)]),
+        max_connections: max,
+        only: only.iter().map(|id| (*id).to_owned()).collect(),
+        preset: None,
+    }
+}
+
+fn policy(consumers: Vec<ConsumerPolicy>) -> ServicePolicy {
+    ServicePolicy { service: "s".to_owned(), consumers, shared: false }
+}
+
+use ConnectionState::{Accepted, Pending};
+
+#[test]
+fn lets_the_consumer_in_and_nobody_else() {
+    let policy = policy(vec![consumer("fivetran", "834469178297", 1, &[])]);
+    let connections =
+        [connection("vpce-1", "834469178297", Pending), connection("vpce-2", "999999999999", Pending)];
+    let decisions = decide(&policy, &connections, &Ask::default());
+    assert_eq!(decisions[0].verdict, Verdict::Accepted);
+    assert_eq!((decisions[1].verdict, &decisions[1].why), (Verdict::Left, &Why::Stranger));
+}
+
+#[test]
+fn surplus_is_ambiguous_until_somebody_chooses() {
+    let policy = policy(vec![consumer("fivetran", "834469178297", 1, &[])]);
+    let connections =
+        [connection("vpce-1", "834469178297", Pending), connection("vpce-2", "834469178297", Pending)];
+    let decisions = decide(&policy, &connections, &Ask::default());
+    assert!(decisions.iter().all(|d| d.why == Why::Ambiguous { pending: 2, room: 1 }));
+    let ask = Ask { connection: Some("VPCE-2".to_owned()), ..Ask::default() };
+    let decisions = decide(&policy, &connections, &ask);
+    assert_eq!(decisions[0].verdict, Verdict::Left);
+    assert_eq!((decisions[1].verdict, &decisions[1].why), (Verdict::Accepted, &Why::Chosen));
+}
+
+#[test]
+fn choosing_a_stranger_does_not_let_it_in() {
+    let policy = policy(vec![consumer("fivetran", "834469178297", 1, &[])]);
+    let connections = [connection("vpce-9", "999999999999", Pending)];
+    let ask = Ask { connection: Some("vpce-9".to_owned()), ..Ask::default() };
+    assert_eq!(decide(&policy, &connections, &ask)[0].verdict, Verdict::Left);
+}
+
+#[test]
+fn others_are_never_rejected_on_a_shared_service() {
+    let mut policy = policy(vec![consumer("fivetran", "834469178297", 1, &[])]);
+    let connections = [connection("vpce-9", "999999999999", Pending)];
+    let ask = Ask { reject_others: true, ..Ask::default() };
+    assert_eq!(decide(&policy, &connections, &ask)[0].verdict, Verdict::Rejected);
+    policy.shared = true;
+    assert_eq!(decide(&policy, &connections, &ask)[0].verdict, Verdict::Left);
+}
+
+fn states() -> impl Strategy<Value = ConnectionState> {
+    use ConnectionState::{Changing, Closed, NeedsAttention, Rejected};
+    prop::sample::select(vec![Pending, Pending, Accepted, NeedsAttention, Changing, Rejected, Closed])
+}
+
+prop_compose! {
+    fn any_case()(
+        consumers in prop::collection::vec((0u8..4, 0u32..4, prop::collection::btree_set(0u8..8, 0..3)), 0..4),
+        connections in prop::collection::vec((0u8..5, states()), 0..8),
+        chosen in prop::option::of(0u8..8),
+        reject_others in any::<bool>(),
+        shared in any::<bool>(),
+    ) -> (ServicePolicy, Vec<Connection>, Ask) {
+        let consumers = consumers.iter().enumerate().map(|(index, (account, max, only))| ConsumerPolicy {
+            name: format!("c{index}"),
+            identities: BTreeSet::from([Identity::new("account", &account.to_string())]),
+            max_connections: *max,
+            only: only.iter().map(|id| format!("vpce-{id}")).collect(),
+            preset: None,
+        }).collect();
+        let connections = connections.iter().enumerate()
+            .map(|(index, (account, state))| connection(&format!("vpce-{index}"), &account.to_string(), *state))
+            .collect();
+        let ask = Ask { connection: chosen.map(|id| format!("vpce-{id}")), reject_others };
+        (ServicePolicy { service: "s".to_owned(), consumers, shared }, connections, ask)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Whatever is asked, in whatever order the cloud lists, no consumer ends with more than it may have, and nobody is let
+    /// in who is not a consumer, or not in its `only`.
+    #[test]
+    fn never_more_than_the_rule_allows((policy, connections, ask) in any_case()) {
+        let decisions = decide(&policy, &connections, &ask);
+        for decision in decisions.iter().filter(|d| d.verdict == Verdict::Accepted) {
+            let connection = connections.iter().find(|c| c.id == decision.connection).unwrap();
+            prop_assert_eq!(connection.state, Pending);
+            let own = policy.consumers.iter().find(|c| Some(&c.name) == decision.consumer.as_ref()).unwrap();
+            prop_assert!(!own.identities.is_disjoint(&connection.identities));
+            prop_assert!(own.only.is_empty() || own.only.contains(&connection.id));
+        }
+        for own in &policy.consumers {
+            let before = connections.iter().filter(|c| c.state.may_be_live()
+                && policy.consumer_of(c).is_some_and(|o| o.name == own.name)).count();
+            let accepted = decisions.iter()
+                .filter(|d| d.verdict == Verdict::Accepted && d.consumer.as_deref() == Some(&own.name)).count();
+            prop_assert!(accepted == 0 || before + accepted <= own.max_connections as usize);
+        }
+    }
+
+    /// The order in which the cloud lists connections changes nothing.
+    #[test]
+    fn order_does_not_matter((policy, connections, ask) in any_case()) {
+        let reversed: Vec<_> = connections.iter().rev().cloned().collect();
+        prop_assert_eq!(decide(&policy, &connections, &ask), decide(&policy, &reversed, &ask));
+    }
+
+    /// On shared services nobody is ever turned away.
+    #[test]
+    fn nobody_is_rejected_unasked((policy, connections, ask) in any_case()) {
+        let rejected = decide(&policy, &connections, &ask).iter().any(|d| d.verdict == Verdict::Rejected);
+        prop_assert!(!rejected || (ask.reject_others && !policy.shared));
+    }
+
+    /// Once everything accepted is live, deciding again accepts nothing more.
+    #[test]
+    fn deciding_again_changes_nothing((policy, mut connections, ask) in any_case()) {
+        for decision in decide(&policy, &connections, &ask) {
+            if decision.verdict == Verdict::Accepted
+                && let Some(c) = connections.iter_mut().find(|c| c.id == decision.connection) {
+                c.state = Accepted;
+            }
+        }
+        for own in &policy.consumers {
+            let live = connections.iter().filter(|c| c.state.may_be_live()
+                && policy.consumer_of(c).is_some_and(|o| o.name == own.name)).count();
+            let again = decide(&policy, &connections, &ask).iter()
+                .filter(|d| d.verdict == Verdict::Accepted && d.consumer.as_deref() == Some(&own.name)).count();
+            prop_assert!(again == 0 || live + again <= own.max_connections as usize);
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The executor: order, concurrency, locks, failures, interruption, the audit log; and the calls and polls of a context.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::audit::{AuditEntry, AuditLog};
+use crate::handoff::Handoff;
+use crate::plan::{ConnectionAction, Op};
+use crate::provider::{Applied, Handled, Lowered, ObserveRequest, Step};
+use crate::resource::Scope;
+use crate::spec::{Service, Spec};
+
+/// Notes what it is asked to do; fails where it is told to.
+#[derive(Default)]
+struct Fake {
+    log: Mutex<Vec<String>>,
+    fails: Vec<&'static str>,
+    running: AtomicUsize,
+    most: AtomicUsize,
+    cancel_at: Option<(&'static str, CancellationToken)>,
+}
+
+#[async_trait]
+impl Provider for Fake {
+    fn handles(&self) -> Handled {
+        Handled { cloud: "toy", kinds: &[] }
+    }
+
+    fn lower(&self, _: &Spec, _: &Service, _: &World) -> Lowered {
+        unreachable!("the executor does not lower")
+    }
+
+    async fn observe(&self, _: ObserveRequest<'_>, _: &Context) -> Result<World, Error> {
+        unreachable!("the executor does not observe")
+    }
+
+    async fn apply(&self, step: Step<'_>, _: &Context) -> Result<Applied, Error> {
+        let now = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        let fields: Vec<_> = step.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.log.lock().unwrap().push(format!("{} {}", step.action.id, fields.join(",")).trim().to_owned());
+        if let Some((at, cancel)) = &self.cancel_at
+            && step.action.id == *at
+        {
+            cancel.cancel();
+        }
+        if self.fails.contains(&step.action.id.as_str()) {
+            return Err(Error::new(ErrorKind::Invalid, "Do", step.action.id.clone(), "no"));
+        }
+        let id = format!("id-of-{}", step.action.address.name);
+        Ok(Applied { outputs: BTreeMap::from([("id".to_owned(), Value::text(id))]), note: None })
+    }
+
+    fn handoff(&self, _: &Spec, _: &Service, _: &World) -> Handoff {
+        unreachable!("the executor hands nothing over")
+    }
+}
+
+#[derive(Default)]
+struct Log {
+    entries: Mutex<Vec<AuditEntry>>,
+    broken: bool,
+}
+
+impl AuditLog for Log {
+    fn write(&self, entry: &AuditEntry) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        if self.broken {
+            return Err("disk full".into());
+        }
+        self.entries.lock().unwrap().push(entry.clone());
+        Ok(())
+    }
+}
+
+fn action(name: &str, after: &[&str]) -> Action {
+    Action {
+        id: name.to_owned(),
+        address: Address::new("s", "thing", name),
+        op: Op::Create,
+        reason: String::new(),
+        changes: Vec::new(),
+        after: after.iter().map(|id| (*id).to_owned()).collect(),
+        generation: None,
+        scope: Scope("toy/1".to_owned()),
+        live_id: None,
+        connection: None,
+        locks: Vec::new(),
+    }
+}
+
+fn plan(actions: Vec<Action>) -> Plan {
+    Plan { actions, ..Plan::default() }
+}
+
+fn context(cancel: &CancellationToken) -> Context {
+    Context::new(Settings { pace: 1000.0, ..Settings::default() }, Events::none(), cancel.clone())
+}
+
+async fn run(
+    fake: &Arc<Fake>,
+    plan: &Plan,
+    parallelism: usize,
+    audit: Arc<Log>,
+    cancel: &CancellationToken,
+) -> Report {
+    let provider: Arc<dyn Provider> = fake.clone();
+    let executor = Executor::new(vec![provider], context(cancel), audit, parallelism);
+    executor.run("d", plan, &World::default()).await
+}
+
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done { .. } => "done",
+        Outcome::Failed(_) => "failed",
+        Outcome::Skipped { .. } => "skipped",
+    }
+}
+
+#[tokio::test]
+async fn what_comes_after_gets_what_came_before() {
+    let fake = Arc::new(Fake::default());
+    let mut second = action("second", &["first"]);
+    let reference = Value::output(&Address::new("s", "thing", "first"), "id");
+    second.changes = vec![FieldChange { field: "of".to_owned(), from: Value::Null, to: reference }];
+    let report =
+        run(&fake, &plan(vec![action("first", &[]), second]), 4, Arc::default(), &CancellationToken::new())
+            .await;
+    assert!(report.all_done());
+    assert_eq!(*fake.log.lock().unwrap(), ["first", "second of=id-of-first"]);
+}
+
+#[tokio::test]
+async fn a_failure_skips_what_depends_on_it_and_nothing_else() {
+    let fake = Arc::new(Fake { fails: vec!["a"], ..Fake::default() });
+    let plan = plan(vec![
+        action("a", &[]),
+        action("b", &["a"]),
+        action("c", &["b"]),
+        action("d", &[]),
+        action("e", &["d"]),
+    ]);
+    let report = run(&fake, &plan, 4, Arc::default(), &CancellationToken::new()).await;
+    let words: Vec<_> = report.outcomes.iter().map(word).collect();
+    assert_eq!(words, ["failed", "skipped", "skipped", "done", "done"]);
+    assert_eq!(report.failures().count(), 1);
+}
+
+#[tokio::test]
+async fn as_many_at_once_as_allowed_and_never_two_with_one_lock() {
+    let many: Vec<_> = (0..12).map(|index| action(&format!("n{index}"), &[])).collect();
+    let fake = Arc::new(Fake::default());
+    run(&fake, &plan(many.clone()), 3, Arc::default(), &CancellationToken::new()).await;
+    assert_eq!(fake.most.load(Ordering::SeqCst), 3);
+
+    let locked = many.into_iter().map(|mut action| {
+        action.locks = vec!["vnet-1".to_owned()];
+        action
+    });
+    let fake = Arc::new(Fake::default());
+    let report = run(&fake, &plan(locked.collect()), 3, Arc::default(), &CancellationToken::new()).await;
+    assert!(report.all_done());
+    assert_eq!(fake.most.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_interruption_starts_nothing_new_and_reports_the_rest() {
+    let cancel = CancellationToken::new();
+    let fake = Arc::new(Fake { cancel_at: Some(("a", cancel.clone())), ..Fake::default() });
+    let plan = plan(vec![action("a", &[]), action("b", &["a"]), action("c", &[])]);
+    let report = run(&fake, &plan, 1, Arc::default(), &cancel).await;
+    assert!(report.cancelled);
+    let words: Vec<_> = report.outcomes.iter().map(word).collect();
+    assert_eq!(words, ["done", "skipped", "skipped"]);
+}
+
+fn acceptance() -> Plan {
+    let mut accept = action("accept", &[]);
+    accept.op = Op::Accept;
+    accept.connection = Some(ConnectionAction {
+        id: "vpce-1".to_owned(),
+        handle: "vpce-1".to_owned(),
+        consumer: Some("fivetran".to_owned()),
+        who: "account:1".to_owned(),
+        preset: None,
+        sever: false,
+    });
+    plan(vec![accept])
+}
+
+#[tokio::test]
+async fn a_decision_is_in_the_log_before_it_is_carried_out() {
+    let (fake, log) = (Arc::new(Fake::default()), Arc::new(Log::default()));
+    let report = run(&fake, &acceptance(), 1, log.clone(), &CancellationToken::new()).await;
+    assert!(report.all_done());
+    let entries = log.entries.lock().unwrap();
+    assert_eq!((entries[0].connection.as_str(), entries[0].decision.as_str()), ("vpce-1", "accept"));
+}
+
+#[tokio::test]
+async fn no_log_no_acceptance() {
+    let (fake, log) = (Arc::new(Fake::default()), Arc::new(Log { broken: true, ..Log::default() }));
+    let report = run(&fake, &acceptance(), 1, log, &CancellationToken::new()).await;
+    assert_eq!(report.failures().next().unwrap().kind(), ErrorKind::Audit);
+    assert!(fake.log.lock().unwrap().is_empty(), "the cloud was not asked");
+}
+
+fn bucket() -> Bucket {
+    Bucket { key: "k".to_owned(), size: 100.0, per_second: 100.0 }
+}
+
+/// Sends a request that fails `times` with this kind, and counts how often it was sent.
+async fn sent(kind: ErrorKind, times: usize, replay: Replay) -> (usize, bool) {
+    let count = AtomicUsize::new(0);
+    let bucket = bucket();
+    let answer = context(&CancellationToken::new())
+        .call(Call { bucket: &bucket, replay }, || {
+            let nth = count.fetch_add(1, Ordering::SeqCst);
+            async move { if nth < times { Err(Error::new(kind, "Do", "it", "no")) } else { Ok(()) } }
+        })
+        .await;
+    (count.into_inner(), answer.is_ok())
+}
+
+#[tokio::test]
+async fn sends_again_only_where_that_is_safe() {
+    assert_eq!(sent(ErrorKind::Throttled, 3, Replay::Never).await, (4, true), "throttled means: no effect");
+    assert_eq!(sent(ErrorKind::Unavailable, 2, Replay::Safe).await, (3, true));
+    assert_eq!(sent(ErrorKind::Unavailable, 2, Replay::Never).await, (1, false));
+    assert_eq!(sent(ErrorKind::Invalid, 2, Replay::Safe).await, (1, false));
+    assert_eq!(sent(ErrorKind::Throttled, 1000, Replay::Safe).await, (13, false), "bounded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_ready_is_seen_within_two_seconds_or_a_tenth() {
+    for ready_after in [3.0, 30.0, 130.0, 400.0] {
+        let context = Context::new(Settings::default(), Events::none(), CancellationToken::new());
+        let until =
+            Until { operation: "Describe", subject: "it", what: "active", limit: Duration::from_secs(600) };
+        let started = tokio::time::Instant::now();
+        let seen = context
+            .until(until, || async {
+                let passed = started.elapsed().as_secs_f64();
+                Ok(if passed >= ready_after {
+                    Poll::Ready(passed)
+                } else {
+                    Poll::Pending("provisioning".to_owned())
+                })
+            })
+            .await
+            .unwrap();
+        assert!(seen - ready_after <= f64::max(2.0, ready_after / 10.0), "{ready_after} was seen at {seen}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends() {
+    let context = Context::new(Settings::default(), Events::none(), CancellationToken::new());
+    let until =
+        Until { operation: "Describe", subject: "it", what: "active", limit: Duration::from_secs(60) };
+    let ended = context
+        .until(until, || async { Ok(Poll::<()>::Pending("failed over".to_owned())) })
+        .await
+        .unwrap_err();
+    assert_eq!(ended.kind(), ErrorKind::TimedOut);
+    assert!(ended.to_string().contains("failed over"));
+}

@@ -1,0 +1,187 @@
+//! Kinds as data: what each field of a resource means for a plan.
+//!
+//! A provider declares its kinds in tables of these types; [`plan()`](crate::plan::plan()) reads them and knows nothing else
+//! about the clouds.
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::Value;
+
+/// Who decides a field's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// privnet: the file's value, or the default that `version: 1` froze.
+    Managed,
+    /// The file, if it says so; else nobody (taking it out of the file leaves the cloud's value).
+    ManagedIfSet,
+    /// The cloud: it is read, never compared.
+    Observed,
+}
+
+/// What a difference in a field leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The field is changed in place.
+    Update,
+    /// The resource is replaced; the hand-over is kept.
+    Replace,
+    /// As `Replace`, but refused while a consumer is connected, unless the user asks to sever.
+    ReplaceUnlessConnected,
+    /// The hand-over would change: refused without `--sever-connections`, then replaced.
+    Refuse,
+    /// Members may be added in place; taking one away is impossible on this cloud and always refused.
+    Grow,
+    /// Members may be added in place; taking one away is refused while a consumer is connected.
+    GrowUnlessConnected,
+    /// Bound by first use (a target group to its load balancer): not a difference while the cloud shows nothing; another
+    /// value than the desired one leads to a replacement.
+    Bind,
+}
+
+/// How two values of a field are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// As they are.
+    Plain,
+    /// As lists whose order and repetition mean nothing.
+    Set,
+    /// As text, upper and lower case alike.
+    IgnoreCase,
+    /// As lists whose order, repetition and case mean nothing.
+    SetIgnoreCase,
+}
+
+/// A field of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name, as plans show it.
+    pub name: &'static str,
+    /// Who decides it.
+    pub class: Class,
+    /// What a difference leads to.
+    pub change: Change,
+    /// How it is compared.
+    pub shape: Shape,
+}
+
+impl Field {
+    /// A managed field that is changed in place.
+    #[must_use]
+    pub const fn managed(name: &'static str) -> Self {
+        Self { name, class: Class::Managed, change: Change::Update, shape: Shape::Plain }
+    }
+
+    /// A field that is managed only where the file sets it, and changed in place.
+    #[must_use]
+    pub const fn if_set(name: &'static str) -> Self {
+        Self { name, class: Class::ManagedIfSet, change: Change::Update, shape: Shape::Plain }
+    }
+
+    /// A field that is only read.
+    #[must_use]
+    pub const fn observed(name: &'static str) -> Self {
+        Self { name, class: Class::Observed, change: Change::Update, shape: Shape::Plain }
+    }
+
+    /// The same with another consequence of a difference.
+    #[must_use]
+    pub const fn on_change(self, change: Change) -> Self {
+        Self { change, ..self }
+    }
+
+    /// The same with another comparison.
+    #[must_use]
+    pub const fn shaped(self, shape: Shape) -> Self {
+        Self { shape, ..self }
+    }
+}
+
+/// The order in which a replacement happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replacement {
+    /// The new one is made under the other name, everything is pointed to it, then the old one is deleted.
+    CreateFirst,
+    /// The old one is deleted, then the new one made: for things that have one place only.
+    DeleteFirst,
+}
+
+/// A kind of resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Its name in addresses, such as `target-group`.
+    pub name: &'static str,
+    /// How a person calls it, such as `target group`.
+    pub title: &'static str,
+    /// Its fields. A field that is not here does not exist for the plan: a test round-trips each kind through this table.
+    pub fields: &'static [Field],
+    /// How it is replaced.
+    pub replacement: Replacement,
+    /// The order of teardown within a service: lower goes first.
+    pub teardown_rank: u8,
+    /// Whether deleting one, with nothing in its place, cuts established sessions of consumers.
+    pub severs: bool,
+    /// The fields whose values name what must not be written in parallel (a VNet, a load balancer).
+    pub serialized_by: &'static [&'static str],
+}
+
+impl Kind {
+    /// The field of this name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+/// All kinds of the providers that take part, by name.
+#[derive(Clone, Debug, Default)]
+pub struct KindTable {
+    kinds: std::collections::BTreeMap<&'static str, Kind>,
+}
+
+impl KindTable {
+    /// A table of all these kinds. Where two have one name the later one counts; a test of each provider keeps names apart.
+    pub fn new<'a>(kinds: impl IntoIterator<Item = &'a Kind>) -> Self {
+        Self { kinds: kinds.into_iter().map(|kind| (kind.name, *kind)).collect() }
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Kind> {
+        self.kinds.get(name)
+    }
+
+    /// Each kind, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Kind> {
+        self.kinds.values()
+    }
+}
+
+/// The value in the one form that equal values share under this shape.
+#[must_use]
+pub fn canonical(value: &Value, shape: Shape) -> Value {
+    match (shape, value) {
+        (Shape::IgnoreCase | Shape::SetIgnoreCase, Value::Text(text)) => Value::Text(text.to_lowercase()),
+        (Shape::Set | Shape::SetIgnoreCase, Value::List(members)) => {
+            let inner = if shape == Shape::SetIgnoreCase { Shape::IgnoreCase } else { Shape::Plain };
+            let mut members: Vec<_> = members.iter().map(|member| canonical(member, inner)).collect();
+            members.sort();
+            members.dedup();
+            Value::List(members)
+        }
+        _ => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_of_a_set_is_no_difference() {
+        let one = Value::texts(["b", "a", "a"]);
+        let two = Value::texts(["a", "b"]);
+        assert_eq!(canonical(&one, Shape::Set), canonical(&two, Shape::Set));
+        assert_ne!(canonical(&one, Shape::Plain), canonical(&two, Shape::Plain));
+    }
+}

@@ -1,0 +1,133 @@
+//! Which of a resource's generations is kept.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::kind::{Change, Kind, Replacement};
+use crate::plan::diff::{self, Difference};
+use crate::resource::{Generation, Health, Live, Ownership, Resource};
+use crate::value::OutputRef;
+use crate::value::Value;
+
+/// What is to become of the resource at one address.
+#[derive(Debug)]
+pub(super) struct Choice<'a> {
+    /// The one that is kept and, if need be, changed in place.
+    pub(super) keep: Option<&'a Live>,
+    /// Its differences that are mended in place.
+    pub(super) updates: Vec<Difference>,
+    /// The differences because of which the one that is there is replaced.
+    pub(super) replaced_for: Vec<Difference>,
+    /// The generation that a create uses.
+    pub(super) create_as: Generation,
+    /// Those that go.
+    pub(super) surplus: Vec<&'a Live>,
+    /// Something of our name without our proof.
+    pub(super) unproven: Option<&'a Live>,
+}
+
+/// What the choices before this one, and the whole world, say about single resources.
+#[derive(Debug, Default)]
+pub(super) struct Standing<'a> {
+    /// How many live resources refer to each id or output.
+    uses: BTreeMap<&'a str, usize>,
+    /// The ids and outputs of what was not chosen so far.
+    stale: BTreeSet<&'a str>,
+}
+
+/// Chooses among what is there at the resource's address.
+pub(super) fn choose<'a>(
+    desired: &Resource,
+    kind: &Kind,
+    found: &[&'a Live],
+    standing: &Standing<'_>,
+    look: &dyn Fn(&OutputRef) -> Option<Value>,
+) -> Choice<'a> {
+    let unproven = found.iter().copied().find(|live| matches!(live.ownership, Ownership::Unproven { .. }));
+    let mut ours: Vec<&Live> = found.iter().copied().filter(|live| live.is_ours()).collect();
+    ours.sort_by_key(|live| (live.generation, live.id.clone()));
+    let judged: BTreeMap<&str, Vec<Difference>> =
+        ours.iter().map(|live| (live.id.as_str(), diff::differences(desired, kind, live, look))).collect();
+    let replacing = |live: &Live| {
+        judged.get(live.id.as_str()).map_or(0, |found| found.iter().filter(|d| needs_replacement(d)).count())
+    };
+    let broken = |live: &Live| matches!(live.health, Health::Broken { .. });
+
+    // The best: as it should be or changeable to it, working, belonging to what was chosen so far, used by others, closest to
+    // what is wanted; then by letter, so that the choice is the same in each run. Where two are left from an interrupted
+    // replacement and neither will do, this keeps the one that traffic goes through until its successor is there.
+    ours.sort_by_cached_key(|live| {
+        let differences = replacing(live);
+        let uses = standing.uses_of(live);
+        let standing = (uses == 0, standing.refers_to_stale(live), Reverse(uses));
+        (differences > 0, broken(live), standing, differences, live.generation, live.id.clone())
+    });
+    let best = ours.first().copied();
+    let surplus: Vec<&Live> = ours.iter().skip(1).copied().collect();
+    let Some(best) = best else {
+        return Choice {
+            keep: None,
+            updates: Vec::new(),
+            replaced_for: Vec::new(),
+            create_as: Generation::A,
+            surplus,
+            unproven,
+        };
+    };
+    let (replaced_for, updates): (Vec<_>, Vec<_>) =
+        judged.get(best.id.as_str()).cloned().unwrap_or_default().into_iter().partition(needs_replacement);
+    if replaced_for.is_empty() {
+        let create_as = best.generation.unwrap_or(Generation::A);
+        return Choice { keep: Some(best), updates, replaced_for, create_as, surplus, unproven };
+    }
+    let mut gone = vec![best];
+    gone.extend(surplus);
+    let create_as = match kind.replacement {
+        Replacement::CreateFirst => best.generation.map_or(Generation::A, Generation::other),
+        Replacement::DeleteFirst => best.generation.unwrap_or(Generation::A),
+    };
+    Choice { keep: None, updates: Vec::new(), replaced_for, create_as, surplus: gone, unproven }
+}
+
+/// Whether a difference cannot be mended in place.
+fn needs_replacement(difference: &Difference) -> bool {
+    match difference.change {
+        Change::Update => false,
+        Change::Replace | Change::ReplaceUnlessConnected | Change::Refuse | Change::Bind => true,
+        // Members that are missing are added; the guard refuses to take one away.
+        Change::Grow | Change::GrowUnlessConnected => false,
+    }
+}
+
+impl<'a> Standing<'a> {
+    /// The uses in this world; nothing is stale yet.
+    pub(super) fn of(live: &'a [Live]) -> Self {
+        let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
+        for value in live.iter().flat_map(|live| live.fields.values()) {
+            value.each_text(&mut |text| *uses.entry(text).or_default() += 1);
+        }
+        Self { uses, stale: BTreeSet::new() }
+    }
+
+    /// These were not chosen, but for the last one of them that is still in charge.
+    pub(super) fn discard(&mut self, surplus: impl Iterator<Item = &'a Live>) {
+        for live in surplus {
+            self.stale.insert(&live.id);
+            self.stale.extend(live.outputs.values().filter_map(Value::as_text));
+        }
+    }
+
+    fn uses_of(&self, live: &Live) -> usize {
+        let names: BTreeSet<&str> =
+            live.outputs.values().filter_map(Value::as_text).chain([live.id.as_str()]).collect();
+        names.iter().filter_map(|name| self.uses.get(name)).max().copied().unwrap_or(0)
+    }
+
+    fn refers_to_stale(&self, live: &Live) -> bool {
+        let mut stale = false;
+        for value in live.fields.values() {
+            value.each_text(&mut |text| stale |= self.stale.contains(text));
+        }
+        stale
+    }
+}

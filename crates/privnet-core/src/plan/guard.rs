@@ -1,0 +1,105 @@
+//! What a plan refuses: nothing severs a live consumer unless the user asks in words.
+
+use std::collections::BTreeSet;
+
+use crate::kind::{Change, Kind, Replacement};
+use crate::plan::build::{Draft, Step};
+use crate::plan::diff::Difference;
+use crate::plan::{Op, Refusal, Rule};
+use crate::resource::Address;
+use crate::world::Connections;
+
+/// The flag that lifts refusals to sever.
+pub(super) const SEVER: &str = "--sever-connections";
+
+impl Draft<'_> {
+    /// Refuses what would cut somebody off, change the hand-over, or is impossible.
+    pub(super) fn guard(&mut self) {
+        let mut refusals: Vec<Refusal> = Vec::new();
+        for step in &self.steps {
+            let Some(kind) = self.kinds.get(&step.action.address.kind) else { continue };
+            let found = match step.action.op {
+                Op::Create => None,
+                Op::Delete => self.guard_delete(step, kind),
+                Op::Update => self.guard_differences(&step.action.address, &step.differences),
+                Op::Accept | Op::Reject => None,
+            };
+            refusals.extend(found);
+        }
+        let mut seen: BTreeSet<(Address, Rule)> = BTreeSet::new();
+        refusals.retain(|refusal| seen.insert((refusal.address.clone(), refusal.rule)));
+        self.refusals.extend(refusals);
+    }
+
+    fn guard_delete(&self, step: &Step, kind: &Kind) -> Option<Refusal> {
+        if step.replaced {
+            if let Some(refusal) = self.guard_differences(&step.action.address, &step.differences) {
+                return Some(refusal);
+            }
+            if step.differences.is_empty() || kind.replacement == Replacement::CreateFirst {
+                return None;
+            }
+        }
+        let live = self.live_consumers(&step.action.address.service)?;
+        if !kind.severs || self.options.sever_connections {
+            return None;
+        }
+        let why = format!("deleting this {} would cut {live}", kind.title);
+        Some(refusal(&step.action.address, Rule::WouldSever, why, Some(SEVER)))
+    }
+
+    fn guard_differences(&self, address: &Address, differences: &[Difference]) -> Option<Refusal> {
+        differences.iter().find_map(|difference| self.guard_difference(address, difference))
+    }
+
+    fn guard_difference(&self, address: &Address, difference: &Difference) -> Option<Refusal> {
+        let of = &difference.change_of;
+        let live = || self.live_consumers(&address.service);
+        let lifted = self.options.sever_connections;
+        match difference.change {
+            Change::Update | Change::Replace | Change::Bind => None,
+            Change::Grow if difference.taken_away.is_empty() => None,
+            Change::GrowUnlessConnected if difference.taken_away.is_empty() => None,
+            Change::Grow => {
+                let gone = crate::value::Value::List(difference.taken_away.clone());
+                let why = format!("{} can only grow on this cloud: {gone} cannot be taken away", of.field);
+                Some(refusal(address, Rule::GrowOnly, why, None))
+            }
+            Change::GrowUnlessConnected | Change::ReplaceUnlessConnected => {
+                let live = live().filter(|_| !lifted)?;
+                let why = format!("changing {} from {} to {} would cut {live}", of.field, of.from, of.to);
+                Some(refusal(address, Rule::WouldSever, why, Some(SEVER)))
+            }
+            Change::Refuse if lifted => None,
+            Change::Refuse => {
+                let why = format!(
+                    "changing {} from {} to {} would change what the vendor was given, and cut who uses it",
+                    of.field, of.from, of.to
+                );
+                Some(refusal(address, Rule::HandOver, why, Some(SEVER)))
+            }
+        }
+    }
+
+    /// Who would be cut, in words; nothing where nobody is connected.
+    fn live_consumers(&self, service: &str) -> Option<String> {
+        let seen = self.world.services.get(service)?;
+        match &seen.connections {
+            Connections::NotExposed => None,
+            Connections::Unreadable { why } => {
+                Some(format!("its connections, which cannot be read ({why}) and are taken to be live"))
+            }
+            Connections::Known(connections) => {
+                let live: Vec<_> =
+                    connections.iter().filter(|connection| connection.state.may_be_live()).collect();
+                let names: Vec<_> = live.iter().map(|c| format!("{} ({})", c.id, c.who())).collect();
+                (!names.is_empty())
+                    .then(|| format!("{} live connection(s): {}", names.len(), names.join(", ")))
+            }
+        }
+    }
+}
+
+fn refusal(address: &Address, rule: Rule, why: String, flag: Option<&str>) -> Refusal {
+    Refusal { address: address.clone(), rule, why, flag: flag.map(str::to_owned) }
+}

@@ -1,0 +1,131 @@
+//! The order of a plan's actions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::kind::KindTable;
+use crate::plan::build::Step;
+use crate::plan::{Action, Op};
+use crate::resource::{Address, Resource};
+
+/// When an action happens in relation to the others on the same things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timing {
+    /// Makes or changes: after what it needs.
+    Forward,
+    /// Makes room for something of the same name: before that is made.
+    Early,
+    /// Clears away: after everything points elsewhere.
+    Late,
+}
+
+/// The resources with what they need before them. Where needs go in circles (a fault of a provider's lowering) the given
+/// order breaks the circle: planning stays total.
+pub(super) fn needed_first(resources: &[Resource]) -> Vec<&Resource> {
+    let index: BTreeMap<&Address, usize> =
+        resources.iter().enumerate().map(|(i, r)| (&r.address, i)).collect();
+    let needs: Vec<Vec<usize>> = resources
+        .iter()
+        .map(|resource| resource.all_needs().iter().filter_map(|need| index.get(need).copied()).collect())
+        .collect();
+    topological(&needs).into_iter().filter_map(|i| resources.get(i)).collect()
+}
+
+/// Indexes in an order in which each comes after its `needs`; deterministic; circles are broken at the smallest index.
+fn topological(needs: &[Vec<usize>]) -> Vec<usize> {
+    let mut waits_for: Vec<BTreeSet<usize>> = needs
+        .iter()
+        .enumerate()
+        .map(|(i, n)| n.iter().copied().filter(|other| *other != i).collect())
+        .collect();
+    let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
+    for (index, waits) in waits_for.iter().enumerate() {
+        for &need in waits {
+            needed_by[need].push(index);
+        }
+    }
+    let mut ready: BTreeSet<usize> = (0..needs.len()).filter(|&i| waits_for[i].is_empty()).collect();
+    let mut rest: BTreeSet<usize> = (0..needs.len()).collect();
+    let mut order = Vec::with_capacity(needs.len());
+    while let Some(next) = ready.pop_first().or_else(|| rest.first().copied()) {
+        rest.remove(&next);
+        order.push(next);
+        for &dependant in &needed_by[next] {
+            if waits_for[dependant].remove(&next)
+                && waits_for[dependant].is_empty()
+                && rest.contains(&dependant)
+            {
+                ready.insert(dependant);
+            }
+        }
+    }
+    order
+}
+
+/// Sets `after` in each action and sorts them accordingly.
+pub(super) fn ordered(resources: &[Resource], kinds: &KindTable, steps: Vec<Step>) -> Vec<Action> {
+    let needs_of: BTreeMap<&Address, BTreeSet<Address>> =
+        resources.iter().map(|resource| (&resource.address, resource.all_needs())).collect();
+    let mut by_service: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, step) in steps.iter().enumerate() {
+        by_service.entry(step.action.address.service.as_str()).or_default().push(index);
+    }
+    let mut after: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); steps.len()];
+    for members in by_service.values() {
+        for &later in members {
+            for &earlier in members {
+                if later != earlier && comes_after(&steps[later], &steps[earlier], &needs_of, kinds) {
+                    after[later].insert(earlier);
+                }
+            }
+        }
+    }
+    let needs: Vec<Vec<usize>> = after.iter().map(|set| set.iter().copied().collect()).collect();
+    let order = topological(&needs);
+    let mut place = vec![0; steps.len()];
+    for (position, &index) in order.iter().enumerate() {
+        place[index] = position;
+    }
+    let ids: Vec<String> = steps.iter().map(|step| step.action.id.clone()).collect();
+    let mut actions: Vec<(usize, Action)> = steps
+        .into_iter()
+        .enumerate()
+        .map(|(index, step)| {
+            let mut action = step.action;
+            // What a broken circle would point forward to is dropped, so that the order is always possible.
+            action.after =
+                after[index].iter().filter(|&&e| place[e] < place[index]).map(|&e| ids[e].clone()).collect();
+            (place[index], action)
+        })
+        .collect();
+    actions.sort_by_key(|(position, _)| *position);
+    actions.into_iter().map(|(_, action)| action).collect()
+}
+
+/// Whether `later` must wait for `earlier`. Both are of one service.
+fn comes_after(
+    later: &Step,
+    earlier: &Step,
+    needs_of: &BTreeMap<&Address, BTreeSet<Address>>,
+    kinds: &KindTable,
+) -> bool {
+    let needs = |who: &Step, whom: &Step| {
+        needs_of.get(&who.action.address).is_some_and(|needs| needs.contains(&whom.action.address))
+    };
+    let rank = |step: &Step| match step.action.op {
+        Op::Reject => None,
+        _ => kinds.get(&step.action.address.kind).map(|kind| kind.teardown_rank),
+    };
+    match (later.timing, earlier.timing) {
+        (Timing::Forward, Timing::Forward) => needs(later, earlier),
+        (Timing::Forward, Timing::Early) => {
+            later.action.op == Op::Create && later.action.address == earlier.action.address
+        }
+        (Timing::Forward, Timing::Late) | (Timing::Early, Timing::Forward | Timing::Late) => false,
+        (Timing::Early, Timing::Early) => rank(earlier) < rank(later),
+        (Timing::Late, Timing::Early) => rank(earlier) < rank(later),
+        (Timing::Late, Timing::Late) => rank(earlier) < rank(later),
+        (Timing::Late, Timing::Forward) => {
+            later.action.address == earlier.action.address || needs(earlier, later)
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The laws of planning, over a small cloud in memory whose kinds behave like the real ones: two names, references that keep a
+//! thing from being deleted, and binding on first use.
+
+mod cloud;
+mod laws;
+mod rules;

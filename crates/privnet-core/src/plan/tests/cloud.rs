@@ -1,0 +1,338 @@
+//! The cloud in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::accept::{Connection, ConnectionState, ConsumerPolicy, Identity, ServicePolicy};
+use crate::kind::{Change, Field, Kind, KindTable, Replacement, Shape};
+use crate::plan::{Action, Op, Plan, PlanOptions, plan};
+use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
+use crate::value::{OutputRef, Value};
+use crate::world::{Connections, Desired, ServiceIntent, ServiceWorld, World};
+
+const fn kind(name: &'static str, fields: &'static [Field], rank: u8, severs: bool) -> Kind {
+    Kind {
+        name,
+        title: name,
+        fields,
+        replacement: Replacement::CreateFirst,
+        teardown_rank: rank,
+        severs,
+        serialized_by: &[],
+    }
+}
+
+pub(super) const KINDS: &[Kind] = &[
+    kind(
+        "group",
+        &[Field::managed("vpc").on_change(Change::ReplaceUnlessConnected), Field::managed("tags")],
+        60,
+        false,
+    ),
+    kind(
+        "lb",
+        &[
+            Field::managed("vpc").on_change(Change::ReplaceUnlessConnected),
+            Field::managed("subnets").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
+            Field::managed("group"),
+            Field::if_set("note"),
+            Field::observed("seen"),
+        ],
+        30,
+        true,
+    ),
+    kind(
+        "tg",
+        &[
+            Field::managed("port").on_change(Change::Replace),
+            Field::managed("targets").shaped(Shape::Set),
+            Field::managed("lb").on_change(Change::Bind),
+        ],
+        40,
+        true,
+    ),
+    kind("listener", &[Field::managed("lb").on_change(Change::Replace), Field::managed("tg")], 20, true),
+    kind(
+        "svc",
+        &[
+            Field::managed("lbs").shaped(Shape::Set),
+            Field::managed("title").on_change(Change::Refuse),
+            Field::managed("zones").on_change(Change::Grow).shaped(Shape::Set),
+        ],
+        10,
+        true,
+    ),
+    Kind {
+        name: "rule",
+        title: "rule",
+        fields: &[
+            Field::managed("group").on_change(Change::Replace),
+            Field::managed("port").on_change(Change::Replace),
+        ],
+        replacement: Replacement::DeleteFirst,
+        teardown_rank: 50,
+        severs: false,
+        serialized_by: &["group"],
+    },
+];
+
+pub(super) fn kinds() -> KindTable {
+    KindTable::new(KINDS)
+}
+
+/// A service as a test wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Want {
+    pub(super) name: String,
+    pub(super) vpc: u8,
+    pub(super) subnets: BTreeSet<u8>,
+    pub(super) ports: BTreeMap<u16, u16>,
+    pub(super) title: u8,
+    pub(super) remove: bool,
+}
+
+impl Want {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            vpc: 1,
+            subnets: BTreeSet::from([1, 2]),
+            ports: BTreeMap::from([(5432, 5432)]),
+            title: 0,
+            remove: false,
+        }
+    }
+}
+
+fn resource(address: &Address, fields: Vec<(&str, Value)>, needs: &[&Address]) -> Resource {
+    Resource {
+        address: address.clone(),
+        scope: Scope("toy/1".to_owned()),
+        origin: Origin::Owned,
+        fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        needs: needs.iter().map(|need| (*need).clone()).collect(),
+    }
+}
+
+fn lower(want: &Want) -> Vec<Resource> {
+    let at = |kind: &str, name: &str| Address::new(&want.name, kind, name);
+    let (group, lb, svc) = (at("group", "main"), at("lb", "main"), at("svc", "main"));
+    let vpc = Value::text(format!("vpc-{}", want.vpc));
+    let subnets = Value::texts(want.subnets.iter().map(|s| format!("vpc-{}-subnet-{s}", want.vpc)));
+    let mut resources = vec![
+        resource(&group, vec![("vpc", vpc.clone()), ("tags", Value::Map(BTreeMap::new()))], &[]),
+        resource(
+            &at("rule", "db"),
+            vec![("group", Value::output(&group, "id")), ("port", Value::Int(1))],
+            &[],
+        ),
+        resource(&lb, vec![("vpc", vpc), ("subnets", subnets), ("group", Value::output(&group, "id"))], &[]),
+    ];
+    let mut listeners = Vec::new();
+    for (listen, port) in &want.ports {
+        let (tg, listener) = (at("tg", &listen.to_string()), at("listener", &listen.to_string()));
+        let fields = vec![
+            ("port", Value::Int(i64::from(*port))),
+            ("targets", Value::texts(["10.0.0.1"])),
+            ("lb", Value::output(&lb, "id")),
+        ];
+        resources.push(resource(&tg, fields, &[]));
+        let fields = vec![("lb", Value::output(&lb, "id")), ("tg", Value::output(&tg, "id"))];
+        resources.push(resource(&listener, fields, &[]));
+        listeners.push(listener);
+    }
+    let fields = vec![
+        ("lbs", Value::List(vec![Value::output(&lb, "id")])),
+        ("title", Value::Int(i64::from(want.title))),
+        ("zones", Value::texts(["z1"])),
+    ];
+    resources.push(resource(&svc, fields, &listeners.iter().collect::<Vec<_>>()));
+    resources
+}
+
+pub(super) fn desired(wants: &[Want]) -> Desired {
+    let mut desired = Desired { deployment: "d".to_owned(), ..Desired::default() };
+    for want in wants {
+        if !want.remove {
+            desired.resources.extend(lower(want));
+        }
+        let fivetran = ConsumerPolicy {
+            name: "fivetran".to_owned(),
+            identities: BTreeSet::from([Identity::new("account", "1")]),
+            max_connections: 1,
+            only: BTreeSet::new(),
+            preset: None,
+        };
+        let intent = ServiceIntent {
+            name: want.name.clone(),
+            cloud: "toy",
+            scope: Scope("toy/1".to_owned()),
+            remove: want.remove,
+            policy: ServicePolicy { service: want.name.clone(), consumers: vec![fivetran], shared: false },
+            exposed: Address::new(&want.name, "svc", "main"),
+        };
+        desired.services.insert(want.name.clone(), intent);
+    }
+    desired
+}
+
+/// The cloud: what is there, with rules of its own.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cloud {
+    pub(super) live: Vec<Live>,
+    pub(super) connections: BTreeMap<String, Vec<Connection>>,
+    made: usize,
+}
+
+impl Cloud {
+    pub(super) fn world(&self, desired: &Desired) -> World {
+        let mut world = World { live: self.live.clone(), ..World::default() };
+        let services =
+            self.live.iter().map(|live| live.address.service.clone()).chain(desired.services.keys().cloned());
+        for service in services {
+            let svc =
+                self.live.iter().find(|live| live.address.service == service && live.address.kind == "svc");
+            let connections = self.connections.get(&service).cloned().unwrap_or_default();
+            let seen = ServiceWorld {
+                connections: if svc.is_some() {
+                    Connections::Known(connections)
+                } else {
+                    Connections::NotExposed
+                },
+                targets: Vec::new(),
+                exposed: svc.map(|live| live.address.clone()),
+            };
+            world.services.insert(service, seen);
+        }
+        world
+    }
+
+    pub(super) fn plan(&self, desired: &Desired, options: PlanOptions) -> Plan {
+        plan(desired, &self.world(desired), &kinds(), options)
+    }
+
+    /// Carries out the first `count` actions; asserts what a real cloud would refuse.
+    pub(super) fn apply(&mut self, plan: &Plan, count: usize) {
+        let mut done: BTreeSet<&str> = BTreeSet::new();
+        for action in plan.actions.iter().take(count) {
+            for before in &action.after {
+                assert!(
+                    done.contains(before.as_str()),
+                    "{} comes after {before}, which is not done",
+                    action.id
+                );
+            }
+            match action.op {
+                Op::Create => self.create(action),
+                Op::Update => self.update(action),
+                Op::Delete => self.delete(action),
+                Op::Accept => self.decide(action, ConnectionState::Accepted),
+                Op::Reject => self.decide(action, ConnectionState::Rejected),
+            }
+            assert!(done.insert(&action.id), "{} stands twice", action.id);
+        }
+    }
+
+    fn resolve(&self, value: &Value) -> Value {
+        let look = |reference: &OutputRef| {
+            let newest = self.live.iter().rev().find(|live| live.address == reference.address)?;
+            newest.outputs.get(&reference.output).cloned()
+        };
+        let resolved = value.resolved(&look);
+        resolved.each_output(&mut |reference| panic!("{reference} is not there when it is needed"));
+        resolved
+    }
+
+    fn create(&mut self, action: &Action) {
+        let same = |live: &&Live| live.address == action.address && live.generation == action.generation;
+        assert!(self.live.iter().find(same).is_none(), "{}: the name is taken", action.id);
+        self.made += 1;
+        let id = format!("{}-{}", action.address.kind, self.made);
+        let fields =
+            action.changes.iter().map(|change| (change.field.clone(), self.resolve(&change.to))).collect();
+        self.live.push(Live {
+            address: action.address.clone(),
+            generation: action.generation,
+            scope: action.scope.clone(),
+            id: id.clone(),
+            ownership: Ownership::Ours,
+            fields,
+            outputs: BTreeMap::from([("id".to_owned(), Value::text(id))]),
+            health: Health::Ready,
+        });
+        self.bind();
+    }
+
+    fn update(&mut self, action: &Action) {
+        let changes: Vec<_> = action.changes.iter().map(|c| (c.field.clone(), self.resolve(&c.to))).collect();
+        let live = self.live.iter_mut().find(|live| Some(&live.id) == action.live_id.as_ref());
+        let live = live.unwrap_or_else(|| panic!("{}: nothing is there", action.id));
+        live.fields.extend(changes);
+        live.health = Health::Ready;
+        self.bind();
+    }
+
+    fn delete(&mut self, action: &Action) {
+        let id = action.live_id.clone().expect("a delete names what it deletes");
+        for other in self.live.iter().filter(|other| other.id != id) {
+            // A listener goes with its load balancer; a group that has not been used is bound to nothing.
+            let falls_with_it = other.address.kind == "tg";
+            for value in other.fields.values().filter(|_| !falls_with_it) {
+                value.each_text(&mut |text| {
+                    assert_ne!(text, id, "{}: {} still uses it", action.id, other.address)
+                });
+            }
+        }
+        if action.address.kind == "svc" {
+            let open = self.connections.get(&action.address.service).into_iter().flatten();
+            let blocking: Vec<_> = open
+                .filter(|c| c.state == ConnectionState::Pending || c.state.may_be_live())
+                .map(|c| c.id.clone())
+                .collect();
+            assert!(blocking.is_empty(), "{}: {blocking:?} are open", action.id);
+        }
+        self.live.retain(|live| live.id != id);
+        self.bind();
+    }
+
+    fn decide(&mut self, action: &Action, state: ConnectionState) {
+        let id = &action.connection.as_ref().expect("a decision names its connection").id;
+        for connection in self.connections.values_mut().flatten().filter(|connection| connection.id == *id) {
+            connection.state = state;
+        }
+    }
+
+    /// A target group belongs to the load balancer of the listener that forwards to it.
+    fn bind(&mut self) {
+        let bound: BTreeMap<String, Value> = self
+            .live
+            .iter()
+            .filter(|live| live.address.kind == "listener")
+            .filter_map(|listener| {
+                let tg = listener.fields.get("tg")?.as_text()?.to_owned();
+                Some((tg, listener.fields.get("lb")?.clone()))
+            })
+            .collect();
+        for tg in self.live.iter_mut().filter(|live| live.address.kind == "tg") {
+            tg.fields.insert("lb".to_owned(), bound.get(&tg.id).cloned().unwrap_or(Value::Null));
+        }
+    }
+
+    /// What is there, without ids and letters: what two runs must agree on.
+    pub(super) fn shape(&self) -> BTreeSet<(Address, String)> {
+        let name = |value: &Value| {
+            let mut text = value.to_string();
+            for live in &self.live {
+                text = text.replace(&live.id, &live.address.to_string());
+            }
+            text
+        };
+        self.live
+            .iter()
+            .map(|live| {
+                let fields: Vec<_> =
+                    live.fields.iter().map(|(field, value)| format!("{field}={}", name(value))).collect();
+                (live.address.clone(), fields.join(","))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,213 @@
+//! What is refused, left, waited for and shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cloud::{Cloud, Want, desired, kinds};
+use crate::accept::{Connection, ConnectionState, Identity};
+use crate::plan::{Op, Plan, PlanOptions, Rule, plan, plan_rejection};
+use crate::resource::{Health, Ownership};
+use crate::value::Value;
+use crate::world::Connections;
+
+fn connection(id: &str, state: ConnectionState) -> Connection {
+    Connection {
+        id: id.to_owned(),
+        handle: id.to_owned(),
+        identities: BTreeSet::from([Identity::new("account", "1")]),
+        state,
+        cloud_state: format!("{state:?}"),
+        since: None,
+        note: None,
+    }
+}
+
+fn applied(wants: &[Want], state: Option<ConnectionState>) -> Cloud {
+    let mut cloud = Cloud::default();
+    let plan = cloud.plan(&desired(wants), PlanOptions::default());
+    cloud.apply(&plan, plan.actions.len());
+    if let Some(state) = state {
+        for want in wants {
+            cloud.connections.insert(want.name.clone(), vec![connection("vpce-1", state)]);
+        }
+    }
+    cloud
+}
+
+fn rules(plan: &Plan) -> Vec<(Rule, bool)> {
+    plan.refusals.iter().map(|refusal| (refusal.rule, refusal.flag.is_some())).collect()
+}
+
+/// Each edit that would cut a live consumer is refused without the flag, and leaves the whole service alone.
+#[test]
+fn nothing_severs_without_the_word() {
+    type Edit = (&'static str, fn(&mut Want), &'static [(Rule, bool)]);
+    let edits: &[Edit] = &[
+        ("another vpc", |want| want.vpc = 2, &[(Rule::WouldSever, true)]),
+        ("a subnet less", |want| want.subnets = BTreeSet::from([1]), &[(Rule::WouldSever, true)]),
+        ("a port less", |want| want.ports = BTreeMap::from([(3306, 3306)]), &[(Rule::WouldSever, true)]),
+        ("a tombstone", |want| want.remove = true, &[(Rule::WouldSever, true)]),
+        ("the hand-over", |want| want.title = 1, &[(Rule::HandOver, true)]),
+    ];
+    for state in [ConnectionState::Accepted, ConnectionState::NeedsAttention, ConnectionState::Changing] {
+        for (name, edit, expected) in edits {
+            let mut want = Want::new("s");
+            let cloud = applied(&[want.clone()], Some(state));
+            edit(&mut want);
+            let desired = desired(&[want]);
+            let plan = cloud.plan(&desired, PlanOptions::default());
+            let found: BTreeSet<_> =
+                rules(&plan).into_iter().map(|(rule, flag)| (rule.as_str(), flag)).collect();
+            let expected: BTreeSet<_> = expected.iter().map(|(rule, flag)| (rule.as_str(), *flag)).collect();
+            assert_eq!(found, expected, "{name}");
+            assert!(plan.is_empty(), "{name}: {:#?}", plan.actions);
+
+            let mut cloud = cloud;
+            let forced = PlanOptions { sever_connections: true, ..PlanOptions::default() };
+            let plan = cloud.plan(&desired, forced);
+            assert!(plan.refusals.is_empty() && !plan.is_empty(), "{name}");
+            if *name != "another vpc" && *name != "the hand-over" {
+                cloud.apply(&plan, plan.actions.len());
+                assert!(cloud.plan(&desired, forced).is_empty(), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_taken_to_be_live() {
+    let mut want = Want::new("s");
+    let cloud = applied(&[want.clone()], None);
+    want.ports = BTreeMap::from([(3306, 3306)]);
+    let desired = desired(&[want]);
+    let mut world = cloud.world(&desired);
+    world.services.get_mut("s").unwrap().connections = Connections::Unreadable { why: "HTTP 500".to_owned() };
+    let plan = plan(&desired, &world, &kinds(), PlanOptions::default());
+    assert!(rules(&plan).contains(&(Rule::WouldSever, true)));
+    assert!(plan.warnings.iter().any(|warning| warning.contains("HTTP 500")), "{:?}", plan.warnings);
+}
+
+#[test]
+fn a_pending_request_keeps_nothing_from_changing_and_is_turned_away_before_the_end() {
+    let want = Want { remove: true, ..Want::new("s") };
+    let mut cloud = applied(&[Want::new("s")], Some(ConnectionState::Pending));
+    let desired = desired(&[want]);
+    let plan = cloud.plan(&desired, PlanOptions::default());
+    assert_eq!(plan.actions[0].op, Op::Reject);
+    cloud.apply(&plan, plan.actions.len());
+    assert!(cloud.live.is_empty());
+}
+
+#[test]
+fn a_look_alike_is_refused_and_untouched() {
+    let mut cloud = applied(&[Want::new("s")], None);
+    for live in &mut cloud.live {
+        live.ownership = Ownership::Unproven { why: "it has no tag of privnet's".to_owned() };
+    }
+    let plan = cloud.plan(&desired(&[Want::new("s")]), PlanOptions::default());
+    assert!(plan.is_empty());
+    assert!(rules(&plan).iter().all(|rule| *rule == (Rule::NotOurs, false)));
+    assert!(plan.refusals[0].why.contains("no tag of privnet's"), "{}", plan.refusals[0].why);
+}
+
+#[test]
+fn a_service_that_is_not_listed_is_left_until_it_is_pruned() {
+    let mut cloud = applied(&[Want::new("a"), Want::new("b")], None);
+    let desired = desired(&[Want::new("a")]);
+    let plan = cloud.plan(&desired, PlanOptions::default());
+    assert!(plan.is_empty());
+    assert_eq!(plan.left.len(), 1);
+    assert_eq!(plan.left[0].service, "b");
+    let plan = cloud.plan(&desired, PlanOptions { prune: true, ..PlanOptions::default() });
+    cloud.apply(&plan, plan.actions.len());
+    assert!(cloud.live.iter().all(|live| live.address.service == "a"));
+}
+
+#[test]
+fn pruning_does_not_cut_anybody_either() {
+    let cloud = applied(&[Want::new("a"), Want::new("b")], Some(ConnectionState::Accepted));
+    let plan = cloud.plan(&desired(&[Want::new("a")]), PlanOptions { prune: true, ..PlanOptions::default() });
+    assert!(plan.is_empty());
+    assert!(rules(&plan).contains(&(Rule::WouldSever, true)));
+}
+
+#[test]
+fn a_field_taken_out_of_the_file_is_left_as_it_is() {
+    let mut cloud = applied(&[Want::new("s")], None);
+    for live in cloud.live.iter_mut().filter(|live| live.address.kind == "lb") {
+        live.fields.insert("note".to_owned(), Value::text("somebody's"));
+        live.fields.insert("seen".to_owned(), Value::Int(7));
+    }
+    assert!(cloud.plan(&desired(&[Want::new("s")]), PlanOptions::default()).is_empty());
+}
+
+#[test]
+fn drift_is_named_by_its_field_and_mended() {
+    let mut cloud = applied(&[Want::new("s")], None);
+    for live in cloud.live.iter_mut().filter(|live| live.address.kind == "tg") {
+        live.fields.insert("targets".to_owned(), Value::texts(["10.9.9.9"]));
+    }
+    let desired = desired(&[Want::new("s")]);
+    let plan = cloud.plan(&desired, PlanOptions::default());
+    let named: Vec<_> =
+        plan.actions.iter().flat_map(|a| a.changes.iter().map(|c| c.field.as_str())).collect();
+    assert_eq!(named, ["targets"]);
+    cloud.apply(&plan, plan.actions.len());
+    assert!(cloud.plan(&desired, PlanOptions::default()).is_empty());
+}
+
+#[test]
+fn what_is_only_growing_cannot_shrink_even_with_the_word() {
+    let mut cloud = applied(&[Want::new("s")], None);
+    for live in cloud.live.iter_mut().filter(|live| live.address.kind == "svc") {
+        live.fields.insert("zones".to_owned(), Value::texts(["z1", "z2"]));
+    }
+    let options = PlanOptions { sever_connections: true, ..PlanOptions::default() };
+    let plan = cloud.plan(&desired(&[Want::new("s")]), options);
+    assert_eq!(rules(&plan), [(Rule::GrowOnly, false)]);
+}
+
+#[test]
+fn what_others_need_is_waited_for() {
+    let mut cloud = applied(&[Want::new("s")], None);
+    for live in cloud.live.iter_mut().filter(|live| live.address.kind == "lb") {
+        live.health = Health::Busy { state: "provisioning".to_owned() };
+    }
+    let desired = desired(&[Want::new("s")]);
+    assert!(cloud.plan(&desired, PlanOptions::default()).is_empty(), "nothing needs it");
+    cloud.live.retain(|live| live.address.kind != "svc");
+    let plan = cloud.plan(&desired, PlanOptions::default());
+    assert_eq!(plan.actions[0].id, "update s/lb/main");
+    assert!(plan.actions[1].after.contains(&plan.actions[0].id));
+}
+
+#[test]
+fn waits_say_who_is_waited_for() {
+    let cloud = applied(&[Want::new("s")], None);
+    let plan = cloud.plan(&desired(&[Want::new("s")]), PlanOptions::default());
+    assert_eq!(plan.waits[0].on, "fivetran");
+    let cloud = applied(&[Want::new("s")], Some(ConnectionState::Pending));
+    let plan = cloud.plan(&desired(&[Want::new("s")]), PlanOptions::default());
+    assert_eq!(plan.waits[0].on, "you");
+}
+
+#[test]
+fn rejecting_a_live_connection_needs_the_word() {
+    let cloud = applied(&[Want::new("s")], Some(ConnectionState::Accepted));
+    let desired = desired(&[Want::new("s")]);
+    let world = cloud.world(&desired);
+    let plan = plan_rejection(&desired, &world, "VPCE-1", false).unwrap();
+    assert!(plan.is_empty());
+    assert_eq!(rules(&plan), [(Rule::WouldSever, true)]);
+    assert_eq!(plan_rejection(&desired, &world, "vpce-1", true).unwrap().actions.len(), 1);
+    assert!(plan_rejection(&desired, &world, "vpce-2", true).is_none());
+}
+
+/// A thousand services are planned in well under a second of a slow machine; the bench has the figures.
+#[test]
+fn the_order_is_the_same_in_every_run() {
+    let wants: Vec<_> = (0..20).map(|index| Want::new(&format!("s{index}"))).collect();
+    let desired = desired(&wants);
+    let one = Cloud::default().plan(&desired, PlanOptions::default());
+    assert_eq!(one, Cloud::default().plan(&desired, PlanOptions::default()));
+    assert_eq!(one.summary.create, one.actions.len());
+}

@@ -1,0 +1,106 @@
+//! What every cloud block has: ports, targets, health checks and forwarders.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use serde::Serialize;
+
+use super::{HostName, Port, Resolver, Seconds};
+
+/// One port of a service, with the cloud's own kind of target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PortSpec<T> {
+    /// The port that the consumer connects to.
+    pub listen: Port,
+    /// The port of the database; the same as `listen` unless the file says otherwise.
+    pub port: Port,
+    /// Where it leads.
+    pub to: T,
+    /// What speaks there, if the file says so.
+    pub engine: Option<Engine>,
+    /// The health check, if the file changes the default one.
+    pub health_check: Option<HealthCheck>,
+}
+
+/// The database's wire protocol, for health checks that complete a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// PostgreSQL and what speaks its protocol.
+    Postgres,
+    /// MySQL, MariaDB. It blocks a host that probes it with half a handshake.
+    Mysql,
+    /// Microsoft SQL Server.
+    Sqlserver,
+    /// Oracle Database.
+    Oracle,
+    /// Something else: an open port is all that can be asked for.
+    Other,
+}
+
+impl Engine {
+    /// The word that the file uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
+            Self::Sqlserver => "sqlserver",
+            Self::Oracle => "oracle",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// How a load balancer finds out whether a target is healthy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HealthCheck {
+    /// The port to check; absent: the traffic's own.
+    pub port: Option<Port>,
+    /// The path of an HTTP check; absent: a TCP check.
+    pub http: Option<String>,
+    /// Time between two checks.
+    pub interval: Seconds,
+    /// How many equal answers change the state.
+    pub threshold: u32,
+}
+
+/// What a forwarder leads to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Upstream {
+    /// A name that the forwarder resolves, and follows when it moves.
+    Dns(HostName),
+    /// A fixed private address.
+    Ip(IpAddr),
+}
+
+/// The forwarder machines of a service. `S` is how the cloud names a subnet, `Z` a zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Forwarder<S, Z: Ord> {
+    /// Where the machines stand.
+    pub subnets: Vec<S>,
+    /// The zones to use.
+    pub zones: Zones<Z>,
+    /// How many machines; at least two.
+    pub count: NonZeroU32,
+    /// The machine size, in the cloud's words.
+    pub size: String,
+    /// The machine image, in the cloud's words; absent: the provider's choice, frozen within version 1.
+    pub image: Option<String>,
+    /// How long an old group keeps serving established sessions before it goes.
+    pub drain: Seconds,
+    /// Who resolves the upstream names.
+    pub resolver: Resolver,
+}
+
+/// The zones that a group of machines uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Zones<Z: Ord> {
+    /// All that the region (or the subnets) has.
+    #[default]
+    All,
+    /// These; never empty.
+    These(BTreeSet<Z>),
+}

@@ -1,0 +1,158 @@
+//! What a person wants to know of a service, from what was observed: pure.
+
+use serde::Serialize;
+
+use crate::accept::{self, ConnectionState};
+use crate::resource::Health;
+use crate::world::{Connections, Desired, ServiceIntent, Target, TargetState, World};
+
+/// The state of a service in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceState {
+    /// A consumer is connected and a target takes connections.
+    Ready,
+    /// Something is on its way, or somebody is waited for.
+    Waiting,
+    /// Something is there and does not work.
+    Degraded,
+    /// Nothing is there.
+    Absent,
+}
+
+/// One connection, for people and scripts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConnectionStatus {
+    /// The endpoint's id.
+    pub id: String,
+    /// The consumer of the file that it matches.
+    pub consumer: Option<String>,
+    /// Who the cloud says it is.
+    pub identity: String,
+    /// The state in privnet's words.
+    pub state: ConnectionState,
+    /// The cloud's word.
+    pub cloud_state: String,
+    /// Whether the policy allows it.
+    pub allowed: bool,
+    /// Why, or why not, and what the state means.
+    pub why: String,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// `aws`, `azure` or `gcp`.
+    pub cloud: &'static str,
+    /// Its state.
+    pub state: ServiceState,
+    /// What the traffic goes to.
+    pub targets: Vec<Target>,
+    /// Who is connected or wants to be.
+    pub connections: Vec<ConnectionStatus>,
+    /// Why the state is what it is, and what waits for whom.
+    pub notes: Vec<String>,
+}
+
+/// The status of every service of the file.
+#[must_use]
+pub fn status(desired: &Desired, world: &World) -> Vec<ServiceStatus> {
+    desired.services.values().map(|intent| of_service(desired, intent, world)).collect()
+}
+
+fn of_service(desired: &Desired, intent: &ServiceIntent, world: &World) -> ServiceStatus {
+    let seen = world.services.get(&intent.name).cloned().unwrap_or_default();
+    let mut notes: Vec<String> = world
+        .refusals
+        .iter()
+        .chain(&desired.refusals)
+        .filter(|refusal| refusal.address.service == intent.name)
+        .map(|refusal| refusal.why.clone())
+        .collect();
+    let refused = !notes.is_empty();
+    let known = seen.connections.known();
+    let connections: Vec<_> = known
+        .iter()
+        .map(|connection| {
+            let (allowed, why) = accept::assess(&intent.policy, connection, known);
+            let why = connection.note.as_ref().map_or(why.clone(), |note| format!("{why}; {note}"));
+            ConnectionStatus {
+                id: connection.id.clone(),
+                consumer: intent.policy.consumer_of(connection).map(|consumer| consumer.name.clone()),
+                identity: connection.who(),
+                state: connection.state,
+                cloud_state: connection.cloud_state.clone(),
+                allowed,
+                why,
+            }
+        })
+        .collect();
+    if let Connections::Unreadable { why } = &seen.connections {
+        notes.push(format!("its connections cannot be read: {why}"));
+    }
+    notes.extend(
+        desired
+            .waits
+            .iter()
+            .filter(|w| w.service == intent.name)
+            .map(|w| format!("waits for {}: {}", w.on, w.why)),
+    );
+    let state = state_of(intent, world, &seen.targets, &connections, refused, &mut notes);
+    ServiceStatus {
+        name: intent.name.clone(),
+        cloud: intent.cloud,
+        state,
+        targets: seen.targets,
+        connections,
+        notes,
+    }
+}
+
+fn state_of(
+    intent: &ServiceIntent,
+    world: &World,
+    targets: &[Target],
+    connections: &[ConnectionStatus],
+    refused: bool,
+    notes: &mut Vec<String>,
+) -> ServiceState {
+    let exposed =
+        world.services.get(&intent.name).and_then(|seen| seen.exposed.as_ref()).unwrap_or(&intent.exposed);
+    let Some(live) = world.at(exposed) else {
+        if refused {
+            return ServiceState::Degraded;
+        }
+        notes.push("nothing is there yet: run `privnet apply`".to_owned());
+        return ServiceState::Absent;
+    };
+    let broken: Vec<_> = world
+        .live
+        .iter()
+        .filter(|live| live.address.service == intent.name)
+        .filter_map(|live| match &live.health {
+            Health::Broken { state } => Some(format!("{} is {state}", live.address)),
+            Health::Busy { .. } | Health::Ready => None,
+        })
+        .collect();
+    let unhealthy = targets.iter().filter(|target| target.state == TargetState::Unhealthy).count();
+    let healthy =
+        targets.iter().any(|target| matches!(target.state, TargetState::Healthy | TargetState::Unknown));
+    if refused || !broken.is_empty() || (unhealthy > 0 && !healthy) {
+        notes.extend(broken);
+        if unhealthy > 0 {
+            notes.push(format!("{unhealthy} target(s) are unhealthy"));
+        }
+        return ServiceState::Degraded;
+    }
+    if let Health::Busy { state } = &live.health {
+        notes.push(format!("{} is {state}", live.address));
+        return ServiceState::Waiting;
+    }
+    let connected = connections
+        .iter()
+        .any(|connection| connection.state == ConnectionState::Accepted && connection.allowed);
+    let starting = !targets.is_empty() && !healthy;
+    if connected && !starting { ServiceState::Ready } else { ServiceState::Waiting }
+}

@@ -1,0 +1,162 @@
+//! The two sides that a plan compares: what the file wants, and what was observed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::accept::{Connection, ServicePolicy};
+use crate::plan::{Refusal, Wait};
+use crate::resource::{Live, Resource, Scope};
+
+/// What the file wants of one service, apart from its resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceIntent {
+    /// Its name.
+    pub name: String,
+    /// `aws`, `azure` or `gcp`.
+    pub cloud: &'static str,
+    /// Where it is.
+    pub scope: Scope,
+    /// Whether it is a tombstone (`remove: true`): what is there of it goes.
+    pub remove: bool,
+    /// Who may connect.
+    pub policy: ServicePolicy,
+    /// The resource that consumers connect to; connection decisions are actions on it.
+    pub exposed: crate::resource::Address,
+}
+
+/// The whole desired side of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// The unit of ownership.
+    pub deployment: String,
+    /// The services, by name.
+    pub services: BTreeMap<String, ServiceIntent>,
+    /// Their resources, each once; tombstones have none.
+    pub resources: Vec<Resource>,
+    /// What lowering knows to wait for.
+    pub waits: Vec<Wait>,
+    /// What lowering cannot do, in view of the facts.
+    pub refusals: Vec<Refusal>,
+    /// What a user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Whether a service's connections could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connections {
+    /// Nothing is there that a consumer could connect to.
+    NotExposed,
+    /// All of them.
+    Known(Vec<Connection>),
+    /// They could not be read: they are taken to be live.
+    Unreadable {
+        /// Why not.
+        why: String,
+    },
+}
+
+impl Connections {
+    /// The connections, as far as they are known.
+    #[must_use]
+    pub fn known(&self) -> &[Connection] {
+        match self {
+            Self::Known(connections) => connections,
+            Self::NotExposed | Self::Unreadable { .. } => &[],
+        }
+    }
+
+    /// Whether something live would be cut: an accepted connection, or one that cannot be ruled out.
+    #[must_use]
+    pub fn may_be_live(&self) -> bool {
+        match self {
+            Self::NotExposed => false,
+            Self::Known(connections) => connections.iter().any(|connection| connection.state.may_be_live()),
+            Self::Unreadable { .. } => true,
+        }
+    }
+}
+
+/// The state of one target behind a load balancer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Which: `10.0.1.5:5432`, an instance, a forwarder.
+    pub id: String,
+    /// The state in privnet's words.
+    pub state: TargetState,
+    /// The cloud's own words, the reason among them.
+    pub cloud_state: String,
+}
+
+/// A target's state, the same words for all clouds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetState {
+    /// It takes connections.
+    Healthy,
+    /// Its first checks are under way.
+    Starting,
+    /// It is on its way out.
+    Draining,
+    /// Checks fail.
+    Unhealthy,
+    /// The cloud does not say.
+    Unknown,
+}
+
+/// What was observed of one service, apart from its resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceWorld {
+    /// Who is connected or wants to be.
+    pub connections: Connections,
+    /// What the traffic goes to.
+    pub targets: Vec<Target>,
+    /// The live resource that consumers connect to.
+    pub exposed: Option<crate::resource::Address>,
+}
+
+impl Default for ServiceWorld {
+    fn default() -> Self {
+        Self { connections: Connections::NotExposed, targets: Vec::new(), exposed: None }
+    }
+}
+
+/// Everything that was observed. Providers' observations are merged into one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct World {
+    /// Everything with our name or our proof, and what the file names of the user's own, in the searched scopes. Services
+    /// of the deployment that the file does not list are among it.
+    pub live: Vec<Live>,
+    /// Each service that was observed, and services found that the file does not list. A service of the file that is missing
+    /// here could not be observed: nothing is planned for it.
+    pub services: BTreeMap<String, ServiceWorld>,
+    /// What else a plan needs to know (zones, ranges, addresses behind names), by a key of the provider's own.
+    pub facts: BTreeMap<String, serde_json::Value>,
+    /// Services that could not be observed or must not be touched (another account, a missing permission).
+    pub refusals: Vec<Refusal>,
+    /// Where was searched.
+    pub searched: BTreeSet<Scope>,
+    /// The caller's identity in each scope, as the cloud reports it; for the audit log.
+    pub callers: BTreeMap<Scope, String>,
+}
+
+impl World {
+    /// Takes in what another provider saw.
+    pub fn merge(&mut self, other: Self) {
+        self.live.extend(other.live);
+        self.services.extend(other.services);
+        self.facts.extend(other.facts);
+        self.refusals.extend(other.refusals);
+        self.searched.extend(other.searched);
+        self.callers.extend(other.callers);
+    }
+
+    /// The live resource of ours, or the supplied one, at `address`; the one that works first, where a replacement left two.
+    #[must_use]
+    pub fn at(&self, address: &crate::resource::Address) -> Option<&Live> {
+        let usable = |live: &&Live| {
+            live.address == *address && !matches!(live.ownership, crate::resource::Ownership::Unproven { .. })
+        };
+        self.live.iter().filter(usable).min_by_key(|live| live.generation)
+    }
+}

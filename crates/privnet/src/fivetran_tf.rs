@@ -1,0 +1,336 @@
+//! The hand-over as Terraform text for Fivetran's own provider: one `fivetran_private_link` for each service.
+//!
+//! The schema is the one that the provider documents (fivetran/terraform-provider-fivetran,
+//! `docs/resources/private_link.md`, as of provider 1.9): `name`, `region`, `service` and the map `config_map` are required;
+//! a name is at most 23 of `[A-Za-z0-9_]` and begins with a letter or underscore. The values of `service` and the keys of
+//! the map are those of Fivetran's REST API (<https://fivetran.com/docs/rest-api/api-reference/private-links>).
+//!
+//! Which values a cloud needs is the provider's business: it leaves them in the hand-over under [`FIELD`]. Here they
+//! only become text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use privnet_core::handoff::Handoff;
+use privnet_core::name::hash8;
+use serde::Deserialize;
+
+/// The field of a hand-over that holds `service`, `config_map` and, where it is known, `region`.
+pub const FIELD: &str = "fivetran_private_link";
+
+/// The most characters of a private link's name.
+const LONGEST: usize = 23;
+
+/// What became of the hand-overs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The Terraform text; it parses also where nothing could be rendered.
+    pub text: String,
+    /// The services that are not in it, each with the reason.
+    pub left_out: Vec<String>,
+}
+
+/// Why a text is no name of a private link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// It has no character at all.
+    #[error("a private link's name is never empty")]
+    Empty,
+    /// It is longer than the vendor takes.
+    #[error("a private link's name has at most {LONGEST} characters; this one has {0}")]
+    TooLong(usize),
+    /// It does not begin with a letter or underscore.
+    #[error("a private link's name begins with a letter or an underscore, not with `{0}`")]
+    Begins(char),
+    /// It contains something else than letters, digits and underscores.
+    #[error("a private link's name has only letters, digits and underscores, no `{0}`")]
+    Contains(char),
+}
+
+/// A name that Fivetran takes for a private link; it is a Terraform identifier too.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PrivateLinkName(String);
+
+impl PrivateLinkName {
+    /// This text as a name.
+    ///
+    /// # Errors
+    /// When it breaks the vendor's rule.
+    pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
+        let text = text.into();
+        let first = text.chars().next().ok_or(NameError::Empty)?;
+        if let Some(other) = text.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '_') {
+            return Err(NameError::Contains(other));
+        }
+        if first.is_ascii_digit() {
+            return Err(NameError::Begins(first));
+        }
+        if text.len() > LONGEST {
+            return Err(NameError::TooLong(text.len()));
+        }
+        Ok(Self(text))
+    }
+
+    /// The name of a service: its own name where the rule and `taken` allow it, else cut and told apart by a hash. The
+    /// same service has the same name for ever, as long as no other takes it.
+    ///
+    /// # Errors
+    /// When not even the cut name obeys the rule.
+    pub fn of_service(service: &str, taken: &BTreeSet<Self>) -> Result<Self, NameError> {
+        let mut plain: String =
+            service.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        if plain.starts_with(|c: char| c.is_ascii_digit()) {
+            plain.insert(0, '_');
+        }
+        if let Ok(name) = Self::new(plain.clone())
+            && !taken.contains(&name)
+        {
+            return Ok(name);
+        }
+        let hash = hash8(&[service]);
+        plain.truncate(LONGEST - hash.len() - 1);
+        Self::new(format!("{}_{hash}", plain.trim_end_matches('_')))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The vendor's arguments, as a provider leaves them in the hand-over.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Arguments {
+    service: String,
+    #[serde(default)]
+    region: Option<String>,
+    config_map: BTreeMap<String, String>,
+}
+
+/// The hand-overs as one Terraform file. Services whose vendor arguments are not known yet are left out, with the reason
+/// in a comment and in [`Rendered::left_out`].
+#[must_use]
+pub fn render(handoffs: &[Handoff]) -> Rendered {
+    let mut text =
+        String::from("# For Fivetran's Terraform provider (source \"fivetran/fivetran\", 1.9 or later).\n");
+    let mut left_out = Vec::new();
+    let mut taken = BTreeSet::new();
+    let mut asks_region = false;
+    for handoff in handoffs {
+        match resource(handoff, &taken) {
+            Ok((name, block, asks)) => {
+                text.push('\n');
+                text.push_str(&block);
+                taken.insert(name);
+                asks_region |= asks;
+            }
+            Err(why) => {
+                let _ = write!(text, "\n# {}: left out: {}\n", comment(&handoff.name), comment(&why));
+                left_out.push(format!("{}: {why}", handoff.name));
+            }
+        }
+    }
+    if asks_region {
+        text.push_str(REGION_VARIABLE);
+    }
+    Rendered { text, left_out }
+}
+
+const REGION_VARIABLE: &str = r#"
+variable "fivetran_region" {
+  description = "Fivetran's data processing location, such as AWS_US_EAST_1"
+  type        = string
+}
+"#;
+
+/// One resource; the flag says whether it uses the region variable.
+fn resource(
+    handoff: &Handoff,
+    taken: &BTreeSet<PrivateLinkName>,
+) -> Result<(PrivateLinkName, String, bool), String> {
+    let Some(field) = handoff.fields.get(FIELD) else {
+        return Err(match handoff.missing.as_slice() {
+            [] => format!("nothing for Fivetran is known of this {} service", handoff.cloud),
+            missing => missing.join("; "),
+        });
+    };
+    let arguments: Arguments =
+        serde_json::from_value(field.clone()).map_err(|error| format!("{FIELD}: {error}"))?;
+    let name = PrivateLinkName::of_service(&handoff.name, taken).map_err(|error| error.to_string())?;
+    let region = arguments.region.as_deref().map_or_else(|| "var.fivetran_region".to_owned(), quoted);
+    let mut block = format!("# {}\n", comment(&handoff.name));
+    for note in &handoff.notes {
+        let _ = writeln!(block, "# {}", comment(note));
+    }
+    let _ = writeln!(block, "resource \"fivetran_private_link\" {} {{", quoted(name.as_str()));
+    let _ = writeln!(block, "  name    = {}", quoted(name.as_str()));
+    let _ = writeln!(
+        block,
+        "  region  = {region} # where Fivetran processes the data: change it if yours is another"
+    );
+    let _ = writeln!(block, "  service = {}", quoted(&arguments.service));
+    block.push_str("\n  config_map = {\n");
+    let widest = arguments.config_map.keys().map(|key| key_text(key).chars().count()).max().unwrap_or(0);
+    for (key, value) in &arguments.config_map {
+        let _ = writeln!(block, "    {:widest$} = {}", key_text(key), quoted(value));
+    }
+    block.push_str("  }\n}\n");
+    Ok((name, block, arguments.region.is_none()))
+}
+
+/// A map's key: bare where HCL takes it bare.
+fn key_text(key: &str) -> String {
+    let bare = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if bare { key.to_owned() } else { quoted(key) }
+}
+
+/// An HCL string of exactly this text: quotes, backslashes and control characters escaped, and the beginnings of
+/// templates (`${`, `%{`) doubled (<https://developer.hashicorp.com/terraform/language/expressions/strings>).
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '$' | '%' if rest.peek() == Some(&'{') => {
+                out.push(c);
+                out.push(c);
+            }
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Text that cannot leave its comment line.
+fn comment(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn handoff(name: &str, field: Option<serde_json::Value>) -> Handoff {
+        Handoff {
+            name: name.to_owned(),
+            cloud: "aws",
+            fields: field.into_iter().map(|field| (FIELD.to_owned(), field)).collect(),
+            missing: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn aws(service_name: &str) -> Option<serde_json::Value> {
+        Some(json!({"service": "SOURCE_AWS", "region": "AWS_US_EAST_1",
+                    "config_map": {"connection_service_name": service_name}}))
+    }
+
+    #[test]
+    fn renders_what_the_provider_documents() {
+        let rendered =
+            render(&[handoff("orders-rds", aws("com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"))]);
+        assert_eq!(rendered.left_out, Vec::<String>::new());
+        assert_eq!(
+            rendered.text,
+            r#"# For Fivetran's Terraform provider (source "fivetran/fivetran", 1.9 or later).
+
+# orders-rds
+resource "fivetran_private_link" "orders_rds" {
+  name    = "orders_rds"
+  region  = "AWS_US_EAST_1" # where Fivetran processes the data: change it if yours is another
+  service = "SOURCE_AWS"
+
+  config_map = {
+    connection_service_name = "com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"
+  }
+}
+"#
+        );
+    }
+
+    #[test]
+    fn an_unknown_region_is_asked_for_once() {
+        let field = || Some(json!({"service": "SOURCE_AWS", "config_map": {"connection_service_name": "x"}}));
+        let rendered = render(&[handoff("a", field()), handoff("b", field())]);
+        assert_eq!(rendered.text.matches("region  = var.fivetran_region").count(), 2);
+        assert_eq!(rendered.text.matches("variable \"fivetran_region\"").count(), 1);
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_in_one_comment_line() {
+        let mut unknown = handoff("later", None);
+        unknown.missing = vec!["service_name: not there\nyet".to_owned()];
+        let rendered = render(&[unknown]);
+        assert_eq!(rendered.left_out, ["later: service_name: not there\nyet"]);
+        assert!(
+            rendered.text.lines().all(|line| line.is_empty() || line.starts_with('#')),
+            "{}",
+            rendered.text
+        );
+    }
+
+    #[test]
+    fn escapes_quotes_controls_and_templates() {
+        assert_eq!(quoted("a\"b\\c\n${d}%{e}$f\u{1}"), r#""a\"b\\c\n$${d}%%{e}$f\u0001""#);
+        let rendered = render(&[handoff("x", aws("\"\n}\nresource \"evil\" \"x\" {"))]);
+        assert_eq!(
+            rendered.text.lines().filter(|line| line.starts_with("resource ")).count(),
+            1,
+            "{}",
+            rendered.text
+        );
+    }
+
+    #[test]
+    fn notes_stay_comments() {
+        let mut noted = handoff("x", aws("s"));
+        noted.notes = vec!["one\nresource \"evil\" \"x\" {}".to_owned()];
+        let text = render(&[noted]).text;
+        assert_eq!(text.lines().filter(|line| line.starts_with("resource ")).count(), 1, "{text}");
+    }
+
+    #[test]
+    fn checks_the_vendors_rule() {
+        assert_eq!(PrivateLinkName::new(""), Err(NameError::Empty));
+        assert_eq!(PrivateLinkName::new("a".repeat(24)), Err(NameError::TooLong(24)));
+        assert_eq!(PrivateLinkName::new("1a"), Err(NameError::Begins('1')));
+        assert_eq!(PrivateLinkName::new("a-b"), Err(NameError::Contains('-')));
+        assert_eq!(PrivateLinkName::new("ä"), Err(NameError::Contains('ä')));
+        assert!(PrivateLinkName::new("_".to_owned() + &"a".repeat(22)).is_ok());
+    }
+
+    #[test]
+    fn names_are_told_apart() {
+        let mut taken = BTreeSet::new();
+        let services = [
+            "orders-rds",
+            "orders_rds",
+            "1st",
+            "a-very-long-service-name-one",
+            "a-very-long-service-name-two",
+            "ä",
+        ];
+        for service in services {
+            let name = PrivateLinkName::of_service(service, &taken).unwrap();
+            assert!(name.as_str().len() <= LONGEST);
+            assert!(taken.insert(name), "{service}");
+        }
+        assert!(taken.contains(&PrivateLinkName("orders_rds".to_owned())));
+        assert!(taken.contains(&PrivateLinkName("_1st".to_owned())));
+    }
+}

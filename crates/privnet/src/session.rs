@@ -1,0 +1,394 @@
+//! A session: one file against its clouds.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use privnet_core::accept::{self, Ask, Decision, Verdict, Why};
+use privnet_core::audit::AuditLog;
+use privnet_core::execute::{Context, Events, Executor, Report, Settings};
+use privnet_core::handoff::Handoff;
+use privnet_core::plan::{self, Plan, PlanOptions, Refusal, Rule};
+use privnet_core::spec::{Service, Spec};
+use privnet_core::status::{self, ServiceStatus};
+use privnet_core::{Address, Desired, Error, KindTable, ObserveRequest, Provider, Purpose, World};
+use tokio_util::sync::CancellationToken;
+
+use crate::clouds::{Clouds, NoProvider};
+
+/// Everything that a session needs to know besides the file.
+pub struct SessionBuilder {
+    spec: Spec,
+    clouds: Clouds,
+    audit: Arc<dyn AuditLog>,
+    events: Events,
+    cancel: CancellationToken,
+    settings: Settings,
+    parallelism: usize,
+    only: BTreeSet<String>,
+    providers: Option<Vec<Arc<dyn Provider>>>,
+}
+
+/// One file against its clouds.
+pub struct Session {
+    spec: Spec,
+    providers: Vec<Arc<dyn Provider>>,
+    kinds: KindTable,
+    context: Context,
+    executor: Executor,
+    only: BTreeSet<String>,
+}
+
+/// A plan, and what it was made from.
+#[derive(Debug)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// What was wanted.
+    pub desired: Desired,
+    /// What was seen.
+    pub world: World,
+    /// Clouds that could not be observed: their services are refused in the plan, the others are planned.
+    pub unreachable: Vec<Unreachable>,
+}
+
+/// A cloud that could not be observed.
+#[derive(Debug)]
+pub struct Unreachable {
+    /// Which.
+    pub cloud: &'static str,
+    /// Why.
+    pub error: Error,
+}
+
+/// A plan that was carried out.
+#[derive(Debug)]
+pub struct Executed {
+    /// The plan, and what it was made from.
+    pub planned: Planned,
+    /// What became of each action.
+    pub report: Report,
+}
+
+/// Decisions on pending requests, and what became of them.
+#[derive(Debug)]
+pub struct Decided {
+    /// Each decision.
+    pub decisions: Vec<Decision>,
+    /// The plan that carries them out, and what became of it (nothing in a dry run).
+    pub executed: Planned,
+    /// What became of the plan; absent in a dry run.
+    pub report: Option<Report>,
+}
+
+impl SessionBuilder {
+    /// A session for this file, writing decisions to `audit`.
+    pub fn new(spec: Spec, clouds: Clouds, audit: Arc<dyn AuditLog>) -> Self {
+        let settings = Settings { pace: clouds.pace(), ..Settings::default() };
+        Self {
+            spec,
+            clouds,
+            audit,
+            events: Events::none(),
+            cancel: CancellationToken::new(),
+            settings,
+            parallelism: 16,
+            only: BTreeSet::new(),
+            providers: None,
+        }
+    }
+
+    /// Tells this of progress.
+    #[must_use]
+    pub fn events(mut self, events: Events) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// Stops when this is cancelled: nothing new is begun, and what was begun is reported.
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancellationToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// At most this many actions at once; 16 unless told.
+    #[must_use]
+    pub fn parallelism(mut self, parallelism: usize) -> Self {
+        self.parallelism = parallelism;
+        self
+    }
+
+    /// Only these services, by name; all unless told.
+    #[must_use]
+    pub fn services(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.only = names.into_iter().collect();
+        self
+    }
+
+    /// These providers instead of those of the clouds: for tests and for clouds of one's own.
+    #[must_use]
+    pub fn providers(mut self, providers: Vec<Arc<dyn Provider>>) -> Self {
+        self.providers = Some(providers);
+        self
+    }
+
+    /// The session.
+    ///
+    /// # Errors
+    /// [`NoProvider`] where the file uses a cloud that this build does not have.
+    pub fn build(self) -> Result<Session, NoProvider> {
+        let providers = match self.providers {
+            Some(providers) => providers,
+            None => self.clouds.providers(&self.spec)?,
+        };
+        let kinds = KindTable::new(providers.iter().flat_map(|provider| provider.handles().kinds));
+        let context = Context::new(self.settings, self.events, self.cancel);
+        let executor = Executor::new(providers.clone(), context.clone(), self.audit, self.parallelism);
+        Ok(Session { spec: self.spec, providers, kinds, context, executor, only: self.only })
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("deployment", &self.spec.deployment).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// The file.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The services that take part.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.spec.services.iter().filter(|service| self.takes_part(service.name.as_str()))
+    }
+
+    fn takes_part(&self, service: &str) -> bool {
+        self.only.is_empty() || self.only.contains(service)
+    }
+
+    /// Observes, and plans how the cloud becomes what the file says.
+    pub async fn plan(&self, options: PlanOptions) -> Planned {
+        let (mut desired, world, unreachable) = self.observe(Purpose::Plan).await;
+        if options.destroy {
+            // What the file wants is of no matter to its end; what was observed still is.
+            desired.resources.clear();
+            desired.waits.clear();
+            desired.refusals.clear();
+            desired.warnings.clear();
+        }
+        let mut plan = plan::plan(&desired, &world, &self.kinds, options);
+        if options.destroy {
+            plan.waits.clear();
+        }
+        Planned { plan, desired, world, unreachable }
+    }
+
+    /// Carries out a plan of this session.
+    pub async fn execute(&self, planned: Planned) -> Executed {
+        let deployment = planned.desired.deployment.clone();
+        let report = self.executor.run(&deployment, &planned.plan, &planned.world).await;
+        Executed { planned, report }
+    }
+
+    /// Plans and carries out.
+    pub async fn apply(&self, options: PlanOptions) -> Executed {
+        self.execute(self.plan(options).await).await
+    }
+
+    /// Deletes all that the deployment owns in the file's scopes.
+    pub async fn destroy(&self, sever_connections: bool) -> Executed {
+        self.apply(PlanOptions { destroy: true, sever_connections, prune: false }).await
+    }
+
+    /// Decides on the pending requests by policy, and carries that out unless it is a `dry_run`.
+    pub async fn accept_pending(&self, ask: &Ask, dry_run: bool) -> Decided {
+        let (desired, world, unreachable) = self.observe(Purpose::Connections).await;
+        let mut decisions = Vec::new();
+        for intent in desired.services.values().filter(|intent| !intent.remove) {
+            if let Some(seen) = world.services.get(&intent.name) {
+                decisions.extend(accept::decide(&intent.policy, seen.connections.known(), ask));
+            }
+        }
+        let plan = plan::plan_decisions(&desired, &world, &decisions);
+        let executed = Planned { plan, desired, world, unreachable };
+        if dry_run {
+            return Decided { decisions, executed, report: None };
+        }
+        let Executed { planned, report } = self.execute(executed).await;
+        Decided { decisions, executed: planned, report: Some(report) }
+    }
+
+    /// Decides again and again until every consumer of every service is connected, somebody must choose, or the time is
+    /// over. `see` is told of each round that decided something. Returns whether everybody is connected.
+    pub async fn accept_until_connected(
+        &self,
+        ask: &Ask,
+        timeout: Duration,
+        mut see: impl FnMut(&Decided),
+    ) -> Waited {
+        let started = Instant::now();
+        let pause = self.context.paced(Duration::from_secs(10));
+        let timeout = if timeout == Duration::MAX { timeout } else { timeout.max(pause) };
+        loop {
+            let decided = self.accept_pending(ask, false).await;
+            let failed = decided.report.as_ref().is_some_and(|report| !report.all_done());
+            let ambiguous =
+                decided.decisions.iter().any(|decision| matches!(decision.why, Why::Ambiguous { .. }));
+            let unreachable = !decided.executed.unreachable.is_empty();
+            let changed = decided.decisions.iter().any(|decision| decision.verdict != Verdict::Left);
+            see(&decided);
+            let end = if self.context.is_cancelled() {
+                Some(WaitedFor::Cancelled)
+            } else if failed || unreachable {
+                Some(WaitedFor::Failed)
+            } else if !changed && everybody_connected(&decided.executed) {
+                Some(WaitedFor::Connected)
+            } else if ambiguous {
+                Some(WaitedFor::Ambiguous)
+            } else {
+                (started.elapsed() >= timeout).then_some(WaitedFor::TimedOut)
+            };
+            if let Some(end) = end {
+                return Waited { end, last: decided };
+            }
+            let left = timeout.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
+            tokio::time::sleep(pause.min(left)).await;
+        }
+    }
+
+    /// Plans the rejection of one connection; `None` where no service has it. A live one is refused without `sever`.
+    pub async fn plan_rejection(&self, connection: &str, sever: bool) -> Option<Planned> {
+        let (desired, world, unreachable) = self.observe(Purpose::Connections).await;
+        let plan = plan::plan_rejection(&desired, &world, connection, sever)?;
+        Some(Planned { plan, desired, world, unreachable })
+    }
+
+    /// What there is of each service, who is connected, and what waits for whom.
+    pub async fn status(&self) -> (Vec<ServiceStatus>, Vec<Unreachable>) {
+        let (desired, world, unreachable) = self.observe(Purpose::Status).await;
+        (status::status(&desired, &world), unreachable)
+    }
+
+    /// What the vendor needs for each service.
+    pub async fn handoff(&self) -> (Vec<Handoff>, Vec<Unreachable>) {
+        let (_, world, unreachable) = self.observe(Purpose::Plan).await;
+        let handoffs = self.services().filter(|service| !service.remove).filter_map(|service| {
+            let provider = self.provider_of(service)?;
+            world
+                .services
+                .contains_key(service.name.as_str())
+                .then(|| provider.handoff(&self.spec, service, &world))
+        });
+        (handoffs.collect(), unreachable)
+    }
+
+    fn provider_of(&self, service: &Service) -> Option<&Arc<dyn Provider>> {
+        let cloud = service.cloud_name().as_str();
+        self.providers.iter().find(|provider| provider.handles().cloud == cloud)
+    }
+
+    /// Observes all clouds at once and lowers the file against what was seen. A cloud that cannot be reached refuses its own
+    /// services and no others.
+    async fn observe(&self, purpose: Purpose) -> (Desired, World, Vec<Unreachable>) {
+        let observations =
+            join_all(self.providers.iter().map(|provider| self.observe_one(provider, purpose))).await;
+        let mut world = World::default();
+        let mut unreachable = Vec::new();
+        for (cloud, observation) in observations {
+            match observation {
+                Ok(seen) => world.merge(seen),
+                Err(error) => unreachable.push(Unreachable { cloud, error }),
+            }
+        }
+        for down in &unreachable {
+            for service in self.services().filter(|service| service.cloud_name().as_str() == down.cloud) {
+                world.refusals.push(Refusal {
+                    address: Address::new(service.name.as_str(), "service", "main"),
+                    rule: Rule::Unobserved,
+                    why: format!("{} could not be observed: {}", down.cloud, down.error),
+                    flag: None,
+                });
+            }
+        }
+        if !self.only.is_empty() {
+            world.live.retain(|live| self.takes_part(&live.address.service));
+            world.services.retain(|service, _| self.takes_part(service));
+            world.refusals.retain(|refusal| self.takes_part(&refusal.address.service));
+        }
+        let desired = self.lower(&world);
+        (desired, world, unreachable)
+    }
+
+    async fn observe_one(
+        &self,
+        provider: &Arc<dyn Provider>,
+        purpose: Purpose,
+    ) -> (&'static str, Result<World, Error>) {
+        let cloud = provider.handles().cloud;
+        let services: Vec<&Service> =
+            self.services().filter(|service| service.cloud_name().as_str() == cloud).collect();
+        if services.is_empty() {
+            return (cloud, Ok(World::default()));
+        }
+        let request = ObserveRequest { spec: &self.spec, services: &services, purpose };
+        (cloud, provider.observe(request, &self.context).await)
+    }
+
+    fn lower(&self, world: &World) -> Desired {
+        let mut desired = Desired { deployment: self.spec.deployment.to_string(), ..Desired::default() };
+        for service in self.services().filter(|service| world.services.contains_key(service.name.as_str())) {
+            let Some(provider) = self.provider_of(service) else { continue };
+            let lowered = provider.lower(&self.spec, service, world);
+            desired.resources.extend(lowered.resources);
+            desired.waits.extend(lowered.waits);
+            desired.refusals.extend(lowered.refusals);
+            desired.warnings.extend(lowered.warnings);
+            desired.services.insert(lowered.intent.name.clone(), lowered.intent);
+        }
+        desired
+    }
+}
+
+/// How a wait for connections ended.
+#[derive(Debug)]
+pub struct Waited {
+    /// Why it ended.
+    pub end: WaitedFor,
+    /// The last round.
+    pub last: Decided,
+}
+
+/// Why a wait for connections ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitedFor {
+    /// Every consumer of every service is connected.
+    Connected,
+    /// More requests match than there is room: somebody must choose.
+    Ambiguous,
+    /// The time is over.
+    TimedOut,
+    /// Something failed.
+    Failed,
+    /// The user interrupted.
+    Cancelled,
+}
+
+/// Whether each consumer of each service has a live connection.
+fn everybody_connected(planned: &Planned) -> bool {
+    planned.desired.services.values().filter(|intent| !intent.remove).all(|intent| {
+        let Some(seen) = planned.world.services.get(&intent.name) else { return false };
+        intent.policy.consumers.iter().all(|consumer| {
+            seen.connections.known().iter().any(|connection| {
+                connection.state.may_be_live()
+                    && intent.policy.consumer_of(connection).is_some_and(|own| own.name == consumer.name)
+            })
+        })
+    })
+}
