@@ -6,7 +6,10 @@ use crate::frame::{CloudServer, SandboxError, Setup};
 
 /// Opens every cloud of this build over the setup's folder, in the order of their ports.
 pub(crate) fn open_all(setup: &Setup) -> Result<Vec<Arc<dyn CloudServer>>, SandboxError> {
-    let clouds: Vec<Arc<dyn CloudServer>> = Vec::new();
+    #[allow(unused_mut, reason = "a build can have no cloud at all")]
+    let mut clouds: Vec<Arc<dyn CloudServer>> = Vec::new();
+    #[cfg(feature = "gcp")]
+    clouds.push(Arc::new(crate::gcp::Gcp::open(setup)?));
     let _ = setup;
     Ok(clouds)
 }
