@@ -12,7 +12,7 @@ use crate::plan::{Action, FieldChange, Refusal, Wait};
 use crate::resource::{Live, Resource};
 use crate::spec::{Service, Spec};
 use crate::value::Value;
-use crate::world::{ServiceIntent, World};
+use crate::world::{Desired, ServiceIntent, World};
 
 /// What one service lowers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,4 +116,28 @@ pub trait Provider: Send + Sync {
 
     /// What the vendor needs to connect. Pure.
     fn handoff(&self, spec: &Spec, service: &Service, world: &World) -> Handoff;
+}
+
+/// Lowers all services that were observed, in view of what was seen.
+#[must_use]
+pub fn lower_all<'a>(
+    spec: &Spec,
+    services: impl IntoIterator<Item = &'a Service>,
+    providers: &[std::sync::Arc<dyn Provider>],
+    world: &World,
+) -> Desired {
+    let mut desired = Desired { deployment: spec.deployment.to_string(), ..Desired::default() };
+    for service in services.into_iter().filter(|service| world.services.contains_key(service.name.as_str())) {
+        let cloud = service.cloud_name().as_str();
+        let Some(provider) = providers.iter().find(|provider| provider.handles().cloud == cloud) else {
+            continue;
+        };
+        let lowered = provider.lower(spec, service, world);
+        desired.resources.extend(lowered.resources);
+        desired.waits.extend(lowered.waits);
+        desired.refusals.extend(lowered.refusals);
+        desired.warnings.extend(lowered.warnings);
+        desired.services.insert(lowered.intent.name.clone(), lowered.intent);
+    }
+    desired
 }

@@ -11,6 +11,7 @@ use privnet_core::audit::AuditLog;
 use privnet_core::execute::{Context, Events, Executor, Report, Settings};
 use privnet_core::handoff::Handoff;
 use privnet_core::plan::{self, Plan, PlanOptions, Refusal, Rule};
+use privnet_core::provider::lower_all;
 use privnet_core::spec::{Service, Spec};
 use privnet_core::status::{self, ServiceStatus};
 use privnet_core::{Address, Desired, Error, KindTable, ObserveRequest, Provider, Purpose, World};
@@ -322,7 +323,7 @@ impl Session {
             world.services.retain(|service, _| self.takes_part(service));
             world.refusals.retain(|refusal| self.takes_part(&refusal.address.service));
         }
-        let desired = self.lower(&world);
+        let desired = lower_all(&self.spec, self.services(), &self.providers, &world);
         (desired, world, unreachable)
     }
 
@@ -339,20 +340,6 @@ impl Session {
         }
         let request = ObserveRequest { spec: &self.spec, services: &services, purpose };
         (cloud, provider.observe(request, &self.context).await)
-    }
-
-    fn lower(&self, world: &World) -> Desired {
-        let mut desired = Desired { deployment: self.spec.deployment.to_string(), ..Desired::default() };
-        for service in self.services().filter(|service| world.services.contains_key(service.name.as_str())) {
-            let Some(provider) = self.provider_of(service) else { continue };
-            let lowered = provider.lower(&self.spec, service, world);
-            desired.resources.extend(lowered.resources);
-            desired.waits.extend(lowered.waits);
-            desired.refusals.extend(lowered.refusals);
-            desired.warnings.extend(lowered.warnings);
-            desired.services.insert(lowered.intent.name.clone(), lowered.intent);
-        }
-        desired
     }
 }
 

@@ -1,0 +1,255 @@
+//! The checks.
+
+#![allow(clippy::panic, reason = "the suite is a test: it fails by panicking")]
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+
+use super::{Driver, Subject};
+use crate::accept::{Ask, ConnectionState, Verdict, decide};
+use crate::execute::{Outcome, Report};
+use crate::kind::{Class, KindTable};
+use crate::plan::{Plan, PlanOptions, Rule, plan_decisions};
+use crate::provider::Purpose;
+use crate::spec::Spec;
+use crate::world::{Desired, World};
+
+const PLAIN: PlanOptions = PlanOptions { prune: false, sever_connections: false, destroy: false };
+const DESTROY: PlanOptions = PlanOptions { destroy: true, ..PLAIN };
+const DESTROY_ALL: PlanOptions = PlanOptions { sever_connections: true, ..DESTROY };
+
+/// Runs every check. Returns their names, for a test to print.
+///
+/// # Panics
+/// At the first check that fails.
+pub async fn run(subject: &dyn Subject) -> Vec<&'static str> {
+    kinds_are_complete(subject).await;
+    apply_converges_and_destroy_leaves_nothing(subject).await;
+    an_interruption_anywhere_is_mended(subject).await;
+    edits_converge_and_come_back(subject).await;
+    concurrent_applies_make_one_of_each(subject).await;
+    only_the_consumer_is_let_in(subject).await;
+    vec![
+        "kinds are complete",
+        "apply converges and destroy leaves nothing",
+        "an interruption anywhere is mended",
+        "edits converge and come back",
+        "concurrent applies make one of each",
+        "only the consumer is let in, and is not cut without the word",
+    ]
+}
+
+fn demand_done(what: &str, plan: &Plan, report: &Report) {
+    for (action, outcome) in plan.actions.iter().zip(&report.outcomes) {
+        match outcome {
+            Outcome::Done { .. } => {}
+            Outcome::Failed(error) => {
+                panic!("{what}: {} failed: {error} {:?}", action.id, crate::error::causes(error))
+            }
+            Outcome::Skipped { why } => panic!("{what}: {} was skipped: {why}", action.id),
+        }
+    }
+    assert!(plan.refusals.is_empty(), "{what}: refused: {:?}", plan.refusals);
+}
+
+async fn demand_empty(what: &str, subject: &dyn Subject, spec: &Spec) {
+    let (plan, ..) = Driver::new(subject).plan(spec, PLAIN).await;
+    assert!(
+        plan.is_empty() && plan.refusals.is_empty(),
+        "{what}: planning again gives {:#?} {:#?}",
+        plan.actions,
+        plan.refusals
+    );
+}
+
+async fn apply(what: &str, subject: &dyn Subject, spec: &Spec) -> Plan {
+    let (plan, report) = Driver::new(subject).apply(spec, PLAIN).await;
+    demand_done(what, &plan, &report);
+    demand_empty(what, subject, spec).await;
+    plan
+}
+
+async fn destroy(what: &str, subject: &dyn Subject, spec: &Spec, options: PlanOptions) {
+    let (plan, report) = Driver::new(subject).apply(spec, options).await;
+    demand_done(what, &plan, &report);
+    let left = subject.census().await;
+    assert!(left.is_empty(), "{what}: destroy left {left:?}");
+    let (again, ..) = Driver::new(subject).plan(spec, options).await;
+    assert!(again.is_empty(), "{what}: destroying again would do {:#?}", again.actions);
+}
+
+async fn kinds_are_complete(subject: &dyn Subject) {
+    subject.reset().await;
+    let driver = Driver::new(subject);
+    let kinds = driver.kinds();
+    let (_, desired, _) = driver.plan(&subject.base(), PLAIN).await;
+    demand_desired_known(&kinds, &desired);
+    apply("kinds", subject, &subject.base()).await;
+    let (_, world) = driver.observe(&subject.base(), Purpose::Plan).await;
+    demand_live_known(&kinds, &desired, &world);
+}
+
+fn demand_desired_known(kinds: &KindTable, desired: &Desired) {
+    let addresses: BTreeSet<_> = desired.resources.iter().map(|resource| &resource.address).collect();
+    assert_eq!(addresses.len(), desired.resources.len(), "an address stands twice");
+    for resource in &desired.resources {
+        let kind = kinds.get(&resource.address.kind);
+        let kind = kind.unwrap_or_else(|| panic!("{}: the kind is not in the table", resource.address));
+        for field in resource.fields.keys() {
+            assert!(
+                kind.field(field).is_some(),
+                "{}: the field `{field}` is not in the table",
+                resource.address
+            );
+        }
+        for field in kind.fields.iter().filter(|field| field.class == Class::Managed) {
+            let there = resource.fields.contains_key(field.name)
+                || resource.origin == crate::resource::Origin::Supplied;
+            assert!(there, "{}: the managed field `{}` is not lowered", resource.address, field.name);
+        }
+        for need in resource.all_needs() {
+            assert!(addresses.contains(&need), "{} needs {need}, which is not desired", resource.address);
+        }
+    }
+}
+
+fn demand_live_known(kinds: &KindTable, desired: &Desired, world: &World) {
+    for live in world.live.iter().filter(|live| live.is_ours()) {
+        let Some(kind) = kinds.get(&live.address.kind) else {
+            panic!("{}: the kind is not in the table", live.address)
+        };
+        for field in live.fields.keys() {
+            assert!(
+                kind.field(field).is_some(),
+                "{}: the observed field `{field}` is not in the table",
+                live.address
+            );
+        }
+    }
+    for resource in &desired.resources {
+        let Some(live) = world.at(&resource.address) else {
+            panic!("{} was applied and is not observed", resource.address)
+        };
+        let mut references = Vec::new();
+        for other in &desired.resources {
+            for value in other.fields.values() {
+                value.each_output(&mut |reference| references.push(reference.clone()));
+            }
+        }
+        for reference in references.iter().filter(|reference| reference.address == resource.address) {
+            assert!(
+                live.outputs.contains_key(&reference.output),
+                "{reference} is referred to and not observed"
+            );
+        }
+    }
+}
+
+async fn apply_converges_and_destroy_leaves_nothing(subject: &dyn Subject) {
+    subject.reset().await;
+    let plan = apply("fresh apply", subject, &subject.base()).await;
+    assert!(!plan.is_empty(), "a fresh apply does something");
+    destroy("destroy", subject, &subject.base(), DESTROY).await;
+}
+
+/// Stops before each action in turn: the next run ends where an uninterrupted one does.
+async fn an_interruption_anywhere_is_mended(subject: &dyn Subject) {
+    subject.reset().await;
+    let spec = subject.base();
+    apply("uninterrupted", subject, &spec).await;
+    let expected = kinds_in(subject, &spec).await;
+    subject.reset().await;
+    let (whole, ..) = Driver::new(subject).plan(&spec, PLAIN).await;
+    for stop in 0..whole.actions.len() {
+        subject.reset().await;
+        let driver = Driver::new(subject);
+        let (mut plan, desired, world) = driver.plan(&spec, PLAIN).await;
+        plan.actions.truncate(stop);
+        driver.execute(&plan, &desired, &world).await;
+        let what = format!("after {stop} action(s)");
+        apply(&what, subject, &spec).await;
+        assert_eq!(kinds_in(subject, &spec).await, expected, "{what}: not the same end");
+    }
+    let (mut plan, desired, world) = Driver::new(subject).plan(&spec, DESTROY).await;
+    let half = plan.actions.len() / 2;
+    plan.actions.truncate(half);
+    Driver::new(subject).execute(&plan, &desired, &world).await;
+    destroy("a destroy that was interrupted", subject, &spec, DESTROY).await;
+}
+
+/// How many of each kind are observed as ours.
+async fn kinds_in(subject: &dyn Subject, spec: &Spec) -> Vec<String> {
+    let (_, world) = Driver::new(subject).observe(spec, Purpose::Plan).await;
+    let mut kinds: Vec<String> =
+        world.live.iter().filter(|l| l.is_ours()).map(|l| l.address.to_string()).collect();
+    kinds.sort();
+    kinds
+}
+
+async fn edits_converge_and_come_back(subject: &dyn Subject) {
+    subject.reset().await;
+    let base = subject.base();
+    apply("base", subject, &base).await;
+    for edit in subject.edits() {
+        let plan = apply(edit.name, subject, &edit.spec).await;
+        assert!(!plan.is_empty(), "{}: the edit does something", edit.name);
+        apply(&format!("{}, taken back", edit.name), subject, &base).await;
+    }
+    destroy("after edits", subject, &base, DESTROY).await;
+}
+
+async fn concurrent_applies_make_one_of_each(subject: &dyn Subject) {
+    subject.reset().await;
+    let spec = subject.base();
+    apply("alone", subject, &spec).await;
+    let expected = kinds_in(subject, &spec).await;
+    subject.reset().await;
+    let runs = (0..8).map(|_| async {
+        let driver = Driver::new(subject);
+        driver.apply(&spec, PLAIN).await
+    });
+    let ended = join_all(runs).await;
+    assert!(ended.iter().any(|(_, report)| report.all_done()), "none of eight applies at once succeeded");
+    apply("after eight at once", subject, &spec).await;
+    assert_eq!(
+        kinds_in(subject, &spec).await,
+        expected,
+        "eight applies at once did not end with one of each"
+    );
+    destroy("after eight at once", subject, &spec, DESTROY).await;
+}
+
+async fn only_the_consumer_is_let_in(subject: &dyn Subject) {
+    subject.reset().await;
+    let spec = subject.base();
+    apply("before requests", subject, &spec).await;
+    subject.raise_requests().await;
+    let driver = Driver::new(subject);
+    let (desired, world) = driver.observe(&spec, Purpose::Connections).await;
+    let mut decisions = Vec::new();
+    for intent in desired.services.values() {
+        let seen = &world.services[&intent.name];
+        decisions.extend(decide(&intent.policy, seen.connections.known(), &Ask::default()));
+    }
+    let accepted: Vec<_> = decisions.iter().filter(|d| d.verdict == Verdict::Accepted).cloned().collect();
+    assert!(!accepted.is_empty(), "the consumer's request is let in: {decisions:#?}");
+    assert!(accepted.len() < decisions.len(), "the stranger's request is left: {decisions:#?}");
+    let plan = plan_decisions(&desired, &world, &decisions);
+    let report = driver.execute(&plan, &desired, &world).await;
+    demand_done("accept", &plan, &report);
+    let (_, world) = driver.observe(&spec, Purpose::Connections).await;
+    for connection in world.services.values().flat_map(|seen| seen.connections.known()) {
+        let ours = accepted.iter().any(|decision| decision.connection == connection.id);
+        let live = connection.state == ConnectionState::Accepted;
+        assert_eq!(ours, live, "{} is {}", connection.id, connection.cloud_state);
+    }
+    demand_empty("after acceptance", subject, &spec).await;
+
+    let (refused, ..) = driver.plan(&spec, DESTROY).await;
+    assert!(
+        refused.refusals.iter().any(|refusal| refusal.rule == Rule::WouldSever),
+        "destroy must not cut: {refused:#?}"
+    );
+    destroy("destroy with the word", subject, &spec, DESTROY_ALL).await;
+}
