@@ -1,0 +1,123 @@
+use privnet_core::ErrorKind;
+use serde_json::json;
+
+use super::super::fake::{Script, context};
+use super::*;
+
+const ID: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/loadBalancers/x";
+const OP: &str = "https://management.azure.com/subscriptions/s/providers/Microsoft.Network/locations/l/operations/1?api-version=1&c=secret";
+
+fn target() -> Target {
+    Target::of(ID)
+}
+
+fn put(_: Option<&Json>) -> Result<Write, Error> {
+    Ok(Write::Put(json!({"location": "l"})))
+}
+
+#[tokio::test]
+async fn a_create_waits_for_its_operation_and_for_its_own_read() {
+    let (arm, script) = Script::arm(vec![
+        (404, vec![], json!({"error": {"code": "ResourceNotFound", "message": "m"}})),
+        (201, vec![("azure-asyncoperation", OP)], json!({"properties": {"provisioningState": "Updating"}})),
+        (404, vec![], json!({"error": {"code": "NotFound", "message": "m"}})),
+        (200, vec![], json!({"status": "InProgress"})),
+        (200, vec![], json!({"status": "SomethingNew"})),
+        (200, vec![], json!({"status": "Succeeded"})),
+        (404, vec![], json!({"error": {"code": "ResourceNotFound", "message": "m"}})),
+        (200, vec![], json!({"name": "x", "properties": {"provisioningState": "Succeeded"}})),
+    ]);
+    let made = arm.write(&context(), &target(), &put).await.unwrap();
+    assert_eq!(made["name"], "x");
+    assert_eq!(script.seen()[1].1, None, "a create has no ETag");
+}
+
+#[tokio::test]
+async fn an_update_is_under_its_etag_and_begins_again_when_beaten() {
+    let (arm, script) = Script::arm(vec![
+        (200, vec![("etag", "W/\"1\"")], json!({})),
+        (412, vec![], json!({"error": {"code": "PreconditionFailed", "message": "m"}})),
+        (200, vec![("etag", "W/\"2\"")], json!({})),
+        (429, vec![("retry-after", "3")], json!({"error": {"code": "RetryableError", "message": "m"}})),
+        (200, vec![], json!({"etag": "W/\"3\""})),
+        (200, vec![("azure-asyncoperation", OP)], json!({})),
+        (200, vec![], json!({"status": "Failed", "error": {"code": "CanceledAndSupersededDueToAnotherOperation", "message": "m"}})),
+        (200, vec![("etag", "W/\"4\"")], json!({})),
+        (200, vec![], json!({})),
+        (200, vec![], json!({"properties": {"provisioningState": "Succeeded"}})),
+    ]);
+    arm.write(&context(), &target(), &put).await.unwrap();
+    let etags: Vec<_> = script.seen().into_iter().filter(|seen| seen.0.starts_with("PUT")).map(|seen| seen.1).collect();
+    assert_eq!(etags, ["1", "2", "3", "4"].map(|n| Some(format!("W/\"{n}\""))));
+}
+
+#[tokio::test]
+async fn a_failed_operation_tells_its_code_and_message_and_no_url() {
+    let (arm, _) = Script::arm(vec![
+        (404, vec![], json!({})),
+        (201, vec![("azure-asyncoperation", OP)], json!({})),
+        (200, vec![("x-ms-request-id", "r1")], json!({"status": "Failed", "error": {"code": "SubnetIsFull", "message": "no room"}})),
+    ]);
+    let error = arm.write(&context(), &target(), &put).await.unwrap_err();
+    assert_eq!((error.code(), error.message(), error.request_id()), (Some("SubnetIsFull"), "no room", Some("r1")));
+    assert!(!format!("{error:?}").contains("secret"));
+}
+
+#[tokio::test]
+async fn a_deletion_is_waited_for_by_location_and_by_its_own_read() {
+    let (arm, script) = Script::arm(vec![
+        (409, vec![], json!({"error": {"code": "AnotherOperationInProgress", "message": "m"}})),
+        (202, vec![("location", OP)], Json::Null),
+        (202, vec![], Json::Null),
+        (204, vec![], Json::Null),
+        (200, vec![], json!({"properties": {"provisioningState": "Deleting"}})),
+        (404, vec![], json!({})),
+    ]);
+    arm.delete(&context(), &target()).await.unwrap();
+    assert_eq!(script.asked().iter().filter(|asked| asked.starts_with("DELETE")).count(), 2);
+}
+
+#[tokio::test]
+async fn gone_is_success_and_in_use_for_good_is_not() {
+    let (arm, _) = Script::arm(vec![(404, vec![], json!({}))]);
+    arm.delete(&context(), &target()).await.unwrap();
+    let in_use = (400, vec![], json!({"error": {"code": "InUseSubnetCannotBeDeleted", "message": "m"}}));
+    let (arm, _) = Script::arm(vec![in_use; 400]);
+    let error = arm.delete(&context(), &target()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InUse);
+}
+
+#[tokio::test]
+async fn lists_are_read_to_the_last_page_and_lead_nowhere_else() {
+    let next = "https://management.azure.com/next?$skiptoken=2";
+    let (arm, script) = Script::arm(vec![
+        (200, vec![], json!({"value": [{"n": 1}], "nextLink": next})),
+        (0, vec![], Json::Null),
+        (200, vec![], json!({"value": [{"n": 2}]})),
+    ]);
+    assert_eq!(arm.list(&context(), &target()).await.unwrap(), [json!({"n": 1}), json!({"n": 2})]);
+    assert_eq!(script.asked()[1..], ["GET /next", "GET /next"], "a lost answer is asked for again");
+    let (arm, _) = Script::arm(vec![(200, vec![], json!({"value": [], "nextLink": "https://evil.example/"}))]);
+    let error = arm.list(&context(), &target()).await.unwrap_err();
+    assert!(error.to_string().contains("evil.example"), "{error}");
+}
+
+#[tokio::test]
+async fn a_resource_that_ends_failed_is_an_error_with_advice() {
+    let (arm, _) = Script::arm(vec![
+        (404, vec![], json!({})),
+        (201, vec![], json!({"properties": {"provisioningState": "Updating"}})),
+        (200, vec![], json!({"properties": {"provisioningState": "Updating"}})),
+        (200, vec![], json!({"properties": {"provisioningState": "Failed"}})),
+    ]);
+    let error = arm.write(&context(), &target(), &put).await.unwrap_err();
+    assert_eq!(error.code(), Some("Failed"));
+    assert!(!error.hints().is_empty());
+}
+
+#[test]
+fn targets_know_their_type_and_subscription() {
+    let target = Target::of(format!("{ID}/backendAddressPools/p"));
+    assert_eq!(target.kind(), "Microsoft.Network/loadBalancers/backendAddressPools");
+    assert_eq!(target.subscription(), "s");
+}

@@ -1,0 +1,230 @@
+//! ARM's failures as the core's errors: converted here, once.
+//!
+//! Codes are those of <https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors>
+//! and of Microsoft.Network's own messages.
+
+use std::time::Duration;
+
+use azure_core::error::ErrorKind as AzureKind;
+use privnet_core::{Error, ErrorKind};
+use serde_json::Value as Json;
+
+use super::json::text;
+
+/// What a request was, for messages.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// Method and resource type: `PUT Microsoft.Network/loadBalancers`.
+    pub(super) operation: String,
+    /// The resource's id.
+    pub(super) subject: String,
+}
+
+/// The parts of an answer that errors are made of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Failed<'a> {
+    pub(super) status: u16,
+    pub(super) body: Option<&'a Json>,
+    pub(super) request_id: Option<String>,
+    pub(super) retry_after: Option<Duration>,
+}
+
+/// The error of an HTTP answer that is no success.
+pub(super) fn of_answer(asked: &Asked, failed: &Failed<'_>) -> Error {
+    let (code, message) = code_and_message(failed.body);
+    let message = message.unwrap_or_else(|| format!("HTTP {}", failed.status));
+    let code = code.unwrap_or_else(|| format!("HTTP{}", failed.status));
+    make(asked, kind(failed.status, &code, &message), &code, message)
+        .with_request_id(failed.request_id.clone())
+        .with_retry_after(failed.retry_after)
+}
+
+/// The error of an operation that was taken on and then failed.
+pub(super) fn of_operation(asked: &Asked, state: &str, body: &Json, request_id: Option<String>) -> Error {
+    let (code, message) = code_and_message(Some(body));
+    let code = code.unwrap_or_else(|| state.to_owned());
+    let message = message.unwrap_or_else(|| format!("the operation ended as `{state}`"));
+    let status = if state.eq_ignore_ascii_case("canceled") { 409 } else { 200 };
+    make(asked, kind(status, &code, &message), &code, message).with_request_id(request_id)
+}
+
+/// The error of a request that got no answer.
+pub(super) fn of_transport(asked: &Asked, error: azure_core::Error) -> Error {
+    let credential = *error.kind() == AzureKind::Credential;
+    let (kind, message) = if credential {
+        (ErrorKind::Unauthenticated, first_line(&error.to_string()))
+    } else if matches!(error.kind(), AzureKind::Connection | AzureKind::Io) {
+        (ErrorKind::Unavailable, "no answer from Azure Resource Manager".to_owned())
+    } else {
+        (ErrorKind::Other, first_line(&error.to_string()))
+    };
+    let made = Error::new(kind, &asked.operation, &asked.subject, message);
+    if credential {
+        let hint = "log in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET";
+        // The library's error may quote the authority's answer; its first line says enough.
+        return made.with_hint(hint);
+    }
+    made.with_cause(error)
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or(text).to_owned()
+}
+
+fn make(asked: &Asked, kind: ErrorKind, code: &str, message: String) -> Error {
+    let permission = (kind == ErrorKind::Denied).then(|| action_in(&message)).flatten();
+    let error = Error::new(kind, &asked.operation, &asked.subject, message).with_code(code);
+    match permission {
+        Some(action) => error.with_hint(format!("the caller's role needs the action {action}")),
+        None if kind == ErrorKind::Unauthenticated => {
+            error.with_hint("log in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET")
+        }
+        None => error,
+    }
+}
+
+/// The code and message of ARM's error body: `{error: {code, message, details: [...]}}`, or the same without the envelope.
+/// Where the outer code says nothing, the first detail's does.
+fn code_and_message(body: Option<&Json>) -> (Option<String>, Option<String>) {
+    let Some(body) = body else { return (None, None) };
+    let error = super::json::at(body, "error").or_else(|| super::json::at(body, "properties.error")).unwrap_or(body);
+    let code = text(error, "code").map(str::to_owned);
+    let message = text(error, "message").map(str::to_owned);
+    let details = super::json::items(error, "details");
+    let detail = details.first().filter(|detail| text(detail, "code").is_some());
+    match detail {
+        Some(detail) if code.as_deref().is_none_or(is_general) => {
+            let inner = text(detail, "message").map(str::to_owned);
+            (text(detail, "code").map(str::to_owned), inner.or(message))
+        }
+        _ => (code, message),
+    }
+}
+
+fn is_general(code: &str) -> bool {
+    ["OperationFailed", "ResourceDeploymentFailure", "DeploymentFailed", "Failed"].iter().any(|c| c.eq_ignore_ascii_case(code))
+}
+
+/// Codes of requests that were cancelled by another one, or came too early: the same request succeeds later.
+const LATER: [&str; 9] = [
+    "CanceledAndSupersededDueToAnotherOperation",
+    "OperationNotAllowedOnUpdatingResource",
+    "AnotherOperationInProgress",
+    "RetryableError",
+    "ReferencedResourceNotProvisioned",
+    "ResourceNotProvisioned",
+    "PrivateLinkServiceIsBusy",
+    "OperationPreempted",
+    "Canceled",
+];
+
+fn kind(status: u16, code: &str, message: &str) -> ErrorKind {
+    let lower = code.to_ascii_lowercase();
+    if LATER.iter().any(|later| later.eq_ignore_ascii_case(code)) {
+        return ErrorKind::NotReady;
+    }
+    if lower.contains("quota") || (lower.contains("limit") && (lower.contains("exceeded") || lower.contains("reached"))) {
+        return if status == 429 { ErrorKind::Throttled } else { ErrorKind::Quota };
+    }
+    if lower.starts_with("inuse") || lower.contains("inuse") || lower.ends_with("cannotbedeleted") {
+        return ErrorKind::InUse;
+    }
+    match status {
+        401 => ErrorKind::Unauthenticated,
+        403 => ErrorKind::Denied,
+        404 => ErrorKind::NotFound,
+        409 if message.to_ascii_lowercase().contains("quota") => ErrorKind::Quota,
+        409 | 412 => ErrorKind::Conflict,
+        429 => ErrorKind::Throttled,
+        408 | 500..=599 => ErrorKind::Unavailable,
+        400..=499 => ErrorKind::Invalid,
+        _ if lower.contains("internal") => ErrorKind::Unavailable,
+        _ => ErrorKind::Other,
+    }
+}
+
+/// Whether the same write may succeed later: it lost against another one.
+pub(super) fn comes_later(error: &Error) -> bool {
+    error.kind() == ErrorKind::NotReady || error.code().is_some_and(|code| code == "PreconditionFailed" || code == "HTTP412")
+}
+
+/// Whether the thing is not there.
+pub(crate) fn is_gone(error: &Error) -> bool {
+    error.kind() == ErrorKind::NotFound
+}
+
+/// Whether the caller may not see this at all: another subscription or tenant, or no permission.
+pub(crate) fn is_foreign(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Denied)
+        || error.code().is_some_and(|code| code == "SubscriptionNotFound" || code == "InvalidSubscriptionId")
+}
+
+/// The action in "does not have authorization to perform action 'X' over scope 'Y'".
+fn action_in(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("perform action")?;
+    let quoted = rest.trim_start().trim_start_matches(['\'', '"', '(']);
+    let end = quoted.find(['\'', '"', ')', ' ']).unwrap_or(quoted.len());
+    quoted.get(..end).filter(|action| action.contains('/')).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn asked() -> Asked {
+        Asked { operation: "PUT Microsoft.Network/loadBalancers".to_owned(), subject: "/subscriptions/s/x".to_owned() }
+    }
+
+    fn answer(status: u16, body: &Json) -> Error {
+        of_answer(&asked(), &Failed { status, body: Some(body), ..Failed::default() })
+    }
+
+    #[test]
+    fn each_sort_of_refusal_has_its_kind() {
+        let code = |code: &str| json!({"error": {"code": code, "message": "m"}});
+        for (status, name, kind) in [
+            (404, "ResourceNotFound", ErrorKind::NotFound),
+            (401, "ExpiredAuthenticationToken", ErrorKind::Unauthenticated),
+            (403, "AuthorizationFailed", ErrorKind::Denied),
+            (409, "AnotherOperationInProgress", ErrorKind::NotReady),
+            (429, "RetryableError", ErrorKind::NotReady),
+            (429, "ReferencedResourceNotProvisioned", ErrorKind::NotReady),
+            (429, "TooManyRequests", ErrorKind::Throttled),
+            (429, "SubscriptionRequestsThrottledLimitExceeded", ErrorKind::Throttled),
+            (400, "InUseSubnetCannotBeDeleted", ErrorKind::InUse),
+            (400, "PrivateLinkServicesPerLoadBalancerLimitReached", ErrorKind::Quota),
+            (400, "InvalidRequestFormat", ErrorKind::Invalid),
+            (412, "PreconditionFailed", ErrorKind::Conflict),
+            (503, "ServiceUnavailable", ErrorKind::Unavailable),
+        ] {
+            assert_eq!(answer(status, &code(name)).kind(), kind, "{status} {name}");
+        }
+    }
+
+    #[test]
+    fn a_failed_operation_keeps_its_code_and_message() {
+        let body = json!({"status": "Failed", "error": {"code": "CanceledAndSupersededDueToAnotherOperation", "message": "beaten"}});
+        let error = of_operation(&asked(), "Failed", &body, None);
+        assert_eq!((error.kind(), error.message()), (ErrorKind::NotReady, "beaten"));
+        assert!(comes_later(&error));
+        let nested = json!({"error": {"code": "OperationFailed", "message": "outer", "details": [{"code": "SkuNotAvailable", "message": "inner"}]}});
+        let error = of_operation(&asked(), "Failed", &nested, None);
+        assert_eq!((error.code(), error.message()), (Some("SkuNotAvailable"), "inner"));
+    }
+
+    #[test]
+    fn a_missing_permission_is_named() {
+        let body = json!({"error": {"code": "AuthorizationFailed", "message":
+            "The client 'x' with object id 'x' does not have authorization to perform action 'Microsoft.Network/loadBalancers/write' over scope '/s'."}});
+        let error = answer(403, &body);
+        assert!(error.hints()[0].contains("Microsoft.Network/loadBalancers/write"), "{:?}", error.hints());
+    }
+
+    #[test]
+    fn a_body_without_envelope_is_read_too() {
+        let error = answer(400, &json!({"code": "BadRequest", "message": "flat"}));
+        assert_eq!((error.code(), error.message()), (Some("BadRequest"), "flat"));
+        assert_eq!(answer(502, &Json::Null).message(), "HTTP 502");
+    }
+}

@@ -1,0 +1,184 @@
+//! Who the caller is: the places where Azure's own tools look for credentials, in their order.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
+use azure_core::error::ErrorKind;
+use azure_core::http::ClientOptions;
+use azure_core::time::OffsetDateTime;
+use azure_identity::{
+    AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
+    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
+};
+
+use crate::settings::Cloud;
+
+/// How long a source may take to say that it has nothing. Outside Azure nobody answers at the metadata address.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A token that is given and never changes: for a local endpoint.
+#[derive(Debug)]
+pub(crate) struct GivenToken(Secret);
+
+impl GivenToken {
+    /// A credential of this token.
+    pub(crate) fn new(token: &str) -> Arc<dyn TokenCredential> {
+        Arc::new(Self(Secret::new(token.to_owned())))
+    }
+}
+
+#[async_trait::async_trait]
+impl TokenCredential for GivenToken {
+    async fn get_token(
+        &self,
+        _scopes: &[&str],
+        _options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let expires = OffsetDateTime::now_utc() + azure_core::time::Duration::hours(24);
+        Ok(AccessToken::new(self.0.clone(), expires))
+    }
+}
+
+/// The first source that has a token: environment (client secret), workload identity, managed identity, Azure CLI.
+///
+/// The order is that of Azure's default chain
+/// (<https://learn.microsoft.com/azure/developer/python/sdk/authentication/credential-chains>).
+#[derive(Debug)]
+pub(crate) struct Chain {
+    cloud: Cloud,
+    found: Mutex<Option<Arc<dyn TokenCredential>>>,
+}
+
+impl Chain {
+    /// The chain for this cloud.
+    pub(crate) fn new(cloud: Cloud) -> Arc<dyn TokenCredential> {
+        Arc::new(Self { cloud, found: Mutex::new(None) })
+    }
+
+    fn options(&self) -> ClientOptions {
+        ClientOptions { cloud: Some(Arc::new(self.cloud.configuration())), ..ClientOptions::default() }
+    }
+
+    /// Each source that could have something, with its name.
+    fn sources(&self) -> Vec<(&'static str, azure_core::Result<Arc<dyn TokenCredential>>)> {
+        let mut sources: Vec<(&'static str, azure_core::Result<Arc<dyn TokenCredential>>)> = Vec::new();
+        let client = variable("AZURE_CLIENT_ID");
+        if let (Some(tenant), Some(client), Some(secret)) =
+            (variable("AZURE_TENANT_ID"), client.clone(), variable("AZURE_CLIENT_SECRET"))
+        {
+            let options = ClientSecretCredentialOptions { client_options: self.options() };
+            let made = ClientSecretCredential::new(&tenant, client, Secret::new(secret), Some(options));
+            sources.push(("environment", made.map(|made| made as Arc<dyn TokenCredential>)));
+        }
+        if variable("AZURE_FEDERATED_TOKEN_FILE").is_some() {
+            let options = WorkloadIdentityCredentialOptions {
+                credential_options: ClientAssertionCredentialOptions { client_options: self.options() },
+                ..WorkloadIdentityCredentialOptions::default()
+            };
+            let made = WorkloadIdentityCredential::new(Some(options));
+            sources.push(("workload identity", made.map(|made| made as Arc<dyn TokenCredential>)));
+        }
+        let options = ManagedIdentityCredentialOptions {
+            user_assigned_id: client.map(UserAssignedId::ClientId),
+            client_options: self.options(),
+        };
+        let made = ManagedIdentityCredential::new(Some(options));
+        sources.push(("managed identity", made.map(|made| made as Arc<dyn TokenCredential>)));
+        let made = AzureCliCredential::new(None);
+        sources.push(("Azure CLI", made.map(|made| made as Arc<dyn TokenCredential>)));
+        sources
+    }
+
+    fn remembered(&self) -> Option<Arc<dyn TokenCredential>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl TokenCredential for Chain {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        if let Some(found) = self.remembered() {
+            return found.get_token(scopes, options).await;
+        }
+        let mut tried = Vec::new();
+        for (name, source) in self.sources() {
+            let asked = match source {
+                Ok(source) => {
+                    let answer = ask(name, &source, scopes, options.clone()).await;
+                    if answer.is_ok() {
+                        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(source);
+                    }
+                    answer
+                }
+                Err(error) => Err(error),
+            };
+            match asked {
+                Ok(token) => return Ok(token),
+                Err(error) => tried.push(format!("{name}: {}", first_line(&error.to_string()))),
+            }
+        }
+        Err(azure_core::Error::with_message(ErrorKind::Credential, format!("no credentials found ({})", tried.join("; "))))
+    }
+}
+
+async fn ask(
+    name: &str,
+    source: &Arc<dyn TokenCredential>,
+    scopes: &[&str],
+    options: Option<TokenRequestOptions<'_>>,
+) -> azure_core::Result<AccessToken> {
+    let asking = source.get_token(scopes, options);
+    if name != "managed identity" {
+        return asking.await;
+    }
+    let late = || azure_core::Error::with_message(ErrorKind::Credential, "nobody answers at the metadata address");
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(late()))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or(text)
+}
+
+/// Who a token is for, as far as the token tells: `name (object id)`. Claims are the standard ones of Entra's access tokens
+/// (<https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>).
+pub(crate) fn who(token: &str) -> Option<String> {
+    let payload = token.split('.').nth(1)?;
+    let bytes = azure_core::base64::decode_url_safe(payload).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    let claim = |name: &str| claims.get(name).and_then(serde_json::Value::as_str);
+    let name = ["upn", "unique_name", "preferred_username", "app_displayname", "appid", "azp"].iter().find_map(|name| claim(name));
+    match (name, claim("oid")) {
+        (Some(name), Some(oid)) => Some(format!("{name} ({oid})")),
+        (Some(only), None) | (None, Some(only)) => Some(only.to_owned()),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_caller_is_read_from_the_token_and_nothing_else_is() {
+        let payload = azure_core::base64::encode_url_safe(br#"{"upn":"a@b.example","oid":"1-2","secret":"x"}"#);
+        assert_eq!(who(&format!("h.{payload}.s")).as_deref(), Some("a@b.example (1-2)"));
+        assert_eq!(who("sandbox"), None);
+        assert_eq!(who("a.!!.c"), None);
+    }
+
+    #[tokio::test]
+    async fn a_given_token_is_given() {
+        let token = GivenToken::new("t").get_token(&["s"], None).await.unwrap();
+        assert_eq!(token.token.secret(), "t");
+    }
+}
