@@ -1,1 +1,1 @@
-//! Programs that use privnet as a library.
+//! Programs that use privnet as a library; see `src/bin`.
