@@ -1,0 +1,77 @@
+//! The user data, and how much of it each cloud takes.
+
+use std::io::Read as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::{Compression, GzBuilder};
+
+use crate::error::RenderError;
+
+/// How much user data a cloud takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloudLimit {
+    /// 16 KiB before base64 ([EC2 user guide, "Work with instance user data"](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html)).
+    Aws,
+    /// 65,535 bytes before base64, 87,380 after it
+    /// ([virtual machines, `osProfile.customData`](https://learn.microsoft.com/en-us/azure/virtual-machines/custom-data)).
+    Azure,
+    /// 256 KiB for one metadata value ([Compute Engine, "Metadata limits"](https://cloud.google.com/compute/docs/metadata/setting-custom-metadata)).
+    Gcp,
+}
+
+impl CloudLimit {
+    /// Bytes of user data before any encoding.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Aws => 16 * 1024,
+            Self::Azure => 65_535,
+            Self::Gcp => 256 * 1024,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Aws => "AWS",
+            Self::Azure => "Azure",
+            Self::Gcp => "GCP",
+        }
+    }
+
+    /// Whether so much text fits.
+    pub(crate) fn check(self, text: &str) -> Result<(), RenderError> {
+        if text.len() <= self.bytes() {
+            return Ok(());
+        }
+        Err(RenderError::TooLarge { cloud: self.name(), size: text.len(), limit: self.bytes() })
+    }
+}
+
+/// The install script as a cloud-config: written to the machine, then run once. It is compressed because AWS takes so little;
+/// cloud-init knows the encoding by itself
+/// ([module reference, "Write Files"](https://cloudinit.readthedocs.io/en/latest/reference/modules.html#write-files)).
+pub(crate) fn render(install_script: &str) -> String {
+    let encoded = STANDARD.encode(gzip(install_script.as_bytes()));
+    format!(
+        "#cloud-config
+write_files:
+- path: /var/lib/privnet-forwarder/install.sh
+  permissions: '0700'
+  encoding: gz+b64
+  content: {encoded}
+runcmd:
+- [sh, /var/lib/privnet-forwarder/install.sh]
+"
+    )
+}
+
+/// RFC 1952. Without a time or a file name, so that equal text gives equal bytes.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    let mut reader = GzBuilder::new().read(bytes, Compression::best());
+    // Reading from memory cannot fail; if it did, cloud-init would refuse the cut-off stream, not run half a script.
+    let _ = reader.read_to_end(&mut packed);
+    packed
+}
