@@ -151,6 +151,8 @@ pub async fn serve(clouds: &[Arc<dyn CloudServer>], options: &Options) -> Result
         running.urls.insert(name, url);
         tasks.spawn(accept(listener, cloud.clone(), shared.clone(), stop.clone(), tasks.clone()));
     }
+    #[cfg(feature = "azure")]
+    serve_https(clouds, options, &shared, &mut running).await?;
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port(options, DNS_OFFSET)))
         .await
         .map_err(|e| SandboxError::io("listen for DNS on loopback", e))?;
@@ -159,7 +161,52 @@ pub async fn serve(clouds: &[Arc<dyn CloudServer>], options: &Options) -> Result
     Ok(running)
 }
 
+#[cfg(feature = "azure")]
+const HTTPS_OFFSET: u16 = 3;
 const DNS_OFFSET: u16 = 4;
+
+/// Azure over HTTPS too: its official clients send credentials nowhere else.
+#[cfg(feature = "azure")]
+async fn serve_https(
+    clouds: &[Arc<dyn CloudServer>],
+    options: &Options,
+    shared: &Arc<Shared>,
+    running: &mut Running,
+) -> Result<(), SandboxError> {
+    let Some(cloud) = clouds.iter().find(|cloud| cloud.cloud() == "azure") else { return Ok(()) };
+    let authority = crate::azure::Authority::open(&options.dir)?;
+    let acceptor = authority.acceptor()?;
+    let (listener, address) = listen(port(options, HTTPS_OFFSET)).await?;
+    let (url, pem) = (format!("https://{address}"), authority.pem_path().to_owned());
+    let variables = running.variables.entry("azure").or_default();
+    variables.retain(|(name, _)| name != "AZURE_AUTHORITY_HOST");
+    variables.push(("AZURE_AUTHORITY_HOST".into(), url.clone()));
+    variables.push(("REQUESTS_CA_BUNDLE".into(), pem.display().to_string()));
+    variables.push(("SSL_CERT_FILE".into(), pem.display().to_string()));
+    running.azure_https = Some((url, pem));
+    let (cloud, shared, stop, tasks) =
+        (cloud.clone(), shared.clone(), running.stop.clone(), running.tasks.clone());
+    let spawner = tasks.clone();
+    tasks.spawn(async move {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stop.cancelled() => return,
+            };
+            let Ok((stream, _)) = accepted else { continue };
+            let _ = stream.set_nodelay(true);
+            let (acceptor, cloud, shared, stop) =
+                (acceptor.clone(), cloud.clone(), shared.clone(), stop.clone());
+            spawner.spawn(async move {
+                match acceptor.accept(stream).await {
+                    Ok(stream) => serve_connection(stream, "https", cloud, shared, stop).await,
+                    Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
+                }
+            });
+        }
+    });
+    Ok(())
+}
 
 /// Each cloud has its own place after the first port, so that a port does not move when a build has fewer clouds.
 fn port_offset(cloud: &str) -> u16 {

@@ -1,0 +1,60 @@
+//! What goes with a resource that goes.
+
+use serde_json::Value;
+
+use super::id::group_key;
+use super::kind::linked;
+use super::network::remove_of_endpoint;
+use super::world::World;
+
+impl World {
+    /// Removes a resource with what was made for it.
+    pub(crate) fn remove_resource(&mut self, key: &str) {
+        let Some(resource) = self.resources.remove(key) else { return };
+        let id = resource.id.to_string();
+        self.resources.retain(|_, other| other.managed_by.as_deref() != Some(id.as_str()));
+        let mine: Vec<String> = self
+            .connections
+            .iter()
+            .filter(|(_, c)| c.service.key() == key || c.endpoint.key() == key)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for connection in mine {
+            let Some(connection) = self.connections.remove(&connection) else { continue };
+            if connection.service.key() == key {
+                remove_of_endpoint(self, &connection.endpoint, "The private link service was deleted.");
+            }
+        }
+        if resource.is("Microsoft.Network/loadBalancers") {
+            self.leave_pools(key);
+        }
+    }
+
+    /// NICs forget the pools of a load balancer that is gone.
+    fn leave_pools(&mut self, balancer: &str) {
+        for nic in self.resources.values_mut().filter(|r| r.is("Microsoft.Network/networkInterfaces")) {
+            let configs = nic.body.get_mut("properties").and_then(|p| p.get_mut("ipConfigurations"));
+            for config in configs.and_then(Value::as_array_mut).into_iter().flatten() {
+                let pools =
+                    config.get_mut("properties").and_then(|p| p.get_mut("loadBalancerBackendAddressPools"));
+                if let Some(Value::Array(pools)) = pools {
+                    pools.retain(|pool| linked(pool).is_none_or(|id| id.owner().key() != balancer));
+                }
+            }
+        }
+    }
+
+    /// Removes a resource group with all that is in it.
+    pub(crate) fn remove_group(&mut self, key: &str) {
+        let inside: Vec<String> = self
+            .resources
+            .iter()
+            .filter(|(_, resource)| group_key(&resource.id.subscription, &resource.id.group) == key)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for resource in inside {
+            self.remove_resource(&resource);
+        }
+        self.groups.remove(key);
+    }
+}
