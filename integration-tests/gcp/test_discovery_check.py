@@ -1,0 +1,104 @@
+"""The checker finds what is wrong: each broken exchange here is a right one with one thing changed."""
+
+import copy
+import json
+import pathlib
+import tempfile
+import unittest
+
+import discovery_check
+import extract_api
+
+BASE = "/compute/v1/projects/acme-data/regions/us-east4"
+GOOD = {
+    "cloud": "gcp",
+    "method": "POST",
+    "path": f"{BASE}/serviceAttachments?requestId=7f8cbb1c-5f33-4a2b-8ad6-1b7c2f0f1b11",
+    "body": {
+        "name": "sa",
+        "connectionPreference": "ACCEPT_MANUAL",
+        "consumerAcceptLists": [{"projectIdOrNum": "fivetran-donkeys", "connectionLimit": 2}],
+        "natSubnets": [],
+    },
+    "status": 200,
+    "response": {
+        "kind": "compute#operation",
+        "id": "1",
+        "status": "RUNNING",
+        "progress": 0,
+        "insertTime": "2026-01-05T01:00:00.000-08:00",
+    },
+}
+REFUSED = {"error": {"code": 404, "message": "no", "errors": [{"message": "no", "domain": "global", "reason": "notFound"}]}}
+
+
+def problems(line, **options):
+    line = copy.deepcopy(line)
+    for side in ("body", "response"):
+        if not isinstance(line[side], (str, type(None))):
+            line[side] = json.dumps(line[side])
+    with tempfile.TemporaryDirectory() as folder:
+        record = pathlib.Path(folder) / "record"
+        record.write_text(json.dumps(line) + "\n")
+        return discovery_check.check([record], **options)[0]
+
+
+def changed(*steps, to):
+    line = copy.deepcopy(GOOD)
+    place = line
+    for step in steps[:-1]:
+        place = place[step]
+    place[steps[-1]] = to
+    return line
+
+
+class Check(unittest.TestCase):
+    def test_a_right_exchange_passes(self):
+        self.assertEqual(problems(GOOD), [])
+        self.assertEqual(problems(GOOD | {"status": None, "response": None}), [])
+        self.assertEqual(problems(GOOD | {"status": 404, "response": REFUSED}), [])
+
+    def test_each_wrong_thing_is_found(self):
+        entry = ("body", "consumerAcceptLists", 0)
+        for line in [
+            changed("path", to="/compute/v1/projects/acme-data/regions/us-east4/serviceAttachment"),
+            changed("path", to="/compute/beta/projects/acme-data/regions/us-east4/serviceAttachments"),
+            changed("path", to="/compute/v1/projects/acme_data/regions/us-east4/serviceAttachments"),
+            changed("path", to=f"{BASE}/serviceAttachments?color=red"),
+            changed("method", to="PUT"),
+            changed("body", "natSubnet", to=[]),
+            changed("body", "name", to="Upper"),
+            changed("body", "name", to=None),
+            changed("body", "connectionPreference", to="YES"),
+            changed("body", "enableProxyProtocol", to="true"),
+            changed("body", "natSubnets", to="x"),
+            changed(*entry, "connectionLimit", to="2"),
+            changed(*entry, "connectionLimit", to=-1),
+            changed(*entry, "project", to="x"),
+            changed("body", to=""),
+            changed("body", to="{"),
+            changed("response", "id", to=1),
+            changed("response", "id", to="x"),
+            changed("response", "status", to="WORKING"),
+            changed("response", "progress", to="0"),
+            changed("response", "speed", to=1),
+            changed("response", "insertTime", to="yesterday"),
+            changed("response", "error", to={"errors": [{"kode": "x"}]}),
+            changed("response", "name", to=None),
+            GOOD | {"status": 404, "response": {"error": {"code": 400, "message": "no"}}},
+            GOOD | {"status": 500, "response": "oops"},
+        ]:
+            self.assertNotEqual(problems(line), [], line)
+
+    def test_output_only_fields_are_for_answers(self):
+        line = changed("body", "selfLink", to="x")
+        self.assertEqual(problems(line), [])
+        self.assertNotEqual(problems(line, forbid_output_only=True), [])
+
+    def test_the_sandbox_description_is_current(self):
+        extracted = json.loads(extract_api.OUT.read_text())
+        self.assertEqual(extracted, json.loads(json.dumps(extract_api.extract(extract_api.discovery.document()))))
+
+
+if __name__ == "__main__":
+    unittest.main()
