@@ -9,6 +9,8 @@ use crate::frame::{CloudServer, SandboxError, Setup};
 pub(crate) fn open_all(setup: &Setup) -> Result<Vec<Arc<dyn CloudServer>>, SandboxError> {
     #[allow(unused_mut, reason = "a build can have no cloud at all")]
     let mut clouds: Vec<Arc<dyn CloudServer>> = Vec::new();
+    #[cfg(feature = "aws")]
+    clouds.push(Arc::new(crate::aws::Aws::open(setup)?));
     #[cfg(feature = "azure")]
     clouds.push(Arc::new(crate::azure::AzureServer::open(setup)?));
     #[cfg(feature = "gcp")]

@@ -24,4 +24,4 @@ pub use faults::{Fault, FaultMode, Faults};
 pub use recorder::Recorder;
 pub use serve::{Options, Running, serve};
 pub(crate) use store::reset;
-pub use store::{Store, Transaction};
+pub use store::{Checkpoint, Store, Transaction};

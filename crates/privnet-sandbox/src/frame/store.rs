@@ -37,6 +37,26 @@ pub struct Transaction<W: Clone> {
     changed: bool,
 }
 
+impl<W: Clone> Transaction<W> {
+    /// The world as it is now, to come back to with [`Self::restore`]. Costs nothing until the world is changed.
+    pub fn checkpoint(&self) -> Checkpoint<W> {
+        Checkpoint { world: self.world.clone(), changed: self.changed }
+    }
+
+    /// Takes back all that was changed since the checkpoint: a request that fails has no effect.
+    pub fn restore(&mut self, checkpoint: Checkpoint<W>) {
+        self.world = checkpoint.world;
+        self.changed = checkpoint.changed;
+    }
+}
+
+/// A state within a transaction to come back to.
+#[derive(Debug)]
+pub struct Checkpoint<W> {
+    world: Arc<W>,
+    changed: bool,
+}
+
 impl<W: Clone> Deref for Transaction<W> {
     type Target = W;
     fn deref(&self) -> &W {
@@ -214,6 +234,20 @@ mod tests {
         assert_eq!(store.transact_stale(|w| w.n).unwrap(), 1);
         store.transact_stale(|w| w.n = 9).unwrap();
         assert_eq!(store.transact(|w| w.n).unwrap(), 2);
+    }
+
+    #[test]
+    fn a_restored_transaction_writes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::<Counter>::open(dir.path(), "c").unwrap();
+        let change = |world: &mut Transaction<Counter>| {
+            let before = world.checkpoint();
+            world.n = 5;
+            world.restore(before);
+        };
+        store.transact(change).unwrap();
+        assert_eq!(store.transact(|w| w.n).unwrap(), 0);
+        assert!(!dir.path().join("c.json").exists());
     }
 
     #[test]

@@ -1,0 +1,147 @@
+//! The health of targets, computed from when they were registered and where.
+//!
+//! Sources: ELBv2 API reference of TargetHealth (states and reasons); NLB user guide "Health checks".
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::lookup::target_group;
+use super::targets::TargetInput;
+use crate::aws::call::{Call, Tx};
+use crate::aws::error::Reply;
+use crate::aws::world::{LoadBalancer, Target, TargetGroup, World, after, ids};
+
+/// How long a load balancer takes to begin checking a new target, in seconds of sandbox time.
+const REGISTRATION: i64 = 15;
+
+/// A target's state, with its reason and description where it has one.
+struct Health(&'static str, Option<&'static str>, Option<&'static str>);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Describe {
+    target_group_arn: String,
+    #[serde(default)]
+    targets: Vec<TargetInput>,
+}
+
+pub(super) fn describe(tx: &mut Tx, call: &Call) -> Reply {
+    let input: Describe = call.input()?;
+    let group = target_group(tx, call, &input.target_group_arn)?;
+    let held: Vec<&Target> = group.targets.iter().filter(|target| group.holds(target, call.now)).collect();
+    let show = |target: &Target, health: &Health| {
+        let check = &group.check.port;
+        json!({
+            "Target": {"Id": target.id, "Port": target.port, "AvailabilityZone": shown_zone(tx, group, target)},
+            "HealthCheckPort": if check == "traffic-port" { target.port.to_string() } else { check.clone() },
+            "TargetHealth": {"State": health.0, "Reason": health.1, "Description": health.2},
+        })
+    };
+    if input.targets.is_empty() {
+        let all: Vec<Value> = held.iter().map(|t| show(t, &health(tx, group, t, call.now))).collect();
+        return Ok(json!({"TargetHealthDescriptions": all}));
+    }
+    let mut out = Vec::new();
+    for wanted in input.targets {
+        let port = wanted.port.unwrap_or(group.port);
+        match held.iter().find(|t| t.id == wanted.id && t.port == port) {
+            Some(target) => out.push(show(target, &health(tx, group, target, call.now))),
+            None => {
+                let target = Target {
+                    id: wanted.id,
+                    port,
+                    zone: wanted.availability_zone,
+                    registered: call.now,
+                    leaving: None,
+                };
+                let why = Some("Target is not registered to the target group");
+                out.push(show(&target, &Health("unused", Some("Target.NotRegistered"), why)));
+            }
+        }
+    }
+    Ok(json!({"TargetHealthDescriptions": out}))
+}
+
+/// The zone that answers show: that of the target's address, or what the caller named.
+fn shown_zone(world: &World, group: &TargetGroup, target: &Target) -> Option<String> {
+    if group.target_type == "ip" {
+        target.zone.clone().or_else(|| zone_of(world, group, target))
+    } else {
+        None
+    }
+}
+
+fn zone_of(world: &World, group: &TargetGroup, target: &Target) -> Option<String> {
+    if let Some(instance) = world.instances.get(&target.id) {
+        return Some(instance.zone.clone());
+    }
+    let address: std::net::Ipv4Addr = target.id.parse().ok()?;
+    let subnet = world.subnets.values().find(|s| s.vpc == group.vpc && s.cidr.contains(&address))?;
+    Some(subnet.zone.clone())
+}
+
+fn health(world: &World, group: &TargetGroup, target: &Target, now: Timestamp) -> Health {
+    if target.leaving.is_some() {
+        let why = "Target deregistration is in progress";
+        return Health("draining", Some("Target.DeregistrationInProgress"), Some(why));
+    }
+    let used = world
+        .listeners_to(&group.arn)
+        .filter_map(|listener| Some((listener.attached, world.load_balancers.get(&listener.load_balancer)?)));
+    let Some((attached, balancer)) = used.min_by_key(|(attached, _)| *attached) else {
+        let why = "Target group is not configured to receive traffic from the load balancer";
+        return Health("unused", Some("Target.NotInUse"), Some(why));
+    };
+    if !reaches(world, group, target, balancer) {
+        let why = "Target is in an Availability Zone that is not enabled for the load balancer";
+        return Health("unused", Some("Target.NotInUse"), Some(why));
+    }
+    let active = if balancer.busy_until <= balancer.created {
+        balancer.created
+    } else {
+        LoadBalancer::first_active(balancer.created)
+    };
+    let start = target.registered.max(attached).max(active);
+    let checking = after(start, REGISTRATION);
+    if now < checking {
+        return Health(
+            "initial",
+            Some("Elb.RegistrationInProgress"),
+            Some("Target registration is in progress"),
+        );
+    }
+    let sick = is_sick(&target.id);
+    let needed = if sick { group.check.unhealthy } else { group.check.healthy };
+    if now < after(checking, group.check.interval * needed) {
+        return Health(
+            "initial",
+            Some("Elb.InitialHealthChecking"),
+            Some("Initial health checks in progress"),
+        );
+    }
+    if sick {
+        return Health("unhealthy", Some("Target.FailedHealthChecks"), Some("Health checks failed"));
+    }
+    Health("healthy", None, None)
+}
+
+/// A target in a zone that the load balancer does not have is used only across zones.
+fn reaches(world: &World, group: &TargetGroup, target: &Target, balancer: &LoadBalancer) -> bool {
+    let cross = match group.attributes.get("load_balancing.cross_zone.enabled").map(String::as_str) {
+        Some("true") => true,
+        Some("false") => false,
+        _ => balancer.cross_zone(),
+    };
+    let named = target.zone.clone().filter(|zone| zone != "all");
+    match named.or_else(|| zone_of(world, group, target)) {
+        Some(zone) => cross || balancer.zones.iter().any(|z| z.zone == zone),
+        None => true,
+    }
+}
+
+/// The targets of the sandbox that do not answer: see the default world's ids.
+fn is_sick(id: &str) -> bool {
+    let address = id.parse::<std::net::Ipv4Addr>().ok();
+    id == ids::SICK_INSTANCE || address.is_some_and(|a| a.octets()[3] == ids::SICK_LAST_OCTET)
+}

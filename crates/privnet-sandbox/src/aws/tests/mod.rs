@@ -1,0 +1,1 @@
+//! Tests of the AWS sandbox through its protocol.

@@ -1,0 +1,92 @@
+//! What is in the AWS sandbox: flat maps by id or ARN, each object with its account and region.
+//!
+//! Objects hold when something happened, never what state they are in: states are computed from these times when read.
+
+mod balancing;
+mod default;
+mod network;
+mod services;
+mod tags;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use balancing::{
+    HealthCheck, Listener, LoadBalancer, LoadBalancerState, REPROVISIONING, Target, TargetGroup, Zone,
+};
+pub(crate) use default::ids;
+pub(crate) use network::{Group, Instance, Interface, Rule, Source, Subnet, Vpc};
+pub(crate) use services::{Endpoint, Notification, Permission, PrivateDns, Service};
+pub(crate) use tags::TagStore;
+
+/// An account and region: what every object belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct Scope {
+    pub(crate) account: String,
+    pub(crate) region: String,
+}
+
+impl Scope {
+    pub(crate) fn new(account: &str, region: &str) -> Self {
+        Self { account: account.to_owned(), region: region.to_owned() }
+    }
+}
+
+/// A call that a client token made unrepeatable: what was asked, and what was answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Token {
+    pub(crate) asked: String,
+    pub(crate) answered: serde_json::Value,
+}
+
+/// Who an access key belongs to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Session {
+    pub(crate) account: String,
+    /// The caller as STS names it.
+    pub(crate) arn: String,
+    pub(crate) user_id: String,
+}
+
+/// The whole world.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct World {
+    pub(crate) vpcs: BTreeMap<String, Vpc>,
+    pub(crate) subnets: BTreeMap<String, Subnet>,
+    pub(crate) groups: BTreeMap<String, Group>,
+    pub(crate) rules: BTreeMap<String, Rule>,
+    pub(crate) instances: BTreeMap<String, Instance>,
+    pub(crate) interfaces: BTreeMap<String, Interface>,
+    pub(crate) load_balancers: BTreeMap<String, LoadBalancer>,
+    pub(crate) target_groups: BTreeMap<String, TargetGroup>,
+    pub(crate) listeners: BTreeMap<String, Listener>,
+    pub(crate) services: BTreeMap<String, Service>,
+    pub(crate) endpoints: BTreeMap<String, Endpoint>,
+    pub(crate) notifications: BTreeMap<String, Notification>,
+    pub(crate) tags: TagStore,
+    pub(crate) tokens: BTreeMap<String, Token>,
+    /// Access keys that AssumeRole gave out.
+    pub(crate) sessions: BTreeMap<String, Session>,
+    /// Certificates that TLS listeners may name.
+    pub(crate) certificates: BTreeSet<String>,
+    /// Topics that notifications may name.
+    pub(crate) topics: BTreeSet<String>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        default::world()
+    }
+}
+
+/// `time` and that many seconds.
+pub(crate) fn after(time: Timestamp, seconds: i64) -> Timestamp {
+    time.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+}
+
+/// A time as AWS writes it: UTC with milliseconds.
+pub(crate) fn wire_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}

@@ -1,0 +1,179 @@
+//! VPCs, subnets, security groups, instances and network interfaces.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Scope, World, after};
+
+/// A VPC.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Vpc {
+    pub(crate) scope: Scope,
+    pub(crate) id: String,
+    pub(crate) cidr: Ipv4Net,
+    pub(crate) ipv6: Option<ipnet::Ipv6Net>,
+}
+
+/// A subnet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Subnet {
+    pub(crate) scope: Scope,
+    pub(crate) id: String,
+    pub(crate) vpc: String,
+    pub(crate) cidr: Ipv4Net,
+    pub(crate) ipv6: Option<ipnet::Ipv6Net>,
+    pub(crate) zone: String,
+    pub(crate) zone_id: String,
+}
+
+/// A security group.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Group {
+    pub(crate) scope: Scope,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) vpc: String,
+    pub(crate) created: Timestamp,
+}
+
+/// Where a rule's traffic comes from or goes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Source {
+    V4(String),
+    V6(String),
+    Group { id: String, account: String },
+    PrefixList(String),
+}
+
+/// One rule of a security group.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Rule {
+    pub(crate) scope: Scope,
+    pub(crate) id: String,
+    pub(crate) group: String,
+    pub(crate) egress: bool,
+    /// `tcp`, `udp`, `icmp`, `icmpv6`, `-1` or a number.
+    pub(crate) protocol: String,
+    /// First port, or ICMP type; -1 with protocol `-1`.
+    pub(crate) from: i64,
+    /// Last port, or ICMP code.
+    pub(crate) to: i64,
+    pub(crate) source: Source,
+    pub(crate) description: Option<String>,
+    pub(crate) created: Timestamp,
+}
+
+impl Rule {
+    /// What makes two rules the same for AWS: everything but id and description.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        self.group == other.group
+            && self.egress == other.egress
+            && self.protocol == other.protocol
+            && (self.from, self.to) == (other.from, other.to)
+            && self.source == other.source
+    }
+}
+
+/// An instance; always running.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Instance {
+    pub(crate) scope: Scope,
+    pub(crate) id: String,
+    pub(crate) vpc: String,
+    pub(crate) subnet: String,
+    pub(crate) zone: String,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) groups: Vec<String>,
+    pub(crate) interface: String,
+    pub(crate) launched: Timestamp,
+}
+
+/// A network interface: an instance's, a load balancer's (one in each of its subnets) or an endpoint's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Interface {
+    pub(crate) scope: Scope,
+    pub(crate) id: String,
+    pub(crate) vpc: String,
+    pub(crate) subnet: String,
+    pub(crate) zone: String,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) groups: Vec<String>,
+    pub(crate) description: String,
+    /// `interface`, `network_load_balancer` or `vpc_endpoint`.
+    pub(crate) kind: String,
+    /// The id or ARN of what it belongs to.
+    pub(crate) owner: String,
+    pub(crate) created: Timestamp,
+    /// When its owner was deleted.
+    pub(crate) released: Option<Timestamp>,
+}
+
+/// How long a load balancer's interfaces outlive it, in seconds of sandbox time.
+pub(crate) const INTERFACE_LINGER: i64 = 40;
+
+impl Interface {
+    /// Whether it is still there.
+    pub(crate) fn exists(&self, now: Timestamp) -> bool {
+        self.released.is_none_or(|released| now < after(released, INTERFACE_LINGER))
+    }
+}
+
+impl World {
+    /// A free address of a subnet; AWS keeps the first four and the last for itself.
+    pub(crate) fn free_address(&self, subnet: &Subnet, now: Timestamp) -> Option<Ipv4Addr> {
+        let taken: std::collections::HashSet<Ipv4Addr> = self
+            .interfaces
+            .values()
+            .filter(|interface| interface.subnet == subnet.id && interface.exists(now))
+            .map(|interface| interface.address)
+            .collect();
+        // Not from the beginning, so that the examples' database addresses stay free.
+        subnet.cidr.hosts().skip(255).find(|address| !taken.contains(address))
+    }
+
+    /// Makes an interface in a subnet.
+    pub(crate) fn add_interface(
+        &mut self,
+        subnet: &str,
+        kind: &str,
+        owner: &str,
+        description: String,
+        groups: &[String],
+        now: Timestamp,
+    ) -> Option<Interface> {
+        let place = self.subnets.get(subnet)?.clone();
+        let address = self.free_address(&place, now)?;
+        let interface = Interface {
+            scope: place.scope,
+            id: crate::aws::ids::fresh("eni"),
+            vpc: place.vpc,
+            subnet: place.id,
+            zone: place.zone,
+            address,
+            groups: groups.to_vec(),
+            description,
+            kind: kind.to_owned(),
+            owner: owner.to_owned(),
+            created: now,
+            released: None,
+        };
+        self.interfaces.insert(interface.id.clone(), interface.clone());
+        Some(interface)
+    }
+
+    /// Lets go of an owner's interfaces (all, or those of one subnet); they linger.
+    pub(crate) fn release_interfaces(&mut self, owner: &str, subnet: Option<&str>, now: Timestamp) {
+        for interface in self.interfaces.values_mut() {
+            let meant = interface.owner == owner && subnet.is_none_or(|subnet| interface.subnet == subnet);
+            if meant && interface.released.is_none() {
+                interface.released = Some(now);
+            }
+        }
+        self.interfaces.retain(|_, interface| interface.exists(now));
+    }
+}
