@@ -1,0 +1,177 @@
+//! How accounts and regions are reached: clients of the SDK, made when they are first needed and kept.
+//!
+//! The SDK's own retries are off: rates, retries and cancellation are the core's matter
+//! ([`Context::call`](privnet_core::execute::Context::call)).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_types::retry::RetryConfig;
+use privnet_core::execute::{Call, Context, Replay};
+use privnet_core::spec::aws::AwsLocation;
+use privnet_core::{Error, ErrorKind, Scope};
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::buckets::Operation;
+use crate::error;
+
+const GET_CALLER_IDENTITY: Operation =
+    Operation { api: crate::buckets::Api::Sts, name: "GetCallerIdentity" };
+
+/// How this provider gets to AWS.
+#[derive(Clone, Debug, Default)]
+pub struct AwsSettings {
+    /// An endpoint that stands for all of AWS, such as the sandbox's. Absent: the SDK's own settings.
+    pub endpoint: Option<Endpoint>,
+    /// A DNS server that answers for every `dns` target, whatever its `resolver` says: a local cloud is not to ask elsewhere.
+    /// Absent: the file's `resolver`, by default the machine's own.
+    pub dns: Option<SocketAddr>,
+}
+
+/// A local cloud. With one, neither the environment nor the AWS configuration files are read, and only plain HTTP without
+/// a proxy is spoken: no request can reach AWS.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Its URL, such as `http://127.0.0.1:4566`.
+    pub url: String,
+    /// The key id to sign with.
+    pub access_key_id: String,
+    /// The key to sign with.
+    pub secret_access_key: String,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// An account and region that was reached, and as whom.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    /// EC2, PrivateLink among it.
+    pub(crate) ec2: aws_sdk_ec2::Client,
+    /// Elastic Load Balancing.
+    pub(crate) elb: aws_sdk_elasticloadbalancingv2::Client,
+    /// The account that the credentials belong to.
+    pub(crate) account: String,
+    /// The region.
+    pub(crate) region: String,
+    /// The partition of the caller's ARN.
+    pub(crate) partition: String,
+    /// The caller's ARN.
+    pub(crate) caller: String,
+    /// `aws/<account>/<region>`.
+    pub(crate) scope: Scope,
+}
+
+/// Makes and keeps clients, one set for each region, profile and role.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    settings: AwsSettings,
+    reached: Mutex<BTreeMap<AwsLocation, Arc<OnceCell<Arc<Reach>>>>>,
+}
+
+impl Connector {
+    pub(crate) fn new(settings: AwsSettings) -> Self {
+        Self { settings, reached: Mutex::default() }
+    }
+
+    /// The clients for a location. The first time, the caller's identity is asked for: the account is known before any
+    /// other call.
+    pub(crate) async fn reach(&self, location: &AwsLocation, context: &Context) -> Result<Arc<Reach>, Error> {
+        // Whether the account is the right one is the caller's question: the clients do not differ by it.
+        let access = AwsLocation { account: None, ..location.clone() };
+        let cell = Arc::clone(self.reached.lock().await.entry(access.clone()).or_default());
+        cell.get_or_try_init(|| self.connect(&access, context)).await.cloned()
+    }
+
+    async fn connect(&self, location: &AwsLocation, context: &Context) -> Result<Arc<Reach>, Error> {
+        let base = match &self.settings.endpoint {
+            Some(endpoint) => local_config(endpoint, location.region.as_str()),
+            None => machine_config(location).await,
+        };
+        let config = match &location.assume_role {
+            Some(role) => {
+                let mut provider = AssumeRoleProvider::builder(role.arn.to_string())
+                    .session_name("privnet")
+                    .region(Region::new(location.region.to_string()))
+                    .configure(&base);
+                if let Some(id) = &role.external_id {
+                    provider = provider.external_id(id.as_str());
+                }
+                let credentials = SharedCredentialsProvider::new(provider.build().await);
+                base.into_builder().credentials_provider(credentials).build()
+            }
+            None => base,
+        };
+        let (account, caller) = identify(&config, location.region.as_str(), context).await?;
+        let partition = caller.split(':').nth(1).unwrap_or("aws").to_owned();
+        let region = location.region.to_string();
+        Ok(Arc::new(Reach {
+            ec2: aws_sdk_ec2::Client::new(&config),
+            elb: aws_sdk_elasticloadbalancingv2::Client::new(&config),
+            scope: Scope(format!("aws/{account}/{region}")),
+            account,
+            region,
+            partition,
+            caller,
+        }))
+    }
+}
+
+/// The account and ARN of the caller.
+async fn identify(config: &SdkConfig, region: &str, context: &Context) -> Result<(String, String), Error> {
+    let sts = aws_sdk_sts::Client::new(config);
+    let bucket = GET_CALLER_IDENTITY.bucket(&format!("aws/{region}"));
+    let call = Call { bucket: &bucket, replay: Replay::Safe };
+    let answer = context
+        .call(call, || async {
+            let sent = Box::pin(sts.get_caller_identity().send()).await;
+            sent.map_err(|error| error::convert(GET_CALLER_IDENTITY, region, error))
+        })
+        .await?;
+    match (answer.account, answer.arn) {
+        (Some(account), Some(arn)) => Ok((account, arn)),
+        _ => Err(Error::new(ErrorKind::Other, GET_CALLER_IDENTITY.name, region, "AWS does not say who the caller is")),
+    }
+}
+
+/// Everything set, nothing read.
+fn local_config(endpoint: &Endpoint, region: &str) -> SdkConfig {
+    let credentials =
+        Credentials::new(&endpoint.access_key_id, &endpoint.secret_access_key, None, None, "privnet-endpoint");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .endpoint_url(&endpoint.url)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts())
+        .build()
+}
+
+/// The machine's own settings: environment, configuration files, instance roles.
+async fn machine_config(location: &AwsLocation) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(location.region.to_string()))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts());
+    if let Some(profile) = &location.profile {
+        loader = loader.profile_name(profile.as_str());
+    }
+    loader.load().await
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(Duration::from_secs(10)).operation_attempt_timeout(Duration::from_secs(60)).build()
+}

@@ -1,0 +1,58 @@
+//! One place at AWS within one run: its clients, its rates, and errors converted.
+
+use std::future::Future;
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use privnet_core::Error;
+use privnet_core::execute::{Call, Context, Replay};
+
+use crate::buckets::Operation;
+use crate::clients::Reach;
+use crate::error;
+
+/// An account and region, and the run that works on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cloud<'a> {
+    /// The clients.
+    pub(crate) reach: &'a Reach,
+    /// The run.
+    pub(crate) context: &'a Context,
+}
+
+impl Cloud<'_> {
+    /// Sends a read.
+    pub(crate) async fn read<T, E, F, Fut>(&self, operation: Operation, subject: &str, send: F) -> Result<T, Error>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, SdkError<E, Response>>>,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        self.call(operation, subject, Replay::Safe, send).await
+    }
+
+    /// Sends a request under the operation's rate. `subject` is what it is about, for people.
+    pub(crate) async fn call<T, E, F, Fut>(
+        &self,
+        operation: Operation,
+        subject: &str,
+        replay: Replay,
+        mut send: F,
+    ) -> Result<T, Error>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, SdkError<E, Response>>>,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let bucket = operation.bucket(&self.reach.scope.0);
+        let call = Call { bucket: &bucket, replay };
+        self.context
+            .call(call, || {
+                // On the heap: the SDK's futures are large.
+                let sent = Box::pin(send());
+                async move { sent.await.map_err(|error| error::convert(operation, subject, error)) }
+            })
+            .await
+    }
+}

@@ -1,0 +1,196 @@
+//! What AWS answers, as the core's errors: converted once, here.
+//!
+//! EC2's errors are not in its model, so everything goes by the code of the answer. The codes are those of
+//! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html> and of the load balancing API's reference.
+
+use std::error::Error as StdError;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use privnet_core::{Error, ErrorKind};
+
+use crate::buckets::Operation;
+
+/// Converts what the SDK returned for `operation` on `subject`.
+pub(crate) fn convert<E>(operation: Operation, subject: &str, error: SdkError<E, Response>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    match error {
+        SdkError::ServiceError(context) => {
+            let status = context.raw().status().as_u16();
+            let meta = context.err().meta();
+            let request_id = meta.extra("aws_request_id").map(str::to_owned);
+            let code = meta.code().unwrap_or_default().to_owned();
+            let message = meta.message().unwrap_or("AWS gives no message").to_owned();
+            let error = answered(operation, subject, status, &code, &message);
+            error.with_request_id(request_id).with_cause(context.into_err())
+        }
+        SdkError::ResponseError(context) => {
+            let status = context.raw().status().as_u16();
+            let message = format!("the answer (HTTP {status}) cannot be read");
+            Error::new(by_status(status).unwrap_or(ErrorKind::Unavailable), operation.name, subject, message)
+        }
+        SdkError::TimeoutError(_) => Error::new(ErrorKind::Unavailable, operation.name, subject, "no answer in time"),
+        other => unsent(operation, subject, other),
+    }
+}
+
+/// A request that got no answer: no connection, no credentials, or a request that cannot be built.
+fn unsent<E>(operation: Operation, subject: &str, error: SdkError<E, Response>) -> Error
+where
+    E: StdError + Send + Sync + 'static,
+{
+    if lacks_credentials(&error) {
+        return Error::new(ErrorKind::Unauthenticated, operation.name, subject, "there are no usable AWS credentials")
+            .with_hint("run `aws sso login`, set AWS_PROFILE, or give `profile:` or `assume_role:` in the file")
+            .with_cause(error);
+    }
+    let kind = match &error {
+        SdkError::DispatchFailure(failure) if failure.is_user() => ErrorKind::Invalid,
+        SdkError::ConstructionFailure(_) => ErrorKind::Invalid,
+        _ => ErrorKind::Unavailable,
+    };
+    let message = if kind == ErrorKind::Invalid { "the request cannot be built" } else { "no answer from AWS" };
+    Error::new(kind, operation.name, subject, message).with_cause(error)
+}
+
+fn lacks_credentials(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<CredentialsError>().is_some() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+fn answered(operation: Operation, subject: &str, status: u16, code: &str, message: &str) -> Error {
+    let kind = classify(code, status);
+    // The encoded part is long, and only an administrator can read it.
+    let message = message.split(" Encoded authorization failure message").next().unwrap_or(message);
+    let error = Error::new(kind, operation.name, subject, message).with_code(code);
+    match (kind, code) {
+        (ErrorKind::Denied, _) => {
+            let permission = permission_in(message).unwrap_or_else(|| operation.permission());
+            error.with_hint(format!("the caller lacks the permission `{permission}`"))
+        }
+        (ErrorKind::Unauthenticated, _) => error.with_hint("the credentials are refused: log in again, or check the clock"),
+        (_, "OperationNotPermitted") if operation.name == "DeleteLoadBalancer" => {
+            error.with_hint("deletion protection is on: set `deletion_protection: false`, apply, then delete")
+        }
+        (ErrorKind::Quota, _) => error.with_hint("a quota of the account is reached: raise it in Service Quotas, or remove what is unused"),
+        _ => error,
+    }
+}
+
+/// IAM's own words name the permission: `… is not authorized to perform: ec2:CreateSecurityGroup on resource …`.
+fn permission_in(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("to perform: ")?;
+    let permission = rest.split_whitespace().next()?.trim_end_matches(['.', ',']);
+    permission.contains(':').then(|| permission.to_owned())
+}
+
+/// The kind of an error's code; where the code says nothing, of the HTTP status.
+pub(crate) fn classify(code: &str, status: u16) -> ErrorKind {
+    match code {
+        "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "ThrottledException" | "TooManyRequestsException"
+        | "PriorRequestNotComplete" | "RequestThrottled" | "SlowDown" => ErrorKind::Throttled,
+        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "OptInRequired" => ErrorKind::Denied,
+        "AuthFailure" | "InvalidClientTokenId" | "UnrecognizedClientException" | "ExpiredToken" | "ExpiredTokenException"
+        | "RequestExpired" | "SignatureDoesNotMatch" | "IncompleteSignature" | "MissingAuthenticationToken" => {
+            ErrorKind::Unauthenticated
+        }
+        "ResourceInUse" | "DependencyViolation" | "InvalidGroup.InUse" | "ExistingVpcEndpointConnections"
+        | "OperationNotPermitted" => ErrorKind::InUse,
+        "InvalidGroup.Duplicate" | "InvalidPermission.Duplicate" | "DuplicateLoadBalancerName"
+        | "DuplicateTargetGroupName" | "DuplicateListener" | "IdempotentParameterMismatch" | "DuplicateTagKeys" => {
+            ErrorKind::Conflict
+        }
+        "IncorrectState" | "InvalidState" | "ResourceNotReady" => ErrorKind::NotReady,
+        "InternalError" | "InternalFailure" | "InternalServerError" | "ServiceUnavailable" | "Unavailable"
+        | "ServerInternal" => ErrorKind::Unavailable,
+        _ if is_absence(code) => ErrorKind::NotFound,
+        _ if code.starts_with("TooMany") || code.ends_with("LimitExceeded") => ErrorKind::Quota,
+        _ if code.starts_with("Duplicate") => ErrorKind::Conflict,
+        _ if code.is_empty() || code == "Unknown" => by_status(status).unwrap_or(ErrorKind::Other),
+        _ => by_status(status).filter(|kind| *kind == ErrorKind::Unavailable).unwrap_or(ErrorKind::Invalid),
+    }
+}
+
+/// The codes that say that a thing is not there.
+fn is_absence(code: &str) -> bool {
+    code.ends_with(".NotFound")
+        || code.ends_with("NotFoundException")
+        || matches!(code, "LoadBalancerNotFound" | "TargetGroupNotFound" | "ListenerNotFound" | "CertificateNotFound")
+        || matches!(code, "InvalidVpcEndpointServiceId.NotFound" | "InvalidVpcEndpointService.NotFound")
+}
+
+fn by_status(status: u16) -> Option<ErrorKind> {
+    match status {
+        401 => Some(ErrorKind::Unauthenticated),
+        403 => Some(ErrorKind::Denied),
+        404 => Some(ErrorKind::NotFound),
+        409 => Some(ErrorKind::Conflict),
+        429 => Some(ErrorKind::Throttled),
+        400..=499 => Some(ErrorKind::Invalid),
+        500..=599 => Some(ErrorKind::Unavailable),
+        _ => None,
+    }
+}
+
+/// What is gone already is deleted.
+pub(crate) fn gone_is_fine<T: Default>(result: Result<T, Error>) -> Result<T, Error> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_classified() {
+        for (code, status, kind) in [
+            ("InvalidVpcEndpointServiceId.NotFound", 400, ErrorKind::NotFound),
+            ("InvalidGroup.NotFound", 400, ErrorKind::NotFound),
+            ("InvalidPermission.NotFound", 400, ErrorKind::NotFound),
+            ("LoadBalancerNotFound", 400, ErrorKind::NotFound),
+            ("InvalidPermission.Duplicate", 400, ErrorKind::Conflict),
+            ("DuplicateListener", 400, ErrorKind::Conflict),
+            ("DependencyViolation", 400, ErrorKind::InUse),
+            ("InvalidGroup.InUse", 400, ErrorKind::InUse),
+            ("ExistingVpcEndpointConnections", 400, ErrorKind::InUse),
+            ("RequestLimitExceeded", 503, ErrorKind::Throttled),
+            ("Throttling", 400, ErrorKind::Throttled),
+            ("TooManyTargetGroups", 400, ErrorKind::Quota),
+            ("VpcLimitExceeded", 400, ErrorKind::Quota),
+            ("UnauthorizedOperation", 403, ErrorKind::Denied),
+            ("ExpiredToken", 400, ErrorKind::Unauthenticated),
+            ("InvalidParameter", 400, ErrorKind::Invalid),
+            ("InternalError", 500, ErrorKind::Unavailable),
+            ("", 500, ErrorKind::Unavailable),
+            ("SomethingNew", 503, ErrorKind::Unavailable),
+            ("", 404, ErrorKind::NotFound),
+        ] {
+            assert_eq!(classify(code, status), kind, "{code} {status}");
+        }
+    }
+
+    #[test]
+    fn the_missing_permission_is_named() {
+        let operation = Operation::ec2("CreateSecurityGroup");
+        let message = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: ec2:CreateTags on resource: y. \
+                       Encoded authorization failure message: AAAA";
+        let error = answered(operation, "s", 403, "UnauthorizedOperation", message);
+        assert_eq!(error.hints(), ["the caller lacks the permission `ec2:CreateTags`"]);
+        assert!(!error.to_string().contains("AAAA"));
+        let error = answered(operation, "s", 403, "UnauthorizedOperation", "You are not authorized.");
+        assert_eq!(error.hints(), ["the caller lacks the permission `ec2:CreateSecurityGroup`"]);
+    }
+}

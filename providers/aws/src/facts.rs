@@ -1,0 +1,134 @@
+//! What a plan needs to know of the world around a service. Written by `observe`, read by `lower`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use privnet_core::World;
+use serde::{Deserialize, Serialize};
+
+/// The facts of one service, under the key `aws/service/<name>`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ServiceFacts {
+    /// `aws/<account>/<region>`; absent where the account could not be reached.
+    pub(crate) scope: Option<String>,
+    /// The partition of the caller.
+    pub(crate) partition: Option<String>,
+    /// Whether the network around the service was read at all: an observation for connections does not.
+    pub(crate) network_read: bool,
+    /// The subnets of the service's VPC, by id.
+    pub(crate) subnets: BTreeMap<String, Subnet>,
+    /// The ranges of the service's VPC; empty where it is not there.
+    pub(crate) vpc_ranges: BTreeSet<IpNet>,
+    /// The instances that the file names and that are there, by id.
+    pub(crate) instances: BTreeMap<String, Instance>,
+    /// The database security groups that the file names and that are there, with their VPCs.
+    pub(crate) database_groups: BTreeMap<String, String>,
+    /// Ports that a database security group opens to the load balancer's group by a rule that is not privnet's: `<group>/<port>`.
+    pub(crate) opened_by_others: BTreeMap<String, String>,
+    /// The supplied load balancer.
+    pub(crate) supplied: Option<SuppliedLoadBalancer>,
+    /// The names of `dns` targets, by listening port.
+    pub(crate) names: BTreeMap<String, ResolvedName>,
+    /// What is registered now, by listening port.
+    pub(crate) registered: BTreeMap<String, Vec<Registered>>,
+}
+
+/// A subnet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Subnet {
+    /// The zone by the account's own name: `us-east-1a`.
+    pub(crate) zone: String,
+    /// The zone by the name that all accounts share: `use1-az1`.
+    pub(crate) zone_id: String,
+    /// Its range.
+    pub(crate) cidr: Option<IpNet>,
+}
+
+/// An instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Instance {
+    /// Its zone.
+    pub(crate) zone: String,
+    /// Its VPC; absent while it is being terminated.
+    pub(crate) vpc: Option<String>,
+    /// The cloud's word for its state.
+    pub(crate) state: String,
+}
+
+/// A load balancer that the user supplied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SuppliedLoadBalancer {
+    /// Its scheme: `internal` or `internet-facing`.
+    pub(crate) scheme: String,
+    /// Its VPC.
+    pub(crate) vpc: String,
+    /// Its zones: name and subnet.
+    pub(crate) zones: BTreeMap<String, String>,
+    /// Whether each node sends to targets of every zone.
+    pub(crate) cross_zone: bool,
+    /// The ports of listeners that are not privnet's.
+    pub(crate) foreign_ports: BTreeSet<i64>,
+}
+
+/// What a name resolves to, over several samples.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ResolvedName {
+    /// The name.
+    pub(crate) name: String,
+    /// Who answered: `system`, or the server's address.
+    pub(crate) resolver: String,
+    /// The answers, in the order of time.
+    pub(crate) samples: Vec<Sample>,
+}
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Sample {
+    /// These addresses; none is an answer too.
+    Addresses(BTreeSet<IpAddr>),
+    /// No answer, and why.
+    Failed(String),
+}
+
+/// A registered target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Registered {
+    /// The address, instance or load balancer.
+    pub(crate) id: String,
+    /// Its port.
+    pub(crate) port: i64,
+    /// Its zone, where it was given one.
+    pub(crate) zone: Option<String>,
+    /// The cloud's word for its state, in lower case.
+    pub(crate) state: String,
+    /// Why, in the cloud's words.
+    pub(crate) reason: Option<String>,
+}
+
+impl Registered {
+    /// Whether it takes connections.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.state == "healthy"
+    }
+
+    /// Whether it is on its way out.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.state.ends_with("draining")
+    }
+}
+
+impl ServiceFacts {
+    /// Where the facts of a service are in a world.
+    pub(crate) fn key(service: &str) -> String {
+        format!("aws/service/{service}")
+    }
+
+    /// The facts of a service; the default where there are none.
+    pub(crate) fn of(world: &World, service: &str) -> Self {
+        let found = world.facts.get(&Self::key(service));
+        found.and_then(|json| Self::deserialize(json).ok()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,196 @@
+//! From what was read to what a plan and a person are told: facts and the states of targets. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::types::{SecurityGroupRule, Vpc};
+use aws_sdk_elasticloadbalancingv2::types::TargetHealthDescription;
+use ipnet::IpNet;
+use privnet_core::Ownership;
+use privnet_core::spec::Service;
+use privnet_core::spec::aws::{AwsForm, AwsService, AwsTarget};
+use privnet_core::world::{Target, TargetState};
+
+use crate::facts::{Instance, Registered, ServiceFacts, Subnet, SuppliedLoadBalancer};
+use crate::network::tags_of;
+use crate::observe::{Snapshot, supplied_load_balancer};
+use crate::ownership;
+use crate::snapshot::{SeenLoadBalancer, SeenTargetGroup, ports};
+
+impl Snapshot<'_> {
+    /// The targets of a service and how they are.
+    pub(crate) fn targets_of(&self, service: &str) -> Vec<Target> {
+        let ours = self.groups_of(service).flat_map(|group| registered(&group.health));
+        let mut targets: Vec<_> = ours.map(|target| described(&target)).collect();
+        targets.sort_by(|a, b| a.id.cmp(&b.id));
+        targets
+    }
+
+    fn groups_of(&self, service: &str) -> impl Iterator<Item = &SeenTargetGroup> {
+        self.balancing
+            .target_groups
+            .iter()
+            .filter(move |group| group.claim.ownership == Ownership::Ours && group.claim.address.service == service)
+    }
+
+    /// What a plan must know of the world around a service.
+    pub(crate) fn facts_of(&self, service: &Service, aws: &AwsService) -> ServiceFacts {
+        let mut facts = ServiceFacts {
+            scope: Some(self.reach.scope.0.clone()),
+            partition: Some(self.reach.partition.clone()),
+            network_read: self.network.was_read,
+            ..ServiceFacts::default()
+        };
+        let vpc = match &aws.form {
+            AwsForm::Made(made) => {
+                let groups = made.database_security_groups.iter();
+                facts.database_groups = groups.filter_map(|id| self.database_group(id.as_str())).collect();
+                facts.opened_by_others = self.opened_by_others(service.name.as_str(), &facts.database_groups);
+                Some(&made.vpc)
+            }
+            AwsForm::OnLoadBalancer(on) => on.vpc.as_ref(),
+            AwsForm::EndpointService(_) | AwsForm::Removed => None,
+        };
+        facts.subnets = vpc.map(|id| self.subnets_in(id.as_str())).unwrap_or_default();
+        let vpc = vpc.and_then(|id| self.network.vpcs.get(id.as_str()));
+        facts.vpc_ranges = vpc.map(ranges).unwrap_or_default();
+        facts.instances = self.instances(aws);
+        facts.supplied = supplied_load_balancer(aws).and_then(|arn| self.supplied(&arn));
+        facts.registered = self.registered(service.name.as_str());
+        facts
+    }
+
+    fn subnets_in(&self, vpc: &str) -> BTreeMap<String, Subnet> {
+        let inside = self.network.subnets.iter().filter(|subnet| subnet.vpc_id() == Some(vpc));
+        let facts = inside.filter_map(|subnet| {
+            let fact = Subnet {
+                zone: subnet.availability_zone().unwrap_or_default().to_owned(),
+                zone_id: subnet.availability_zone_id().unwrap_or_default().to_owned(),
+                cidr: subnet.cidr_block().and_then(|cidr| cidr.parse().ok()),
+            };
+            Some((subnet.subnet_id()?.to_owned(), fact))
+        });
+        facts.collect()
+    }
+
+    fn database_group(&self, id: &str) -> Option<(String, String)> {
+        let group = self.network.database_groups.get(id)?;
+        Some((id.to_owned(), group.vpc_id().unwrap_or_default().to_owned()))
+    }
+
+    /// Somebody else's rule that lets the load balancer's group in: AWS takes no second one like it.
+    fn opened_by_others(&self, service: &str, groups: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let ours: BTreeSet<&str> = self
+            .network
+            .groups
+            .iter()
+            .filter(|(_, claim)| claim.ownership == Ownership::Ours && claim.address.service == service)
+            .filter_map(|(group, _)| group.group_id())
+            .collect();
+        let foreign = |rule: &&SecurityGroupRule| {
+            let name = rule.description().unwrap_or_default();
+            ownership::proof_under_name(&tags_of(rule.tags()), self.wanted.deployment, name).is_none()
+        };
+        let rules = self.network.rules.iter().filter(foreign).filter_map(|rule| {
+            let group = rule.group_id().filter(|id| groups.contains_key(*id))?;
+            let source = rule.referenced_group_info()?.group_id()?;
+            let port = rule.from_port()?;
+            let same = !rule.is_egress()? && rule.ip_protocol() == Some("tcp") && rule.to_port() == Some(port);
+            let key = format!("{group}/{port}");
+            (same && ours.contains(source)).then(|| (key, rule.security_group_rule_id().unwrap_or_default().to_owned()))
+        });
+        rules.collect()
+    }
+
+    fn instances(&self, aws: &AwsService) -> BTreeMap<String, Instance> {
+        let named = ports(aws).iter().filter_map(|port| match &port.port.to {
+            AwsTarget::Instances(ids) => Some(ids),
+            _ => None,
+        });
+        let found = named.flatten().filter_map(|id| {
+            let instance = self.network.instances.get(id.as_str())?;
+            let zone = instance.placement().and_then(|placement| placement.availability_zone());
+            let state = instance.state().and_then(|state| state.name());
+            let fact = Instance {
+                zone: zone.unwrap_or_default().to_owned(),
+                vpc: instance.vpc_id().map(str::to_owned),
+                state: state.map_or("unknown", |name| name.as_str()).to_owned(),
+            };
+            Some((id.to_string(), fact))
+        });
+        found.collect()
+    }
+
+    fn supplied(&self, arn: &str) -> Option<SuppliedLoadBalancer> {
+        let found = |balancer: &&SeenLoadBalancer| balancer.described.load_balancer_arn() == Some(arn);
+        let balancer = self.balancing.load_balancers.iter().find(found)?;
+        let described = &balancer.described;
+        let zones = described.availability_zones().iter();
+        let foreign = balancer
+            .listeners
+            .iter()
+            .filter(|listener| ownership::proof(&listener.tags, self.wanted.deployment).is_none());
+        Some(SuppliedLoadBalancer {
+            scheme: described.scheme().map_or("unknown", |scheme| scheme.as_str()).to_owned(),
+            vpc: described.vpc_id().unwrap_or_default().to_owned(),
+            zones: zones
+                .filter_map(|zone| Some((zone.zone_name()?.to_owned(), zone.subnet_id().unwrap_or_default().to_owned())))
+                .collect(),
+            cross_zone: balancer.attributes.get("load_balancing.cross_zone.enabled").is_some_and(|on| on == "true"),
+            foreign_ports: foreign.filter_map(|listener| listener.described.port().map(i64::from)).collect(),
+        })
+    }
+
+    /// The ranges of a VPC that the file names; none for another.
+    pub(crate) fn vpc_ranges(&self, vpc: &str) -> BTreeSet<IpNet> {
+        self.network.vpcs.get(vpc).map(ranges).unwrap_or_default()
+    }
+
+    /// What is registered for each listening port: in the group that a load balancer uses, where a replacement left two.
+    fn registered(&self, service: &str) -> BTreeMap<String, Vec<Registered>> {
+        let mut groups: Vec<_> = self.groups_of(service).collect();
+        groups.sort_by_key(|group| (!group.described.load_balancer_arns().is_empty(), group.claim.generation));
+        let by_port = groups.into_iter().map(|group| (group.claim.address.name.clone(), registered(&group.health)));
+        by_port.collect()
+    }
+}
+
+/// The ranges of a VPC, IPv6 among them.
+pub(crate) fn ranges(vpc: &Vpc) -> BTreeSet<IpNet> {
+    let v4 = vpc.cidr_block_association_set().iter().filter_map(|association| association.cidr_block());
+    let v6 = vpc.ipv6_cidr_block_association_set().iter().filter_map(|association| association.ipv6_cidr_block());
+    v4.chain(v6).chain(vpc.cidr_block()).filter_map(|cidr| cidr.parse().ok()).collect()
+}
+
+/// What is registered, in words of ours.
+pub(crate) fn registered(health: &[TargetHealthDescription]) -> Vec<Registered> {
+    let all = health.iter().filter_map(|description| {
+        let target = description.target()?;
+        let health = description.target_health();
+        let reason = health.and_then(|health| health.reason()).map(|reason| reason.as_str());
+        let text = health.and_then(|health| health.description());
+        let why = [reason, text].into_iter().flatten().collect::<Vec<_>>().join(": ");
+        Some(Registered {
+            id: target.id()?.to_owned(),
+            port: target.port().map(i64::from).unwrap_or_default(),
+            zone: target.availability_zone().map(str::to_owned),
+            state: health.and_then(|health| health.state()).map_or("unknown", |state| state.as_str()).to_lowercase(),
+            reason: (!why.is_empty()).then_some(why),
+        })
+    });
+    all.collect()
+}
+
+fn described(target: &Registered) -> Target {
+    let state = match target.state.as_str() {
+        "healthy" => TargetState::Healthy,
+        "initial" => TargetState::Starting,
+        "draining" | "unhealthy.draining" => TargetState::Draining,
+        "unhealthy" => TargetState::Unhealthy,
+        _ => TargetState::Unknown,
+    };
+    let cloud_state = match &target.reason {
+        Some(reason) => format!("{} ({reason})", target.state),
+        None => target.state.clone(),
+    };
+    Target { id: format!("{}:{}", target.id, target.port), state, cloud_state }
+}

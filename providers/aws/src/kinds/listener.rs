@@ -1,0 +1,417 @@
+//! A listener for each port: TCP, or TLS with a certificate.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_sdk_elasticloadbalancingv2::types::{
+    Action, ActionTypeEnum, Certificate, Listener as Described, ListenerAttribute, ProtocolEnum,
+};
+use futures::future::try_join;
+use privnet_core::execute::{Poll, Replay, Until};
+use privnet_core::kind::{Change, Class, Shape};
+use privnet_core::plan::Rule;
+use privnet_core::spec::aws::{AwsForm, AwsPort, AwsTargets};
+use privnet_core::{
+    Address, Applied, Error, ErrorKind, Field, Generation, Health, Kind, Live, Lowered, Origin, Ownership, Replacement,
+    Step, Value,
+};
+
+use crate::balancing::{self, Attributes, tag_list};
+use crate::buckets::Operation;
+use crate::cloud::Cloud;
+use crate::error::gone_is_fine;
+use crate::fields::Fields;
+use crate::kinds::{LISTENER, created_as, live_id, load_balancer, outputs, target_group};
+use crate::lower::Lowering;
+use crate::observe::Snapshot;
+use crate::ownership::{self, TagMap};
+use crate::snapshot::{SeenListener, SeenLoadBalancer};
+use crate::tagging;
+
+const CREATE: Operation = Operation::elb("CreateListener");
+const DELETE: Operation = Operation::elb("DeleteListener");
+const MODIFY: Operation = Operation::elb("ModifyListener");
+const MODIFY_ATTRIBUTES: Operation = Operation::elb("ModifyListenerAttributes");
+
+/// As <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/update-idle-timeout.html> spells it. TLS listeners do
+/// not have it: theirs is always 350 s.
+const IDLE_TIMEOUT: &str = "tcp.idle_timeout.seconds";
+/// The idle timeout that TLS listeners have, and TCP listeners where nothing else is set.
+const FIXED_IDLE_TIMEOUT: i64 = 350;
+/// The policy of `version: 1`: TLS 1.2 and 1.3
+/// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/describe-ssl-policies.html>).
+const SSL_POLICY: &str = "ELBSecurityPolicy-TLS13-1-2-2021-06";
+
+const SHOWS_WITHIN: Duration = Duration::from_secs(180);
+
+// The type.
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Listener {
+    load_balancer: String,
+    port: i64,
+    protocol: String,
+    certificate: Option<String>,
+    ssl_policy: Option<String>,
+    target_group: String,
+    /// In seconds; absent for TLS.
+    idle_timeout: Option<i64>,
+    tags: TagMap,
+}
+
+impl Listener {
+    fn from_fields(values: &BTreeMap<String, Value>) -> Result<Self, Error> {
+        let fields = Fields::new(LISTENER, values);
+        let idle_timeout = values.get("idle_timeout").filter(|value| !value.is_null());
+        Ok(Self {
+            load_balancer: fields.text("load_balancer")?,
+            port: fields.number("port")?,
+            protocol: fields.text("protocol")?,
+            certificate: fields.text_if_any("certificate")?,
+            ssl_policy: fields.text_if_any("ssl_policy")?,
+            target_group: fields.text("target_group")?,
+            idle_timeout: idle_timeout.map(|_| fields.number("idle_timeout")).transpose()?,
+            tags: fields.text_map("tags")?,
+        })
+    }
+
+    fn to_fields(&self) -> BTreeMap<String, Value> {
+        BTreeMap::from([
+            ("load_balancer".to_owned(), Value::text(&self.load_balancer)),
+            ("port".to_owned(), Value::Int(self.port)),
+            ("protocol".to_owned(), Value::text(&self.protocol)),
+            ("certificate".to_owned(), self.certificate.clone().into()),
+            ("ssl_policy".to_owned(), self.ssl_policy.clone().into()),
+            ("target_group".to_owned(), Value::text(&self.target_group)),
+            ("idle_timeout".to_owned(), self.idle_timeout.into()),
+            ("tags".to_owned(), Value::text_map(&self.tags)),
+        ])
+    }
+
+    fn of(described: &Described, attributes: &Attributes, tags: &TagMap) -> Self {
+        let protocol = described.protocol().map_or("TCP", |protocol| protocol.as_str()).to_owned();
+        let tls = protocol == "TLS";
+        let certificate = described.certificates().first().and_then(|certificate| certificate.certificate_arn());
+        Self {
+            load_balancer: described.load_balancer_arn().unwrap_or_default().to_owned(),
+            port: described.port().map(i64::from).unwrap_or_default(),
+            certificate: certificate.filter(|_| tls).map(str::to_owned),
+            ssl_policy: described.ssl_policy().filter(|_| tls).map(str::to_owned),
+            target_group: forwards_to(described).unwrap_or_default(),
+            // One that does not say has what AWS gives.
+            idle_timeout: (!tls).then(|| {
+                attributes.get(IDLE_TIMEOUT).and_then(|value| value.parse().ok()).unwrap_or(FIXED_IDLE_TIMEOUT)
+            }),
+            tags: ownership::managed_tags(tags),
+            protocol,
+        }
+    }
+}
+
+/// The group that a listener sends everything to, in either way that the API says so.
+fn forwards_to(described: &Described) -> Option<String> {
+    let action = described.default_actions().first()?;
+    let groups = action.forward_config().map(|config| config.target_groups()).unwrap_or_default();
+    let group = action.target_group_arn().or_else(|| groups.first().and_then(|group| group.target_group_arn()));
+    group.map(str::to_owned)
+}
+
+// The table.
+
+pub(crate) const KIND: Kind = Kind {
+    name: LISTENER,
+    title: "listener",
+    fields: &[
+        Field::managed("load_balancer").on_change(Change::Replace),
+        Field::managed("port").on_change(Change::Replace),
+        Field::managed("protocol"),
+        Field::managed("certificate"),
+        Field::managed("ssl_policy"),
+        Field::managed("target_group"),
+        Field::managed("idle_timeout"),
+        Field { name: "tags", class: Class::Managed, change: Change::Update, shape: Shape::Plain },
+    ],
+    replacement: Replacement::CreateFirst,
+    teardown_rank: 30,
+    severs: true,
+    serialized_by: &[],
+};
+
+// Lower.
+
+/// The address of the listener of a port.
+pub(crate) fn address(service: &str, listen: &str) -> Address {
+    Address::new(service, LISTENER, listen)
+}
+
+pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    let (settings, ports, origin) = match &lowering.aws.form {
+        AwsForm::Made(made) => (&made.targets, &made.ports, Origin::Owned),
+        AwsForm::OnLoadBalancer(on) => {
+            let to = format!("the load balancer {}", on.load_balancer);
+            (&on.targets, &on.ports, Origin::AddedTo { to })
+        }
+        AwsForm::EndpointService(_) | AwsForm::Removed => return,
+    };
+    for port in ports {
+        lower_port(lowering, settings, port, &origin, lowered);
+    }
+}
+
+fn lower_port(
+    lowering: &Lowering<'_>,
+    settings: &AwsTargets,
+    port: &AwsPort,
+    origin: &Origin,
+    lowered: &mut Lowered,
+) {
+    let listen = port.port.listen.to_string();
+    let address = address(lowering.name(), &listen);
+    let number = i64::from(port.port.listen.get());
+    if lowering.facts.supplied.as_ref().is_some_and(|supplied| supplied.foreign_ports.contains(&number)) {
+        let why = format!("the load balancer has a listener on port {listen} that is not privnet's: give another `listen:`, or leave the port out");
+        lowered.refusals.push(lowering.refusal(&address, Rule::NotOurs, why));
+        return;
+    }
+    let idle = i64::from(settings.tcp_idle_timeout.get());
+    if port.tls.is_some() && idle != FIXED_IDLE_TIMEOUT {
+        lowered.warnings.push(format!(
+            "{}: port {listen} speaks TLS, whose idle timeout is always {FIXED_IDLE_TIMEOUT} s; `tcp_idle_timeout` holds for TCP ports only",
+            lowering.name()
+        ));
+    }
+    let fields = BTreeMap::from([
+        ("load_balancer".to_owned(), Value::output(&load_balancer::address(lowering.name()), "arn")),
+        ("port".to_owned(), Value::Int(number)),
+        ("protocol".to_owned(), Value::text(if port.tls.is_some() { "TLS" } else { "TCP" })),
+        ("certificate".to_owned(), port.tls.as_ref().map(ToString::to_string).into()),
+        ("ssl_policy".to_owned(), port.tls.as_ref().map(|_| SSL_POLICY).into()),
+        ("target_group".to_owned(), Value::output(&target_group::address(lowering.name(), &listen), "arn")),
+        ("idle_timeout".to_owned(), port.tls.is_none().then_some(idle).into()),
+        ("tags".to_owned(), lowering.tags()),
+    ]);
+    lowered.resources.push(lowering.resource(address, origin.clone(), fields, BTreeSet::new()));
+}
+
+// Observe.
+
+pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
+    let balancers = snapshot.balancing.load_balancers.iter();
+    let pairs = balancers.flat_map(|balancer| balancer.listeners.iter().map(move |listener| (balancer, listener)));
+    pairs.filter_map(|(balancer, listener)| live_of(snapshot, balancer, listener)).collect()
+}
+
+fn live_of(snapshot: &Snapshot<'_>, balancer: &SeenLoadBalancer, seen: &SeenListener) -> Option<Live> {
+    let arn = seen.described.listener_arn()?.to_owned();
+    let proof = ownership::proof(&seen.tags, snapshot.wanted.deployment);
+    let (address, generation) = match &balancer.claim {
+        // A child of an owned parent is owned, whoever made it.
+        Some(claim) if claim.ownership == Ownership::Ours => {
+            let port = seen.described.port()?.to_string();
+            (address(&claim.address.service, &port), proof.map(|proof| proof.generation))
+        }
+        Some(_) => return None,
+        // In the user's own load balancer only what is tagged as ours is ours.
+        None => proof.filter(|proof| proof.address.kind == LISTENER).map(|proof| (proof.address, Some(proof.generation)))?,
+    };
+    Some(Live {
+        address,
+        generation: Some(generation.unwrap_or(Generation::A)),
+        scope: snapshot.reach.scope.clone(),
+        ownership: Ownership::Ours,
+        fields: Listener::of(&seen.described, &seen.attributes, &seen.tags).to_fields(),
+        outputs: outputs([("arn", &arn)]),
+        id: arn,
+        health: Health::Ready,
+    })
+}
+
+/// What is there on that port, as reads show it: its ARN and itself.
+async fn read(cloud: &Cloud<'_>, load_balancer: &str, port: i64) -> Result<Option<(String, Listener)>, Error> {
+    let all = balancing::listeners(cloud, load_balancer).await?;
+    let Some(described) = all.into_iter().find(|listener| listener.port().map(i64::from) == Some(port)) else {
+        return Ok(None);
+    };
+    let arn = described.listener_arn().unwrap_or_default().to_owned();
+    let (attributes, tags) =
+        try_join(balancing::listener_attributes(cloud, &arn), balancing::tags_of(cloud, &arn)).await?;
+    Ok(Some((arn, Listener::of(&described, &attributes, &tags))))
+}
+
+// Create.
+
+pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
+    let wanted = Listener::from_fields(step.fields)?;
+    let (_, tags) = created_as(step, &wanted.tags);
+    let port = i32::try_from(wanted.port).unwrap_or_default();
+    let made = cloud
+        .call(CREATE, &wanted.load_balancer, Replay::Safe, || {
+            let request = cloud.reach.elb.create_listener().load_balancer_arn(&wanted.load_balancer).port(port);
+            let request = request.protocol(ProtocolEnum::from(wanted.protocol.as_str()));
+            let request = request.set_ssl_policy(wanted.ssl_policy.clone()).set_certificates(certificates(&wanted));
+            request.default_actions(forward(&wanted)).set_tags(Some(tag_list(&tags))).send()
+        })
+        .await;
+    let (arn, note) = match made {
+        Ok(made) => {
+            let arn = made.listeners.unwrap_or_default().into_iter().find_map(|made| made.listener_arn);
+            (arn.unwrap_or_default(), None)
+        }
+        Err(error) if error.kind() == ErrorKind::Conflict => {
+            let found = read(cloud, &wanted.load_balancer, wanted.port).await?;
+            (found.map(|(arn, _)| arn).ok_or(error)?, Some("it was there already".to_owned()))
+        }
+        Err(error) => return Err(error),
+    };
+    demand_proof(cloud, &arn, step).await?;
+    converge(cloud, &arn, &wanted).await?;
+    Ok(Applied { outputs: outputs([("arn", &arn)]), note })
+}
+
+/// A listener has no name; in the user's load balancer its tags alone say whose it is.
+async fn demand_proof(cloud: &Cloud<'_>, arn: &str, step: &Step<'_>) -> Result<(), Error> {
+    let until = Until { operation: "DescribeTags", subject: arn, what: "tagged", limit: SHOWS_WITHIN };
+    let tags = cloud
+        .context
+        .until(until, || async {
+            let tags = balancing::tags_of(cloud, arn).await?;
+            Ok(if tags.is_empty() { Poll::Pending("no tags show yet".to_owned()) } else { Poll::Ready(tags) })
+        })
+        .await?;
+    match ownership::proof(&tags, step.deployment) {
+        Some(proof) if proof.address == step.action.address => Ok(()),
+        _ => {
+            let message = format!("the port has a listener already: {}", ownership::why_not(&tags));
+            Err(Error::new(ErrorKind::Conflict, CREATE.name, arn, message))
+        }
+    }
+}
+
+fn certificates(wanted: &Listener) -> Option<Vec<Certificate>> {
+    let arn = wanted.certificate.as_ref()?;
+    Some(vec![Certificate::builder().certificate_arn(arn).build()])
+}
+
+fn forward(wanted: &Listener) -> Action {
+    Action::builder().r#type(ActionTypeEnum::Forward).target_group_arn(&wanted.target_group).build()
+}
+
+// Update.
+
+pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
+    let wanted = Listener::from_fields(step.fields)?;
+    let arn = live_id(step)?;
+    converge(cloud, &arn, &wanted).await?;
+    Ok(Applied { outputs: outputs([("arn", &arn)]), note: None })
+}
+
+/// Writes what differs, and returns when reads show it.
+async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Listener) -> Result<(), Error> {
+    let mut written = false;
+    let until = Until { operation: "DescribeListeners", subject: arn, what: "as the file wants it", limit: SHOWS_WITHIN };
+    loop {
+        let shown = cloud
+            .context
+            .until(until, || async {
+                Ok(match read(cloud, &wanted.load_balancer, wanted.port).await? {
+                    Some((there, shown)) if there == arn && (!written || shown == *wanted) => Poll::Ready(shown),
+                    Some(_) => Poll::Pending("the change does not show yet".to_owned()),
+                    None => Poll::Pending("not listed yet".to_owned()),
+                })
+            })
+            .await?;
+        if shown == *wanted {
+            return Ok(());
+        }
+        write(cloud, arn, &shown, wanted).await?;
+        written = true;
+    }
+}
+
+async fn write(cloud: &Cloud<'_>, arn: &str, shown: &Listener, wanted: &Listener) -> Result<(), Error> {
+    let main = |listener: &Listener| {
+        let Listener { protocol, certificate, ssl_policy, target_group, .. } = listener.clone();
+        (protocol, certificate, ssl_policy, target_group)
+    };
+    if main(shown) != main(wanted) {
+        cloud
+            .call(MODIFY, arn, Replay::Safe, || {
+                let request = cloud.reach.elb.modify_listener().listener_arn(arn);
+                let request = request.protocol(ProtocolEnum::from(wanted.protocol.as_str()));
+                let request = request.set_ssl_policy(wanted.ssl_policy.clone()).set_certificates(certificates(wanted));
+                request.default_actions(forward(wanted)).send()
+            })
+            .await?;
+    }
+    // After the protocol: only a TCP listener has it.
+    if let Some(idle) = wanted.idle_timeout.filter(|idle| shown.idle_timeout != Some(*idle)) {
+        let attribute = ListenerAttribute::builder().key(IDLE_TIMEOUT).value(idle.to_string()).build();
+        cloud
+            .call(MODIFY_ATTRIBUTES, arn, Replay::Safe, || {
+                let request = cloud.reach.elb.modify_listener_attributes().listener_arn(arn);
+                request.attributes(attribute.clone()).send()
+            })
+            .await?;
+    }
+    if shown.tags != wanted.tags {
+        tagging::retag_elb(cloud, arn, &ownership::retag(&shown.tags, &wanted.tags)).await?;
+    }
+    Ok(())
+}
+
+// Delete.
+
+pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
+    let arn = live_id(step)?;
+    let sent = cloud
+        .call(DELETE, &arn, Replay::Safe, || cloud.reach.elb.delete_listener().listener_arn(&arn).send())
+        .await;
+    gone_is_fine(sent.map(|_| ()))?;
+    let Some(balancer) = step.live.and_then(|live| live.fields.get("load_balancer")).and_then(Value::as_text) else {
+        return Ok(Applied::default());
+    };
+    let until = Until { operation: DELETE.name, subject: &arn, what: "gone", limit: SHOWS_WITHIN };
+    cloud
+        .context
+        .until(until, || async {
+            let all = balancing::listeners(cloud, balancer).await?;
+            let there = all.iter().any(|listener| listener.listener_arn() == Some(arn.as_str()));
+            Ok(if there { Poll::Pending("still listed".to_owned()) } else { Poll::Ready(()) })
+        })
+        .await?;
+    Ok(Applied::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(tls: bool) -> Listener {
+        Listener {
+            load_balancer: "lb".to_owned(),
+            port: 5432,
+            protocol: if tls { "TLS" } else { "TCP" }.to_owned(),
+            certificate: tls.then(|| "cert".to_owned()),
+            ssl_policy: tls.then(|| SSL_POLICY.to_owned()),
+            target_group: "tg".to_owned(),
+            idle_timeout: (!tls).then_some(350),
+            tags: TagMap::from([("a".to_owned(), "b".to_owned())]),
+        }
+    }
+
+    #[test]
+    fn round_trips_through_values() {
+        for listener in [listener(true), listener(false)] {
+            let fields = listener.to_fields();
+            assert_eq!(Listener::from_fields(&fields).unwrap(), listener);
+            crate::kinds::tests::assert_in_table(&KIND, &fields);
+        }
+    }
+
+    #[test]
+    fn a_group_is_seen_in_either_form_of_an_action() {
+        let action = forward(&listener(false));
+        let described = Described::builder().default_actions(action).build();
+        assert_eq!(forwards_to(&described).as_deref(), Some("tg"));
+    }
+}

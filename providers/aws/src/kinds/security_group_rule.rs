@@ -1,0 +1,377 @@
+//! Rules of security groups: what may come in to the load balancer, and what may go on from it to a database.
+//!
+//! A rule's address says all of what it allows, so nothing of it ever changes but its tags: another rule is another address.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_sdk_ec2::types::{
+    IpPermission, IpRange, Ipv6Range, ResourceType, SecurityGroupRule, UserIdGroupPair,
+};
+use ipnet::IpNet;
+use privnet_core::execute::{Poll, Replay, Until};
+use privnet_core::kind::{Change, Class, Shape};
+use privnet_core::plan::Rule as SafetyRule;
+use privnet_core::spec::aws::AwsForm;
+use privnet_core::{
+    Address, Applied, Error, ErrorKind, Field, Generation, Health, Kind, Live, Lowered, Origin, Ownership, Replacement,
+    Step, Value,
+};
+
+use crate::buckets::Operation;
+use crate::cloud::Cloud;
+use crate::error::gone_is_fine;
+use crate::fields::Fields;
+use crate::kinds::{SECURITY_GROUP_RULE, created_as, live_id, outputs, security_group};
+use crate::lower::Lowering;
+use crate::network::{self, filter, tags_of};
+use crate::observe::Snapshot;
+use crate::ownership::{self, TagMap};
+use crate::tagging;
+
+const AUTHORIZE: Operation = Operation::ec2("AuthorizeSecurityGroupIngress");
+const REVOKE: Operation = Operation::ec2("RevokeSecurityGroupIngress");
+
+const TCP: &str = "tcp";
+const SHOWS_WITHIN: Duration = Duration::from_secs(120);
+
+// The type.
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ingress {
+    /// The group that it is in.
+    group: String,
+    /// The range or security group that may come in.
+    source: String,
+    port: i64,
+    tags: TagMap,
+}
+
+impl Ingress {
+    fn from_fields(values: &BTreeMap<String, Value>) -> Result<Self, Error> {
+        let fields = Fields::new(SECURITY_GROUP_RULE, values);
+        Ok(Self {
+            group: fields.text("group")?,
+            source: fields.text("source")?,
+            port: fields.number("port")?,
+            tags: fields.text_map("tags")?,
+        })
+    }
+
+    fn to_fields(&self) -> BTreeMap<String, Value> {
+        BTreeMap::from([
+            ("group".to_owned(), Value::text(&self.group)),
+            ("source".to_owned(), Value::text(&self.source)),
+            ("port".to_owned(), Value::Int(self.port)),
+            ("tags".to_owned(), Value::text_map(&self.tags)),
+        ])
+    }
+
+    /// A rule that lets one source in to one TCP port; others are not of this type.
+    fn of(rule: &SecurityGroupRule) -> Option<Self> {
+        let group_source = rule.referenced_group_info().and_then(|info| info.group_id());
+        let source = rule.cidr_ipv4().or(rule.cidr_ipv6()).or(group_source)?;
+        let port = rule.from_port()?;
+        let single = rule.is_egress() == Some(false) && rule.ip_protocol() == Some(TCP) && rule.to_port() == Some(port);
+        single.then(|| Self {
+            group: rule.group_id().unwrap_or_default().to_owned(),
+            source: source.to_owned(),
+            port: i64::from(port),
+            tags: ownership::managed_tags(&tags_of(rule.tags())),
+        })
+    }
+
+    fn allows_the_same(&self, other: &Self) -> bool {
+        (&self.group, &self.source, self.port) == (&other.group, &other.source, other.port)
+    }
+
+    /// In the form that calls take.
+    fn permission(&self, description: &str) -> IpPermission {
+        let port = i32::try_from(self.port).unwrap_or_default();
+        let permission = IpPermission::builder().ip_protocol(TCP).from_port(port).to_port(port);
+        let permission = match self.source.parse::<IpNet>() {
+            Ok(IpNet::V4(range)) => {
+                permission.ip_ranges(IpRange::builder().cidr_ip(range.to_string()).description(description).build())
+            }
+            Ok(IpNet::V6(range)) => {
+                permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(range.to_string()).description(description).build())
+            }
+            Err(_) => permission.user_id_group_pairs(
+                UserIdGroupPair::builder().group_id(&self.source).description(description).build(),
+            ),
+        };
+        permission.build()
+    }
+}
+
+// The table.
+
+pub(crate) const KIND: Kind = Kind {
+    name: SECURITY_GROUP_RULE,
+    title: "security group rule",
+    fields: &[
+        Field::managed("group").on_change(Change::Replace),
+        Field::managed("source").on_change(Change::Replace),
+        Field::managed("port").on_change(Change::Replace),
+        Field { name: "tags", class: Class::Managed, change: Change::Update, shape: Shape::Plain },
+    ],
+    replacement: Replacement::CreateFirst,
+    teardown_rank: 60,
+    // Established connections are tracked and go on
+    // (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/security-group-connection-tracking.html>).
+    severs: false,
+    serialized_by: &[],
+};
+
+// Lower.
+
+fn inbound(service: &str, port: i64, range: &str) -> Address {
+    Address::new(service, SECURITY_GROUP_RULE, format!("inbound/{port}/{range}"))
+}
+
+fn database(service: &str, group: &str, port: i64) -> Address {
+    Address::new(service, SECURITY_GROUP_RULE, format!("database/{group}/{port}"))
+}
+
+/// The rules that must be there before a target can be healthy.
+pub(crate) fn to_databases(lowered: &Lowered) -> BTreeSet<Address> {
+    let rules = lowered.resources.iter().filter(|resource| resource.address.kind == SECURITY_GROUP_RULE);
+    rules.map(|resource| resource.address.clone()).filter(|address| address.name.starts_with("database/")).collect()
+}
+
+pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    let AwsForm::Made(made) = &lowering.aws.form else { return };
+    let own = Value::output(&security_group::address(lowering.name()), "id");
+    let fields = |group: Value, source: Value, port: i64| {
+        BTreeMap::from([
+            ("group".to_owned(), group),
+            ("source".to_owned(), source),
+            ("port".to_owned(), Value::Int(port)),
+            ("tags".to_owned(), lowering.tags()),
+        ])
+    };
+    for range in made.load_balancer.enforce_inbound.iter().flatten() {
+        for port in &made.ports {
+            let (listen, range) = (i64::from(port.port.listen.get()), range.trunc().to_string());
+            let address = inbound(lowering.name(), listen, &range);
+            let fields = fields(own.clone(), Value::text(range), listen);
+            lowered.resources.push(lowering.resource(address, Origin::Owned, fields, BTreeSet::new()));
+        }
+    }
+    let ports: BTreeSet<i64> = made.ports.iter().map(|port| i64::from(port.port.port.get())).collect();
+    for group in made.database_security_groups.iter().map(|id| id.as_str()) {
+        if lowering.facts.network_read && !lowering.facts.database_groups.contains_key(group) {
+            let why = format!("the database security group {group} is not there (in {})", lowering.scope);
+            let refusal = lowering.refusal(&database(lowering.name(), group, 0), SafetyRule::Unsuitable, why);
+            lowered.refusals.push(refusal);
+            continue;
+        }
+        for &port in &ports {
+            if let Some(rule) = lowering.facts.opened_by_others.get(&format!("{group}/{port}")) {
+                lowered.warnings.push(format!(
+                    "{}: {group} lets the load balancer in to port {port} by {rule} already, which is not privnet's and stays",
+                    lowering.name()
+                ));
+                continue;
+            }
+            let address = database(lowering.name(), group, port);
+            let to = format!("the security group {group}");
+            let fields = fields(Value::text(group), own.clone(), port);
+            lowered.resources.push(lowering.resource(address, Origin::AddedTo { to }, fields, BTreeSet::new()));
+        }
+    }
+}
+
+// Observe.
+
+pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
+    let own_groups: BTreeMap<&str, &str> = snapshot
+        .network
+        .groups
+        .iter()
+        .filter(|(_, claim)| claim.ownership == Ownership::Ours)
+        .filter_map(|(group, claim)| Some((group.group_id()?, claim.address.service.as_str())))
+        .collect();
+    let rules = snapshot.network.rules.iter().filter_map(|rule| {
+        let id = rule.security_group_rule_id()?.to_owned();
+        let tags = tags_of(rule.tags());
+        let (address, generation) = match own_groups.get(rule.group_id()?) {
+            // A child of an owned parent is owned, whoever made it.
+            Some(service) => (own_rule(rule, service)?, ownership::proof(&tags, snapshot.wanted.deployment).map(|p| p.generation)),
+            None => {
+                let proof = ownership::proof_under_name(&tags, snapshot.wanted.deployment, rule.description()?)?;
+                (proof.address, Some(proof.generation))
+            }
+        };
+        Some(Live {
+            address,
+            generation: Some(generation.unwrap_or(Generation::A)),
+            scope: snapshot.reach.scope.clone(),
+            fields: fields_of(rule),
+            outputs: outputs([("id", &id)]),
+            id,
+            ownership: Ownership::Ours,
+            health: Health::Ready,
+        })
+    });
+    rules.collect()
+}
+
+/// The address of a rule in a group of ours. What goes out is the group's own matter.
+fn own_rule(rule: &SecurityGroupRule, service: &str) -> Option<Address> {
+    if rule.is_egress() == Some(true) {
+        return None;
+    }
+    let ingress = Ingress::of(rule).filter(|ingress| ingress.source.parse::<IpNet>().is_ok());
+    Some(match ingress {
+        Some(ingress) => inbound(service, ingress.port, &ingress.source),
+        // Nothing that the file could want: it goes.
+        None => Address::new(service, SECURITY_GROUP_RULE, format!("other/{}", rule.security_group_rule_id()?)),
+    })
+}
+
+fn fields_of(rule: &SecurityGroupRule) -> BTreeMap<String, Value> {
+    Ingress::of(rule).map(|ingress| ingress.to_fields()).unwrap_or_default()
+}
+
+async fn rules_in(cloud: &Cloud<'_>, group: &str) -> Result<Vec<SecurityGroupRule>, Error> {
+    let found = network::rules(cloud, &[filter("group-id", [group])]).await?;
+    Ok(found.into_iter().filter(|rule| rule.group_id() == Some(group)).collect())
+}
+
+// Create.
+
+pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
+    let wanted = Ingress::from_fields(step.fields)?;
+    let (name, tags) = created_as(step, &wanted.tags);
+    let made = cloud
+        .call(AUTHORIZE, &wanted.group, Replay::Safe, || {
+            let request = cloud.reach.ec2.authorize_security_group_ingress().group_id(&wanted.group);
+            let request = request.ip_permissions(wanted.permission(&name));
+            request.tag_specifications(tagging::specification(ResourceType::SecurityGroupRule, &tags)).send()
+        })
+        .await;
+    let note = match made {
+        Ok(_) => None,
+        Err(error) if error.kind() == ErrorKind::Conflict => Some("it was there already".to_owned()),
+        Err(error) => return Err(error),
+    };
+    let rule = shown(cloud, &wanted).await?;
+    let id = rule.security_group_rule_id().unwrap_or_default().to_owned();
+    let proved = ownership::proof_under_name(&tags_of(rule.tags()), step.deployment, rule.description().unwrap_or_default());
+    // In a group of ours a rule without our tags is taken over; in the user's it is the user's.
+    if proved.is_none() && step.action.address.name.starts_with("database/") {
+        let message = format!("{} has this rule already ({id}), and it is not privnet's", wanted.group);
+        return Err(Error::new(ErrorKind::Conflict, AUTHORIZE.name, id, message)
+            .with_hint("run the same command again: the plan then leaves that rule alone"));
+    }
+    converge(cloud, &id, &wanted, &tags).await?;
+    Ok(Applied { outputs: outputs([("id", &id)]), note })
+}
+
+/// The rule, as soon as a read shows it.
+async fn shown(cloud: &Cloud<'_>, wanted: &Ingress) -> Result<SecurityGroupRule, Error> {
+    let until = Until { operation: AUTHORIZE.name, subject: &wanted.group, what: "shown with the rule", limit: SHOWS_WITHIN };
+    cloud
+        .context
+        .until(until, || async {
+            let found = rules_in(cloud, &wanted.group).await?.into_iter();
+            let mut same = found.filter(|rule| Ingress::of(rule).is_some_and(|there| there.allows_the_same(wanted)));
+            Ok(same.next().map_or_else(|| Poll::Pending("the rule does not show yet".to_owned()), Poll::Ready))
+        })
+        .await
+}
+
+// Update.
+
+pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
+    let wanted = Ingress::from_fields(step.fields)?;
+    let id = live_id(step)?;
+    let (_, tags) = created_as(step, &wanted.tags);
+    converge(cloud, &id, &wanted, &tags).await?;
+    Ok(Applied { outputs: outputs([("id", &id)]), note: None })
+}
+
+/// Writes the tags where they differ, and returns when a read shows them.
+async fn converge(cloud: &Cloud<'_>, id: &str, wanted: &Ingress, tags: &TagMap) -> Result<(), Error> {
+    let mut written = false;
+    let until = Until { operation: AUTHORIZE.name, subject: id, what: "tagged", limit: SHOWS_WITHIN };
+    loop {
+        let there = cloud
+            .context
+            .until(until, || async {
+                let rule = shown(cloud, wanted).await?;
+                let there = ownership::managed_tags(&tags_of(rule.tags()));
+                let done = there == wanted.tags;
+                Ok(if done || !written { Poll::Ready(there) } else { Poll::Pending("the tags do not show yet".to_owned()) })
+            })
+            .await?;
+        if there == wanted.tags {
+            return Ok(());
+        }
+        let mut retag = ownership::retag(&there, &wanted.tags);
+        retag.set.extend(tags.clone());
+        tagging::retag_ec2(cloud, id, &retag).await?;
+        written = true;
+    }
+}
+
+// Delete.
+
+pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
+    let id = live_id(step)?;
+    let Some(group) = step.live.and_then(|live| live.fields.get("group")).and_then(Value::as_text) else {
+        // A rule that the file could not have wanted has no fields: its group is asked for.
+        let found = network::rules(cloud, &[filter("security-group-rule-id", [id.as_str()])]).await?;
+        let rule = found.into_iter().find(|rule| rule.security_group_rule_id() == Some(id.as_str()));
+        return match rule.as_ref().and_then(|rule| rule.group_id()) {
+            Some(group) => revoke(cloud, group, &id).await,
+            None => Ok(Applied::default()),
+        };
+    };
+    revoke(cloud, group, &id).await
+}
+
+async fn revoke(cloud: &Cloud<'_>, group: &str, id: &str) -> Result<Applied, Error> {
+    let sent = cloud
+        .call(REVOKE, id, Replay::Safe, || {
+            cloud.reach.ec2.revoke_security_group_ingress().group_id(group).security_group_rule_ids(id).send()
+        })
+        .await;
+    gone_is_fine(sent.map(|_| ()))?;
+    let until = Until { operation: REVOKE.name, subject: id, what: "gone", limit: SHOWS_WITHIN };
+    cloud
+        .context
+        .until(until, || async {
+            let there = rules_in(cloud, group).await?.iter().any(|rule| rule.security_group_rule_id() == Some(id));
+            Ok(if there { Poll::Pending("still listed".to_owned()) } else { Poll::Ready(()) })
+        })
+        .await?;
+    Ok(Applied::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_through_values() {
+        let rule = Ingress {
+            group: "sg-1".to_owned(),
+            source: "10.0.0.0/8".to_owned(),
+            port: 5432,
+            tags: TagMap::from([("a".to_owned(), "b".to_owned())]),
+        };
+        let fields = rule.to_fields();
+        assert_eq!(Ingress::from_fields(&fields).unwrap(), rule);
+        crate::kinds::tests::assert_in_table(&KIND, &fields);
+    }
+
+    #[test]
+    fn a_source_is_a_range_or_a_group() {
+        let rule = |source: &str| Ingress { group: "sg-1".into(), source: source.into(), port: 1, tags: TagMap::new() };
+        assert_eq!(rule("10.0.0.0/8").permission("d").ip_ranges().len(), 1);
+        assert_eq!(rule("fd00::/8").permission("d").ipv6_ranges().len(), 1);
+        assert_eq!(rule("sg-2").permission("d").user_id_group_pairs().len(), 1);
+    }
+}

@@ -1,0 +1,401 @@
+//! A target group for each listening port: what is behind the load balancer, and how its health is found out.
+
+mod change;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_sdk_elasticloadbalancingv2::types::TargetGroup as Described;
+use ipnet::IpNet;
+use privnet_core::kind::{Change, Class, Shape};
+use privnet_core::plan::Rule;
+use privnet_core::spec::aws::{AwsForm, AwsPort, AwsService, AwsTargets};
+use privnet_core::spec::{Engine, Service};
+use privnet_core::{Address, Error, Field, Health, Kind, Live, Lowered, Origin, Ownership, Replacement, Value};
+
+use crate::balancing::Attributes;
+use crate::facts::Registered;
+use crate::fields::Fields;
+use crate::gather::registered;
+use crate::kinds::{TARGET_GROUP, load_balancer, outputs, security_group_rule};
+use crate::lower::Lowering;
+use crate::observe::Snapshot;
+use crate::ownership::{self, TagMap};
+use crate::snapshot::ports;
+use crate::targets::{self, TargetId, TargetType};
+
+pub(crate) use change::{create, delete, update};
+
+/// As <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html> spells them.
+const PRESERVE_CLIENT_IP: &str = "preserve_client_ip.enabled";
+const PROXY_PROTOCOL: &str = "proxy_protocol_v2.enabled";
+const DRAIN: &str = "deregistration_delay.timeout_seconds";
+const TERMINATE: &str = "deregistration_delay.connection_termination.enabled";
+
+/// The defaults of `version: 1`.
+const CHECK_INTERVAL: i64 = 10;
+const CHECK_THRESHOLD: i64 = 3;
+/// The longest time that a check waits for an answer.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+
+// The type.
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Group {
+    protocol: String,
+    port: i64,
+    vpc: String,
+    target_type: String,
+    ip_address_type: String,
+    health_check: Check,
+    preserve_client_ip: bool,
+    proxy_protocol: bool,
+    /// How long a target that goes keeps its sessions, in seconds.
+    drain: i64,
+    /// Whether sessions are ended when that time is over.
+    terminate_after_drain: bool,
+    /// The load balancer that uses it.
+    load_balancer: Option<String>,
+    targets: BTreeSet<TargetId>,
+    tags: TagMap,
+}
+
+/// How health is found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Check {
+    protocol: String,
+    port: String,
+    path: Option<String>,
+    interval: i64,
+    timeout: i64,
+    healthy: i64,
+    unhealthy: i64,
+}
+
+impl Check {
+    fn to_value(&self) -> Value {
+        let mut entries = BTreeMap::from([
+            ("protocol".to_owned(), Value::text(&self.protocol)),
+            ("port".to_owned(), Value::text(&self.port)),
+            ("interval".to_owned(), Value::Int(self.interval)),
+            ("timeout".to_owned(), Value::Int(self.timeout)),
+            ("healthy".to_owned(), Value::Int(self.healthy)),
+            ("unhealthy".to_owned(), Value::Int(self.unhealthy)),
+        ]);
+        entries.extend(self.path.as_ref().map(|path| ("path".to_owned(), Value::text(path))));
+        Value::Map(entries)
+    }
+
+    fn from_value(value: &Value) -> Result<Self, Error> {
+        let empty = BTreeMap::new();
+        let entries = if let Value::Map(entries) = value { entries } else { &empty };
+        let fields = Fields::new("health-check", entries);
+        Ok(Self {
+            protocol: fields.text("protocol")?,
+            port: fields.text("port")?,
+            path: fields.text_if_any("path")?,
+            interval: fields.number("interval")?,
+            timeout: fields.number("timeout")?,
+            healthy: fields.number("healthy")?,
+            unhealthy: fields.number("unhealthy")?,
+        })
+    }
+
+    fn of(described: &Described) -> Self {
+        let number = |value: Option<i32>| value.map(i64::from).unwrap_or_default();
+        let protocol = described.health_check_protocol().map_or("TCP", |protocol| protocol.as_str()).to_owned();
+        Self {
+            port: described.health_check_port().unwrap_or(TRAFFIC_PORT).to_owned(),
+            // A TCP check has no path, whatever is remembered from before.
+            path: described.health_check_path().filter(|_| protocol != "TCP").map(str::to_owned),
+            interval: number(described.health_check_interval_seconds()),
+            timeout: number(described.health_check_timeout_seconds()),
+            healthy: number(described.healthy_threshold_count()),
+            unhealthy: number(described.unhealthy_threshold_count()),
+            protocol,
+        }
+    }
+}
+
+/// The API's word for "the port that traffic goes to".
+const TRAFFIC_PORT: &str = "traffic-port";
+
+impl Group {
+    fn from_fields(values: &BTreeMap<String, Value>) -> Result<Self, Error> {
+        let fields = Fields::new(TARGET_GROUP, values);
+        Ok(Self {
+            protocol: fields.text("protocol")?,
+            port: fields.number("port")?,
+            vpc: fields.text("vpc")?,
+            target_type: fields.text("target_type")?,
+            ip_address_type: fields.text("ip_address_type")?,
+            health_check: Check::from_value(values.get("health_check").unwrap_or(&Value::Null))?,
+            preserve_client_ip: fields.flag("preserve_client_ip")?,
+            proxy_protocol: fields.flag("proxy_protocol")?,
+            drain: fields.number("drain")?,
+            terminate_after_drain: fields.flag("terminate_after_drain")?,
+            load_balancer: fields.text_if_any("load_balancer")?,
+            targets: fields.texts("targets")?.iter().filter_map(|text| TargetId::parse(text)).collect(),
+            tags: fields.text_map("tags")?,
+        })
+    }
+
+    fn to_fields(&self) -> BTreeMap<String, Value> {
+        BTreeMap::from([
+            ("protocol".to_owned(), Value::text(&self.protocol)),
+            ("port".to_owned(), Value::Int(self.port)),
+            ("vpc".to_owned(), Value::text(&self.vpc)),
+            ("target_type".to_owned(), Value::text(&self.target_type)),
+            ("ip_address_type".to_owned(), Value::text(&self.ip_address_type)),
+            ("health_check".to_owned(), self.health_check.to_value()),
+            ("preserve_client_ip".to_owned(), Value::Bool(self.preserve_client_ip)),
+            ("proxy_protocol".to_owned(), Value::Bool(self.proxy_protocol)),
+            ("drain".to_owned(), Value::Int(self.drain)),
+            ("terminate_after_drain".to_owned(), Value::Bool(self.terminate_after_drain)),
+            ("load_balancer".to_owned(), self.load_balancer.clone().into()),
+            ("targets".to_owned(), Value::texts(self.targets.iter().map(ToString::to_string))),
+            ("tags".to_owned(), Value::text_map(&self.tags)),
+        ])
+    }
+
+    fn of(
+        described: &Described,
+        attributes: &Attributes,
+        tags: &TagMap,
+        health: &[Registered],
+        vpc_ranges: &BTreeSet<IpNet>,
+    ) -> Self {
+        let on = |name: &str| attributes.get(name).is_some_and(|value| value == "true");
+        let target_type = described.target_type().map_or("instance", |kind| kind.as_str()).to_owned();
+        let staying = health.iter().filter(|target| !target.is_leaving());
+        Self {
+            protocol: described.protocol().map_or("TCP", |protocol| protocol.as_str()).to_owned(),
+            port: described.port().map(i64::from).unwrap_or_default(),
+            vpc: described.vpc_id().unwrap_or_default().to_owned(),
+            ip_address_type: described.ip_address_type().map_or("ipv4", |kind| kind.as_str()).to_owned(),
+            health_check: Check::of(described),
+            preserve_client_ip: on(PRESERVE_CLIENT_IP) || target_type == TargetType::Alb.as_str(),
+            proxy_protocol: on(PROXY_PROTOCOL),
+            drain: attributes.get(DRAIN).and_then(|value| value.parse().ok()).unwrap_or_default(),
+            terminate_after_drain: on(TERMINATE),
+            load_balancer: described.load_balancer_arns().first().cloned(),
+            targets: staying.map(|target| TargetId::of(target, vpc_ranges)).collect(),
+            tags: ownership::managed_tags(tags),
+            target_type,
+        }
+    }
+}
+
+// The table.
+
+pub(crate) const KIND: Kind = Kind {
+    name: TARGET_GROUP,
+    title: "target group",
+    fields: &[
+        Field::managed("protocol").on_change(Change::Replace),
+        Field::managed("port").on_change(Change::Replace),
+        Field::managed("vpc").on_change(Change::ReplaceUnlessConnected),
+        Field::managed("target_type").on_change(Change::Replace),
+        Field::managed("ip_address_type").on_change(Change::Replace),
+        Field::managed("health_check"),
+        Field::managed("preserve_client_ip"),
+        Field::managed("proxy_protocol"),
+        Field::managed("drain"),
+        Field::managed("terminate_after_drain"),
+        Field::managed("load_balancer").on_change(Change::Bind),
+        Field::managed("targets").shaped(Shape::Set),
+        Field { name: "tags", class: Class::Managed, change: Change::Update, shape: Shape::Plain },
+    ],
+    replacement: Replacement::CreateFirst,
+    teardown_rank: 50,
+    severs: true,
+    serialized_by: &[],
+};
+
+// Lower.
+
+/// The address of the group behind a listening port.
+pub(crate) fn address(service: &str, listen: &str) -> Address {
+    Address::new(service, TARGET_GROUP, listen)
+}
+
+pub(crate) fn named(service: &Service, aws: &AwsService) -> Vec<Address> {
+    ports(aws).iter().map(|port| address(service.name.as_str(), &port.port.listen.to_string())).collect()
+}
+
+/// The parts of a service's form that its ports need.
+struct Around<'a> {
+    vpc: &'a str,
+    settings: &'a AwsTargets,
+    balancer_zones: BTreeSet<String>,
+    cross_zone: bool,
+}
+
+fn around<'a>(lowering: &'a Lowering<'_>) -> Option<Around<'a>> {
+    match &lowering.aws.form {
+        AwsForm::Made(made) => {
+            let zones = made.subnets.iter().filter_map(|id| lowering.facts.subnets.get(id.as_str()));
+            Some(Around {
+                vpc: made.vpc.as_str(),
+                settings: &made.targets,
+                balancer_zones: zones.map(|subnet| subnet.zone.clone()).collect(),
+                cross_zone: made.load_balancer.cross_zone,
+            })
+        }
+        AwsForm::OnLoadBalancer(on) => {
+            let supplied = lowering.facts.supplied.as_ref();
+            Some(Around {
+                vpc: on.vpc.as_ref()?.as_str(),
+                settings: &on.targets,
+                balancer_zones: supplied.map(|supplied| supplied.zones.keys().cloned().collect()).unwrap_or_default(),
+                cross_zone: supplied.is_none_or(|supplied| supplied.cross_zone),
+            })
+        }
+        AwsForm::EndpointService(_) | AwsForm::Removed => None,
+    }
+}
+
+pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    let Some(around) = around(lowering) else { return };
+    for port in ports(lowering.aws) {
+        lower_port(lowering, &around, port, lowered);
+    }
+}
+
+fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowered: &mut Lowered) {
+    let listen = port.port.listen.to_string();
+    let address = address(lowering.name(), &listen);
+    let Some(target_type) = targets::type_of(port) else {
+        let why = format!("port {listen} leads to a forwarder, which this release does not make on AWS yet: use `ips`, `instances`, `dns` or `alb`");
+        lowered.refusals.push(lowering.refusal(&address, Rule::Unsuitable, why));
+        return;
+    };
+    let mut wanted = targets::wanted(port, &lowering.facts, around.settings.target_ranges.as_ref());
+    targets::check_zones(&listen, &mut wanted, &lowering.facts, &around.balancer_zones, around.cross_zone);
+    if around.settings.proxy_protocol && target_type == TargetType::Alb {
+        wanted.refusals.push(format!("port {listen}: an application load balancer takes no PROXY header; remove `proxy_protocol`"));
+    }
+    let check = check_of(port, target_type);
+    if port.port.engine == Some(Engine::Mysql) && check.protocol == "TCP" {
+        wanted.warnings.push(format!(
+            "port {listen}: MySQL counts each TCP health check as an interrupted handshake, and blocks the load balancer after \
+             max_connect_errors of them: give `health_check: {{ http: …, port: … }}`, use a forwarder, or raise max_connect_errors"
+        ));
+    }
+    let name = lowering.name().to_owned();
+    lowered.refusals.extend(wanted.refusals.iter().map(|why| lowering.refusal(&address, Rule::Unsuitable, why.clone())));
+    lowered.waits.extend(wanted.waits.iter().map(|why| lowering.wait("you", why.clone())));
+    lowered.warnings.extend(wanted.warnings.iter().map(|why| format!("{name}: {why}")));
+    let unhealthy = lowering.facts.registered.get(&listen).into_iter().flatten().filter(|target| target.state == "unhealthy");
+    lowered.waits.extend(unhealthy.map(|target| {
+        let reason = target.reason.as_deref().unwrap_or("AWS gives no reason");
+        lowering.wait("you", format!("the target {}:{} of port {listen} is unhealthy: {reason}", target.id, target.port))
+    }));
+    let group = Group {
+        protocol: "TCP".to_owned(),
+        port: i64::from(port.port.port.get()),
+        vpc: around.vpc.to_owned(),
+        ip_address_type: family(&wanted.targets).to_owned(),
+        health_check: check,
+        preserve_client_ip: target_type == TargetType::Alb,
+        proxy_protocol: around.settings.proxy_protocol,
+        drain: i64::from(around.settings.drain.get()),
+        terminate_after_drain: true,
+        load_balancer: None,
+        targets: wanted.targets,
+        tags: lowering.spec.tags.clone(),
+        target_type: target_type.as_str().to_owned(),
+    };
+    let mut fields = group.to_fields();
+    let balancer = load_balancer::address(lowering.name());
+    fields.insert("load_balancer".to_owned(), Value::output(&balancer, "arn"));
+    let needs = security_group_rule::to_databases(lowered);
+    lowered.resources.push(lowering.resource(address, Origin::Owned, fields, needs));
+}
+
+/// The family of a group's addresses: those of one name or list are of one.
+fn family(targets: &BTreeSet<TargetId>) -> &'static str {
+    let v6 = targets.iter().any(|target| target.id.parse::<std::net::Ipv6Addr>().is_ok());
+    if v6 { "ipv6" } else { "ipv4" }
+}
+
+fn check_of(port: &AwsPort, target_type: TargetType) -> Check {
+    let asked = port.port.health_check.as_ref();
+    let interval = asked.map_or(CHECK_INTERVAL, |check| i64::from(check.interval.get()));
+    let threshold = asked.map_or(CHECK_THRESHOLD, |check| i64::from(check.threshold));
+    let path = asked.and_then(|check| check.http.clone());
+    // An application load balancer is only ever checked by HTTP.
+    let path = path.or_else(|| (target_type == TargetType::Alb).then(|| "/".to_owned()));
+    let own_port = asked.and_then(|check| check.port);
+    Check {
+        protocol: if path.is_some() { "HTTP" } else { "TCP" }.to_owned(),
+        port: own_port.map_or_else(|| TRAFFIC_PORT.to_owned(), |port| port.to_string()),
+        path,
+        interval,
+        timeout: interval.min(i64::try_from(CHECK_TIMEOUT.as_secs()).unwrap_or(interval)),
+        healthy: threshold,
+        unhealthy: threshold,
+    }
+}
+
+// Observe.
+
+pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
+    let groups = snapshot.balancing.target_groups.iter().filter_map(|seen| {
+        let arn = seen.described.target_group_arn()?.to_owned();
+        let fields = match seen.claim.ownership {
+            Ownership::Ours => {
+                let ranges = snapshot.vpc_ranges(seen.described.vpc_id().unwrap_or_default());
+                let health = registered(&seen.health);
+                Group::of(&seen.described, &seen.attributes, &seen.tags, &health, &ranges).to_fields()
+            }
+            Ownership::Supplied | Ownership::Unproven { .. } => BTreeMap::new(),
+        };
+        Some(Live {
+            address: seen.claim.address.clone(),
+            generation: Some(seen.claim.generation),
+            scope: snapshot.reach.scope.clone(),
+            ownership: seen.claim.ownership.clone(),
+            fields,
+            outputs: outputs([("arn", &arn)]),
+            id: arn,
+            health: Health::Ready,
+        })
+    });
+    groups.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_through_values() {
+        let group = Group {
+            protocol: "TCP".to_owned(),
+            port: 5432,
+            vpc: "vpc-1".to_owned(),
+            target_type: "ip".to_owned(),
+            ip_address_type: "ipv4".to_owned(),
+            health_check: Check {
+                protocol: "HTTP".to_owned(),
+                port: TRAFFIC_PORT.to_owned(),
+                path: Some("/".to_owned()),
+                interval: 10,
+                timeout: 10,
+                healthy: 3,
+                unhealthy: 3,
+            },
+            preserve_client_ip: false,
+            proxy_protocol: true,
+            drain: 300,
+            terminate_after_drain: true,
+            load_balancer: Some("arn".to_owned()),
+            targets: BTreeSet::from([TargetId::parse("10.0.0.1:5432").unwrap()]),
+            tags: TagMap::from([("a".to_owned(), "b".to_owned())]),
+        };
+        let fields = group.to_fields();
+        assert_eq!(Group::from_fields(&fields).unwrap(), group);
+        crate::kinds::tests::assert_in_table(&KIND, &fields);
+    }
+}

@@ -1,0 +1,357 @@
+//! A target group's create, update and delete.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_sdk_elasticloadbalancingv2::types::{
+    ProtocolEnum, TargetDescription, TargetGroupAttribute, TargetGroupIpAddressTypeEnum, TargetTypeEnum,
+};
+use futures::future::{try_join, try_join4};
+use ipnet::IpNet;
+use privnet_core::execute::{Poll, Replay, Until};
+use privnet_core::{Applied, Error, ErrorKind, Step, Value};
+
+use super::{Check, DRAIN, Group, PRESERVE_CLIENT_IP, PROXY_PROTOCOL, TERMINATE};
+use crate::balancing::{self, tag_list};
+use crate::buckets::Operation;
+use crate::cloud::Cloud;
+use crate::error::gone_is_fine;
+use crate::facts::Registered;
+use crate::gather;
+use crate::kinds::{created_as, live_id, outputs};
+use crate::network;
+use crate::ownership;
+use crate::tagging;
+use crate::targets::{TargetId, TargetType};
+
+const CREATE: Operation = Operation::elb("CreateTargetGroup");
+const DELETE: Operation = Operation::elb("DeleteTargetGroup");
+const MODIFY: Operation = Operation::elb("ModifyTargetGroup");
+const MODIFY_ATTRIBUTES: Operation = Operation::elb("ModifyTargetGroupAttributes");
+const REGISTER: Operation = Operation::elb("RegisterTargets");
+const DEREGISTER: Operation = Operation::elb("DeregisterTargets");
+
+const SHOWS_WITHIN: Duration = Duration::from_secs(180);
+/// A new target passes its first checks within the threshold times the interval; registering itself takes up to a minute or two.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(600);
+const GONE_WITHIN: Duration = Duration::from_secs(300);
+
+/// What is there, as reads show it.
+struct Shown {
+    group: Group,
+    registered: Vec<Registered>,
+}
+
+async fn read(cloud: &Cloud<'_>, arn: &str, ranges: &BTreeSet<IpNet>) -> Result<Option<Shown>, Error> {
+    let Some(described) = balancing::target_group(cloud, arn).await? else { return Ok(None) };
+    let (attributes, tags, health) = futures::future::try_join3(
+        balancing::target_group_attributes(cloud, arn),
+        balancing::tags_of(cloud, arn),
+        balancing::target_health(cloud, arn),
+    )
+    .await?;
+    let registered = gather::registered(&health);
+    Ok(Some(Shown { group: Group::of(&described, &attributes, &tags, &registered, ranges), registered }))
+}
+
+async fn is_listed(cloud: &Cloud<'_>, arn: &str) -> Result<bool, Error> {
+    Ok(balancing::target_groups(cloud).await?.iter().any(|group| group.target_group_arn() == Some(arn)))
+}
+
+/// The ranges of the group's VPC: they say which targets carry a zone.
+async fn ranges_of(cloud: &Cloud<'_>, vpc: &str) -> Result<BTreeSet<IpNet>, Error> {
+    let found = network::vpcs(cloud, &BTreeSet::from([vpc.to_owned()])).await?;
+    Ok(found.get(vpc).map(gather::ranges).unwrap_or_default())
+}
+
+// Create.
+
+pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
+    let wanted = Group::from_fields(step.fields)?;
+    let (name, tags) = created_as(step, &wanted.tags);
+    let port = i32::try_from(wanted.port).unwrap_or_default();
+    let made = cloud
+        .call(CREATE, &name, Replay::Safe, || {
+            let request = cloud.reach.elb.create_target_group().name(&name);
+            let request = request.protocol(ProtocolEnum::from(wanted.protocol.as_str())).port(port);
+            let request = request.vpc_id(&wanted.vpc).target_type(TargetTypeEnum::from(wanted.target_type.as_str()));
+            let family = TargetGroupIpAddressTypeEnum::from(wanted.ip_address_type.as_str());
+            let request = request.set_ip_address_type((wanted.target_type == TargetType::Ip.as_str()).then_some(family));
+            let check = &wanted.health_check;
+            let request = request.health_check_protocol(ProtocolEnum::from(check.protocol.as_str()));
+            let request = request.health_check_port(&check.port).set_health_check_path(check.path.clone());
+            let request = request.health_check_interval_seconds(small(check.interval));
+            let request = request.health_check_timeout_seconds(small(check.timeout));
+            let request = request.healthy_threshold_count(small(check.healthy));
+            request.unhealthy_threshold_count(small(check.unhealthy)).set_tags(Some(tag_list(&tags))).send()
+        })
+        .await;
+    let (arn, note) = match made {
+        Ok(made) => {
+            let arn = made.target_groups.unwrap_or_default().into_iter().find_map(|made| made.target_group_arn);
+            (arn.unwrap_or_default(), None)
+        }
+        Err(error) if error.kind() == ErrorKind::Conflict => {
+            (of_that_name(cloud, &name, error).await?, Some("it was there already".to_owned()))
+        }
+        Err(error) => return Err(error),
+    };
+    tagging::demand_proof(cloud, &arn, &name, step).await?;
+    converge(cloud, &arn, &wanted).await?;
+    Ok(Applied { outputs: outputs([("arn", &arn)]), note })
+}
+
+fn small(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+async fn of_that_name(cloud: &Cloud<'_>, name: &str, conflict: Error) -> Result<String, Error> {
+    let found = balancing::target_groups(cloud).await?;
+    let same = found.into_iter().find(|group| group.target_group_name() == Some(name));
+    same.and_then(|group| group.target_group_arn).ok_or(conflict)
+}
+
+// Update.
+
+pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
+    let wanted = Group::from_fields(step.fields)?;
+    let arn = live_id(step)?;
+    converge(cloud, &arn, &wanted).await?;
+    Ok(Applied { outputs: outputs([("arn", &arn)]), note: None })
+}
+
+/// Whether all is as wanted. The load balancer is bound by the listener, not here.
+fn is_as_wanted(shown: &Group, wanted: &Group) -> bool {
+    *shown == Group { load_balancer: shown.load_balancer.clone(), ..wanted.clone() }
+}
+
+/// Writes what differs, and returns when reads show it.
+async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Group) -> Result<(), Error> {
+    let ranges = ranges_of(cloud, &wanted.vpc).await?;
+    let mut written = false;
+    let until = Until { operation: "DescribeTargetGroups", subject: arn, what: "as the file wants it", limit: SHOWS_WITHIN };
+    loop {
+        let shown = cloud
+            .context
+            .until(until, || async {
+                match read(cloud, arn, &ranges).await? {
+                    None => Ok(Poll::Pending("not described yet".to_owned())),
+                    Some(shown) if is_as_wanted(&shown.group, wanted) => {
+                        let listed = is_listed(cloud, arn).await?;
+                        Ok(if listed { Poll::Ready(shown) } else { Poll::Pending("not listed yet".to_owned()) })
+                    }
+                    Some(shown) if !written => Ok(Poll::Ready(shown)),
+                    Some(shown) => Ok(Poll::Pending(format!("{} does not show yet", differing(&shown.group, wanted)))),
+                }
+            })
+            .await?;
+        if is_as_wanted(&shown.group, wanted) {
+            return Ok(());
+        }
+        write(cloud, arn, &shown, wanted, &ranges).await?;
+        written = true;
+    }
+}
+
+fn differing(shown: &Group, wanted: &Group) -> String {
+    let (shown, wanted) = (shown.to_fields(), wanted.to_fields());
+    let differing = wanted.iter().filter(|(name, value)| *name != "load_balancer" && shown.get(*name) != Some(value));
+    differing.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+async fn write(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    shown: &Shown,
+    wanted: &Group,
+    ranges: &BTreeSet<IpNet>,
+) -> Result<(), Error> {
+    let there = &shown.group;
+    let fixed = |group: &Group| (group.port, group.vpc.clone(), group.target_type.clone(), group.protocol.clone());
+    if fixed(there) != fixed(wanted) {
+        let message = "it is there with another port, VPC, protocol or type, which cannot be changed";
+        return Err(Error::new(ErrorKind::Conflict, CREATE.name, arn, message));
+    }
+    let tags = async {
+        if there.tags == wanted.tags {
+            return Ok(());
+        }
+        tagging::retag_elb(cloud, arn, &ownership::retag(&there.tags, &wanted.tags)).await
+    };
+    try_join4(
+        write_check(cloud, arn, &there.health_check, &wanted.health_check),
+        write_attributes(cloud, arn, there, wanted),
+        write_targets(cloud, arn, shown, wanted, ranges),
+        tags,
+    )
+    .await?;
+    Ok(())
+}
+
+async fn write_check(cloud: &Cloud<'_>, arn: &str, there: &Check, wanted: &Check) -> Result<(), Error> {
+    if there == wanted {
+        return Ok(());
+    }
+    cloud
+        .call(MODIFY, arn, Replay::Safe, || {
+            let request = cloud.reach.elb.modify_target_group().target_group_arn(arn);
+            let request = request.health_check_protocol(ProtocolEnum::from(wanted.protocol.as_str()));
+            let request = request.health_check_port(&wanted.port).set_health_check_path(wanted.path.clone());
+            let request = request.health_check_interval_seconds(small(wanted.interval));
+            let request = request.health_check_timeout_seconds(small(wanted.timeout));
+            let request = request.healthy_threshold_count(small(wanted.healthy));
+            request.unhealthy_threshold_count(small(wanted.unhealthy)).send()
+        })
+        .await?;
+    Ok(())
+}
+
+async fn write_attributes(cloud: &Cloud<'_>, arn: &str, there: &Group, wanted: &Group) -> Result<(), Error> {
+    let values = |group: &Group| {
+        [
+            (PRESERVE_CLIENT_IP, group.preserve_client_ip.to_string()),
+            (PROXY_PROTOCOL, group.proxy_protocol.to_string()),
+            (DRAIN, group.drain.to_string()),
+            (TERMINATE, group.terminate_after_drain.to_string()),
+        ]
+    };
+    let attributes: Vec<_> = values(wanted)
+        .into_iter()
+        .zip(values(there))
+        .filter(|(wanted, there)| wanted != there)
+        .map(|((key, value), _)| TargetGroupAttribute::builder().key(key).value(value).build())
+        .collect();
+    if attributes.is_empty() {
+        return Ok(());
+    }
+    cloud
+        .call(MODIFY_ATTRIBUTES, arn, Replay::Safe, || {
+            let request = cloud.reach.elb.modify_target_group_attributes().target_group_arn(arn);
+            request.set_attributes(Some(attributes.clone())).send()
+        })
+        .await?;
+    Ok(())
+}
+
+/// Registers what is new, waits until it is healthy, and only then deregisters what is old, which drains.
+async fn write_targets(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    shown: &Shown,
+    wanted: &Group,
+    ranges: &BTreeSet<IpNet>,
+) -> Result<(), Error> {
+    let new: BTreeSet<&TargetId> = wanted.targets.difference(&shown.group.targets).collect();
+    let old: BTreeSet<&TargetId> = shown.group.targets.difference(&wanted.targets).collect();
+    if !new.is_empty() {
+        let targets: Vec<_> = new.iter().map(|target| described(target)).collect();
+        cloud
+            .call(REGISTER, arn, Replay::Safe, || {
+                let request = cloud.reach.elb.register_targets().target_group_arn(arn);
+                request.set_targets(Some(targets.clone())).send()
+            })
+            .await?;
+    }
+    if old.is_empty() {
+        return Ok(());
+    }
+    let serving = shown.registered.iter().any(Registered::is_healthy);
+    if serving && !new.is_empty() {
+        healthy(cloud, arn, &new, ranges).await?;
+    }
+    deregister(cloud, arn, old.iter().map(|target| described(target)).collect()).await
+}
+
+fn described(target: &TargetId) -> TargetDescription {
+    let port = i32::try_from(target.port).ok();
+    TargetDescription::builder().id(&target.id).set_port(port).set_availability_zone(target.zone.clone()).build()
+}
+
+async fn deregister(cloud: &Cloud<'_>, arn: &str, targets: Vec<TargetDescription>) -> Result<(), Error> {
+    cloud
+        .call(DEREGISTER, arn, Replay::Safe, || {
+            let request = cloud.reach.elb.deregister_targets().target_group_arn(arn);
+            request.set_targets(Some(targets.clone())).send()
+        })
+        .await?;
+    Ok(())
+}
+
+/// Waits until one of the new targets takes connections; until then the old ones stay.
+async fn healthy(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    new: &BTreeSet<&TargetId>,
+    ranges: &BTreeSet<IpNet>,
+) -> Result<(), Error> {
+    let until = Until { operation: "DescribeTargetHealth", subject: arn, what: "healthy on its new targets", limit: HEALTHY_WITHIN };
+    cloud
+        .context
+        .until(until, || async {
+            let registered = gather::registered(&balancing::target_health(cloud, arn).await?);
+            let ours: Vec<_> = registered.iter().filter(|there| new.contains(&TargetId::of(there, ranges))).collect();
+            Ok(if ours.iter().any(|target| target.is_healthy()) {
+                Poll::Ready(())
+            } else {
+                let states: Vec<_> = ours.iter().map(|target| format!("{} is {}", target.id, target.state)).collect();
+                Poll::Pending(if states.is_empty() { "not registered yet".to_owned() } else { states.join(", ") })
+            })
+        })
+        .await
+        .map_err(|error| error.with_hint("the old targets are still registered; see that the new ones answer their health checks"))
+}
+
+// Delete.
+
+/// Targets that a load balancer still sends to are drained before the group goes.
+pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
+    let arn = live_id(step)?;
+    let balancer = step.live.and_then(|live| live.fields.get("load_balancer")).and_then(Value::as_text);
+    let drain = step.live.and_then(|live| live.fields.get("drain")).and_then(Value::as_int).unwrap_or_default();
+    let there = match balancer {
+        Some(balancer) => balancing::load_balancer(cloud, balancer).await?.is_some(),
+        None => false,
+    };
+    if there {
+        drained(cloud, &arn, Duration::from_secs(u64::try_from(drain).unwrap_or_default())).await?;
+    }
+    let until = Until { operation: DELETE.name, subject: &arn, what: "gone", limit: GONE_WITHIN };
+    cloud
+        .context
+        .until(until, || async {
+            let sent = cloud
+                .call(DELETE, &arn, Replay::Safe, || cloud.reach.elb.delete_target_group().target_group_arn(&arn).send())
+                .await;
+            match sent {
+                Err(error) if error.kind() == ErrorKind::InUse => return Ok(Poll::Pending(error.message().to_owned())),
+                other => gone_is_fine(other.map(|_| ()))?,
+            }
+            let (described, listed) = try_join(balancing::target_group(cloud, &arn), is_listed(cloud, &arn)).await?;
+            let there = described.is_some() || listed;
+            Ok(if there { Poll::Pending("still listed".to_owned()) } else { Poll::Ready(()) })
+        })
+        .await?;
+    Ok(Applied::default())
+}
+
+/// Deregisters everything and waits until its sessions had their time.
+async fn drained(cloud: &Cloud<'_>, arn: &str, drain: Duration) -> Result<(), Error> {
+    let limit = drain + SHOWS_WITHIN;
+    let until = Until { operation: "DescribeTargetHealth", subject: arn, what: "drained", limit };
+    cloud
+        .context
+        .until(until, || async {
+            let health = balancing::absent_is_none(balancing::target_health(cloud, arn).await)?.unwrap_or_default();
+            let registered = gather::registered(&health);
+            let staying: Vec<_> = health.iter().zip(&registered).filter(|(_, target)| !target.is_leaving()).collect();
+            if !staying.is_empty() {
+                let targets = staying.iter().filter_map(|(health, _)| health.target().cloned()).collect();
+                deregister(cloud, arn, targets).await?;
+            }
+            Ok(match registered.len() {
+                0 => Poll::Ready(()),
+                left => Poll::Pending(format!("{left} target(s) keep their sessions for up to {} s", drain.as_secs())),
+            })
+        })
+        .await
+}

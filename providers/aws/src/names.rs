@@ -1,0 +1,132 @@
+//! The names of `dns` targets, asked at least twice, one time-to-live apart.
+//!
+//! An address that a name server gives once may be a reader of several in turn, or the old one of a failover: what is absent from
+//! every sample is gone, what is in one of them is there.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, join_all};
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use privnet_core::execute::Context;
+use privnet_core::spec::aws::{AwsForm, AwsService, AwsTarget};
+use privnet_core::spec::{Resolver, Service};
+
+use crate::facts::{ResolvedName, Sample};
+use crate::snapshot::ports;
+
+/// How often each name is asked.
+const SAMPLES: usize = 2;
+/// The time between two samples is the answer's time-to-live, within these. Amazon RDS gives 5 s, Aurora 1 s to 5 s; nobody
+/// waits an hour for a plan.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest time for one answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the names of these services' `dns` targets resolve to: by service, by listening port.
+pub(crate) async fn resolve(
+    local: Option<SocketAddr>,
+    services: &[(&Service, &AwsService)],
+    context: &Context,
+) -> BTreeMap<String, BTreeMap<String, ResolvedName>> {
+    let mut asked = Vec::new();
+    for (service, aws) in services {
+        let Some(resolver) = resolver_of(aws) else { continue };
+        for port in ports(aws) {
+            if let AwsTarget::Dns(name) = &port.port.to {
+                asked.push((service.name.to_string(), port.port.listen.to_string(), name.to_string(), resolver));
+            }
+        }
+    }
+    let mut answers: Vec<BoxFuture<'_, (String, String, ResolvedName)>> = Vec::with_capacity(asked.len());
+    for (service, listen, name, resolver) in asked {
+        answers.push(Box::pin(async move { (service, listen, sampled(local, resolver, name, context).await) }));
+    }
+    let mut by_service: BTreeMap<String, BTreeMap<String, ResolvedName>> = BTreeMap::new();
+    for (service, listen, answer) in join_all(answers).await {
+        by_service.entry(service).or_default().insert(listen, answer);
+    }
+    by_service
+}
+
+fn resolver_of(aws: &AwsService) -> Option<&Resolver> {
+    match &aws.form {
+        AwsForm::Made(made) => Some(&made.targets.resolver),
+        AwsForm::OnLoadBalancer(on) => Some(&on.targets.resolver),
+        AwsForm::EndpointService(_) | AwsForm::Removed => None,
+    }
+}
+
+async fn sampled(local: Option<SocketAddr>, resolver: &Resolver, name: String, context: &Context) -> ResolvedName {
+    let (title, client) = client(local, resolver);
+    let mut samples = Vec::with_capacity(SAMPLES);
+    match client {
+        Ok(client) => {
+            for index in 0..SAMPLES {
+                let (sample, ttl) = sample(&client, &name).await;
+                samples.push(sample);
+                if index + 1 < SAMPLES {
+                    tokio::time::sleep(context.paced(ttl.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))).await;
+                }
+            }
+        }
+        Err(error) => samples.push(Sample::Failed(error.to_string())),
+    }
+    ResolvedName { name, resolver: title, samples }
+}
+
+/// The resolver, and what to call it. It keeps nothing: each sample is an answer of its own.
+fn client(local: Option<SocketAddr>, resolver: &Resolver) -> (String, Result<TokioResolver, NetError>) {
+    let (title, builder) = match (local, resolver) {
+        (Some(server), _) => (server.to_string(), Ok(with_servers(vec![at(server)]))),
+        (None, Resolver::System) => ("system".to_owned(), TokioResolver::builder_tokio()),
+        (None, Resolver::Servers(servers)) => {
+            let title = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            (title, Ok(with_servers(servers.iter().map(|ip| NameServerConfig::udp_and_tcp(*ip)).collect())))
+        }
+    };
+    let client = builder.and_then(|mut builder| {
+        let options = builder.options_mut();
+        options.cache_size = 0;
+        options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
+        options.timeout = PATIENCE;
+        options.attempts = 1;
+        builder.build()
+    });
+    (title, client)
+}
+
+fn with_servers(
+    servers: Vec<NameServerConfig>,
+) -> hickory_resolver::ResolverBuilder<TokioRuntimeProvider> {
+    TokioResolver::builder_with_config(
+        ResolverConfig::from_parts(None, Vec::new(), servers),
+        TokioRuntimeProvider::default(),
+    )
+}
+
+fn at(server: SocketAddr) -> NameServerConfig {
+    let mut udp = ConnectionConfig::udp();
+    udp.port = server.port();
+    NameServerConfig::new(server.ip(), true, vec![udp])
+}
+
+/// One answer and how long it holds.
+async fn sample(client: &TokioResolver, name: &str) -> (Sample, Duration) {
+    // With the final dot no search list applies.
+    let absolute = format!("{}.", name.trim_end_matches('.'));
+    match client.lookup_ip(absolute).await {
+        Ok(answer) => {
+            let ttl = answer.as_lookup().answers().iter().map(|record| record.ttl).min().unwrap_or_default();
+            (Sample::Addresses(answer.iter().collect()), Duration::from_secs(ttl.into()))
+        }
+        Err(error) if error.is_nx_domain() => (Sample::Failed("there is no such name".to_owned()), SHORTEST_PAUSE),
+        Err(error) if error.is_no_records_found() => (Sample::Addresses(Default::default()), SHORTEST_PAUSE),
+        Err(error) => (Sample::Failed(error.to_string()), SHORTEST_PAUSE),
+    }
+}

@@ -1,0 +1,259 @@
+//! What is read of AWS: each account and region by itself, all of them at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, join, join_all, try_join};
+use privnet_core::execute::Context;
+use privnet_core::plan::{Refusal, Rule};
+use privnet_core::spec::Service;
+use privnet_core::spec::aws::{AwsForm, AwsLocation, AwsService};
+use privnet_core::spec::CloudService;
+use privnet_core::{Address, Error, ObserveRequest, Purpose, Scope, ServiceWorld, World};
+
+use crate::AwsProvider;
+use crate::clients::Reach;
+use crate::cloud::Cloud;
+use crate::connections::{self, Exposure};
+use crate::facts::ServiceFacts;
+use crate::kinds;
+use crate::names;
+use crate::ownership::Names;
+use crate::snapshot::{self, Balancing, Network};
+
+/// What the file wants to know of one account and region.
+pub(crate) struct Wanted<'a> {
+    /// The unit of ownership.
+    pub(crate) deployment: &'a str,
+    /// The services there that the file lists, tombstones among them.
+    pub(crate) services: Vec<(&'a Service, &'a AwsService)>,
+    /// The names that the deployment would use for them.
+    pub(crate) names: Names,
+    /// What for.
+    pub(crate) purpose: Purpose,
+}
+
+/// What was read of one account and region.
+pub(crate) struct Snapshot<'a> {
+    /// What was wanted.
+    pub(crate) wanted: &'a Wanted<'a>,
+    /// Where.
+    pub(crate) reach: &'a Reach,
+    /// Security groups, rules, subnets, VPCs, instances.
+    pub(crate) network: Network,
+    /// Load balancers, target groups, listeners.
+    pub(crate) balancing: Balancing,
+    /// Endpoint services, who is allowed, and who is connected.
+    pub(crate) exposure: Exposure,
+}
+
+/// Observes what the request asks for.
+pub(crate) async fn observe(
+    provider: &AwsProvider,
+    request: ObserveRequest<'_>,
+    context: &Context,
+) -> Result<World, Error> {
+    let services: Vec<_> = request.services.iter().filter_map(|service| Some((*service, aws_of(service)?))).collect();
+    let reached = reach_all(provider, &services, context).await;
+    let mut world = World::default();
+    let mut places: BTreeMap<Scope, (Arc<Reach>, Vec<(&Service, &AwsService)>)> = BTreeMap::new();
+    let mut first_error = None;
+    let mut any = false;
+    for ((service, aws), result) in services.into_iter().zip(reached) {
+        match result {
+            Ok(reach) => {
+                any = true;
+                if let Some(refusal) = wrong_account(service, aws, &reach) {
+                    world.refusals.push(refusal);
+                    continue;
+                }
+                provider.remember(service.name.as_str(), &reach);
+                places.entry(reach.scope.clone()).or_insert_with(|| (reach, Vec::new())).1.push((service, aws));
+            }
+            Err(why) => {
+                world.refusals.push(unobserved(service, &why));
+                first_error = first_error.or(Some(why));
+            }
+        }
+    }
+    if let (false, Some(why)) = (any, first_error) {
+        return Err(why.into_error());
+    }
+    let listed: Vec<_> = match request.purpose {
+        Purpose::Connections => Vec::new(),
+        Purpose::Plan | Purpose::Status => places.values().flat_map(|(_, services)| services.clone()).collect(),
+    };
+    let resolved = names::resolve(provider.dns, &listed, context);
+    let mut reads: Vec<BoxFuture<'_, World>> = Vec::with_capacity(places.len());
+    for (reach, services) in places.values() {
+        reads.push(Box::pin(observe_place(request, reach, services, context)));
+    }
+    let (resolved, seen) = join(resolved, join_all(reads)).await;
+    for part in seen {
+        world.merge(part);
+    }
+    add_names(&mut world, resolved);
+    Ok(world)
+}
+
+fn aws_of(service: &Service) -> Option<&AwsService> {
+    match &service.cloud {
+        CloudService::Aws(aws) => Some(aws),
+        CloudService::Azure(_) | CloudService::Gcp(_) => None,
+    }
+}
+
+/// An error that several services may share.
+#[derive(Clone)]
+struct Shared(Arc<Error>);
+
+impl Shared {
+    fn into_error(self) -> Error {
+        match Arc::try_unwrap(self.0) {
+            Ok(error) => error,
+            Err(shared) => {
+                let mut copy = Error::new(shared.kind(), shared.operation(), shared.subject(), shared.message())
+                    .with_request_id(shared.request_id().map(str::to_owned));
+                if let Some(code) = shared.code() {
+                    copy = copy.with_code(code);
+                }
+                shared.hints().iter().fold(copy, |copy, hint| copy.with_hint(hint))
+            }
+        }
+    }
+}
+
+/// Reaches each service's account, each way there once.
+async fn reach_all(
+    provider: &AwsProvider,
+    services: &[(&Service, &AwsService)],
+    context: &Context,
+) -> Vec<Result<Arc<Reach>, Shared>> {
+    let ways: BTreeSet<AwsLocation> = services.iter().map(|(_, aws)| way_to(aws)).collect();
+    let ways: Vec<AwsLocation> = ways.into_iter().collect();
+    let mut reaches: Vec<BoxFuture<'_, Result<Arc<Reach>, Error>>> = Vec::with_capacity(ways.len());
+    for way in &ways {
+        reaches.push(Box::pin(provider.connector.reach(way, context)));
+    }
+    let reaches = join_all(reaches).await;
+    let by_way: BTreeMap<AwsLocation, Result<Arc<Reach>, Shared>> =
+        ways.into_iter().zip(reaches.into_iter().map(|result| result.map_err(|error| Shared(Arc::new(error))))).collect();
+    let of = |aws: &AwsService| by_way.get(&way_to(aws)).cloned();
+    services.iter().filter_map(|(_, aws)| of(aws)).collect()
+}
+
+fn way_to(aws: &AwsService) -> AwsLocation {
+    AwsLocation { account: None, ..aws.location.clone() }
+}
+
+fn refusal(service: &Service, rule: Rule, why: String) -> Refusal {
+    Refusal { address: Address::new(service.name.as_str(), kinds::ENDPOINT_SERVICE, "main"), rule, why, flag: None }
+}
+
+fn unobserved(service: &Service, error: &Shared) -> Refusal {
+    refusal(service, Rule::Unobserved, in_words(&error.0))
+}
+
+/// An error with its hints, as the reason of a refusal.
+fn in_words(error: &Error) -> String {
+    let mut why = error.to_string();
+    for hint in error.hints() {
+        why.push_str("; ");
+        why.push_str(hint);
+    }
+    why
+}
+
+/// The file may say which account it is for; nothing but its identity is read of another one.
+fn wrong_account(service: &Service, aws: &AwsService, reach: &Reach) -> Option<Refusal> {
+    let wanted = aws.location.account.as_ref()?;
+    (wanted.as_str() != reach.account).then(|| {
+        let why = format!(
+            "the file is for the account {wanted}, but the credentials belong to {} ({}); use another profile or role",
+            reach.account, reach.caller
+        );
+        refusal(service, Rule::WrongAccount, why)
+    })
+}
+
+/// Observes one account and region. Where that fails its services are refused, and the others go on.
+async fn observe_place(
+    request: ObserveRequest<'_>,
+    reach: &Reach,
+    services: &[(&Service, &AwsService)],
+    context: &Context,
+) -> World {
+    let deployment = request.spec.deployment.as_str();
+    let names = Names::new(deployment, services.iter().flat_map(|(service, aws)| kinds::named(service, aws)));
+    let wanted = Wanted { deployment, services: services.to_vec(), names, purpose: request.purpose };
+    let cloud = Cloud { reach, context };
+    let mut world = match read(&cloud, &wanted).await {
+        Ok(snapshot) => world_of(&snapshot),
+        Err(error) => {
+            let shared = Shared(Arc::new(error));
+            let refusals = services.iter().map(|(service, _)| unobserved(service, &shared)).collect();
+            World { refusals, ..World::default() }
+        }
+    };
+    world.callers.insert(reach.scope.clone(), reach.caller.clone());
+    world
+}
+
+async fn read<'a>(cloud: &Cloud<'a>, wanted: &'a Wanted<'a>) -> Result<Snapshot<'a>, Error> {
+    let infrastructure = async {
+        if wanted.purpose == Purpose::Connections {
+            return Ok((Network::default(), Balancing::default()));
+        }
+        try_join(snapshot::network(cloud, wanted), snapshot::balancing(cloud, wanted)).await
+    };
+    let exposure = connections::read(cloud, wanted);
+    let ((network, balancing), exposure) = try_join(infrastructure, exposure).await?;
+    Ok(Snapshot { wanted, reach: cloud.reach, network, balancing, exposure })
+}
+
+fn world_of(snapshot: &Snapshot<'_>) -> World {
+    let mut world = World { live: kinds::live(snapshot), ..World::default() };
+    world.searched.insert(snapshot.reach.scope.clone());
+    for (service, _) in &snapshot.wanted.services {
+        world.services.insert(service.name.to_string(), ServiceWorld::default());
+    }
+    for live in world.live.iter().filter(|live| live.is_ours()) {
+        world.services.entry(live.address.service.clone()).or_default();
+    }
+    for (service, seen) in connections::service_worlds(snapshot) {
+        world.services.insert(service, seen);
+    }
+    for (service, seen) in &mut world.services {
+        seen.targets = snapshot.targets_of(service);
+    }
+    for (service, aws) in &snapshot.wanted.services {
+        let facts = snapshot.facts_of(service, aws);
+        if let Ok(json) = serde_json::to_value(facts) {
+            world.facts.insert(ServiceFacts::key(service.name.as_str()), json);
+        }
+    }
+    world.facts.extend(connections::facts(snapshot));
+    world
+}
+
+/// The names were resolved while the cloud was read.
+fn add_names(world: &mut World, mut resolved: BTreeMap<String, BTreeMap<String, crate::facts::ResolvedName>>) {
+    for (service, names) in std::mem::take(&mut resolved) {
+        let key = ServiceFacts::key(&service);
+        if !world.facts.contains_key(&key) {
+            continue;
+        }
+        let facts = ServiceFacts { names, ..ServiceFacts::of(world, &service) };
+        if let Ok(json) = serde_json::to_value(facts) {
+            world.facts.insert(key, json);
+        }
+    }
+}
+
+/// Whether a service's load balancer is the user's own.
+pub(crate) fn supplied_load_balancer(aws: &AwsService) -> Option<String> {
+    match &aws.form {
+        AwsForm::OnLoadBalancer(on) => Some(on.load_balancer.to_string()),
+        AwsForm::Made(_) | AwsForm::EndpointService(_) | AwsForm::Removed => None,
+    }
+}

@@ -1,0 +1,290 @@
+//! What was read of one account and region besides endpoint services, and the facts that follow from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::types::{Instance, SecurityGroup, SecurityGroupRule, Subnet, Vpc};
+use aws_sdk_elasticloadbalancingv2::types::{Listener, LoadBalancer, TargetGroup, TargetHealthDescription};
+use futures::future::{try_join, try_join4};
+use futures::stream::{StreamExt, TryStreamExt};
+use privnet_core::Error;
+use privnet_core::spec::aws::{AwsForm, AwsService, AwsTarget};
+
+use crate::balancing::{self, Attributes};
+use crate::cloud::Cloud;
+use crate::network::{self, filter};
+use crate::observe::{Wanted, supplied_load_balancer};
+use crate::ownership::{Claim, TagMap};
+
+/// How many things are read at once; the rate is the limiter's matter.
+const AT_ONCE: usize = 40;
+/// What every derived name begins with.
+const NAME_PREFIX: &str = "pn-";
+
+/// EC2's part.
+#[derive(Default)]
+pub(crate) struct Network {
+    /// Security groups that could be privnet's by name, with whose they are.
+    pub(crate) groups: Vec<(SecurityGroup, Claim)>,
+    /// The rules of those groups, of the database groups that the file names, and of our tags elsewhere.
+    pub(crate) rules: Vec<SecurityGroupRule>,
+    /// The database security groups that the file names, by id.
+    pub(crate) database_groups: BTreeMap<String, SecurityGroup>,
+    /// The subnets of the VPCs that the file names.
+    pub(crate) subnets: Vec<Subnet>,
+    /// VPCs that the file names, by id.
+    pub(crate) vpcs: BTreeMap<String, Vpc>,
+    /// Instances that the file names, by id.
+    pub(crate) instances: BTreeMap<String, Instance>,
+    /// Whether any of this was read.
+    pub(crate) was_read: bool,
+}
+
+/// Elastic Load Balancing's part.
+#[derive(Default)]
+pub(crate) struct Balancing {
+    /// Load balancers of ours or of our names, and those that the file names.
+    pub(crate) load_balancers: Vec<SeenLoadBalancer>,
+    /// Target groups of ours or of our names.
+    pub(crate) target_groups: Vec<SeenTargetGroup>,
+}
+
+/// A load balancer and what belongs to it.
+pub(crate) struct SeenLoadBalancer {
+    /// As it is described.
+    pub(crate) described: LoadBalancer,
+    /// Whose it is; absent for one that the user supplied.
+    pub(crate) claim: Option<Claim>,
+    /// Its tags.
+    pub(crate) tags: TagMap,
+    /// Its attributes; empty where it is somebody else's.
+    pub(crate) attributes: Attributes,
+    /// Its listeners; none where it is somebody else's.
+    pub(crate) listeners: Vec<SeenListener>,
+}
+
+/// A listener and what belongs to it.
+pub(crate) struct SeenListener {
+    /// As it is described.
+    pub(crate) described: Listener,
+    /// Its tags.
+    pub(crate) tags: TagMap,
+    /// Its attributes.
+    pub(crate) attributes: Attributes,
+}
+
+/// A target group and what belongs to it.
+pub(crate) struct SeenTargetGroup {
+    /// As it is described.
+    pub(crate) described: TargetGroup,
+    /// Whose it is.
+    pub(crate) claim: Claim,
+    /// Its tags.
+    pub(crate) tags: TagMap,
+    /// Its attributes; empty where it is somebody else's.
+    pub(crate) attributes: Attributes,
+    /// What is registered; nothing where it is somebody else's.
+    pub(crate) health: Vec<TargetHealthDescription>,
+}
+
+/// Reads EC2's part.
+pub(crate) async fn network(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Network, Error> {
+    let mentioned = Mentioned::of(wanted);
+    let ours = async {
+        let all = network::security_groups(cloud, &[filter("group-name", [format!("{NAME_PREFIX}*")])]).await?;
+        Ok::<_, Error>(claimed_groups(wanted, all))
+    };
+    let named = async {
+        if mentioned.groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        network::security_groups(cloud, &[filter("group-id", mentioned.groups.clone())]).await
+    };
+    let by_tag = [filter("tag:privnet:deployment", [wanted.deployment])];
+    let places = try_join4(
+        network::subnets(cloud, &mentioned.vpcs),
+        network::vpcs(cloud, &mentioned.vpcs),
+        network::instances(cloud, &mentioned.instances),
+        network::rules(cloud, &by_tag),
+    );
+    let ((groups, named), (subnets, vpcs, instances, tagged)) = try_join(try_join(ours, named), places).await?;
+    let named = named.into_iter().filter_map(|group| Some((group.group_id()?.to_owned(), group)));
+    let database_groups: BTreeMap<_, _> = named.filter(|(id, _)| mentioned.groups.contains(id)).collect();
+    let looked_into: BTreeSet<String> = groups
+        .iter()
+        .filter(|(_, claim)| claim.ownership == privnet_core::Ownership::Ours)
+        .filter_map(|(group, _)| group.group_id().map(str::to_owned))
+        .chain(database_groups.keys().cloned())
+        .collect();
+    let mut rules = network::rules_of(cloud, &looked_into).await?;
+    let seen: BTreeSet<_> = rules.iter().filter_map(|rule| rule.security_group_rule_id().map(str::to_owned)).collect();
+    // Our rules in groups that the file no longer names are found by their tag.
+    rules.extend(tagged.into_iter().filter(|rule| rule.security_group_rule_id().is_some_and(|id| !seen.contains(id))));
+    Ok(Network { groups, rules, database_groups, subnets, vpcs, instances, was_read: true })
+}
+
+fn claimed_groups(wanted: &Wanted<'_>, all: Vec<SecurityGroup>) -> Vec<(SecurityGroup, Claim)> {
+    let claimed = all.into_iter().filter_map(|group| {
+        let tags = network::tags_of(group.tags());
+        let claim = wanted.names.claim(wanted.deployment, group.group_name()?, &tags)?;
+        Some((group, claim))
+    });
+    claimed.collect()
+}
+
+/// The ids in the file.
+#[derive(Default)]
+struct Mentioned {
+    vpcs: BTreeSet<String>,
+    instances: BTreeSet<String>,
+    groups: BTreeSet<String>,
+}
+
+impl Mentioned {
+    fn of(wanted: &Wanted<'_>) -> Self {
+        let mut ids = Self::default();
+        for (_, aws) in &wanted.services {
+            let ports = match &aws.form {
+                AwsForm::Made(made) => {
+                    ids.vpcs.insert(made.vpc.to_string());
+                    ids.groups.extend(made.database_security_groups.iter().map(ToString::to_string));
+                    &made.ports
+                }
+                AwsForm::OnLoadBalancer(on) => {
+                    ids.vpcs.extend(on.vpc.iter().map(ToString::to_string));
+                    &on.ports
+                }
+                AwsForm::EndpointService(_) | AwsForm::Removed => continue,
+            };
+            for port in ports {
+                if let AwsTarget::Instances(instances) = &port.port.to {
+                    ids.instances.extend(instances.iter().map(ToString::to_string));
+                }
+            }
+        }
+        ids
+    }
+}
+
+/// Reads Elastic Load Balancing's part: everything by pages, tags by twenties, then what belongs to each of ours.
+pub(crate) async fn balancing(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Balancing, Error> {
+    let supplied: BTreeSet<String> =
+        wanted.services.iter().filter_map(|(_, aws)| supplied_load_balancer(aws)).collect();
+    let (balancers, groups) = try_join(balancing::load_balancers(cloud), balancing::target_groups(cloud)).await?;
+    let balancers: Vec<_> = balancers
+        .into_iter()
+        .filter(|b| has_our_prefix(b.load_balancer_name()) || b.load_balancer_arn().is_some_and(|a| supplied.contains(a)))
+        .collect();
+    let groups: Vec<_> = groups.into_iter().filter(|group| has_our_prefix(group.target_group_name())).collect();
+    let arns = balancers.iter().filter_map(|b| b.load_balancer_arn());
+    let arns = arns.chain(groups.iter().filter_map(|group| group.target_group_arn())).map(str::to_owned).collect();
+    let tags = balancing::tags(cloud, &arns).await?;
+    let (load_balancers, target_groups) = try_join(
+        seen_load_balancers(cloud, wanted, &supplied, balancers, &tags),
+        seen_target_groups(cloud, wanted, groups, &tags),
+    )
+    .await?;
+    Ok(Balancing { load_balancers, target_groups })
+}
+
+fn has_our_prefix(name: Option<&str>) -> bool {
+    name.is_some_and(|name| name.starts_with(NAME_PREFIX))
+}
+
+async fn seen_load_balancers(
+    cloud: &Cloud<'_>,
+    wanted: &Wanted<'_>,
+    supplied: &BTreeSet<String>,
+    all: Vec<LoadBalancer>,
+    tags: &BTreeMap<String, TagMap>,
+) -> Result<Vec<SeenLoadBalancer>, Error> {
+    let concerned = all.into_iter().filter_map(|described| {
+        let arn = described.load_balancer_arn()?.to_owned();
+        let tags = tags.get(&arn).cloned().unwrap_or_default();
+        if supplied.contains(&arn) {
+            return Some((described, arn, tags, None));
+        }
+        let claim = wanted.names.claim(wanted.deployment, described.load_balancer_name()?, &tags)?;
+        Some((described, arn, tags, Some(claim)))
+    });
+    let reads = concerned.map(|(described, arn, tags, claim)| async move {
+        let foreign = claim.as_ref().is_some_and(|claim| claim.ownership != privnet_core::Ownership::Ours);
+        let (attributes, listeners) = if foreign {
+            (Attributes::new(), Vec::new())
+        } else {
+            try_join(load_balancer_attributes(cloud, &arn), balancing::listeners(cloud, &arn)).await?
+        };
+        Ok::<_, Error>((SeenLoadBalancer { described, claim, tags, attributes, listeners: Vec::new() }, listeners))
+    });
+    let read: Vec<_> = futures::stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+    with_listeners(cloud, read).await
+}
+
+/// A load balancer that goes meanwhile has no attributes any more.
+async fn load_balancer_attributes(cloud: &Cloud<'_>, arn: &str) -> Result<Attributes, Error> {
+    let answer = balancing::load_balancer_attributes(cloud, arn).await;
+    Ok(balancing::absent_is_none(answer)?.unwrap_or_default())
+}
+
+/// Adds tags and attributes to the listeners: tags of all of them by twenties.
+async fn with_listeners(
+    cloud: &Cloud<'_>,
+    read: Vec<(SeenLoadBalancer, Vec<Listener>)>,
+) -> Result<Vec<SeenLoadBalancer>, Error> {
+    let arns: BTreeSet<String> =
+        read.iter().flat_map(|(_, listeners)| listeners).filter_map(|l| l.listener_arn().map(str::to_owned)).collect();
+    let attributes = async {
+        let reads = arns.iter().cloned().map(|arn| async move {
+            let answer = balancing::listener_attributes(cloud, &arn).await;
+            Ok::<_, Error>((arn, balancing::absent_is_none(answer)?.unwrap_or_default()))
+        });
+        futures::stream::iter(reads).buffered(AT_ONCE).try_collect::<BTreeMap<_, _>>().await
+    };
+    let (tags, attributes) = try_join(balancing::tags(cloud, &arns), attributes).await?;
+    let seen = read.into_iter().map(|(mut balancer, listeners)| {
+        let listeners = listeners.into_iter().map(|described| {
+            let arn = described.listener_arn().unwrap_or_default();
+            let tags = tags.get(arn).cloned().unwrap_or_default();
+            let attributes = attributes.get(arn).cloned().unwrap_or_default();
+            SeenListener { described, tags, attributes }
+        });
+        balancer.listeners = listeners.collect();
+        balancer
+    });
+    Ok(seen.collect())
+}
+
+async fn seen_target_groups(
+    cloud: &Cloud<'_>,
+    wanted: &Wanted<'_>,
+    all: Vec<TargetGroup>,
+    tags: &BTreeMap<String, TagMap>,
+) -> Result<Vec<SeenTargetGroup>, Error> {
+    let concerned = all.into_iter().filter_map(|described| {
+        let arn = described.target_group_arn()?.to_owned();
+        let tags = tags.get(&arn).cloned().unwrap_or_default();
+        let claim = wanted.names.claim(wanted.deployment, described.target_group_name()?, &tags)?;
+        Some((described, arn, tags, claim))
+    });
+    let reads = concerned.map(|(described, arn, tags, claim)| async move {
+        let (attributes, health) = if claim.ownership == privnet_core::Ownership::Ours {
+            let both = try_join(
+                balancing::target_group_attributes(cloud, &arn),
+                balancing::target_health(cloud, &arn),
+            );
+            balancing::absent_is_none(both.await)?.unwrap_or_default()
+        } else {
+            Default::default()
+        };
+        Ok::<_, Error>(SeenTargetGroup { described, claim, tags, attributes, health })
+    });
+    futures::stream::iter(reads).buffered(AT_ONCE).try_collect().await
+}
+
+/// The ports of a service, whatever its form.
+pub(crate) fn ports(aws: &AwsService) -> &[privnet_core::spec::aws::AwsPort] {
+    match &aws.form {
+        AwsForm::Made(made) => &made.ports,
+        AwsForm::OnLoadBalancer(on) => &on.ports,
+        AwsForm::EndpointService(_) | AwsForm::Removed => &[],
+    }
+}
