@@ -1,0 +1,255 @@
+//! What was read of endpoint services in one account and region: which are privnet's or named by the file, whom they
+//! allow, whom they notify, and who is connected.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::types::{AllowedPrincipal, ConnectionNotification, ServiceConfiguration};
+use futures::future::{join, join_all};
+use privnet_core::accept::Connection;
+use privnet_core::spec::Service;
+use privnet_core::spec::aws::{AwsForm, AwsService};
+use privnet_core::world::Connections;
+use privnet_core::{Address, Error, Generation, Ownership, Purpose, ServiceWorld, World};
+use serde::{Deserialize, Serialize};
+
+use crate::cloud::Cloud;
+use crate::connections;
+use crate::kinds::endpoint_service::{self, SUPPLIED};
+use crate::kinds::{self, allowed_principals};
+use crate::network::tags_of;
+use crate::observe::{Snapshot, Wanted, supplied_load_balancer};
+use crate::ownership::{self, TagMap};
+use crate::privatelink;
+
+/// What was read of endpoint services in one account and region.
+pub(crate) struct Exposure {
+    /// Those that concern this deployment.
+    pub(crate) services: Vec<Claimed>,
+    /// Whom each of them allows, by service id, or why that cannot be read. Empty where it was not asked for.
+    pub(crate) principals: BTreeMap<String, Result<Vec<AllowedPrincipal>, String>>,
+    /// Whom to notify of what, or why that cannot be read.
+    pub(crate) notifications: Result<Vec<ConnectionNotification>, String>,
+    /// Who is connected, by service id, or why that cannot be read.
+    pub(crate) connections: Result<BTreeMap<String, Vec<Connection>>, String>,
+}
+
+/// An endpoint service that concerns this deployment, as what, and whose it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Claimed {
+    /// As it is described.
+    pub(crate) described: ServiceConfiguration,
+    /// Its id.
+    pub(crate) id: String,
+    /// As what.
+    pub(crate) address: Address,
+    /// Under which of the two letters it was made.
+    pub(crate) generation: Option<Generation>,
+    /// Whose.
+    pub(crate) ownership: Ownership,
+}
+
+impl Claimed {
+    /// Whether consumers of the service at its address use it.
+    pub(crate) fn is_usable(&self) -> bool {
+        !matches!(self.ownership, Ownership::Unproven { .. })
+    }
+}
+
+/// Reads endpoint services, permissions, notifications and connections. Only the first of these must succeed.
+pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Exposure, Error> {
+    let services: Vec<Claimed> = privatelink::services(cloud)
+        .await?
+        .into_iter()
+        .flat_map(|service| claims(&service, wanted))
+        .collect();
+    let ids: BTreeSet<String> = services.iter().filter(|s| s.is_usable()).map(|s| s.id.clone()).collect();
+    if ids.is_empty() {
+        return Ok(Exposure {
+            services,
+            principals: BTreeMap::new(),
+            notifications: Ok(Vec::new()),
+            connections: Ok(BTreeMap::new()),
+        });
+    }
+    let only_connections = wanted.purpose == Purpose::Connections;
+    let principals = async {
+        let asked = if only_connections { BTreeSet::new() } else { ids.clone() };
+        let reads = asked.into_iter().map(|id| async move {
+            let answer = privatelink::principals(cloud, &id).await;
+            (id, answer.map_err(|error| in_words(&error)))
+        });
+        join_all(reads).await.into_iter().collect()
+    };
+    let notifications =
+        async { if only_connections { Ok(Vec::new()) } else { privatelink::notifications(cloud).await } };
+    let connected = privatelink::connections(cloud, None);
+    let (principals, (notifications, connected)) = join(principals, join(notifications, connected)).await;
+    let connections = connected.map(|by_service| {
+        let ours = by_service.into_iter().filter(|(id, _)| ids.contains(id));
+        ours.map(|(id, found)| (id, found.iter().filter_map(connections::seen).collect())).collect()
+    });
+    Ok(Exposure {
+        services,
+        principals,
+        notifications: notifications.map_err(|error| in_words(&error)),
+        connections: connections.map_err(|error| in_words(&error)),
+    })
+}
+
+/// An error with its hints in one line.
+fn in_words(error: &Error) -> String {
+    error.hints().iter().fold(error.to_string(), |words, hint| format!("{words}; {hint}"))
+}
+
+/// As what an endpoint service concerns this deployment; mostly nothing, or once.
+fn claims(service: &ServiceConfiguration, wanted: &Wanted<'_>) -> Vec<Claimed> {
+    let Some(id) = service.service_id() else { return Vec::new() };
+    if endpoint_service::is_going(service) {
+        return Vec::new();
+    }
+    let claimed = |address, generation, ownership| Claimed {
+        described: service.clone(),
+        id: id.to_owned(),
+        address,
+        generation,
+        ownership,
+    };
+    let tags = tags_of(service.tags());
+    let ours = proof(service, &tags, wanted);
+    let mut claims = Vec::new();
+    for (listed, aws) in &wanted.services {
+        if matches!(&aws.form, AwsForm::EndpointService(named) if named.as_str() == id) {
+            let address = Address::new(listed.name.as_str(), kinds::ENDPOINT_SERVICE, SUPPLIED);
+            claims.push(claimed(address, None, Ownership::Supplied));
+        } else if ours.as_ref().is_none_or(|proof| proof.address.service != listed.name.as_str())
+            && let Some(balancer) = taken_from(service, listed, aws, wanted.deployment)
+        {
+            let why = format!(
+                "it serves the load balancer {balancer}, and {}; or name it with `existing: {{endpoint_service: {id}}}`",
+                ownership::why_not(&tags)
+            );
+            let address = Address::new(listed.name.as_str(), kinds::ENDPOINT_SERVICE, "main");
+            claims.push(claimed(address, Some(Generation::A), Ownership::Unproven { why }));
+        }
+    }
+    claims.extend(ours.map(|proof| claimed(proof.address, Some(proof.generation), Ownership::Ours)));
+    claims
+}
+
+/// Proof that this deployment made the service. It has no name of its own, so besides the tags it must bear the shown
+/// name, or serve a load balancer that is the deployment's by name or by the file: tags alone can be copied.
+fn proof(service: &ServiceConfiguration, tags: &TagMap, wanted: &Wanted<'_>) -> Option<ownership::Proof> {
+    let proof =
+        ownership::proof(tags, wanted.deployment).filter(|p| p.address.kind == kinds::ENDPOINT_SERVICE)?;
+    let shown = tags.get("Name");
+    let own_name = ownership::cloud_name(wanted.deployment, &proof.address, proof.generation);
+    let is_named =
+        shown == Some(&own_name) || (shown.is_some() && ownership::managed_tags(tags).contains_key("Name"));
+    let listed = wanted.services.iter().find(|(listed, _)| listed.name.as_str() == proof.address.service);
+    let named_by_file = listed.and_then(|(_, aws)| supplied_load_balancer(aws));
+    let serves_ours = service.network_load_balancer_arns().iter().any(|arn| {
+        Some(arn) == named_by_file.as_ref() || is_named_for(arn, wanted.deployment, &proof.address.service)
+    });
+    (is_named || serves_ours).then_some(proof)
+}
+
+/// The load balancer of a listed service that this endpoint service, which is not that service's, has taken: a load
+/// balancer belongs to one endpoint service only.
+fn taken_from(
+    service: &ServiceConfiguration,
+    listed: &Service,
+    aws: &AwsService,
+    deployment: &str,
+) -> Option<String> {
+    let balancers = service.network_load_balancer_arns();
+    match &aws.form {
+        AwsForm::OnLoadBalancer(on) => {
+            balancers.iter().find(|arn| **arn == on.load_balancer.to_string()).cloned()
+        }
+        AwsForm::Made(_) => {
+            balancers.iter().find(|arn| is_named_for(arn, deployment, listed.name.as_str())).cloned()
+        }
+        AwsForm::EndpointService(_) | AwsForm::Removed => None,
+    }
+}
+
+/// Whether a load balancer has one of the two names that follow from the service.
+fn is_named_for(arn: &str, deployment: &str, service: &str) -> bool {
+    let address = Address::new(service, kinds::LOAD_BALANCER, "main");
+    let name = arn.split('/').nth(2).unwrap_or_default();
+    [Generation::A, Generation::B].iter().any(|g| ownership::cloud_name(deployment, &address, *g) == name)
+}
+
+/// Who is connected to each service that was found. Targets are filled in by `observe`.
+pub(crate) fn service_worlds(snapshot: &Snapshot<'_>) -> Vec<(String, ServiceWorld)> {
+    let mut worlds: BTreeMap<String, ServiceWorld> = BTreeMap::new();
+    // What privnet made comes first: where the file has turned to another service, that one is still to be taken down.
+    let (ours, supplied): (Vec<_>, Vec<_>) = snapshot
+        .exposure
+        .services
+        .iter()
+        .filter(|s| s.is_usable())
+        .partition(|s| s.ownership == Ownership::Ours);
+    for service in ours.into_iter().chain(supplied) {
+        let world = worlds.entry(service.address.service.clone()).or_default();
+        world.exposed.get_or_insert_with(|| service.address.clone());
+        world.connections = match (
+            &snapshot.exposure.connections,
+            std::mem::replace(&mut world.connections, Connections::NotExposed),
+        ) {
+            (Err(why), _) => Connections::Unreadable { why: why.clone() },
+            (Ok(by_service), before) => {
+                let mut all = before.known().to_vec();
+                all.extend(by_service.get(&service.id).into_iter().flatten().cloned());
+                Connections::Known(all)
+            }
+        };
+    }
+    worlds.into_iter().collect()
+}
+
+/// What lowering needs to know of a service's exposure, under a key of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ExposureFacts {
+    /// Why it is not known whom the service allows.
+    pub(crate) principals_unreadable: Option<String>,
+    /// Why it is not known whom the service notifies.
+    pub(crate) notifications_unreadable: Option<String>,
+    /// Principals of the user's own on a supplied service.
+    pub(crate) allowed_by_user: BTreeSet<String>,
+}
+
+impl ExposureFacts {
+    fn key(service: &str) -> String {
+        format!("aws/exposure/{service}")
+    }
+
+    /// The facts of a service; the default where there are none.
+    pub(crate) fn of(world: &World, service: &str) -> Self {
+        let found = world.facts.get(&Self::key(service));
+        found.and_then(|json| Self::deserialize(json).ok()).unwrap_or_default()
+    }
+}
+
+/// The facts of this side.
+pub(crate) fn facts(snapshot: &Snapshot<'_>) -> Vec<(String, serde_json::Value)> {
+    let exposure = &snapshot.exposure;
+    let mut by_service: BTreeMap<&str, ExposureFacts> = BTreeMap::new();
+    for service in exposure.services.iter().filter(|s| s.is_usable()) {
+        let facts = by_service.entry(&service.address.service).or_default();
+        facts.notifications_unreadable = exposure.notifications.as_ref().err().cloned();
+        match exposure.principals.get(&service.id) {
+            Some(Err(why)) => facts.principals_unreadable = Some(why.clone()),
+            Some(Ok(all)) if service.ownership == Ownership::Supplied => {
+                facts.allowed_by_user =
+                    allowed_principals::of_others(all, snapshot.wanted.deployment, &service.address.service);
+            }
+            Some(Ok(_)) | None => {}
+        }
+    }
+    let written = by_service.into_iter();
+    written
+        .filter_map(|(name, facts)| Some((ExposureFacts::key(name), serde_json::to_value(facts).ok()?)))
+        .collect()
+}

@@ -1,0 +1,356 @@
+//! The allowed principals of an endpoint service: who may ask for a connection.
+//!
+//! On a service that privnet made every principal is its own. On a service of the user's only those are that bear
+//! privnet's tags: permissions take tags
+//! (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AllowedPrincipal.html>), but not in the call that adds
+//! them, so that they are tagged right after. Adding a principal that is there changes nothing; taking one away
+//! disconnects nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_sdk_ec2::types::AllowedPrincipal;
+use futures::future::try_join_all;
+use privnet_core::execute::{Poll, Replay, Until};
+use privnet_core::plan::Rule;
+use privnet_core::spec::aws::AwsForm;
+use privnet_core::{
+    Address, Applied, Change, Error, ErrorKind, Field, Generation, Health, Kind, Live, Lowered, Origin,
+    Ownership, Replacement, Shape, Step, Value,
+};
+
+use crate::buckets::Operation;
+use crate::cloud::Cloud;
+use crate::exposure::{Claimed, ExposureFacts};
+use crate::fields::Fields;
+use crate::kinds::endpoint_service::SUPPLIED;
+use crate::kinds::{ALLOWED_PRINCIPALS, ENDPOINT_SERVICE};
+use crate::lower::Lowering;
+use crate::network::tags_of;
+use crate::observe::Snapshot;
+use crate::ownership::{self, TagMap};
+use crate::policy;
+use crate::privatelink;
+use crate::tagging;
+
+const MODIFY: Operation = Operation::ec2("ModifyVpcEndpointServicePermissions");
+
+/// How long a change may take until answers show it.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5 * 60);
+
+pub(crate) const KIND: Kind = Kind {
+    name: ALLOWED_PRINCIPALS,
+    title: "set of allowed principals",
+    fields: &[
+        Field::managed("service").on_change(Change::Replace),
+        Field::managed("principals").shaped(Shape::Set),
+        Field::if_set("tags"),
+        Field::observed("taggable"),
+    ],
+    replacement: Replacement::DeleteFirst,
+    teardown_rank: 20,
+    severs: false,
+    serialized_by: &[],
+};
+
+/// The set's managed fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct AllowedPrincipals {
+    service: String,
+    principals: BTreeSet<String>,
+    /// Absent where the permissions have no ids, so that they cannot be tagged.
+    tags: Option<TagMap>,
+}
+
+impl AllowedPrincipals {
+    fn to_fields(&self) -> BTreeMap<String, Value> {
+        let mut fields = BTreeMap::from([
+            ("service".to_owned(), Value::text(&self.service)),
+            ("principals".to_owned(), Value::texts(&self.principals)),
+        ]);
+        if let Some(tags) = &self.tags {
+            fields.insert("tags".to_owned(), Value::text_map(tags));
+        }
+        fields
+    }
+
+    fn from_fields(values: &BTreeMap<String, Value>) -> Result<Self, Error> {
+        let fields = Fields::new(ALLOWED_PRINCIPALS, values);
+        Ok(Self {
+            service: fields.text("service")?,
+            principals: fields.texts("principals")?,
+            tags: values.contains_key("tags").then(|| fields.text_map("tags")).transpose()?,
+        })
+    }
+
+    /// What these permissions amount to. Of tags that differ only those count that all have.
+    fn of(service: &str, permissions: &[&AllowedPrincipal]) -> Self {
+        let taggable = permissions.iter().all(|permission| permission.service_permission_id().is_some());
+        let each = permissions.iter().map(|permission| ownership::managed_tags(&tags_of(permission.tags())));
+        let shared = each.reduce(|shared, other| {
+            shared.into_iter().filter(|(key, value)| other.get(key) == Some(value)).collect()
+        });
+        Self {
+            service: service.to_owned(),
+            principals: permissions.iter().filter_map(|p| p.principal().map(str::to_owned)).collect(),
+            tags: taggable.then(|| shared.unwrap_or_default()),
+        }
+    }
+}
+
+/// Whether a permission bears the tags that prove it ours, as part of this service.
+fn is_tagged(permission: &AllowedPrincipal, deployment: &str, address: &Address) -> bool {
+    ownership::proof(&tags_of(permission.tags()), deployment).is_some_and(|proof| proof.address == *address)
+}
+
+/// The principals of a supplied service that are not this service's.
+pub(crate) fn of_others(all: &[AllowedPrincipal], deployment: &str, service: &str) -> BTreeSet<String> {
+    let address = Address::new(service, ALLOWED_PRINCIPALS, "main");
+    let others = all.iter().filter(|permission| !is_tagged(permission, deployment, &address));
+    others.filter_map(|permission| permission.principal().map(str::to_owned)).collect()
+}
+
+/// Adds the principals to what the service wants.
+pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    let (of, origin) = match &lowering.aws.form {
+        AwsForm::Made(_) | AwsForm::OnLoadBalancer(_) => ("main", Origin::Owned),
+        AwsForm::EndpointService(id) => {
+            (SUPPLIED, Origin::AddedTo { to: format!("the endpoint service {id}") })
+        }
+        AwsForm::Removed => return,
+    };
+    let address = lowering.address(ALLOWED_PRINCIPALS, "main");
+    let facts = ExposureFacts::of(lowering.world, lowering.name());
+    if let Some(why) = facts.principals_unreadable {
+        let why = format!("its allowed principals cannot be read: {why}");
+        lowered.refusals.push(lowering.refusal(&address, Rule::Unobserved, why));
+        return;
+    }
+    for consumer in policy::nameless(lowering.spec, lowering.service) {
+        lowered.warnings.push(format!(
+            "{}: `{consumer}` has no principal on AWS, so it cannot ask for a connection: give `consumers.{consumer}.aws.principals`",
+            lowering.name()
+        ));
+    }
+    let mut wanted = policy::principals(lowering.spec, lowering.service, &lowering.aws.location);
+    if matches!(origin, Origin::AddedTo { .. }) {
+        let (yours, ours) =
+            wanted.into_iter().partition(|principal| facts.allowed_by_user.contains(principal));
+        wanted = ours;
+        let yours: BTreeSet<String> = yours;
+        if !yours.is_empty() {
+            let yours: Vec<_> = yours.into_iter().collect();
+            lowered.warnings.push(format!(
+                "{}: {} is allowed by you already and stays so",
+                lowering.name(),
+                yours.join(", ")
+            ));
+        }
+    }
+    let live = lowering.world.at(&address);
+    warn_of_removal(lowering, lowered, live, &wanted);
+    if wanted.is_empty() {
+        return;
+    }
+    let service = Value::output(&lowering.address(ENDPOINT_SERVICE, of), "id");
+    let mut fields =
+        BTreeMap::from([("service".to_owned(), service), ("principals".to_owned(), Value::texts(&wanted))]);
+    if live.is_none_or(|live| live.fields.get("taggable") != Some(&Value::Bool(false))) {
+        fields.insert("tags".to_owned(), lowering.tags());
+    }
+    lowered.resources.push(lowering.resource(address, origin, fields, BTreeSet::new()));
+}
+
+/// Whoever is taken off the list keeps the connection that he has.
+fn warn_of_removal(
+    lowering: &Lowering<'_>,
+    lowered: &mut Lowered,
+    live: Option<&Live>,
+    wanted: &BTreeSet<String>,
+) {
+    let there = live.and_then(|live| live.fields.get("principals")?.as_list()).unwrap_or_default();
+    let gone: Vec<_> =
+        there.iter().filter_map(Value::as_text).filter(|principal| !wanted.contains(*principal)).collect();
+    if !gone.is_empty() {
+        lowered.warnings.push(format!(
+            "{}: taking {} off the allowed principals disconnects nobody: cut a live connection with `privnet reject --connection ID \
+             --sever-connections`",
+            lowering.name(),
+            gone.join(", ")
+        ));
+    }
+}
+
+/// The sets that are there: one for each endpoint service that allows somebody.
+pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
+    snapshot.exposure.services.iter().filter_map(|service| live_of(snapshot, service)).collect()
+}
+
+fn live_of(snapshot: &Snapshot<'_>, service: &Claimed) -> Option<Live> {
+    let all = snapshot.exposure.principals.get(&service.id)?.as_ref().ok()?;
+    let address = Address::new(&service.address.service, ALLOWED_PRINCIPALS, "main");
+    let of_supplied = service.ownership == Ownership::Supplied;
+    let is_ours = |permission: &&AllowedPrincipal| {
+        !of_supplied || is_tagged(permission, snapshot.wanted.deployment, &address)
+    };
+    let ours: Vec<_> = all.iter().filter(is_ours).collect();
+    if ours.is_empty() {
+        return None;
+    }
+    let typed = AllowedPrincipals::of(&service.id, &ours);
+    let mut fields = typed.to_fields();
+    fields.insert("taggable".to_owned(), typed.tags.is_some().into());
+    Some(Live {
+        address,
+        generation: None,
+        scope: snapshot.reach.scope.clone(),
+        id: live_id(&service.id),
+        ownership: Ownership::Ours,
+        fields,
+        outputs: BTreeMap::new(),
+        health: Health::Ready,
+    })
+}
+
+/// The set has no id of its own.
+fn live_id(service: &str) -> String {
+    format!("{service}/principals")
+}
+
+pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
+    let wanted = AllowedPrincipals::from_fields(step.fields)?;
+    // Whoever is there already and was not when the plan was made is on our own service a run of the same file's.
+    change(cloud, step, &wanted, &BTreeSet::new(), &TagMap::new()).await
+}
+
+pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
+    let wanted = AllowedPrincipals::from_fields(step.fields)?;
+    let before =
+        step.live.map(|live| AllowedPrincipals::from_fields(&live.fields)).transpose()?.unwrap_or_default();
+    let gone = before.principals.difference(&wanted.principals).cloned().collect();
+    change(cloud, step, &wanted, &gone, &before.tags.unwrap_or_default()).await
+}
+
+pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
+    let there = AllowedPrincipals::from_fields(step.fields)?;
+    let nobody = AllowedPrincipals { service: there.service, ..AllowedPrincipals::default() };
+    match change(cloud, step, &nobody, &there.principals, &TagMap::new()).await {
+        // With the service went whom it allowed.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Applied::default()),
+        other => other,
+    }
+}
+
+/// Adds who is wanted, tags whom it added, takes away who is gone.
+async fn change(
+    cloud: &Cloud<'_>,
+    step: &Step<'_>,
+    wanted: &AllowedPrincipals,
+    gone: &BTreeSet<String>,
+    tags_before: &TagMap,
+) -> Result<Applied, Error> {
+    let service = wanted.service.as_str();
+    let there = by_principal(privatelink::principals(cloud, service).await?);
+    let add: Vec<_> =
+        wanted.principals.iter().filter(|principal| !there.contains_key(*principal)).cloned().collect();
+    let remove: Vec<_> = gone.iter().filter(|principal| there.contains_key(*principal)).cloned().collect();
+    if !add.is_empty() || !remove.is_empty() {
+        let list = |all: &[String]| (!all.is_empty()).then(|| all.to_vec());
+        cloud
+            .call(MODIFY, service, Replay::Safe, || {
+                let request = cloud.reach.ec2.modify_vpc_endpoint_service_permissions().service_id(service);
+                request
+                    .set_add_allowed_principals(list(&add))
+                    .set_remove_allowed_principals(list(&remove))
+                    .send()
+            })
+            .await?;
+    }
+    let ours: BTreeSet<&String> = there.keys().filter(|p| is_known(step, p)).chain(&add).collect();
+    let to_tag: Vec<&String> =
+        wanted.principals.iter().filter(|principal| ours.contains(principal)).collect();
+    let now = shown(cloud, service, |now| {
+        wanted.principals.iter().all(|principal| now.contains_key(principal))
+            && gone.iter().all(|principal| !now.contains_key(principal))
+    })
+    .await?;
+    tag(cloud, step, &now, &to_tag, wanted, tags_before).await?;
+    Ok(Applied::default())
+}
+
+/// Whether the plan saw this principal as ours.
+fn is_known(step: &Step<'_>, principal: &str) -> bool {
+    let seen = step.live.and_then(|live| live.fields.get("principals")?.as_list()).unwrap_or_default();
+    seen.iter().any(|known| known.as_text() == Some(principal))
+}
+
+type ByPrincipal = BTreeMap<String, AllowedPrincipal>;
+
+fn by_principal(all: Vec<AllowedPrincipal>) -> ByPrincipal {
+    all.into_iter().filter_map(|permission| Some((permission.principal()?.to_owned(), permission))).collect()
+}
+
+async fn shown(
+    cloud: &Cloud<'_>,
+    service: &str,
+    is_so: impl Fn(&ByPrincipal) -> bool + Sync,
+) -> Result<ByPrincipal, Error> {
+    let until = Until {
+        operation: "DescribeVpcEndpointServicePermissions",
+        subject: service,
+        what: "changed",
+        limit: SHOWN_WITHIN,
+    };
+    let is_so = &is_so;
+    cloud
+        .context
+        .until(until, || async move {
+            let now = by_principal(privatelink::principals(cloud, service).await?);
+            Ok(if is_so(&now) {
+                Poll::Ready(now)
+            } else {
+                Poll::Pending("the change does not show yet".to_owned())
+            })
+        })
+        .await
+}
+
+/// Tags the permissions of these principals, those that have ids, and waits until it shows.
+async fn tag(
+    cloud: &Cloud<'_>,
+    step: &Step<'_>,
+    now: &ByPrincipal,
+    principals: &[&String],
+    wanted: &AllowedPrincipals,
+    before: &TagMap,
+) -> Result<(), Error> {
+    let user = wanted.tags.clone().unwrap_or_default();
+    let all = ownership::all_tags(step.deployment, &step.action.address, Generation::A, &user);
+    let has_all = |permission: &AllowedPrincipal| {
+        let has = tags_of(permission.tags());
+        all.iter().all(|(key, value)| has.get(key) == Some(value))
+    };
+    let mut retag = ownership::retag(before, &user);
+    retag.set = all.clone();
+    let wrong = |permission: &&AllowedPrincipal| {
+        !has_all(permission) || retag.remove.iter().any(|key| tags_of(permission.tags()).contains_key(key))
+    };
+    let chosen: Vec<_> =
+        principals.iter().filter_map(|principal| now.get(*principal)).filter(wrong).collect();
+    let ids: Vec<String> =
+        chosen.iter().filter_map(|p| p.service_permission_id().map(str::to_owned)).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    try_join_all(ids.iter().map(|id| tagging::retag_ec2(cloud, id, &retag))).await?;
+    shown(cloud, &wanted.service, |now| {
+        let tagged =
+            now.values().filter(|p| p.service_permission_id().is_some_and(|id| ids.iter().any(|i| i == id)));
+        tagged.clone().count() == ids.len() && tagged.clone().all(|permission| !wrong(&permission))
+    })
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

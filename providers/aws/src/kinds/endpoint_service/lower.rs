@@ -1,0 +1,269 @@
+//! What the file wants of the endpoint service. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use privnet_core::plan::Rule;
+use privnet_core::spec::Acceptance;
+use privnet_core::spec::aws::{AwsEndpointService, AwsForm, AwsIpAddressType};
+use privnet_core::spec::aws_ids::EndpointServiceId;
+use privnet_core::{Address, Live, Lowered, Origin, Value};
+
+use super::{STARTED, SUPPLIED};
+use crate::kinds::{ENDPOINT_SERVICE, LISTENER, LOAD_BALANCER};
+use crate::lower::Lowering;
+
+/// Adds the endpoint service to what the service wants, and what there is to say about it.
+pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    match &lowering.aws.form {
+        AwsForm::Made(made) => {
+            let zones =
+                made.subnets.iter().map(|id| Some(lowering.facts.subnets.get(id.as_str())?.zone.clone()));
+            let front = Front { zones: zones.collect(), types: made.load_balancer.ip_address_type };
+            owned(lowering, lowered, &made.endpoint_service, front);
+        }
+        AwsForm::OnLoadBalancer(on) => {
+            let zones =
+                lowering.facts.supplied.as_ref().map(|supplied| supplied.zones.keys().cloned().collect());
+            let balancer = lowering.world.at(&lowering.address(LOAD_BALANCER, "main"));
+            let dual =
+                balancer.and_then(|live| live.fields.get("ip_address_type")?.as_text()) == Some("dualstack");
+            let types = if dual { AwsIpAddressType::Dualstack } else { AwsIpAddressType::Ipv4 };
+            owned(lowering, lowered, &on.endpoint_service, Front { zones, types });
+        }
+        AwsForm::EndpointService(id) => supplied(lowering, lowered, id),
+        AwsForm::Removed => {}
+    }
+}
+
+/// What the endpoint service takes from the load balancer in front of it.
+struct Front {
+    /// Its zones; absent where they could not be read.
+    zones: Option<BTreeSet<String>>,
+    types: AwsIpAddressType,
+}
+
+fn owned(lowering: &Lowering<'_>, lowered: &mut Lowered, wanted: &AwsEndpointService, front: Front) {
+    let address = lowering.address(ENDPOINT_SERVICE, "main");
+    let there = lowering.world.at(&address);
+    let types: &[&str] = match front.types {
+        AwsIpAddressType::Ipv4 => &["ipv4"],
+        AwsIpAddressType::Dualstack => &["ipv4", "ipv6"],
+    };
+    let balancer = lowering.address(LOAD_BALANCER, "main");
+    let mut fields = BTreeMap::from([
+        ("load_balancers".to_owned(), Value::List(vec![Value::output(&balancer, "arn")])),
+        ("acceptance_required".to_owned(), (lowering.service.acceptance == Acceptance::Manual).into()),
+        ("ip_address_types".to_owned(), Value::texts(types.iter().copied())),
+        ("private_dns_name".to_owned(), wanted.private_dns_name.as_ref().map(ToString::to_string).into()),
+        ("tags".to_owned(), lowering.tags()),
+    ]);
+    if let Some(zones) = front.zones {
+        // A zone that the service has and the load balancer does not does no harm, and cannot be taken away in place.
+        let kept = there.map(|live| texts(live, "zones")).unwrap_or_default();
+        fields.insert("zones".to_owned(), Value::texts(zones.union(&kept)));
+    }
+    if wanted.private_dns_name.is_some() {
+        fields.insert("private_dns_verification".to_owned(), Value::text(STARTED));
+    }
+    if let Some(regions) = &wanted.supported_regions {
+        let others = regions.iter().filter(|region| **region != lowering.aws.location.region);
+        fields.insert("supported_regions".to_owned(), Value::texts(others.map(ToString::to_string)));
+    }
+    // A load balancer is attached once it has its listeners: consumers never see one that is half made.
+    let listeners = lowered.resources.iter().filter(|resource| resource.address.kind == LISTENER);
+    let needs = listeners.map(|listener| listener.address.clone()).collect();
+    if let Some(live) = there {
+        wait_for_verification(
+            lowering,
+            lowered,
+            live,
+            wanted.private_dns_name.as_ref().map(|name| name.as_str()),
+        );
+    }
+    if lowering.service.acceptance == Acceptance::Automatic {
+        lowered.warnings.push(format!(
+            "{}: acceptance is automatic: every endpoint of an allowed account is let in at once, and the accounts of \
+             vendors are shared by all their customers",
+            lowering.name()
+        ));
+    }
+    lowered.resources.push(lowering.resource(address, Origin::Owned, fields, needs));
+}
+
+/// The texts of a live field.
+fn texts(live: &Live, field: &str) -> BTreeSet<String> {
+    let members = live.fields.get(field).and_then(Value::as_list).unwrap_or_default();
+    members.iter().filter_map(|member| member.as_text().map(str::to_owned)).collect()
+}
+
+/// The private DNS name works once its TXT record is there and AWS has seen it.
+fn wait_for_verification(lowering: &Lowering<'_>, lowered: &mut Lowered, live: &Live, wanted: Option<&str>) {
+    let name = live.fields.get("private_dns_name").and_then(Value::as_text);
+    let Some(name) = name.filter(|name| wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(name)))
+    else {
+        return;
+    };
+    let Some(record) = live.fields.get("private_dns_record").and_then(Value::as_map) else { return };
+    let part = |part: &str| record.get(part).and_then(Value::as_text).unwrap_or_default();
+    let why = match part("state").to_ascii_lowercase().as_str() {
+        "verified" => return,
+        "failed" => "AWS did not find it; apply asks it to look again",
+        _ => "AWS looks for it",
+    };
+    let why = format!(
+        "the DNS record that proves {name}: in its public zone, {} {} \"{}\" ({why})",
+        record_name(part("name"), name),
+        part("type"),
+        part("value")
+    );
+    lowered.waits.push(lowering.wait("you", why));
+}
+
+/// The record's whole name: AWS gives the part that goes before the domain.
+pub(crate) fn record_name(record: &str, private_dns_name: &str) -> String {
+    let domain = private_dns_name.trim_start_matches("*.");
+    let record = record.trim_end_matches('.');
+    if record.is_empty() || record.ends_with(domain) {
+        record.to_owned()
+    } else {
+        format!("{record}.{domain}")
+    }
+}
+
+/// A service of the user's own is looked at and never altered.
+fn supplied(lowering: &Lowering<'_>, lowered: &mut Lowered, id: &EndpointServiceId) {
+    let address = lowering.address(ENDPOINT_SERVICE, SUPPLIED);
+    lowered.intent.exposed = address.clone();
+    if let Some(live) = lowering.world.at(&address) {
+        check_acceptance(lowering, lowered, &address, live, id);
+    }
+    lowered.resources.push(lowering.resource(address, Origin::Supplied, BTreeMap::new(), BTreeSet::new()));
+}
+
+/// Whether the supplied service decides as the file says.
+fn check_acceptance(
+    lowering: &Lowering<'_>,
+    lowered: &mut Lowered,
+    address: &Address,
+    live: &Live,
+    id: &EndpointServiceId,
+) {
+    let required = live.fields.get("acceptance_required").and_then(Value::as_bool).unwrap_or(true);
+    match (lowering.service.acceptance, required) {
+        (Acceptance::Manual, false) => {
+            let why = format!(
+                "the endpoint service {id} accepts everybody whom it allows, but the file wants `acceptance: manual`; privnet \
+                 never alters what is yours: require acceptance there, or say `acceptance: automatic`"
+            );
+            lowered.refusals.push(lowering.refusal(address, Rule::Unsuitable, why));
+        }
+        (Acceptance::Automatic, true) => lowered.warnings.push(format!(
+            "{}: the endpoint service {id} requires acceptance, which privnet does not alter: requests wait for \
+             `privnet accept-pending` although the file says `acceptance: automatic`",
+            lowering.name()
+        )),
+        (Acceptance::Manual, true) | (Acceptance::Automatic, false) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use privnet_core::World;
+    use privnet_core::spec::{CloudService, Spec};
+
+    use super::*;
+    use crate::facts::ServiceFacts;
+    use crate::policy::tests::{defined, spec};
+
+    fn supplied_spec() -> Spec {
+        let form = AwsForm::EndpointService("vpce-svc-0123456789abcdef0".parse().unwrap());
+        spec(form, "us-east-1", &[("acme", defined(&["arn:aws:iam::111122223333:root"], None))])
+    }
+
+    fn live(fields: BTreeMap<String, Value>) -> Live {
+        Live {
+            address: Address::new("orders", ENDPOINT_SERVICE, SUPPLIED),
+            generation: None,
+            scope: privnet_core::Scope("aws/123456789012/us-east-1".to_owned()),
+            id: "vpce-svc-0123456789abcdef0".to_owned(),
+            ownership: privnet_core::Ownership::Supplied,
+            fields,
+            outputs: BTreeMap::new(),
+            health: privnet_core::Health::Ready,
+        }
+    }
+
+    fn lowered(spec: &Spec, world: &World) -> Lowered {
+        let CloudService::Aws(_) = &spec.services[0].cloud else {
+            unreachable!("the tests' services are on AWS")
+        };
+        crate::lower::lower(spec, &spec.services[0], world)
+    }
+
+    #[test]
+    fn a_supplied_service_that_accepts_by_itself_is_refused_in_words() {
+        let mut world = World::default();
+        world.live.push(live(BTreeMap::from([("acceptance_required".to_owned(), false.into())])));
+        let mut spec = supplied_spec();
+        let refused = lowered(&spec, &world);
+        assert_eq!(refused.refusals.len(), 1, "{refused:?}");
+        assert!(refused.refusals[0].why.contains("acceptance: manual"), "{refused:?}");
+        assert_eq!(refused.intent.exposed.name, SUPPLIED);
+        spec.services[0].acceptance = Acceptance::Automatic;
+        assert_eq!(lowered(&spec, &world).refusals, []);
+    }
+
+    #[test]
+    fn a_supplied_service_is_never_written() {
+        let all = lowered(&supplied_spec(), &World::default()).resources;
+        let of = |kind: &str| all.iter().filter(|resource| resource.address.kind == kind).collect::<Vec<_>>();
+        assert_eq!(of(ENDPOINT_SERVICE)[0].origin, Origin::Supplied);
+        assert_eq!(of(ENDPOINT_SERVICE).len(), 1);
+        assert!(of(ENDPOINT_SERVICE)[0].fields.is_empty());
+    }
+
+    #[test]
+    fn the_record_is_a_wait_until_it_is_verified() {
+        let spec = supplied_spec();
+        let CloudService::Aws(aws) = &spec.services[0].cloud else {
+            unreachable!("the tests' services are on AWS")
+        };
+        let world = World::default();
+        let lowering = Lowering {
+            spec: &spec,
+            service: &spec.services[0],
+            aws,
+            world: &world,
+            facts: ServiceFacts::default(),
+            scope: privnet_core::Scope("aws/123456789012/us-east-1".to_owned()),
+        };
+        let waits = |state: &str, wanted: Option<&str>| {
+            let part = |key: &str, text: &str| (key.to_owned(), Value::text(text));
+            let record = BTreeMap::from([
+                part("name", "_abc"),
+                part("type", "TXT"),
+                part("value", "vpce:xyz"),
+                part("state", state),
+            ]);
+            let fields = BTreeMap::from([
+                part("private_dns_name", "*.db.corp.example"),
+                ("private_dns_record".to_owned(), Value::Map(record)),
+            ]);
+            let mut into = lowered(&spec, &world);
+            into.waits.clear();
+            wait_for_verification(&lowering, &mut into, &live(fields), wanted);
+            into.waits
+        };
+        let found = waits("pendingVerification", Some("*.db.corp.example"));
+        assert!(found[0].why.contains("_abc.db.corp.example TXT \"vpce:xyz\""), "{found:?}");
+        assert!(waits("failed", Some("*.db.corp.example"))[0].why.contains("look again"));
+        assert!(waits("verified", Some("*.db.corp.example")).is_empty());
+        assert!(waits("pendingVerification", None).is_empty(), "the name is on its way out");
+    }
+
+    #[test]
+    fn record_names_are_whole() {
+        assert_eq!(record_name("_abc", "db.corp.example"), "_abc.db.corp.example");
+        assert_eq!(record_name("_abc.db.corp.example.", "db.corp.example"), "_abc.db.corp.example");
+    }
+}

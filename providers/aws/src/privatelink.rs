@@ -1,0 +1,180 @@
+//! Reads of PrivateLink's producer side: endpoint services, allowed principals, notifications and connections.
+//!
+//! Everything is read unfiltered or by service, by pages: EC2's tag filters lag, and the filter `vpc-endpoint-id` of the
+//! connections is in the API's model but refused by the server.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{
+    AllowedPrincipal, ConnectionNotification, ServiceConfiguration, UnsuccessfulItem, VpcEndpointConnection,
+};
+use privnet_core::{Error, ErrorKind};
+
+use crate::buckets::Operation;
+use crate::cloud::Cloud;
+use crate::error;
+use crate::network::{filter, next_page};
+
+const DESCRIBE_SERVICES: Operation = Operation::ec2("DescribeVpcEndpointServiceConfigurations");
+const DESCRIBE_PRINCIPALS: Operation = Operation::ec2("DescribeVpcEndpointServicePermissions");
+const DESCRIBE_NOTIFICATIONS: Operation = Operation::ec2("DescribeVpcEndpointConnectionNotifications");
+const DESCRIBE_CONNECTIONS: Operation = Operation::ec2("DescribeVpcEndpointConnections");
+
+/// Entries of one page, the most that these calls give.
+const PAGE: i32 = 1000;
+
+/// All endpoint services of the account and region.
+pub(crate) async fn services(cloud: &Cloud<'_>) -> Result<Vec<ServiceConfiguration>, Error> {
+    let (mut all, mut token) = (Vec::new(), None);
+    loop {
+        let page = cloud
+            .read(DESCRIBE_SERVICES, &cloud.reach.scope.0, || {
+                let request = cloud.reach.ec2.describe_vpc_endpoint_service_configurations();
+                request.max_results(PAGE).set_next_token(token.clone()).send()
+            })
+            .await?;
+        all.extend(page.service_configurations.unwrap_or_default());
+        token = next_page(token.as_ref(), page.next_token);
+        if token.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// The endpoint service of this id, if it is there.
+pub(crate) async fn service(cloud: &Cloud<'_>, id: &str) -> Result<Option<ServiceConfiguration>, Error> {
+    let answer = cloud
+        .read(DESCRIBE_SERVICES, id, || {
+            cloud.reach.ec2.describe_vpc_endpoint_service_configurations().service_ids(id).send()
+        })
+        .await;
+    let found = match answer {
+        Ok(answer) => answer.service_configurations.unwrap_or_default(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(found.into_iter().find(|service| service.service_id() == Some(id)))
+}
+
+/// The allowed principals of an endpoint service.
+pub(crate) async fn principals(cloud: &Cloud<'_>, service: &str) -> Result<Vec<AllowedPrincipal>, Error> {
+    let (mut all, mut token) = (Vec::new(), None);
+    loop {
+        let page = cloud
+            .read(DESCRIBE_PRINCIPALS, service, || {
+                let request = cloud.reach.ec2.describe_vpc_endpoint_service_permissions().service_id(service);
+                request.max_results(PAGE).set_next_token(token.clone()).send()
+            })
+            .await?;
+        all.extend(page.allowed_principals.unwrap_or_default());
+        token = next_page(token.as_ref(), page.next_token);
+        if token.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// All notifications of the account and region.
+pub(crate) async fn notifications(cloud: &Cloud<'_>) -> Result<Vec<ConnectionNotification>, Error> {
+    let (mut all, mut token) = (Vec::new(), None);
+    loop {
+        let page = cloud
+            .read(DESCRIBE_NOTIFICATIONS, &cloud.reach.scope.0, || {
+                let request = cloud.reach.ec2.describe_vpc_endpoint_connection_notifications();
+                request.max_results(PAGE).set_next_token(token.clone()).send()
+            })
+            .await?;
+        all.extend(page.connection_notification_set.unwrap_or_default());
+        token = next_page(token.as_ref(), page.next_token);
+        if token.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// The connections to one endpoint service, or to all of the account and region, by service.
+pub(crate) async fn connections(
+    cloud: &Cloud<'_>,
+    service: Option<&str>,
+) -> Result<BTreeMap<String, Vec<VpcEndpointConnection>>, Error> {
+    let (mut all, mut token) = (Vec::new(), None);
+    loop {
+        let page = cloud
+            .read(DESCRIBE_CONNECTIONS, service.unwrap_or(&cloud.reach.scope.0), || {
+                let request = cloud.reach.ec2.describe_vpc_endpoint_connections().max_results(PAGE);
+                let filters = service.map(|id| vec![filter("service-id", [id])]);
+                request.set_filters(filters).set_next_token(token.clone()).send()
+            })
+            .await?;
+        all.extend(page.vpc_endpoint_connections.unwrap_or_default());
+        token = next_page(token.as_ref(), page.next_token);
+        if token.is_none() {
+            break;
+        }
+    }
+    let mut by_service: BTreeMap<String, Vec<VpcEndpointConnection>> = BTreeMap::new();
+    for connection in all {
+        let id = connection.service_id().unwrap_or_default();
+        if service.is_none_or(|wanted| wanted == id) {
+            by_service.entry(id.to_owned()).or_default().push(connection);
+        }
+    }
+    Ok(by_service)
+}
+
+/// The failure in an answer of HTTP 200, if there is one. What is gone is none where `gone_is_fine`.
+pub(crate) fn failure_within(
+    operation: Operation,
+    subject: &str,
+    unsuccessful: Option<&[UnsuccessfulItem]>,
+    gone_is_fine: bool,
+) -> Result<(), Error> {
+    for item in unsuccessful.unwrap_or_default() {
+        let (code, message) = item.error().map_or(("", ""), |error| {
+            (error.code().unwrap_or_default(), error.message().unwrap_or_default())
+        });
+        let kind = error::classify(code, 400);
+        if kind == ErrorKind::NotFound && gone_is_fine {
+            continue;
+        }
+        let subject = item.resource_id().unwrap_or(subject);
+        let message =
+            if message.is_empty() { "AWS lists it as unsuccessful and does not say why" } else { message };
+        return Err(Error::new(kind, operation.name, subject, message).with_code(code));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::types::UnsuccessfulItemError;
+
+    use super::*;
+
+    const ACCEPT: Operation = Operation::ec2("AcceptVpcEndpointConnections");
+
+    fn item(code: &str) -> UnsuccessfulItem {
+        let error = UnsuccessfulItemError::builder().code(code).message("because").build();
+        UnsuccessfulItem::builder().resource_id("vpce-1").error(error).build()
+    }
+
+    #[test]
+    fn a_failure_inside_success_is_a_failure() {
+        let error =
+            failure_within(ACCEPT, "s", Some(&[item("InvalidVpcEndpointId.NotFound")]), false).unwrap_err();
+        assert_eq!((error.kind(), error.subject()), (ErrorKind::NotFound, "vpce-1"));
+        let error =
+            failure_within(ACCEPT, "s", Some(&[item("ExistingVpcEndpointConnections")]), true).unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::InUse, Some("ExistingVpcEndpointConnections")));
+        let silent = UnsuccessfulItem::builder().build();
+        assert_eq!(failure_within(ACCEPT, "s", Some(&[silent]), true).unwrap_err().subject(), "s");
+    }
+
+    #[test]
+    fn what_is_gone_is_deleted() {
+        assert!(
+            failure_within(ACCEPT, "s", Some(&[item("InvalidVpcEndpointService.NotFound")]), true).is_ok()
+        );
+        assert!(failure_within(ACCEPT, "s", None, false).is_ok());
+    }
+}
