@@ -4,15 +4,15 @@
 
 The result, crates/privnet-sandbox/src/aws/model.json, holds names, wire names, types, required members and limits:
 facts of the published description, nothing of botocore's code. It is checked in, so that building needs no Python;
-test_model.py holds it to the pinned botocore.
+test_botocore_check.py holds it to the pinned botocore.
 """
 
 import json
 import pathlib
 
-import botocore
 import botocore.session
 
+TARGET = pathlib.Path(__file__).resolve().parents[2] / "crates/privnet-sandbox/src/aws/model.json"
 ACTIONS = {
     "ec2": """
         DescribeAvailabilityZones DescribeVpcs DescribeSubnets DescribeInstances DescribeNetworkInterfaces
@@ -128,12 +128,13 @@ def extract(service, actions):
     }
 
 
+def current():
+    """The model's text, from the botocore that is installed."""
+    return render({service: extract(service, actions.split()) for service, actions in ACTIONS.items()})
+
+
 def main():
-    model = {service: extract(service, actions.split()) for service, actions in ACTIONS.items()}
-    root = pathlib.Path(__file__).resolve().parents[2]
-    target = root / "crates/privnet-sandbox/src/aws/model.json"
-    with open(target, "w", encoding="utf-8") as out:
-        out.write(render(model))
+    TARGET.write_text(current(), encoding="utf-8")
 
 
 def render(model):
