@@ -7,6 +7,7 @@
 #
 # Standard library only, Python 3.9 or later. All of this, compressed, has to fit into AWS's 16 KiB of user data.
 import asyncio
+import concurrent.futures
 import ipaddress
 import json
 import os
@@ -415,7 +416,9 @@ class Agent:
             return "the map was not as it should be; mended"
         came, left = map(int, re.findall(r"counter (?:came|left) \{\s*packets (\d+)", listing))
         past, self.counted = self.counted, (came, left)
-        if past and came > past[0] and left == past[1]:
+        if past and left > past[1]:
+            self.lost = 0
+        elif past and came > past[0]:
             self.lost = time.monotonic()
         if self.lost and time.monotonic() < self.lost + 60:
             return "connections come in and none leave: let another firewall accept connection mark 0x8000000, or mend the route"
@@ -464,6 +467,9 @@ class Agent:
             writer.close()
 
     async def run(self):
+        # A thread for whatever may wait at once: a dead database must not hold up the others' checks.
+        workers = concurrent.futures.ThreadPoolExecutor(4 + 2 * len(self.ports))
+        asyncio.get_running_loop().set_default_executor(workers)
         tasks = [self.watch(), self.retire()]
         for port in self.ports:
             await asyncio.start_server(lambda r, w, port=port: self.answer(port, r, w), "0.0.0.0", port.health)
