@@ -1,1 +1,5 @@
-//! Golden command scripts, fault and drift sweeps, third-party clients and emulators.
+//! What the tests across crates share: a stage with a local cloud, a proxy that injects faults, a census by a third-party client.
+
+pub mod census;
+pub mod proxy;
+pub mod stage;

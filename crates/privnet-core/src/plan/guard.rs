@@ -28,7 +28,29 @@ impl Draft<'_> {
         }
         let mut seen: BTreeSet<(Address, Rule)> = BTreeSet::new();
         refusals.retain(|refusal| seen.insert((refusal.address.clone(), refusal.rule)));
+        self.say_once(&mut refusals);
         self.refusals.extend(refusals);
+    }
+
+    /// Where what consumers connect to would go, that says it all: its parts are not refused one by one.
+    fn say_once(&self, refusals: &mut Vec<Refusal>) {
+        let whole: BTreeSet<Address> = refusals
+            .iter()
+            .filter(|refusal| refusal.rule == Rule::WouldSever)
+            .map(|refusal| refusal.address.clone())
+            .filter(|address| {
+                self.world
+                    .services
+                    .get(&address.service)
+                    .is_some_and(|seen| seen.exposed.as_ref() == Some(address))
+            })
+            .collect();
+        refusals.retain(|refusal| {
+            let part = whole
+                .iter()
+                .any(|exposed| exposed.service == refusal.address.service && *exposed != refusal.address);
+            !part || refusal.rule != Rule::WouldSever
+        });
     }
 
     fn guard_delete(&self, step: &Step, kind: &Kind) -> Option<Refusal> {

@@ -1,0 +1,158 @@
+//! `privnet accept-pending`: lets in the vendor's connection and nobody else's.
+
+use std::time::Duration;
+
+use privnet::{Ask, Decided, Decision, Planned, Session, Verdict, WaitedFor};
+use serde_json::json;
+
+use super::{Shell, joined};
+use crate::args::Which;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::render::{count, decisions_text, executed_text};
+use crate::world::confirm;
+
+/// How the command was asked to go about it.
+pub(crate) struct Manner {
+    pub(crate) dry_run: bool,
+    pub(crate) yes: bool,
+    /// Until everybody is connected, at most this long.
+    pub(crate) watch: Option<Duration>,
+}
+
+/// What one file came to.
+struct Ended {
+    decisions: Vec<Decision>,
+    exit: Exit,
+    text: String,
+}
+
+pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner) -> Result<Exit, Failure> {
+    let mut ended = Vec::new();
+    for file in shell.open(which, 16)? {
+        ended.push(match manner.watch {
+            Some(timeout) => watch(shell, &file.session, ask, timeout, manner.yes).await?,
+            None => once(shell, &file.session, ask, &manner).await?,
+        });
+    }
+    let exit = ended.iter().map(|file| file.exit).fold(Exit::Done, Exit::worse);
+    let objects = ended.iter().map(|file| decisions_json(&file.decisions)).collect();
+    let text: String = ended.iter().map(|file| file.text.as_str()).collect();
+    shell.output.result(|_| text, || joined(objects));
+    Ok(exit)
+}
+
+async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> Result<Ended, Failure> {
+    let decided = {
+        let _line = shell.progress.during("looking at the connections");
+        session.accept_pending(ask, true).await
+    };
+    let asked_for = ask.connection.as_deref();
+    if let Some(id) = asked_for
+        && !decided.decisions.iter().any(|decision| decision.connection.eq_ignore_ascii_case(id))
+        && decided.executed.unreachable.is_empty()
+    {
+        return Err(Failure::failed("not-found", format!("no pending connection request is `{id}`"))
+            .hint("`privnet status` lists the connections of each service"));
+    }
+    shell.unreachable(&decided.executed.unreachable);
+    let paint = shell.output.paint();
+    if manner.dry_run || decided.executed.plan.is_empty() {
+        let exit = shell.exit_of(&decided.executed, None);
+        let text = decisions_text(&decided.decisions, !manner.dry_run, paint) + &unread(&decided.executed);
+        return Ok(Ended { decisions: decided.decisions, exit, text });
+    }
+    if !manner.yes && !shell.output.is_json() {
+        shell.output.raw(decisions_text(&decided.decisions, false, paint).as_bytes());
+    }
+    confirm(&format!("Carry out {}?", count(decided.executed.plan.actions.len(), "decision")), manner.yes)?;
+    let executed = session.execute(decided.executed).await;
+    let exit = shell.exit_of(&executed.planned, Some(&executed.report));
+    let mut text = decisions_text(&decided.decisions, executed.report.all_done(), paint);
+    if !executed.report.all_done() {
+        text.push_str(&executed_text(&executed.planned.plan, &executed.report, paint));
+    }
+    text.push_str(&unread(&executed.planned));
+    Ok(Ended { decisions: decided.decisions, exit, text })
+}
+
+async fn watch(
+    shell: &Shell,
+    session: &Session,
+    ask: &Ask,
+    timeout: Duration,
+    yes: bool,
+) -> Result<Ended, Failure> {
+    let services = session.services().count();
+    confirm(&format!("Let in the consumers of {} as they ask?", count(services, "service")), yes)?;
+    let paint = shell.output.paint();
+    let mut all: Vec<Decision> = Vec::new();
+    let mut text = String::new();
+    let waited = {
+        let _line = shell.progress.during("waiting for connection requests; Ctrl-C ends it");
+        let see = |decided: &Decided| note(decided, &mut all, &mut text, paint);
+        session.accept_until_connected(ask, timeout, see).await
+    };
+    let last = &waited.last;
+    shell.unreachable(&last.executed.unreachable);
+    if let Some(report) = last.report.as_ref().filter(|report| !report.all_done()) {
+        text.push_str(&executed_text(&last.executed.plan, report, paint));
+    }
+    let (exit, end) = match waited.end {
+        WaitedFor::Connected => (Exit::Done, "Every consumer is connected.".to_owned()),
+        WaitedFor::Ambiguous => (Exit::Refused, "Somebody must choose: use --connection ID.".to_owned()),
+        WaitedFor::TimedOut => {
+            (Exit::Failed, format!("Timed out after {} s: not every consumer has asked.", timeout.as_secs()))
+        }
+        WaitedFor::Failed => (Exit::Failed, "Stopped by a failure.".to_owned()),
+        WaitedFor::Cancelled => (Exit::Interrupted, "Interrupted.".to_owned()),
+    };
+    text.push_str(&unread(&last.executed));
+    text.push_str(&end);
+    text.push('\n');
+    Ok(Ended { decisions: all, exit, text })
+}
+
+/// Keeps each decision once: one that was carried out, or a new reason for leaving a request.
+fn note(decided: &Decided, all: &mut Vec<Decision>, text: &mut String, paint: crate::render::Paint) {
+    let done = decided.report.as_ref().is_none_or(privnet::Report::all_done);
+    for decision in &decided.decisions {
+        if decision.verdict != Verdict::Left && !done {
+            continue;
+        }
+        if !all.contains(decision) {
+            text.push_str(&decisions_text(std::slice::from_ref(decision), true, paint));
+            all.push(decision.clone());
+        }
+    }
+}
+
+/// Services whose connections could not be read: nobody is let in there, and that is said.
+fn unread(planned: &Planned) -> String {
+    let mut text = String::new();
+    for (service, seen) in &planned.world.services {
+        if let privnet_core::world::Connections::Unreadable { why } = &seen.connections {
+            text.push_str(&format!(
+                "{service}: its connections cannot be read ({why}); nothing was decided there\n"
+            ));
+        }
+    }
+    text
+}
+
+fn decisions_json(decisions: &[Decision]) -> serde_json::Value {
+    let decisions: Vec<_> = decisions
+        .iter()
+        .map(|decision| {
+            json!({
+                "service": decision.service,
+                "connection": decision.connection,
+                "consumer": decision.consumer,
+                "identity": decision.who,
+                "decision": decision.verdict,
+                "why": decision.why.to_string(),
+            })
+        })
+        .collect();
+    json!({"decisions": decisions})
+}

@@ -1,0 +1,148 @@
+//! `privnet apply` and `privnet destroy`: plan, show, ask, carry out, report.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use privnet::{Executed, PlanOptions, Planned, SavedPlan, Session, executed_json};
+use serde_json::json;
+
+use super::{Opened, Shell, joined};
+use crate::args::Which;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::render::{Paint, count, executed_text, plan_text};
+use crate::world::confirm;
+
+/// A file's plan, to be carried out.
+struct Ready {
+    name: String,
+    session: Session,
+    planned: Planned,
+}
+
+pub(crate) async fn run(
+    shell: &Shell,
+    which: &Which,
+    options: PlanOptions,
+    yes: bool,
+    parallelism: usize,
+) -> Result<Exit, Failure> {
+    let mut ready = Vec::new();
+    for Opened { source, session } in shell.open(which, parallelism)? {
+        let planned = observe(shell, &session, options).await;
+        ready.push(Ready { name: source.name, session, planned });
+    }
+    carry_out(shell, ready, yes, false).await
+}
+
+pub(crate) async fn destroy(
+    shell: &Shell,
+    which: &Which,
+    sever_connections: bool,
+    yes: bool,
+) -> Result<Exit, Failure> {
+    let opened = shell.open(which, 16)?;
+    if which.files.is_empty() && opened.len() > 1 {
+        let names: Vec<_> = opened.iter().map(|file| file.source.name.as_str()).collect();
+        return Err(Failure::usage(
+            "there is more than one deployment here, and destroy takes none by itself",
+        )
+        .hint(format!("name the file: privnet destroy {}", names.join(" | "))));
+    }
+    let options = PlanOptions { destroy: true, sever_connections, prune: false };
+    let mut ready = Vec::new();
+    for Opened { source, session } in opened {
+        let planned = observe(shell, &session, options).await;
+        ready.push(Ready { name: source.name, session, planned });
+    }
+    carry_out(shell, ready, yes, true).await
+}
+
+pub(crate) async fn saved(
+    shell: &Shell,
+    path: &Path,
+    yes: bool,
+    parallelism: usize,
+) -> Result<Exit, Failure> {
+    let name = path.display().to_string();
+    let bytes =
+        std::fs::read(path).map_err(|cause| Failure::file(format!("cannot read {name}")).because(&cause))?;
+    let saved: SavedPlan = serde_json::from_slice(&bytes).map_err(|cause| {
+        Failure::file(format!("{name} is not a plan that `privnet plan --out` wrote")).because(&cause)
+    })?;
+    let source = crate::files::Source { name: saved.file.clone(), text: saved.text.clone() };
+    let specs = crate::files::decode_or_fail(std::slice::from_ref(&source))?;
+    let Some(spec) = specs.into_iter().next() else {
+        return Err(Failure::file(format!("{name} has no file in it")));
+    };
+    let session = shell.session(spec, &saved.services, parallelism)?;
+    let planned = observe(shell, &session, saved.options()).await;
+    if !saved.is_still(&planned.plan) {
+        return Err(Failure::refused(format!(
+            "{name} is not what would be done now: the cloud or the plan has changed"
+        ))
+        .hint("make and look at a new one: privnet plan --out FILE"));
+    }
+    carry_out(shell, vec![Ready { name: source.name, session, planned }], yes, false).await
+}
+
+async fn observe(shell: &Shell, session: &Session, options: PlanOptions) -> Planned {
+    let _line = shell.progress.during("looking at the cloud");
+    session.plan(options).await
+}
+
+async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, destroy: bool) -> Result<Exit, Failure> {
+    let mut shown = String::new();
+    for file in &ready {
+        let title = format!("{} ({})", file.planned.desired.deployment, file.name);
+        shown.push_str(&plan_text(
+            &title,
+            &file.planned.plan,
+            shell.global.verbose > 0,
+            shell.output.paint(),
+        ));
+        if destroy {
+            shown.push_str(&scopes(&file.planned));
+        }
+        shell.unreachable(&file.planned.unreachable);
+    }
+    if !shell.output.is_json() {
+        shell.output.raw(shown.as_bytes());
+    }
+    let total: usize = ready.iter().map(|file| file.planned.plan.actions.len()).sum();
+    if total > 0 && !shell.world.cancel.is_cancelled() {
+        let what = if destroy { "Destroy this" } else { "Do this" };
+        confirm(&format!("{what}: {}?", count(total, "action")), yes)?;
+    }
+    let (mut exit, mut objects, mut texts) = (Exit::Done, Vec::new(), String::new());
+    for file in ready {
+        let searched: Vec<String> = file.planned.world.searched.iter().map(ToString::to_string).collect();
+        let Executed { planned, report } = file.session.execute(file.planned).await;
+        exit = exit.worse(shell.exit_of(&planned, Some(&report)));
+        texts.push_str(&executed_text(&planned.plan, &report, shell.output.paint()));
+        texts.push_str(&next_step(&planned, &report, destroy, shell.output.paint()));
+        let mut object = executed_json(&planned.plan, &report);
+        if let (true, serde_json::Value::Object(object)) = (destroy, &mut object) {
+            object.insert("searched".to_owned(), json!(searched));
+        }
+        objects.push(object);
+    }
+    shell.output.result(|_| texts, || joined(objects));
+    Ok(exit)
+}
+
+fn scopes(planned: &Planned) -> String {
+    let mut text = String::from("Searched:\n");
+    for scope in &planned.world.searched {
+        let _ = writeln!(text, "  {scope}");
+    }
+    text
+}
+
+/// What a person would do next.
+fn next_step(planned: &Planned, report: &privnet::Report, destroy: bool, _: Paint) -> String {
+    if destroy || !report.all_done() || planned.plan.actions.is_empty() || !planned.plan.refusals.is_empty() {
+        return String::new();
+    }
+    "Next: `privnet handoff` prints what the vendor needs; `privnet accept-pending --watch` lets its request in.\n".to_owned()
+}

@@ -1,0 +1,46 @@
+//! `privnet reject`: turns a pending connection away, or cuts a live one.
+
+use privnet::{Executed, executed_json};
+
+use super::{Shell, joined};
+use crate::args::Which;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::render::{executed_text, plan_text};
+use crate::world::confirm;
+
+pub(crate) async fn run(
+    shell: &Shell,
+    which: &Which,
+    connection: &str,
+    sever: bool,
+    yes: bool,
+) -> Result<Exit, Failure> {
+    let (mut exit, mut objects, mut text, mut found) = (Exit::Done, Vec::new(), String::new(), false);
+    for file in shell.open(which, 16)? {
+        let planned = {
+            let _line = shell.progress.during("looking at the connections");
+            file.session.plan_rejection(connection, sever).await
+        };
+        let Some(planned) = planned else { continue };
+        found = true;
+        let title = format!("{} ({})", planned.desired.deployment, file.source.name);
+        if !shell.output.is_json() {
+            shell.output.raw(plan_text(&title, &planned.plan, false, shell.output.paint()).as_bytes());
+        }
+        shell.unreachable(&planned.unreachable);
+        if !planned.plan.is_empty() {
+            confirm(&format!("Reject {connection}?"), yes)?;
+        }
+        let Executed { planned, report } = file.session.execute(planned).await;
+        exit = exit.worse(shell.exit_of(&planned, Some(&report)));
+        text.push_str(&executed_text(&planned.plan, &report, shell.output.paint()));
+        objects.push(executed_json(&planned.plan, &report));
+    }
+    if !found {
+        return Err(Failure::failed("not-found", format!("no service has a connection `{connection}`"))
+            .hint("`privnet status` lists the connections of each service"));
+    }
+    shell.output.result(|_| text, || joined(objects));
+    Ok(exit)
+}

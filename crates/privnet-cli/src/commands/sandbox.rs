@@ -1,0 +1,109 @@
+//! `privnet sandbox`: the local cloud.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use privnet_sandbox::{Options, Running, Sandbox};
+use serde_json::{Map, Value, json};
+
+use crate::args::{Global, SandboxCommand};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::world::{sandbox_dir, speed_for};
+
+pub(crate) async fn run(command: SandboxCommand, global: &Global, output: Output) -> Result<Exit, Failure> {
+    let dir = sandbox_dir(global)?;
+    match command {
+        SandboxCommand::Serve { port, latency, speed, record, faults } => {
+            let options = Options {
+                port,
+                latency,
+                speed: speed_for(&dir, speed),
+                record,
+                faults,
+                ..Options::new(&dir)
+            };
+            serve(&options, output).await
+        }
+        SandboxCommand::World => {
+            let sandbox = Sandbox::open(&dir)?;
+            let (text, json) = (sandbox.world_text()?, sandbox.world()?);
+            output.result(|_| text, || json);
+            Ok(Exit::Done)
+        }
+        SandboxCommand::Reset => {
+            Sandbox::reset(&dir)?;
+            output.result(
+                |_| format!("{} is back to its default world\n", dir.display()),
+                || json!({"reset": dir}),
+            );
+            Ok(Exit::Done)
+        }
+        SandboxCommand::Connect { service, consumer } => {
+            let connection = Sandbox::open(&dir)?.connect(&service, consumer.as_deref())?;
+            output.result(|_| format!("{connection:#}\n"), || connection.clone());
+            Ok(Exit::Done)
+        }
+        SandboxCommand::Dns { name, addresses } => {
+            Sandbox::open(&dir)?.set_name(&name, &addresses)?;
+            let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let answer = if shown.is_empty() { "an empty answer".to_owned() } else { shown.join(", ") };
+            output.result(|_| format!("{name} → {answer}\n"), || json!({"name": name, "addresses": shown}));
+            Ok(Exit::Done)
+        }
+    }
+}
+
+async fn serve(options: &Options, output: Output) -> Result<Exit, Failure> {
+    let running = Sandbox::serve(options).await?;
+    output.result(|_| serving_text(&running, &options.dir, options.latency), || serving_json(&running));
+    wait_for_the_end().await;
+    running.shutdown().await;
+    Ok(Exit::Done)
+}
+
+/// Until Ctrl-C or SIGTERM: ending a server is not an interruption of its work.
+async fn wait_for_the_end() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+fn serving_text(running: &Running, dir: &Path, latency: Duration) -> String {
+    let mut text = format!("serving {} at {}× speed", dir.display(), running.clock().speed());
+    if !latency.is_zero() {
+        let _ = write!(text, ", {} ms later", latency.as_millis());
+    }
+    text.push_str("; Ctrl-C ends it\n");
+    for cloud in running.clouds() {
+        let _ = writeln!(text, "\n# {cloud}: {}", running.url(cloud).unwrap_or_default());
+        for (name, value) in running.variables(cloud) {
+            let _ = writeln!(text, "export {name}={value}");
+        }
+    }
+    let _ = writeln!(text, "\n# DNS (UDP): {}", running.dns());
+    text
+}
+
+fn serving_json(running: &Running) -> Value {
+    let clouds: Map<String, Value> = running
+        .clouds()
+        .map(|cloud| {
+            let variables: Map<String, Value> =
+                running.variables(cloud).iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+            (cloud.to_owned(), json!({"url": running.url(cloud), "variables": variables}))
+        })
+        .collect();
+    json!({"clouds": clouds, "dns": running.dns().to_string(), "speed": running.clock().speed()})
+}

@@ -1,0 +1,103 @@
+//! Errors as the command shows them: what happened, why, and what to do next.
+
+use std::error::Error as StdError;
+
+use privnet_core::error::causes;
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+
+/// A command that could not do its work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// `usage`, `file`, `io`, or a cloud error's kind.
+    pub(crate) kind: String,
+    /// A stable code, where there is one.
+    pub(crate) code: Option<String>,
+    /// What happened.
+    pub(crate) message: String,
+    /// Why, outermost first.
+    pub(crate) causes: Vec<String>,
+    /// What to do next.
+    pub(crate) hints: Vec<String>,
+    /// How the process ends.
+    pub(crate) exit: Exit,
+}
+
+impl Failure {
+    fn new(kind: &str, message: impl Into<String>, exit: Exit) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            code: None,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            exit,
+        }
+    }
+
+    /// The command line cannot be carried out.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new("usage", message, Exit::Usage)
+    }
+
+    /// A file cannot be read or is not right.
+    pub(crate) fn file(message: impl Into<String>) -> Self {
+        Self::new("file", message, Exit::File)
+    }
+
+    /// Something on this machine failed.
+    pub(crate) fn io(message: impl Into<String>, cause: &dyn StdError) -> Self {
+        let mut failure = Self::new("io", message, Exit::Failed);
+        failure.causes = std::iter::once(cause.to_string()).chain(causes(cause)).collect();
+        failure
+    }
+
+    /// A safety rule refuses.
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::new("refused", message, Exit::Refused)
+    }
+
+    /// Something is not there or did not work.
+    pub(crate) fn failed(kind: &str, message: impl Into<String>) -> Self {
+        Self::new(kind, message, Exit::Failed)
+    }
+
+    /// The same with one more thing to do next.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The same with a cause.
+    pub(crate) fn because(mut self, cause: &dyn StdError) -> Self {
+        self.causes.push(cause.to_string());
+        self.causes.extend(causes(cause));
+        self
+    }
+
+    /// The object of `--output json`.
+    pub(crate) fn json(&self) -> Value {
+        json!({"error": {
+            "kind": self.kind,
+            "code": self.code,
+            "message": self.message,
+            "causes": self.causes,
+            "hints": self.hints,
+        }})
+    }
+}
+
+impl From<privnet::NoProvider> for Failure {
+    fn from(error: privnet::NoProvider) -> Self {
+        Self::file(error.to_string())
+    }
+}
+
+impl From<privnet_sandbox::SandboxError> for Failure {
+    fn from(error: privnet_sandbox::SandboxError) -> Self {
+        let mut failure = Self::new("sandbox", error.to_string(), Exit::Failed);
+        failure.causes = causes(&error);
+        failure
+    }
+}

@@ -1,0 +1,31 @@
+//! Errors: of files with their lines, and of everything else with causes and hints.
+
+use std::fmt::Write as _;
+
+use privnet::FileError;
+
+use super::{Paint, Style, count};
+use crate::failure::Failure;
+
+/// An error for people.
+pub(crate) fn failure_text(failure: &Failure, paint: Paint) -> String {
+    let code = failure.code.as_ref().map(|code| format!("[{code}]")).unwrap_or_default();
+    let mut out = format!("{} {}\n", paint.on(Style::Bad, format!("error{code}:")), failure.message);
+    for cause in &failure.causes {
+        let _ = writeln!(out, "  {cause}");
+    }
+    for hint in &failure.hints {
+        let _ = writeln!(out, "{} {hint}", paint.on(Style::Change, "hint:"));
+    }
+    out
+}
+
+/// All errors of files, each with its line.
+pub(crate) fn file_errors_text(errors: &[FileError], paint: Paint) -> String {
+    let mut out = String::new();
+    for error in errors {
+        let _ = writeln!(out, "{}", error.render(paint == Paint::Colour));
+    }
+    let _ = writeln!(out, "{}", paint.on(Style::Bad, count(errors.len(), "error")));
+    out
+}

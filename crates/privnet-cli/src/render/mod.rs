@@ -1,0 +1,56 @@
+//! From data to text: pure functions, so that tests can look at what people see.
+
+mod decisions;
+mod failures;
+mod handoff;
+mod plan;
+mod status;
+
+use std::fmt;
+
+pub(crate) use decisions::decisions_text;
+pub(crate) use failures::{failure_text, file_errors_text};
+pub(crate) use handoff::handoff_text;
+pub(crate) use plan::{executed_text, plan_text};
+pub(crate) use status::status_text;
+
+/// Whether text is painted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paint {
+    /// With ANSI colours.
+    Colour,
+    /// Without.
+    Plain,
+}
+
+/// The few styles that output uses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Style {
+    Bold,
+    Dim,
+    Good,
+    Change,
+    Bad,
+}
+
+impl Paint {
+    /// `text` in a style.
+    pub(crate) fn on<T: fmt::Display>(self, style: Style, text: T) -> String {
+        let code = match style {
+            Style::Bold => "1",
+            Style::Dim => "2",
+            Style::Good => "32",
+            Style::Change => "33",
+            Style::Bad => "31",
+        };
+        match self {
+            Self::Colour => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            Self::Plain => text.to_string(),
+        }
+    }
+}
+
+/// `1 thing`, `2 things`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}

@@ -1,0 +1,172 @@
+//! Plans, and what became of them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use privnet::{Outcome, Plan, Report};
+use privnet_core::plan::{Action, Op, Summary};
+
+use super::{Paint, Style, count};
+
+/// A plan for people. `detail` lists the fields of what is made, too.
+pub(crate) fn plan_text(title: &str, plan: &Plan, detail: bool, paint: Paint) -> String {
+    let mut out = format!("{}\n", paint.on(Style::Bold, title));
+    actions(&mut out, plan, detail, paint);
+    if !plan.is_empty() {
+        additions(&mut out, plan, paint);
+    }
+    remarks(&mut out, plan, paint);
+    let _ = writeln!(out, "\n{}", summary_line(&plan.summary, plan, paint));
+    out
+}
+
+/// What became of a plan, for people.
+pub(crate) fn executed_text(plan: &Plan, report: &Report, paint: Paint) -> String {
+    let mut out = String::new();
+    let mut done = 0;
+    for (action, outcome) in plan.actions.iter().zip(&report.outcomes) {
+        match outcome {
+            Outcome::Done { .. } => done += 1,
+            Outcome::Failed(error) => {
+                let _ = writeln!(out, "{} {}: {error}", paint.on(Style::Bad, "failed"), action.id);
+                for cause in privnet_core::error::causes(error) {
+                    let _ = writeln!(out, "  because {cause}");
+                }
+                if let Some(id) = error.request_id() {
+                    let _ = writeln!(out, "  {}", paint.on(Style::Dim, format!("request id {id}")));
+                }
+                for hint in error.hints() {
+                    let _ = writeln!(out, "  {} {hint}", paint.on(Style::Change, "hint:"));
+                }
+            }
+            Outcome::Skipped { why } => {
+                let _ = writeln!(out, "{} {}: {why}", paint.on(Style::Change, "skipped"), action.id);
+            }
+        }
+    }
+    let total = plan.actions.len();
+    let style = if done == total { Style::Good } else { Style::Bad };
+    let seconds = report.elapsed.as_secs_f64();
+    let tally = if total == 0 {
+        "nothing to do".to_owned()
+    } else {
+        format!("{done} of {} done", count(total, "action"))
+    };
+    let _ = writeln!(
+        out,
+        "{} in {seconds:.1} s, {}",
+        paint.on(style, tally),
+        count(to_usize(report.calls), "call")
+    );
+    out
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn actions(out: &mut String, plan: &Plan, detail: bool, paint: Paint) {
+    let mut services: BTreeMap<&str, Vec<&Action>> = BTreeMap::new();
+    for action in &plan.actions {
+        services.entry(&action.address.service).or_default().push(action);
+    }
+    for (service, actions) in services {
+        let scope = actions.first().map(|action| action.scope.to_string()).unwrap_or_default();
+        let _ = writeln!(out, "\n{}  {}", paint.on(Style::Bold, service), paint.on(Style::Dim, scope));
+        for action in actions {
+            one_action(out, action, detail, paint);
+        }
+    }
+}
+
+fn one_action(out: &mut String, action: &Action, detail: bool, paint: Paint) {
+    let (sign, style) = match action.op {
+        Op::Create => ("+", Style::Good),
+        Op::Update => ("~", Style::Change),
+        Op::Delete => ("-", Style::Bad),
+        Op::Accept => ("✓", Style::Good),
+        Op::Reject => ("✗", Style::Bad),
+    };
+    let what = match &action.connection {
+        Some(connection) => format!("{} {}", connection.id, connection.who),
+        None => format!("{}/{}", action.address.kind, action.address.name),
+    };
+    let reason = paint.on(Style::Dim, format!("({})", action.reason));
+    let _ =
+        writeln!(out, "  {} {what}  {reason}", paint.on(style, format!("{sign} {:<6}", action.op.as_str())));
+    if action.op == Op::Update {
+        for change in &action.changes {
+            let _ = writeln!(out, "             {}: {} → {}", change.field, change.from, change.to);
+        }
+    } else if detail {
+        for change in action.changes.iter().filter(|change| !change.to.is_null()) {
+            let _ = writeln!(out, "             {}: {}", change.field, change.to);
+        }
+    }
+}
+
+fn additions(out: &mut String, plan: &Plan, paint: Paint) {
+    if plan.adds_to_yours.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", paint.on(Style::Bold, "Adds to yours"));
+    for addition in &plan.adds_to_yours {
+        let _ = writeln!(out, "  {} → {}", addition.address, addition.to);
+    }
+}
+
+fn remarks(out: &mut String, plan: &Plan, paint: Paint) {
+    for left in &plan.left {
+        let tally = count(left.resources.len(), "resource");
+        let _ =
+            writeln!(out, "\n{} {} ({tally}): {}", paint.on(Style::Change, "left"), left.service, left.why);
+    }
+    for refusal in &plan.refusals {
+        let rule = paint.on(Style::Dim, format!("[{}]", refusal.rule.as_str()));
+        let _ = writeln!(out, "\n{} {} {rule}", paint.on(Style::Bad, "refused"), refusal.address);
+        let _ = writeln!(out, "  {}", refusal.why);
+        if let Some(flag) = &refusal.flag {
+            let _ = writeln!(out, "  {} to do it all the same: {flag}", paint.on(Style::Change, "hint:"));
+        }
+    }
+    if !plan.warnings.is_empty() {
+        out.push('\n');
+    }
+    for warning in &plan.warnings {
+        let _ = writeln!(out, "{} {warning}", paint.on(Style::Change, "warning"));
+    }
+    if !plan.waits.is_empty() {
+        out.push('\n');
+    }
+    for wait in &plan.waits {
+        let _ = writeln!(
+            out,
+            "{} {} for {}: {}",
+            paint.on(Style::Change, "waits"),
+            wait.service,
+            wait.on,
+            wait.why
+        );
+    }
+}
+
+fn summary_line(summary: &Summary, plan: &Plan, paint: Paint) -> String {
+    let parts: Vec<String> = [
+        (summary.create, "to create", Style::Good),
+        (summary.update, "to update", Style::Change),
+        (summary.delete, "to delete", Style::Bad),
+        (summary.accept, "to accept", Style::Good),
+        (summary.reject, "to reject", Style::Bad),
+    ]
+    .into_iter()
+    .filter(|(number, ..)| *number > 0)
+    .map(|(number, what, style)| paint.on(style, format!("{number} {what}")))
+    .collect();
+    let refused =
+        if plan.refusals.is_empty() { String::new() } else { format!(", {} refused", plan.refusals.len()) };
+    if parts.is_empty() {
+        let unchanged = count(summary.unchanged, "resource");
+        return format!("No changes: {unchanged} as the file says{refused}.");
+    }
+    format!("Plan: {}, {} unchanged{refused}.", parts.join(", "), summary.unchanged)
+}

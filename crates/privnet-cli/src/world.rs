@@ -1,0 +1,155 @@
+//! What a command needs of the process: clouds, interruption, audit log, the local cloud's folder.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use etcetera::BaseStrategy as _;
+use privnet::{AuditFile, Clouds, Events, SandboxEndpoints, Session, SessionBuilder, Spec};
+use privnet_sandbox::{Options, Running, Sandbox};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Global;
+use crate::failure::Failure;
+
+/// How fast time passes in a sandbox that nobody set a speed for.
+pub(crate) const SANDBOX_SPEED: f64 = 20.0;
+
+/// The user's folder for what privnet keeps: `privnet` in the state directory.
+pub(crate) fn state_dir() -> Result<PathBuf, Failure> {
+    let strategy = etcetera::choose_base_strategy().map_err(|cause| {
+        Failure::io("the user's home directory cannot be found", &cause)
+            .hint("set HOME, or give --audit-log FILE and --dir DIR")
+    })?;
+    Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("privnet"))
+}
+
+/// The local cloud's folder.
+pub(crate) fn sandbox_dir(global: &Global) -> Result<PathBuf, Failure> {
+    if let Some(dir) = &global.dir {
+        return Ok(dir.clone());
+    }
+    match std::env::var_os("PRIVNET_SANDBOX_DIR").filter(|dir| !dir.is_empty()) {
+        Some(dir) => Ok(PathBuf::from(dir)),
+        None => Ok(state_dir()?.join("sandbox")),
+    }
+}
+
+/// The speed to serve a folder with: what it has, or the default for a new one.
+pub(crate) fn speed_for(dir: &std::path::Path, asked: Option<f64>) -> Option<f64> {
+    asked.or_else(|| (!dir.join("clock.json").exists()).then_some(SANDBOX_SPEED))
+}
+
+/// The clouds of this command, and the local one as long as it is needed.
+pub(crate) struct World {
+    clouds: Clouds,
+    sandbox: Option<Running>,
+    audit: PathBuf,
+    /// Cancelled by Ctrl-C.
+    pub(crate) cancel: CancellationToken,
+}
+
+impl World {
+    /// Gets ready what the command line asks for.
+    pub(crate) async fn open(global: &Global) -> Result<Self, Failure> {
+        let audit = match &global.audit_log {
+            Some(path) => path.clone(),
+            None if global.sandbox => sandbox_dir(global)?.join("audit.jsonl"),
+            None => state_dir()?.join("audit.jsonl"),
+        };
+        let cancel = CancellationToken::new();
+        listen_for_interruption(cancel.clone());
+        let (clouds, sandbox) = if global.sandbox {
+            let dir = sandbox_dir(global)?;
+            let mut options = Options::new(&dir);
+            options.speed = speed_for(&dir, None);
+            let running = Sandbox::serve(&options).await?;
+            (Clouds::Sandbox(endpoints(&running)), Some(running))
+        } else {
+            (Clouds::Real, None)
+        };
+        Ok(Self { clouds, sandbox, audit, cancel })
+    }
+
+    /// A session for a file of this command.
+    pub(crate) fn session(
+        &self,
+        spec: Spec,
+        services: &[String],
+        parallelism: usize,
+        events: Events,
+    ) -> Result<Session, Failure> {
+        let builder = SessionBuilder::new(spec, self.clouds.clone(), Arc::new(AuditFile::new(&self.audit)))
+            .events(events)
+            .cancel(self.cancel.clone())
+            .parallelism(parallelism)
+            .services(services.iter().cloned());
+        Ok(builder.build()?)
+    }
+
+    /// Lets the local cloud answer what it has begun, and stops it.
+    pub(crate) async fn close(self) {
+        if let Some(sandbox) = self.sandbox {
+            sandbox.shutdown().await;
+        }
+    }
+}
+
+/// What a session needs to know of a sandbox that is served.
+pub(crate) fn endpoints(running: &Running) -> SandboxEndpoints {
+    let url = |cloud| running.url(cloud).unwrap_or_default().to_owned();
+    SandboxEndpoints { aws: url("aws"), dns: running.dns(), speed: running.clock().speed() }
+}
+
+/// The first Ctrl-C lets begun work end; the second ends the process at once.
+fn listen_for_interruption(cancel: CancellationToken) {
+    tokio::spawn(async move {
+        if interrupted().await.is_err() {
+            return;
+        }
+        let _ = writeln!(
+            std::io::stderr().lock(),
+            "\ninterrupted: what has begun is being finished; press Ctrl-C again to stop at once"
+        );
+        cancel.cancel();
+        if interrupted().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+}
+
+#[cfg(unix)]
+async fn interrupted() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        done = tokio::signal::ctrl_c() => done,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupted() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
+
+/// Asks the user, unless `yes`. Without a terminal and without `--yes` nothing is done.
+pub(crate) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(Failure::usage("there is no terminal to ask on, and --yes was not given")
+            .hint("look at the plan, then run the command with --yes"));
+    }
+    let mut err = std::io::stderr().lock();
+    let _ = write!(err, "{question} [y/N] ");
+    let _ = err.flush();
+    let mut answer = String::new();
+    let _ = std::io::stdin().read_line(&mut answer);
+    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::failed("declined", "nothing was done"))
+    }
+}

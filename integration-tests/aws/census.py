@@ -1,0 +1,138 @@
+"""Takes a census of what is in an AWS account: for each URL read from standard input, one line of JSON with everything that
+boto3 lists there, a text for each thing, generated ids replaced by names so that two runs can be compared.
+
+It knows nothing of privnet: what it reports is what a stranger's client sees.
+"""
+
+import json
+import sys
+
+import boto3
+from botocore.config import Config
+
+
+def tags(thing):
+    return sorted((t["Key"], t["Value"]) for t in thing.get("Tags", []) if not t["Key"].startswith("aws:"))
+
+
+def pages(client, operation, key, **arguments):
+    found = []
+    for page in client.get_paginator(operation).paginate(**arguments):
+        found.extend(page[key])
+    return found
+
+
+class Account:
+    def __init__(self, url, region="us-east-1"):
+        settings = dict(
+            endpoint_url=url,
+            region_name=region,
+            aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
+            aws_secret_access_key="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            config=Config(retries={"max_attempts": 8, "mode": "standard"}),
+        )
+        self.ec2 = boto3.client("ec2", **settings)
+        self.elb = boto3.client("elbv2", **settings)
+        self.names = {}
+
+    def name(self, identifier):
+        return self.names.get(identifier, identifier)
+
+    def elb_tags(self, arns):
+        found = {}
+        for start in range(0, len(arns), 20):
+            for described in self.elb.describe_tags(ResourceArns=arns[start : start + 20])["TagDescriptions"]:
+                found[described["ResourceArn"]] = described["Tags"]
+        return found
+
+    def things(self):
+        groups = pages(self.ec2, "describe_security_groups", "SecurityGroups")
+        balancers = pages(self.elb, "describe_load_balancers", "LoadBalancers")
+        target_groups = pages(self.elb, "describe_target_groups", "TargetGroups")
+        services = pages(self.ec2, "describe_vpc_endpoint_service_configurations", "ServiceConfigurations")
+        for group in groups:
+            self.names[group["GroupId"]] = group["GroupName"]
+        for balancer in balancers:
+            self.names[balancer["LoadBalancerArn"]] = balancer["LoadBalancerName"]
+        for target_group in target_groups:
+            self.names[target_group["TargetGroupArn"]] = target_group["TargetGroupName"]
+        for service in services:
+            label = dict(tags(service)).get("Name", "unnamed")
+            self.names[service["ServiceId"]] = label
+        yield from self.security(groups)
+        yield from self.balancing(balancers, target_groups)
+        yield from self.exposing(services)
+
+    def security(self, groups):
+        for group in groups:
+            yield ["security-group", group["GroupName"], group["VpcId"], tags(group)]
+        for rule in pages(self.ec2, "describe_security_group_rules", "SecurityGroupRules"):
+            source = rule.get("CidrIpv4") or rule.get("ReferencedGroupInfo", {}).get("GroupId")
+            way = "out" if rule["IsEgress"] else "in"
+            ports = f"{rule.get('FromPort')}-{rule.get('ToPort')}/{rule['IpProtocol']}"
+            yield ["rule", self.name(rule["GroupId"]), way, ports, self.name(source), tags(rule)]
+
+    def balancing(self, balancers, target_groups):
+        arns = [b["LoadBalancerArn"] for b in balancers] + [t["TargetGroupArn"] for t in target_groups]
+        tagged = self.elb_tags(arns)
+        for balancer in balancers:
+            arn = balancer["LoadBalancerArn"]
+            attributes = self.elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+            yield [
+                "load-balancer",
+                balancer["LoadBalancerName"],
+                sorted(z["SubnetId"] for z in balancer["AvailabilityZones"]),
+                sorted(map(self.name, balancer.get("SecurityGroups", []))),
+                sorted((a["Key"], a["Value"]) for a in attributes),
+                balancer.get("EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"),
+                sorted((t["Key"], t["Value"]) for t in tagged.get(arn, [])),
+            ]
+            for listener in pages(self.elb, "describe_listeners", "Listeners", LoadBalancerArn=arn):
+                forwards = sorted(self.name(a.get("TargetGroupArn")) for a in listener["DefaultActions"])
+                yield ["listener", balancer["LoadBalancerName"], listener["Port"], listener["Protocol"], forwards]
+        for group in target_groups:
+            arn = group["TargetGroupArn"]
+            attributes = self.elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
+            health = self.elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+            staying = [h["Target"] for h in health if h["TargetHealth"]["State"] != "draining"]
+            yield [
+                "target-group",
+                group["TargetGroupName"],
+                group["Port"],
+                group["TargetType"],
+                sorted(f"{t['Id']}:{t['Port']}@{t.get('AvailabilityZone')}" for t in staying),
+                sorted((a["Key"], a["Value"]) for a in attributes),
+                sorted((t["Key"], t["Value"]) for t in tagged.get(arn, [])),
+            ]
+
+    def exposing(self, services):
+        for service in services:
+            identifier = service["ServiceId"]
+            yield [
+                "endpoint-service",
+                self.name(identifier),
+                service["AcceptanceRequired"],
+                sorted(map(self.name, service.get("NetworkLoadBalancerArns", []))),
+                tags(service),
+            ]
+            allowed = pages(
+                self.ec2, "describe_vpc_endpoint_service_permissions", "AllowedPrincipals", ServiceId=identifier
+            )
+            for principal in allowed:
+                yield ["allowed-principal", self.name(identifier), principal["Principal"], tags(principal)]
+        notifications = pages(
+            self.ec2, "describe_vpc_endpoint_connection_notifications", "ConnectionNotificationSet"
+        )
+        for one in notifications:
+            topic = one["ConnectionNotificationArn"]
+            yield ["notification", self.name(one.get("ServiceId")), topic, sorted(one["ConnectionEvents"])]
+
+
+def main():
+    for line in sys.stdin:
+        things = [json.dumps(thing) for thing in Account(line.strip()).things()]
+        print(json.dumps(things), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,271 @@
+//! A proxy in front of a local cloud that spoils one request: the sandbox itself knows nothing of it.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+/// What happens to the request in question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// A server error, without the effect.
+    FailBefore,
+    /// The effect, but the connection is closed without an answer.
+    Lost,
+    /// The connection is closed before the request is passed on.
+    Reset,
+    /// "Too many requests", in the words of the protocol.
+    Throttle,
+    /// A read is answered as it was the last time; a write goes through.
+    Stale,
+    /// The process that sent it is killed before the effect.
+    KillBefore,
+    /// The process that sent it is killed after the effect.
+    KillAfter,
+}
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: [Self; 7] = [
+        Self::FailBefore,
+        Self::Lost,
+        Self::Reset,
+        Self::Throttle,
+        Self::Stale,
+        Self::KillBefore,
+        Self::KillAfter,
+    ];
+}
+
+/// A proxy that is being served on loopback. Dropping it stops it.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Shared {
+    upstream: String,
+    faults: Vec<(usize, Fault)>,
+    seen: AtomicUsize,
+    answers: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+    actions: Mutex<Vec<String>>,
+    kill: CancellationToken,
+}
+
+impl Proxy {
+    /// Serves a proxy to `upstream` (`http://127.0.0.1:PORT`) that spoils these requests, counted from 0.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(upstream: &str, faults: Vec<(usize, Fault)>) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            upstream: upstream.trim_start_matches("http://").trim_end_matches('/').to_owned(),
+            faults,
+            seen: AtomicUsize::new(0),
+            answers: Mutex::default(),
+            actions: Mutex::default(),
+            kill: CancellationToken::new(),
+        });
+        let stop = CancellationToken::new();
+        let (accepting, serving) = (stop.clone(), Arc::clone(&shared));
+        tokio::spawn(async move {
+            loop {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    () = accepting.cancelled() => return,
+                };
+                if let Ok((client, _)) = accepted {
+                    let shared = Arc::clone(&serving);
+                    tokio::spawn(async move { while matches!(shared.exchange(&client).await, Ok(true)) {} });
+                }
+            }
+        });
+        Ok(Self { address, shared, stop })
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many requests it has seen.
+    #[must_use]
+    pub fn seen(&self) -> usize {
+        self.shared.seen.load(Ordering::SeqCst)
+    }
+
+    /// The name of each request that it has seen: the protocol's action, or method and path.
+    #[must_use]
+    pub fn actions(&self) -> Vec<String> {
+        self.shared.actions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Is cancelled when the process is to be killed.
+    #[must_use]
+    pub fn kill(&self) -> CancellationToken {
+        self.shared.kill.clone()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Shared {
+    /// One request and its answer; whether the connection goes on.
+    async fn exchange(&self, client: &TcpStream) -> io::Result<bool> {
+        let Some(request) = read_message(client, true).await? else { return Ok(false) };
+        let nth = self.seen.fetch_add(1, Ordering::SeqCst);
+        let action = action_of(&request);
+        self.actions.lock().unwrap_or_else(PoisonError::into_inner).push(action.clone());
+        let fault = self.faults.iter().find(|(at, _)| *at == nth).map(|(_, fault)| *fault);
+        match fault {
+            Some(Fault::Reset) => return Ok(false),
+            Some(Fault::KillBefore) => {
+                self.kill.cancel();
+                return Ok(false);
+            }
+            Some(Fault::FailBefore) => {
+                write_all(client, b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await?;
+                return Ok(true);
+            }
+            Some(Fault::Throttle) => {
+                write_all(client, &throttled(&request)).await?;
+                return Ok(true);
+            }
+            Some(Fault::Lost | Fault::KillAfter | Fault::Stale) | None => {}
+        }
+        let key = without_head(&request).to_vec();
+        let before = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let (Some(Fault::Stale), Some(before), true) = (fault, before, is_read(&action)) {
+            write_all(client, &before).await?;
+            return Ok(true);
+        }
+        let answer = self.pass_on(&request).await?;
+        match fault {
+            Some(Fault::Lost) => return Ok(false),
+            Some(Fault::KillAfter) => {
+                self.kill.cancel();
+                return Ok(false);
+            }
+            _ => {}
+        }
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(key, answer.clone());
+        write_all(client, &answer).await?;
+        Ok(true)
+    }
+
+    async fn pass_on(&self, request: &[u8]) -> io::Result<Vec<u8>> {
+        let upstream = TcpStream::connect(&self.upstream).await?;
+        write_all(&upstream, request).await?;
+        read_message(&upstream, false).await?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+    }
+}
+
+/// Whether a request of this name reads only.
+#[must_use]
+pub fn is_read(action: &str) -> bool {
+    action.starts_with("Describe") || action.starts_with("Get") || action.starts_with("GET ")
+}
+
+/// The action of a Query request, or method and path.
+fn action_of(request: &[u8]) -> String {
+    let body = String::from_utf8_lossy(without_head(request));
+    let action = body.split('&').find_map(|pair| pair.strip_prefix("Action="));
+    let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    let line = line.split('?').next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
+    action.map_or(line, str::to_owned)
+}
+
+fn without_head(message: &[u8]) -> &[u8] {
+    message.windows(4).position(|window| window == b"\r\n\r\n").map_or(&[], |end| &message[end + 4..])
+}
+
+/// "Too many requests" as EC2 or as the other Query services say it.
+fn throttled(request: &[u8]) -> Vec<u8> {
+    let body = String::from_utf8_lossy(without_head(request));
+    let (status, xml) = if body.contains("Version=2016-11-15") {
+        let xml = "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>Request limit exceeded.</Message>\
+                   </Error></Errors><RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>";
+        ("503 Service Unavailable", xml)
+    } else {
+        let xml = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message>\
+                   </Error><RequestId>00000000-0000-0000-0000-000000000000</RequestId></ErrorResponse>";
+        ("400 Bad Request", xml)
+    };
+    format!("HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n{xml}", xml.len())
+        .into_bytes()
+}
+
+/// Reads one HTTP/1.1 message with its body (by length, in chunks, or for answers until the end). `None` at the end.
+async fn read_message(stream: &TcpStream, request: bool) -> io::Result<Option<Vec<u8>>> {
+    let mut message = Vec::new();
+    let head_end = loop {
+        if let Some(end) = message.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if !read_some(stream, &mut message).await? {
+            return Ok(None);
+        }
+    };
+    let head = String::from_utf8_lossy(&message[..head_end]).to_ascii_lowercase();
+    let header =
+        |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).map(str::to_owned);
+    if let Some(length) = header("content-length:").and_then(|length| length.parse::<usize>().ok()) {
+        while message.len() < head_end + length {
+            if !read_some(stream, &mut message).await? {
+                break;
+            }
+        }
+    } else if header("transfer-encoding:").is_some_and(|encoding| encoding.contains("chunked")) {
+        while !message.ends_with(b"0\r\n\r\n") {
+            if !read_some(stream, &mut message).await? {
+                break;
+            }
+        }
+    } else if !request && !head.starts_with("http/1.1 204") {
+        while read_some(stream, &mut message).await? {}
+    }
+    Ok(Some(message))
+}
+
+async fn read_some(stream: &TcpStream, into: &mut Vec<u8>) -> io::Result<bool> {
+    let mut chunk = vec![0; 16 * 1024];
+    loop {
+        stream.readable().await?;
+        match stream.try_read(&mut chunk) {
+            Ok(0) => return Ok(false),
+            Ok(read) => {
+                into.extend_from_slice(&chunk[..read]);
+                return Ok(true);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
