@@ -1,0 +1,249 @@
+//! A local cloud with a file on it: the provider's own pipeline, and the user's own client beside it.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(unreachable_pub, reason = "a module of several test programs")]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_sdk_ec2::config::{BehaviorVersion, Region, SharedCredentialsProvider};
+use privnet_aws::{AwsProvider, AwsSettings, Endpoint};
+use privnet_core::Provider;
+use privnet_core::accept::{Ask, Connection, Decision, decide};
+use privnet_core::conformance::{Driver, Subject, Variant};
+use privnet_core::execute::{Outcome, Report};
+use privnet_core::plan::{Plan, PlanOptions, plan_decisions, plan_rejection};
+use privnet_core::spec::{Spec, decode};
+use privnet_core::{Live, Purpose, World};
+use privnet_sandbox::frame::Fault;
+use privnet_sandbox::{Options, Running, Sandbox};
+
+/// How fast time passes.
+const SPEED: f64 = 1_000.0;
+/// No test waits for anything longer than this.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Fivetran's account and one that nobody named, as everywhere in the local cloud.
+pub const FIVETRAN: &str = "account:834469178297";
+
+pub struct Stage {
+    folder: tempfile::TempDir,
+    running: Running,
+}
+
+impl Stage {
+    pub async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::new(folder.path());
+        options.speed = Some(SPEED);
+        options.rate_limits = false;
+        let running = Sandbox::serve(&options).await.unwrap();
+        Self { folder, running }
+    }
+
+    /// A new process.
+    pub fn driver(&self) -> Driver {
+        Driver::new(self)
+    }
+
+    fn variable(&self, name: &str) -> String {
+        let found = self.running.variables("aws").iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_else(|| panic!("the sandbox gives no {name}"))
+    }
+
+    /// The client of the user's own tools.
+    pub fn ec2(&self) -> aws_sdk_ec2::Client {
+        let credentials = Credentials::new(
+            self.variable("AWS_ACCESS_KEY_ID"),
+            self.variable("AWS_SECRET_ACCESS_KEY"),
+            None,
+            None,
+            "test",
+        );
+        let config = aws_sdk_ec2::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(self.running.url("aws").unwrap())
+            .credentials_provider(SharedCredentialsProvider::new(credentials));
+        aws_sdk_ec2::Client::from_conf(config.build())
+    }
+
+    /// Makes calls fail from now on: `aws:CreateTags:1:lost`.
+    pub fn fault(&self, spec: &str) {
+        self.running.faults().add(spec.parse::<Fault>().unwrap());
+    }
+
+    pub fn heal(&self) {
+        self.running.faults().clear();
+    }
+
+    /// A consumer asks for a connection.
+    pub fn connect(&self, service: &str, consumer: &str) -> serde_json::Value {
+        Sandbox::open(self.folder.path()).unwrap().connect(service, Some(consumer)).unwrap()
+    }
+
+    /// Applies, and demands that all of it was done.
+    pub async fn apply(&self, spec: &Spec) -> Plan {
+        self.apply_with(spec, PlanOptions::default()).await
+    }
+
+    pub async fn apply_with(&self, spec: &Spec, options: PlanOptions) -> Plan {
+        let (plan, report) = self.driver().apply(spec, options).await;
+        assert_eq!(plan.refusals, []);
+        assert_done(&plan, &report);
+        plan
+    }
+
+    pub async fn plan(&self, spec: &Spec) -> Plan {
+        self.driver().plan(spec, PlanOptions::default()).await.0
+    }
+
+    /// Nothing is left to do.
+    pub async fn assert_settled(&self, spec: &Spec) {
+        let plan = self.plan(spec).await;
+        assert!(plan.is_empty() && plan.refusals.is_empty(), "{:#?}", (plan.actions, plan.refusals));
+    }
+
+    pub async fn world(&self, spec: &Spec) -> World {
+        self.driver().observe(spec, Purpose::Plan).await.1
+    }
+
+    pub async fn live(&self, spec: &Spec, kind: &str) -> Option<Live> {
+        self.world(spec).await.live.into_iter().find(|live| live.address.kind == kind)
+    }
+
+    pub async fn connections(&self, spec: &Spec, service: &str) -> Vec<Connection> {
+        let world = self.driver().observe(spec, Purpose::Connections).await.1;
+        world.services.get(service).map(|seen| seen.connections.known().to_vec()).unwrap_or_default()
+    }
+
+    /// Waits for this many connections of a service that wait for a decision.
+    pub async fn until_pending(&self, spec: &Spec, service: &str, count: usize) -> Vec<Connection> {
+        until("requests are pending", || async {
+            let all = self.connections(spec, service).await;
+            let pending =
+                all.iter().filter(|c| c.state == privnet_core::accept::ConnectionState::Pending).count();
+            (pending >= count).then_some(all)
+        })
+        .await
+    }
+
+    /// Decides by policy and carries it out.
+    pub async fn decide(&self, spec: &Spec, ask: &Ask) -> (Vec<Decision>, Plan, Report) {
+        let driver = self.driver();
+        let (desired, world) = driver.observe(spec, Purpose::Connections).await;
+        let decisions: Vec<Decision> = desired
+            .services
+            .values()
+            .flat_map(|intent| {
+                let known =
+                    world.services.get(&intent.name).map(|seen| seen.connections.known()).unwrap_or_default();
+                decide(&intent.policy, known, ask)
+            })
+            .collect();
+        let plan = plan_decisions(&desired, &world, &decisions);
+        let report = driver.execute(&plan, &desired, &world).await;
+        (decisions, plan, report)
+    }
+
+    /// Rejects one connection.
+    pub async fn reject(&self, spec: &Spec, id: &str, sever: bool) -> (Plan, Report) {
+        let driver = self.driver();
+        let (desired, world) = driver.observe(spec, Purpose::Connections).await;
+        let plan = plan_rejection(&desired, &world, id, sever).expect("the connection is there");
+        let report = driver.execute(&plan, &desired, &world).await;
+        (plan, report)
+    }
+}
+
+#[async_trait]
+impl Subject for Stage {
+    async fn reset(&self) {
+        Sandbox::reset(self.folder.path()).unwrap();
+    }
+
+    fn provider(&self) -> Arc<dyn Provider> {
+        let endpoint = Endpoint {
+            url: self.running.url("aws").unwrap().to_owned(),
+            access_key_id: self.variable("AWS_ACCESS_KEY_ID"),
+            secret_access_key: self.variable("AWS_SECRET_ACCESS_KEY"),
+        };
+        Arc::new(AwsProvider::new(AwsSettings { endpoint: Some(endpoint), dns: Some(self.running.dns()) }))
+    }
+
+    fn pace(&self) -> f64 {
+        self.running.clock().speed()
+    }
+
+    fn base(&self) -> Spec {
+        file("")
+    }
+
+    fn edits(&self) -> Vec<Variant> {
+        Vec::new()
+    }
+
+    async fn raise_requests(&self) {}
+
+    async fn census(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Asks until there is an answer.
+pub async fn until<T, Fut>(what: &str, mut ask: impl FnMut() -> Fut) -> T
+where
+    Fut: Future<Output = Option<T>>,
+{
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub fn assert_done(plan: &Plan, report: &Report) {
+    for (action, outcome) in plan.actions.iter().zip(&report.outcomes) {
+        assert!(matches!(outcome, Outcome::Done { .. }), "{}: {outcome:#?}", action.id);
+    }
+}
+
+/// The error of the only failure.
+pub fn failure(report: &Report) -> &privnet_core::Error {
+    report.failures().next().expect("a failure")
+}
+
+/// A file with one service of its own, and these further lines in its AWS block.
+pub fn file(lines: &str) -> Spec {
+    service("allow: { fivetran: {} }", lines)
+}
+
+/// The same with other words about who may connect.
+pub fn service(policy: &str, lines: &str) -> Spec {
+    let more: String = lines.lines().map(|line| format!("      {line}\n")).collect();
+    spec(&format!(
+        "version: 1
+deployment: stage
+defaults:
+  aws:
+    account: \"123456789012\"
+    region: us-east-1
+    vpc: vpc-0a1b2c3d4e5f60718
+    subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
+services:
+  - name: orders
+    {policy}
+    aws:
+      ports: [{{ listen: 5432, engine: postgres, to: {{ instances: [i-0123456789abcdef0] }} }}]
+{more}"
+    ))
+}
+
+pub fn spec(text: &str) -> Spec {
+    decode("stage.yaml", text).unwrap_or_else(|errors| panic!("{errors:#?}\n{text}"))
+}
