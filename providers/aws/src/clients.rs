@@ -36,6 +36,20 @@ pub struct AwsSettings {
     pub dns: Option<SocketAddr>,
 }
 
+impl AwsSettings {
+    /// The settings for a sandbox that listens at `url`, with its name server at `dns`.
+    #[must_use]
+    pub fn sandbox(url: impl Into<String>, dns: SocketAddr) -> Self {
+        // The sandbox takes any key; this one looks like no real one.
+        let endpoint = Endpoint {
+            url: url.into(),
+            access_key_id: "AKIASANDBOX123456789".to_owned(),
+            secret_access_key: "sandbox".to_owned(),
+        };
+        Self { endpoint: Some(endpoint), dns: Some(dns) }
+    }
+}
+
 /// A local cloud. With one, neither the environment nor the AWS configuration files are read, and only plain HTTP without
 /// a proxy is spoken: no request can reach AWS.
 #[derive(Clone)]
