@@ -2,7 +2,7 @@
 //!
 //! A service counts as ready when it has been settled for a while; the consumer's request arrives some seconds after, the
 //! stranger's a little later. Each asks once for each service (a service made anew is another one). A private link service that
-//! cannot be seen from a subscription gets no request from there.
+//! cannot be seen from a subscription gets no request from there, and one with the tag `sandbox-consumers: none` is left alone.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -26,8 +26,10 @@ impl World {
                 continue;
             }
             for consumer in CONSUMERS {
-                let open =
+                let quiet = service.tag("sandbox-consumers") == Some("none");
+                let seen =
                     hosted || ServiceAccess::of(service, consumer.subscription) != ServiceAccess::Hidden;
+                let open = seen && !quiet;
                 // A hosted server is as old as the world: its requests wait for the sandbox's first request instead.
                 let since = if hosted { self.first_use.unwrap_or(now) } else { service.created };
                 let grace = if hosted { consumer.delay } else { consumer.delay + 12 };

@@ -105,19 +105,17 @@ impl AzureServer {
         } else {
             self.change(moment.now, |world| actions::route(world, &cx, &path))
         };
-        let answer =
-            answer.map_err(|error| ArmError::new(500, "InternalServerError", error.to_string()))??;
+        let answer = answer.map_err(|error| ArmError::new(500, "InternalServerError", error.to_string()))?;
+        let answer = answer.unwrap_or_else(|error| error.answer());
         Ok(match left {
             Some(left) => remaining(answer, exchange, left),
             None => answer,
         })
     }
 
-    /// Takes the request out of the subscription's bucket. Polling operations is not counted.
+    /// Takes the request out of the subscription's bucket.
     fn admit(&self, exchange: &Exchange, path: &ArmPath, now: Timestamp) -> Result<Option<u64>, ArmError> {
-        let polls =
-            path.pairs.get(1).is_some_and(|(segment, _)| is_operations(segment)) && path.group.is_none();
-        match (&path.subscription, self.rate_limits && !polls) {
+        match (&path.subscription, self.rate_limits) {
             (Some(subscription), true) => {
                 self.throttle.take(&subscription.to_ascii_lowercase(), exchange, now).map(Some)
             }

@@ -1,7 +1,7 @@
 //! Network interfaces.
 //!
-//! Recorded: the first PUT answers 201 `Succeeded` without an operation; a change of pools, addresses or the security group is an
-//! operation, other changes are done at once.
+//! Recorded: the first PUT answers 201 `Succeeded` without an operation; a change of pools, addresses or acceleration is an
+//! operation, other changes (security group, forwarding, names) are done at once.
 
 use serde_json::{Map, Value, json};
 
@@ -109,6 +109,10 @@ impl Kind for NetworkInterfaces {
         }
         if let Some(Value::Object(dns)) = properties.get_mut("dnsSettings") {
             let suffix = format!("{}.cx.internal.cloudapp.net", resource.guid.replace('-', ""));
+            if let Some(label) = dns.get("internalDnsNameLabel").and_then(Value::as_str) {
+                let name = format!("{label}.{suffix}");
+                dns.insert("internalFqdn".into(), json!(name));
+            }
             dns.insert("internalDomainNameSuffix".into(), json!(suffix));
         }
         if let Some(by) = &resource.managed_by {
@@ -234,12 +238,7 @@ fn moves(old: &Value, new: &Value) -> bool {
                 ])
             })
             .collect();
-        json!([
-            parts,
-            properties["networkSecurityGroup"],
-            properties["enableIPForwarding"],
-            properties["enableAcceleratedNetworking"]
-        ])
+        json!([parts, properties["enableAcceleratedNetworking"]])
     };
     of(old) != of(new)
 }

@@ -240,6 +240,9 @@ fn complete_frontends(put: &Put<'_>, draft: &Resource, properties: &mut Value) -
         default(properties, "privateIPAllocationMethod", "Dynamic");
         if inside.is_some() {
             default(properties, "privateIPAddressVersion", "IPv4");
+        } else {
+            // Recorded: a public frontend does not tell it, even when it was sent.
+            properties["privateIPAddressVersion"] = Value::Null;
         }
         if let Some(map) = properties.as_object_mut() {
             map.retain(|_, value| !value.is_null());
@@ -329,6 +332,10 @@ fn complete_probes(balancer: &ResourceId, properties: &mut Value) -> Result<(), 
     Ok(())
 }
 
+/// What a rule tells of itself, as recorded; the last two are in no published model.
+const RULE_FLAGS: [&str; 4] =
+    ["enableFloatingIP", "enableTcpReset", "allowBackendPortConflict", "enableDestinationServiceEndpoint"];
+
 fn complete_rules(put: &Put<'_>, draft: &Resource, properties: &mut Value) -> Result<(), ArmError> {
     for kind in ["loadBalancingRules", "inboundNatRules", "outboundRules", "inboundNatPools"] {
         let mut rules = take_list(properties, kind);
@@ -353,12 +360,9 @@ fn complete_rules(put: &Put<'_>, draft: &Resource, properties: &mut Value) -> Re
             if kind == "loadBalancingRules" {
                 complete_rule(&id, rule)?;
             } else if kind == "inboundNatRules" {
-                for (name, value) in [
-                    ("enableFloatingIP", json!(false)),
-                    ("idleTimeoutInMinutes", json!(4)),
-                    ("enableTcpReset", json!(false)),
-                ] {
-                    default(rule, name, value);
+                default(rule, "idleTimeoutInMinutes", 4);
+                for name in RULE_FLAGS {
+                    default(rule, name, false);
                 }
             }
         }
@@ -391,9 +395,10 @@ fn complete_rule(id: &ResourceId, rule: &mut Value) -> Result<(), ArmError> {
             );
         }
     }
-    default(rule, "enableFloatingIP", false);
     default(rule, "idleTimeoutInMinutes", 4);
-    default(rule, "enableTcpReset", false);
+    for name in RULE_FLAGS {
+        default(rule, name, false);
+    }
     default(rule, "loadDistribution", "Default");
     default(rule, "disableOutboundSnat", false);
     if !rule["idleTimeoutInMinutes"].as_i64().is_some_and(|minutes| (4..=100).contains(&minutes)) {

@@ -99,6 +99,8 @@ impl Kind for VirtualNetworks {
     }
 
     fn show(&self, world: &World, resource: &Resource, properties: &mut Map<String, Value>) {
+        // Recorded: sent by clients, never answered.
+        properties.remove("enableVmProtection");
         let Some(Value::Array(subnets)) = properties.get_mut("subnets") else { return };
         for subnet in subnets {
             let id = resource.id.child("subnets", subnet["name"].as_str().unwrap_or_default());
