@@ -36,6 +36,30 @@ def methods(resources):
         yield from methods(resource.get("resources", {}))
 
 
+def unbatched(line):
+    """The exchanges within a batch, as lines of their own."""
+    asked = parts(line["body"])
+    answered = parts(line["response"]) if line.get("response") else [None] * len(asked)
+    if not asked or len(asked) != len(answered):
+        raise ValueError("a batch without a part for each request")
+    for request, answer in zip(asked, answered):
+        head, _, body = request.partition("\n\n")
+        method, path = head.split()[:2]
+        inner = {"cloud": "gcp", "method": method, "path": path, "body": body.strip(), "status": None, "response": None}
+        if answer is not None:
+            head, _, body = answer.partition("\n\n")
+            inner |= {"status": int(head.split()[1]), "response": body.strip()}
+        yield inner
+
+
+def parts(text):
+    """What is within the parts of a multipart text, whose first line is its boundary."""
+    text = text.strip().replace("\r\n", "\n")
+    boundary = text.split("\n", 1)[0]
+    inner = [part for part in text.split(boundary) if part.strip() and not part.startswith("--")]
+    return [part.strip().split("\n\n", 1)[1] for part in inner]
+
+
 class Checker:
     """Checks exchanges and collects what is wrong with them."""
 
@@ -50,7 +74,11 @@ class Checker:
             self.routes.append((method["httpMethod"], re.compile(pattern), method))
 
     def exchange(self, line):
-        """Checks one line of a record."""
+        """Checks one line of a record; of a batch, each of its requests."""
+        if line["path"].startswith("/batch"):
+            for inner in unbatched(line):
+                self.exchange(inner)
+            return
         where = f"{line['method']} {line['path']}"
         path, _, query = line["path"].partition("?")
         if not path.startswith(PREFIX):
@@ -88,7 +116,9 @@ class Checker:
         given = [(name, text) for name, text in bound.items()]
         given += urllib.parse.parse_qsl(query, keep_blank_values=True)
         for name, text in given:
-            spec = method["parameters"].get(name) or self.document["parameters"].get(name)
+            # System parameters may be written with a dollar sign (`$alt`).
+            common = self.document["parameters"]
+            spec = method["parameters"].get(name) or common.get(name) or common.get(name.removeprefix("$"))
             if spec is None:
                 problems.append(f"unknown parameter {name}")
                 continue

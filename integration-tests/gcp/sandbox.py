@@ -37,16 +37,17 @@ class Sandbox:
         # The client keeps its connections; nothing here minds that they are closed by the sandbox's end.
         warnings.simplefilter("ignore", ResourceWarning)
         self.process = subprocess.Popen(command() + arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self.speed = speed
         self.variables = {}
         for line in self.process.stdout:
             if line.strip() == "ready":
                 break
             name, _, value = line.strip().partition("=")
             self.variables[name] = value
-        else:
-            raise RuntimeError("the sandbox did not start")
-        self.url = self.variables["GCP_URL"]
-        self.speed = speed
+        self.url = self.variables.get("GCP_URL")
+        if self.url is None:
+            self.close()
+            raise RuntimeError("no GCP sandbox was started: was it built with the feature gcp?")
 
     def close(self):
         self.process.terminate()

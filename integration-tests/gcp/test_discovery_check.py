@@ -90,6 +90,17 @@ class Check(unittest.TestCase):
         ]:
             self.assertNotEqual(problems(line), [], line)
 
+    def test_batches_are_looked_into(self):
+        def batch(name, kind):
+            asked = f"--b\r\nContent-ID: <1>\r\n\r\nGET /compute/v1/projects/{name} HTTP/1.1\r\nHost: h\r\n\r\n\r\n--b--"
+            body = json.dumps({"kind": kind})
+            answered = f"--c\r\nContent-ID: <response-1>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{body}\r\n--c--"
+            return GOOD | {"path": "/batch/compute/v1", "body": asked, "response": answered}
+
+        self.assertEqual(problems(batch("acme-data", "compute#project")), [])
+        self.assertNotEqual(problems(batch("acme_data", "compute#project")), [])
+        self.assertNotEqual(problems(batch("acme-data", 1)), [])
+
     def test_output_only_fields_are_for_answers(self):
         line = changed("body", "selfLink", to="x")
         self.assertEqual(problems(line), [])

@@ -95,8 +95,11 @@ impl Api {
 
     /// Whether any method takes `name` as a query parameter (`fields`, `prettyPrint` …).
     pub(crate) fn is_common(&self, name: &str) -> bool {
-        // Older clients send it, and the public API still takes it.
-        name == "returnPartialSuccess" || self.common_parameters.iter().any(|common| common == name)
+        // System parameters may be written with a dollar sign: the Rust client sends `$alt`.
+        let plain = name.strip_prefix('$').unwrap_or(name);
+        // Older clients send `returnPartialSuccess`, and the public API still takes it.
+        name == "returnPartialSuccess"
+            || self.common_parameters.iter().any(|common| common == name || common == plain)
     }
 }
 

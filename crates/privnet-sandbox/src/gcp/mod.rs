@@ -11,11 +11,13 @@
 //! | `connection`, `consumer` | which endpoints an attachment lets in, and who raises them |
 //! | `list`, `filter`, `pattern` | lists: filters, order, pages |
 //! | `view`, `references` | what a resource shows, and who needs it |
+//! | `batch`, `token` | several requests in one; tokens for service accounts |
 //! | `operation`, `error` | long-running operations and refusals |
 //!
 //! The default world and what is not modelled: `README.md` in this folder.
 
 mod api;
+mod batch;
 mod body;
 mod call;
 mod check;

@@ -11,6 +11,9 @@ use super::world::{Effect, Operation, World, after, stable_hash, stamp};
 /// How long an operation is PENDING before it runs, in milliseconds.
 const PENDING_MS: i64 = 300;
 
+/// How many operations are kept; the public API forgets them too, after two weeks.
+const KEPT: usize = 3000;
+
 /// An operation to start.
 pub(crate) struct Start<'a> {
     pub(crate) project: &'a str,
@@ -28,6 +31,7 @@ pub(crate) struct Start<'a> {
 
 /// Starts an operation and answers its path. Its target is not ready until it is done.
 pub(crate) fn start(world: &mut World, start: Start<'_>, now: Timestamp) -> String {
+    forget(world);
     let id = world.fresh_id();
     let name = format!(
         "operation-{}-{:013x}-{:08x}-{:08x}",
@@ -59,6 +63,24 @@ pub(crate) fn start(world: &mut World, start: Start<'_>, now: Timestamp) -> Stri
     world.operations.insert(path.clone(), operation);
     world.running.push(path.clone());
     path
+}
+
+/// Forgets the oldest operations that have ended, when there are too many.
+fn forget(world: &mut World) {
+    if world.operations.len() < KEPT {
+        return;
+    }
+    let running: std::collections::BTreeSet<&String> = world.running.iter().collect();
+    let mut ended: Vec<(Timestamp, String)> = world
+        .operations
+        .iter()
+        .filter(|(path, _)| !running.contains(path))
+        .map(|(path, operation)| (operation.inserted, path.clone()))
+        .collect();
+    ended.sort();
+    for (_, path) in ended.into_iter().take(KEPT / 10) {
+        world.operations.remove(&path);
+    }
 }
 
 /// The operation as the API shows it at that time.
@@ -202,6 +224,28 @@ mod tests {
             (&done["httpErrorStatusCode"], &done["httpErrorMessage"]),
             (&json!(400), &json!("BAD REQUEST"))
         );
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let (mut world, first, now) = example(None);
+        world.running.clear();
+        for number in 0..KEPT {
+            let start = Start {
+                project: "acme-data",
+                scope: &Scope::Global,
+                kind: "patch",
+                target: "x",
+                target_id: 1,
+                seconds: 1,
+                effects: Vec::new(),
+                error: None,
+                request_id: None,
+            };
+            super::start(&mut world, start, after(now, 1 + number as i64));
+            world.running.clear();
+        }
+        assert!(world.operations.len() <= KEPT && !world.operations.contains_key(&first));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::error::{ApiError, OperationError};
 use super::link::Scope;
 use super::operation::{self, Start};
 use super::world::World;
-use super::{consumer, default_world, kinds, settle, token};
+use super::{batch, consumer, default_world, kinds, settle, token};
 use crate::frame::{
     Answer, Bucket, Buckets, CloudServer, Exchange, Failure, Moment, SandboxError, Setup, Store, Transaction,
 };
@@ -126,6 +126,9 @@ impl CloudServer for Gcp {
         self.see(moment.now);
         if exchange.path == token::PATH {
             return token::answer(exchange);
+        }
+        if batch::PATHS.contains(&exchange.path.as_str()) {
+            return batch::answer(exchange, |inner| self.answer(inner, moment));
         }
         match self.answered(exchange, moment) {
             Ok(body) => Answer::json(200, &body),

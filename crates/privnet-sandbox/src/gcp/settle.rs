@@ -111,8 +111,8 @@ fn settled(world: &mut World, operation: &Operation, at: Timestamp) {
     match parts.collection.as_str() {
         "serviceAttachments" => kinds::attachment::settled(world, operation, at),
         "forwardingRules" => kinds::rule::settled(world, operation),
-        "instanceGroupManagers" => kinds::manager::balance(world, &operation.target, at),
-        "instances" if operation.kind == "delete" => kinds::manager::lost(world, &operation.target, at),
+        "instanceGroupManagers" => kinds::balance::balance(world, &operation.target, at),
+        "instances" if operation.kind == "delete" => kinds::balance::lost(world, &operation.target, at),
         _ => {}
     }
 }

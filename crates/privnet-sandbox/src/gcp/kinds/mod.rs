@@ -4,6 +4,7 @@
 pub(crate) mod address;
 pub(crate) mod attachment;
 pub(crate) mod backend;
+pub(crate) mod balance;
 pub(crate) mod catalog;
 pub(crate) mod firewall;
 pub(crate) mod group;
