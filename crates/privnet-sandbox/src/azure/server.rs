@@ -272,6 +272,8 @@ impl CloudServer for AzureServer {
             ("AZURE_CLIENT_ID", login::CLIENT),
             ("AZURE_CLIENT_SECRET", "sandbox"),
             ("AZURE_SUBSCRIPTION_ID", OWN),
+            // The Azure CLI asks the public cloud about authorities that it does not know, unless it is told not to.
+            ("AZURE_CORE_INSTANCE_DISCOVERY", "false"),
         ];
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
