@@ -1,0 +1,180 @@
+//! Private endpoint connections: reading them, and deciding on one. The same for private link services and for what Azure
+//! hosts, but for where they are and which api-version they have.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use privnet_core::accept::{Connection, ConnectionState};
+use privnet_core::execute::{Context, Poll, Until};
+use privnet_core::plan::{ConnectionAction, Op};
+use privnet_core::{Applied, Error, ErrorKind};
+use serde_json::json;
+
+use crate::arm::{Arm, Json, Target, Write, at, same_id, set, text};
+use crate::policy::{endpoint, subscription};
+
+const STATUS: &str = "properties.privateLinkServiceConnectionState.status";
+const DESCRIPTION: &str = "properties.privateLinkServiceConnectionState.description";
+const ENDPOINT: &str = "properties.privateEndpoint.id";
+/// How long a decision may take to show.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// A connection as a list or a parent resource shows it; nothing where the item is none.
+pub(crate) fn parse(item: &Json) -> Option<Connection> {
+    let own = text(item, "id").unwrap_or_default();
+    let handle = text(item, "name").or_else(|| own.rsplit('/').next().filter(|name| !name.is_empty()))?;
+    // A list may spell the name `server/connection`.
+    let handle = handle.rsplit('/').next().unwrap_or(handle);
+    let id = text(item, ENDPOINT).unwrap_or(own);
+    let status = text(item, STATUS).unwrap_or("Unknown");
+    let action = text(item, "properties.privateLinkServiceConnectionState.actionsRequired");
+    let action = action.filter(|action| !action.eq_ignore_ascii_case("none"));
+    let mut identities = BTreeSet::new();
+    if text(item, ENDPOINT).is_some() {
+        identities.insert(endpoint(id));
+        identities.extend(subscription_of(id).map(subscription));
+    }
+    Some(Connection {
+        id: id.to_owned(),
+        handle: handle.to_owned(),
+        identities,
+        state: state(status, action.is_some()),
+        cloud_state: plain(status),
+        since: None,
+        note: note(item, status, action),
+    })
+}
+
+/// The subscription in a resource id.
+fn subscription_of(id: &str) -> Option<&str> {
+    let mut parts = id.trim_start_matches('/').split('/');
+    let word = parts.next()?;
+    word.eq_ignore_ascii_case("subscriptions").then(|| parts.next()).flatten()
+}
+
+fn state(status: &str, action_required: bool) -> ConnectionState {
+    match status.to_ascii_lowercase().as_str() {
+        "pending" => ConnectionState::Pending,
+        "approved" if action_required => ConnectionState::NeedsAttention,
+        "approved" => ConnectionState::Accepted,
+        "rejected" => ConnectionState::Rejected,
+        "disconnected" | "removed" => ConnectionState::Closed,
+        // `Approving`, `Rejecting` (App Service), and words that are not known yet.
+        _ => ConnectionState::Changing,
+    }
+}
+
+fn note(item: &Json, status: &str, action: Option<&str>) -> Option<String> {
+    if let Some(action) = action {
+        return Some(format!("the cloud asks for an action: {}", plain(action)));
+    }
+    if status.eq_ignore_ascii_case("disconnected") {
+        return Some("the consumer must delete its endpoint and make a new one".to_owned());
+    }
+    let says = text(item, DESCRIPTION).filter(|_| status.eq_ignore_ascii_case("pending"))?;
+    Some(format!("the request says: {}", plain(says)))
+}
+
+/// A stranger's text, without control characters and of a bearable length.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// Lets a connection in or turns it away, and returns when an own read shows it. What is there is read again first.
+pub(crate) async fn decide(
+    arm: &Arm,
+    context: &Context,
+    target: &Target,
+    wanted: &ConnectionAction,
+    op: Op,
+) -> Result<Applied, Error> {
+    let status = if op == Op::Accept { "Approved" } else { "Rejected" };
+    let build = |there: Option<&Json>| next(there, target, wanted, status);
+    if let Err(error) = arm.write(context, target, &build).await {
+        if !was_not_pending(&error) {
+            return Err(error);
+        }
+        // It was decided meanwhile, by us in an earlier run or by somebody else: what counts is how.
+        let now = arm.get(context, target).await?;
+        if !has(&now, status) && !is_on_its_way(&now) {
+            return Err(error);
+        }
+    }
+    let until = Until { operation: "GET", subject: &target.path, what: status, limit: LIMIT };
+    let ask = || async move {
+        let now = arm.get(context, target).await?;
+        if has(&now, status) {
+            return Ok(Poll::Ready(()));
+        }
+        let word = text(&now, STATUS).unwrap_or("Unknown").to_owned();
+        match state(&word, false) {
+            ConnectionState::Changing | ConnectionState::Pending => Ok(Poll::Pending(word)),
+            _ => Err(changed(target, &word)),
+        }
+    };
+    context.until(until, ask).await?;
+    Ok(Applied::default())
+}
+
+/// What to write in view of what is there now.
+fn next(there: Option<&Json>, target: &Target, wanted: &ConnectionAction, status: &str) -> Result<Write, Error> {
+    let error = |kind, message: &str| Error::new(kind, "PUT privateEndpointConnections", &target.path, message);
+    let Some(there) = there else {
+        return Err(error(ErrorKind::NotFound, "the request is not there any more"));
+    };
+    let seen = text(there, ENDPOINT).or(text(there, "id")).unwrap_or_default();
+    if !same_id(seen, &wanted.id) {
+        return Err(error(ErrorKind::Conflict, "the connection is another endpoint's than when it was decided on")
+            .with_hint("run the same command again"));
+    }
+    let word = text(there, STATUS).unwrap_or("Unknown");
+    if word.eq_ignore_ascii_case(status) || is_on_its_way(there) {
+        return Ok(Write::Keep);
+    }
+    match (state(word, false), status) {
+        (ConnectionState::Pending, _) => {}
+        (ConnectionState::Accepted, "Rejected") if wanted.sever => {}
+        (ConnectionState::Accepted, "Rejected") => {
+            return Err(error(ErrorKind::InUse, "it was let in meanwhile and would be cut")
+                .with_hint("use --sever-connections to cut it"));
+        }
+        _ => return Err(changed(target, word)),
+    }
+    let mut body = there.clone();
+    set(&mut body, STATUS, json!(status));
+    let by = wanted.consumer.as_deref().map(|consumer| format!(" as {consumer}")).unwrap_or_default();
+    set(&mut body, DESCRIPTION, json!(format!("{status}{by} by privnet")));
+    Ok(Write::Put(body))
+}
+
+fn changed(target: &Target, word: &str) -> Error {
+    let message = format!("it is `{}` now", plain(word));
+    Error::new(ErrorKind::Conflict, "PUT privateEndpointConnections", &target.path, message)
+        .with_hint("run the same command again; a consumer whose request was turned away must make a new one")
+}
+
+fn has(connection: &Json, status: &str) -> bool {
+    text(connection, STATUS).is_some_and(|there| there.eq_ignore_ascii_case(status))
+}
+
+/// `Approving` and `Rejecting`: a decision that is being carried out.
+fn is_on_its_way(connection: &Json) -> bool {
+    text(connection, STATUS).is_some_and(|word| ["approving", "rejecting"].iter().any(|w| w.eq_ignore_ascii_case(word)))
+}
+
+/// SQL's `…StatusNotPending`, and what other services answer to a decision that was made already.
+fn was_not_pending(error: &Error) -> bool {
+    let code = error.code().unwrap_or_default().to_ascii_lowercase();
+    error.kind() == ErrorKind::Invalid && (code.contains("notpending") || code == "operationnotallowed")
+}
+
+/// Whether a connection leads to this part of a resource; one that does not say so may.
+pub(crate) fn leads_to(item: &Json, subresource: &str) -> bool {
+    let Some(groups) = at(item, "properties.groupIds").and_then(Json::as_array).filter(|groups| !groups.is_empty()) else {
+        return true;
+    };
+    groups.iter().filter_map(Json::as_str).any(|group| group.eq_ignore_ascii_case(subresource))
+}
+
+#[cfg(test)]
+mod tests;

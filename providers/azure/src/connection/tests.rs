@@ -1,0 +1,127 @@
+use super::*;
+use crate::arm::fake::{Script, Scripted, context};
+
+const ID: &str = "/subscriptions/S1/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/e";
+
+fn item(status: &str) -> Json {
+    json!({
+        "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Sql/servers/x/privateEndpointConnections/e-guid",
+        "properties": {
+            "privateEndpoint": {"id": ID},
+            "privateLinkServiceConnectionState": {"status": status, "description": "please\u{1b}[31m", "actionsRequired": "None"},
+            "provisioningState": "Ready"
+        }
+    })
+}
+
+fn target() -> Target {
+    Target::with_version("/subscriptions/s/resourceGroups/g/providers/Microsoft.Sql/servers/x/privateEndpointConnections/e-guid", "1")
+}
+
+fn wanted(sever: bool) -> ConnectionAction {
+    ConnectionAction {
+        id: ID.to_lowercase(),
+        handle: "e-guid".to_owned(),
+        consumer: Some("acme".to_owned()),
+        who: "subscription:s1".to_owned(),
+        preset: None,
+        sever,
+    }
+}
+
+async fn run(answers: Vec<Scripted>, op: Op, sever: bool) -> (Result<Applied, Error>, Script) {
+    let (arm, script) = Script::arm(answers);
+    (decide(&arm, &context(), &target(), &wanted(sever), op).await, script)
+}
+
+fn ok(body: Json) -> Scripted {
+    (200, vec![], body)
+}
+
+#[test]
+fn a_connection_is_its_endpoint_and_not_its_name() {
+    let connection = parse(&item("Pending")).unwrap();
+    assert_eq!((connection.id.as_str(), connection.handle.as_str()), (ID, "e-guid"));
+    assert_eq!(connection.identities, BTreeSet::from([subscription("s1"), endpoint(ID)]));
+    assert_eq!(connection.note.as_deref(), Some("the request says: please[31m"));
+    assert_eq!(parse(&json!({})), None);
+}
+
+#[test]
+fn states_in_the_clouds_words() {
+    for (word, state) in [
+        ("Pending", ConnectionState::Pending),
+        ("approved", ConnectionState::Accepted),
+        ("Rejected", ConnectionState::Rejected),
+        ("Disconnected", ConnectionState::Closed),
+        ("Approving", ConnectionState::Changing),
+        ("Whatever", ConnectionState::Changing),
+    ] {
+        assert_eq!(parse(&item(word)).unwrap().state, state, "{word}");
+    }
+}
+
+#[tokio::test]
+async fn a_pending_request_is_read_again_approved_and_waited_for() {
+    let answers = vec![
+        ok(item("Pending")),
+        (202, vec![("location", "https://management.azure.com/op")], json!({"operation": "Approve"})),
+        (202, vec![], Json::Null),
+        ok(Json::Null),
+        ok(item("Approving")),
+        ok(item("Approving")),
+        ok(item("Approved")),
+    ];
+    let (done, script) = run(answers, Op::Accept, false).await;
+    done.unwrap();
+    let body = &script.seen()[1].2;
+    assert_eq!(text(body, STATUS), Some("Approved"));
+    assert_eq!(text(body, ENDPOINT), Some(ID), "what else is there stays");
+}
+
+#[tokio::test]
+async fn what_was_decided_meanwhile_is_read_again() {
+    let not_pending = (400, vec![], json!({"error": {"code": "PrivateEndpointConnectionStatusNotPending", "message": "m"}}));
+    let (done, _) =
+        run(vec![ok(item("Pending")), not_pending.clone(), ok(item("Approved")), ok(item("Approved"))], Op::Accept, false).await;
+    done.unwrap();
+    let (done, _) = run(vec![ok(item("Pending")), not_pending, ok(item("Rejected"))], Op::Accept, false).await;
+    assert_eq!(done.unwrap_err().code(), Some("PrivateEndpointConnectionStatusNotPending"));
+}
+
+#[tokio::test]
+async fn approving_twice_writes_nothing() {
+    let (done, script) = run(vec![ok(item("Approved")), ok(item("Approved")), ok(item("Approved"))], Op::Accept, false).await;
+    done.unwrap();
+    assert!(script.asked().iter().all(|asked| asked.starts_with("GET")));
+}
+
+#[tokio::test]
+async fn another_endpoint_under_the_same_name_is_not_let_in() {
+    let mut other = item("Pending");
+    set(&mut other, ENDPOINT, json!("/subscriptions/evil/x"));
+    let (done, _) = run(vec![ok(other)], Op::Accept, false).await;
+    assert_eq!(done.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn a_live_connection_is_cut_only_in_words() {
+    let (done, _) = run(vec![ok(item("Approved"))], Op::Reject, false).await;
+    assert_eq!(done.unwrap_err().kind(), ErrorKind::InUse);
+    let answers = vec![ok(item("Approved")), ok(item("Rejected")), ok(item("Rejected")), ok(item("Rejected"))];
+    run(answers, Op::Reject, true).await.0.unwrap();
+}
+
+#[tokio::test]
+async fn a_rejected_request_is_not_let_in_later() {
+    let (done, _) = run(vec![ok(item("Rejected"))], Op::Accept, false).await;
+    assert_eq!(done.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+#[test]
+fn only_connections_of_the_subresource_count() {
+    let mut one = item("Pending");
+    assert!(leads_to(&one, "blob"), "where nothing is said, any");
+    set(&mut one, "properties.groupIds", json!(["Blob"]));
+    assert!(leads_to(&one, "blob") && !leads_to(&one, "dfs"));
+}

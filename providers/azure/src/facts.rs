@@ -1,0 +1,88 @@
+//! What a plan must know of the world besides resources: kept as one fact for each service.
+
+use std::collections::BTreeMap;
+
+use privnet_core::World;
+use serde::{Deserialize, Serialize};
+
+/// What was read for one service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// The virtual network; absent: it is not there.
+    pub(crate) vnet: Option<Vnet>,
+    /// The load balancer of a frontend that exists; absent: not asked for, or not there.
+    pub(crate) frontend: Option<Frontend>,
+    /// Network interfaces that ports lead to, by id in lower case. One that is missing is not there.
+    pub(crate) nics: BTreeMap<String, Nic>,
+    /// The location's zones; empty: it has none, or they could not be read.
+    pub(crate) zones: Vec<String>,
+    /// How many private link services use each load balancer, by id in lower case, those of this service left out.
+    pub(crate) services_of: BTreeMap<String, usize>,
+}
+
+/// A virtual network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Vnet {
+    /// Its location, by the short name.
+    pub(crate) location: String,
+    /// Its subnets, by id in lower case.
+    pub(crate) subnets: BTreeMap<String, Subnet>,
+}
+
+/// A subnet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Subnet {
+    /// Its ranges.
+    pub(crate) prefixes: Vec<String>,
+    /// Whether network policies for private link services are on: then no NAT address can be taken from it.
+    pub(crate) policies_on: bool,
+}
+
+/// A frontend that exists, and its load balancer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Frontend {
+    /// The load balancer's location.
+    pub(crate) location: String,
+    /// `Standard`, `Basic`.
+    pub(crate) sku: String,
+    /// Whether the frontend is among the load balancer's.
+    pub(crate) is_there: bool,
+    /// Whether it has a public address.
+    pub(crate) is_public: bool,
+    /// The backend pools that are by address, by name.
+    pub(crate) address_pools: Vec<String>,
+    /// The ports of the rules on this frontend.
+    pub(crate) ports: Vec<u16>,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Nic {
+    /// Its location.
+    pub(crate) location: String,
+    /// Whether it has a public address.
+    pub(crate) is_public: bool,
+    /// The backend pools that it is in, by id in lower case.
+    pub(crate) pools: Vec<String>,
+}
+
+fn key(service: &str) -> String {
+    format!("azure/{service}")
+}
+
+/// The facts of a service; none where it was not observed.
+pub(crate) fn of(world: &World, service: &str) -> Option<Facts> {
+    serde_json::from_value(world.facts.get(&key(service))?.clone()).ok()
+}
+
+/// Keeps the facts of a service.
+pub(crate) fn keep(world: &mut World, service: &str, facts: &Facts) {
+    if let Ok(json) = serde_json::to_value(facts) {
+        world.facts.insert(key(service), json);
+    }
+}
+
+/// A location by its short name: `East US 2` is `eastus2`.
+pub(crate) fn short_location(name: &str) -> String {
+    name.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_lowercase()).collect()
+}

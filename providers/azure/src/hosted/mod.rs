@@ -1,0 +1,280 @@
+//! Services that Azure hosts: nothing is made, only connection requests are decided on.
+//!
+//! A request arrives at the resource itself, and its owner approves it there
+//! (<https://learn.microsoft.com/azure/private-link/manage-private-endpoint>). Each resource provider has its own api-version
+//! and its own ways; they are in the [`table`].
+
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use privnet_core::execute::Context;
+use privnet_core::handoff::Handoff;
+use privnet_core::plan::{Refusal, Rule};
+use privnet_core::spec::Service;
+use privnet_core::spec::azure::AzureHosted;
+use privnet_core::world::Connections;
+use privnet_core::{
+    Address, Error, Field, Health, Kind, Live, Origin, Ownership, Replacement, Resource, Scope, ServiceWorld, Value,
+};
+
+use crate::arm::{Arm, Json, Target, is_foreign, is_gone, items};
+use crate::connection;
+use table::{Answer, Evidence, List, Row};
+
+/// The kind of what Azure hosts. It is never made, changed or deleted.
+pub(crate) const KIND: Kind = Kind {
+    name: "hosted-service",
+    title: "service hosted by Azure",
+    fields: &[Field::observed("resource_id"), Field::observed("subresource")],
+    replacement: Replacement::CreateFirst,
+    teardown_rank: 0,
+    severs: true,
+    serialized_by: &[],
+};
+
+/// The address of a hosted service.
+pub(crate) fn address(service: &str) -> Address {
+    Address::new(service, KIND.name, "main")
+}
+
+/// The scope that a hosted service is in: its resource group.
+pub(crate) fn scope(hosted: &AzureHosted) -> Scope {
+    let id = &hosted.resource_id;
+    crate::scope::of(id.subscription().as_str(), id.resource_group().as_str())
+}
+
+/// The resource that it lowers to: the user's own.
+pub(crate) fn resource(service: &Service, hosted: &AzureHosted) -> Resource {
+    Resource {
+        address: address(service.name.as_str()),
+        scope: scope(hosted),
+        origin: Origin::Supplied,
+        fields: fields(hosted),
+        needs: BTreeSet::new(),
+    }
+}
+
+fn fields(hosted: &AzureHosted) -> BTreeMap<String, Value> {
+    BTreeMap::from([
+        ("resource_id".to_owned(), Value::text(hosted.resource_id.to_string())),
+        ("subresource".to_owned(), Value::text(spelling(hosted))),
+    ])
+}
+
+/// The subresource as Azure spells it.
+fn spelling(hosted: &AzureHosted) -> String {
+    let given = hosted.subresource.as_str();
+    let known = table::row(&hosted.resource_id.resource_type())
+        .and_then(|row| row.subresources.iter().find(|known| known.eq_ignore_ascii_case(given)));
+    known.map_or_else(|| given.to_owned(), |known| (*known).to_owned())
+}
+
+/// What is wrong with a hosted service as the file names it.
+pub(crate) fn problem(service: &Service, hosted: &AzureHosted) -> Option<Refusal> {
+    let kind = hosted.resource_id.resource_type();
+    let why = match table::row(&kind) {
+        None => format!(
+            "privnet does not know how connections to `{kind}` are approved; approve them with \
+             `az network private-endpoint-connection approve`"
+        ),
+        Some(row) if row.subresources.iter().any(|known| known.eq_ignore_ascii_case(hosted.subresource.as_str())) => return None,
+        Some(row) => format!(
+            "{} has no subresource `{}`; it has: {}",
+            row.title,
+            hosted.subresource.as_str(),
+            row.subresources.join(", ")
+        ),
+    };
+    Some(Refusal { address: address(service.name.as_str()), rule: Rule::Unsuitable, why, flag: None })
+}
+
+/// What a user should know of a hosted service's row.
+pub(crate) fn warning(service: &Service, hosted: &AzureHosted) -> Option<String> {
+    let row = table::row(&hosted.resource_id.resource_type())?;
+    let preview = row.version.contains("preview") && row.evidence == Evidence::Documented;
+    preview.then(|| {
+        format!(
+            "{}: the approval of connections to {} uses the api-version {}, known from {}",
+            service.name, row.title, row.version, row.source
+        )
+    })
+}
+
+/// What was seen of a hosted service.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) live: Option<Live>,
+    pub(crate) world: ServiceWorld,
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// Reads a hosted service and its connections: one request, and one for each further page.
+///
+/// # Errors
+/// What ARM answered, where that does not concern this service alone.
+pub(crate) async fn observe(
+    arm: &Arm,
+    context: &Context,
+    service: &Service,
+    hosted: &AzureHosted,
+) -> Result<Seen, Error> {
+    let Some(row) = table::row(&hosted.resource_id.resource_type()) else {
+        // `lower` refuses it.
+        return Ok(Seen { live: None, world: ServiceWorld::default(), refusal: None });
+    };
+    let found = match read(arm, context, row, hosted).await {
+        Ok(items) => items,
+        Err(error) if is_gone(&error) => {
+            return Ok(Seen { live: None, world: ServiceWorld::default(), refusal: None });
+        }
+        Err(error) if is_foreign(&error) => {
+            let why = format!("its connections cannot be read: {error}{}", hints(&error));
+            let address = address(service.name.as_str());
+            let world = ServiceWorld {
+                connections: Connections::Unreadable { why: error.to_string() },
+                ..ServiceWorld::default()
+            };
+            return Ok(Seen { live: None, world, refusal: Some(Refusal { address, rule: Rule::Unobserved, why, flag: None }) });
+        }
+        Err(error) => return Err(error),
+    };
+    let ours = found.iter().filter(|item| connection::leads_to(item, hosted.subresource.as_str()));
+    let connections = ours.filter_map(connection::parse).collect();
+    let address = address(service.name.as_str());
+    let world = ServiceWorld {
+        connections: Connections::Known(connections),
+        targets: Vec::new(),
+        exposed: Some(address.clone()),
+    };
+    Ok(Seen { live: Some(live(address, hosted)), world, refusal: None })
+}
+
+fn live(address: Address, hosted: &AzureHosted) -> Live {
+    Live {
+        address,
+        generation: None,
+        scope: scope(hosted),
+        id: hosted.resource_id.to_string(),
+        ownership: Ownership::Supplied,
+        fields: fields(hosted),
+        outputs: BTreeMap::from([("id".to_owned(), Value::text(hosted.resource_id.to_string()))]),
+        health: Health::Ready,
+    }
+}
+
+fn hints(error: &Error) -> String {
+    error.hints().iter().map(|hint| format!("; {hint}")).collect()
+}
+
+async fn read(arm: &Arm, context: &Context, row: &Row, hosted: &AzureHosted) -> Result<Vec<Json>, Error> {
+    match row.list {
+        List::Own => {
+            let path = format!("{}/privateEndpointConnections", hosted.resource_id);
+            arm.list(context, &Target::with_version(path, row.version)).await
+        }
+        List::Parent(version) => {
+            let parent = arm.get(context, &Target::with_version(hosted.resource_id.to_string(), version)).await?;
+            Ok(items(&parent, "properties.privateEndpointConnections").to_vec())
+        }
+    }
+}
+
+/// Where a decision on a connection is written. `resource` is the id of what Azure hosts.
+pub(crate) fn decision_target(resource: &str, handle: &str) -> Option<Target> {
+    let parsed: privnet_core::spec::azure_ids::ArmId = resource.parse().ok()?;
+    let row = table::row(&parsed.resource_type())?;
+    Some(Target::with_version(format!("{resource}/privateEndpointConnections/{handle}"), row.version))
+}
+
+/// What the vendor needs to connect.
+pub(crate) fn handoff(service: &Service, hosted: &AzureHosted) -> Handoff {
+    let row = table::row(&hosted.resource_id.resource_type());
+    let mut fields = BTreeMap::from([
+        ("resource_id".to_owned(), serde_json::json!(hosted.resource_id.to_string())),
+        ("subresource".to_owned(), serde_json::json!(spelling(hosted))),
+    ]);
+    if let Some(row) = row {
+        fields.insert("service".to_owned(), serde_json::json!(row.title));
+    }
+    let mut notes = vec!["the vendor makes a private endpoint to this resource id and subresource; the request then waits for approval".to_owned()];
+    if row.is_some_and(|row| row.answer == Answer::Begun) {
+        notes.push("an approval takes some minutes to take effect".to_owned());
+    }
+    Handoff { name: service.name.to_string(), cloud: "azure", fields, missing: Vec::new(), notes }
+}
+
+#[cfg(test)]
+mod tests {
+    use privnet_core::accept::ConnectionState;
+    use privnet_core::spec::CloudService;
+    use privnet_core::spec::azure::AzureForm;
+    use serde_json::json;
+
+    use super::*;
+    use crate::arm::fake::{Script, context};
+    use crate::testing::hosted_spec;
+
+    fn hosted_of(service: &Service) -> AzureHosted {
+        match &service.cloud {
+            CloudService::Azure(azure) => match &azure.form {
+                AzureForm::Hosted(hosted) => hosted.clone(),
+                _ => unreachable!("the tests' services are hosted"),
+            },
+            _ => unreachable!("the tests' services are on Azure"),
+        }
+    }
+
+    #[test]
+    fn a_subresource_matches_without_case_and_a_wrong_one_gets_the_right_ones() {
+        let spec = hosted_spec(&[]);
+        let service = &spec.services[0];
+        let mut hosted = hosted_of(service);
+        assert_eq!(problem(service, &hosted), None);
+        assert_eq!(fields(&hosted)["subresource"], Value::text("sqlServer"));
+        hosted.subresource = "blob".parse().unwrap();
+        assert!(problem(service, &hosted).unwrap().why.ends_with("it has: sqlServer"));
+        hosted.resource_id = hosted.resource_id.to_string().replace("Microsoft.Sql/servers", "Contoso.Db/things").parse().unwrap();
+        assert!(problem(service, &hosted).unwrap().why.contains("az network private-endpoint-connection approve"));
+    }
+
+    #[tokio::test]
+    async fn connections_come_from_their_list_or_from_the_parent() {
+        let spec = hosted_spec(&[]);
+        let service = &spec.services[0];
+        let mut hosted = hosted_of(service);
+        let item = json!({"id": "/x/privateEndpointConnections/e-1", "properties": {
+            "privateEndpoint": {"id": "/subscriptions/s1/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/e"},
+            "privateLinkServiceConnectionState": {"status": "Pending"}}});
+        let (arm, script) = Script::arm(vec![(200, vec![], json!({"value": [item]}))]);
+        let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
+        assert_eq!(seen.world.connections.known()[0].state, ConnectionState::Pending);
+        assert_eq!(script.asked().len(), 1, "one request");
+        assert!(script.asked()[0].ends_with("/servers/crm/privateEndpointConnections"));
+
+        hosted.resource_id = hosted.resource_id.to_string().replace("Microsoft.Sql/servers", "Microsoft.KeyVault/vaults").parse().unwrap();
+        hosted.subresource = "vault".parse().unwrap();
+        let (arm, script) = Script::arm(vec![(200, vec![], json!({"properties": {"privateEndpointConnections": [item]}}))]);
+        let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
+        assert_eq!(seen.world.connections.known()[0].handle, "e-1");
+        assert!(script.asked()[0].ends_with("/vaults/crm"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_or_may_not_be_read_concerns_this_service_only() {
+        let spec = hosted_spec(&[]);
+        let service = &spec.services[0];
+        let hosted = hosted_of(service);
+        let (arm, _) = Script::arm(vec![(404, vec![], json!({"error": {"code": "ResourceNotFound", "message": "m"}}))]);
+        let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
+        assert!(seen.live.is_none() && seen.refusal.is_none());
+        let denied = json!({"error": {"code": "AuthorizationFailed", "message":
+            "does not have authorization to perform action 'Microsoft.Sql/servers/privateEndpointConnections/read' over scope 'x'"}});
+        let (arm, _) = Script::arm(vec![(403, vec![], denied)]);
+        let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
+        let refusal = seen.refusal.unwrap();
+        assert_eq!(refusal.rule, Rule::Unobserved);
+        assert!(refusal.why.contains("Microsoft.Sql/servers/privateEndpointConnections/read"));
+        assert!(seen.world.connections.may_be_live());
+    }
+}

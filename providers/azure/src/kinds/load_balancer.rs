@@ -1,0 +1,385 @@
+//! The internal Standard load balancer: frontend, pools, probes and rules are one resource, since ARM writes them in one PUT.
+//!
+//! Pools are NIC-based: private link services refuse load balancers with pools by address
+//! (`PrivateLinkServiceIsNotSupportedForIPBasedLoadBalancer`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use privnet_core::spec::PortSpec;
+use privnet_core::spec::azure::AzureTarget;
+use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{applied, health, outputs};
+use crate::act::Act;
+use crate::arm::{Json, Target, at, items, same_id, set, text, text_map};
+use crate::fields::Fields;
+use crate::lower::Lowering;
+use crate::snapshot::Snapshot;
+use crate::{facts, fields, ownership};
+
+/// The name of its frontend.
+pub(crate) const FRONTEND: &str = "main";
+/// The name of the forwarders' pool.
+pub(crate) const FORWARDERS: &str = "forwarder";
+/// The idle timeout of its rules. Private Link's own, of 4 to 5 minutes, cannot be raised.
+const IDLE_MINUTES: i64 = 4;
+
+/// A load balancer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LoadBalancer {
+    /// Its location.
+    pub(crate) location: String,
+    /// The virtual network of its frontend, by id in lower case.
+    pub(crate) vnet: String,
+    /// The subnet of its frontend, by id in lower case.
+    pub(crate) subnet: String,
+    /// The zones of its frontend when it is made.
+    #[serde(default)]
+    pub(crate) zones: Vec<String>,
+    /// The names of its pools.
+    #[serde(default)]
+    pub(crate) pools: Vec<String>,
+    #[serde(default)]
+    pub(crate) probes: Vec<Probe>,
+    #[serde(default)]
+    pub(crate) rules: Vec<Rule>,
+    /// The user's tags.
+    #[serde(default)]
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+/// A health probe.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Probe {
+    pub(crate) name: String,
+    /// `Http`, `Tcp`.
+    pub(crate) protocol: String,
+    pub(crate) port: i64,
+    /// The path of an HTTP probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
+    /// Seconds between two probes.
+    pub(crate) interval: i64,
+    /// How many equal answers change the state.
+    pub(crate) threshold: i64,
+}
+
+/// A rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    /// The port that consumers connect to.
+    pub(crate) listen: i64,
+    /// The port of the machines.
+    pub(crate) port: i64,
+    /// The pool, by name.
+    pub(crate) pool: String,
+    /// The probe, by name.
+    pub(crate) probe: String,
+    /// Minutes after which an idle connection goes.
+    pub(crate) idle_minutes: i64,
+}
+
+/// Its table.
+pub(crate) const KIND: Kind = Kind {
+    name: "load-balancer",
+    title: "load balancer",
+    fields: &[
+        Field::managed("location").on_change(Change::Refuse).shaped(Shape::IgnoreCase),
+        Field::observed("vnet"),
+        Field::managed("subnet").on_change(Change::Refuse).shaped(Shape::IgnoreCase),
+        Field::observed("zones"),
+        Field::managed("pools").shaped(Shape::Set),
+        Field::managed("probes").shaped(Shape::Set),
+        Field::managed("rules").shaped(Shape::Set),
+        Field::managed("tags"),
+    ],
+    replacement: Replacement::CreateFirst,
+    teardown_rank: 3,
+    severs: true,
+    serialized_by: &["vnet"],
+};
+
+/// Its address.
+pub(crate) fn address(service: &str) -> Address {
+    Address::new(service, KIND.name, "main")
+}
+
+/// The name of what belongs to a port: its rule, its probe, its pool.
+pub(crate) fn port_name(listen: u16) -> String {
+    format!("port-{listen}")
+}
+
+/// What a service wants.
+pub(crate) fn lower(lowering: &mut Lowering<'_>) {
+    let Some(made) = lowering.made() else { return };
+    let mut pools: BTreeSet<String> = BTreeSet::new();
+    let (mut probes, mut rules) = (Vec::new(), Vec::new());
+    for port in &made.ports {
+        let (pool, target, health) = match &port.to {
+            AzureTarget::Forwarder(_) => {
+                let listen = port.listen.get();
+                (FORWARDERS.to_owned(), listen, lowering.health_port(listen))
+            }
+            AzureTarget::Nics(_) => (port_name(port.listen.get()), port.port.get(), None),
+        };
+        pools.insert(pool.clone());
+        probes.push(probe(port, health));
+        let name = port_name(port.listen.get());
+        rules.push(Rule {
+            probe: name.clone(),
+            name,
+            listen: port.listen.get().into(),
+            port: target.into(),
+            pool,
+            idle_minutes: IDLE_MINUTES,
+        });
+    }
+    let wanted = LoadBalancer {
+        location: made.scope.location.to_string(),
+        vnet: fields::id(&made.scope.vnet.to_string()),
+        subnet: fields::id(&made.load_balancer_subnet.to_string()),
+        zones: lowering.zones().to_vec(),
+        pools: pools.into_iter().collect(),
+        probes,
+        rules,
+        tags: lowering.tags(),
+    };
+    lowering.want(address(lowering.name()), Origin::Owned, fields::of(&wanted), BTreeSet::new());
+}
+
+/// The probe of a port. A forwarder is asked at its own health port, which is never the database's.
+fn probe(port: &PortSpec<AzureTarget>, forwarder: Option<u16>) -> Probe {
+    let name = port_name(port.listen.get());
+    let check = port.health_check.as_ref();
+    let interval = check.map_or(10, |check| i64::from(check.interval.get()));
+    let threshold = check.map_or(3, |check| i64::from(check.threshold));
+    let http = check.and_then(|check| check.http.clone());
+    let (protocol, number, path) = match (forwarder, http) {
+        (Some(health), path) => ("Http", health, Some(path.unwrap_or_else(|| "/".to_owned()))),
+        (None, Some(path)) => ("Http", check.and_then(|c| c.port).unwrap_or(port.port).get(), Some(path)),
+        (None, None) => ("Tcp", check.and_then(|c| c.port).unwrap_or(port.port).get(), None),
+    };
+    Probe { name, protocol: protocol.to_owned(), port: number.into(), path, interval, threshold }
+}
+
+/// What is there.
+pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
+    let of = |balancer: &Json| {
+        let claim = snapshot.claim(balancer, KIND.name)?;
+        let id = text(balancer, "id")?;
+        let read = read(balancer);
+        Some(Live {
+            address: claim.address,
+            generation: Some(claim.generation),
+            scope: snapshot.scope.clone(),
+            id: id.to_owned(),
+            ownership: claim.ownership,
+            outputs: outputs_of(id, &read.pools),
+            fields: fields::of(&read),
+            health: health(balancer),
+        })
+    };
+    snapshot.load_balancers.iter().filter_map(of).collect()
+}
+
+fn outputs_of(id: &str, pools: &[String]) -> Fields {
+    let id = fields::id(id);
+    let mut all = outputs([("id", id.clone()), ("frontend", format!("{id}/frontendipconfigurations/{FRONTEND}"))]);
+    all.extend(pools.iter().map(|pool| {
+        (pool_output(pool), Value::text(fields::id(&format!("{id}/backendaddresspools/{pool}"))))
+    }));
+    all
+}
+
+/// The output that has the id of a pool.
+pub(crate) fn pool_output(pool: &str) -> String {
+    format!("pool-{pool}")
+}
+
+fn read(balancer: &Json) -> LoadBalancer {
+    let frontends = items(balancer, "properties.frontendIPConfigurations");
+    let frontend = frontends.iter().find(|f| text(f, "name") == Some(FRONTEND)).or(frontends.first());
+    let subnet = frontend.and_then(|f| text(f, "properties.subnet.id")).map(fields::id).unwrap_or_default();
+    let number = |json: &Json, path: &str| at(json, path).and_then(Json::as_i64).unwrap_or_default();
+    let named = |json: &Json, path: &str| text(json, path).and_then(|id| id.rsplit('/').next()).unwrap_or_default().to_owned();
+    let probe = |probe: &Json| Probe {
+        name: named(probe, "name"),
+        protocol: text(probe, "properties.protocol").unwrap_or_default().to_owned(),
+        port: number(probe, "properties.port"),
+        path: text(probe, "properties.requestPath").map(str::to_owned),
+        interval: number(probe, "properties.intervalInSeconds"),
+        // `numberOfProbes` is what older versions called it, and no longer has an effect.
+        threshold: number(probe, "properties.probeThreshold"),
+    };
+    let rule = |rule: &Json| Rule {
+        name: named(rule, "name"),
+        listen: number(rule, "properties.frontendPort"),
+        port: number(rule, "properties.backendPort"),
+        pool: named(rule, "properties.backendAddressPool.id"),
+        probe: named(rule, "properties.probe.id"),
+        idle_minutes: number(rule, "properties.idleTimeoutInMinutes"),
+    };
+    let mut pools: Vec<String> = items(balancer, "properties.backendAddressPools").iter().map(|p| named(p, "name")).collect();
+    pools.sort();
+    LoadBalancer {
+        location: facts::short_location(text(balancer, "location").unwrap_or_default()),
+        vnet: subnet.rsplit_once("/subnets/").map(|(vnet, _)| vnet.to_owned()).unwrap_or_default(),
+        subnet,
+        zones: frontend.map(|f| crate::arm::texts(f, "zones")).unwrap_or_default(),
+        pools,
+        probes: items(balancer, "properties.probes").iter().map(probe).collect(),
+        rules: items(balancer, "properties.loadBalancingRules").iter().map(rule).collect(),
+        tags: ownership::managed_tags(&text_map(balancer, "tags")),
+    }
+}
+
+/// The body with its parts as wanted; parts that are as wanted keep what else is set in them.
+fn shape(body: &mut Json, id: &str, wanted: &LoadBalancer) {
+    let there = read(body);
+    if body.get("location").is_none() {
+        set(body, "location", json!(wanted.location));
+        set(body, "sku", json!({"name": "Standard", "tier": "Regional"}));
+    }
+    if items(body, "properties.frontendIPConfigurations").is_empty() {
+        let mut frontend = json!({"name": FRONTEND, "properties": {
+            "privateIPAllocationMethod": "Dynamic", "privateIPAddressVersion": "IPv4", "subnet": {"id": wanted.subnet}}});
+        if !wanted.zones.is_empty() {
+            set(&mut frontend, "zones", json!(wanted.zones));
+        }
+        set(body, "properties.frontendIPConfigurations", json!([frontend]));
+    }
+    let pools: Vec<Json> = wanted.pools.iter().map(|pool| {
+        let old = items(body, "properties.backendAddressPools").iter().find(|p| text(p, "name") == Some(pool));
+        old.cloned().unwrap_or_else(|| json!({"name": pool}))
+    }).collect();
+    if sorted(&there.pools) != sorted(&wanted.pools) {
+        set(body, "properties.backendAddressPools", json!(pools));
+    }
+    if sorted(&there.probes) != sorted(&wanted.probes) {
+        set(body, "properties.probes", wanted.probes.iter().map(probe_body).collect());
+    }
+    if sorted(&there.rules) != sorted(&wanted.rules) {
+        set(body, "properties.loadBalancingRules", wanted.rules.iter().map(|rule| rule_body(id, rule)).collect());
+    }
+}
+
+fn sorted<T: Ord + Clone>(list: &[T]) -> Vec<T> {
+    let mut list = list.to_vec();
+    list.sort();
+    list
+}
+
+fn probe_body(probe: &Probe) -> Json {
+    let mut body = json!({"name": probe.name, "properties": {
+        "protocol": probe.protocol, "port": probe.port, "intervalInSeconds": probe.interval,
+        "numberOfProbes": probe.threshold, "probeThreshold": probe.threshold}});
+    if let Some(path) = &probe.path {
+        set(&mut body, "properties.requestPath", json!(path));
+    }
+    body
+}
+
+fn rule_body(id: &str, rule: &Rule) -> Json {
+    json!({"name": rule.name, "properties": {
+        "protocol": "Tcp", "frontendPort": rule.listen, "backendPort": rule.port, "enableTcpReset": true,
+        "enableFloatingIP": false, "loadDistribution": "Default", "idleTimeoutInMinutes": rule.idle_minutes,
+        "frontendIPConfiguration": {"id": format!("{id}/frontendIPConfigurations/{FRONTEND}")},
+        "backendAddressPool": {"id": format!("{id}/backendAddressPools/{}", rule.pool)},
+        "probe": {"id": format!("{id}/probes/{}", rule.probe)}}})
+}
+
+/// Makes or changes it.
+pub(crate) async fn write(act: &Act<'_>) -> Result<Applied, Error> {
+    let wanted: LoadBalancer = fields::typed(KIND.name, act.step.fields)?;
+    let id = match &act.step.action.live_id {
+        Some(id) => id.clone(),
+        None => format!("{}/providers/Microsoft.Network/loadBalancers/{}", act.group(), act.name()),
+    };
+    let target = Target::of(&id);
+    let build = |body: &mut Json| {
+        shape(body, &id, &wanted);
+        Ok(())
+    };
+    act.write(&target, &wanted.tags, &build).await?;
+    act.until_listed(&target, true).await?;
+    Ok(applied(outputs_of(&id, &wanted.pools)))
+}
+
+/// Deletes it.
+pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
+    act.delete(&Target::of(act.live_id()?)).await?;
+    Ok(Applied::default())
+}
+
+/// A reference to one of a service's pools.
+pub(crate) fn pool_of(service: &str, pool: &str) -> Value {
+    Value::output(&address(service), pool_output(pool))
+}
+
+/// The machines in a pool as the load balancer shows them, each with its administrative state.
+pub(crate) fn members<'a>(balancer: &'a Json, pool: &str) -> Vec<&'a Json> {
+    let pools = items(balancer, "properties.backendAddressPools").iter();
+    let of_pool = pools.filter(|p| text(p, "id").is_some_and(|id| same_id(id, pool)));
+    of_pool.flat_map(|p| items(p, "properties.loadBalancerBackendAddresses")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted() -> LoadBalancer {
+        let probe = |name: &str, path: Option<&str>| Probe {
+            name: name.to_owned(),
+            protocol: if path.is_some() { "Http" } else { "Tcp" }.to_owned(),
+            port: 25432,
+            path: path.map(str::to_owned),
+            interval: 10,
+            threshold: 3,
+        };
+        LoadBalancer {
+            location: "eastus2".to_owned(),
+            vnet: "/s/vnets/hub".to_owned(),
+            subnet: "/s/vnets/hub/subnets/lb".to_owned(),
+            zones: vec!["1".to_owned()],
+            pools: vec!["forwarder".to_owned()],
+            probes: vec![probe("port-5432", Some("/")), probe("port-1433", None)],
+            rules: vec![Rule {
+                name: "port-5432".to_owned(),
+                listen: 5432,
+                port: 5432,
+                pool: "forwarder".to_owned(),
+                probe: "port-5432".to_owned(),
+                idle_minutes: 4,
+            }],
+            tags: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        let wanted = wanted();
+        let mut body = json!({});
+        shape(&mut body, "/s/lb/x", &wanted);
+        assert_eq!(read(&body), wanted);
+        assert_eq!(fields::typed::<LoadBalancer>("k", &fields::of(&wanted)).unwrap(), wanted);
+        assert!(fields::of(&wanted).keys().all(|name| KIND.field(name).is_some()));
+    }
+
+    #[test]
+    fn what_is_as_wanted_is_left_as_it_is() {
+        let mut body = json!({});
+        shape(&mut body, "/s/lb/x", &wanted());
+        set(&mut body, "properties.inboundNatRules", json!([{"name": "mine"}]));
+        let before = body.clone();
+        shape(&mut body, "/s/lb/x", &wanted());
+        assert_eq!(body, before);
+        let mut more = wanted();
+        more.pools.push("port-1".to_owned());
+        shape(&mut body, "/s/lb/x", &more);
+        assert_eq!(body["properties"]["inboundNatRules"], before["properties"]["inboundNatRules"]);
+        assert_eq!(items(&body, "properties.backendAddressPools").len(), 2);
+    }
+}

@@ -1,0 +1,200 @@
+//! A network interface of the user's own machine in a pool of the service's load balancer: made only where the file allows it
+//! (`join_nics`). The pool is privnet's, and so is what is in it.
+
+use std::collections::BTreeSet;
+
+use privnet_core::spec::azure::AzureTarget;
+use privnet_core::{
+    Address, Applied, Change, Error, ErrorKind, Field, Health, Kind, Live, Origin, Ownership, Replacement, Shape, Value, name,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{applied, load_balancer, outputs};
+use crate::act::Act;
+use crate::arm::{Json, Target, Write, at, items, same_id, set, text};
+use crate::lower::Lowering;
+use crate::snapshot::Snapshot;
+use crate::fields;
+
+/// A membership.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NicMembership {
+    /// The virtual network, by id in lower case.
+    pub(crate) vnet: String,
+    /// The network interface, by id in lower case.
+    pub(crate) nic: String,
+    /// The pool, by id in lower case.
+    pub(crate) pool: Value,
+}
+
+/// Its table.
+pub(crate) const KIND: Kind = Kind {
+    name: "nic-membership",
+    title: "pool membership of a network interface",
+    fields: &[
+        Field::observed("vnet"),
+        Field::managed("nic").on_change(Change::Replace).shaped(Shape::IgnoreCase),
+        Field::managed("pool").on_change(Change::Replace).shaped(Shape::IgnoreCase),
+    ],
+    replacement: Replacement::DeleteFirst,
+    teardown_rank: 2,
+    severs: true,
+    serialized_by: &["vnet"],
+};
+
+/// Its address: the port, and the interface's name with a hash, since names are unique within a resource group only.
+pub(crate) fn address(service: &str, pool: &str, nic: &str) -> Address {
+    let short = nic.rsplit('/').next().unwrap_or(nic).to_lowercase();
+    let listen = pool.trim_start_matches("port-");
+    Address::new(service, KIND.name, format!("{listen}-{short}-{}", name::hash8(&[&fields::id(nic)])))
+}
+
+/// What a service wants.
+pub(crate) fn lower(lowering: &mut Lowering<'_>) {
+    let Some(made) = lowering.made() else { return };
+    for port in &made.ports {
+        let AzureTarget::Nics(nics) = &port.to else { continue };
+        let pool = load_balancer::port_name(port.listen.get());
+        for nic in nics {
+            if !made.join_nics {
+                lowering.wait_for_joining(nic, &pool);
+                continue;
+            }
+            let wanted = NicMembership {
+                vnet: fields::id(&made.scope.vnet.to_string()),
+                nic: fields::id(&nic.to_string()),
+                pool: load_balancer::pool_of(lowering.name(), &pool),
+            };
+            let origin = Origin::AddedTo { to: format!("the network interface {nic}") };
+            lowering.want(address(lowering.name(), &pool, &nic.to_string()), origin, fields::of(&wanted), BTreeSet::new());
+        }
+    }
+}
+
+/// What is there: interfaces of machines, not of scale sets, in the pools of the load balancers that are ours.
+pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
+    let mut found = Vec::new();
+    for balancer in &snapshot.load_balancers {
+        let Some(claim) = snapshot.claim(balancer, load_balancer::KIND.name).filter(|c| c.ownership == Ownership::Ours) else {
+            continue;
+        };
+        let service = claim.address.service.as_str();
+        for pool in items(balancer, "properties.backendAddressPools") {
+            let (Some(pool_name), Some(pool_id)) = (text(pool, "name"), text(pool, "id")) else { continue };
+            for nic in nics(pool) {
+                found.push(Live {
+                    address: address(service, pool_name, &nic),
+                    generation: None,
+                    scope: snapshot.scope.clone(),
+                    id: format!("{pool_id}#{nic}"),
+                    ownership: if snapshot.users_join(service) { Ownership::Supplied } else { Ownership::Ours },
+                    fields: fields::of(&NicMembership {
+                        vnet: snapshot.vnet_of(balancer).unwrap_or_default(),
+                        nic: fields::id(&nic),
+                        pool: Value::text(fields::id(pool_id)),
+                    }),
+                    outputs: outputs([("id", fields::id(&nic))]),
+                    health: Health::Ready,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// The network interfaces in a pool, by id.
+fn nics(pool: &Json) -> BTreeSet<String> {
+    let configurations = items(pool, "properties.backendIPConfigurations").iter().filter_map(|c| text(c, "id"));
+    let own = configurations.filter(|id| !id.to_lowercase().contains("/virtualmachinescalesets/"));
+    own.filter_map(|id| {
+        let at = id.to_lowercase().find("/ipconfigurations/")?;
+        id.get(..at).map(str::to_owned)
+    })
+    .collect()
+}
+
+/// Puts the interface's primary configuration into the pool, or takes every configuration out of it.
+fn shape(body: &mut Json, pool: &str, member: bool) {
+    let Some(configurations) = at(body, "properties.ipConfigurations").and_then(Json::as_array).cloned() else { return };
+    let primary = |c: &Json| at(c, "properties.primary").and_then(Json::as_bool) == Some(true);
+    let chosen = configurations.iter().position(primary).unwrap_or(0);
+    let path = "properties.loadBalancerBackendAddressPools";
+    let is_pool = |p: &Json| text(p, "id").is_some_and(|id| same_id(id, pool));
+    let changed: Vec<Json> = configurations
+        .into_iter()
+        .enumerate()
+        .map(|(index, mut configuration)| {
+            let mut pools = items(&configuration, path).to_vec();
+            let there = pools.iter().any(is_pool);
+            match (member, there) {
+                (true, false) if index == chosen => pools.push(json!({"id": pool})),
+                (false, true) => pools.retain(|p| !is_pool(p)),
+                _ => return configuration,
+            }
+            set(&mut configuration, path, json!(pools));
+            configuration
+        })
+        .collect();
+    set(body, "properties.ipConfigurations", json!(changed));
+}
+
+async fn put(act: &Act<'_>, nic: &str, pool: &str, member: bool) -> Result<(), Error> {
+    let build = |there: Option<&Json>| {
+        let Some(there) = there else {
+            return Err(act.error(ErrorKind::NotFound, format!("the network interface {nic} is not there")));
+        };
+        let mut body = there.clone();
+        shape(&mut body, pool, member);
+        Ok(if body == *there { Write::Keep } else { Write::Put(body) })
+    };
+    act.arm.write(act.context, &Target::of(nic), &build).await.map(|_| ())
+}
+
+/// Joins it.
+pub(crate) async fn write(act: &Act<'_>) -> Result<Applied, Error> {
+    let wanted: NicMembership = fields::typed(KIND.name, act.step.fields)?;
+    put(act, &wanted.nic, fields::resolved(&wanted.pool), true).await?;
+    Ok(applied(outputs([("id", wanted.nic)])))
+}
+
+/// Takes it out. An interface that is gone is out.
+pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
+    let there: NicMembership = fields::typed(KIND.name, act.step.fields)?;
+    match put(act, &there.nic, fields::resolved(&there.pool), false).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Applied::default()),
+        done => done.map(|()| Applied::default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joins_the_primary_configuration_and_leaves_nothing_behind() {
+        let before = json!({"properties": {"ipConfigurations": [
+            {"name": "second", "properties": {"loadBalancerBackendAddressPools": [{"id": "/other"}]}},
+            {"name": "first", "properties": {"primary": true}}]}});
+        let mut nic = before.clone();
+        shape(&mut nic, "/LB/pool", true);
+        assert_eq!(nic["properties"]["ipConfigurations"][1]["properties"]["loadBalancerBackendAddressPools"], json!([{"id": "/LB/pool"}]));
+        assert_eq!(nic["properties"]["ipConfigurations"][0], before["properties"]["ipConfigurations"][0]);
+        let joined = nic.clone();
+        shape(&mut nic, "/lb/POOL", true);
+        assert_eq!(nic, joined, "twice is once");
+        shape(&mut nic, "/lb/pool", false);
+        assert_eq!(nic["properties"]["ipConfigurations"][1]["properties"]["loadBalancerBackendAddressPools"], json!([]));
+    }
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        let wanted = NicMembership { vnet: "/v".to_owned(), nic: "/n".to_owned(), pool: Value::text("/p") };
+        assert_eq!(fields::typed::<NicMembership>("k", &fields::of(&wanted)).unwrap(), wanted);
+        assert!(fields::of(&wanted).keys().all(|name| KIND.field(name).is_some()));
+        let pool = json!({"properties": {"backendIPConfigurations": [
+            {"id": "/s/networkInterfaces/N1/ipConfigurations/a"},
+            {"id": "/s/virtualMachineScaleSets/x/virtualMachines/0/networkInterfaces/n/ipConfigurations/ip"}]}});
+        assert_eq!(nics(&pool), BTreeSet::from(["/s/networkInterfaces/N1".to_owned()]));
+    }
+}

@@ -1,0 +1,175 @@
+//! From one group of forwarders to the next: whether the new one is healthy, and how the old one is drained.
+
+use std::time::Duration;
+
+use privnet_core::execute::{Poll, Until};
+use privnet_core::{Error, ErrorKind, Generation};
+use serde_json::json;
+
+use crate::act::Act;
+use crate::arm::{Json, Target, Write, items, same_id, set, text, text_map};
+use crate::kinds::{load_balancer, private_link_service};
+use crate::ownership;
+
+/// How long new machines may take to boot and to become healthy.
+const HEALTHY: Duration = Duration::from_secs(20 * 60);
+
+/// The id of the group under the other name, where it is there and ours.
+pub(super) async fn other_generation(act: &Act<'_>, mine: Generation) -> Result<Option<String>, Error> {
+    let name = ownership::cloud_name(act.step.deployment, &act.step.action.address, mine.other());
+    let id = format!("{}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}", act.group());
+    let there = act.arm.find(act.context, &Target::of(&id)).await?;
+    Ok(there.filter(|there| act.check_ours(there).is_ok()).map(|_| id))
+}
+
+/// Whether the service still has its private link service, so that consumers may be on these machines.
+pub(super) async fn is_exposed(act: &Act<'_>) -> Result<bool, Error> {
+    let collection = Target::of(format!("{}/providers/Microsoft.Network/privateLinkServices", act.group()));
+    let address = private_link_service::address(&act.step.action.address.service);
+    let listed = act.arm.list(act.context, &collection).await?;
+    Ok(listed.iter().any(|service| {
+        let name = text(service, "name").unwrap_or_default();
+        let claim = ownership::claim(act.step.deployment, name, &text_map(service, "tags"), &[]);
+        claim.is_some_and(|claim| claim.address == address)
+    }))
+}
+
+/// Waits until the load balancer calls a machine of this group healthy on every rule of the pool.
+pub(super) async fn until_healthy(act: &Act<'_>, pool: &str, group: &str) -> Result<(), Error> {
+    let balancer = balancer_of(pool);
+    let until = Until { operation: "POST loadBalancingRules/health", subject: group, what: "healthy", limit: HEALTHY };
+    let balancer = &balancer;
+    let ask = || async move {
+        let shown = act.arm.get(act.context, &Target::of(balancer.clone())).await?;
+        let rules = items(&shown, "properties.loadBalancingRules");
+        for rule in rules.iter().filter(|rule| text(rule, "properties.backendAddressPool.id").is_some_and(|id| same_id(id, pool))) {
+            let name = text(rule, "name").unwrap_or_default();
+            let health = Target::of(format!("{balancer}/loadBalancingRules/{name}/health"));
+            let seen = act.arm.post(act.context, &health).await?;
+            if !has_healthy(&seen, group) {
+                return Ok(Poll::Pending(format!("{name} has no healthy machine yet")));
+            }
+        }
+        Ok(Poll::Ready(()))
+    };
+    act.context.until(until, ask).await.map_err(|error| match error.kind() {
+        ErrorKind::TimedOut => error.with_hint("the old group stays until the new one is healthy; see `privnet status`"),
+        _ => error,
+    })
+}
+
+/// Whether a rule's health shows a machine of this group as up.
+fn has_healthy(health: &Json, group: &str) -> bool {
+    items(health, "loadBalancerBackendAddresses").iter().any(|member| {
+        // The id comes as text, or in an object.
+        let id = text(member, "networkInterfaceIPConfigurationId").or(text(member, "networkInterfaceIPConfigurationId.id"));
+        id.is_some_and(|id| is_of(id, group)) && text(member, "state").is_some_and(|state| state.eq_ignore_ascii_case("up"))
+    })
+}
+
+/// Takes new connections away from a group, and gives established ones their time.
+pub(super) async fn drain(act: &Act<'_>, pool: &str, group: &str, seconds: i64) -> Result<(), Error> {
+    if !set_state(act, pool, group, "Down").await? {
+        return Ok(());
+    }
+    let seconds = u64::try_from(seconds).unwrap_or_default();
+    let end = tokio::time::Instant::now() + act.context.paced(Duration::from_secs(seconds));
+    let limit = Duration::from_secs(seconds + 60);
+    let until = Until { operation: "drain", subject: group, what: "drained", limit };
+    let ask = || async move {
+        let over = tokio::time::Instant::now() >= end;
+        Ok(if over { Poll::Ready(()) } else { Poll::Pending(format!("established sessions have {seconds} s")) })
+    };
+    act.context.until(until, ask).await
+}
+
+/// Sets the administrative state of a group's members
+/// (<https://learn.microsoft.com/azure/load-balancer/admin-state-overview>). Whether the load balancer shows any.
+pub(super) async fn set_state(act: &Act<'_>, pool: &str, group: &str, state: &str) -> Result<bool, Error> {
+    let any = std::sync::atomic::AtomicBool::new(false);
+    let build = |there: Option<&Json>| {
+        let Some(there) = there else { return Err(act.error(ErrorKind::NotFound, "the load balancer is not there")) };
+        let mut body = there.clone();
+        let found = mark(&mut body, pool, group, state);
+        any.store(found, std::sync::atomic::Ordering::Relaxed);
+        Ok(if body == *there { Write::Keep } else { Write::Put(body) })
+    };
+    act.arm.write(act.context, &Target::of(balancer_of(pool)), &build).await?;
+    Ok(any.into_inner())
+}
+
+fn mark(balancer: &mut Json, pool: &str, group: &str, state: &str) -> bool {
+    let mut found = false;
+    let mut pools = items(balancer, "properties.backendAddressPools").to_vec();
+    for of_pool in pools.iter_mut().filter(|p| text(p, "id").is_some_and(|id| same_id(id, pool))) {
+        let mut members = items(of_pool, "properties.loadBalancerBackendAddresses").to_vec();
+        for member in members.iter_mut().filter(|member| member_of(member, group)) {
+            set(member, "properties.adminState", json!(state));
+            found = true;
+        }
+        if found {
+            set(of_pool, "properties.loadBalancerBackendAddresses", json!(members));
+        }
+    }
+    if found {
+        set(balancer, "properties.backendAddressPools", json!(pools));
+    }
+    found
+}
+
+/// Whether every member of a group is out of service.
+pub(super) fn is_drained(balancer: &Json, pool: &str, group: &str) -> bool {
+    let members = load_balancer::members(balancer, pool);
+    let mut own = members.into_iter().filter(|member| member_of(member, group)).peekable();
+    own.peek().is_some()
+        && own.all(|member| text(member, "properties.adminState").is_some_and(|state| state.eq_ignore_ascii_case("down")))
+}
+
+fn member_of(member: &Json, group: &str) -> bool {
+    text(member, "properties.networkInterfaceIPConfiguration.id").is_some_and(|id| is_of(id, group))
+}
+
+/// Whether an id is of something inside this group.
+fn is_of(id: &str, group: &str) -> bool {
+    id.to_lowercase().starts_with(&format!("{}/", group.to_lowercase()))
+}
+
+/// The load balancer of a pool.
+fn balancer_of(pool: &str) -> String {
+    let at = pool.to_lowercase().find("/backendaddresspools/").unwrap_or(pool.len());
+    pool.get(..at).unwrap_or(pool).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn balancer() -> Json {
+        let member = |group: &str| json!({"name": group, "properties": {"networkInterfaceIPConfiguration":
+            {"id": format!("/g/virtualMachineScaleSets/{group}/virtualMachines/0/networkInterfaces/nic/ipConfigurations/ip")}}});
+        json!({"properties": {"backendAddressPools": [{"id": "/LB/backendAddressPools/forwarder",
+            "properties": {"loadBalancerBackendAddresses": [member("old"), member("new")]}}]}})
+    }
+
+    #[test]
+    fn only_the_old_group_is_drained() {
+        let mut shown = balancer();
+        let pool = "/lb/backendaddresspools/forwarder";
+        assert!(!is_drained(&shown, pool, "/g/virtualMachineScaleSets/old"));
+        assert!(mark(&mut shown, pool, "/g/virtualMachineScaleSets/old", "Down"));
+        assert!(is_drained(&shown, pool, "/G/virtualMachineScaleSets/old"));
+        assert!(!is_drained(&shown, pool, "/g/virtualMachineScaleSets/new"));
+        assert!(!is_drained(&shown, pool, "/g/virtualMachineScaleSets/ol"), "a prefix is not the group");
+        assert_eq!(balancer_of(pool), "/lb");
+    }
+
+    #[test]
+    fn health_counts_for_the_group_that_it_is_of() {
+        let nic = "/g/virtualMachineScaleSets/new/virtualMachines/1/networkInterfaces/nic/ipConfigurations/ip";
+        let up = |id: Json| json!({"loadBalancerBackendAddresses": [{"networkInterfaceIPConfigurationId": id, "state": "Up"}]});
+        assert!(has_healthy(&up(json!(nic)), "/g/virtualmachinescalesets/new"));
+        assert!(has_healthy(&up(json!({"id": nic})), "/g/virtualMachineScaleSets/new"));
+        assert!(!has_healthy(&up(json!(nic)), "/g/virtualMachineScaleSets/old"));
+        assert!(!has_healthy(&json!({"up": 1}), "/g/virtualMachineScaleSets/new"));
+    }
+}

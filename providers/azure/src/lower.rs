@@ -1,0 +1,265 @@
+//! From a service of the file to what the plan compares. Pure.
+
+mod check;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use privnet_core::plan::{Refusal, Rule, Wait};
+use privnet_core::spec::azure::{
+    AzureForm, AzureHosted, AzureLink, AzureMade, AzureNatSubnet, AzureOnFrontend, AzureScope, AzureService, AzureTarget,
+};
+use privnet_core::spec::azure_ids::ArmId;
+use privnet_core::spec::{CloudService, Engine, Resolver, Service, Spec, Upstream};
+use privnet_core::{Address, Lowered, Origin, Resource, Scope, ServiceIntent, World};
+use privnet_forwarder::{Destination, Forwarder, PortMap, Rendered, Settings, health_ports};
+
+use crate::facts::{self, Facts};
+use crate::fields::Fields;
+use crate::kinds::{self, load_balancer, private_link_service};
+use crate::policy::{self, Lists};
+use crate::{hosted, ownership};
+
+/// Where Azure's load balancer probes from
+/// (<https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>).
+const PROBER: &str = "168.63.129.16/32";
+
+/// What a service lowers to.
+pub(crate) fn service(spec: &Spec, service: &Service, world: &World) -> Lowered {
+    let name = service.name.as_str();
+    let exposed = private_link_service::address(name);
+    let CloudService::Azure(azure) = &service.cloud else {
+        return empty(spec, service, Scope(String::new()), exposed);
+    };
+    match &azure.form {
+        AzureForm::Hosted(form) => of_hosted(spec, service, form),
+        AzureForm::PrivateLinkService(id) => of_existing(spec, service, id),
+        AzureForm::Removed { resource_group } => {
+            let group = resource_group.as_ref().map(AsRef::as_ref).unwrap_or_default();
+            empty(spec, service, crate::scope::of(azure.subscription.as_str(), group), exposed)
+        }
+        AzureForm::Made(made) => of_made(spec, service, azure, &made.scope, world),
+        AzureForm::OnFrontend(form) => of_made(spec, service, azure, &form.scope, world),
+    }
+}
+
+fn empty(spec: &Spec, service: &Service, scope: Scope, exposed: Address) -> Lowered {
+    let intent = ServiceIntent {
+        name: service.name.to_string(),
+        cloud: "azure",
+        scope,
+        remove: service.remove,
+        policy: policy::of(spec, service),
+        exposed,
+    };
+    Lowered { intent, resources: Vec::new(), waits: Vec::new(), refusals: Vec::new(), warnings: Vec::new() }
+}
+
+fn of_hosted(spec: &Spec, service: &Service, form: &AzureHosted) -> Lowered {
+    let mut lowered = empty(spec, service, hosted::scope(form), hosted::address(service.name.as_str()));
+    lowered.warnings.extend(policy::nameless(spec, service));
+    lowered.warnings.extend(hosted::warning(service, form));
+    match hosted::problem(service, form) {
+        Some(refusal) => lowered.refusals.push(refusal),
+        None => lowered.resources.push(hosted::resource(service, form)),
+    }
+    lowered
+}
+
+fn of_existing(spec: &Spec, service: &Service, id: &ArmId) -> Lowered {
+    let address = private_link_service::address(service.name.as_str());
+    let scope = crate::scope::of(id.subscription().as_str(), id.resource_group().as_str());
+    let mut lowered = empty(spec, service, scope.clone(), address.clone());
+    lowered.warnings.extend(policy::nameless(spec, service));
+    let resource =
+        Resource { address, scope, origin: Origin::Supplied, fields: BTreeMap::new(), needs: BTreeSet::new() };
+    lowered.resources.push(resource);
+    lowered
+}
+
+fn of_made(spec: &Spec, service: &Service, azure: &AzureService, place: &AzureScope, world: &World) -> Lowered {
+    let scope = crate::scope::of(azure.subscription.as_str(), place.resource_group.as_str());
+    let mut lowered = empty(spec, service, scope.clone(), private_link_service::address(service.name.as_str()));
+    lowered.warnings.extend(policy::nameless(spec, service));
+    // Without facts it was not observed, and is refused for that.
+    let Some(facts) = facts::of(world, service.name.as_str()) else { return lowered };
+    let mut lowering = Lowering { spec, service, azure, facts: &facts, world, scope, lowered };
+    check::all(&mut lowering);
+    kinds::lower(&mut lowering);
+    lowering.lowered
+}
+
+/// One service on its way to resources.
+pub(crate) struct Lowering<'a> {
+    spec: &'a Spec,
+    service: &'a Service,
+    azure: &'a AzureService,
+    facts: &'a Facts,
+    world: &'a World,
+    scope: Scope,
+    lowered: Lowered,
+}
+
+impl<'a> Lowering<'a> {
+    /// The service's name.
+    pub(crate) fn name(&self) -> &'a str {
+        self.service.name.as_str()
+    }
+
+    /// The form that makes everything, if it is that one.
+    pub(crate) fn made(&self) -> Option<&'a AzureMade> {
+        match &self.azure.form {
+            AzureForm::Made(made) => Some(made),
+            _ => None,
+        }
+    }
+
+    fn on_frontend(&self) -> Option<&'a AzureOnFrontend> {
+        match &self.azure.form {
+            AzureForm::OnFrontend(form) => Some(form),
+            _ => None,
+        }
+    }
+
+    /// Where resources are made.
+    pub(crate) fn place(&self) -> Option<&'a AzureScope> {
+        self.made().map(|made| &made.scope).or(self.on_frontend().map(|form| &form.scope))
+    }
+
+    /// The private link service's settings.
+    pub(crate) fn link(&self) -> Option<&'a AzureLink> {
+        self.made().map(|made| &made.link).or(self.on_frontend().map(|form| &form.link))
+    }
+
+    /// The frontend that the user supplied.
+    pub(crate) fn supplied_frontend(&self) -> Option<&'a ArmId> {
+        self.on_frontend().map(|form| &form.frontend)
+    }
+
+    /// The user's tags.
+    pub(crate) fn tags(&self) -> BTreeMap<String, String> {
+        self.spec.tags.clone()
+    }
+
+    /// The lists of the private link service.
+    pub(crate) fn lists(&self) -> Lists {
+        policy::lists(self.spec, self.service)
+    }
+
+    /// The location's zones.
+    pub(crate) fn zones(&self) -> &'a [String] {
+        &self.facts.zones
+    }
+
+    /// The ranges that NAT addresses are taken from.
+    pub(crate) fn nat_ranges(&self) -> Vec<String> {
+        let Some(link) = self.link() else { return Vec::new() };
+        match &link.nat_subnet {
+            AzureNatSubnet::Create { cidr } => vec![cidr.to_string()],
+            AzureNatSubnet::Existing(id) => self.subnet(id).map(|subnet| subnet.prefixes.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn subnet(&self, id: &ArmId) -> Option<&'a facts::Subnet> {
+        self.facts.vnet.as_ref()?.subnets.get(&id.key())
+    }
+
+    /// The subnet whose policy must be, and may be, switched off.
+    pub(crate) fn policy_to_disable(&self) -> Option<String> {
+        let link = self.link()?;
+        let AzureNatSubnet::Existing(id) = &link.nat_subnet else { return None };
+        let on = self.subnet(id)?.policies_on;
+        (on && link.disable_subnet_policies).then(|| id.to_string())
+    }
+
+    /// What the forwarders forward.
+    pub(crate) fn forwarded(&self) -> Vec<PortMap> {
+        let Some(made) = self.made() else { return Vec::new() };
+        let forwarded: Vec<_> = made
+            .ports
+            .iter()
+            .filter_map(|port| match &port.to {
+                AzureTarget::Forwarder(upstream) => Some((port, upstream)),
+                AzureTarget::Nics(_) => None,
+            })
+            .collect();
+        let listens: Vec<u16> = forwarded.iter().map(|(port, _)| port.listen.get()).collect();
+        let maps = forwarded.iter().zip(health_ports(&listens)).map(|((port, upstream), health_port)| PortMap {
+            listen: port.listen.get(),
+            destination: match upstream {
+                Upstream::Ip(address) => Destination::Address(*address),
+                Upstream::Dns(name) => Destination::Name(name.to_string()),
+            },
+            port: port.port.get(),
+            engine: engine(port.engine),
+            health_port,
+        });
+        maps.collect()
+    }
+
+    /// The forwarders' health port for a port.
+    pub(crate) fn health_port(&self, listen: u16) -> Option<u16> {
+        self.forwarded().iter().find(|map| map.listen == listen).map(|map| map.health_port)
+    }
+
+    /// What the forwarders run, or why that cannot be; nothing where there are none.
+    pub(crate) fn rendered(&self) -> Option<Result<Rendered, String>> {
+        let forwarder = self.made()?.forwarder.as_ref()?;
+        let resolver = match &forwarder.resolver {
+            Resolver::System => privnet_forwarder::Resolver::System,
+            Resolver::Servers(servers) => servers.first().map_or(privnet_forwarder::Resolver::System, |server| {
+                privnet_forwarder::Resolver::Address(*server)
+            }),
+        };
+        let probe_sources = PROBER.parse().into_iter().collect();
+        let settings = Settings { resolver, probe_sources, ..Settings::default() };
+        Some(Forwarder::new(self.forwarded(), settings).map(|f| f.render()).map_err(|why| why.to_string()))
+    }
+
+    /// Wants a resource.
+    pub(crate) fn want(&mut self, address: Address, origin: Origin, fields: Fields, needs: BTreeSet<Address>) {
+        self.lowered.resources.push(Resource { address, scope: self.scope.clone(), origin, fields, needs });
+    }
+
+    /// Refuses the service.
+    pub(crate) fn refuse(&mut self, address: &Address, why: impl Into<String>) {
+        let refusal = Refusal { address: address.clone(), rule: Rule::Unsuitable, why: why.into(), flag: None };
+        self.lowered.refusals.push(refusal);
+    }
+
+    /// Where the file does not let privnet join an interface, the user does; until then it is waited for.
+    pub(crate) fn wait_for_joining(&mut self, nic: &ArmId, pool: &str) {
+        let Some(balancer) = self.world.at(&load_balancer::address(self.name())) else {
+            return self.wait("you", format!("the network interface {nic} must be put into the pool `{pool}` once the load balancer is there"));
+        };
+        let pool_id = format!("{}/backendAddressPools/{pool}", balancer.id);
+        let joined = self.facts.nics.get(&nic.key()).is_some_and(|seen| seen.pools.contains(&pool_id.to_lowercase()));
+        if !joined {
+            let why = format!(
+                "put the network interface into the pool: `az network nic ip-config address-pool add --nic-name {} \
+                 -g {} --ip-config-name <NAME> --address-pool {pool_id}`, or set `join_nics: true`",
+                nic.name(),
+                nic.resource_group()
+            );
+            self.wait("you", why);
+        }
+    }
+
+    fn wait(&mut self, on: &str, why: String) {
+        self.lowered.waits.push(Wait { on: on.to_owned(), why, service: self.name().to_owned() });
+    }
+}
+
+fn engine(engine: Option<Engine>) -> privnet_forwarder::Engine {
+    match engine {
+        Some(Engine::Postgres) => privnet_forwarder::Engine::Postgres,
+        Some(Engine::Mysql) => privnet_forwarder::Engine::Mysql,
+        Some(Engine::Sqlserver) => privnet_forwarder::Engine::Sqlserver,
+        Some(Engine::Oracle) => privnet_forwarder::Engine::Oracle,
+        Some(Engine::Other) | None => privnet_forwarder::Engine::Other,
+    }
+}
+
+/// Why the file's tags cannot be set on Azure, if they cannot.
+fn bad_tags(spec: &Spec) -> Option<String> {
+    ownership::unsuitable(&spec.tags)
+}

@@ -1,0 +1,186 @@
+//! What a plan refuses in view of the facts, in words that say what to do.
+
+use std::collections::BTreeSet;
+
+use privnet_core::spec::azure::{AzureMade, AzureNatSubnet, AzureOnFrontend, AzureTarget};
+use privnet_core::spec::azure_ids::ArmId;
+use privnet_core::spec::{Engine, Zones};
+
+use super::{Lowering, bad_tags};
+use crate::facts::short_location;
+use crate::kinds::{load_balancer, nat_subnet, nic_membership, private_link_service, scale_set, subnet_policy};
+
+/// The most private link services on one load balancer
+/// (<https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits#private-link-limits>).
+const MOST_SERVICES: usize = 8;
+
+/// Looks for everything that cannot work.
+pub(super) fn all(lowering: &mut Lowering<'_>) {
+    if let Some(why) = bad_tags(lowering.spec) {
+        lowering.refuse(&private_link_service::address(lowering.name()), why);
+    }
+    network(lowering);
+    nat(lowering);
+    if let Some(made) = lowering.made() {
+        subnets(lowering, made);
+        nics(lowering, made);
+        zones(lowering, made);
+        warn_of_probes(lowering, made);
+    }
+    if let Some(form) = lowering.on_frontend() {
+        frontend(lowering, form);
+    }
+}
+
+fn network(lowering: &mut Lowering<'_>) {
+    let Some(place) = lowering.place() else { return };
+    let address = private_link_service::address(lowering.name());
+    match &lowering.facts.vnet {
+        None => lowering.refuse(&address, format!("the virtual network {} is not there, or may not be read", place.vnet)),
+        Some(vnet) if vnet.location != place.location.as_str() => {
+            let why = format!(
+                "the virtual network {} is in {}, not in {}: a private link service is in the location of its network",
+                place.vnet.name(),
+                vnet.location,
+                place.location
+            );
+            lowering.refuse(&address, why);
+        }
+        Some(_) => {}
+    }
+}
+
+fn in_network(lowering: &mut Lowering<'_>, address: &privnet_core::Address, subnet: &ArmId) -> bool {
+    let Some(place) = lowering.place() else { return false };
+    if lowering.facts.vnet.is_none() {
+        return false;
+    }
+    if lowering.subnet(subnet).is_some() {
+        return true;
+    }
+    let inside = subnet.parent().is_some_and(|vnet| vnet.key() == place.vnet.key());
+    let why = if inside {
+        format!("the subnet `{}` is not in the virtual network `{}`", subnet.name(), place.vnet.name())
+    } else {
+        format!("the subnet {subnet} belongs to another virtual network than {}", place.vnet)
+    };
+    lowering.refuse(address, why);
+    false
+}
+
+fn nat(lowering: &mut Lowering<'_>) {
+    let Some(link) = lowering.link() else { return };
+    let AzureNatSubnet::Existing(id) = &link.nat_subnet else { return };
+    let address = nat_subnet::address(lowering.name());
+    if !in_network(lowering, &address, id) {
+        return;
+    }
+    if lowering.subnet(id).is_some_and(|subnet| subnet.policies_on) && !link.disable_subnet_policies {
+        let why = format!(
+            "private link service policies are on in the subnet {id}, so that no NAT address can be taken from it; run \
+             `az network vnet subnet update --ids {id} --private-link-service-network-policies Disabled`, or let privnet do it \
+             with `disable_subnet_policies: true`"
+        );
+        lowering.refuse(&subnet_policy::address(lowering.name()), why);
+    }
+}
+
+fn subnets(lowering: &mut Lowering<'_>, made: &AzureMade) {
+    let address = load_balancer::address(lowering.name());
+    in_network(lowering, &address, &made.load_balancer_subnet);
+    for subnet in made.forwarder.iter().flat_map(|forwarder| &forwarder.subnets) {
+        let address = scale_set::address(lowering.name(), subnet.name());
+        in_network(lowering, &address, subnet);
+    }
+}
+
+fn nics(lowering: &mut Lowering<'_>, made: &AzureMade) {
+    let mut reached: BTreeSet<(String, u16)> = BTreeSet::new();
+    for port in &made.ports {
+        let AzureTarget::Nics(nics) = &port.to else { continue };
+        for nic in nics {
+            let pool = load_balancer::port_name(port.listen.get());
+            let address = nic_membership::address(lowering.name(), &pool, &nic.to_string());
+            if !reached.insert((nic.key(), port.port.get())) {
+                let why = format!(
+                    "two ports lead to port {} of {nic}: Azure's load balancer allows one rule for each port of a machine",
+                    port.port
+                );
+                lowering.refuse(&address, why);
+            }
+            let why = match lowering.facts.nics.get(&nic.key()) {
+                None => format!("the network interface {nic} is not there, or may not be read"),
+                Some(seen) if seen.location != made.scope.location.as_str() => {
+                    format!("the network interface {nic} is in {}, not in {}", seen.location, made.scope.location)
+                }
+                Some(seen) if seen.is_public => format!(
+                    "the network interface {nic} has a public address: take it away, or name another interface"
+                ),
+                Some(_) => continue,
+            };
+            lowering.refuse(&address, why);
+        }
+    }
+}
+
+fn zones(lowering: &mut Lowering<'_>, made: &AzureMade) {
+    let Some(Zones::These(wanted)) = made.forwarder.as_ref().map(|forwarder| &forwarder.zones) else { return };
+    let there = lowering.zones();
+    let missing: Vec<String> =
+        wanted.iter().map(ToString::to_string).filter(|zone| !there.is_empty() && !there.contains(zone)).collect();
+    if !missing.is_empty() {
+        let why = format!("{} has no zone {}; it has: {}", made.scope.location, missing.join(", "), there.join(", "));
+        lowering.refuse(&scale_set::address(lowering.name(), "main"), why);
+    }
+}
+
+/// A probe that hangs up at once makes MySQL block the host that it comes from.
+fn warn_of_probes(lowering: &mut Lowering<'_>, made: &AzureMade) {
+    for port in &made.ports {
+        let direct = matches!(port.to, AzureTarget::Nics(_));
+        let tcp = port.health_check.as_ref().is_none_or(|check| check.http.is_none());
+        if direct && tcp && port.engine == Some(Engine::Mysql) {
+            lowering.lowered.warnings.push(format!(
+                "{}: TCP probes of port {} count as broken handshakes on MySQL, which then blocks the prober \
+                 (max_connect_errors); give `health_check.http` an endpoint, or use a forwarder",
+                lowering.service.name, port.listen
+            ));
+        }
+    }
+}
+
+fn frontend(lowering: &mut Lowering<'_>, form: &AzureOnFrontend) {
+    let address = private_link_service::address(lowering.name());
+    let id = &form.frontend;
+    let Some(seen) = &lowering.facts.frontend else {
+        return lowering.refuse(&address, format!("the load balancer of {id} is not there, or may not be read"));
+    };
+    let mut problems = Vec::new();
+    if !seen.is_there {
+        problems.push(format!("the load balancer has no frontend `{}`", id.name()));
+    }
+    if !seen.sku.eq_ignore_ascii_case("standard") {
+        problems.push(format!("its SKU is {}: private link services need a Standard load balancer", seen.sku));
+    }
+    if short_location(&seen.location) != form.scope.location.as_str() {
+        problems.push(format!("it is in {}, not in {}", seen.location, form.scope.location));
+    }
+    if seen.is_public {
+        problems.push("the frontend has a public address: name an internal one".to_owned());
+    }
+    if !seen.address_pools.is_empty() {
+        problems.push(format!(
+            "its pools {} are by IP address, which private link services refuse \
+             (PrivateLinkServiceIsNotSupportedForIPBasedLoadBalancer): put network interfaces into them",
+            seen.address_pools.join(", ")
+        ));
+    }
+    let balancer = id.parent().map(|balancer| balancer.key()).unwrap_or_default();
+    let others = lowering.facts.services_of.get(&balancer).copied().unwrap_or_default();
+    if others >= MOST_SERVICES {
+        problems.push(format!("it carries {others} private link services, and {MOST_SERVICES} is Azure's limit"));
+    }
+    for problem in problems {
+        lowering.refuse(&address, format!("{id}: {problem}"));
+    }
+}

@@ -1,0 +1,182 @@
+//! What is read of Azure: each resource group, each hosted service and each private link service of the user's own by itself,
+//! all of them at once. Groups are read by pages, not by services.
+
+mod surroundings;
+
+use std::collections::BTreeMap;
+
+use futures::future::{BoxFuture, join_all, try_join4};
+use privnet_core::accept::Connection;
+use privnet_core::execute::Context;
+use privnet_core::plan::{Refusal, Rule};
+use privnet_core::spec::azure::{AzureForm, AzureHosted};
+use privnet_core::spec::azure_ids::ArmId;
+use privnet_core::spec::{CloudService, Service};
+use privnet_core::world::Connections;
+use privnet_core::{Error, ErrorKind, ObserveRequest, Ownership, Purpose, Scope, ServiceWorld, World};
+
+use crate::arm::{Arm, Json, Target, is_gone, items, same_id, text};
+use crate::kinds::private_link_service;
+use crate::snapshot::{Listed, Snapshot};
+use crate::{connection, hosted, kinds};
+
+/// Observes what the request asks for.
+///
+/// # Errors
+/// Where nothing could be read at all; what concerns single services is a refusal in the world.
+pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Context) -> Result<World, Error> {
+    let mut reads: Vec<BoxFuture<'_, Result<World, Error>>> = Vec::new();
+    let mut groups: BTreeMap<Scope, Vec<Listed<'_>>> = BTreeMap::new();
+    let mut world = World::default();
+    for service in request.services {
+        let CloudService::Azure(azure) = &service.cloud else { continue };
+        let subscription = azure.subscription.as_str();
+        let mut group = |group: &str| {
+            groups.entry(crate::scope::of(subscription, group)).or_default().push((service, azure));
+        };
+        match &azure.form {
+            AzureForm::Hosted(form) => reads.push(Box::pin(of_hosted(arm, context, service, form))),
+            AzureForm::PrivateLinkService(id) => reads.push(Box::pin(of_existing(arm, context, service, id))),
+            AzureForm::Made(made) => group(made.scope.resource_group.as_str()),
+            AzureForm::OnFrontend(form) => group(form.scope.resource_group.as_str()),
+            AzureForm::Removed { resource_group: Some(name) } => group(name.as_str()),
+            // Nothing of it was ever ours.
+            AzureForm::Removed { resource_group: None } => {
+                world.services.insert(service.name.to_string(), ServiceWorld::default());
+            }
+        }
+    }
+    for (scope, listed) in groups {
+        let snapshot = Snapshot::new(request.spec.deployment.as_str(), scope, listed);
+        reads.push(Box::pin(of_group(arm, context, snapshot, request.purpose)));
+    }
+    let (parts, caller) = futures::future::join(join_all(reads), arm.caller()).await;
+    for part in parts {
+        world.merge(part?);
+    }
+    if let Some(caller) = caller {
+        world.callers.extend(world.searched.iter().map(|scope| (scope.clone(), caller.clone())));
+    }
+    Ok(world)
+}
+
+async fn of_hosted(arm: &Arm, context: &Context, service: &Service, form: &AzureHosted) -> Result<World, Error> {
+    let seen = hosted::observe(arm, context, service, form).await?;
+    let mut world = World::default();
+    world.live.extend(seen.live);
+    world.services.insert(service.name.to_string(), seen.world);
+    world.refusals.extend(seen.refusal);
+    world.searched.insert(hosted::scope(form));
+    Ok(world)
+}
+
+async fn of_existing(arm: &Arm, context: &Context, service: &Service, id: &ArmId) -> Result<World, Error> {
+    let mut world = World::default();
+    world.searched.insert(crate::scope::of(id.subscription().as_str(), id.resource_group().as_str()));
+    let address = private_link_service::address(service.name.as_str());
+    match arm.find(context, &Target::of(id.to_string())).await {
+        Ok(found) => {
+            let live = found.as_ref().and_then(|found| private_link_service::live_of(found, address.clone()));
+            let connections = found.as_ref().map_or(Connections::NotExposed, |found| Connections::Known(connections_of(found)));
+            let exposed = live.as_ref().map(|live| live.address.clone());
+            world.live.extend(live);
+            world.services.insert(service.name.to_string(), ServiceWorld { connections, targets: Vec::new(), exposed });
+        }
+        Err(error) => refuse_or_fail(&mut world, &[service], error)?,
+    }
+    Ok(world)
+}
+
+async fn of_group(
+    arm: &Arm,
+    context: &Context,
+    mut snapshot: Snapshot<'_>,
+    purpose: Purpose,
+) -> Result<World, Error> {
+    let mut world = World::default();
+    world.searched.insert(snapshot.scope.clone());
+    if let Err(error) = read_lists(arm, context, &mut snapshot, purpose).await {
+        let services: Vec<&Service> = snapshot.listed.iter().map(|(service, _)| *service).collect();
+        refuse_or_fail(&mut world, &services, error)?;
+        return Ok(world);
+    }
+    snapshot.learn_services();
+    if purpose != Purpose::Connections {
+        surroundings::read(arm, context, &mut snapshot, &mut world).await?;
+    }
+    world.live.extend(kinds::live(&snapshot));
+    add_services(&snapshot, &mut world);
+    if purpose == Purpose::Status {
+        surroundings::read_targets(arm, context, &snapshot, &mut world).await?;
+    }
+    Ok(world)
+}
+
+async fn read_lists(arm: &Arm, context: &Context, snapshot: &mut Snapshot<'_>, purpose: Purpose) -> Result<(), Error> {
+    let group = crate::scope::path(&snapshot.scope);
+    let list = |provider: &str, kind: &str| {
+        let target = Target::of(format!("{group}/providers/{provider}/{kind}"));
+        async move { arm.list(context, &target).await }
+    };
+    let services = list("Microsoft.Network", "privateLinkServices");
+    if purpose == Purpose::Connections {
+        snapshot.services = services.await?;
+        return Ok(());
+    }
+    (snapshot.services, snapshot.load_balancers, snapshot.security_groups, snapshot.scale_sets) = try_join4(
+        services,
+        list("Microsoft.Network", "loadBalancers"),
+        list("Microsoft.Network", "networkSecurityGroups"),
+        list("Microsoft.Compute", "virtualMachineScaleSets"),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Each service with its connections: those of the file, and those that something of ours names.
+fn add_services(snapshot: &Snapshot<'_>, world: &mut World) {
+    for service in snapshot.known_services() {
+        world.services.entry(service.to_owned()).or_default();
+    }
+    let exposed: Vec<(String, privnet_core::Address, String)> = world
+        .live
+        .iter()
+        .filter(|live| live.address.kind == private_link_service::KIND.name && live.ownership == Ownership::Ours)
+        .map(|live| (live.address.service.clone(), live.address.clone(), live.id.clone()))
+        .collect();
+    for (service, address, id) in exposed {
+        let shown = snapshot.services.iter().find(|shown| text(shown, "id").is_some_and(|shown| same_id(shown, &id)));
+        let more = shown.map(connections_of).unwrap_or_default();
+        let entry = world.services.entry(service).or_default();
+        entry.exposed = Some(address);
+        entry.connections = match std::mem::replace(&mut entry.connections, Connections::NotExposed) {
+            Connections::Known(mut known) => {
+                known.extend(more);
+                Connections::Known(known)
+            }
+            _ => Connections::Known(more),
+        };
+    }
+}
+
+/// The connections that a private link service shows.
+fn connections_of(service: &Json) -> Vec<Connection> {
+    items(service, "properties.privateEndpointConnections").iter().filter_map(connection::parse).collect()
+}
+
+/// What concerns these services only is a refusal; what concerns everything (no credentials, no network) is an error.
+fn refuse_or_fail(world: &mut World, services: &[&Service], error: Error) -> Result<(), Error> {
+    let general = matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Unavailable | ErrorKind::Cancelled | ErrorKind::Throttled);
+    if general {
+        return Err(error);
+    }
+    let rule = if is_gone(&error) { Rule::Unsuitable } else { Rule::Unobserved };
+    let hints: String = error.hints().iter().map(|hint| format!("; {hint}")).collect();
+    for service in services {
+        let address = private_link_service::address(service.name.as_str());
+        world.refusals.push(Refusal { address, rule, why: format!("{error}{hints}"), flag: None });
+        let connections = if is_gone(&error) { Connections::NotExposed } else { Connections::Unreadable { why: error.to_string() } };
+        world.services.insert(service.name.to_string(), ServiceWorld { connections, ..ServiceWorld::default() });
+    }
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! What else a plan needs to know: networks, frontends and interfaces of the user's, zones, and the health of targets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::{join_all, try_join_all};
+use privnet_core::execute::Context;
+use privnet_core::spec::azure::AzureForm;
+use privnet_core::spec::azure_ids::ArmId;
+use privnet_core::world::{Target as Backend, TargetState};
+use privnet_core::{Error, Ownership, World};
+
+use crate::arm::{Arm, Json, Target, at, is_foreign, is_gone, items, same_id, text, texts};
+use crate::facts::{self, Facts, Frontend, Nic, Subnet, Vnet, short_location};
+use crate::fields;
+use crate::kinds::{load_balancer, private_link_service};
+use crate::ownership;
+use crate::snapshot::{Listed, Snapshot, nics_of};
+
+/// Reads what surrounds the services of a group, and keeps it as facts.
+///
+/// # Errors
+/// What ARM answered, where that is neither "not there" nor "not yours".
+pub(super) async fn read(
+    arm: &Arm,
+    context: &Context,
+    snapshot: &mut Snapshot<'_>,
+    world: &mut World,
+) -> Result<(), Error> {
+    let networks = snapshot.networks();
+    let vnets = try_join_all(networks.iter().map(|id| find(arm, context, id)));
+    let nics = read_nics(arm, context, snapshot);
+    let frontends = try_join_all(frontends_of(snapshot).into_iter().map(|id| async move {
+        let balancer = id.parent().map(|balancer| balancer.to_string()).unwrap_or_default();
+        Ok::<_, Error>((id.key(), find(arm, context, &balancer).await?))
+    }));
+    let everywhere = read_everywhere(arm, context, snapshot);
+    let zones = read_zones(arm, context, snapshot);
+    let (vnets, nics, frontends, everywhere, zones) = futures::join!(vnets, nics, frontends, everywhere, zones);
+    snapshot.vnets = vnets?.into_iter().flatten().collect();
+    let frontends: BTreeMap<String, Option<Json>> = frontends?.into_iter().collect();
+    let (services, more_vnets) = everywhere?;
+    snapshot.vnets.extend(more_vnets);
+    snapshot.vnets.sort_by_key(|vnet| text(vnet, "id").unwrap_or_default().to_lowercase());
+    snapshot.vnets.dedup_by_key(|vnet| text(vnet, "id").unwrap_or_default().to_lowercase());
+    let nics = nics?;
+    for listed in &snapshot.listed {
+        let facts = facts_of(snapshot, *listed, &nics, &frontends, &services, &zones);
+        facts::keep(world, listed.0.name.as_str(), &facts);
+    }
+    Ok(())
+}
+
+/// A resource of the user's; nothing where it is not there or not ours to see.
+async fn find(arm: &Arm, context: &Context, id: &str) -> Result<Option<Json>, Error> {
+    match arm.find(context, &Target::of(id)).await {
+        Err(error) if is_foreign(&error) => Ok(None),
+        found => found,
+    }
+}
+
+/// A list; nothing where its group is not there or not ours to see.
+async fn list(arm: &Arm, context: &Context, path: String) -> Result<Vec<Json>, Error> {
+    match arm.list(context, &Target::of(path)).await {
+        Err(error) if is_foreign(&error) || is_gone(&error) => Ok(Vec::new()),
+        listed => listed,
+    }
+}
+
+/// The network interfaces of the groups that those of the file are in: by pages of groups, not one by one.
+async fn read_nics(arm: &Arm, context: &Context, snapshot: &Snapshot<'_>) -> Result<Vec<Json>, Error> {
+    let ids: BTreeSet<String> = snapshot.listed.iter().flat_map(|(_, azure)| nics_of(azure)).collect();
+    let groups: BTreeSet<String> = ids.iter().map(|id| crate::scope::path(&crate::scope::of_id(id))).collect();
+    let lists = groups.into_iter().map(|group| list(arm, context, format!("{group}/providers/Microsoft.Network/networkInterfaces")));
+    Ok(try_join_all(lists).await?.into_iter().flatten().collect())
+}
+
+fn frontends_of(snapshot: &Snapshot<'_>) -> Vec<ArmId> {
+    let forms = snapshot.listed.iter().filter_map(|(_, azure)| match &azure.form {
+        AzureForm::OnFrontend(form) => Some(form.frontend.clone()),
+        _ => None,
+    });
+    forms.collect()
+}
+
+/// What is searched for in the whole subscription: other users of a load balancer of the user's, and, where a tombstone has no
+/// network to name, what it may have left in any.
+async fn read_everywhere(
+    arm: &Arm,
+    context: &Context,
+    snapshot: &Snapshot<'_>,
+) -> Result<(Vec<Json>, Vec<Json>), Error> {
+    let subscription = crate::scope::path(&snapshot.scope);
+    let subscription = subscription.split("/resourceGroups/").next().unwrap_or_default().to_owned();
+    let services = async {
+        if frontends_of(snapshot).is_empty() {
+            return Ok(snapshot.services.clone());
+        }
+        let path = format!("{subscription}/providers/Microsoft.Network/privateLinkServices");
+        match arm.list(context, &Target::of(path)).await {
+            Err(error) if is_foreign(&error) => Ok(snapshot.services.clone()),
+            listed => listed,
+        }
+    };
+    let vnets = async {
+        if !snapshot.has_tombstone() {
+            return Ok(Vec::new());
+        }
+        list(arm, context, format!("{subscription}/providers/Microsoft.Network/virtualNetworks")).await
+    };
+    futures::try_join!(services, vnets)
+}
+
+/// The zones of each location of the subscription; where they cannot be read, machines are made without.
+async fn read_zones(arm: &Arm, context: &Context, snapshot: &Snapshot<'_>) -> BTreeMap<String, Vec<String>> {
+    if !snapshot.listed.iter().any(|(_, azure)| matches!(azure.form, AzureForm::Made(_))) {
+        return BTreeMap::new();
+    }
+    let subscription = snapshot.scope.0.split('/').nth(1).unwrap_or_default().to_owned();
+    let Ok(locations) = arm.list(context, &Target::of(format!("/subscriptions/{subscription}/locations"))).await else {
+        return BTreeMap::new();
+    };
+    let zones = |location: &Json| {
+        let mappings = items(location, "availabilityZoneMappings").iter();
+        let mut zones: Vec<String> = mappings.filter_map(|m| text(m, "logicalZone")).map(str::to_owned).collect();
+        zones.sort();
+        zones
+    };
+    locations.iter().filter_map(|l| Some((short_location(text(l, "name")?), zones(l)))).collect()
+}
+
+fn facts_of(
+    snapshot: &Snapshot<'_>,
+    (service, azure): Listed<'_>,
+    nics: &[Json],
+    frontends: &BTreeMap<String, Option<Json>>,
+    services: &[Json],
+    zones: &BTreeMap<String, Vec<String>>,
+) -> Facts {
+    let (place, frontend) = match &azure.form {
+        AzureForm::Made(made) => (Some(&made.scope), None),
+        AzureForm::OnFrontend(form) => (Some(&form.scope), Some(&form.frontend)),
+        _ => (None, None),
+    };
+    let vnet = place.and_then(|place| {
+        let key = place.vnet.key();
+        snapshot.vnets.iter().find(|vnet| text(vnet, "id").is_some_and(|id| same_id(id, &key)))
+    });
+    let wanted = nics_of(azure);
+    let nic = |nic: &Json| Some((fields::id(text(nic, "id")?), nic_fact(nic)));
+    Facts {
+        vnet: vnet.map(vnet_fact),
+        frontend: frontend.and_then(|id| frontends.get(&id.key())?.as_ref().map(|balancer| frontend_fact(balancer, id))),
+        nics: nics.iter().filter_map(nic).filter(|(id, _)| wanted.contains(id)).collect(),
+        zones: place.and_then(|place| zones.get(place.location.as_str())).cloned().unwrap_or_default(),
+        services_of: services_of(snapshot, service.name.as_str(), services),
+    }
+}
+
+fn vnet_fact(vnet: &Json) -> Vnet {
+    let subnet = |subnet: &Json| {
+        let mut prefixes = texts(subnet, "properties.addressPrefixes");
+        prefixes.extend(text(subnet, "properties.addressPrefix").map(str::to_owned));
+        prefixes.sort();
+        prefixes.dedup();
+        let policy = text(subnet, "properties.privateLinkServiceNetworkPolicies").unwrap_or("Enabled");
+        Some((fields::id(text(subnet, "id")?), Subnet { prefixes, policies_on: !policy.eq_ignore_ascii_case("disabled") }))
+    };
+    Vnet {
+        location: short_location(text(vnet, "location").unwrap_or_default()),
+        subnets: items(vnet, "properties.subnets").iter().filter_map(subnet).collect(),
+    }
+}
+
+fn nic_fact(nic: &Json) -> Nic {
+    let configurations = items(nic, "properties.ipConfigurations");
+    let pools = configurations.iter().flat_map(|c| items(c, "properties.loadBalancerBackendAddressPools"));
+    Nic {
+        location: short_location(text(nic, "location").unwrap_or_default()),
+        is_public: configurations.iter().any(|c| text(c, "properties.publicIPAddress.id").is_some()),
+        pools: pools.filter_map(|pool| text(pool, "id")).map(fields::id).collect(),
+    }
+}
+
+fn frontend_fact(balancer: &Json, id: &ArmId) -> Frontend {
+    let frontends = items(balancer, "properties.frontendIPConfigurations");
+    let frontend = frontends.iter().find(|f| text(f, "id").is_some_and(|there| same_id(there, &id.key())));
+    // A pool by address names addresses in a virtual network; one by interface names interfaces.
+    let by_address = |pool: &&Json| {
+        let members = items(pool, "properties.loadBalancerBackendAddresses");
+        members.iter().any(|m| {
+            text(m, "properties.ipAddress").is_some() && text(m, "properties.networkInterfaceIPConfiguration.id").is_none()
+        })
+    };
+    let pools = items(balancer, "properties.backendAddressPools").iter().filter(by_address);
+    let rules = items(balancer, "properties.loadBalancingRules").iter();
+    let own = rules.filter(|rule| {
+        text(rule, "properties.frontendIPConfiguration.id").is_some_and(|there| same_id(there, &id.key()))
+    });
+    Frontend {
+        location: text(balancer, "location").unwrap_or_default().to_owned(),
+        sku: text(balancer, "sku.name").unwrap_or("Basic").to_owned(),
+        is_there: frontend.is_some(),
+        is_public: frontend.is_some_and(|f| text(f, "properties.publicIPAddress.id").is_some()),
+        address_pools: pools.filter_map(|pool| text(pool, "name")).map(str::to_owned).collect(),
+        ports: own.filter_map(|rule| at(rule, "properties.frontendPort")?.as_u64()?.try_into().ok()).collect(),
+    }
+}
+
+/// How many private link services stand before each load balancer, this service's own left out.
+fn services_of(snapshot: &Snapshot<'_>, service: &str, services: &[Json]) -> BTreeMap<String, usize> {
+    let address = private_link_service::address(service);
+    let mut counts = BTreeMap::new();
+    for shown in services {
+        let name = text(shown, "name").unwrap_or_default();
+        if ownership::generation_of(snapshot.deployment, &address, name).is_some() {
+            continue;
+        }
+        let frontends = items(shown, "properties.loadBalancerFrontendIpConfigurations").iter();
+        let balancers: BTreeSet<String> = frontends
+            .filter_map(|frontend| text(frontend, "id"))
+            .filter_map(|id| Some(fields::id(id).split_once("/frontendipconfigurations/")?.0.to_owned()))
+            .collect();
+        for balancer in balancers {
+            *counts.entry(balancer).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// Reads the health of what each load balancer of ours sends to.
+///
+/// # Errors
+/// What ARM answered; a rule whose health cannot be read is shown as unknown.
+pub(super) async fn read_targets(
+    arm: &Arm,
+    context: &Context,
+    snapshot: &Snapshot<'_>,
+    world: &mut World,
+) -> Result<(), Error> {
+    let mut asks = Vec::new();
+    for balancer in &snapshot.load_balancers {
+        let claim = snapshot.claim(balancer, load_balancer::KIND.name).filter(|c| c.ownership == Ownership::Ours);
+        let (Some(claim), Some(id)) = (claim, text(balancer, "id")) else { continue };
+        for rule in items(balancer, "properties.loadBalancingRules") {
+            let name = text(rule, "name").unwrap_or_default().to_owned();
+            let port = at(rule, "properties.backendPort").and_then(Json::as_i64).unwrap_or_default();
+            let health = Target::of(format!("{id}/loadBalancingRules/{name}/health"));
+            let service = claim.address.service.clone();
+            asks.push(async move { (service, name, port, arm.post(context, &health).await) });
+        }
+    }
+    for (service, rule, port, answer) in join_all(asks).await {
+        let Some(seen) = world.services.get_mut(&service) else { continue };
+        match answer {
+            Ok(health) => seen.targets.extend(items(&health, "loadBalancerBackendAddresses").iter().map(|m| backend(m, port))),
+            Err(error) => seen.targets.push(Backend {
+                id: rule,
+                state: TargetState::Unknown,
+                cloud_state: format!("its health cannot be read: {error}"),
+            }),
+        }
+    }
+    Ok(())
+}
+
+fn backend(member: &Json, port: i64) -> Backend {
+    let state = text(member, "state").unwrap_or("Unknown");
+    let reason = text(member, "reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
+    Backend {
+        id: format!("{}:{port}", text(member, "ipAddress").unwrap_or("?")),
+        state: match state.to_ascii_lowercase().as_str() {
+            "up" => TargetState::Healthy,
+            "down" => TargetState::Unhealthy,
+            _ => TargetState::Unknown,
+        },
+        cloud_state: format!("{state}{reason}"),
+    }
+}

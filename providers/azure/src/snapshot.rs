@@ -1,0 +1,143 @@
+//! What was read of one resource group, and what the file wants to know of it.
+
+use std::collections::BTreeSet;
+
+use privnet_core::spec::Service;
+use privnet_core::spec::azure::{AzureForm, AzureService, AzureTarget};
+use privnet_core::{Address, Scope};
+
+use crate::arm::{Json, items, text, text_map};
+use crate::fields;
+use crate::kinds;
+use crate::ownership::{self, Claim};
+
+/// A service of the file with its Azure part.
+pub(crate) type Listed<'a> = (&'a Service, &'a AzureService);
+
+/// What was read of one resource group.
+#[derive(Debug)]
+pub(crate) struct Snapshot<'a> {
+    /// The unit of ownership.
+    pub(crate) deployment: &'a str,
+    /// The group.
+    pub(crate) scope: Scope,
+    /// The file's services in the group.
+    pub(crate) listed: Vec<Listed<'a>>,
+    /// Private link services.
+    pub(crate) services: Vec<Json>,
+    pub(crate) load_balancers: Vec<Json>,
+    pub(crate) security_groups: Vec<Json>,
+    pub(crate) scale_sets: Vec<Json>,
+    /// The virtual networks that are concerned, wherever they are.
+    pub(crate) vnets: Vec<Json>,
+    /// The services of the deployment: the file's, and those that something of ours names.
+    pub(crate) known: BTreeSet<String>,
+    /// The addresses that the deployment has names for.
+    pub(crate) addresses: Vec<Address>,
+}
+
+impl<'a> Snapshot<'a> {
+    /// An empty one for these services.
+    pub(crate) fn new(deployment: &'a str, scope: Scope, listed: Vec<Listed<'a>>) -> Self {
+        let known = listed.iter().map(|(service, _)| service.name.to_string()).collect();
+        let addresses =
+            listed.iter().flat_map(|(service, azure)| kinds::named(service.name.as_str(), &forwarder_subnets(azure))).collect();
+        Self {
+            deployment,
+            scope,
+            listed,
+            services: Vec::new(),
+            load_balancers: Vec::new(),
+            security_groups: Vec::new(),
+            scale_sets: Vec::new(),
+            vnets: Vec::new(),
+            known,
+            addresses,
+        }
+    }
+
+    /// Whose a resource of this kind is; nothing where it does not concern this deployment.
+    pub(crate) fn claim(&self, resource: &Json, kind: &str) -> Option<Claim> {
+        let name = text(resource, "name")?;
+        let claim = ownership::claim(self.deployment, name, &text_map(resource, "tags"), &self.addresses)?;
+        (claim.address.kind == kind).then_some(claim)
+    }
+
+    /// The services of the deployment that are known of.
+    pub(crate) fn known_services(&self) -> impl Iterator<Item = &str> {
+        self.known.iter().map(String::as_str)
+    }
+
+    /// Takes note of services that the file does not list, from the proofs of what was read.
+    pub(crate) fn learn_services(&mut self) {
+        let all = [&self.services, &self.load_balancers, &self.security_groups, &self.scale_sets];
+        let mut names = BTreeSet::new();
+        for resource in all.into_iter().flatten() {
+            let name = text(resource, "name").unwrap_or_default();
+            if let Some(claim) = ownership::claim(self.deployment, name, &text_map(resource, "tags"), &[]) {
+                names.insert(claim.address.service);
+            }
+        }
+        self.known.extend(names);
+    }
+
+    /// The virtual networks that the file or something of ours names, by id in lower case.
+    pub(crate) fn networks(&self) -> BTreeSet<String> {
+        let mut ids: BTreeSet<String> = BTreeSet::new();
+        for (_, azure) in &self.listed {
+            match &azure.form {
+                AzureForm::Made(made) => ids.insert(made.scope.vnet.key()),
+                AzureForm::OnFrontend(form) => ids.insert(form.scope.vnet.key()),
+                _ => false,
+            };
+        }
+        for service in &self.services {
+            if self.claim(service, kinds::private_link_service::KIND.name).is_some() {
+                ids.insert(kinds::private_link_service::read(service).vnet);
+            }
+        }
+        for balancer in &self.load_balancers {
+            if self.claim(balancer, kinds::load_balancer::KIND.name).is_some() {
+                ids.extend(self.vnet_of(balancer));
+            }
+        }
+        ids.retain(|id| !id.is_empty());
+        ids
+    }
+
+    /// The virtual network of a load balancer's frontend, by id in lower case.
+    pub(crate) fn vnet_of(&self, balancer: &Json) -> Option<String> {
+        let frontends = items(balancer, "properties.frontendIPConfigurations");
+        let subnet = frontends.iter().find_map(|frontend| text(frontend, "properties.subnet.id"))?;
+        Some(fields::id(subnet).rsplit_once("/subnets/")?.0.to_owned())
+    }
+
+    /// Whether a tombstone is among the services: then a NAT subnet may be left in a network that nothing names.
+    pub(crate) fn has_tombstone(&self) -> bool {
+        self.listed.iter().any(|(_, azure)| matches!(azure.form, AzureForm::Removed { .. }))
+    }
+
+    /// Whether the file says that the user joins network interfaces to this service's pools.
+    pub(crate) fn users_join(&self, service: &str) -> bool {
+        self.listed.iter().any(|(listed, azure)| {
+            let by_user = matches!(&azure.form, AzureForm::Made(made) if !made.join_nics);
+            by_user && listed.name.as_str() == service
+        })
+    }
+}
+
+fn forwarder_subnets(azure: &AzureService) -> Vec<String> {
+    let AzureForm::Made(made) = &azure.form else { return Vec::new() };
+    let subnets = made.forwarder.iter().flat_map(|forwarder| &forwarder.subnets);
+    subnets.map(|subnet| subnet.name().to_lowercase()).collect()
+}
+
+/// The network interfaces that a service's ports lead to.
+pub(crate) fn nics_of(azure: &AzureService) -> BTreeSet<String> {
+    let AzureForm::Made(made) = &azure.form else { return BTreeSet::new() };
+    let nics = made.ports.iter().filter_map(|port| match &port.to {
+        AzureTarget::Nics(nics) => Some(nics),
+        AzureTarget::Forwarder(_) => None,
+    });
+    nics.flatten().map(|nic| nic.key()).collect()
+}
