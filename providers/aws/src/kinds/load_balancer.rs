@@ -8,6 +8,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
     LoadBalancer as Described, LoadBalancerAttribute, LoadBalancerSchemeEnum, LoadBalancerTypeEnum,
 };
 use futures::future::try_join;
+use privnet_core::accept::ConnectionState;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::kind::{Change, Class, Shape};
 use privnet_core::plan::Rule;
@@ -149,6 +150,7 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     let resource = match &lowering.aws.form {
         AwsForm::Made(made) => {
             check_subnets(lowering, made, &address, lowered);
+            check_removal(lowering, made, &address, lowered);
             lowering.resource(address, Origin::Owned, wanted(lowering, made), BTreeSet::new())
         }
         AwsForm::OnLoadBalancer(on) => {
@@ -196,6 +198,31 @@ fn check_subnets(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, low
         if let Some(why) = why {
             lowered.refusals.push(lowering.refusal(address, Rule::Unsuitable, why));
         }
+    }
+}
+
+/// AWS keeps the subnets of a load balancer while endpoints are attached to its service, and one that waits for a decision is.
+fn check_removal(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, lowered: &mut Lowered) {
+    let seen = lowering.world.services.get(lowering.name());
+    let waiting: Vec<&str> = seen
+        .map(|seen| seen.connections.known())
+        .unwrap_or_default()
+        .iter()
+        .filter(|connection| connection.state == ConnectionState::Pending)
+        .map(|connection| connection.id.as_str())
+        .collect();
+    let live = if waiting.is_empty() { None } else { lowering.world.at(address) };
+    let there = live.and_then(|live| live.fields.get("subnets")).and_then(Value::as_list).unwrap_or_default();
+    let gone = there.iter().filter_map(Value::as_text).filter(|id| !made.subnets.iter().any(|kept| kept.as_str() == *id));
+    let gone: Vec<&str> = gone.collect();
+    if !gone.is_empty() {
+        let why = format!(
+            "{} cannot be taken away while endpoints are attached, and these wait for a decision: {}; reject them first \
+             (`privnet reject --connection ID`)",
+            gone.join(", "),
+            waiting.join(", ")
+        );
+        lowered.refusals.push(lowering.refusal(address, Rule::WouldSever, why));
     }
 }
 
