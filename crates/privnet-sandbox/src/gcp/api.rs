@@ -88,6 +88,16 @@ impl Api {
             .find_map(|method| Some(Route { method, parameters: bind(&method.path, &segments)? }))
     }
 
+    /// The methods that change nothing: id, HTTP method, path.
+    #[cfg(test)]
+    pub(crate) fn reads(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let reading = |method: &&Method| {
+            method.http == "GET" || method.response.as_deref() != Some("Operation") || method.verb() == "wait"
+        };
+        let reads = self.methods.values().filter(reading).filter(|method| method.http != "DELETE");
+        reads.map(|method| (method.id.as_str(), method.http.as_str(), method.path.as_str()))
+    }
+
     /// The type of that name.
     pub(crate) fn schema(&self, name: &str) -> Option<&Schema> {
         self.schemas.get(name)

@@ -29,7 +29,7 @@ pub(super) fn insert(world: &World, call: &Call, mut body: Object) -> Result<Mad
         )
         .into());
     }
-    overlap(world, &network, range)?;
+    overlap(world, &network, range, "")?;
     let gateway = u32::from(range.network()) + 1;
     body.insert("gatewayAddress".to_owned(), std::net::Ipv4Addr::from(gateway).to_string().into());
     body.default_to("privateIpGoogleAccess", false);
@@ -57,10 +57,10 @@ fn range(text: &str) -> Result<Ipv4Net, ApiError> {
 }
 
 // Seen in reports of Terraform users: the operation fails, not the request.
-fn overlap(world: &World, network: &str, range: Ipv4Net) -> Result<(), OperationError> {
+fn overlap(world: &World, network: &str, range: Ipv4Net, itself: &str) -> Result<(), OperationError> {
     let url = link::url(network);
     for (path, record) in world.resources.iter().filter(|(path, _)| path.contains("/subnetworks/")) {
-        if record.body.text("network") != Some(url.as_str()) {
+        if record.body.text("network") != Some(url.as_str()) || path == itself {
             continue;
         }
         let taken = record.body.text("ipCidrRange").and_then(|text| text.parse::<Ipv4Net>().ok());
@@ -110,6 +110,7 @@ pub(super) fn custom(world: &World, call: &Call, path: &str) -> Result<Vec<Effec
             )
             .into());
         }
+        overlap(world, body.text("network").map(link::path).unwrap_or_default(), wider, path)?;
         body.insert("ipCidrRange".to_owned(), json!(wider.to_string()));
     }
     Ok(vec![Effect::Body { path: path.to_owned(), body }])

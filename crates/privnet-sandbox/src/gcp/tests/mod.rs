@@ -9,6 +9,7 @@ mod load_balancing;
 mod networks;
 mod operations;
 mod requests;
+mod surface;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
