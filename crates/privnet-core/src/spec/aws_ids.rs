@@ -432,7 +432,7 @@ text_type!(
     /// A private DNS name of an endpoint service.
     PrivateDnsName,
     "a private DNS name",
-    Some("^(\\*\\.)?[A-Za-z0-9_][A-Za-z0-9._-]*\\.[A-Za-z0-9-]+$"),
+    Some("^(\\*\\.)?[A-Za-z0-9_][A-Za-z0-9._-]*\\.[A-Za-z0-9_-]+\\.?$"),
     "db.corp.example",
     |text| {
         let name = <super::HostName as super::Text>::parse_text(text.strip_prefix("*.").unwrap_or(text))?;

@@ -25,7 +25,7 @@ text_type!(
     /// A resource group's name.
     ResourceGroupName,
     "a resource group",
-    Some("^[\\w().-]{0,89}[\\w()-]$"),
+    Some("^.{0,89}[^.]$"),
     "rg-data",
     |text| {
         let ok = |c: char| c.is_alphanumeric() || "_-.()".contains(c);
@@ -112,7 +112,7 @@ text_type!(
     "sqlServer",
     |text| {
         let ok = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if !all(text, ok) || text.len() > 80 {
+        if !all(text, ok) || text.len() > 80 || !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
             return Err(TextProblem::new("must be letters and digits, such as `sqlServer`"));
         }
         Ok(text.to_owned())

@@ -102,7 +102,7 @@ text_type!(
     /// A domain name of a service attachment, with its final dot.
     DomainName,
     "a domain name",
-    Some("^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\\.?$"),
+    Some("^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\\.?$"),
     "db.acme.example.",
     |text| {
         let name = super::HostName::parse_text(text)?;
@@ -384,7 +384,7 @@ structured_text!(
 
 /// The parts of a relative path or of a resource's URL, from `projects` (or what follows it) on.
 fn path_of(text: &str) -> Vec<&str> {
-    let parts: Vec<&str> = text.trim_start_matches('/').split('/').collect();
+    let parts: Vec<&str> = text.split('/').collect();
     match parts.iter().position(|part| *part == "projects") {
         Some(at) if text.starts_with("https://") => parts[at..].to_vec(),
         _ => parts,

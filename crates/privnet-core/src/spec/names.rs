@@ -33,7 +33,7 @@ text_type!(
     /// A DNS name, in lower case and without a final dot (RFC 1123).
     HostName,
     "a DNS name",
-    Some("^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9])?\\.?$"),
+    Some("^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\\.?$"),
     "orders.corp.example",
     host_name
 );

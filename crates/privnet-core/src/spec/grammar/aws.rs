@@ -138,7 +138,7 @@ pub(in super::super) static NOTIFICATION: MapShape = MapShape {
             &Shape::List { of: &Shape::Word(&["Accept", "Reject", "Connect", "Delete"]), least: 1, most: 4 },
             "The events.",
         )
-        .default("[Accept, Reject, Connect, Delete]"),
+        .default(r#"["Accept", "Reject", "Connect", "Delete"]"#),
     ],
     exactly_one: &[],
     elsewhere: &[],
