@@ -34,7 +34,7 @@ pub enum Change {
     /// Members may be added in place; taking one away is refused while a consumer is connected.
     GrowUnlessConnected,
     /// Bound by first use (a target group to its load balancer): not a difference while the cloud shows nothing; another
-    /// value than the desired one leads to a replacement.
+    /// value than the desired one leads to a replacement. What it will be bound to need not be there when it is made.
     Bind,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::kind::{KindTable, Replacement};
+use crate::kind::{Change, KindTable, Replacement};
 use crate::plan::choose::{self, Choice, Standing};
 use crate::plan::diff::Difference;
 use crate::plan::order::{self, Timing};
@@ -170,7 +170,10 @@ impl<'a> Draft<'a> {
                 self.kept.insert(&resource.address, live);
                 self.update(resource, live, choice.updates, locks);
             }
-            None => self.create(resource, fields, choice.create_as, &choice.replaced_for, locks),
+            None => {
+                let fields = known_at_creation(kind, fields);
+                self.create(resource, fields, choice.create_as, &choice.replaced_for, locks);
+            }
         }
     }
 
@@ -476,6 +479,16 @@ fn refers(user: &Live, used: &Live) -> bool {
         value.each_text(&mut |text| found |= names.contains(text));
     }
     found
+}
+
+/// The fields that a create can give: what is bound by first use, to something that is not there yet, is nobody's to give.
+fn known_at_creation(kind: &crate::kind::Kind, mut fields: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    fields.retain(|name, value| {
+        let mut known = true;
+        value.each_output(&mut |_| known = false);
+        known || kind.field(name).is_none_or(|field| field.change != Change::Bind)
+    });
+    fields
 }
 
 fn leave(service: &str, resources: Vec<Address>) -> Left {

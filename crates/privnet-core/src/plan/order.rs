@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::kind::KindTable;
+use crate::kind::{Change, KindTable};
 use crate::plan::build::Step;
 use crate::plan::{Action, Op};
 use crate::resource::{Address, Resource};
@@ -64,7 +64,7 @@ fn topological(needs: &[Vec<usize>]) -> Vec<usize> {
 /// Sets `after` in each action and sorts them accordingly.
 pub(super) fn ordered(resources: &[Resource], kinds: &KindTable, steps: Vec<Step>) -> Vec<Action> {
     let needs_of: BTreeMap<&Address, BTreeSet<Address>> =
-        resources.iter().map(|resource| (&resource.address, resource.all_needs())).collect();
+        resources.iter().map(|resource| (&resource.address, needed_first_of(resource, kinds))).collect();
     let mut by_service: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, step) in steps.iter().enumerate() {
         by_service.entry(step.action.address.service.as_str()).or_default().push(index);
@@ -99,6 +99,19 @@ pub(super) fn ordered(resources: &[Resource], kinds: &KindTable, steps: Vec<Step
         .collect();
     actions.sort_by_key(|(position, _)| *position);
     actions.into_iter().map(|(_, action)| action).collect()
+}
+
+/// What must be there before this resource is made. What it is bound to by first use is not: both may be made at once.
+fn needed_first_of(resource: &Resource, kinds: &KindTable) -> BTreeSet<Address> {
+    let kind = kinds.get(&resource.address.kind);
+    let bound = |name: &str| kind.and_then(|kind| kind.field(name)).is_some_and(|field| field.change == Change::Bind);
+    let mut all = resource.needs.clone();
+    for (_, value) in resource.fields.iter().filter(|(name, _)| !bound(name)) {
+        value.each_output(&mut |reference| {
+            all.insert(reference.address.clone());
+        });
+    }
+    all
 }
 
 /// Whether `later` must wait for `earlier`. Both are of one service.
