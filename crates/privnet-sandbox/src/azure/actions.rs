@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::compute::{prepare_removal, upgrade};
+use super::compute::{flexible_machine, prepare_removal, upgrade};
 use super::connections;
 use super::error::ArmError;
 use super::hosted::{self, Hosted, Reply, hosted_kind};
@@ -29,7 +29,10 @@ pub(crate) fn route(world: &mut World, cx: &Cx<'_>, path: &ArmPath) -> Result<An
     match (method, id.pairs.len(), path.tail.as_deref()) {
         ("PUT", 1, None) => write::put(world, cx, &id),
         ("PATCH", 1, None) => write::patch(world, cx, &id),
-        ("DELETE", 1, None) => write::delete(world, cx, &id),
+        ("DELETE", 1, None) => match flexible_machine(world, &id) {
+            Some((set, number)) => remove_machines(world, cx, &set, vec![number]),
+            None => write::delete(world, cx, &id),
+        },
         ("PUT", 2, None) if is_connection(&id) => put_connection(world, cx, &id),
         ("DELETE", 2, None) if is_connection(&id) => delete_connection(world, cx, &id),
         ("PUT", 2, None) => write::put_child(world, cx, &id),

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::compute::{
-    instance_view, machine_view, render_instance, render_instance_interface, render_instance_interfaces,
-    set_view,
+    flexible_resource, flexible_resources, instance_view, machine_view, render_instance,
+    render_instance_interface, render_instance_interfaces, set_view,
 };
 use super::connections::render_connection;
 use super::error::ArmError;
@@ -39,7 +39,9 @@ pub(crate) fn connection_body(connection: &Connection) -> Value {
 pub(crate) fn get(world: &World, cx: &Cx<'_>, path: &ArmPath) -> Result<Answer, ArmError> {
     match (path.resource(), path.tail.as_deref()) {
         (Some(id), None) if id.pairs.len() == 1 => {
-            world.resource(&id).map(|found| expanded(world, cx, found)).ok_or_else(|| missing(world, &id))
+            let flexible = || flexible_resource(world, &id, cx.now).map(|body| Answer::json(200, &body));
+            let found = world.resource(&id).map(|found| expanded(world, cx, found)).or_else(flexible);
+            found.ok_or_else(|| missing(world, &id))
         }
         (Some(id), None) => below(world, cx, &id),
         (Some(id), Some(tail)) => collection(world, cx, &id, tail),
@@ -227,12 +229,16 @@ fn list(world: &World, cx: &Cx<'_>, path: &ArmPath) -> Result<Answer, ArmError> 
             format!("The resource type could not be found: '{kind}' for api version '{}'.", cx.version),
         ));
     }
-    let within = |resource: &&Resource| {
-        resource.id.subscription.eq_ignore_ascii_case(&subscription)
-            && path.group.as_ref().is_none_or(|group| resource.id.group.eq_ignore_ascii_case(group))
-            && cx.listed(resource.created)
+    let within = |id: &ResourceId, created| {
+        id.subscription.eq_ignore_ascii_case(&subscription)
+            && path.group.as_ref().is_none_or(|group| id.group.eq_ignore_ascii_case(group))
+            && cx.listed(created)
     };
-    Ok(cx.page(world.of_kind(&kind).filter(within).map(|resource| render(world, resource)).collect()))
+    let own = world.of_kind(&kind).filter(|resource| within(&resource.id, resource.created));
+    let mut all: Vec<Value> = own.map(|resource| render(world, resource)).collect();
+    let of_sets = flexible_resources(world, &kind, cx.now).into_iter();
+    all.extend(of_sets.filter(|(id, created, _)| within(id, *created)).map(|(_, _, body)| body));
+    Ok(cx.page(all))
 }
 
 /// Polling an operation: its status, or what comes of it.

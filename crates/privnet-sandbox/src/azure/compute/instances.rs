@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::flexible::{interface_id, is_flexible};
+
 use crate::azure::id::ResourceId;
 use crate::azure::kind::linked;
 use crate::azure::world::{Instance, Resource, later};
@@ -68,10 +70,12 @@ fn interfaces_of<'a>(set: &Resource, instance: &'a Instance) -> Vec<InterfaceVie
     let mut addresses = instance.addresses.iter();
     let profile = instance.profile.as_array().map_or(&[][..], Vec::as_slice);
     let interface = |nic: &'a Value| {
-        let id = set
-            .id
-            .child("virtualMachines", &instance.id)
-            .child("networkInterfaces", nic["name"].as_str().unwrap_or_default());
+        let name = nic["name"].as_str().unwrap_or_default();
+        let id = if is_flexible(set) {
+            interface_id(set, instance, name)
+        } else {
+            set.id.child("virtualMachines", &instance.id).child("networkInterfaces", name)
+        };
         let properties = &nic["properties"];
         let list = properties["ipConfigurations"].as_array().map_or(&[][..], Vec::as_slice);
         let mut configurations = Vec::new();

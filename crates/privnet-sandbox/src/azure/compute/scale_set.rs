@@ -8,18 +8,14 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::azure::addresses::Pool;
+use super::fleet::fit_instances;
 use crate::azure::error::ArmError;
-use crate::azure::id::ResourceId;
 use crate::azure::kind::{Kind, Put, Work, linked};
 use crate::azure::network::members_of_pool;
-use crate::azure::world::{Instance, Resource, State, World, guid, later};
+use crate::azure::world::{Resource, State, World, guid};
 
 /// `Microsoft.Compute/virtualMachineScaleSets`.
 pub(crate) struct ScaleSets;
-
-/// How long a machine needs to run, in sandbox seconds.
-const START_SECONDS: i64 = 45;
 
 impl Kind for ScaleSets {
     fn kind(&self) -> &'static str {
@@ -71,7 +67,8 @@ impl Kind for ScaleSets {
     }
 }
 
-fn parameter(target: &str, message: impl Into<String>) -> ArmError {
+/// 400 of the compute provider, with the parameter that is wrong.
+pub(super) fn parameter(target: &str, message: impl Into<String>) -> ArmError {
     let mut error = ArmError::invalid("InvalidParameter", message);
     error.details.push(("Target".to_owned(), target.to_owned()));
     error
@@ -126,6 +123,7 @@ fn check_zones(put: &Put<'_>, draft: &mut Resource) -> Result<(), ArmError> {
     }
 }
 
+/// The mode and what it demands: `Uniform` an upgrade policy, `Flexible` fault domains and an API version for its NICs.
 fn default_mode(properties: &mut Value) -> Result<(), ArmError> {
     if properties.get("orchestrationMode").is_none() {
         properties["orchestrationMode"] = json!("Uniform");
@@ -133,6 +131,21 @@ fn default_mode(properties: &mut Value) -> Result<(), ArmError> {
     if properties["orchestrationMode"] == "Uniform" && properties["upgradePolicy"]["mode"].as_str().is_none()
     {
         return Err(parameter("upgradePolicy", "Required parameter 'upgradePolicy.mode' is missing (null)."));
+    }
+    if properties["orchestrationMode"] == "Flexible" {
+        if properties["platformFaultDomainCount"].as_u64().is_none() {
+            return Err(parameter(
+                "platformFaultDomainCount",
+                "Required parameter 'platformFaultDomainCount' is missing (null).",
+            ));
+        }
+        let version = &properties["virtualMachineProfile"]["networkProfile"]["networkApiVersion"];
+        if version.as_str().is_none() {
+            return Err(parameter(
+                "networkApiVersion",
+                "Required parameter 'networkApiVersion' is missing (null).",
+            ));
+        }
     }
     if properties.get("overprovision").is_none() {
         properties["overprovision"] = json!(properties["orchestrationMode"] == "Uniform");
@@ -278,130 +291,4 @@ fn check_pools(put: &Put<'_>, draft: &Resource, inside: &Value) -> Result<(), Ar
         }
     }
     Ok(())
-}
-
-/// Adds or removes machines, and marks those whose model is not the scale set's any more.
-fn fit_instances(put: &Put<'_>, draft: &mut Resource, capacity: usize) -> Result<(), ArmError> {
-    let properties = draft.properties();
-    let profile =
-        properties["virtualMachineProfile"]["networkProfile"]["networkInterfaceConfigurations"].clone();
-    let automatic = properties["upgradePolicy"]["mode"] == "Automatic";
-    let changed = put.old.is_some_and(|old| {
-        old.properties()["virtualMachineProfile"] != properties["virtualMachineProfile"]
-            || old.body.get(DIGEST) != draft.body.get(DIGEST)
-    });
-    if changed {
-        for instance in &mut draft.instances {
-            instance.latest_model = automatic;
-            if automatic {
-                instance.profile = profile.clone();
-            }
-        }
-    }
-    draft.instances.truncate(capacity);
-    let zones: Vec<String> = draft
-        .body
-        .get("zones")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|zone| zone.as_str().map(str::to_owned))
-        .collect();
-    let mut pools: Vec<(String, Pool)> = Vec::new();
-    let mut next =
-        draft.instances.iter().filter_map(|i| i.id.parse::<usize>().ok()).max().map_or(0, |id| id + 1);
-    while draft.instances.len() < capacity {
-        let zone = emptiest(&zones, &draft.instances);
-        let mut addresses = Vec::new();
-        for subnet in subnets_of(&profile) {
-            addresses.push(next_address(put, draft, &subnet, &mut pools)?);
-        }
-        draft.instances.push(Instance {
-            id: next.to_string(),
-            zone,
-            created: put.now,
-            ready: later(put.now, START_SECONDS),
-            latest_model: true,
-            profile: profile.clone(),
-            addresses,
-            guid: guid(),
-            deleting: false,
-        });
-        next += 1;
-    }
-    Ok(())
-}
-
-/// The zone with the fewest machines, so that they spread evenly.
-fn emptiest(zones: &[String], instances: &[Instance]) -> Option<String> {
-    let count = |zone: &&String| instances.iter().filter(|i| i.zone.as_ref() == Some(*zone)).count();
-    zones.iter().min_by_key(count).cloned()
-}
-
-fn subnets_of(profile: &Value) -> Vec<ResourceId> {
-    let interfaces = profile.as_array().map_or(&[][..], Vec::as_slice).iter();
-    let configs = interfaces.filter_map(|nic| nic["properties"]["ipConfigurations"].as_array()).flatten();
-    configs.filter_map(|config| linked(&config["properties"]["subnet"])).collect()
-}
-
-fn next_address(
-    put: &Put<'_>,
-    draft: &Resource,
-    subnet: &ResourceId,
-    pools: &mut Vec<(String, Pool)>,
-) -> Result<String, ArmError> {
-    let key = subnet.key();
-    if !pools.iter().any(|(known, _)| *known == key) {
-        let mut pool = Pool::open(put, subnet)?;
-        // The draft's own machines keep theirs.
-        for interface in super::instance_interfaces(draft) {
-            for config in interface.configurations.iter().filter(|config| config.subnet.key() == key) {
-                pool.take(&config.address, &config.id)?;
-            }
-        }
-        pools.push((key.clone(), pool));
-    }
-    match pools.iter_mut().find(|(known, _)| *known == key) {
-        Some((_, pool)) => pool.next(&put.id.to_string()),
-        None => Err(ArmError::dangling(&subnet.to_string(), put.id)),
-    }
-}
-
-/// Marks machines as going and lowers the capacity by them; unknown ids are an error.
-pub(crate) fn prepare_removal(world: &mut World, set: &ResourceId, ids: &[String]) -> Result<(), ArmError> {
-    let Some(resource) = world.resources.get_mut(&set.key()) else { return Err(ArmError::not_found(set)) };
-    check_instances(resource, ids)?;
-    for instance in resource.instances.iter_mut().filter(|instance| ids.contains(&instance.id)) {
-        instance.deleting = true;
-    }
-    let left = resource.instances.iter().filter(|instance| !instance.deleting).count();
-    resource.body["sku"]["capacity"] = json!(left);
-    Ok(())
-}
-
-/// Gives machines the scale set's present model.
-pub(crate) fn upgrade(world: &mut World, set: &ResourceId, ids: &[String]) -> Result<(), ArmError> {
-    let Some(resource) = world.resources.get_mut(&set.key()) else { return Err(ArmError::not_found(set)) };
-    check_instances(resource, ids)?;
-    let profile =
-        resource.properties()["virtualMachineProfile"]["networkProfile"]["networkInterfaceConfigurations"]
-            .clone();
-    for instance in resource.instances.iter_mut().filter(|instance| ids.contains(&instance.id)) {
-        instance.latest_model = true;
-        instance.profile = profile.clone();
-    }
-    Ok(())
-}
-
-fn check_instances(resource: &Resource, ids: &[String]) -> Result<(), ArmError> {
-    match ids.iter().find(|id| !resource.instances.iter().any(|instance| instance.id == **id)) {
-        Some(bad) => Err(parameter(
-            "instanceIds",
-            format!(
-                "The provided instanceId {bad} is not an active Virtual Machine Scale Set VM instanceId."
-            ),
-        )),
-        None => Ok(()),
-    }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::flexible::{is_flexible, machine_id};
 use super::instances::{InterfaceView, instance_interfaces};
 use crate::azure::id::ResourceId;
 use crate::azure::world::{Instance, Resource};
@@ -16,7 +17,7 @@ pub(crate) fn render_instance(set: &Resource, instance: &Instance, now: Timestam
         .map(|interface| json!({"id": interface.id.to_string()}))
         .collect();
     let mut body = json!({
-        "name": format!("{}_{}", set.id.name(), instance.id),
+        "name": if is_flexible(set) { instance.id.clone() } else { format!("{}_{}", set.id.name(), instance.id) },
         "id": set.id.child("virtualMachines", &instance.id).to_string(),
         "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines",
         "location": set.location(),
@@ -100,7 +101,7 @@ pub(crate) fn render_instance_interfaces(
     let interfaces = instance_interfaces(set).into_iter();
     interfaces
         .filter(|interface| instance.is_none_or(|id| interface.instance.id == id))
-        .map(|interface| render(set, &interface, now))
+        .map(|interface| render_interface(set, &interface, now))
         .collect()
 }
 
@@ -108,10 +109,11 @@ pub(crate) fn render_instance_interfaces(
 pub(crate) fn render_instance_interface(set: &Resource, id: &ResourceId, now: Timestamp) -> Option<Value> {
     let key = id.key();
     let interface = instance_interfaces(set).into_iter().find(|interface| interface.id.key() == key)?;
-    Some(render(set, &interface, now))
+    Some(render_interface(set, &interface, now))
 }
 
-fn render(set: &Resource, interface: &InterfaceView<'_>, now: Timestamp) -> Value {
+/// A network interface of a machine of a scale set.
+pub(super) fn render_interface(set: &Resource, interface: &InterfaceView<'_>, now: Timestamp) -> Value {
     let etag = format!("W/\"{}\"", interface.instance.guid);
     let state = if now < interface.instance.ready { "Updating" } else { "Succeeded" };
     let flag = |name: &str| json!(interface.properties[name].as_bool().unwrap_or_default());
@@ -126,6 +128,11 @@ fn render(set: &Resource, interface: &InterfaceView<'_>, now: Timestamp) -> Valu
                 "privateIPAddressVersion": "IPv4", "loadBalancerBackendAddressPools": pools}})
         })
         .collect();
+    let machine = if is_flexible(set) {
+        machine_id(set, interface.instance)
+    } else {
+        set.id.child("virtualMachines", &interface.instance.id)
+    };
     let mut body = json!({
         "name": interface.id.name(), "id": interface.id.to_string(), "etag": etag, "location": set.location(),
         "properties": {
@@ -133,7 +140,7 @@ fn render(set: &Resource, interface: &InterfaceView<'_>, now: Timestamp) -> Valu
             "dnsSettings": {"dnsServers": [], "appliedDnsServers": []},
             "enableAcceleratedNetworking": flag("enableAcceleratedNetworking"), "enableIPForwarding": flag("enableIPForwarding"),
             "primary": interface.properties["primary"].as_bool().unwrap_or(true),
-            "virtualMachine": {"id": set.id.child("virtualMachines", &interface.instance.id).to_string()},
+            "virtualMachine": {"id": machine.to_string()},
         },
     });
     if let Some(group) = &interface.security_group {

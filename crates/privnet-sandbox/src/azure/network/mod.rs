@@ -6,14 +6,16 @@ mod private_endpoint;
 mod private_link_service;
 mod public_address;
 mod security_group;
+mod service_access;
 mod virtual_network;
 
 pub(crate) use interface::{NetworkInterfaces, members_of_pool};
 pub(crate) use load_balancer::{LoadBalancers, health};
 pub(crate) use private_endpoint::{PrivateEndpoints, remove_of_endpoint};
-pub(crate) use private_link_service::{PrivateLinkServices, ServiceAccess, alias_of, service_of_alias};
+pub(crate) use private_link_service::PrivateLinkServices;
 pub(crate) use public_address::PublicAddresses;
 pub(crate) use security_group::NetworkSecurityGroups;
+pub(crate) use service_access::{ServiceAccess, alias_of, service_of_alias};
 pub(crate) use virtual_network::VirtualNetworks;
 
 use serde_json::Value;

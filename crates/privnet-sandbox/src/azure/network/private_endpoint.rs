@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::private_link_service::{ServiceAccess, service_of_alias};
+use super::service_access::{ServiceAccess, service_of_alias};
 use super::{default, take_list, tidy_children};
 use crate::azure::addresses::assign;
 use crate::azure::error::ArmError;

@@ -152,3 +152,38 @@ fn machines_of_the_default_world_are_read() {
     arm.get(&format!("{vm}/instanceView")).is(200);
     arm.delete(&vm).refused(405, "MethodNotAllowed");
 }
+
+#[test]
+fn flexible_sets_have_ordinary_machines() {
+    let mut arm = Arm::new();
+    arm.make(&network("loadBalancers", "lb"), balancer_body("lb", &["fe"]));
+    let mut flexible = body(2, "aGVsbG8=");
+    flexible["properties"]["orchestrationMode"] = json!("Flexible");
+    arm.put(&set("fwd"), flexible.clone()).refused(400, "InvalidParameter");
+    flexible["properties"]["platformFaultDomainCount"] = json!(1);
+    flexible["properties"]["virtualMachineProfile"]["networkProfile"]["networkApiVersion"] =
+        json!("2020-11-01");
+    arm.make(&set("fwd"), flexible);
+    let group = format!("/subscriptions/{OWN}/resourceGroups/{GROUP}/providers");
+    let machines =
+        arm.get(&format!("{group}/Microsoft.Compute/virtualMachines")).is(200).body["value"].clone();
+    let mine: Vec<&Value> = machines
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|machine| machine["properties"]["virtualMachineScaleSet"]["id"] == json!(set("fwd")))
+        .collect();
+    assert_eq!(mine.len(), 2, "{machines}");
+    let (machine, nic) = (
+        mine[0]["id"].as_str().unwrap(),
+        mine[0]["properties"]["networkProfile"]["networkInterfaces"][0]["id"].as_str().unwrap(),
+    );
+    let shown = arm.get(nic).is(200);
+    assert_eq!(shown.body["properties"]["virtualMachine"]["id"], json!(machine));
+    assert!(arm.get(&format!("{group}/Microsoft.Network/networkInterfaces")).body.to_string().contains(nic));
+    assert_eq!(health(&mut arm)["up"], 2);
+    arm.delete(machine).is(202);
+    arm.pass(31);
+    arm.get(machine).is(404);
+    assert_eq!(arm.get(&set("fwd")).body["sku"]["capacity"], 1);
+}

@@ -1,19 +1,24 @@
-//! Load balancers: one PUT with frontends, pools, probes and rules, and the health of a rule's backends.
+//! Load balancers: one PUT with frontends, pools, probes and rules.
 //!
 //! Defaults as recorded. A pool whose addresses are set by number is refused where a private link service is
 //! (`PrivateLinkServiceIsNotSupportedForIPBasedLoadBalancer`, as in MicrosoftDocs/azure-docs issue 75134).
 
-use jiff::Timestamp;
+mod health;
+mod rules;
+
 use serde_json::{Map, Value, json};
 
+pub(crate) use health::health;
+
+use self::rules::{complete_probes, complete_rules};
 use super::interface::members_of_pool;
-use super::private_link_service::services_of;
+use super::service_access::services_of;
 use super::{default, take_list, tidy_children};
 use crate::azure::addresses::assign;
 use crate::azure::error::ArmError;
 use crate::azure::id::ResourceId;
 use crate::azure::kind::{Children, Kind, Put, Work, linked};
-use crate::azure::world::{Resource, State, World, later, named};
+use crate::azure::world::{Resource, State, World, named};
 
 /// `Microsoft.Network/loadBalancers`.
 pub(crate) struct LoadBalancers;
@@ -303,151 +308,6 @@ pub(super) fn by_address_refused(balancer: &ResourceId) -> ArmError {
     )
 }
 
-fn complete_probes(balancer: &ResourceId, properties: &mut Value) -> Result<(), ArmError> {
-    let mut probes = take_list(properties, "probes");
-    for probe in &mut probes {
-        let id = balancer.child("probes", probe["name"].as_str().unwrap_or_default());
-        let properties = &mut probe["properties"];
-        let bad = |code: &str, why: &str| Err(ArmError::invalid(code, format!("Probe {id} {why}.")));
-        if !properties["port"].as_i64().is_some_and(|port| (1..=65535).contains(&port)) {
-            return bad("ProbePortOutOfRange", "must have a port from 1 to 65535");
-        }
-        default(properties, "protocol", "Tcp");
-        let http = properties["protocol"] != "Tcp";
-        let path = properties["requestPath"].as_str().is_some_and(|path| !path.is_empty());
-        if http && !path {
-            return bad("ProbeRequestPathMissing", "must have a requestPath for its protocol");
-        }
-        if !http && path {
-            return bad("ProbeRequestPathNotAllowed", "must not have a requestPath for protocol Tcp");
-        }
-        default(properties, "intervalInSeconds", 15);
-        default(properties, "numberOfProbes", 2);
-        default(properties, "probeThreshold", 1);
-        if properties["intervalInSeconds"].as_i64().is_some_and(|seconds| seconds < 5) {
-            return bad("ProbeIntervalOutOfRange", "must have an interval of at least 5 seconds");
-        }
-    }
-    properties["probes"] = Value::Array(probes);
-    Ok(())
-}
-
-/// What a rule tells of itself, as recorded; the last two are in no published model.
-const RULE_FLAGS: [&str; 4] =
-    ["enableFloatingIP", "enableTcpReset", "allowBackendPortConflict", "enableDestinationServiceEndpoint"];
-
-fn complete_rules(put: &Put<'_>, draft: &Resource, properties: &mut Value) -> Result<(), ArmError> {
-    for kind in ["loadBalancingRules", "inboundNatRules", "outboundRules", "inboundNatPools"] {
-        let mut rules = take_list(properties, kind);
-        for rule in &mut rules {
-            let id = put.id.child(kind, rule["name"].as_str().unwrap_or_default());
-            let rule = &mut rule["properties"];
-            let of = |segment: &str| format!("Microsoft.Network/loadBalancers/{segment}");
-            put.link(draft, rule, "frontendIPConfiguration", &of("frontendIPConfigurations"))?;
-            put.links(draft, rule, "frontendIPConfigurations", &of("frontendIPConfigurations"))?;
-            put.links(draft, rule, "backendAddressPools", &of("backendAddressPools"))?;
-            put.link(draft, rule, "backendAddressPool", &of("backendAddressPools"))?;
-            put.link(draft, rule, "probe", &of("probes"))?;
-            // One pool of the newer list is the pool of the older property too.
-            if rule.get("backendAddressPool").is_none()
-                && rule["backendAddressPools"].as_array().is_some_and(|l| l.len() == 1)
-            {
-                rule["backendAddressPool"] = rule["backendAddressPools"][0].clone();
-            }
-            if let Some(map) = rule.as_object_mut() {
-                map.retain(|_, value| !value.is_null());
-            }
-            if kind == "loadBalancingRules" {
-                complete_rule(&id, rule)?;
-            } else if kind == "inboundNatRules" {
-                default(rule, "idleTimeoutInMinutes", 4);
-                for name in RULE_FLAGS {
-                    default(rule, name, false);
-                }
-            }
-        }
-        if kind == "loadBalancingRules" {
-            check_ports(put.id, &rules)?;
-        }
-        properties[kind] = Value::Array(rules);
-    }
-    Ok(())
-}
-
-fn complete_rule(id: &ResourceId, rule: &mut Value) -> Result<(), ArmError> {
-    let bad =
-        |code: &str, why: &str| Err(ArmError::invalid(code, format!("Load balancing rule {id} {why}.")));
-    if linked(&rule["frontendIPConfiguration"]).is_none() {
-        return bad(
-            "LoadBalancingRuleMustHaveFrontendIPConfiguration",
-            "must reference a frontend IP configuration",
-        );
-    }
-    let Some(protocol) = rule["protocol"].as_str().map(str::to_owned) else {
-        return bad("LoadBalancingRuleProtocolMissing", "must have a protocol");
-    };
-    for port in ["frontendPort", "backendPort"] {
-        let least = i64::from(protocol != "All");
-        if !rule[port].as_i64().is_some_and(|number| (least..=65535).contains(&number)) {
-            return bad(
-                "LoadBalancingRulePortOutOfRange",
-                &format!("must have a {port} from {least} to 65535"),
-            );
-        }
-    }
-    default(rule, "idleTimeoutInMinutes", 4);
-    for name in RULE_FLAGS {
-        default(rule, name, false);
-    }
-    default(rule, "loadDistribution", "Default");
-    default(rule, "disableOutboundSnat", false);
-    if !rule["idleTimeoutInMinutes"].as_i64().is_some_and(|minutes| (4..=100).contains(&minutes)) {
-        return bad(
-            "LoadBalancingRuleIdleTimeoutOutOfRange",
-            "must have an idle timeout from 4 to 100 minutes",
-        );
-    }
-    Ok(())
-}
-
-/// Two rules may share neither a frontend's port nor, without floating IP, a pool's.
-fn check_ports(balancer: &ResourceId, rules: &[Value]) -> Result<(), ArmError> {
-    let id = |rule: &Value| balancer.child("loadBalancingRules", rule["name"].as_str().unwrap_or_default());
-    for (index, rule) in rules.iter().enumerate() {
-        for other in rules.iter().take(index) {
-            let (a, b) = (&rule["properties"], &other["properties"]);
-            let same = |name: &str| a[name] == b[name];
-            if same("frontendIPConfiguration") && same("frontendPort") && same("protocol") {
-                return Err(ArmError::invalid(
-                    "RulesUseSameFrontendPortProtocolAndIPConfig",
-                    format!(
-                        "Load balancing rules {} and {} use the same protocol and frontend port.",
-                        id(other),
-                        id(rule)
-                    ),
-                ));
-            }
-            let floating = a["enableFloatingIP"] == true || b["enableFloatingIP"] == true;
-            let pooled = linked(&a["backendAddressPool"]).is_some() && same("backendAddressPool");
-            if pooled && !floating && same("backendPort") && same("protocol") {
-                return Err(ArmError::invalid(
-                    "RulesUseSameBackendPortProtocolAndPool",
-                    format!(
-                        "Load balancing rules {} and {} with floating IP disabled use the same protocol {} and backend port \
-                         {}, and must not be used with the same backend address pool {}.",
-                        id(other),
-                        id(rule),
-                        a["protocol"].as_str().unwrap_or_default(),
-                        a["backendPort"],
-                        a["backendAddressPool"]["id"].as_str().unwrap_or_default()
-                    ),
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
 fn pool_in_use(pool: &ResourceId, by: &str) -> ArmError {
     ArmError::invalid(
         "InUseBackendAddressPoolCannotBeDeleted",
@@ -486,41 +346,4 @@ fn check_removals(put: &Put<'_>, draft: &Resource) -> Result<(), ArmError> {
         }
     }
     Ok(())
-}
-
-/// The answer of a rule's health call (Microsoft, "Manage Azure Load Balancer health status"): each backend with state and reason.
-pub(crate) fn health(world: &World, rule: &ResourceId, now: Timestamp) -> Result<Value, ArmError> {
-    let balancer = world.resource(rule).ok_or_else(|| ArmError::not_found(&rule.owner()))?;
-    let found =
-        balancer.child("loadBalancingRules", rule.name()).ok_or_else(|| ArmError::child_not_found(rule))?;
-    let probe = linked(&found["properties"]["probe"]).and_then(|id| balancer.child("probes", id.name()));
-    let number = |name: &str, otherwise: i64| {
-        probe.and_then(|probe| probe["properties"][name].as_i64()).unwrap_or(otherwise)
-    };
-    let wait = number("intervalInSeconds", 15) * number("probeThreshold", 1);
-    let down = match probe.map(|probe| probe["properties"]["protocol"] == "Tcp") {
-        Some(false) => "Down_Probe_HttpEndpointUnreachable",
-        _ => "Down_Probe_TcpProbeTimeout",
-    };
-    let pool = linked(&found["properties"]["backendAddressPool"]);
-    let members = pool.map(|pool| members_of_pool(world, &pool)).unwrap_or_default();
-    let mut backends = Vec::new();
-    let mut up = 0;
-    for member in &members {
-        let is_up = !told_down(world, &member.holder) && now >= later(member.up_since, wait);
-        up += i64::from(is_up);
-        backends.push(json!({
-            "networkInterfaceIPConfigurationId": member.id,
-            "ipAddress": member.address,
-            "state": if is_up { "Up" } else { "Down" },
-            "reason": if is_up { "Up_Probe_Success" } else { down },
-        }));
-    }
-    let all = backends.len() as i64;
-    Ok(json!({"up": up, "down": all - up, "loadBalancerBackendAddresses": backends}))
-}
-
-/// The sandbox's own switch: a tag `sandbox-health: down` on the machines' scale set or on a NIC makes its backends unhealthy.
-fn told_down(world: &World, holder: &ResourceId) -> bool {
-    world.resource(holder).and_then(|resource| resource.tag("sandbox-health")) == Some("down")
 }
