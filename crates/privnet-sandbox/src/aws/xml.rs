@@ -1,5 +1,7 @@
 //! Turns an answer's members into XML, by the published shape.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::model::{Api, Shape, Shapes};
@@ -75,27 +77,25 @@ fn element(
     match (shapes.get(name), value) {
         (Some(Shape::List { of, member, flattened }), Value::Array(list)) => {
             if !flattened {
-                out.push_str(&format!("<{wire}>"));
+                open(wire, out);
             }
             for item in list {
                 element(shapes, if *flattened { wire } else { member }, of, item, action, out)?;
             }
             if !flattened {
-                out.push_str(&format!("</{wire}>"));
+                close(wire, out);
             }
         }
         (Some(Shape::Structure { .. }), Value::Object(_)) => {
-            out.push_str(&format!("<{wire}>"));
+            open(wire, out);
             structure(shapes, name, value, action, out)?;
-            out.push_str(&format!("</{wire}>"));
+            close(wire, out);
         }
         (Some(Shape::String { .. } | Shape::Timestamp), Value::String(text)) => {
-            out.push_str(&format!("<{wire}>{}</{wire}>", escape(text)));
+            leaf(wire, &escape(text), out)
         }
-        (Some(Shape::Integer { .. }), Value::Number(number)) => {
-            out.push_str(&format!("<{wire}>{number}</{wire}>"));
-        }
-        (Some(Shape::Boolean), Value::Bool(flag)) => out.push_str(&format!("<{wire}>{flag}</{wire}>")),
+        (Some(Shape::Integer { .. }), Value::Number(number)) => leaf(wire, &number.to_string(), out),
+        (Some(Shape::Boolean), Value::Bool(flag)) => leaf(wire, if *flag { "true" } else { "false" }, out),
         _ => {
             return Err(NotInShape { action: action.to_owned(), what: format!("{wire} ({name}) = {value}") });
         }
@@ -103,8 +103,30 @@ fn element(
     Ok(())
 }
 
+fn open(wire: &str, out: &mut String) {
+    out.push('<');
+    out.push_str(wire);
+    out.push('>');
+}
+
+fn close(wire: &str, out: &mut String) {
+    out.push_str("</");
+    out.push_str(wire);
+    out.push('>');
+}
+
+fn leaf(wire: &str, content: &str, out: &mut String) {
+    open(wire, out);
+    out.push_str(content);
+    close(wire, out);
+}
+
 /// Text as XML character data.
-pub(crate) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    let special = |b: &u8| matches!(b, b'&' | b'<' | b'>' | b'"') || b.is_ascii_control();
+    if !text.as_bytes().iter().any(|b| special(b)) {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -117,7 +139,7 @@ pub(crate) fn escape(text: &str) -> String {
             c => out.push(c),
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 #[cfg(test)]

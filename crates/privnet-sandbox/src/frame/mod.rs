@@ -14,6 +14,7 @@ mod http_server;
 mod recorder;
 mod serve;
 mod store;
+mod table;
 
 pub use buckets::{Bucket, Buckets};
 pub use clock::Clock;
@@ -25,3 +26,4 @@ pub use recorder::Recorder;
 pub use serve::{Options, Running, serve};
 pub(crate) use store::reset;
 pub use store::{Checkpoint, Store, Transaction};
+pub use table::Table;

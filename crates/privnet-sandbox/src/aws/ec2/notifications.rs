@@ -180,7 +180,9 @@ pub(super) fn delete(tx: &mut Tx, call: &Call) -> Reply {
     let mut unsuccessful = Vec::new();
     for id in &input.connection_notification_ids {
         match own(tx, call, id) {
-            Ok(_) => drop(tx.notifications.remove(id)),
+            Ok(_) => {
+                tx.notifications.remove(id);
+            }
             Err(error) => unsuccessful.push(error.unsuccessful(id)),
         }
     }

@@ -265,10 +265,9 @@ fn revoke(tx: &mut Tx, call: &Call, egress: bool) -> Reply {
     }
     let mut revoked = Vec::new();
     for id in gone {
-        if let Some(rule) = tx.rules.remove(&id) {
-            revoked.push(show_revoked(&rule));
-            tx.tags.forget(&id);
-        }
+        revoked.extend(tx.rules.get(&id).map(show_revoked));
+        tx.rules.remove(&id);
+        tx.tags.forget(&id);
     }
     Ok(json!({"Return": true, "RevokedSecurityGroupRules": revoked}))
 }

@@ -107,7 +107,7 @@ fn check_ip_types(tx: &Tx, service: &Service) -> Result<(), ApiError> {
     if service.ip_types.is_empty() {
         return Err(invalid("At least one supported IP address type is required"));
     }
-    let is_ipv4 = |arn: &&String| tx.load_balancers.get(*arn).is_none_or(|lb| lb.ip_type == "ipv4");
+    let is_ipv4 = |arn: &&String| tx.load_balancers.get(arn).is_none_or(|lb| lb.ip_type == "ipv4");
     match service.load_balancers.keys().find(is_ipv4).filter(|_| service.ip_types.contains("ipv6")) {
         Some(arn) => Err(invalid(format!(
             "Load balancer {arn} must have the IP address type dualstack to support ipv6"

@@ -37,11 +37,10 @@ pub(super) fn set_security_groups(tx: &mut Tx, call: &Call) -> Reply {
         input.enforce_security_group_inbound_rules_on_private_link_traffic.or(balancer.enforce.clone());
     let changed = enforce != balancer.enforce || input.security_groups != balancer.groups;
     let groups = input.security_groups;
-    for interface in tx.interfaces.values_mut() {
-        if interface.owner == *arn && interface.released.is_none() {
-            interface.groups.clone_from(&groups);
-        }
-    }
+    tx.interfaces.update(
+        |interface| interface.owner == *arn && interface.released.is_none(),
+        |interface| interface.groups.clone_from(&groups),
+    );
     update(tx, call, arn, changed, |balancer| {
         balancer.groups.clone_from(&groups);
         balancer.enforce.clone_from(&enforce);

@@ -11,6 +11,7 @@ use super::{
     Service, Source, Subnet, TagStore, Target, TargetGroup, Vpc, World, Zone,
 };
 use crate::aws::ids::arn;
+use crate::frame::Table;
 
 /// The ids of the default world.
 pub(crate) mod ids {
@@ -73,21 +74,21 @@ fn zone_id(region: &str, account: usize, letter: usize) -> String {
 
 pub(super) fn world() -> World {
     let mut world = World {
-        vpcs: BTreeMap::new(),
-        subnets: BTreeMap::new(),
-        groups: BTreeMap::new(),
-        rules: BTreeMap::new(),
-        instances: BTreeMap::new(),
-        interfaces: BTreeMap::new(),
-        load_balancers: BTreeMap::new(),
-        target_groups: BTreeMap::new(),
-        listeners: BTreeMap::new(),
-        services: BTreeMap::new(),
-        endpoints: BTreeMap::new(),
-        notifications: BTreeMap::new(),
+        vpcs: Table::default(),
+        subnets: Table::default(),
+        groups: Table::default(),
+        rules: Table::default(),
+        instances: Table::default(),
+        interfaces: Table::default(),
+        load_balancers: Table::default(),
+        target_groups: Table::default(),
+        listeners: Table::default(),
+        services: Table::default(),
+        endpoints: Table::default(),
+        notifications: Table::default(),
         tags: TagStore::default(),
-        tokens: BTreeMap::new(),
-        sessions: BTreeMap::new(),
+        tokens: Table::default(),
+        sessions: Table::default(),
         certificates: BTreeSet::new(),
         topics: BTreeSet::new(),
     };
@@ -302,7 +303,7 @@ fn add_load_balancer(world: &mut World, scope: &Scope, suffix: &str, subnets: &[
         vpc: ids::VPC.to_owned(),
         zones: subnets
             .iter()
-            .filter_map(|id| world.subnets.get(*id))
+            .filter_map(|id| world.subnets.get(id))
             .map(|s| Zone { zone: s.zone.clone(), subnet: s.id.clone(), address: None })
             .collect(),
         groups: if kind == "application" { vec![ids::DEFAULT_GROUP.to_owned()] } else { Vec::new() },

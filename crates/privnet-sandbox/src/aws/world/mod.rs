@@ -8,10 +8,12 @@ mod network;
 mod services;
 mod tags;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::frame::Table;
 
 pub(crate) use balancing::{
     HealthCheck, Listener, LoadBalancer, LoadBalancerState, REPROVISIONING, Target, TargetGroup, Zone,
@@ -53,22 +55,22 @@ pub(crate) struct Session {
 /// The whole world.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct World {
-    pub(crate) vpcs: BTreeMap<String, Vpc>,
-    pub(crate) subnets: BTreeMap<String, Subnet>,
-    pub(crate) groups: BTreeMap<String, Group>,
-    pub(crate) rules: BTreeMap<String, Rule>,
-    pub(crate) instances: BTreeMap<String, Instance>,
-    pub(crate) interfaces: BTreeMap<String, Interface>,
-    pub(crate) load_balancers: BTreeMap<String, LoadBalancer>,
-    pub(crate) target_groups: BTreeMap<String, TargetGroup>,
-    pub(crate) listeners: BTreeMap<String, Listener>,
-    pub(crate) services: BTreeMap<String, Service>,
-    pub(crate) endpoints: BTreeMap<String, Endpoint>,
-    pub(crate) notifications: BTreeMap<String, Notification>,
+    pub(crate) vpcs: Table<Vpc>,
+    pub(crate) subnets: Table<Subnet>,
+    pub(crate) groups: Table<Group>,
+    pub(crate) rules: Table<Rule>,
+    pub(crate) instances: Table<Instance>,
+    pub(crate) interfaces: Table<Interface>,
+    pub(crate) load_balancers: Table<LoadBalancer>,
+    pub(crate) target_groups: Table<TargetGroup>,
+    pub(crate) listeners: Table<Listener>,
+    pub(crate) services: Table<Service>,
+    pub(crate) endpoints: Table<Endpoint>,
+    pub(crate) notifications: Table<Notification>,
     pub(crate) tags: TagStore,
-    pub(crate) tokens: BTreeMap<String, Token>,
+    pub(crate) tokens: Table<Token>,
     /// Access keys that AssumeRole gave out.
-    pub(crate) sessions: BTreeMap<String, Session>,
+    pub(crate) sessions: Table<Session>,
     /// Certificates that TLS listeners may name.
     pub(crate) certificates: BTreeSet<String>,
     /// Topics that notifications may name.

@@ -168,12 +168,12 @@ impl World {
 
     /// Lets go of an owner's interfaces (all, or those of one subnet); they linger.
     pub(crate) fn release_interfaces(&mut self, owner: &str, subnet: Option<&str>, now: Timestamp) {
-        for interface in self.interfaces.values_mut() {
-            let meant = interface.owner == owner && subnet.is_none_or(|subnet| interface.subnet == subnet);
-            if meant && interface.released.is_none() {
-                interface.released = Some(now);
-            }
-        }
+        let meant = |interface: &Interface| {
+            interface.owner == owner
+                && subnet.is_none_or(|subnet| interface.subnet == subnet)
+                && interface.released.is_none()
+        };
+        self.interfaces.update(meant, |interface| interface.released = Some(now));
         self.interfaces.retain(|_, interface| interface.exists(now));
     }
 }

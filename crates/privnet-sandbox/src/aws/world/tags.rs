@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::frame::Table;
+
 /// A tag's value, and what filters still see.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Tag {
@@ -19,15 +21,15 @@ struct Tag {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct TagStore {
-    by_resource: BTreeMap<String, BTreeMap<String, Tag>>,
+    by_resource: Table<BTreeMap<String, Tag>>,
 }
 
 impl TagStore {
     /// Sets a tag.
     pub(crate) fn set(&mut self, resource: &str, key: &str, value: &str, now: Timestamp) {
-        let tags = self.by_resource.entry(resource.to_owned()).or_default();
-        let before = tags.get(key).and_then(|tag| tag.value.clone());
+        let before = self.by_resource.get(resource).and_then(|tags| tags.get(key)?.value.clone());
         if before.as_deref() != Some(value) {
+            let tags = self.by_resource.entry(resource);
             tags.insert(key.to_owned(), Tag { value: Some(value.to_owned()), since: now, before });
         }
     }
