@@ -5,6 +5,9 @@
 //! pending endpoints only, unless connections are reconciled, when it decides all of them; the limit of an entry that
 //! names an endpoint means nothing. An accepted endpoint for which there is no NAT address left needs attention.
 
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 
 use super::body::{Body, Object};
@@ -140,61 +143,69 @@ pub(crate) fn close(world: &mut World, attachment: &str, attachment_id: u64) {
 /// The status of an endpoint, as both sides see it.
 pub(crate) fn status(world: &World, path: &str) -> Option<&'static str> {
     let endpoint = world.endpoints.get(path)?;
-    Some(match endpoint.decision {
+    let nat = match endpoint.decision {
+        Decision::Accepted => nat_addresses(world, &endpoint.attachment, &of(world, &endpoint.attachment)),
+        _ => NatAddresses::new(),
+    };
+    Some(status_with(path, endpoint, &nat))
+}
+
+fn status_with(path: &str, endpoint: &Endpoint, nat: &NatAddresses) -> &'static str {
+    match endpoint.decision {
         Decision::Pending => "PENDING",
         Decision::Rejected => "REJECTED",
         Decision::Closed => "CLOSED",
-        Decision::Accepted => match nat_addresses(world, endpoint).contains_key(path) {
-            true => "ACCEPTED",
-            false => "NEEDS_ATTENTION",
-        },
-    })
+        Decision::Accepted if nat.contains_key(path) => "ACCEPTED",
+        Decision::Accepted => "NEEDS_ATTENTION",
+    }
 }
 
+/// NAT addresses by the path of the endpoint.
+type NatAddresses = BTreeMap<String, Vec<Ipv4Addr>>;
+
 /// The NAT addresses of an attachment's accepted endpoints, in the order in which they came, as far as there are any.
-fn nat_addresses(world: &World, of_endpoint: &Endpoint) -> std::collections::BTreeMap<String, Vec<String>> {
-    let Some(record) = world.resources.get(&of_endpoint.attachment) else { return Default::default() };
+fn nat_addresses(world: &World, attachment: &str, endpoints: &[(&String, &Endpoint)]) -> NatAddresses {
+    let Some(record) = world.resources.get(attachment) else { return NatAddresses::new() };
     let each = usize::try_from(record.body.int("natIpsPerEndpoint").unwrap_or(1)).unwrap_or(1).max(1);
-    let mut free =
-        record.body.texts("natSubnets").into_iter().flat_map(|subnet| usable(world, link::path(&subnet)));
-    let accepted =
-        of(world, &of_endpoint.attachment).into_iter().filter(|(_, e)| e.decision == Decision::Accepted);
+    let subnets = record.body.texts("natSubnets");
+    let mut free = subnets.iter().flat_map(|subnet| usable(world, link::path(subnet)));
+    let accepted = endpoints.iter().filter(|(_, endpoint)| endpoint.decision == Decision::Accepted);
     accepted
         .map_while(|(path, _)| {
-            let addresses: Vec<String> =
-                free.by_ref().take(each).map(|address| address.to_string()).collect();
-            (addresses.len() == each).then(|| (path.clone(), addresses))
+            let addresses: Vec<Ipv4Addr> = free.by_ref().take(each).collect();
+            (addresses.len() == each).then(|| ((*path).clone(), addresses))
         })
         .collect()
 }
 
 /// A subnetwork's addresses without the four that Google keeps: first, second, last but one, last.
-pub(crate) fn usable(world: &World, subnetwork: &str) -> Vec<std::net::Ipv4Addr> {
+pub(crate) fn usable(world: &World, subnetwork: &str) -> impl Iterator<Item = Ipv4Addr> + use<> {
     let range = world
         .resources
         .get(subnetwork)
         .and_then(|record| record.body.text("ipCidrRange")?.parse::<ipnet::Ipv4Net>().ok());
-    let Some(range) = range else { return Vec::new() };
-    let (first, last) = (u32::from(range.network()), u32::from(range.broadcast()));
-    // A large range is not written out: nobody here has more endpoints or machines than this.
-    (first.saturating_add(2)..last.saturating_sub(1)).take(8192).map(std::net::Ipv4Addr::from).collect()
+    let (first, last) =
+        range.map_or((0, 0), |range| (u32::from(range.network()) + 2, u32::from(range.broadcast()) - 1));
+    (first..last).map(Ipv4Addr::from)
 }
 
 /// `connectedEndpoints`. NAT addresses are shown when asked for.
 pub(crate) fn connected(world: &World, attachment: &str, show_nat: bool) -> Vec<Value> {
-    of(world, attachment)
-        .into_iter()
+    let endpoints = of(world, attachment);
+    let nat = nat_addresses(world, attachment, &endpoints);
+    endpoints
+        .iter()
         .map(|(path, endpoint)| {
-            let id = world.resources.get(path).map_or(0, |record| record.id);
+            let id = world.resources.get(path.as_str()).map_or(0, |record| record.id);
             let mut shown = json!({
-                "status": status(world, path),
+                "status": status_with(path, endpoint, &nat),
                 "pscConnectionId": endpoint.connection.to_string(),
                 "endpoint": link::url(path),
                 "endpointWithId": link::url(&with_id(path, id)),
                 "consumerNetwork": link::url(&endpoint.network),
                 "propagatedConnectionCount": 0,
             });
-            if show_nat && let Some(addresses) = nat_addresses(world, endpoint).remove(path) {
+            if show_nat && let Some(addresses) = nat.get(*path) {
                 shown["natIps"] = json!(addresses);
             }
             shown

@@ -47,7 +47,7 @@ pub(super) fn take(
     };
     let address: Ipv4Addr =
         text.parse().map_err(|_| ApiError::field(field, text, "Must be an IPv4 address."))?;
-    if !connection::usable(world, subnetwork).contains(&address) {
+    if !connection::usable(world, subnetwork).any(|usable| usable == address) {
         return Err(ApiError::field(
             field,
             text,
@@ -63,7 +63,7 @@ pub(super) fn take(
 /// The first free address of a subnetwork.
 pub(crate) fn free(world: &World, subnetwork: &str) -> Option<Ipv4Addr> {
     let taken = taken(world, subnetwork);
-    connection::usable(world, subnetwork).into_iter().find(|address| !taken.contains(address))
+    connection::usable(world, subnetwork).find(|address| !taken.contains(address))
 }
 
 fn taken(world: &World, subnetwork: &str) -> BTreeSet<Ipv4Addr> {
