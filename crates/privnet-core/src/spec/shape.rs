@@ -337,7 +337,7 @@ fn or_list(words: &[&str]) -> String {
 
 /// A text short enough for a message.
 pub(super) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(80) {
+    match text.char_indices().nth(160) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }

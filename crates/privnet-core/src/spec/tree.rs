@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Tag, options};
+use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Tag, options};
 
 use super::source::{Errors, Span};
 
@@ -60,8 +60,7 @@ impl Tree {
         for event in Parser::new_from_str_with_options(text, options) {
             match event {
                 Ok((event, span)) => {
-                    let range = span.byte_range().unwrap_or(0..0);
-                    if !builder.take(event, Span { start: range.start, end: range.end }, errors) {
+                    if !builder.take(event, span, errors) {
                         return None;
                     }
                 }
@@ -153,7 +152,9 @@ struct Builder {
 
 impl Builder {
     /// Takes one event; `false` ends the reading.
-    fn take(&mut self, event: Event<'_>, span: Span, errors: &mut Errors<'_>) -> bool {
+    fn take(&mut self, event: Event<'_>, marks: granit_parser::Span, errors: &mut Errors<'_>) -> bool {
+        let span = bytes_of(&marks);
+        let tag_span = marks.tag_span().as_ref().map_or(span, bytes_of);
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -164,19 +165,23 @@ impl Builder {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let as_text = check_tag(tag.as_deref(), span, errors);
-                let plain = style == ScalarStyle::Plain && !as_text;
-                let value = Value::Scalar { text: text.into_owned(), plain };
+                let value = match check_tag(tag.as_deref(), tag_span, errors) {
+                    Some(as_text) => {
+                        let plain = style == ScalarStyle::Plain && !as_text;
+                        Value::Scalar { text: text.into_owned(), plain }
+                    }
+                    None => Value::Broken,
+                };
                 let node = self.add(value, span);
                 self.anchors.insert(anchor, (node, 1));
                 self.place(node, 1, errors);
             }
             Event::SequenceStart(_, anchor, tag) => {
-                check_tag(tag.as_deref(), span, errors);
+                check_tag(tag.as_deref(), tag_span, errors);
                 return self.begin(Value::List(Vec::new()), anchor, span, errors);
             }
             Event::MappingStart(_, anchor, tag) => {
-                check_tag(tag.as_deref(), span, errors);
+                check_tag(tag.as_deref(), tag_span, errors);
                 return self.begin(Value::Map(Vec::new()), anchor, span, errors);
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span, errors),
@@ -279,12 +284,18 @@ impl Builder {
     }
 }
 
-/// Reports a tag that is not YAML's own; `true` for `!!str`, which makes any scalar a text.
-fn check_tag(tag: Option<&Tag>, span: Span, errors: &mut Errors<'_>) -> bool {
-    let Some(tag) = tag else { return false };
+fn bytes_of(marks: &granit_parser::Span) -> Span {
+    let range = marks.byte_range().unwrap_or(0..0);
+    Span { start: range.start, end: range.end }
+}
+
+/// Reports a tag that is not YAML's own, and gives `None` then; else `true` for `!!str`, which makes any scalar
+/// a text.
+fn check_tag(tag: Option<&Tag>, span: Span, errors: &mut Errors<'_>) -> Option<bool> {
+    let Some(tag) = tag else { return Some(false) };
     match tag.core_suffix() {
-        Some("str") => true,
-        Some("int" | "bool" | "null" | "float" | "seq" | "map") => false,
+        Some("str") => Some(true),
+        Some("int" | "bool" | "null" | "float" | "seq" | "map") => Some(false),
         _ => {
             errors.add_hint(
                 "custom-tag",
@@ -292,7 +303,7 @@ fn check_tag(tag: Option<&Tag>, span: Span, errors: &mut Errors<'_>) -> bool {
                 format!("the tag `{}` is not allowed", tag.original()),
                 "write the value without a tag",
             );
-            false
+            None
         }
     }
 }

@@ -124,7 +124,7 @@ fn endpoint_service(
         let message = format!("the endpoint service is not in the service's region {region}");
         reader.errors.add("other-region", span, message);
     }
-    scopes.once(reader, "the endpoint service", id.as_str(), span);
+    scopes.once(reader, "the endpoint service", id.as_str(), existing.at);
     Some(AwsForm::EndpointService(id))
 }
 
@@ -163,7 +163,7 @@ fn on_load_balancer(
     let span = reader.span(existing, "load_balancer");
     let (account, region) = (location.and_then(|l| l.account.as_ref()), location.map(|l| &l.region));
     same_place(reader, span, load_balancer.arn(), account, region);
-    scopes.once(reader, "the load balancer", &load_balancer.to_string(), span);
+    scopes.once(reader, "the load balancer", &load_balancer.to_string(), existing.at);
     Some(AwsForm::OnLoadBalancer(Box::new(AwsOnLoadBalancer {
         load_balancer,
         vpc,

@@ -93,7 +93,7 @@ fn hosted(
     }
     let subresource: Subresource = reader.text(hosted, "subresource")?;
     let id = format!("{}#{}", resource_id.key(), subresource.as_str().to_lowercase());
-    scopes.once(reader, "the hosted resource", &id, span);
+    scopes.once(reader, "the hosted resource", &id, hosted.at);
     Some(AzureForm::Hosted(AzureHosted { resource_id, subresource }))
 }
 
@@ -109,8 +109,8 @@ fn existing(
         let because = "the private link service exists, and what is yours is not altered";
         ports::only_keys(reader, block, location_keys, &["existing"], "with-existing", because);
         let kind = "Microsoft.Network/privateLinkServices";
-        let (id, span) = supplied(reader, existing, "private_link_service", kind, subscription)?;
-        scopes.once(reader, "the private link service", &id.key(), span);
+        let id = supplied(reader, existing, "private_link_service", kind, subscription)?;
+        scopes.once(reader, "the private link service", &id.key(), existing.at);
         return Some(AzureForm::PrivateLinkService(id));
     }
     let allowed = [
@@ -127,8 +127,8 @@ fn existing(
     let scope = scope(reader, block, subscription);
     let link = link(reader, scopes, block, scope.as_ref());
     let kind = "Microsoft.Network/loadBalancers/frontendIPConfigurations";
-    let (frontend, span) = supplied(reader, existing, "load_balancer_frontend", kind, subscription)?;
-    scopes.once(reader, "the frontend", &frontend.key(), span);
+    let frontend = supplied(reader, existing, "load_balancer_frontend", kind, subscription)?;
+    scopes.once(reader, "the frontend", &frontend.key(), existing.at);
     if let Some(load_balancer) = frontend.parent() {
         let count = scopes.azure.on_load_balancer.entry(load_balancer.key()).or_default();
         *count += 1;
@@ -137,7 +137,7 @@ fn existing(
                 "a load balancer carries at most {MOST_ON_LOAD_BALANCER} private link services; this is one more on `{}`",
                 load_balancer.name()
             );
-            reader.errors.add("full-load-balancer", span, message);
+            reader.errors.add("full-load-balancer", existing.at, message);
         }
     }
     Some(AzureForm::OnFrontend(Box::new(AzureOnFrontend { scope: scope?, frontend, link: link? })))
@@ -150,12 +150,12 @@ fn supplied(
     key: &str,
     kind: &str,
     subscription: Option<&SubscriptionId>,
-) -> Option<(ArmId, Span)> {
+) -> Option<ArmId> {
     let id: ArmId = reader.text(block, key)?;
     let span = reader.span(block, key);
     of_type(reader, &id, span, kind);
     same_subscription(reader, &id, span, subscription);
-    Some((id, span))
+    Some(id)
 }
 
 fn of_type(reader: &mut Reader<'_, '_>, id: &ArmId, span: Span, kind: &str) {

@@ -44,19 +44,25 @@ fn consumer(reader: &mut Reader<'_, '_>, entry: &Entry) -> Option<Consumer> {
         Some(preset) => Consumer { place, ..from_preset(preset) },
         None => Consumer { preset: None, aws: None, azure: None, gcp: None, place },
     };
+    let mut whole = true;
     if let Some(block) = reader.block(block, "aws", &CONSUMER_AWS) {
         let aws = consumer.aws.get_or_insert_default();
         merge_aws(reader, block, aws);
+        whole &= reader.get(block, "principals").is_none() || !aws.principals.is_empty();
     }
     if let Some(block) = reader.block(block, "azure", &CONSUMER_AZURE) {
         let azure = consumer.azure.get_or_insert_default();
         merge_azure(reader, block, azure);
+        whole &= reader.get(block, "subscriptions").is_none() || !azure.subscriptions.is_empty();
     }
     if let Some(block) = reader.block(block, "gcp", &CONSUMER_GCP) {
         let gcp = consumer.gcp.get_or_insert_default();
         merge_gcp(reader, block, gcp);
+        whole &= reader.get(block, "projects").is_none() || !gcp.projects.is_empty();
+        whole &= reader.get(block, "networks").is_none() || !gcp.networks.is_empty();
     }
-    Some(consumer)
+    // A list of which nothing could be read has been reported.
+    whole.then_some(consumer)
 }
 
 /// The preset that a definition is based on: `Some(None)` for none, `None` for an error.
@@ -75,8 +81,10 @@ fn base(reader: &mut Reader<'_, '_>, block: Block, entry: &Entry) -> Option<Opti
             return None;
         }
         let entries = reader.tree.entries(block.node);
-        let given = ["aws", "azure", "gcp"].iter().any(|cloud| entries.iter().any(|e| e.key == *cloud));
-        if !given && !CONSUMER.is_misspelt(entries, "preset") {
+        if !entries.is_empty() && !entries.iter().any(|e| CONSUMER.keys.iter().any(|key| key.name == e.key)) {
+            return None;
+        }
+        if entries.is_empty() {
             let message = format!("the consumer `{}` is not known to any cloud", entry.key);
             reader.errors.add_hint(
                 "empty-consumer",

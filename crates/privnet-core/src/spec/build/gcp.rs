@@ -136,7 +136,7 @@ fn supplied(
     }
     let id = format!("{}/{}/{collection}/{}", location.project, location.region, found.name);
     let what = if key == "forwarding_rule" { "the forwarding rule" } else { "the service attachment" };
-    scopes.once(reader, what, &id, span);
+    scopes.once(reader, what, &id, existing.at);
     Some(found.name)
 }
 
@@ -271,7 +271,6 @@ fn nat_subnet(
 /// A port with the target that the file gives it.
 struct Candidate {
     listener: Listener,
-    to: Block,
     target: Target,
 }
 
@@ -294,7 +293,7 @@ fn backend(
             used = used.or(Some(reader.key_span(to, "forwarder")));
         }
         let Some(target) = target(reader, to, location) else { continue };
-        candidates.push(Candidate { listener, to, target });
+        candidates.push(Candidate { listener, target });
     }
     ports::forwarder_is_used(reader, block, used);
     if let (false, Some(surplus)) = (all_ports, candidates.get(MOST_PORTS)) {
@@ -352,7 +351,6 @@ fn one_backend(reader: &mut Reader<'_, '_>, candidates: &[Candidate]) {
             let hint = "use the same port, or a forwarder";
             reader.errors.add_hint("port-differs", span, message, hint);
         }
-        let _ = candidate.to;
     }
 }
 
@@ -360,7 +358,7 @@ fn assemble(candidates: Vec<Candidate>, forwarder: Option<GcpForwarder>) -> Opti
     let mut direct: Option<GcpDirect> = None;
     let mut plain = Vec::new();
     let mut forwarded: Vec<PortSpec<Upstream>> = Vec::new();
-    for Candidate { listener, target, .. } in candidates {
+    for Candidate { listener, target } in candidates {
         match target {
             Target::Direct(to) => {
                 direct = Some(to);

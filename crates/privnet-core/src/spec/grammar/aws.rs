@@ -105,6 +105,8 @@ pub(in super::super) static AWS: MapShape = MapShape {
         (&super::SERVICE, "it belongs to the service, outside the `aws` block"),
         (&PORT, "it belongs to a port"),
         (&EXISTING, EXISTING_HINT),
+        (&super::azure::AZURE, "that is a key of services on Azure"),
+        (&super::gcp::GCP, "that is a key of services on GCP"),
     ],
 };
 
@@ -197,7 +199,10 @@ pub(in super::super) static TO: MapShape = MapShape {
         TO_FORWARDER,
     ],
     exactly_one: &[],
-    elsewhere: &[],
+    elsewhere: &[
+        (&super::azure::TO, "that is a target on Azure"),
+        (&super::gcp::TO, "that is a target on GCP"),
+    ],
 };
 
 pub(in super::super) static FORWARDER: MapShape = MapShape {

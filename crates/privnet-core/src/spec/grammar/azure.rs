@@ -97,6 +97,8 @@ pub(in super::super) static AZURE: MapShape = MapShape {
         (&PORT, "it belongs to a port"),
         (&HOSTED, "it belongs into `hosted`"),
         (&EXISTING, EXISTING_HINT),
+        (&super::aws::AWS, "that is a key of services on AWS"),
+        (&super::gcp::GCP, "that is a key of services on GCP"),
     ],
 };
 
@@ -166,7 +168,7 @@ pub(in super::super) static TO: MapShape = MapShape {
         TO_FORWARDER,
     ],
     exactly_one: &[],
-    elsewhere: &[],
+    elsewhere: &[(&super::aws::TO, "that is a target on AWS"), (&super::gcp::TO, "that is a target on GCP")],
 };
 
 pub(in super::super) static FORWARDER: MapShape = MapShape {

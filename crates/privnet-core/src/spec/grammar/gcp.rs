@@ -96,6 +96,8 @@ pub(in super::super) static GCP: MapShape = MapShape {
         (&super::SERVICE, "it belongs to the service, outside the `gcp` block"),
         (&PORT, "it belongs to a port"),
         (&EXISTING, EXISTING_HINT),
+        (&super::aws::AWS, "that is a key of services on AWS"),
+        (&super::azure::AZURE, "that is a key of services on Azure"),
     ],
 };
 
@@ -153,7 +155,10 @@ pub(in super::super) static TO: MapShape = MapShape {
         TO_FORWARDER,
     ],
     exactly_one: &[],
-    elsewhere: &[],
+    elsewhere: &[
+        (&super::aws::TO, "that is a target on AWS"),
+        (&super::azure::TO, "that is a target on Azure"),
+    ],
 };
 
 pub(in super::super) static FORWARDER: MapShape = MapShape {
