@@ -18,7 +18,7 @@ use crate::cloud::Cloud;
 use crate::policy;
 use crate::privatelink;
 
-pub(crate) use crate::exposure::{Exposure, facts, read, service_worlds};
+pub(crate) use crate::exposure::{Exposure, facts, look_for_records, read, service_worlds};
 
 const ACCEPT: Operation = Operation::ec2("AcceptVpcEndpointConnections");
 const REJECT: Operation = Operation::ec2("RejectVpcEndpointConnections");

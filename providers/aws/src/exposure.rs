@@ -2,6 +2,7 @@
 //! allow, whom they notify, and who is connected.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use aws_sdk_ec2::types::{AllowedPrincipal, ConnectionNotification, ServiceConfiguration};
 use futures::future::{join, join_all};
@@ -16,6 +17,7 @@ use crate::cloud::Cloud;
 use crate::connections;
 use crate::kinds::endpoint_service::{self, SUPPLIED};
 use crate::kinds::{self, allowed_principals};
+use crate::names;
 use crate::network::tags_of;
 use crate::observe::{Snapshot, Wanted, supplied_load_balancer};
 use crate::ownership::{self, TagMap};
@@ -206,6 +208,19 @@ pub(crate) fn service_worlds(snapshot: &Snapshot<'_>) -> Vec<(String, ServiceWor
         };
     }
     worlds.into_iter().collect()
+}
+
+/// Looks for the records that prove private DNS names whose verification failed: asking AWS to look again before the record is
+/// there would only fail again.
+pub(crate) async fn look_for_records(dns: Option<SocketAddr>, world: &mut World) {
+    let failed =
+        world.live.iter_mut().filter(|live| live.is_ours()).filter_map(endpoint_service::failed_record);
+    let looks = failed.map(|(name, value, record)| async move {
+        if names::holds_text(dns, &name, &value).await {
+            endpoint_service::mark_seen(record);
+        }
+    });
+    join_all(looks).await;
 }
 
 /// What lowering needs to know of a service's exposure, under a key of its own.

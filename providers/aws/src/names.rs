@@ -12,6 +12,7 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::RData;
 use privnet_core::execute::Context;
 use privnet_core::spec::aws::{AwsForm, AwsService, AwsTarget};
 use privnet_core::spec::{Resolver, Service};
@@ -114,6 +115,17 @@ fn at(server: SocketAddr) -> NameServerConfig {
     let mut udp = ConnectionConfig::udp();
     udp.port = server.port();
     NameServerConfig::new(server.ip(), true, vec![udp])
+}
+
+/// Whether a name has this text in its TXT record, as far as the machine's own resolver sees it.
+pub(crate) async fn holds_text(local: Option<SocketAddr>, name: &str, text: &str) -> bool {
+    let (_, Ok(client)) = client(local, &Resolver::System) else { return false };
+    let Ok(answer) = client.txt_lookup(format!("{}.", name.trim_end_matches('.'))).await else { return false };
+    answer.answers().iter().any(|record| match &record.data {
+        // A long text comes in pieces.
+        RData::TXT(txt) => txt.txt_data.concat() == text.as_bytes(),
+        _ => false,
+    })
 }
 
 /// One answer and how long it holds.

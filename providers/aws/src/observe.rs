@@ -47,6 +47,9 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) exposure: Exposure,
 }
 
+/// A service that the file lists, and its AWS block.
+type Listed<'a> = (&'a Service, &'a AwsService);
+
 /// Observes what the request asks for.
 pub(crate) async fn observe(
     provider: &AwsProvider,
@@ -56,7 +59,7 @@ pub(crate) async fn observe(
     let services: Vec<_> = request.services.iter().filter_map(|service| Some((*service, aws_of(service)?))).collect();
     let reached = reach_all(provider, &services, context).await;
     let mut world = World::default();
-    let mut places: BTreeMap<Scope, (Arc<Reach>, Vec<(&Service, &AwsService)>)> = BTreeMap::new();
+    let mut places: BTreeMap<Scope, (Arc<Reach>, Vec<Listed<'_>>)> = BTreeMap::new();
     let mut first_error = None;
     let mut any = false;
     for ((service, aws), result) in services.into_iter().zip(reached) {
@@ -93,6 +96,9 @@ pub(crate) async fn observe(
         world.merge(part);
     }
     add_names(&mut world, resolved);
+    if request.purpose != Purpose::Connections {
+        connections::look_for_records(provider.dns, &mut world).await;
+    }
     Ok(world)
 }
 

@@ -4,10 +4,15 @@
 //! connections is in the API's model but refused by the server.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 
 use aws_sdk_ec2::types::{
     AllowedPrincipal, ConnectionNotification, ServiceConfiguration, UnsuccessfulItem, VpcEndpointConnection,
 };
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use privnet_core::execute::Replay;
 use privnet_core::{Error, ErrorKind};
 
 use crate::buckets::Operation;
@@ -74,16 +79,36 @@ pub(crate) async fn principals(cloud: &Cloud<'_>, service: &str) -> Result<Vec<A
     }
 }
 
+/// A read that an observation can do without. An answer that is none of EC2's (a gateway's page, a server that does not know
+/// the call) is given up at once; what EC2 itself calls unavailable, and no answer at all, is asked for again.
+async fn spare<T, E, F, Fut>(
+    cloud: &Cloud<'_>,
+    operation: Operation,
+    subject: &str,
+    mut send: F,
+) -> Result<T, Error>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, SdkError<E, Response>>>,
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match cloud.call(operation, subject, Replay::Never, &mut send).await {
+        Err(error) if error.kind() == ErrorKind::Unavailable && error.code() != Some("") => {
+            cloud.read(operation, subject, send).await
+        }
+        other => other,
+    }
+}
+
 /// All notifications of the account and region.
 pub(crate) async fn notifications(cloud: &Cloud<'_>) -> Result<Vec<ConnectionNotification>, Error> {
     let (mut all, mut token) = (Vec::new(), None);
     loop {
-        let page = cloud
-            .read(DESCRIBE_NOTIFICATIONS, &cloud.reach.scope.0, || {
-                let request = cloud.reach.ec2.describe_vpc_endpoint_connection_notifications();
-                request.max_results(PAGE).set_next_token(token.clone()).send()
-            })
-            .await?;
+        let page = spare(cloud, DESCRIBE_NOTIFICATIONS, &cloud.reach.scope.0, || {
+            let request = cloud.reach.ec2.describe_vpc_endpoint_connection_notifications();
+            request.max_results(PAGE).set_next_token(token.clone()).send()
+        })
+        .await?;
         all.extend(page.connection_notification_set.unwrap_or_default());
         token = next_page(token.as_ref(), page.next_token);
         if token.is_none() {
@@ -99,13 +124,12 @@ pub(crate) async fn connections(
 ) -> Result<BTreeMap<String, Vec<VpcEndpointConnection>>, Error> {
     let (mut all, mut token) = (Vec::new(), None);
     loop {
-        let page = cloud
-            .read(DESCRIBE_CONNECTIONS, service.unwrap_or(&cloud.reach.scope.0), || {
-                let request = cloud.reach.ec2.describe_vpc_endpoint_connections().max_results(PAGE);
-                let filters = service.map(|id| vec![filter("service-id", [id])]);
-                request.set_filters(filters).set_next_token(token.clone()).send()
-            })
-            .await?;
+        let page = spare(cloud, DESCRIBE_CONNECTIONS, service.unwrap_or(&cloud.reach.scope.0), || {
+            let request = cloud.reach.ec2.describe_vpc_endpoint_connections().max_results(PAGE);
+            let filters = service.map(|id| vec![filter("service-id", [id])]);
+            request.set_filters(filters).set_next_token(token.clone()).send()
+        })
+        .await?;
         all.extend(page.vpc_endpoint_connections.unwrap_or_default());
         token = next_page(token.as_ref(), page.next_token);
         if token.is_none() {

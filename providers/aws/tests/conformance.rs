@@ -1,5 +1,7 @@
 //! The core's suite on this provider: convergence, interruptions, edits and their undoing, concurrent applies, acceptance.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
 mod stage;
 
 use std::collections::BTreeSet;

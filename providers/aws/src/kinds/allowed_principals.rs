@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aws_sdk_ec2::types::AllowedPrincipal;
+use aws_sdk_ec2::types::{AddedPrincipal, AllowedPrincipal};
 use futures::future::try_join_all;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::plan::Rule;
@@ -28,10 +28,13 @@ use crate::kinds::{ALLOWED_PRINCIPALS, ENDPOINT_SERVICE};
 use crate::lower::Lowering;
 use crate::network::tags_of;
 use crate::observe::Snapshot;
-use crate::ownership::{self, TagMap};
+use crate::ownership::{self, Retag, TagMap};
 use crate::policy;
 use crate::privatelink;
 use crate::tagging;
+
+/// The name of the set on a service of privnet's own.
+const OWN: &str = "main";
 
 const MODIFY: Operation = Operation::ec2("ModifyVpcEndpointServicePermissions");
 
@@ -98,6 +101,11 @@ impl AllowedPrincipals {
     }
 }
 
+/// The set on a service of privnet's own, or the one beside the principals of the user's own on his.
+fn address(service: &str, of: &str) -> Address {
+    Address::new(service, ALLOWED_PRINCIPALS, of)
+}
+
 /// Whether a permission bears the tags that prove it ours, as part of this service.
 fn is_tagged(permission: &AllowedPrincipal, deployment: &str, address: &Address) -> bool {
     ownership::proof(&tags_of(permission.tags()), deployment).is_some_and(|proof| proof.address == *address)
@@ -105,7 +113,7 @@ fn is_tagged(permission: &AllowedPrincipal, deployment: &str, address: &Address)
 
 /// The principals of a supplied service that are not this service's.
 pub(crate) fn of_others(all: &[AllowedPrincipal], deployment: &str, service: &str) -> BTreeSet<String> {
-    let address = Address::new(service, ALLOWED_PRINCIPALS, "main");
+    let address = address(service, SUPPLIED);
     let others = all.iter().filter(|permission| !is_tagged(permission, deployment, &address));
     others.filter_map(|permission| permission.principal().map(str::to_owned)).collect()
 }
@@ -113,13 +121,13 @@ pub(crate) fn of_others(all: &[AllowedPrincipal], deployment: &str, service: &st
 /// Adds the principals to what the service wants.
 pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     let (of, origin) = match &lowering.aws.form {
-        AwsForm::Made(_) | AwsForm::OnLoadBalancer(_) => ("main", Origin::Owned),
+        AwsForm::Made(_) | AwsForm::OnLoadBalancer(_) => (OWN, Origin::Owned),
         AwsForm::EndpointService(id) => {
             (SUPPLIED, Origin::AddedTo { to: format!("the endpoint service {id}") })
         }
         AwsForm::Removed => return,
     };
-    let address = lowering.address(ALLOWED_PRINCIPALS, "main");
+    let address = address(lowering.name(), of);
     let facts = ExposureFacts::of(lowering.world, lowering.name());
     if let Some(why) = facts.principals_unreadable {
         let why = format!("its allowed principals cannot be read: {why}");
@@ -188,8 +196,8 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 
 fn live_of(snapshot: &Snapshot<'_>, service: &Claimed) -> Option<Live> {
     let all = snapshot.exposure.principals.get(&service.id)?.as_ref().ok()?;
-    let address = Address::new(&service.address.service, ALLOWED_PRINCIPALS, "main");
     let of_supplied = service.ownership == Ownership::Supplied;
+    let address = address(&service.address.service, if of_supplied { SUPPLIED } else { OWN });
     let is_ours = |permission: &&AllowedPrincipal| {
         !of_supplied || is_tagged(permission, snapshot.wanted.deployment, &address)
     };
@@ -219,8 +227,14 @@ fn live_id(service: &str) -> String {
 
 pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let wanted = AllowedPrincipals::from_fields(step.fields)?;
-    // Whoever is there already and was not when the plan was made is on our own service a run of the same file's.
-    change(cloud, step, &wanted, &BTreeSet::new(), &TagMap::new()).await
+    // On the user's service what is there already is his. On our own, adding what a run of the same file added changes nothing.
+    let of_supplied = step.action.address.name == SUPPLIED;
+    let there = if of_supplied {
+        by_principal(privatelink::principals(cloud, &wanted.service).await?)
+    } else {
+        ByPrincipal::new()
+    };
+    change(cloud, step, &wanted, there, &BTreeSet::new(), &TagMap::new()).await
 }
 
 pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
@@ -228,35 +242,42 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let before =
         step.live.map(|live| AllowedPrincipals::from_fields(&live.fields)).transpose()?.unwrap_or_default();
     let gone = before.principals.difference(&wanted.principals).cloned().collect();
-    change(cloud, step, &wanted, &gone, &before.tags.unwrap_or_default()).await
+    let there = by_principal(privatelink::principals(cloud, &wanted.service).await?);
+    change(cloud, step, &wanted, there, &gone, &before.tags.unwrap_or_default()).await
 }
 
 pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let there = AllowedPrincipals::from_fields(step.fields)?;
     let nobody = AllowedPrincipals { service: there.service, ..AllowedPrincipals::default() };
-    match change(cloud, step, &nobody, &there.principals, &TagMap::new()).await {
+    let removed = async {
+        let now = by_principal(privatelink::principals(cloud, &nobody.service).await?);
+        change(cloud, step, &nobody, now, &there.principals, &TagMap::new()).await
+    };
+    match removed.await {
         // With the service went whom it allowed.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Applied::default()),
         other => other,
     }
 }
 
-/// Adds who is wanted, tags whom it added, takes away who is gone.
+/// Adds who is wanted and not `there`, tags whom it added, takes away who is gone.
 async fn change(
     cloud: &Cloud<'_>,
     step: &Step<'_>,
     wanted: &AllowedPrincipals,
+    there: ByPrincipal,
     gone: &BTreeSet<String>,
     tags_before: &TagMap,
 ) -> Result<Applied, Error> {
     let service = wanted.service.as_str();
-    let there = by_principal(privatelink::principals(cloud, service).await?);
     let add: Vec<_> =
         wanted.principals.iter().filter(|principal| !there.contains_key(*principal)).cloned().collect();
     let remove: Vec<_> = gone.iter().filter(|principal| there.contains_key(*principal)).cloned().collect();
+    let ours: BTreeSet<String> = there.keys().filter(|p| is_known(step, p)).chain(&add).cloned().collect();
+    let mut now = there;
     if !add.is_empty() || !remove.is_empty() {
         let list = |all: &[String]| (!all.is_empty()).then(|| all.to_vec());
-        cloud
+        let answer = cloud
             .call(MODIFY, service, Replay::Safe, || {
                 let request = cloud.reach.ec2.modify_vpc_endpoint_service_permissions().service_id(service);
                 request
@@ -265,17 +286,30 @@ async fn change(
                     .send()
             })
             .await?;
+        now.extend(answer.added_principals.unwrap_or_default().into_iter().filter_map(just_added));
     }
-    let ours: BTreeSet<&String> = there.keys().filter(|p| is_known(step, p)).chain(&add).collect();
-    let to_tag: Vec<&String> =
-        wanted.principals.iter().filter(|principal| ours.contains(principal)).collect();
-    let now = shown(cloud, service, |now| {
+    let is_so = |now: &ByPrincipal| {
         wanted.principals.iter().all(|principal| now.contains_key(principal))
             && gone.iter().all(|principal| !now.contains_key(principal))
-    })
-    .await?;
-    tag(cloud, step, &now, &to_tag, wanted, tags_before).await?;
+    };
+    let to_tag: Vec<&String> =
+        wanted.principals.iter().filter(|principal| ours.contains(*principal)).collect();
+    // The answer mostly tells the ids; where it does not, a read does.
+    if to_tag.iter().any(|principal| now.get(*principal).is_none_or(|p| p.service_permission_id().is_none()))
+    {
+        now = shown(cloud, service, is_so).await?;
+    }
+    let tagging = Tagging::new(step, wanted, tags_before);
+    let ids = tagging.write(cloud, &now, &to_tag).await?;
+    shown(cloud, service, |now| is_so(now) && tagging.shows(now, &ids)).await?;
     Ok(Applied::default())
+}
+
+/// A permission that was just added, by its principal.
+fn just_added(added: AddedPrincipal) -> Option<(String, AllowedPrincipal)> {
+    let principal = added.principal?;
+    let permission = AllowedPrincipal::builder().set_service_permission_id(added.service_permission_id);
+    Some((principal.clone(), permission.principal(principal).build()))
 }
 
 /// Whether the plan saw this principal as ours.
@@ -315,41 +349,47 @@ async fn shown(
         .await
 }
 
-/// Tags the permissions of these principals, those that have ids, and waits until it shows.
-async fn tag(
-    cloud: &Cloud<'_>,
-    step: &Step<'_>,
-    now: &ByPrincipal,
-    principals: &[&String],
-    wanted: &AllowedPrincipals,
-    before: &TagMap,
-) -> Result<(), Error> {
-    let user = wanted.tags.clone().unwrap_or_default();
-    let all = ownership::all_tags(step.deployment, &step.action.address, Generation::A, &user);
-    let has_all = |permission: &AllowedPrincipal| {
-        let has = tags_of(permission.tags());
-        all.iter().all(|(key, value)| has.get(key) == Some(value))
-    };
-    let mut retag = ownership::retag(before, &user);
-    retag.set = all.clone();
-    let wrong = |permission: &&AllowedPrincipal| {
-        !has_all(permission) || retag.remove.iter().any(|key| tags_of(permission.tags()).contains_key(key))
-    };
-    let chosen: Vec<_> =
-        principals.iter().filter_map(|principal| now.get(*principal)).filter(wrong).collect();
-    let ids: Vec<String> =
-        chosen.iter().filter_map(|p| p.service_permission_id().map(str::to_owned)).collect();
-    if ids.is_empty() {
-        return Ok(());
+/// The tags that privnet's permissions are to have.
+struct Tagging {
+    all: TagMap,
+    remove: Vec<String>,
+}
+
+impl Tagging {
+    fn new(step: &Step<'_>, wanted: &AllowedPrincipals, before: &TagMap) -> Self {
+        let user = wanted.tags.clone().unwrap_or_default();
+        let all = ownership::all_tags(step.deployment, &step.action.address, Generation::A, &user);
+        Self { all, remove: ownership::retag(before, &user).remove }
     }
-    try_join_all(ids.iter().map(|id| tagging::retag_ec2(cloud, id, &retag))).await?;
-    shown(cloud, &wanted.service, |now| {
-        let tagged =
-            now.values().filter(|p| p.service_permission_id().is_some_and(|id| ids.iter().any(|i| i == id)));
-        tagged.clone().count() == ids.len() && tagged.clone().all(|permission| !wrong(&permission))
-    })
-    .await?;
-    Ok(())
+
+    fn is_right(&self, permission: &AllowedPrincipal) -> bool {
+        let has = tags_of(permission.tags());
+        self.all.iter().all(|(key, value)| has.get(key) == Some(value))
+            && self.remove.iter().all(|key| !has.contains_key(key))
+    }
+
+    /// Tags the permissions of these principals, those that have ids and wrong tags; returns the ids.
+    async fn write(
+        &self,
+        cloud: &Cloud<'_>,
+        now: &ByPrincipal,
+        principals: &[&String],
+    ) -> Result<Vec<String>, Error> {
+        let wrong =
+            principals.iter().filter_map(|principal| now.get(*principal)).filter(|p| !self.is_right(p));
+        let ids: Vec<String> = wrong.filter_map(|p| p.service_permission_id().map(str::to_owned)).collect();
+        let retag = Retag { set: self.all.clone(), remove: self.remove.clone() };
+        try_join_all(ids.iter().map(|id| tagging::retag_ec2(cloud, id, &retag))).await?;
+        Ok(ids)
+    }
+
+    /// Whether these permissions show the right tags.
+    fn shows(&self, now: &ByPrincipal, ids: &[String]) -> bool {
+        ids.iter().all(|id| {
+            now.values()
+                .any(|permission| permission.service_permission_id() == Some(id) && self.is_right(permission))
+        })
+    }
 }
 
 #[cfg(test)]

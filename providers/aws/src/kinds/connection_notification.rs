@@ -191,13 +191,13 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
             Ok(_) => match shown(cloud, &wanted).await {
                 // The token stands for one that went: only then, never for a lost answer, another token is taken.
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    (used_up, last) = (used_up + 1, Some(error))
+                    (used_up, last) = (used_up + 1, Some(error));
                 }
                 Err(error) => return Err(error),
                 Ok(there) => return Ok(applied(&there)),
             },
             Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Conflict) => {
-                last = Some(error)
+                last = Some(error);
             }
             Err(error) => return Err(error),
         }

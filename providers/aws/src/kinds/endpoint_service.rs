@@ -30,6 +30,8 @@ pub(crate) const SUPPLIED: &str = "supplied";
 
 /// The tag that says for which private DNS name the verification was started.
 const VERIFICATION_TAG: &str = "privnet:dns-verification";
+/// The part of the field `private_dns_record` that says that the record is there.
+const SEEN: &str = "seen";
 /// What the field `private_dns_verification` says once the verification was started.
 const STARTED: &str = "started";
 /// AWS shows no address types for services of before there were types: those take IPv4.
@@ -204,6 +206,21 @@ fn observed(service: &ServiceConfiguration) -> BTreeMap<String, Value> {
     fields
 }
 
+/// The record of a private DNS name whose verification failed: its whole name, its text, and where it stands in the live
+/// resource.
+pub(crate) fn failed_record(live: &mut Live) -> Option<(String, String, &mut BTreeMap<String, Value>)> {
+    let private = live.fields.get("private_dns_name")?.as_text()?.to_owned();
+    let Some(Value::Map(record)) = live.fields.get_mut("private_dns_record") else { return None };
+    let part = |part: &str| record.get(part).and_then(Value::as_text).map(str::to_owned);
+    let (name, value, state) = (part("name")?, part("value")?, part("state")?);
+    state.eq_ignore_ascii_case("failed").then(|| (record_name(&name, &private), value, record))
+}
+
+/// Notes that the record was found.
+pub(crate) fn mark_seen(record: &mut BTreeMap<String, Value>) {
+    record.insert(SEEN.to_owned(), true.into());
+}
+
 /// Every endpoint service that concerns the deployment.
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     let region = &snapshot.reach.region;
@@ -314,6 +331,34 @@ mod tests {
         assert_eq!(of(DnsNameState::PendingVerification, true), STARTED);
         assert_eq!(of(DnsNameState::PendingVerification, false), "pendingVerification");
         assert_eq!(of(DnsNameState::Failed, true), "failed");
+    }
+
+    #[test]
+    fn the_record_of_a_failed_verification_is_looked_for() {
+        let record = |state: DnsNameState| {
+            let record = PrivateDnsNameConfiguration::builder().name("_x").value("vpce:abc").state(state);
+            let service = ServiceConfiguration::builder().private_dns_name("a.b");
+            let service = service.private_dns_name_configuration(record.build()).build();
+            let mut fields = EndpointService::of(&service, "us-east-1").to_fields();
+            fields.extend(observed(&service));
+            Live {
+                address: privnet_core::Address::new("orders", ENDPOINT_SERVICE, "main"),
+                generation: None,
+                scope: privnet_core::Scope("aws/123456789012/us-east-1".to_owned()),
+                id: "vpce-svc-1".to_owned(),
+                ownership: privnet_core::Ownership::Ours,
+                fields,
+                outputs: BTreeMap::new(),
+                health: Health::Ready,
+            }
+        };
+        let mut live = record(DnsNameState::Failed);
+        let (name, value, found) = failed_record(&mut live).unwrap();
+        assert_eq!((name.as_str(), value.as_str()), ("_x.a.b", "vpce:abc"));
+        mark_seen(found);
+        assert_eq!(live.fields["private_dns_record"].as_map().unwrap()[SEEN], Value::Bool(true));
+        assert!(failed_record(&mut record(DnsNameState::PendingVerification)).is_none());
+        assert!(failed_record(&mut record(DnsNameState::Verified)).is_none());
     }
 
     #[test]

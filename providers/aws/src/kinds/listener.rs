@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_elasticloadbalancingv2::types::{
     Action, ActionTypeEnum, Certificate, Listener as Described, ListenerAttribute, ProtocolEnum,
 };
-use futures::future::try_join;
+use futures::future::try_join3;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::kind::{Change, Class, Shape};
 use privnet_core::plan::Rule;
@@ -207,8 +207,12 @@ fn live_of(snapshot: &Snapshot<'_>, balancer: &SeenLoadBalancer, seen: &SeenList
     let (address, generation) = match &balancer.claim {
         // A child of an owned parent is owned, whoever made it.
         Some(claim) if claim.ownership == Ownership::Ours => {
-            let port = seen.described.port()?.to_string();
-            (address(&claim.address.service, &port), proof.map(|proof| proof.generation))
+            let ours = proof.filter(|proof| proof.address.kind == LISTENER && proof.address.service == claim.address.service);
+            match ours {
+                // One that somebody moved to another port is still the one that we made for its own.
+                Some(proof) => (proof.address, Some(proof.generation)),
+                None => (address(&claim.address.service, &seen.described.port()?.to_string()), None),
+            }
         }
         Some(_) => return None,
         // In the user's own load balancer only what is tagged as ours is ours.
@@ -226,16 +230,20 @@ fn live_of(snapshot: &Snapshot<'_>, balancer: &SeenLoadBalancer, seen: &SeenList
     })
 }
 
-/// What is there on that port, as reads show it: its ARN and itself.
-async fn read(cloud: &Cloud<'_>, load_balancer: &str, port: i64) -> Result<Option<(String, Listener)>, Error> {
+/// The ARN of what is there on that port.
+async fn on_port(cloud: &Cloud<'_>, load_balancer: &str, port: i64) -> Result<Option<String>, Error> {
     let all = balancing::listeners(cloud, load_balancer).await?;
-    let Some(described) = all.into_iter().find(|listener| listener.port().map(i64::from) == Some(port)) else {
-        return Ok(None);
-    };
-    let arn = described.listener_arn().unwrap_or_default().to_owned();
-    let (attributes, tags) =
-        try_join(balancing::listener_attributes(cloud, &arn), balancing::tags_of(cloud, &arn)).await?;
-    Ok(Some((arn, Listener::of(&described, &attributes, &tags))))
+    let found = all.into_iter().find(|listener| listener.port().map(i64::from) == Some(port));
+    Ok(found.and_then(|listener| listener.listener_arn))
+}
+
+/// What is there, as reads show it, all of them at once.
+async fn read(cloud: &Cloud<'_>, load_balancer: &str, arn: &str) -> Result<Option<Listener>, Error> {
+    let attributes = async { balancing::absent_is_none(balancing::listener_attributes(cloud, arn).await) };
+    let reads = try_join3(balancing::listeners(cloud, load_balancer), attributes, balancing::tags_of(cloud, arn));
+    let (all, attributes, tags) = reads.await?;
+    let described = all.into_iter().find(|listener| listener.listener_arn() == Some(arn));
+    Ok(described.zip(attributes).map(|(described, attributes)| Listener::of(&described, &attributes, &tags)))
 }
 
 // Create.
@@ -258,8 +266,8 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
             (arn.unwrap_or_default(), None)
         }
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            let found = read(cloud, &wanted.load_balancer, wanted.port).await?;
-            (found.map(|(arn, _)| arn).ok_or(error)?, Some("it was there already".to_owned()))
+            let found = on_port(cloud, &wanted.load_balancer, wanted.port).await?;
+            (found.ok_or(error)?, Some("it was there already".to_owned()))
         }
         Err(error) => return Err(error),
     };
@@ -313,8 +321,8 @@ async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Listener) -> Result<(),
         let shown = cloud
             .context
             .until(until, || async {
-                Ok(match read(cloud, &wanted.load_balancer, wanted.port).await? {
-                    Some((there, shown)) if there == arn && (!written || shown == *wanted) => Poll::Ready(shown),
+                Ok(match read(cloud, &wanted.load_balancer, arn).await? {
+                    Some(shown) if !written || shown == *wanted => Poll::Ready(shown),
                     Some(_) => Poll::Pending("the change does not show yet".to_owned()),
                     None => Poll::Pending("not listed yet".to_owned()),
                 })

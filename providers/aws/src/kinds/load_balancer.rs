@@ -7,7 +7,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
     EnforceSecurityGroupInboundRulesOnPrivateLinkTrafficEnum as Enforce, IpAddressType,
     LoadBalancer as Described, LoadBalancerAttribute, LoadBalancerSchemeEnum, LoadBalancerTypeEnum,
 };
-use futures::future::try_join;
+use futures::future::{try_join, try_join4};
 use privnet_core::accept::ConnectionState;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::kind::{Change, Class, Shape};
@@ -44,7 +44,8 @@ const DELETION_PROTECTION: &str = "deletion_protection.enabled";
 
 /// A network load balancer is provisioned in two to three minutes; ten have been seen.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(900);
-const SHOWS_WITHIN: Duration = Duration::from_secs(180);
+/// A change makes it provision again.
+const SHOWS_WITHIN: Duration = ACTIVE_WITHIN;
 /// Its network interfaces linger after a deletion.
 const GONE_WITHIN: Duration = Duration::from_secs(900);
 
@@ -294,13 +295,18 @@ fn health(described: &Described) -> Health {
     }
 }
 
-/// What is there, as far as reads show it: the load balancer must be listed too, for the list is what the next plan reads.
-async fn read(cloud: &Cloud<'_>, arn: &str) -> Result<Option<(Described, Balancer)>, Error> {
-    let Some(described) = balancing::load_balancer(cloud, arn).await? else { return Ok(None) };
-    let (attributes, tags) =
-        try_join(balancing::load_balancer_attributes(cloud, arn), balancing::tags_of(cloud, arn)).await?;
+/// What is there, as reads show it, all of them at once. It must be listed too, for the list is what the next plan reads.
+async fn read(cloud: &Cloud<'_>, arn: &str) -> Result<Option<(Described, Balancer, bool)>, Error> {
+    let attributes = async { balancing::absent_is_none(balancing::load_balancer_attributes(cloud, arn).await) };
+    let reads = try_join4(
+        balancing::load_balancer(cloud, arn),
+        attributes,
+        balancing::tags_of(cloud, arn),
+        is_listed(cloud, arn),
+    );
+    let (Some(described), Some(attributes), tags, listed) = reads.await? else { return Ok(None) };
     let balancer = Balancer::of(&described, &attributes, &tags);
-    Ok(Some((described, balancer)))
+    Ok(Some((described, balancer, listed)))
 }
 
 async fn is_listed(cloud: &Cloud<'_>, arn: &str) -> Result<bool, Error> {
@@ -355,8 +361,7 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         }
         Err(error) => return Err(error),
     };
-    tagging::demand_proof(cloud, &arn, &name, step).await?;
-    active(cloud, &arn).await?;
+    try_join(tagging::demand_proof(cloud, &arn, &name, step), active(cloud, &arn)).await?;
     let dns_name = converge(cloud, &arn, &wanted).await?;
     Ok(Applied { outputs: outputs([("arn", &arn), ("dns_name", &dns_name)]), note })
 }
@@ -378,7 +383,7 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     Ok(Applied { outputs: outputs([("arn", &arn), ("dns_name", &dns_name)]), note: None })
 }
 
-/// Writes what differs, waits until it is active again, and returns its DNS name when reads show it all.
+/// Writes what differs, and returns its DNS name when reads show it all, active again.
 async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Balancer) -> Result<String, Error> {
     let mut written = false;
     let until = Until { operation: "DescribeLoadBalancers", subject: arn, what: "as the file wants it", limit: SHOWS_WITHIN };
@@ -386,23 +391,21 @@ async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Balancer) -> Result<Str
         let (described, shown) = cloud
             .context
             .until(until, || async {
-                match read(cloud, arn).await? {
-                    None => Ok(Poll::Pending("not described yet".to_owned())),
-                    Some((described, shown)) if shown == *wanted => Ok(if is_listed(cloud, arn).await? {
+                Ok(match read(cloud, arn).await? {
+                    None => Poll::Pending("not described yet".to_owned()),
+                    Some((described, shown, true)) if shown == *wanted && health(&described) == Health::Ready => {
                         Poll::Ready((described, shown))
-                    } else {
-                        Poll::Pending("not listed yet".to_owned())
-                    }),
-                    Some(found) if !written => Ok(Poll::Ready(found)),
-                    Some((_, shown)) => Ok(Poll::Pending(format!("{} does not show yet", differing(&shown, wanted)))),
-                }
+                    }
+                    Some((described, shown, _)) if shown == *wanted => Poll::Pending(state_of(&described)),
+                    Some((described, shown, _)) if !written => Poll::Ready((described, shown)),
+                    Some((_, shown, _)) => Poll::Pending(format!("{} does not show yet", differing(&shown, wanted))),
+                })
             })
             .await?;
         if shown == *wanted {
             return Ok(described.dns_name().unwrap_or_default().to_owned());
         }
         write(cloud, arn, &shown, wanted).await?;
-        active(cloud, arn).await?;
         written = true;
     }
 }

@@ -22,8 +22,7 @@ fn permission(principal: &str, tags: &TagMap) -> AllowedPrincipal {
 }
 
 fn ours(principal: &str, user: &TagMap) -> AllowedPrincipal {
-    let address = Address::new("orders", ALLOWED_PRINCIPALS, "main");
-    permission(principal, &ownership::all_tags("data", &address, Generation::A, user))
+    permission(principal, &ownership::all_tags("data", &address("orders", SUPPLIED), Generation::A, user))
 }
 
 #[test]
@@ -59,7 +58,7 @@ fn permissions_without_ids_have_no_tags_to_manage() {
 #[test]
 fn on_a_supplied_service_only_what_bears_our_tags_is_ours() {
     let theirs = permission("theirs", &user_tags(&[("team", "x")]));
-    let elsewhere = Address::new("another", ALLOWED_PRINCIPALS, "main");
+    let elsewhere = address("another", SUPPLIED);
     let another =
         permission("another", &ownership::all_tags("data", &elsewhere, Generation::A, &TagMap::new()));
     let all = [ours("ours", &TagMap::new()), theirs, another];
@@ -123,7 +122,7 @@ fn a_removal_is_warned_about() {
     let mut fields = gone.to_fields();
     fields.insert("taggable".to_owned(), false.into());
     let live = Live {
-        address: Address::new("orders", ALLOWED_PRINCIPALS, "main"),
+        address: address("orders", SUPPLIED),
         generation: None,
         scope: privnet_core::Scope("aws/123456789012/us-east-1".to_owned()),
         id: live_id("vpce-svc-0123456789abcdef0"),

@@ -24,6 +24,8 @@ const DESCRIBE: &str = "DescribeVpcEndpointServiceConfigurations";
 const READY_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// How long a change may take until answers show it.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5 * 60);
+/// How long the start of a verification may take to show.
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let id = step.action.live_id.as_deref().unwrap_or_default();
@@ -31,6 +33,10 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     // Only what the plan changes: what else differs by now is another plan's matter.
     let there = EndpointService::of(&service, &cloud.reach.region);
     let mut fields = there.to_fields();
+    if !step.changes_field("zones") {
+        // Zones come and go with load balancers: those of one that is taken away must not be waited for.
+        fields.remove("zones");
+    }
     for change in step.changes {
         fields.insert(change.field.clone(), change.to.clone());
         if change.field == "private_dns_name" && change.to != Value::Null {
@@ -48,9 +54,12 @@ pub(super) async fn settle(
     wanted: &EndpointService,
 ) -> Result<ServiceConfiguration, Error> {
     let id = service.service_id().unwrap_or_default();
-    let service = ready(cloud, id).await?;
+    let service = if health(service) == Health::Ready { service.clone() } else { ready(cloud, id).await? };
     let there = EndpointService::of(&service, &cloud.reach.region);
     let plan = Modification::between(&there, wanted);
+    if plan.is_done(&there) && there.tags == wanted.tags {
+        return verify(cloud, service, wanted).await;
+    }
     if plan.adds_anything() {
         modify(cloud, id, &plan.without_removal()).await?;
         shown(cloud, id, |now| plan.is_added(now)).await?;
@@ -289,21 +298,27 @@ async fn verify(
         .await?;
     let tag = TagMap::from([(VERIFICATION_TAG.to_owned(), name.clone())]);
     tagging::retag_ec2(cloud, id, &Retag { set: tag, remove: Vec::new() }).await?;
-    // The tag is what shows that it was started: the state may say `failed` again before anybody can have made the record.
-    let until = Until { operation: DESCRIBE, subject: id, what: "marked", limit: SHOWN_WITHIN };
+    // The tag shows that it was started, and mostly the state does too; but that may say `failed` again before anybody can have
+    // made the record.
+    let until = Until { operation: DESCRIBE, subject: id, what: "under way", limit: STARTED_WITHIN };
     let is_marked =
         |service: &ServiceConfiguration| tags_of(service.tags()).get(VERIFICATION_TAG) == Some(name);
-    cloud
+    let under_way = cloud
         .context
         .until(until, || async move {
-            let service = found(cloud, id).await?;
-            Ok(if is_marked(&service) {
-                Poll::Ready(service)
+            let now = found(cloud, id).await?;
+            let so = is_marked(&now) && started(&EndpointService::of(&now, &cloud.reach.region));
+            Ok(if so {
+                Poll::Ready(now)
             } else {
-                Poll::Pending("its tag does not show yet".to_owned())
+                Poll::Pending("its verification does not show yet".to_owned())
             })
         })
-        .await
+        .await;
+    match under_way {
+        Err(error) if error.kind() == ErrorKind::TimedOut => found(cloud, id).await,
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ struct Making<'a> {
 /// What came of one attempt.
 enum Attempt {
     /// It is there: just made, or made before by a run of the same file.
-    There(ServiceConfiguration),
+    There(Box<ServiceConfiguration>),
     /// The token stands for a service that went: another one must be used. The text tells them apart.
     Stale(String),
     /// Nobody knows, or something was in the way and is not any more: the same once more.
@@ -103,7 +103,7 @@ impl Making<'_> {
                         )
                     })?;
                 Ok(match listed(cloud, &id).await? {
-                    Some(service) => Attempt::There(service),
+                    Some(service) => Attempt::There(Box::new(service)),
                     None => Attempt::Stale(id),
                 })
             }
@@ -133,7 +133,7 @@ impl Making<'_> {
             })
             .await?;
         match found.into_iter().find(|service| !is_going(service)) {
-            Some(service) if self.is_ours(&service) => Ok(Attempt::There(service)),
+            Some(service) if self.is_ours(&service) => Ok(Attempt::There(Box::new(service))),
             Some(stranger) => Err(taken(&stranger, error)),
             None if was_lost => Ok(Attempt::Again(error)),
             None if error.code() == Some("IdempotentParameterMismatch") => {
@@ -166,7 +166,7 @@ impl Making<'_> {
             })
             .await;
         match seen {
-            Ok(service) if self.is_ours(&service) => Ok(Attempt::There(service)),
+            Ok(service) if self.is_ours(&service) => Ok(Attempt::There(Box::new(service))),
             Ok(stranger) => Err(taken(&stranger, error)),
             Err(late) if late.kind() == ErrorKind::TimedOut => Err(error),
             Err(other) => Err(other),

@@ -8,7 +8,7 @@ use privnet_core::spec::aws::{AwsEndpointService, AwsForm, AwsIpAddressType};
 use privnet_core::spec::aws_ids::EndpointServiceId;
 use privnet_core::{Address, Live, Lowered, Origin, Value};
 
-use super::{STARTED, SUPPLIED};
+use super::{SEEN, STARTED, SUPPLIED};
 use crate::kinds::{ENDPOINT_SERVICE, LISTENER, LOAD_BALANCER};
 use crate::lower::Lowering;
 
@@ -62,7 +62,8 @@ fn owned(lowering: &Lowering<'_>, lowered: &mut Lowered, wanted: &AwsEndpointSer
         let kept = there.map(|live| texts(live, "zones")).unwrap_or_default();
         fields.insert("zones".to_owned(), Value::texts(zones.union(&kept)));
     }
-    if wanted.private_dns_name.is_some() {
+    let name = wanted.private_dns_name.as_ref().map(|name| name.as_str());
+    if name.is_some() && !there.is_some_and(|live| lacks_record(live, name)) {
         fields.insert("private_dns_verification".to_owned(), Value::text(STARTED));
     }
     if let Some(regions) = &wanted.supported_regions {
@@ -96,6 +97,17 @@ fn texts(live: &Live, field: &str) -> BTreeSet<String> {
     members.iter().filter_map(|member| member.as_text().map(str::to_owned)).collect()
 }
 
+/// Whether the verification of this name failed and its record still cannot be seen: then there is nothing to do but wait.
+fn lacks_record(live: &Live, wanted: Option<&str>) -> bool {
+    let name = live.fields.get("private_dns_name").and_then(Value::as_text);
+    let record = live.fields.get("private_dns_record").and_then(Value::as_map);
+    let part = |part: &str| record.and_then(|record| record.get(part));
+    let same = name.zip(wanted).is_some_and(|(name, wanted)| name.eq_ignore_ascii_case(wanted));
+    let failed =
+        part("state").and_then(Value::as_text).is_some_and(|state| state.eq_ignore_ascii_case("failed"));
+    same && failed && part(SEEN) != Some(&Value::Bool(true))
+}
+
 /// The private DNS name works once its TXT record is there and AWS has seen it.
 fn wait_for_verification(lowering: &Lowering<'_>, lowered: &mut Lowered, live: &Live, wanted: Option<&str>) {
     let name = live.fields.get("private_dns_name").and_then(Value::as_text);
@@ -107,7 +119,7 @@ fn wait_for_verification(lowering: &Lowering<'_>, lowered: &mut Lowered, live: &
     let part = |part: &str| record.get(part).and_then(Value::as_text).unwrap_or_default();
     let why = match part("state").to_ascii_lowercase().as_str() {
         "verified" => return,
-        "failed" => "AWS did not find it; apply asks it to look again",
+        "failed" => "AWS did not find it; once it is there, `privnet apply` asks AWS to look again",
         _ => "AWS looks for it",
     };
     let why = format!(
@@ -259,6 +271,28 @@ mod tests {
         assert!(waits("failed", Some("*.db.corp.example"))[0].why.contains("look again"));
         assert!(waits("verified", Some("*.db.corp.example")).is_empty());
         assert!(waits("pendingVerification", None).is_empty(), "the name is on its way out");
+    }
+
+    #[test]
+    fn a_failed_verification_is_started_again_only_once_the_record_is_seen() {
+        let with = |state: &str, seen: bool| {
+            let part = |key: &str, text: &str| (key.to_owned(), Value::text(text));
+            let mut record =
+                BTreeMap::from([part("name", "_abc"), part("value", "vpce:xyz"), part("state", state)]);
+            if seen {
+                record.insert(SEEN.to_owned(), true.into());
+            }
+            let name = part("private_dns_name", "db.corp.example");
+            live(BTreeMap::from([name, ("private_dns_record".to_owned(), Value::Map(record))]))
+        };
+        let name = Some("db.corp.example");
+        assert!(lacks_record(&with("failed", false), name));
+        assert!(!lacks_record(&with("failed", true), name));
+        assert!(!lacks_record(&with("pendingVerification", false), name));
+        assert!(
+            !lacks_record(&with("failed", false), Some("other.corp.example")),
+            "another name starts anew"
+        );
     }
 
     #[test]

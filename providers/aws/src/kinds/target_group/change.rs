@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_elasticloadbalancingv2::types::{
     ProtocolEnum, TargetDescription, TargetGroupAttribute, TargetGroupIpAddressTypeEnum, TargetTypeEnum,
 };
-use futures::future::{try_join, try_join4};
+use futures::future::{try_join, try_join4, try_join5};
 use ipnet::IpNet;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::{Applied, Error, ErrorKind, Step, Value};
@@ -40,18 +40,23 @@ const GONE_WITHIN: Duration = Duration::from_secs(300);
 struct Shown {
     group: Group,
     registered: Vec<Registered>,
+    listed: bool,
 }
 
+/// All reads at once. It must be listed too, for the list is what the next plan reads.
 async fn read(cloud: &Cloud<'_>, arn: &str, ranges: &BTreeSet<IpNet>) -> Result<Option<Shown>, Error> {
-    let Some(described) = balancing::target_group(cloud, arn).await? else { return Ok(None) };
-    let (attributes, tags, health) = futures::future::try_join3(
-        balancing::target_group_attributes(cloud, arn),
+    let attributes = async { balancing::absent_is_none(balancing::target_group_attributes(cloud, arn).await) };
+    let health = async { balancing::absent_is_none(balancing::target_health(cloud, arn).await) };
+    let reads = try_join5(
+        balancing::target_group(cloud, arn),
+        attributes,
         balancing::tags_of(cloud, arn),
-        balancing::target_health(cloud, arn),
-    )
-    .await?;
+        health,
+        is_listed(cloud, arn),
+    );
+    let (Some(described), Some(attributes), tags, Some(health), listed) = reads.await? else { return Ok(None) };
     let registered = gather::registered(&health);
-    Ok(Some(Shown { group: Group::of(&described, &attributes, &tags, &registered, ranges), registered }))
+    Ok(Some(Shown { group: Group::of(&described, &attributes, &tags, &registered, ranges), registered, listed }))
 }
 
 async fn is_listed(cloud: &Cloud<'_>, arn: &str) -> Result<bool, Error> {
@@ -96,8 +101,9 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         }
         Err(error) => return Err(error),
     };
-    tagging::demand_proof(cloud, &arn, &name, step).await?;
-    converge(cloud, &arn, &wanted).await?;
+    let (ranges, _) =
+        try_join(ranges_of(cloud, &wanted.vpc), tagging::demand_proof(cloud, &arn, &name, step)).await?;
+    converge(cloud, &arn, &wanted, &ranges).await?;
     Ok(Applied { outputs: outputs([("arn", &arn)]), note })
 }
 
@@ -116,7 +122,8 @@ async fn of_that_name(cloud: &Cloud<'_>, name: &str, conflict: Error) -> Result<
 pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let wanted = Group::from_fields(step.fields)?;
     let arn = live_id(step)?;
-    converge(cloud, &arn, &wanted).await?;
+    let ranges = ranges_of(cloud, &wanted.vpc).await?;
+    converge(cloud, &arn, &wanted, &ranges).await?;
     Ok(Applied { outputs: outputs([("arn", &arn)]), note: None })
 }
 
@@ -126,29 +133,27 @@ fn is_as_wanted(shown: &Group, wanted: &Group) -> bool {
 }
 
 /// Writes what differs, and returns when reads show it.
-async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Group) -> Result<(), Error> {
-    let ranges = ranges_of(cloud, &wanted.vpc).await?;
+async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Group, ranges: &BTreeSet<IpNet>) -> Result<(), Error> {
     let mut written = false;
     let until = Until { operation: "DescribeTargetGroups", subject: arn, what: "as the file wants it", limit: SHOWS_WITHIN };
     loop {
         let shown = cloud
             .context
             .until(until, || async {
-                match read(cloud, arn, &ranges).await? {
-                    None => Ok(Poll::Pending("not described yet".to_owned())),
+                Ok(match read(cloud, arn, ranges).await? {
+                    None => Poll::Pending("not described yet".to_owned()),
                     Some(shown) if is_as_wanted(&shown.group, wanted) => {
-                        let listed = is_listed(cloud, arn).await?;
-                        Ok(if listed { Poll::Ready(shown) } else { Poll::Pending("not listed yet".to_owned()) })
+                        if shown.listed { Poll::Ready(shown) } else { Poll::Pending("not listed yet".to_owned()) }
                     }
-                    Some(shown) if !written => Ok(Poll::Ready(shown)),
-                    Some(shown) => Ok(Poll::Pending(format!("{} does not show yet", differing(&shown.group, wanted)))),
-                }
+                    Some(shown) if !written => Poll::Ready(shown),
+                    Some(shown) => Poll::Pending(format!("{} does not show yet", differing(&shown.group, wanted))),
+                })
             })
             .await?;
         if is_as_wanted(&shown.group, wanted) {
             return Ok(());
         }
-        write(cloud, arn, &shown, wanted, &ranges).await?;
+        write(cloud, arn, &shown, wanted, ranges).await?;
         written = true;
     }
 }
