@@ -1,5 +1,12 @@
 //! The decoder on hostile and broken input: it never panics, always ends soon, and always says something.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "in a test a panic is the failure"
+)]
+
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 

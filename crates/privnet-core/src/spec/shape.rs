@@ -90,7 +90,7 @@ pub(super) fn check(tree: &Tree, id: NodeId, shape: &Shape, what: &str, at: Span
     match (shape, &node.value) {
         (_, Value::Broken) => {}
         (Shape::Text(rule), Value::Scalar { text, plain }) => {
-            check_text(text, *plain, rule, what, span, errors)
+            check_text(text, *plain, rule, what, span, errors);
         }
         (Shape::TextOrAnyone(rule), Value::Scalar { text, plain }) => {
             if text != "*" {

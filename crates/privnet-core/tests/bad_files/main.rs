@@ -3,6 +3,8 @@
 //! A case is a good file with one part replaced. The snapshots beside this file are the golden table: a message
 //! that changes shows up there.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the failure")]
+
 mod aws;
 mod azure;
 mod gcp;
