@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "a module of several test programs")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "the stage of tests: what fails here fails the test")]
 
 use std::future::Future;
 use std::sync::Arc;
@@ -94,6 +95,12 @@ impl Stage {
 
     pub fn heal(&self) {
         self.running.faults().clear();
+    }
+
+    /// Makes a TXT record.
+    pub fn set_text(&self, name: &str, text: &str) {
+        let names = Sandbox::open(self.folder.path()).unwrap().names().unwrap();
+        names.set_text(name, &[text.to_owned()]).unwrap();
     }
 
     /// A consumer asks for a connection.

@@ -1,0 +1,441 @@
+//! Endpoint services, allowed principals and notifications: made, changed, found again, and taken down.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's own functions: what fails there fails the test")]
+
+mod stage;
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
+use privnet_core::ErrorKind;
+use privnet_core::plan::{Op, PlanOptions, Rule};
+use privnet_core::spec::Spec;
+use stage::{Stage, failure, file, service, spec, until};
+
+const SUPPLIED: &str = "vpce-svc-0eeeeeeeeeeeeeee5";
+const SUPPLIED_BALANCER: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/db/0123456789abcdef";
+const TAKEN_BALANCER: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/shared/fedcba9876543210";
+const FIVETRAN: &str = "arn:aws:iam::834469178297:root";
+const DESTROY: PlanOptions = PlanOptions { prune: false, sever_connections: false, destroy: true };
+
+/// A file on something of the user's.
+fn existing(what: &str, policy: &str) -> Spec {
+    spec(&format!(
+        "version: 1
+deployment: stage
+services:
+  - name: orders
+    {policy}
+    aws: {{ account: \"123456789012\", region: us-east-1, existing: {{ {what} }} }}
+"
+    ))
+}
+
+async fn principals(stage: &Stage, service: &str) -> BTreeSet<String> {
+    let answer =
+        stage.ec2().describe_vpc_endpoint_service_permissions().service_id(service).send().await.unwrap();
+    answer.allowed_principals().iter().filter_map(|p| p.principal().map(str::to_owned)).collect()
+}
+
+async fn service_id(stage: &Stage, spec: &Spec) -> String {
+    stage.live(spec, "endpoint-service").await.expect("it is there").id
+}
+
+fn changed(plan: &privnet_core::Plan) -> BTreeSet<String> {
+    plan.actions
+        .iter()
+        .flat_map(|a| a.changes.iter().map(|c| format!("{}.{}", a.address.kind, c.field)))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn principals_follow_the_file_and_drift_is_mended() {
+    let stage = Stage::open().await;
+    let one = file("");
+    stage.apply(&one).await;
+    stage.assert_settled(&one).await;
+    let id = service_id(&stage, &one).await;
+    assert_eq!(principals(&stage, &id).await, BTreeSet::from([FIVETRAN.to_owned()]));
+
+    // On a service of its own every principal is privnet's: one that was added by hand goes again.
+    let stray = "arn:aws:iam::999988887777:root";
+    let add =
+        stage.ec2().modify_vpc_endpoint_service_permissions().service_id(&id).add_allowed_principals(stray);
+    add.send().await.unwrap();
+    let plan = until("the stray principal is seen", || async {
+        let plan = stage.plan(&one).await;
+        (!plan.is_empty()).then_some(plan)
+    })
+    .await;
+    assert_eq!(changed(&plan), BTreeSet::from(["allowed-principals.principals".to_owned()]));
+    assert!(plan.warnings.iter().any(|w| w.contains(stray) && w.contains("disconnects nobody")), "{plan:#?}");
+    stage.apply(&one).await;
+    assert_eq!(principals(&stage, &id).await, BTreeSet::from([FIVETRAN.to_owned()]));
+
+    // Another consumer.
+    let two = service("allow: { fivetran: {}, dbt-cloud: {} }", "");
+    stage.apply(&two).await;
+    stage.assert_settled(&two).await;
+    assert_eq!(principals(&stage, &id).await.len(), 2);
+    stage.apply(&one).await;
+    stage.assert_settled(&one).await;
+    assert_eq!(service_id(&stage, &one).await, id, "the hand-over is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_name_is_asked_for_and_waited_for() {
+    let stage = Stage::open().await;
+    let named = file("private_dns_name: db.corp.example");
+    stage.apply(&named).await;
+    let plan = stage.plan(&named).await;
+    assert!(plan.is_empty(), "{plan:#?}");
+    let wait =
+        plan.waits.iter().find(|wait| wait.why.contains("db.corp.example")).expect("a wait for the record");
+    assert!(wait.on == "you" && wait.why.contains("TXT"), "{wait:?}");
+    let handoff = {
+        let driver = stage.driver();
+        let (_, world) = driver.observe(&named, privnet_core::Purpose::Plan).await;
+        use privnet_core::conformance::Subject as _;
+        stage.provider().handoff(&named, &named.services[0], &world)
+    };
+    assert!(handoff.fields.contains_key("private_dns_record"), "{handoff:?}");
+    assert_eq!(handoff.fields["az_ids"].as_array().unwrap().len(), 2);
+    assert!(
+        handoff.fields["service_name"]
+            .as_str()
+            .unwrap()
+            .starts_with("com.amazonaws.vpce.us-east-1.vpce-svc-")
+    );
+
+    // AWS does not find the record: that is somebody's to do, and no reason for another apply.
+    until("the verification has failed", || async {
+        let live = stage.live(&named, "endpoint-service").await.unwrap();
+        let record = live.fields["private_dns_record"].as_map().unwrap().clone();
+        (record["state"] == privnet_core::Value::text("failed")).then_some(())
+    })
+    .await;
+    stage.assert_settled(&named).await;
+
+    // Once it is there, apply asks AWS to look again.
+    let record = &handoff.fields["private_dns_record"];
+    stage.set_text(record["name"].as_str().unwrap(), record["value"].as_str().unwrap());
+    let plan = stage.apply(&named).await;
+    assert_eq!(changed(&plan), BTreeSet::from(["endpoint-service.private_dns_verification".to_owned()]));
+    until("the name is verified", || async {
+        let plan = stage.plan(&named).await;
+        assert!(plan.is_empty(), "{plan:#?}");
+        (!plan.waits.iter().any(|wait| wait.why.contains("TXT"))).then_some(())
+    })
+    .await;
+
+    // Out of the file, off the service.
+    let plain = file("");
+    let plan = stage.apply(&plain).await;
+    assert_eq!(changed(&plan), BTreeSet::from(["endpoint-service.private_dns_name".to_owned()]));
+    stage.assert_settled(&plain).await;
+    assert_eq!(
+        stage.live(&plain, "endpoint-service").await.unwrap().fields["private_dns_name"],
+        privnet_core::Value::Null
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_are_changed_in_place() {
+    let stage = Stage::open().await;
+    let plain = file("");
+    stage.apply(&plain).await;
+    let id = service_id(&stage, &plain).await;
+    let topic = "arn:aws:sns:us-east-1:123456789012:privnet-connections";
+    let more = service(
+        "allow: { fivetran: {} }\n    acceptance: automatic",
+        &format!(
+            "ip_address_type: ipv4\nsupported_regions: [us-east-1, eu-west-1]\nnotification: {{ sns_topic: \"{topic}\", events: [Accept, Connect] }}"
+        ),
+    );
+    let plan = stage.apply(&more).await;
+    assert_eq!(service_id(&stage, &more).await, id);
+    assert!(changed(&plan).contains("endpoint-service.acceptance_required"), "{plan:#?}");
+    assert!(changed(&plan).contains("endpoint-service.supported_regions"));
+    assert!(plan.warnings.iter().any(|warning| warning.contains("automatic")));
+    stage.assert_settled(&more).await;
+
+    let other = service(
+        "allow: { fivetran: {} }",
+        &format!(
+            "supported_regions: [us-east-1]\nnotification: {{ sns_topic: \"{topic}\", events: [Reject] }}"
+        ),
+    );
+    let plan = stage.apply(&other).await;
+    assert!(changed(&plan).contains("connection-notification.events"), "{plan:#?}");
+    stage.assert_settled(&other).await;
+
+    let plan = stage.apply(&plain).await;
+    assert!(
+        plan.actions.iter().any(|a| a.op == Op::Delete && a.address.kind == "connection-notification"),
+        "{plan:#?}"
+    );
+    stage.assert_settled(&plain).await;
+    stage.apply_with(&plain, DESTROY).await;
+    assert!(stage.world(&plain).await.live.is_empty());
+}
+
+/// Zones that the load balancer gains reach the service only when it is associated again, and no consumer is cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn zones_added_later_reach_the_service() {
+    let stage = Stage::open().await;
+    let two = file("");
+    stage.apply(&two).await;
+    let id = service_id(&stage, &two).await;
+    stage.until_pending(&two, "orders", 2).await;
+    stage.decide(&two, &privnet_core::accept::Ask::default()).await;
+    let three =
+        file("subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2, subnet-0ccccccccccccccc3]");
+    let plan = stage.apply(&three).await;
+    assert!(changed(&plan).contains("endpoint-service.zones"), "{plan:#?}");
+    let live = stage.live(&three, "endpoint-service").await.unwrap();
+    assert_eq!((live.id.as_str(), live.fields["zones"].as_list().unwrap().len()), (id.as_str(), 3));
+    stage.assert_settled(&three).await;
+    let connected = stage.connections(&three, "orders").await;
+    assert_eq!(
+        connected.iter().filter(|c| c.state.may_be_live()).count(),
+        1,
+        "the consumer stayed: {connected:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_lost_or_failed_create_ends_with_one_service() {
+    for fault in ["lost", "fail", "reset", "throttle"] {
+        let stage = Stage::open().await;
+        let spec = file("");
+        stage.fault(&format!("aws:CreateVpcEndpointServiceConfiguration:1:{fault}"));
+        let (_, report) = stage.driver().apply(&spec, PlanOptions::default()).await;
+        if !report.all_done() {
+            stage.apply(&spec).await;
+        }
+        stage.assert_settled(&spec).await;
+        let all = stage.ec2().describe_vpc_endpoint_service_configurations().send().await.unwrap();
+        assert_eq!(all.service_configurations().len(), 2, "the colleague's and ours, after `{fault}`");
+    }
+}
+
+/// The token of a service that went must not yield it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_destroyed_can_be_made_again() {
+    let stage = Stage::open().await;
+    let on_balancer = existing(&format!("load_balancer: \"{SUPPLIED_BALANCER}\""), "allow: { fivetran: {} }");
+    stage.apply(&on_balancer).await;
+    let first = service_id(&stage, &on_balancer).await;
+    stage.apply_with(&on_balancer, DESTROY).await;
+    stage.apply(&on_balancer).await;
+    stage.assert_settled(&on_balancer).await;
+    let second = service_id(&stage, &on_balancer).await;
+    assert_ne!(first, second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_balancer_that_has_a_service_is_refused_at_plan() {
+    let stage = Stage::open().await;
+    let taken = existing(&format!("load_balancer: \"{TAKEN_BALANCER}\""), "allow: { fivetran: {} }");
+    let plan = stage.plan(&taken).await;
+    assert!(plan.actions.is_empty(), "{plan:#?}");
+    let refusal = plan.refusals.iter().find(|refusal| refusal.rule == Rule::NotOurs).expect("a refusal");
+    assert!(refusal.why.contains(SUPPLIED) && refusal.why.contains("existing"), "{refusal:?}");
+}
+
+/// Between plan and apply somebody else makes a service on the load balancer: it is not taken over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_on_our_load_balancer_is_not_adopted() {
+    let stage = Stage::open().await;
+    let on_balancer = existing(&format!("load_balancer: \"{SUPPLIED_BALANCER}\""), "allow: { fivetran: {} }");
+    let driver = stage.driver();
+    let (plan, desired, world) = driver.plan(&on_balancer, PlanOptions::default()).await;
+    let made =
+        stage.ec2().create_vpc_endpoint_service_configuration().network_load_balancer_arns(SUPPLIED_BALANCER);
+    let stranger = made.send().await.unwrap().service_configuration.unwrap().service_id.unwrap();
+    let report = driver.execute(&plan, &desired, &world).await;
+    let error = failure(&report);
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+    assert!(error.message().contains(&stranger) && error.hints()[0].contains("existing"), "{error:?}");
+    assert!(principals(&stage, &stranger).await.is_empty());
+}
+
+/// Tags alone can be copied.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_alike_is_left_alone() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    stage.apply(&spec).await;
+    let ours = service_id(&stage, &spec).await;
+    let described =
+        stage.ec2().describe_vpc_endpoint_service_configurations().service_ids(&ours).send().await.unwrap();
+    let copied = described.service_configurations()[0].tags().iter().filter(|tag| tag.key() != Some("Name"));
+    let tags = TagSpecification::builder()
+        .resource_type(ResourceType::VpcEndpointService)
+        .set_tags(Some(copied.cloned().collect()));
+    let copy =
+        stage.ec2().create_vpc_endpoint_service_configuration().network_load_balancer_arns(SUPPLIED_BALANCER);
+    let copy = copy.tag_specifications(tags.build()).send().await.unwrap();
+    let copy = copy.service_configuration.unwrap().service_id.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    stage.assert_settled(&spec).await;
+    stage.apply_with(&spec, DESTROY).await;
+    let left =
+        stage.ec2().describe_vpc_endpoint_service_configurations().service_ids(&copy).send().await.unwrap();
+    assert_eq!(left.service_configurations().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supplied_service_gets_principals_and_keeps_everything_else() {
+    let stage = Stage::open().await;
+    let supplied = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
+    let before = stage
+        .ec2()
+        .describe_vpc_endpoint_service_configurations()
+        .service_ids(SUPPLIED)
+        .send()
+        .await
+        .unwrap();
+    let colleagues = principals(&stage, SUPPLIED).await;
+    let plan = stage.plan(&supplied).await;
+    assert_eq!(plan.adds_to_yours.len(), 1, "{plan:#?}");
+    stage.apply(&supplied).await;
+    stage.assert_settled(&supplied).await;
+    let all = principals(&stage, SUPPLIED).await;
+    assert!(all.contains(FIVETRAN) && all.is_superset(&colleagues));
+
+    // The colleague's live consumer stands in nobody's way, and nobody is ever turned away there.
+    let asked = stage.connections(&supplied, "orders").await;
+    assert!(asked.iter().any(|connection| connection.state.may_be_live()), "{asked:?}");
+    stage.connect(SUPPLIED, "stranger");
+    let (_, plan, _) =
+        stage.decide(&supplied, &privnet_core::accept::Ask { connection: None, reject_others: true }).await;
+    assert!(plan.actions.iter().all(|action| action.op != Op::Reject), "{plan:#?}");
+
+    stage.apply_with(&supplied, DESTROY).await;
+    assert_eq!(principals(&stage, SUPPLIED).await, colleagues);
+    let after = stage
+        .ec2()
+        .describe_vpc_endpoint_service_configurations()
+        .service_ids(SUPPLIED)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(before.service_configurations(), after.service_configurations());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_user_allows_on_his_service_stays_his() {
+    let stage = Stage::open().await;
+    let add = stage
+        .ec2()
+        .modify_vpc_endpoint_service_permissions()
+        .service_id(SUPPLIED)
+        .add_allowed_principals(FIVETRAN);
+    add.send().await.unwrap();
+    let supplied =
+        existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {}, dbt-cloud: {} }");
+    let plan = until("the principal is seen as the user's", || async {
+        let plan = stage.plan(&supplied).await;
+        plan.warnings.iter().any(|warning| warning.contains("allowed by you already")).then_some(plan)
+    })
+    .await;
+    assert!(!format!("{:?}", plan.actions).contains(FIVETRAN), "{plan:#?}");
+    stage.apply(&supplied).await;
+    stage.assert_settled(&supplied).await;
+    stage.apply_with(&supplied, DESTROY).await;
+    assert!(principals(&stage, SUPPLIED).await.contains(FIVETRAN));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supplied_service_without_acceptance_is_refused() {
+    let stage = Stage::open().await;
+    let modify = stage
+        .ec2()
+        .modify_vpc_endpoint_service_configuration()
+        .service_id(SUPPLIED)
+        .acceptance_required(false);
+    modify.send().await.unwrap();
+    let manual = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
+    let plan = stage.plan(&manual).await;
+    assert!(plan.actions.is_empty());
+    assert!(plan.refusals.iter().any(|refusal| refusal.why.contains("acceptance: manual")), "{plan:#?}");
+    let automatic = existing(
+        &format!("endpoint_service: {SUPPLIED}"),
+        "allow: { fivetran: {} }\n    acceptance: automatic",
+    );
+    assert_eq!(stage.plan(&automatic).await.refusals, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supplied_service_that_is_not_there_is_refused() {
+    let stage = Stage::open().await;
+    let missing = existing("endpoint_service: vpce-svc-00000000000000000", "allow: { fivetran: {} }");
+    let plan = stage.plan(&missing).await;
+    assert!(plan.actions.is_empty());
+    assert!(plan.refusals.iter().any(|refusal| refusal.rule == Rule::Unsuitable), "{plan:#?}");
+}
+
+/// The user's tags follow the file; those that others set stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_follow_the_file_on_services_and_permissions() {
+    let stage = Stage::open().await;
+    let with = |tags: &str| {
+        let mut spec = file("");
+        let entries = tags.split_whitespace().filter_map(|pair| pair.split_once('='));
+        spec.tags = entries.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        spec
+    };
+    stage.apply(&with("team=data cost=1")).await;
+    let id = service_id(&stage, &with("")).await;
+    let tag = Tag::builder().key("theirs").value("x").build();
+    stage.ec2().create_tags().resources(&id).tags(tag).send().await.unwrap();
+    stage.apply(&with("team=ops")).await;
+    stage.assert_settled(&with("team=ops")).await;
+    let described =
+        stage.ec2().describe_vpc_endpoint_service_configurations().service_ids(&id).send().await.unwrap();
+    let tags: BTreeSet<_> =
+        described.service_configurations()[0].tags().iter().filter_map(|t| t.key()).collect();
+    assert!(tags.contains("theirs") && tags.contains("team") && !tags.contains("cost"), "{tags:?}");
+    let permissions =
+        stage.ec2().describe_vpc_endpoint_service_permissions().service_id(&id).send().await.unwrap();
+    let tags = permissions.allowed_principals()[0].tags();
+    assert!(tags.iter().any(|tag| tag.key() == Some("team") && tag.value() == Some("ops")), "{tags:?}");
+    assert!(tags.iter().all(|tag| tag.key() != Some("cost")), "{tags:?}");
+}
+
+/// A request that comes between plan and deletion keeps the service: AWS lists it as unsuccessful, and that is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_request_keeps_the_service_until_the_next_run() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    stage.apply(&spec).await;
+    stage.until_pending(&spec, "orders", 2).await;
+    let driver = stage.driver();
+    let (plan, desired, world) = driver.plan(&spec, DESTROY).await;
+    stage.connect("orders", "stranger");
+    let report = driver.execute(&plan, &desired, &world).await;
+    let error = failure(&report);
+    assert_eq!(error.kind(), ErrorKind::InUse, "{error:?}");
+    assert!(
+        error.message().contains("meanwhile") && error.hints()[0].contains("run the same command again"),
+        "{error:?}"
+    );
+    stage.apply_with(&spec, DESTROY).await;
+    assert!(stage.world(&spec).await.live.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notifications_that_cannot_be_read_are_no_obstacle_where_none_is_wanted() {
+    let stage = Stage::open().await;
+    let plain = file("");
+    stage.apply(&plain).await;
+    stage.fault("aws:DescribeVpcEndpointConnectionNotifications:*:code=UnauthorizedOperation");
+    stage.assert_settled(&plain).await;
+    let wanted =
+        file("notification: { sns_topic: \"arn:aws:sns:us-east-1:123456789012:t\", events: [Accept] }");
+    let plan = stage.plan(&wanted).await;
+    assert!(plan.actions.is_empty() && plan.refusals.iter().any(|r| r.rule == Rule::Unobserved), "{plan:#?}");
+}
