@@ -9,7 +9,7 @@ use super::error::ArmError;
 use super::hosted::{self, Hosted, Reply, hosted_kind};
 use super::id::{ArmPath, ResourceId};
 use super::models::canonical;
-use super::network::health;
+use super::network::{ServiceAccess, health, service_of_alias};
 use super::operation::{Begin, Effect};
 use super::read::connection_body;
 use super::request::{Cx, begun};
@@ -25,7 +25,7 @@ pub(crate) fn route(world: &mut World, cx: &Cx<'_>, path: &ArmPath) -> Result<An
         return answer;
     }
     let method = cx.exchange.method.as_str();
-    let Some(id) = path.resource() else { return Err(not_allowed(method)) };
+    let Some(id) = path.resource() else { return of_location(world, cx, path) };
     match (method, id.pairs.len(), path.tail.as_deref()) {
         ("PUT", 1, None) => write::put(world, cx, &id),
         ("PATCH", 1, None) => write::patch(world, cx, &id),
@@ -44,6 +44,28 @@ pub(crate) fn route(world: &mut World, cx: &Cx<'_>, path: &ArmPath) -> Result<An
         ("POST", 1, Some(action)) if id.is(SET) => set_action(world, cx, &id, action),
         _ => Err(not_allowed(method)),
     }
+}
+
+/// `POST …/locations/LOCATION/checkPrivateLinkServiceVisibility`: whether a subscription can see the service behind an alias.
+fn of_location(world: &mut World, cx: &Cx<'_>, path: &ArmPath) -> Result<Answer, ArmError> {
+    let asks = path
+        .tail
+        .as_deref()
+        .is_some_and(|tail| tail.eq_ignore_ascii_case("checkPrivateLinkServiceVisibility"));
+    let (true, [(_, location)], Some(subscription)) = (asks, path.pairs.as_slice(), &path.subscription)
+    else {
+        return Err(not_allowed(&cx.exchange.method));
+    };
+    let body = cx.json()?;
+    let alias = body["privateLinkServiceAlias"].as_str().unwrap_or_default();
+    let visible = service_of_alias(world, alias)
+        .is_some_and(|service| ServiceAccess::of(service, subscription) != ServiceAccess::Hidden);
+    let id = ResourceId::top(subscription, "", "Microsoft.Network/visibility", alias);
+    let effect = Effect::Answer(json!({"visible": visible}));
+    let name = "CheckPrivateLinkServiceVisibility".to_owned();
+    let operation =
+        world.begin(Begin { name, id: &id, location: location.clone(), seconds: 1, effect }, cx.now);
+    Ok(cx.locate(Answer::empty(202), begun(world, &operation)?))
 }
 
 fn not_allowed(method: &str) -> ArmError {

@@ -11,7 +11,7 @@ use super::error::ArmError;
 use super::hosted::{self, hosted_kind};
 use super::id::{ArmPath, ResourceId};
 use super::kind::{children_of, etag, kind_of, render, render_child};
-use super::network::members_of_pool;
+use super::network::{ServiceAccess, alias_of, members_of_pool};
 use super::operation::{Effect, Operation};
 use super::request::{Cx, is_operations};
 use super::world::{Connection, Resource, World};
@@ -45,6 +45,9 @@ pub(crate) fn get(world: &World, cx: &Cx<'_>, path: &ArmPath) -> Result<Answer, 
         }
         (Some(id), None) => below(world, cx, &id),
         (Some(id), Some(tail)) => collection(world, cx, &id, tail),
+        (None, Some(tail)) if tail.eq_ignore_ascii_case("autoApprovedPrivateLinkServices") => {
+            Ok(auto_approved(world, cx, path))
+        }
         (None, Some(_)) => list(world, cx, path),
         (None, None) => operation(world, cx, path),
     }
@@ -239,6 +242,15 @@ fn list(world: &World, cx: &Cx<'_>, path: &ArmPath) -> Result<Answer, ArmError> 
     let of_sets = flexible_resources(world, &kind, cx.now).into_iter();
     all.extend(of_sets.filter(|(id, created, _)| within(id, *created)).map(|(_, _, body)| body));
     Ok(cx.page(all))
+}
+
+/// The aliases of the services that approve the subscription's endpoints by themselves.
+fn auto_approved(world: &World, cx: &Cx<'_>, path: &ArmPath) -> Answer {
+    let subscription = path.subscription.as_deref().unwrap_or_default();
+    let services = world.of_kind("Microsoft.Network/privateLinkServices");
+    let approving =
+        services.filter(|service| ServiceAccess::of(service, subscription) == ServiceAccess::Approved);
+    cx.page(approving.map(|service| json!({"privateLinkService": alias_of(service)})).collect())
 }
 
 /// Polling an operation: its status, or what comes of it.

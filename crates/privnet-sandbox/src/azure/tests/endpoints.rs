@@ -102,3 +102,29 @@ fn endpoints_of_hosted_services_need_their_subresource() {
     arm.put(&other, body(&subnet("fwd"), AUTOMATIC, &server, &["sqlServer"])).is(201);
     assert_eq!(status(&arm.get(&other), AUTOMATIC), "Approved");
 }
+
+#[test]
+fn visibility_can_be_asked_for() {
+    let mut arm = with_service();
+    let alias = arm.get(&network("privateLinkServices", "svc")).body["properties"]["alias"].clone();
+    let mut visible = |subscription: &str| {
+        let target = format!(
+            "/subscriptions/{subscription}/providers/Microsoft.Network/locations/eastus2/checkPrivateLinkServiceVisibility"
+        );
+        let asked = arm.post(&target, json!({"privateLinkServiceAlias": alias})).is(202);
+        arm.pass(2);
+        arm.follow(&asked, "location").is(200).body["visible"].clone()
+    };
+    assert_eq!((visible(CONSUMER), visible(OWN)), (json!(true), json!(true)));
+    assert_eq!(visible(super::super::default_world::STRANGER), false);
+    let list = |subscription: &str| {
+        arm.get(&format!(
+            "/subscriptions/{subscription}/providers/Microsoft.Network/locations/eastus2/autoApprovedPrivateLinkServices"
+        ))
+        .is(200)
+        .body["value"]
+            .clone()
+    };
+    assert_eq!(list(CONSUMER), json!([]));
+    assert_eq!(list(OWN)[0]["privateLinkService"], alias);
+}
