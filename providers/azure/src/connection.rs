@@ -96,6 +96,11 @@ pub(crate) async fn decide(
         }
         // It was decided meanwhile, by us in an earlier run or by somebody else: what counts is how.
         let now = arm.get(context, target).await?;
+        // SQL turns away what waits and nothing else: a connection that is let in is removed.
+        if op == Op::Reject && wanted.sever && has(&now, "Approved") && same_id(endpoint_of(&now), &wanted.id) {
+            arm.delete(context, target).await?;
+            return Ok(Applied { note: Some("the connection was removed".to_owned()), ..Applied::default() });
+        }
         if !has(&now, status) && !is_on_its_way(&now) {
             return Err(error);
         }
@@ -122,8 +127,7 @@ fn next(there: Option<&Json>, target: &Target, wanted: &ConnectionAction, status
     let Some(there) = there else {
         return Err(error(ErrorKind::NotFound, "the request is not there any more"));
     };
-    let seen = text(there, ENDPOINT).or(text(there, "id")).unwrap_or_default();
-    if !same_id(seen, &wanted.id) {
+    if !same_id(endpoint_of(there), &wanted.id) {
         return Err(error(ErrorKind::Conflict, "the connection is another endpoint's than when it was decided on")
             .with_hint("run the same command again"));
     }
@@ -151,6 +155,11 @@ fn changed(target: &Target, word: &str) -> Error {
     let message = format!("it is `{}` now", plain(word));
     Error::new(ErrorKind::Conflict, "PUT privateEndpointConnections", &target.path, message)
         .with_hint("run the same command again; a consumer whose request was turned away must make a new one")
+}
+
+/// Whose a connection is: the endpoint's id, or its own where it names none.
+fn endpoint_of(connection: &Json) -> &str {
+    text(connection, ENDPOINT).or(text(connection, "id")).unwrap_or_default()
 }
 
 fn has(connection: &Json, status: &str) -> bool {

@@ -120,7 +120,7 @@ const LATER: [&str; 9] = [
 
 fn kind(status: u16, code: &str, message: &str) -> ErrorKind {
     let lower = code.to_ascii_lowercase();
-    if LATER.iter().any(|later| later.eq_ignore_ascii_case(code)) {
+    if LATER.iter().any(|later| later.eq_ignore_ascii_case(code)) || lower.ends_with("operationinprogress") {
         return ErrorKind::NotReady;
     }
     if lower.contains("quota") || (lower.contains("limit") && (lower.contains("exceeded") || lower.contains("reached"))) {
@@ -188,6 +188,7 @@ mod tests {
             (401, "ExpiredAuthenticationToken", ErrorKind::Unauthenticated),
             (403, "AuthorizationFailed", ErrorKind::Denied),
             (409, "AnotherOperationInProgress", ErrorKind::NotReady),
+            (409, "PrivateEndpointConnectionOperationInProgress", ErrorKind::NotReady),
             (429, "RetryableError", ErrorKind::NotReady),
             (429, "ReferencedResourceNotProvisioned", ErrorKind::NotReady),
             (429, "TooManyRequests", ErrorKind::Throttled),
