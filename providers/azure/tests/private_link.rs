@@ -1,0 +1,283 @@
+//! Private link services on the local cloud: made, found again, decided on, changed, destroyed.
+
+mod stage;
+
+use privnet_core::accept::{Ask, ConnectionState};
+use privnet_core::conformance::Subject as _;
+use privnet_core::plan::{Op, PlanOptions};
+use serde_json::json;
+use stage::{DIRECT, FORWARDED, GROUP, Stage, assert_done, made, until};
+
+const JOIN: &str = "join_nics: true";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forwarded_service_is_made_once_and_nothing_is_left_to_do() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let file = made(FORWARDED, "", "tags: { owner: me }");
+    let plan = stage.apply(&file).await;
+    let kinds: Vec<_> = plan.actions.iter().map(|action| action.address.kind.as_str()).collect();
+    assert_eq!(kinds.len(), 5, "{kinds:?}");
+    assert_eq!(plan.adds_to_yours.len(), 1);
+    stage.assert_settled(&file).await;
+    let service = stage.live(&file, "private-link-service").await.unwrap();
+    let shown = stage.get(&service.id).await;
+    assert_eq!(shown["properties"]["accessMode"], "Restricted");
+    assert_eq!(shown["properties"]["visibility"]["subscriptions"], json!(["11111111-2222-3333-4444-555555555555"]));
+    assert_eq!(shown["properties"]["autoApproval"]["subscriptions"], json!([]));
+    assert_eq!(shown["tags"]["owner"], "me");
+    let world = stage.world(&file).await;
+    let handoff = stage.provider().handoff(&file, &file.services[0], &world);
+    assert_eq!(handoff.fields["service_id"], service.id.as_str());
+    assert!(handoff.fields["alias"].as_str().unwrap().ends_with(".azure.privatelinkservice"));
+    assert_eq!(handoff.fields["ports"], json!([1433]));
+    stage.apply_with(&file, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
+    assert_eq!(stage.everything().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_consumer_is_accepted_rejected_and_guarded() {
+    let stage = Stage::open().await;
+    let file = made(DIRECT, JOIN, "");
+    stage.apply(&file).await;
+    let pending = stage.until_pending(&file, "orders", 1).await;
+    assert!(pending[0].id.contains("11111111"), "{pending:?}");
+    let (_, plan, report) = stage.decide(&file, &Ask::default()).await;
+    assert_done(&plan, &report);
+    let accepted = stage.connections(&file, "orders").await;
+    assert_eq!(accepted[0].state, ConnectionState::Accepted);
+    stage.assert_settled(&file).await;
+    let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
+    let (plan, _) = stage.driver().apply(&file, destroy).await;
+    assert!(plan.is_empty() && !plan.refusals.is_empty(), "a live consumer is not cut: {plan:#?}");
+    let other_port = made(&DIRECT.replace("listen: 5432", "listen: 5432, port: 5433"), JOIN, "");
+    assert!(stage.plan(&other_port).await.refusals.is_empty(), "the database's port is changed in place");
+    let moved = made(&DIRECT.replace("5432", "5433"), JOIN, "");
+    assert!(!stage.plan(&moved).await.refusals.is_empty(), "the port that the consumer uses is not taken away");
+    let (plan, report) = stage.reject(&file, &accepted[0].id, true).await;
+    assert_done(&plan, &report);
+    stage.connect("orders", "consumer");
+    stage.until_pending(&file, "orders", 1).await;
+    stage.apply_with(&file, destroy).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn automatic_acceptance_is_the_clouds() {
+    let stage = Stage::open().await;
+    let mut file = made(DIRECT, JOIN, "");
+    file.services[0].acceptance = privnet_core::spec::Acceptance::Automatic;
+    stage.apply(&file).await;
+    until("the cloud lets the consumer in", || async {
+        let all = stage.connections(&file, "orders").await;
+        all.iter().any(|c| c.state == ConnectionState::Accepted).then_some(())
+    })
+    .await;
+    stage.assert_settled(&file).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_forwarder_goes_by_a_second_group() {
+    let stage = Stage::open().await;
+    let file = made(FORWARDED, "", "");
+    stage.apply(&file).await;
+    let other = made(&FORWARDED.replace("172.16.4.20", "172.16.4.21"), "", "");
+    let plan = stage.apply(&other).await;
+    let ops: Vec<_> = plan.actions.iter().map(|a| (a.op, a.address.kind.as_str())).collect();
+    assert_eq!(ops, [(Op::Create, "scale-set"), (Op::Delete, "scale-set")]);
+    stage.assert_settled(&other).await;
+    let group = stage.live(&other, "scale-set").await.unwrap();
+    assert!(group.id.ends_with("-b"), "{}", group.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_changed_by_hand_is_put_right() {
+    let stage = Stage::open().await;
+    let file = made(FORWARDED, "nat_addresses: 2\nfqdns: [db.example.com]", "tags: { owner: me }");
+    stage.apply(&file).await;
+    let id_of = async |kind: &str| stage.live(&file, kind).await.unwrap().id;
+    let service = id_of("private-link-service").await;
+    let balancer = id_of("load-balancer").await;
+    let group = id_of("network-security-group").await;
+    for (id, path, value) in [
+        (&service, "/properties/visibility/subscriptions", json!(["*"])),
+        (&service, "/properties/fqdns", json!([])),
+        (&service, "/properties/accessMode", json!("Default")),
+        (&service, "/tags/owner", json!("you")),
+        (&balancer, "/properties/probes/0/properties/intervalInSeconds", json!(60)),
+        (&balancer, "/properties/loadBalancingRules/0/properties/idleTimeoutInMinutes", json!(10)),
+        (&group, "/properties/securityRules/0/properties/sourceAddressPrefix", json!("*")),
+    ] {
+        stage.change(id, |body| *body.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value.clone()).await;
+        let plan = stage.apply(&file).await;
+        assert_eq!(plan.actions.len(), 1, "{path}: {:?}", plan.actions);
+        stage.assert_settled(&file).await;
+    }
+    stage.change(&service, |body| body["tags"]["policy"] = json!("theirs")).await;
+    stage.assert_settled(&file).await;
+    let grown = made(FORWARDED, "nat_addresses: 3\nfqdns: [db.example.com]", "tags: { owner: me }");
+    stage.apply(&grown).await;
+    stage.assert_settled(&grown).await;
+    assert_eq!(stage.get(&service).await["tags"]["policy"], "theirs");
+    let plan = stage.plan(&file).await;
+    assert_eq!(plan.refusals.len(), 1, "{:?}", plan.refusals);
+    assert!(plan.refusals[0].why.contains("only grow"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_interruption_is_mended_by_the_same_command() {
+    let stage = Stage::open().await;
+    for fault in [
+        "azure:PUT Microsoft.Network/virtualNetworks/subnets:1:lost",
+        "azure:PUT Microsoft.Network/loadBalancers:1:lost",
+        "azure:PUT Microsoft.Network/loadBalancers:1:code=async.InternalServerError",
+        "azure:PUT Microsoft.Network/privateLinkServices:1:lost",
+        "azure:PUT Microsoft.Network/privateLinkServices:1:code=async.CanceledAndSupersededDueToAnotherOperation",
+        "azure:PUT Microsoft.Network/privateLinkServices:1:code=async.InternalServerError",
+        "azure:PUT Microsoft.Compute/virtualMachineScaleSets:1:code=async.InternalServerError",
+    ] {
+        let before = stage.everything().await;
+        let file = made(FORWARDED, "", "");
+        stage.fault(fault);
+        let (_, report) = stage.driver().apply(&file, PlanOptions::default()).await;
+        stage.heal();
+        if !report.all_done() {
+            stage.apply(&file).await;
+        }
+        stage.assert_settled(&file).await;
+        stage.apply_with(&file, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
+        assert_eq!(stage.everything().await, before, "{fault}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_applies_make_one_of_each() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await.len();
+    let file = made(FORWARDED, "", "");
+    let runs = (0..8).map(|_| async { stage.driver().apply(&file, PlanOptions::default()).await });
+    for (_, report) in futures::future::join_all(runs).await {
+        assert!(report.all_done(), "{:#?}", report.failures().collect::<Vec<_>>());
+    }
+    stage.assert_settled(&file).await;
+    assert_eq!(stage.everything().await.len(), before + 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_work_is_refused_at_plan() {
+    let stage = Stage::open().await;
+    let policed = made(DIRECT, &format!("nat_subnet: {{ existing: nat-policed }}\n{JOIN}"), "");
+    let plan = stage.plan(&policed).await;
+    assert!(plan.refusals[0].why.contains("--private-link-service-network-policies Disabled"), "{:?}", plan.refusals);
+    let lifted = made(DIRECT, &format!("nat_subnet: {{ existing: nat-policed }}\ndisable_subnet_policies: true\n{JOIN}"), "");
+    let plan = stage.apply(&lifted).await;
+    assert!(plan.adds_to_yours.iter().any(|addition| addition.address.kind == "subnet-policy"));
+    stage.assert_settled(&lifted).await;
+    stage.apply_with(&lifted, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
+    for (block, word) in [
+        (format!("vnet: nowhere\n{JOIN}"), "is not there"),
+        (format!("location: westus\n{JOIN}"), "not in westus"),
+        (format!("load_balancer_subnet: nowhere\n{JOIN}"), "not in the virtual network"),
+    ] {
+        let text = made_with(&block);
+        let plan = stage.plan(&text).await;
+        assert!(plan.refusals.iter().any(|r| r.why.contains(word)), "{block}: {:?}", plan.refusals);
+    }
+    let unjoined = made(DIRECT, "", "");
+    let plan = stage.apply(&unjoined).await;
+    assert!(plan.waits.iter().any(|wait| wait.on == "you"), "{:?}", plan.waits);
+    stage.assert_settled(&unjoined).await;
+}
+
+/// The direct file with lines of its head replaced.
+fn made_with(block: &str) -> privnet_core::spec::Spec {
+    let mut head = vec![
+        ("location", "location: eastus2".to_owned()),
+        ("vnet", "vnet: hub".to_owned()),
+        ("load_balancer_subnet", "load_balancer_subnet: lb".to_owned()),
+    ];
+    let mut rest = Vec::new();
+    for line in block.lines() {
+        match head.iter_mut().find(|(key, _)| line.split(':').next() == Some(*key)) {
+            Some(found) => found.1 = line.to_owned(),
+            None => rest.push(line.to_owned()),
+        }
+    }
+    let lines: String = head.into_iter().map(|(_, line)| line).chain(rest).map(|line| format!("      {line}\n")).collect();
+    stage::spec(&format!(
+        "version: 1
+deployment: stage
+consumers:
+  acme: {{ azure: {{ subscriptions: [11111111-2222-3333-4444-555555555555] }} }}
+services:
+  - name: orders
+    allow: {{ acme: {{}} }}
+    azure:
+      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
+      resource_group: rg-data
+      nat_subnet: {{ create: {{ cidr: 10.1.9.0/28 }} }}
+      ports: [{DIRECT}]
+{lines}"
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_alike_is_never_touched() {
+    let stage = Stage::open().await;
+    let file = made(DIRECT, JOIN, "");
+    stage.apply(&file).await;
+    let service = stage.live(&file, "load-balancer").await.unwrap().id;
+    stage.change(&service, |body| body["tags"] = json!({})).await;
+    let plan = stage.plan(&file).await;
+    assert!(plan.refusals.iter().any(|r| r.rule == privnet_core::plan::Rule::NotOurs), "{:?}", plan.refusals);
+    assert!(plan.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn supplied_things_are_used_and_left() {
+    let stage = Stage::open().await;
+    let first = made(DIRECT, JOIN, "");
+    stage.apply(&first).await;
+    let service = stage.live(&first, "private-link-service").await.unwrap().id;
+    let balancer = stage.live(&first, "load-balancer").await.unwrap().id;
+    let head = "version: 1
+deployment: guest
+consumers:
+  acme: { azure: { subscriptions: [11111111-2222-3333-4444-555555555555] } }
+services:
+  - name: second
+    allow: { acme: {} }
+    azure:
+      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
+";
+    let named = stage::spec(&format!("{head}      existing: {{ private_link_service: {service} }}\n"));
+    stage.assert_settled(&named).await;
+    stage.until_pending(&named, "second", 1).await;
+    let (_, plan, report) = stage.decide(&named, &Ask::default()).await;
+    assert_done(&plan, &report);
+    assert_eq!(plan.summary.accept, 1);
+    let plan = stage.driver().plan(&named, PlanOptions { destroy: true, ..PlanOptions::default() }).await.0;
+    assert!(plan.is_empty() && plan.refusals.is_empty());
+
+    let frontend = format!("{balancer}/frontendIPConfigurations/main");
+    let on = on_text(head, &frontend);
+    let on = stage::spec(&on);
+    // One frontend carries one private link service; here it is the plan and its refusals that count.
+    let plan = stage.plan(&on).await;
+    assert!(plan.refusals.is_empty(), "{:?}", plan.refusals);
+    assert_eq!(plan.actions.len(), 1);
+    let wrong = stage::spec(&on_text(head, &format!("{balancer}/frontendIPConfigurations/other")));
+    let plan = stage.plan(&wrong).await;
+    assert!(plan.refusals[0].why.contains("no frontend `other`"), "{:?}", plan.refusals);
+    assert!(stage.get(&format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub")).await["id"].is_string());
+}
+
+fn on_text(head: &str, frontend: &str) -> String {
+    format!(
+        "{head}      resource_group: rg-data
+      location: eastus2
+      vnet: hub
+      nat_subnet: {{ existing: nat }}
+      existing: {{ load_balancer_frontend: {frontend} }}
+"
+    )
+}
