@@ -370,7 +370,7 @@ class Agent:
 
     async def follow(self, port):
         while True:
-            pause = 5
+            pause = 2
             try:
                 addresses, ttl = await asyncio.to_thread(lookup, port.name, self.resolver)
                 port.dns = None

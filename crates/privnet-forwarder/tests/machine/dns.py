@@ -1,4 +1,5 @@
 # A DNS server whose answers a test chooses: `dns.py ADDRESS FILE`. The file is read at each question:
+# Each is a line in `served`.
 # {"addresses": ["10.0.0.1"], "ttl": 1} answers with them (none: an empty answer); {"rcode": 2} fails; {"silent": true} says nothing.
 import json
 import socket
@@ -12,6 +13,8 @@ while True:
     query, peer = server.recvfrom(4096)
     with open(sys.argv[2]) as file:
         zone = json.load(file)
+    with open("served", "a") as file:
+        print(peer, file=file)
     if zone.get("silent"):
         continue
     addresses = zone.get("addresses", [])

@@ -10,22 +10,33 @@ use crate::lab::{FIRST, Host, Lab, NAME, map, quick};
 use crate::process::{attempt, eventually};
 
 /// Rules as other people have them: of nft, and of both kinds of iptables.
-const OTHERS: &str = "nft -f - <<'END'
+const OTHERS: &str = "set -e
+nft -f - <<'END'
 table inet corp {
-	set admins { type ipv4_addr; elements = { 10.0.0.7, 10.0.0.9 } }
-	chain input { type filter hook input priority filter - 5; policy accept; tcp dport 22 ip saddr @admins counter accept; }
+	set admins {
+		type ipv4_addr
+		elements = { 10.0.0.7, 10.0.0.9 }
+	}
+	chain input {
+		type filter hook input priority filter - 5; policy accept;
+		tcp dport 22 ip saddr @admins counter accept
+	}
 }
-table ip privnet { chain nearly { type nat hook prerouting priority dstnat + 20; policy accept; tcp dport 9 dnat to 10.0.0.3:9; } }
+table ip privnet {
+	chain nearly {
+		type nat hook prerouting priority dstnat + 20; policy accept;
+		tcp dport 9 dnat to 10.0.0.3:9
+	}
+}
 END
 iptables-nft -A INPUT -p tcp --dport 9999 -j DROP
 iptables-nft -t nat -A PREROUTING -p tcp --dport 8080 -j REDIRECT --to-ports 80
 iptables-nft -N CORP && iptables-nft -A FORWARD -j CORP && iptables-nft -A CORP -s 10.1.0.0/16 -j RETURN
 iptables-legacy -t mangle -A FORWARD -p tcp --dport 4444 -j MARK --set-mark 7";
 
-/// All rules but our table's.
+/// All rules but our table's, without their packet counts.
 fn rules(lab: &Lab) -> String {
-    let line =
-        "nft -s list ruleset; iptables-nft-save 2>/dev/null | grep -v ^#; iptables-legacy-save | grep -v ^#";
+    let line = "nft -s list ruleset; iptables-nft-save 2>/dev/null | grep -v ^#; iptables-legacy-save | grep -v ^# | sed 's/ \\[[0-9:]*\\]//'";
     let all = lab.sh(Host::Forwarder, line);
     let Some(start) = all.find("table ip privnet_forwarder {") else { return all };
     let end = start + all[start..].find("\n}\n").expect("the table ends") + 3;
@@ -113,7 +124,6 @@ fn a_reboot_brings_it_back() {
     assert!(psql(&lab, 5432, "SELECT 1").is_err(), "nothing is forwarded now");
     // systemd-sysctl, then the services.
     lab.sh(Host::Forwarder, "sysctl -qp /etc/sysctl.d/60-privnet-forwarder.conf");
-    lab.sh(Host::Forwarder, "mkdir /run/privnet-forwarder");
     lab.start_services();
     assert_eq!(psql(&lab, 5432, "SELECT who()").as_deref(), Ok("First"), "an address is forwarded at once");
     eventually(Duration::from_secs(10), "the name is forwarded again", || {
@@ -154,7 +164,7 @@ fn cloud_init_itself_writes_the_script_and_the_script_runs() {
     let script = "import sys, logging, yaml
 from cloudinit.config import cc_write_files
 config = yaml.safe_load(open(sys.argv[1]))
-cc_write_files.write_files('write_files', config['write_files'])
+cc_write_files.write_files('write_files', config['write_files'], 'root:root')
 for words in config['runcmd']:
     print(*words)
 ";

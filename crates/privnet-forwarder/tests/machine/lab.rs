@@ -176,6 +176,8 @@ exec sleep 3600";
             let line = self.sh(Host::Forwarder, &format!("grep ^ExecStart= {wants}/{unit}"));
             line.trim().trim_start_matches("ExecStart=").to_owned()
         };
+        // As systemd does for `RuntimeDirectory=`.
+        self.sh(Host::Forwarder, "mkdir -p /run/privnet-forwarder");
         let (load, run) = (exec("privnet-forwarder-rules.service"), exec("privnet-forwarder.service"));
         self.sh(Host::Forwarder, &load);
         self.agent = None;
@@ -231,6 +233,11 @@ exec sleep 3600";
             assert_eq!(line.trim(), "ready");
             self.dns = Some(dns);
         }
+    }
+
+    /// How many questions the DNS server was asked.
+    pub(crate) fn questions(&self) -> usize {
+        std::fs::read_to_string(self.folder.path().join("served")).unwrap_or_default().lines().count()
     }
 
     /// The forwarder's map, as the kernel has it.
