@@ -9,6 +9,7 @@ use super::body::object;
 use super::kinds::instance;
 use super::link::{self, Scope};
 use super::world::{Member, Project, World};
+use crate::frame::Table;
 
 /// The producer: whose databases are published.
 pub(crate) const PRODUCER: &str = "acme-data";
@@ -33,8 +34,8 @@ pub(crate) fn build() -> World {
     let mut world = World {
         counter: 0,
         projects: projects(),
-        resources: BTreeMap::new(),
-        operations: BTreeMap::new(),
+        resources: Table::default(),
+        operations: Table::default(),
         running: Vec::new(),
         endpoints: BTreeMap::new(),
         arrivals: Vec::new(),

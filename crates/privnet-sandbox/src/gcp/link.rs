@@ -148,7 +148,7 @@ mod tests {
     fn a_resource_is_found_by_its_number() {
         let world = World::default();
         let path = "projects/acme-data/global/networks/prod";
-        let id = world.resources[path].id.to_string();
+        let id = world.resources.get(path).unwrap().id.to_string();
         let by_id = format!("projects/acme-data/global/networks/{id}");
         assert_eq!(resolve(&world, "acme-data", &by_id).as_deref(), Some(path));
     }

@@ -47,8 +47,8 @@ fn items(world: &World, call: &Call) -> Vec<(String, Object)> {
             };
             let mut found: Vec<(String, Object)> = world
                 .operations
-                .range(start.clone()..)
-                .take_while(|(path, _)| path.starts_with(&start))
+                .iter()
+                .filter(|(path, _)| path.starts_with(&start))
                 .map(|(path, found)| (path.clone(), operation::object(found, call.now)))
                 .collect();
             // The newest first, as the public API lists them.

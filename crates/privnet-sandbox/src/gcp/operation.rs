@@ -130,12 +130,10 @@ pub(crate) fn render(operation: &Operation, now: Timestamp) -> Value {
 /// The operation that a request id began, within a project.
 pub(crate) fn of_request<'a>(world: &'a World, project: &str, request_id: &str) -> Option<&'a Operation> {
     let start = format!("projects/{project}/");
-    world
-        .operations
-        .range(start.clone()..)
-        .take_while(|(path, _)| path.starts_with(&start))
-        .map(|(_, operation)| operation)
-        .find(|operation| operation.request_id.as_deref() == Some(request_id))
+    let asked = |(path, operation): &(&String, &Operation)| {
+        path.starts_with(&start) && operation.request_id.as_deref() == Some(request_id)
+    };
+    world.operations.iter().find(asked).map(|(_, operation)| operation)
 }
 
 /// A request id has to be a UUID, and not the zero one.
@@ -150,18 +148,18 @@ pub(crate) fn check_request_id(text: &str) -> Result<(), ApiError> {
     }
 }
 
-/// The operation at a path (its last segment is a name or an id).
-pub(crate) fn find<'a>(world: &'a World, path: &str) -> Result<(&'a String, &'a Operation), ApiError> {
-    if let Some(found) = world.operations.get_key_value(path) {
-        return Ok(found);
+/// The operation at a path (its last segment is a name or an id), and its path by name.
+pub(crate) fn find<'a>(world: &'a World, path: &str) -> Result<(String, &'a Operation), ApiError> {
+    if let Some(found) = world.operations.get(path) {
+        return Ok((path.to_owned(), found));
     }
     let name = link::last(path);
     let parent = path.strip_suffix(name).unwrap_or(path);
     world
         .operations
-        .range(parent.to_owned()..)
-        .take_while(|(path, _)| path.starts_with(parent))
-        .find(|(_, operation)| operation.id.to_string() == name)
+        .iter()
+        .find(|(path, operation)| path.starts_with(parent) && operation.id.to_string() == name)
+        .map(|(path, operation)| (path.clone(), operation))
         .ok_or_else(|| ApiError::not_found(path))
 }
 
@@ -201,7 +199,8 @@ mod tests {
     #[test]
     fn goes_from_pending_to_done() {
         let (world, path, now) = example(None);
-        let at = |ms: i64| render(&world.operations[&path], now + SignedDuration::from_millis(ms));
+        let at =
+            |ms: i64| render(world.operations.get(&path).unwrap(), now + SignedDuration::from_millis(ms));
         assert_eq!((&at(0)["status"], at(0)["progress"].as_i64()), (&json!("PENDING"), Some(0)));
         assert_eq!(at(500)["status"], "RUNNING");
         assert!(at(500).get("endTime").is_none());
@@ -209,14 +208,14 @@ mod tests {
         assert_eq!((&done["status"], done["progress"].as_i64()), (&json!("DONE"), Some(100)));
         assert!(done.get("endTime").is_some() && done.get("error").is_none());
         assert_eq!(done["region"], link::url("projects/acme-data/regions/us-east4"));
-        assert!(world.resources["projects/acme-data/global/networks/prod"].busy.is_some());
+        assert!(world.resources.get("projects/acme-data/global/networks/prod").unwrap().busy.is_some());
     }
 
     #[test]
     fn a_failed_one_is_done_with_an_error() {
         let (world, path, now) = example(Some(OperationError::in_use("network", "a", "b")));
-        assert!(world.resources["projects/acme-data/global/networks/prod"].busy.is_none());
-        let operation = &world.operations[&path];
+        assert!(world.resources.get("projects/acme-data/global/networks/prod").unwrap().busy.is_none());
+        let operation = world.operations.get(&path).unwrap();
         assert!(render(operation, now).get("error").is_none());
         let done = render(operation, after(now, 10));
         assert_eq!(done["error"]["errors"][0]["code"], "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE");

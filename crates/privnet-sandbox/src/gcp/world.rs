@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::body::Object;
 use super::error::{ApiError, OperationError};
 use super::link::{self, Parts, Scope};
+use crate::frame::Table;
 
 /// All of the sandbox's GCP.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,9 +18,9 @@ pub(crate) struct World {
     /// By project id.
     pub(crate) projects: BTreeMap<String, Project>,
     /// By path.
-    pub(crate) resources: BTreeMap<String, Record>,
+    pub(crate) resources: Table<Record>,
     /// By path.
-    pub(crate) operations: BTreeMap<String, Operation>,
+    pub(crate) operations: Table<Operation>,
     /// Paths of the operations that have not had their effect yet.
     pub(crate) running: Vec<String>,
     /// Private Service Connect endpoints, by the path of the consumer's forwarding rule.
@@ -198,8 +199,7 @@ impl World {
         parent: &str,
     ) -> impl Iterator<Item = (&'a String, &'a Record)> + use<'a> {
         let start = format!("{parent}/");
-        let from = start.clone();
-        self.resources.range(from..).take_while(move |(path, _)| path.starts_with(&start))
+        self.resources.iter().filter(move |(path, _)| path.starts_with(&start))
     }
 
     /// A project's resources of one collection, whatever their scope.
@@ -209,10 +209,9 @@ impl World {
         collection: &'a str,
     ) -> impl Iterator<Item = (&'a String, &'a Record, Parts)> + use<'a> {
         let start = format!("projects/{project}/");
-        let from = start.clone();
         self.resources
-            .range(from..)
-            .take_while(move |(path, _)| path.starts_with(&start))
+            .iter()
+            .filter(move |(path, _)| path.starts_with(&start))
             .filter_map(|(path, record)| Some((path, record, Parts::parse(path)?)))
             .filter(move |(_, _, parts)| parts.collection == collection)
     }

@@ -67,7 +67,7 @@ pub(crate) fn write(world: &mut World, call: &Call) -> Result<Value, ApiError> {
     }
     let collection = call.collection();
     if collection == "operations" {
-        let path = operation::find(world, &call.target(world))?.0.clone();
+        let path = operation::find(world, &call.target(world))?.0;
         world.operations.remove(&path);
         world.running.retain(|running| *running != path);
         return Ok(Value::Object(Object::new()));
