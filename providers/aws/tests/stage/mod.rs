@@ -103,6 +103,17 @@ impl Stage {
         names.set_text(name, &[text.to_owned()]).unwrap();
     }
 
+    /// What a name answers from now on.
+    pub fn set_name(&self, name: &str, addresses: &[&str]) {
+        let addresses: Vec<std::net::IpAddr> = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
+        Sandbox::open(self.folder.path()).unwrap().set_name(name, &addresses).unwrap();
+    }
+
+    /// The sandbox's names, for rotation and failures.
+    pub fn names(&self) -> privnet_sandbox::dns::Names {
+        Sandbox::open(self.folder.path()).unwrap().names().unwrap()
+    }
+
     /// A consumer asks for a connection.
     pub fn connect(&self, service: &str, consumer: &str) -> serde_json::Value {
         Sandbox::open(self.folder.path()).unwrap().connect(service, Some(consumer)).unwrap()

@@ -1,0 +1,150 @@
+//! Targets behind a name that moves: added at once, taken away only when another is healthy, and never on an answer that
+//! cannot be trusted.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+mod stage;
+
+use privnet_core::plan::Plan;
+use privnet_core::spec::Spec;
+use privnet_sandbox::dns::Behaviour;
+use stage::{Stage, spec, until};
+
+const NAME: &str = "orders.db.example";
+
+fn file(more: &str) -> Spec {
+    spec(&format!(
+        "version: 1
+deployment: names
+services:
+  - name: orders
+    allow: {{ fivetran: {{}} }}
+    aws:
+      account: \"123456789012\"
+      region: us-east-1
+      vpc: vpc-0a1b2c3d4e5f60718
+      subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
+      {more}
+      ports: [{{ listen: 5432, engine: postgres, to: {{ dns: {NAME} }} }}]
+"
+    ))
+}
+
+async fn targets(stage: &Stage, spec: &Spec) -> Vec<String> {
+    let live = stage.live(spec, "target-group").await.unwrap();
+    live.fields["targets"].as_list().unwrap().iter().map(ToString::to_string).collect()
+}
+
+fn waits(plan: &Plan, text: &str) -> bool {
+    plan.waits.iter().any(|wait| wait.why.contains(text))
+}
+
+async fn until_healthy(stage: &Stage, spec: &Spec, count: usize) {
+    until("the targets are healthy", || async {
+        let world = stage.world(spec).await;
+        let healthy = world.services["orders"].targets.iter().filter(|target| target.cloud_state == "healthy").count();
+        (healthy >= count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_is_followed_without_losing_the_last_healthy_target() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    stage.set_name(NAME, &["10.0.0.25"]);
+    stage.apply(&spec).await;
+    assert_eq!(targets(&stage, &spec).await, ["10.0.0.25:5432"]);
+    until_healthy(&stage, &spec, 1).await;
+
+    stage.set_name(NAME, &["10.0.1.26"]);
+    let plan = stage.apply(&spec).await;
+    assert!(waits(&plan, "10.0.0.25:5432 stays until another target is healthy"), "{:#?}", plan.waits);
+    let both = ["10.0.0.25:5432", "10.0.1.26:5432"];
+    let now = targets(&stage, &spec).await;
+    assert!(now == both || now == both[1..], "{now:?}");
+
+    until_healthy(&stage, &spec, 2).await;
+    stage.apply(&spec).await;
+    assert_eq!(targets(&stage, &spec).await, ["10.0.1.26:5432"]);
+    stage.assert_settled(&spec).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unhealthy_newcomer_takes_nobodys_place() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    stage.set_name(NAME, &["10.0.0.25"]);
+    stage.apply(&spec).await;
+    until_healthy(&stage, &spec, 1).await;
+    // Addresses that end in 250 fail their checks.
+    stage.set_name(NAME, &["10.0.1.250"]);
+    stage.apply(&spec).await;
+    let plan = until("the newcomer is unhealthy", || async {
+        let plan = stage.plan(&spec).await;
+        waits(&plan, "10.0.1.250:5432 of port 5432 is unhealthy").then_some(plan)
+    })
+    .await;
+    assert!(plan.is_empty(), "{:#?}", plan.actions);
+    assert!(waits(&plan, "10.0.0.25:5432 stays"), "{:#?}", plan.waits);
+    assert_eq!(targets(&stage, &spec).await, ["10.0.0.25:5432", "10.0.1.250:5432"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_cannot_be_trusted_change_nothing_and_say_what_to_do() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    stage.set_name(NAME, &["10.0.0.25"]);
+    stage.apply(&spec).await;
+    for (answer, why) in [
+        (&[][..], "resolves to no address"),
+        (&["52.1.2.3"][..], "which is public"),
+        (&["172.16.0.9"][..], "outside `target_ranges`"),
+        (&["10.0.0.25", "172.16.0.9"][..], "outside `target_ranges`"),
+    ] {
+        stage.set_name(NAME, answer);
+        let plan = stage.plan(&spec).await;
+        assert!(plan.is_empty(), "{answer:?}: {:#?}", plan.actions);
+        assert!(waits(&plan, why) && waits(&plan, "use a forwarder"), "{answer:?}: {:#?}", plan.waits);
+    }
+    stage.names().set_behaviour(NAME, Behaviour::Fail).unwrap();
+    let plan = stage.plan(&spec).await;
+    assert!(plan.is_empty() && waits(&plan, "cannot be resolved"), "{:#?} {:#?}", plan.actions, plan.waits);
+    assert_eq!(targets(&stage, &spec).await, ["10.0.0.25:5432"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_service_whose_name_is_unknown_is_made_and_waits() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    let plan = stage.apply(&spec).await;
+    assert!(waits(&plan, NAME), "{:#?}", plan.waits);
+    stage.assert_settled(&spec).await;
+    assert_eq!(targets(&stage, &spec).await, Vec::<String>::new());
+    stage.set_name(NAME, &["10.0.0.25"]);
+    stage.apply(&spec).await;
+    assert_eq!(targets(&stage, &spec).await, ["10.0.0.25:5432"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn target_ranges_allow_what_lies_outside_the_vpc() {
+    let stage = Stage::open().await;
+    let spec = file("target_ranges: [172.16.0.0/12]");
+    stage.set_name(NAME, &["172.16.0.9"]);
+    stage.apply(&spec).await;
+    assert_eq!(targets(&stage, &spec).await, ["172.16.0.9:5432@all"]);
+    stage.assert_settled(&spec).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_gives_its_addresses_in_turn_keeps_all_of_them() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    stage.set_name(NAME, &["10.0.0.25", "10.0.1.26"]);
+    stage.names().set_behaviour(NAME, Behaviour::Rotate).unwrap();
+    stage.apply(&spec).await;
+    assert_eq!(targets(&stage, &spec).await, ["10.0.0.25:5432", "10.0.1.26:5432"]);
+    for _ in 0..3 {
+        stage.assert_settled(&spec).await;
+    }
+}
