@@ -1,11 +1,27 @@
 //! What goes with a resource that goes.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use super::id::group_key;
+use super::id::{ResourceId, group_key};
 use super::kind::linked;
 use super::network::remove_of_endpoint;
-use super::world::World;
+use super::world::{Resource, World, guid};
+
+/// The networks and load balancers behind all references in a resource.
+fn references(value: &Value, owners: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(list) => list.iter().for_each(|value| references(value, owners)),
+        Value::Object(map) => {
+            let id = map.get("id").and_then(Value::as_str).and_then(ResourceId::parse).map(|id| id.owner());
+            let kinds = ["Microsoft.Network/virtualNetworks", "Microsoft.Network/loadBalancers"];
+            owners.extend(id.filter(|id| kinds.iter().any(|kind| id.is(kind))).map(|id| id.key()));
+            map.values().for_each(|value| references(value, owners));
+        }
+        _ => {}
+    }
+}
 
 impl World {
     /// Removes a resource with what was made for it.
@@ -27,6 +43,20 @@ impl World {
         }
         if resource.is("Microsoft.Network/loadBalancers") {
             self.leave_pools(key);
+        }
+        self.touch(&resource);
+    }
+
+    /// Gives the networks and load balancers that a resource refers to a new ETag: what comes to them or leaves them is a change
+    /// of theirs (recorded of the subnet of a private link service).
+    pub(crate) fn touch(&mut self, resource: &Resource) {
+        let mut owners = BTreeSet::new();
+        references(resource.properties(), &mut owners);
+        owners.remove(&resource.id.key());
+        for owner in owners {
+            if let Some(other) = self.resources.get_mut(&owner) {
+                other.etag = guid();
+            }
         }
     }
 

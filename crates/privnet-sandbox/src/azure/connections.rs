@@ -108,7 +108,7 @@ pub(crate) fn decide(world: &mut World, key: &str, body: &Value, now: Timestamp)
     let Some(connection) = world.connections.get_mut(key) else {
         return Err(ArmError::new(404, "NotFound", format!("Resource {key} not found.")));
     };
-    connection.status = status;
+    let before = std::mem::replace(&mut connection.status, status);
     connection.description = description;
     connection.state = State::Updating;
     connection.etag = guid();
@@ -119,7 +119,7 @@ pub(crate) fn decide(world: &mut World, key: &str, body: &Value, now: Timestamp)
         id: &id,
         location,
         seconds: 5,
-        effect: Effect::Decide(key.to_owned(), status),
+        effect: Effect::Decide(key.to_owned(), status, before),
     };
     Ok(world.begin(begin, now))
 }

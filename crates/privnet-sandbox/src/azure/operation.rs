@@ -24,8 +24,8 @@ pub(crate) enum Effect {
     RemoveChild(String, String, String),
     /// These machines of a scale set go.
     RemoveInstances(Vec<String>),
-    /// A connection gets its status.
-    Decide(String, Status),
+    /// A connection gets its status; the second one is what it had before.
+    Decide(String, Status, Status),
     /// A connection goes, and its endpoint is disconnected.
     RemoveConnection(String),
     /// A resource group goes with all that is in it.
@@ -201,7 +201,7 @@ impl World {
                     resource.instances.retain(|instance| !ids.contains(&instance.id));
                 }
             }
-            Effect::Decide(key, status) => {
+            Effect::Decide(key, status, _) => {
                 if let Some(connection) = self.connections.get_mut(&key) {
                     connection.status = status;
                     connection.deciding = None;
@@ -219,7 +219,12 @@ impl World {
     fn undo(&mut self, target: &str, effect: &Effect) {
         match effect {
             Effect::Settle(child) => self.mark(target, child.as_deref(), State::Failed),
-            Effect::Remove | Effect::RemoveGroup(_) => self.mark(target, None, State::Failed),
+            Effect::Remove => self.mark(target, None, State::Failed),
+            Effect::RemoveGroup(key) => {
+                if let Some(group) = self.groups.get_mut(key) {
+                    group.deleting = false;
+                }
+            }
             Effect::RemoveChild(_, segment, name) => {
                 self.mark(target, Some(&child_key(segment, name)), State::Failed);
             }
@@ -229,7 +234,14 @@ impl World {
                     going.for_each(|instance| instance.deleting = false);
                 }
             }
-            Effect::Decide(key, _) | Effect::RemoveConnection(key) => {
+            Effect::Decide(key, _, before) => {
+                if let Some(connection) = self.connections.get_mut(key) {
+                    connection.status = *before;
+                    connection.deciding = None;
+                    connection.state = State::Succeeded;
+                }
+            }
+            Effect::RemoveConnection(key) => {
                 if let Some(connection) = self.connections.get_mut(key) {
                     connection.deciding = None;
                     connection.state = State::Succeeded;

@@ -228,9 +228,10 @@ impl Resource {
         self.child_states.get(&child_key(segment, name)).copied().unwrap_or(State::Succeeded)
     }
 
-    /// A tag's value.
+    /// A tag's value; tag names match without case.
     pub(crate) fn tag(&self, name: &str) -> Option<&str> {
-        self.body.get("tags").and_then(|tags| tags.get(name)).and_then(Value::as_str)
+        let tags = self.body.get("tags")?.as_object()?;
+        tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.as_str())
     }
 }
 

@@ -54,6 +54,31 @@ fn check_group(world: &World, id: &ResourceId) -> Result<(), ArmError> {
     }
 }
 
+/// Microsoft, "Use tags to organize your Azure resources: Limitations".
+fn check_tags(body: &Map<String, Value>) -> Result<(), ArmError> {
+    let Some(tags) = body.get("tags").and_then(Value::as_object) else { return Ok(()) };
+    if let Some(bad) = tags.keys().find(|name| name.is_empty() || name.len() > 512 || name.contains(RESERVED))
+    {
+        return Err(ArmError::invalid(
+            "InvalidTagNameCharacters",
+            format!("The tag names '{bad}' have reserved characters '<,>,%,&,\\,?,/' or control characters."),
+        ));
+    }
+    match tags.values().filter_map(Value::as_str).find(|value| value.len() > 256) {
+        Some(long) => Err(ArmError::invalid(
+            "InvalidTagValueLength",
+            format!(
+                "Tag value too large. Following tag value '{long}' exceeded the maximum length. Maximum allowed length for tag \
+                 value - '256' characters."
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What a tag's name must not have.
+const RESERVED: [char; 7] = ['<', '>', '%', '&', '\\', '?', '/'];
+
 /// `eastus2` for "East US 2".
 fn location_of(body: &Map<String, Value>) -> Option<String> {
     let text = body.get("location")?.as_str()?;
@@ -131,6 +156,7 @@ fn store(
         ));
     }
     body.insert("location".into(), json!(location));
+    check_tags(&body)?;
     let mut draft = match &old {
         Some(old) => Resource { body, ..old.clone() },
         None => Resource::new(canonical_id(world, kind, id), body, cx.now),
@@ -200,6 +226,10 @@ fn commit(
         Work::AtOnce => State::Succeeded,
         Work::Accepted(_, state) => state,
     };
+    // A write that changes nothing of its own changes nothing of others.
+    if new || work != Work::Accepted(2, State::Succeeded) {
+        world.touch(&draft);
+    }
     world.resources.insert(id.key(), draft);
     let operation = match work {
         Work::AtOnce => None,

@@ -136,9 +136,10 @@ pub(crate) fn decide(
         return Ok((status, None));
     }
     connection.deciding = Some(status);
+    let before = connection.status;
     let id = connection.id.clone();
     let location = world.resource(&id).map(|service| service.location().to_owned()).unwrap_or_default();
-    let effect = Effect::Decide(key.to_owned(), status);
+    let effect = Effect::Decide(key.to_owned(), status, before);
     let name =
         format!("{}PrivateEndpointConnection", if status == Status::Approved { "Approve" } else { "Reject" });
     Ok((status, Some(world.begin(Begin { name, id: &id, location, seconds: 5, effect }, now))))

@@ -234,3 +234,28 @@ fn what_was_answered_can_be_written_back() {
         assert_eq!(plain(&mut before), plain(&mut after), "{target}");
     }
 }
+
+#[test]
+fn tags_are_checked() {
+    let arm = Arm::new();
+    let with = |tags: Value| {
+        arm.put(&network("networkSecurityGroups", "nsg"), json!({"location": "eastus2", "tags": tags}))
+    };
+    with(json!({"a/b": "c"})).refused(400, "InvalidTagNameCharacters");
+    with(json!({"a": "c".repeat(257)})).refused(400, "InvalidTagValueLength");
+    with(json!({"privnet:service": "c"})).is(201);
+}
+
+#[test]
+fn what_comes_to_a_load_balancer_changes_its_etag() {
+    let mut arm = Arm::new();
+    arm.make(&network("loadBalancers", "lb"), balancer_body("lb", &["fe"]));
+    let before = arm.get(&network("loadBalancers", "lb")).body["etag"].clone();
+    let subnet_before = arm.get(&subnet("nat")).body["etag"].clone();
+    arm.make(&network("privateLinkServices", "svc"), service_body("lb", "fe", &[]));
+    let after = arm.get(&network("loadBalancers", "lb")).body["etag"].clone();
+    assert_ne!(before, after);
+    assert_ne!(subnet_before, arm.get(&subnet("nat")).body["etag"]);
+    arm.make(&network("privateLinkServices", "svc"), service_body("lb", "fe", &[]));
+    assert_eq!(after, arm.get(&network("loadBalancers", "lb")).body["etag"]);
+}

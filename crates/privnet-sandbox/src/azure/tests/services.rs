@@ -168,3 +168,19 @@ fn a_connection_is_decided_and_removed() {
     assert_eq!(theirs(&arm), "Disconnected");
     arm.delete(&target).is(202);
 }
+
+#[test]
+fn a_decision_that_fails_late_is_taken_back() {
+    let mut arm = with_service();
+    arm.pass(20);
+    let list = format!("{}/privateEndpointConnections", network("privateLinkServices", "svc"));
+    let id = arm.get(&list).body["value"][0]["id"].as_str().unwrap().to_owned();
+    let body = json!({"properties": {"privateLinkServiceConnectionState": {"status": "Approved"}}});
+    let exchange = Arm::exchange("PUT", &id, Some(&body));
+    let raw = arm.server.failure(&exchange, &Failure::Code("async.InternalServerError".into()));
+    assert_eq!(raw.status, 200);
+    arm.now = arm.server.now();
+    arm.pass(60);
+    let left = arm.get(&id).is(200).body;
+    assert_eq!(left["properties"]["privateLinkServiceConnectionState"]["status"], "Pending");
+}
