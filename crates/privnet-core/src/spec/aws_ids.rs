@@ -490,3 +490,45 @@ text_type!(
         }
     }
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_of_regions() {
+        let expected = [
+            ("us-east-1", "aws"),
+            ("cn-north-1", "aws-cn"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("us-iso-east-1", "aws-iso"),
+            ("us-isob-east-1", "aws-iso-b"),
+            ("eu-isoe-west-1", "aws-iso-e"),
+            ("us-isof-south-1", "aws-iso-f"),
+            ("eusc-de-east-1", "aws-eusc"),
+        ];
+        for (region, partition) in expected {
+            let region: Region = region.parse().unwrap();
+            assert_eq!(region.partition().as_str(), partition);
+            assert_eq!(Partition::from_name(partition), Some(region.partition()));
+        }
+        for bad in
+            ["", "us", "us-east", "us-east-", "US-EAST-1", "us_east_1", "global", "us-east-1a", "-east-1"]
+        {
+            assert!(bad.parse::<Region>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn principals_keep_what_they_say_and_fill_what_they_leave_open() {
+        let region: Region = "us-gov-west-1".parse().unwrap();
+        let open: PrincipalArn = "arn:{partition}:iam::123456789012:role/r-{region}".parse().unwrap();
+        assert_eq!(
+            open.resolve(region.partition(), &region),
+            "arn:aws-us-gov:iam::123456789012:role/r-us-gov-west-1"
+        );
+        let closed: PrincipalArn = "arn:aws:iam::123456789012:user/u".parse().unwrap();
+        assert_eq!(closed.resolve(region.partition(), &region), closed.to_string());
+        assert_eq!(closed.partition(), Some(Partition::Aws));
+    }
+}

@@ -240,3 +240,44 @@ structured_text!(
     Some("^/[Ss][Uu][Bb][Ss][Cc][Rr][Ii][Pp][Tt][Ii][Oo][Nn][Ss]/.+/.+$"),
     "/subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Sql/servers/crm"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_an_id() {
+        let text = "/subscriptions/AAAAAAAA-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/Rg/providers/Microsoft.Network/virtualNetworks/Hub";
+        let hub: ArmId = text.parse().unwrap();
+        assert_eq!(hub.name(), "Hub");
+        assert_eq!(hub.parent(), None);
+        let subnet = hub.child("subnets", "Lb");
+        assert!(subnet.is_a("microsoft.network/VIRTUALNETWORKS/subnets"));
+        assert_eq!(subnet.parent(), Some(hub.clone()));
+        assert_eq!(subnet.key(), format!("{text}/subnets/lb").to_lowercase());
+        let built = ArmId::new(
+            hub.subscription().clone(),
+            hub.resource_group().clone(),
+            hub.provider(),
+            &[("virtualNetworks", "Hub")],
+        );
+        assert_eq!(built, hub);
+    }
+
+    #[test]
+    fn what_is_no_id() {
+        let id = "/subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg/providers/Microsoft.Sql/servers/s";
+        for bad in [
+            "",
+            "/",
+            "servers/s",
+            &id[1..],
+            &id[..id.len() - 2],
+            &format!("{id}/"),
+            &format!("{id}?a=b"),
+            &id.replace("Microsoft.Sql", "Sql"),
+        ] {
+            assert!(bad.parse::<ArmId>().is_err(), "{bad}");
+        }
+    }
+}

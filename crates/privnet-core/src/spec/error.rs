@@ -31,8 +31,8 @@ impl FileError {
     /// The error with its line and a mark under the place; without a line break at its end.
     ///
     /// ```text
-    /// error[unknown-key]: `prots` is not a key of an AWS service
-    ///   --> aws.yaml:12:7
+    /// error[unknown-key]: `prots` is no key of a service on AWS
+    ///    --> aws.yaml:12:7
     ///    |
     /// 12 |       prots: []
     ///    |       ^^^^^
@@ -74,4 +74,33 @@ impl std::error::Error for FileError {}
 pub fn render_all(errors: &[FileError], ansi: bool) -> String {
     let shown: Vec<String> = errors.iter().map(|error| error.render(ansi)).collect();
     shown.join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_stands_under_the_place() {
+        let error = FileError {
+            code: "unknown-key",
+            message: "`prots` is no key of a service on AWS".to_owned(),
+            file: "aws.yaml".to_owned(),
+            line: 12,
+            column: 7,
+            width: 5,
+            source_line: "      prots: []".to_owned(),
+            offset: 6,
+            hint: Some("did you mean `ports`?".to_owned()),
+        };
+        let expected = "\
+error[unknown-key]: `prots` is no key of a service on AWS
+   --> aws.yaml:12:7
+   |
+12 |       prots: []
+   |       ^^^^^
+   = hint: did you mean `ports`?";
+        assert_eq!(error.render(false), expected);
+        assert_eq!(error.to_string(), "aws.yaml:12:7: `prots` is no key of a service on AWS");
+    }
 }

@@ -199,3 +199,38 @@ fn a_file_without_services_is_a_file() {
     let spec = decode("x.yaml", "version: 1\ndeployment: dd\nservices: []\n").unwrap();
     assert!(spec.services.is_empty() && spec.consumers.is_empty());
 }
+
+/// Editors of other systems end lines in two characters, and begin files with a mark.
+#[test]
+fn line_ends_and_marks_of_other_systems() {
+    for (name, text) in FILES {
+        let crlf = text.replace('\n', "\r\n");
+        assert_eq!(decode(name, &crlf).unwrap(), good(name), "{name}");
+        let marked = format!("\u{feff}{text}");
+        assert_eq!(without_places(decode(name, &marked).unwrap()), without_places(good(name)), "{name}");
+        let wrong = crlf.replace("services:", "servces:");
+        let line = text.lines().position(|line| line.starts_with("services:")).unwrap() + 1;
+        let errors = decode(name, &wrong).unwrap_err();
+        let error = errors.iter().find(|error| error.code == "unknown-key").unwrap();
+        assert_eq!(
+            (error.line as usize, error.column, error.source_line.as_str()),
+            (line, 1, "servces:"),
+            "{name}"
+        );
+    }
+}
+
+/// Columns count characters, whatever their number of bytes, also far out in a long line.
+#[test]
+fn columns_count_characters() {
+    let long = "é".repeat(3000);
+    let text = format!("version: 1\ndeployment: dd\nservices: []\ntags: {{ é: \"{long}\", b: [] }}\n");
+    let errors = decode("x.yaml", &text).unwrap_err();
+    let places: Vec<(u32, u32, u32)> = errors.iter().map(|e| (e.line, e.column, e.width)).collect();
+    let value = 12;
+    assert_eq!(places, [(4, value, 109), (4, value + 3002 + 5, 2)], "{errors:?}");
+    assert_eq!(
+        errors[1].source_line.chars().skip(errors[1].offset as usize).take(2).collect::<String>(),
+        "[]"
+    );
+}
