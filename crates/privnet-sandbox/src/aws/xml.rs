@@ -92,7 +92,7 @@ fn element(
             close(wire, out);
         }
         (Some(Shape::String { .. } | Shape::Timestamp), Value::String(text)) => {
-            leaf(wire, &escape(text), out)
+            leaf(wire, &escape(text), out);
         }
         (Some(Shape::Integer { .. }), Value::Number(number)) => leaf(wire, &number.to_string(), out),
         (Some(Shape::Boolean), Value::Bool(flag)) => leaf(wire, if *flag { "true" } else { "false" }, out),
@@ -124,7 +124,7 @@ fn leaf(wire: &str, content: &str, out: &mut String) {
 /// Text as XML character data.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     let special = |b: &u8| matches!(b, b'&' | b'<' | b'>' | b'"') || b.is_ascii_control();
-    if !text.as_bytes().iter().any(|b| special(b)) {
+    if !text.as_bytes().iter().any(special) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());

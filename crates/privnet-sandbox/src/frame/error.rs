@@ -32,8 +32,8 @@ pub enum SandboxError {
         /// The part that is wrong.
         why: &'static str,
     },
-    /// No cloud of this build knows the service.
-    #[error("no cloud of this sandbox has a service `{service}`")]
+    /// No cloud of this build could raise a request for the service.
+    #[error("no connection request for `{service}`: {}", answers.join("; "))]
     NoSuchService {
         /// What was asked for.
         service: String,

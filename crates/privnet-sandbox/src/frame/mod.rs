@@ -15,6 +15,8 @@ mod recorder;
 mod serve;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use buckets::{Bucket, Buckets};
 pub use clock::Clock;
