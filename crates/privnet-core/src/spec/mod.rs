@@ -9,6 +9,7 @@
 //! providers' matter.
 
 pub mod aws;
+mod aws_arns;
 pub mod aws_ids;
 pub mod azure;
 pub mod azure_ids;

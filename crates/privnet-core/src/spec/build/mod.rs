@@ -8,6 +8,7 @@ mod azure;
 mod consumers;
 mod file;
 mod gcp;
+mod gcp_backend;
 mod ports;
 mod read;
 mod service;
