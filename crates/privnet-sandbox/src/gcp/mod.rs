@@ -12,7 +12,7 @@
 //! | `list`, `filter`, `pattern` | lists: filters, order, pages |
 //! | `view`, `references` | what a resource shows, and who needs it |
 //! | `batch`, `token` | several requests in one; tokens for service accounts |
-//! | `operation`, `error` | long-running operations and refusals |
+//! | `operation`, `hold`, `error` | long-running operations, waiting for them, refusals |
 //!
 //! The default world and what is not modelled: `README.md` in this folder.
 
@@ -26,6 +26,7 @@ mod consumer;
 mod default_world;
 mod error;
 mod filter;
+mod hold;
 mod kinds;
 mod link;
 mod list;

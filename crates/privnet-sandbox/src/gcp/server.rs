@@ -8,12 +8,14 @@ use serde_json::Value;
 use super::api::API;
 use super::call::{Call, PREFIX};
 use super::error::{ApiError, OperationError};
-use super::link::Scope;
+use super::hold::Hold;
+use super::link::{self, Scope};
 use super::operation::{self, Start};
 use super::world::World;
 use super::{batch, consumer, default_world, kinds, settle, token};
 use crate::frame::{
-    Answer, Bucket, Buckets, CloudServer, Exchange, Failure, Moment, SandboxError, Setup, Store, Transaction,
+    Answer, Bucket, Buckets, Clock, CloudServer, Exchange, Failure, Moment, SandboxError, Setup, Store,
+    Transaction,
 };
 
 /// Mutations of a project in a region: 1500 a minute, from "Rate quotas" of the Compute Engine API.
@@ -28,6 +30,8 @@ pub struct Gcp {
     buckets: Option<Buckets>,
     /// The last time that a request came with: a failed operation that a fault asks for begins then.
     seen: Mutex<Timestamp>,
+    /// What `wait` looks at while it holds a request; without one it answers at once.
+    clock: Option<Clock>,
 }
 
 impl Gcp {
@@ -37,7 +41,15 @@ impl Gcp {
             store: Store::open(&setup.dir, "gcp")?,
             buckets: setup.rate_limits.then(Buckets::default),
             seen: Mutex::new(default_world::epoch()),
+            clock: Some(Clock::open(&setup.dir, None)?),
         })
+    }
+
+    /// The same, but `wait` answers at once: for tests that pass time themselves.
+    #[cfg(test)]
+    pub(super) fn without_holding(mut self) -> Self {
+        self.clock = None;
+        self
     }
 
     fn see(&self, now: Timestamp) {
@@ -46,7 +58,30 @@ impl Gcp {
 
     fn answered(&self, exchange: &Exchange, moment: Moment) -> Result<Value, ApiError> {
         credentials(exchange)?;
-        let run = |world: &mut Transaction<World>| run(world, exchange, moment, self.buckets.as_ref());
+        let first = self.answered_once(exchange, moment, self.buckets.as_ref())?;
+        let waits = exchange.method == "POST" && exchange.path.ends_with("/wait") && !moment.stale;
+        let Some(clock) = self.clock.as_ref().filter(|_| waits) else { return Ok(first) };
+        let (hold, mut answer) = (Hold::begin(clock, moment.now), first);
+        while answer["status"] != "DONE" && hold.sleep_towards(self.end_of(&answer)) {
+            answer = self.answered_once(exchange, Moment::at(hold.now()), None)?;
+        }
+        Ok(answer)
+    }
+
+    /// When the operation ends that is shown; at once, if it is not there any more.
+    fn end_of(&self, shown: &Value) -> Timestamp {
+        let path = shown["selfLink"].as_str().map(link::path).unwrap_or_default();
+        let found = self.store.transact(|world| operation::find(world, path).map(|(_, found)| found.ends));
+        found.ok().and_then(Result::ok).unwrap_or(Timestamp::MIN)
+    }
+
+    fn answered_once(
+        &self,
+        exchange: &Exchange,
+        moment: Moment,
+        buckets: Option<&Buckets>,
+    ) -> Result<Value, ApiError> {
+        let run = |world: &mut Transaction<World>| run(world, exchange, moment, buckets);
         let answer = if moment.stale { self.store.transact_stale(run) } else { self.store.transact(run) };
         answer.unwrap_or_else(|error| {
             tracing::error!(%error, "the GCP world cannot be used");

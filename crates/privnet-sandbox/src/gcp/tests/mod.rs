@@ -34,7 +34,7 @@ const Z: &str = "projects/acme-data/zones/us-east4-b";
 impl Sandbox {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let cloud = Gcp::open(&Setup::new(dir.path())).unwrap();
+        let cloud = Gcp::open(&Setup::new(dir.path())).unwrap().without_holding();
         Self { cloud, now: "2026-03-01T12:00:00Z".parse().unwrap(), _dir: dir }
     }
 

@@ -46,3 +46,21 @@ fn a_read_of_a_settled_world_writes_nothing() {
     assert_eq!(answer.status, 200);
     assert!(!dir.path().join("gcp.json").exists());
 }
+
+#[test]
+fn a_wait_is_held_until_the_operation_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = crate::frame::Clock::open(dir.path(), Some(50.0)).unwrap();
+    let cloud = Gcp::open(&Setup::new(dir.path())).unwrap();
+    let ask = |method: &str, target: &str, body: &Value| -> Value {
+        let answer = cloud.answer(&Sandbox::exchange(method, target, body), Moment::at(clock.now()));
+        serde_json::from_slice(&answer.body).unwrap()
+    };
+    let begun = ask("POST", &format!("{R}/healthChecks"), &json!({ "name": "hc", "type": "TCP" }));
+    assert_eq!(begun["status"], "PENDING");
+    let name = begun["name"].as_str().unwrap();
+    assert_eq!(ask("GET", &format!("{R}/operations/{name}"), &Value::Null)["progress"], 0);
+    assert_eq!(ask("POST", &format!("{R}/operations/{name}/wait"), &Value::Null)["status"], "DONE");
+    let missing = ask("POST", &format!("{R}/operations/none/wait"), &Value::Null);
+    assert_eq!(missing["error"]["code"], 404);
+}
