@@ -281,3 +281,94 @@ fn on_text(head: &str, frontend: &str) -> String {
 "
     )
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tombstone_removes_what_an_interrupted_destroy_left() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let file = made(FORWARDED, "", "");
+    stage.apply(&file).await;
+    stage.fault("azure:DELETE Microsoft.Network/virtualNetworks/subnets:1:code=403.AuthorizationFailed");
+    let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
+    let (_, report) = stage.driver().apply(&file, destroy).await;
+    assert!(!report.all_done());
+    stage.heal();
+    let tombstone = stage::spec(
+        "version: 1
+deployment: stage
+services:
+  - name: orders
+    remove: true
+    azure: { subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee, resource_group: rg-data, location: eastus2 }
+",
+    );
+    stage.apply(&tombstone).await;
+    assert_eq!(stage.everything().await, before);
+    stage.assert_settled(&tombstone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_left_the_file_is_left_until_pruned() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let file = made(DIRECT, JOIN, "");
+    stage.apply(&file).await;
+    let text = format!("{:?}", file.services[0].name);
+    assert!(text.contains("orders"));
+    let mut other = file.clone();
+    other.services[0].name = "billing".parse().unwrap();
+    // Another service would want the same range; here only what is left counts.
+    let plan = stage.plan(&other).await;
+    assert_eq!(plan.left.len(), 1);
+    assert_eq!(plan.left[0].service, "orders");
+    assert_eq!(plan.left[0].resources.len(), 4, "{:?}", plan.left[0].resources);
+    other.services[0].remove = true;
+    let privnet_core::spec::CloudService::Azure(azure) = &mut other.services[0].cloud else { unreachable!() };
+    azure.form = privnet_core::spec::azure::AzureForm::Removed { resource_group: Some("rg-data".parse().unwrap()) };
+    stage.apply_with(&other, PlanOptions { prune: true, ..PlanOptions::default() }).await;
+    assert_eq!(stage.everything().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_shows_the_health_of_each_machine() {
+    let stage = Stage::open().await;
+    let file = made(FORWARDED, "", "");
+    stage.apply(&file).await;
+    until("both machines are healthy", || async {
+        let world = stage.driver().observe(&file, privnet_core::Purpose::Status).await.1;
+        let targets = &world.services["orders"].targets;
+        let healthy = targets.iter().filter(|t| t.state == privnet_core::world::TargetState::Healthy).count();
+        (targets.len() == 2 && healthy == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_reads_by_pages_and_not_by_services() {
+    let stage = Stage::open().await;
+    let one = made(FORWARDED, "", "");
+    let mut many = one.clone();
+    for index in 0..40 {
+        let mut more = one.services[0].clone();
+        more.name = format!("orders-{index}").parse().unwrap();
+        many.services.push(more);
+    }
+    let calls = async |spec: &privnet_core::spec::Spec| {
+        let driver = stage.driver();
+        let (desired, world) = driver.observe(spec, privnet_core::Purpose::Plan).await;
+        driver.execute(&privnet_core::Plan::default(), &desired, &world).await.calls
+    };
+    let (first, second) = (calls(&one).await, calls(&many).await);
+    assert_eq!(first, second);
+    assert!(first <= 8, "{first}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_an_error() {
+    let stage = Stage::open().await;
+    let file = made(FORWARDED, "", "");
+    stage.fault("azure:PUT Microsoft.Network/loadBalancers:1:code=400.InvalidRequestFormat");
+    let (_, report) = stage.driver().apply(&file, PlanOptions::default()).await;
+    let text = format!("{report:?}");
+    assert!(text.contains("InvalidRequestFormat") && !text.contains("Bearer") && !text.contains("ssh-ed25519"), "{text}");
+}

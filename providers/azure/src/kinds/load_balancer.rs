@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::spec::PortSpec;
 use privnet_core::spec::azure::AzureTarget;
-use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape, Value};
+use privnet_core::{Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Replacement, Shape, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{applied, health, outputs};
 use crate::act::Act;
-use crate::arm::{Json, Target, at, items, same_id, set, text, text_map};
+use crate::arm::{Json, Target, Write, at, items, same_id, set, text, text_map};
 use crate::fields::Fields;
 use crate::lower::Lowering;
 use crate::snapshot::Snapshot;
@@ -251,10 +251,12 @@ fn shape(body: &mut Json, id: &str, wanted: &LoadBalancer) {
         }
         set(body, "properties.frontendIPConfigurations", json!([frontend]));
     }
-    let pools: Vec<Json> = wanted.pools.iter().map(|pool| {
-        let old = items(body, "properties.backendAddressPools").iter().find(|p| text(p, "name") == Some(pool));
-        old.cloned().unwrap_or_else(|| json!({"name": pool}))
-    }).collect();
+    let old = items(body, "properties.backendAddressPools");
+    let wanted_pool = |pool: &Json| text(pool, "name").is_some_and(|name| wanted.pools.iter().any(|w| w == name));
+    // A pool that is no longer wanted goes with the last machine that leaves it.
+    let mut pools: Vec<Json> = old.iter().filter(|pool| wanted_pool(pool) || is_occupied(pool)).cloned().collect();
+    let new = wanted.pools.iter().filter(|name| !old.iter().any(|pool| text(pool, "name") == Some(name)));
+    pools.extend(new.map(|name| json!({"name": name})));
     if sorted(&there.pools) != sorted(&wanted.pools) {
         set(body, "properties.backendAddressPools", json!(pools));
     }
@@ -317,6 +319,44 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
 /// A reference to one of a service's pools.
 pub(crate) fn pool_of(service: &str, pool: &str) -> Value {
     Value::output(&address(service), pool_output(pool))
+}
+
+/// Whether a machine is in a pool.
+fn is_occupied(pool: &Json) -> bool {
+    !items(pool, "properties.backendIPConfigurations").is_empty()
+}
+
+/// Takes a pool away that a machine has left: when it was the last one, and no rule leads there any more.
+///
+/// # Errors
+/// What ARM answered; a load balancer that is gone has no pool.
+pub(crate) async fn prune(act: &Act<'_>, pool: &str) -> Result<(), Error> {
+    let Some((balancer, _)) = pool.split_once("/backendaddresspools/") else { return Ok(()) };
+    let target = Target::of(balancer);
+    if act.arm.find(act.context, &target).await?.is_none() {
+        return Ok(());
+    }
+    let build = |there: Option<&Json>| {
+        let Some(there) = there else { return Err(act.error(ErrorKind::NotFound, "the load balancer is gone")) };
+        let mut body = there.clone();
+        let rules = items(there, "properties.loadBalancingRules");
+        let used = |pool: &Json| {
+            let id = text(pool, "id").unwrap_or_default();
+            rules.iter().any(|rule| text(rule, "properties.backendAddressPool.id").is_some_and(|used| same_id(used, id)))
+        };
+        let pools = items(there, "properties.backendAddressPools");
+        let is_left = |p: &&Json| !text(p, "id").is_some_and(|id| same_id(id, pool)) || is_occupied(p) || used(p);
+        let left: Vec<Json> = pools.iter().filter(is_left).cloned().collect();
+        if left.len() == pools.len() {
+            return Ok(Write::Keep);
+        }
+        set(&mut body, "properties.backendAddressPools", json!(left));
+        Ok(Write::Put(body))
+    };
+    match act.arm.write(act.context, &target, &build).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done.map(|_| ()),
+    }
 }
 
 /// The machines in a pool as the load balancer shows them, each with its administrative state.

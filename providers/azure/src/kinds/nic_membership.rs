@@ -88,7 +88,12 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
                     generation: None,
                     scope: snapshot.scope.clone(),
                     id: format!("{pool_id}#{nic}"),
-                    ownership: if snapshot.users_join(service) { Ownership::Supplied } else { Ownership::Ours },
+                    // Who is in a pool of ours and not in the file leaves it with the port that it was there for.
+                    ownership: if snapshot.user_joins(service, pool_name, &nic) {
+                        Ownership::Supplied
+                    } else {
+                        Ownership::Ours
+                    },
                     fields: fields::of(&NicMembership {
                         vnet: snapshot.vnet_of(balancer).unwrap_or_default(),
                         nic: fields::id(&nic),
@@ -161,10 +166,13 @@ pub(crate) async fn write(act: &Act<'_>) -> Result<Applied, Error> {
 /// Takes it out. An interface that is gone is out.
 pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
     let there: NicMembership = fields::typed(KIND.name, act.step.fields)?;
-    match put(act, &there.nic, fields::resolved(&there.pool), false).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Applied::default()),
-        done => done.map(|()| Applied::default()),
+    let pool = fields::resolved(&there.pool);
+    match put(act, &there.nic, pool, false).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        done => done?,
     }
+    load_balancer::prune(act, pool).await?;
+    Ok(Applied::default())
 }
 
 #[cfg(test)]

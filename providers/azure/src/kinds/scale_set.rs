@@ -317,6 +317,7 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
         handover::drain(act, pool, &id, there.drain).await?;
     }
     act.delete(&Target::of(&id)).await?;
+    load_balancer::prune(act, pool).await?;
     Ok(Applied::default())
 }
 
