@@ -70,7 +70,12 @@ impl ResourceId {
 
     /// Whether it is of that type, without case.
     pub(crate) fn is(&self, kind: &str) -> bool {
-        self.kind().eq_ignore_ascii_case(kind)
+        let mut parts = kind.split('/');
+        let namespace = parts.next().is_some_and(|part| part.eq_ignore_ascii_case(&self.namespace));
+        let mut segments = self.pairs.iter().map(|(segment, _)| segment.as_str());
+        namespace
+            && parts.all(|part| segments.next().is_some_and(|own| own.eq_ignore_ascii_case(part)))
+            && segments.next().is_none()
     }
 
     /// The last name.
@@ -228,6 +233,11 @@ mod tests {
             "/subscriptions/S1/resourceGroups/rg-data/providers/Microsoft.Network/virtualNetworks/hub/subnets/lb"
         );
         assert!(id.is("microsoft.network/virtualnetworks/subnets"));
+        assert!(
+            !id.is("Microsoft.Network/virtualNetworks")
+                && !id.is("Microsoft.Network/virtualNetworks/subnets/x")
+        );
+        assert!(!id.is("Microsoft.Compute/virtualNetworks/subnets"));
         assert_eq!(id.owner().name(), "hub");
         assert_eq!(id.child_part(), Some(("subnets", "lb")));
     }

@@ -266,10 +266,11 @@ impl World {
         self.resources.values().filter(move |resource| resource.is(kind))
     }
 
-    /// A service's connections.
+    /// A service's connections. Their keys begin with the service's, so that the others need not be looked at.
     pub(crate) fn connections_of(&self, service: &ResourceId) -> impl Iterator<Item = &Connection> {
-        let key = service.key();
-        self.connections.values().filter(move |connection| connection.service.key() == key)
+        let prefix = format!("{}/privateendpointconnections/", service.key());
+        let rest = self.connections.range(prefix.clone()..);
+        rest.take_while(move |(key, _)| key.starts_with(&prefix)).map(|(_, connection)| connection)
     }
 
     /// The running operation on a resource or its children.
