@@ -50,7 +50,9 @@ pub(crate) async fn load_balancers(cloud: &Cloud<'_>) -> Result<Vec<LoadBalancer
 /// The load balancer of this ARN, if it is there.
 pub(crate) async fn load_balancer(cloud: &Cloud<'_>, arn: &str) -> Result<Option<LoadBalancer>, Error> {
     let answer = cloud
-        .read(DESCRIBE_LOAD_BALANCERS, arn, || cloud.reach.elb.describe_load_balancers().load_balancer_arns(arn).send())
+        .read(DESCRIBE_LOAD_BALANCERS, arn, || {
+            cloud.reach.elb.describe_load_balancers().load_balancer_arns(arn).send()
+        })
         .await;
     let found = absent_is_none(answer)?.and_then(|answer| answer.load_balancers).unwrap_or_default();
     Ok(found.into_iter().find(|balancer| balancer.load_balancer_arn() == Some(arn)))
@@ -64,7 +66,9 @@ pub(crate) async fn load_balancer_attributes(cloud: &Cloud<'_>, arn: &str) -> Re
         })
         .await?;
     let attributes = answer.attributes.unwrap_or_default().into_iter();
-    Ok(attributes.filter_map(|attribute| Some((attribute.key?, attribute.value.unwrap_or_default()))).collect())
+    Ok(attributes
+        .filter_map(|attribute| Some((attribute.key?, attribute.value.unwrap_or_default())))
+        .collect())
 }
 
 /// All target groups.
@@ -87,7 +91,9 @@ pub(crate) async fn target_groups(cloud: &Cloud<'_>) -> Result<Vec<TargetGroup>,
 /// The target group of this ARN, if it is there.
 pub(crate) async fn target_group(cloud: &Cloud<'_>, arn: &str) -> Result<Option<TargetGroup>, Error> {
     let answer = cloud
-        .read(DESCRIBE_TARGET_GROUPS, arn, || cloud.reach.elb.describe_target_groups().target_group_arns(arn).send())
+        .read(DESCRIBE_TARGET_GROUPS, arn, || {
+            cloud.reach.elb.describe_target_groups().target_group_arns(arn).send()
+        })
         .await;
     let found = absent_is_none(answer)?.and_then(|answer| answer.target_groups).unwrap_or_default();
     Ok(found.into_iter().find(|group| group.target_group_arn() == Some(arn)))
@@ -101,13 +107,20 @@ pub(crate) async fn target_group_attributes(cloud: &Cloud<'_>, arn: &str) -> Res
         })
         .await?;
     let attributes = answer.attributes.unwrap_or_default().into_iter();
-    Ok(attributes.filter_map(|attribute| Some((attribute.key?, attribute.value.unwrap_or_default()))).collect())
+    Ok(attributes
+        .filter_map(|attribute| Some((attribute.key?, attribute.value.unwrap_or_default())))
+        .collect())
 }
 
 /// What is registered in a target group, and how it is.
-pub(crate) async fn target_health(cloud: &Cloud<'_>, arn: &str) -> Result<Vec<TargetHealthDescription>, Error> {
+pub(crate) async fn target_health(
+    cloud: &Cloud<'_>,
+    arn: &str,
+) -> Result<Vec<TargetHealthDescription>, Error> {
     let answer = cloud
-        .read(DESCRIBE_TARGET_HEALTH, arn, || cloud.reach.elb.describe_target_health().target_group_arn(arn).send())
+        .read(DESCRIBE_TARGET_HEALTH, arn, || {
+            cloud.reach.elb.describe_target_health().target_group_arn(arn).send()
+        })
         .await?;
     Ok(answer.target_health_descriptions.unwrap_or_default())
 }
@@ -139,11 +152,16 @@ pub(crate) async fn listener_attributes(cloud: &Cloud<'_>, arn: &str) -> Result<
         })
         .await?;
     let attributes = answer.attributes.unwrap_or_default().into_iter();
-    Ok(attributes.filter_map(|attribute| Some((attribute.key?, attribute.value.unwrap_or_default()))).collect())
+    Ok(attributes
+        .filter_map(|attribute| Some((attribute.key?, attribute.value.unwrap_or_default())))
+        .collect())
 }
 
 /// The tags of these load balancers, target groups or listeners. One that is gone has none.
-pub(crate) async fn tags(cloud: &Cloud<'_>, arns: &BTreeSet<String>) -> Result<BTreeMap<String, TagMap>, Error> {
+pub(crate) async fn tags(
+    cloud: &Cloud<'_>,
+    arns: &BTreeSet<String>,
+) -> Result<BTreeMap<String, TagMap>, Error> {
     let arns: Vec<String> = arns.iter().cloned().collect();
     let reads = arns.chunks(TAGGED_AT_ONCE).map(|arns| tags_at_once(cloud, arns));
     Ok(try_join_all(reads).await?.into_iter().flatten().collect())
@@ -165,7 +183,9 @@ async fn tags_at_once(cloud: &Cloud<'_>, arns: &[String]) -> Result<Vec<(String,
     match absent_is_none(answer)? {
         Some(answer) => {
             let found = answer.tag_descriptions.unwrap_or_default().into_iter();
-            Ok(found.filter_map(|of| Some((of.resource_arn?, tag_map(&of.tags.unwrap_or_default())))).collect())
+            Ok(found
+                .filter_map(|of| Some((of.resource_arn?, tag_map(&of.tags.unwrap_or_default()))))
+                .collect())
         }
         None if arns.len() <= 1 => Ok(Vec::new()),
         None => {
@@ -176,7 +196,9 @@ async fn tags_at_once(cloud: &Cloud<'_>, arns: &[String]) -> Result<Vec<(String,
 }
 
 fn tag_map(tags: &[Tag]) -> TagMap {
-    let pairs = tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())));
+    let pairs = tags
+        .iter()
+        .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())));
     pairs.collect()
 }
 

@@ -25,8 +25,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::buckets::Operation;
 use crate::error;
 
-const GET_CALLER_IDENTITY: Operation =
-    Operation { api: crate::buckets::Api::Sts, name: "GetCallerIdentity" };
+const GET_CALLER_IDENTITY: Operation = Operation { api: crate::buckets::Api::Sts, name: "GetCallerIdentity" };
 
 /// How this provider gets to AWS.
 #[derive(Clone, Debug, Default)]
@@ -157,14 +156,24 @@ async fn identify(config: &SdkConfig, region: &str, context: &Context) -> Result
         .await?;
     match (answer.account, answer.arn) {
         (Some(account), Some(arn)) => Ok((account, arn)),
-        _ => Err(Error::new(ErrorKind::Other, GET_CALLER_IDENTITY.name, region, "AWS does not say who the caller is")),
+        _ => Err(Error::new(
+            ErrorKind::Other,
+            GET_CALLER_IDENTITY.name,
+            region,
+            "AWS does not say who the caller is",
+        )),
     }
 }
 
 /// Everything set, nothing read.
 fn local_config(endpoint: &Endpoint, region: &str) -> SdkConfig {
-    let credentials =
-        Credentials::new(&endpoint.access_key_id, &endpoint.secret_access_key, None, None, "privnet-endpoint");
+    let credentials = Credentials::new(
+        &endpoint.access_key_id,
+        &endpoint.secret_access_key,
+        None,
+        None,
+        "privnet-endpoint",
+    );
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
@@ -191,5 +200,8 @@ async fn machine_config(location: &AwsLocation) -> SdkConfig {
 }
 
 fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(Duration::from_secs(10)).operation_attempt_timeout(Duration::from_secs(60)).build()
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .operation_attempt_timeout(Duration::from_secs(60))
+        .build()
 }

@@ -23,7 +23,12 @@ pub(crate) struct Cloud<'a> {
 
 impl Cloud<'_> {
     /// Sends a read.
-    pub(crate) async fn read<T, E, F, Fut>(&self, operation: Operation, subject: &str, send: F) -> Result<T, Error>
+    pub(crate) async fn read<T, E, F, Fut>(
+        &self,
+        operation: Operation,
+        subject: &str,
+        send: F,
+    ) -> Result<T, Error>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, SdkError<E, Response>>>,

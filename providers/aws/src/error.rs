@@ -13,6 +13,14 @@ use privnet_core::{Error, ErrorKind};
 
 use crate::buckets::Operation;
 
+/// What the code of an answer begins with that has none of AWS's: its HTTP status follows.
+const NO_CODE: &str = "HTTP ";
+
+/// Whether the answer was none of AWS's own errors.
+pub(crate) fn is_foreign(error: &Error) -> bool {
+    error.code().is_some_and(|code| code.starts_with(NO_CODE))
+}
+
 /// Converts what the SDK returned for `operation` on `subject`.
 pub(crate) fn convert<E>(operation: Operation, subject: &str, error: SdkError<E, Response>) -> Error
 where
@@ -23,8 +31,10 @@ where
             let status = context.raw().status().as_u16();
             let meta = context.err().meta();
             let request_id = meta.extra("aws_request_id").map(str::to_owned);
-            let code = meta.code().unwrap_or_default().to_owned();
-            let message = meta.message().unwrap_or("AWS gives no message").to_owned();
+            // A gateway's page, or a server that does not know the call, has no code: the status is all there is to tell.
+            let code = meta.code().filter(|code| !code.is_empty());
+            let code = code.map_or_else(|| format!("{NO_CODE}{status}"), str::to_owned);
+            let message = meta.message().unwrap_or("the answer has no message").to_owned();
             let error = answered(operation, subject, status, &code, &message);
             error.with_request_id(request_id).with_cause(context.into_err())
         }
@@ -33,7 +43,9 @@ where
             let message = format!("the answer (HTTP {status}) cannot be read");
             Error::new(by_status(status).unwrap_or(ErrorKind::Unavailable), operation.name, subject, message)
         }
-        SdkError::TimeoutError(_) => Error::new(ErrorKind::Unavailable, operation.name, subject, "no answer in time"),
+        SdkError::TimeoutError(_) => {
+            Error::new(ErrorKind::Unavailable, operation.name, subject, "no answer in time")
+        }
         other => unsent(operation, subject, other),
     }
 }
@@ -44,16 +56,22 @@ where
     E: StdError + Send + Sync + 'static,
 {
     if lacks_credentials(&error) {
-        return Error::new(ErrorKind::Unauthenticated, operation.name, subject, "there are no usable AWS credentials")
-            .with_hint("run `aws sso login`, set AWS_PROFILE, or give `profile:` or `assume_role:` in the file")
-            .with_cause(error);
+        return Error::new(
+            ErrorKind::Unauthenticated,
+            operation.name,
+            subject,
+            "there are no usable AWS credentials",
+        )
+        .with_hint("run `aws sso login`, set AWS_PROFILE, or give `profile:` or `assume_role:` in the file")
+        .with_cause(error);
     }
     let kind = match &error {
         SdkError::DispatchFailure(failure) if failure.is_user() => ErrorKind::Invalid,
         SdkError::ConstructionFailure(_) => ErrorKind::Invalid,
         _ => ErrorKind::Unavailable,
     };
-    let message = if kind == ErrorKind::Invalid { "the request cannot be built" } else { "no answer from AWS" };
+    let message =
+        if kind == ErrorKind::Invalid { "the request cannot be built" } else { "no answer from AWS" };
     Error::new(kind, operation.name, subject, message).with_cause(error)
 }
 
@@ -72,17 +90,22 @@ fn answered(operation: Operation, subject: &str, status: u16, code: &str, messag
     let kind = classify(code, status);
     // The encoded part is long, and only an administrator can read it.
     let message = message.split(" Encoded authorization failure message").next().unwrap_or(message);
-    let error = Error::new(kind, operation.name, subject, message).with_code(code);
+    let error = Error::new(kind, operation.name, subject, message);
+    let error = if code.is_empty() { error } else { error.with_code(code) };
     match (kind, code) {
         (ErrorKind::Denied, _) => {
             let permission = permission_in(message).unwrap_or_else(|| operation.permission());
             error.with_hint(format!("the caller lacks the permission `{permission}`"))
         }
-        (ErrorKind::Unauthenticated, _) => error.with_hint("the credentials are refused: log in again, or check the clock"),
+        (ErrorKind::Unauthenticated, _) => {
+            error.with_hint("the credentials are refused: log in again, or check the clock")
+        }
         (_, "OperationNotPermitted") if operation.name == "DeleteLoadBalancer" => {
             error.with_hint("deletion protection is on: set `deletion_protection: false`, apply, then delete")
         }
-        (ErrorKind::Quota, _) => error.with_hint("a quota of the account is reached: raise it in Service Quotas, or remove what is unused"),
+        (ErrorKind::Quota, _) => error.with_hint(
+            "a quota of the account is reached: raise it in Service Quotas, or remove what is unused",
+        ),
         _ => error,
     }
 }
@@ -97,26 +120,51 @@ fn permission_in(message: &str) -> Option<String> {
 /// The kind of an error's code; where the code says nothing, of the HTTP status.
 pub(crate) fn classify(code: &str, status: u16) -> ErrorKind {
     match code {
-        "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "ThrottledException" | "TooManyRequestsException"
-        | "PriorRequestNotComplete" | "RequestThrottled" | "SlowDown" => ErrorKind::Throttled,
-        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "OptInRequired" => ErrorKind::Denied,
-        "AuthFailure" | "InvalidClientTokenId" | "UnrecognizedClientException" | "ExpiredToken" | "ExpiredTokenException"
-        | "RequestExpired" | "SignatureDoesNotMatch" | "IncompleteSignature" | "MissingAuthenticationToken" => {
-            ErrorKind::Unauthenticated
+        "RequestLimitExceeded"
+        | "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "TooManyRequestsException"
+        | "PriorRequestNotComplete"
+        | "RequestThrottled"
+        | "SlowDown" => ErrorKind::Throttled,
+        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "OptInRequired" => {
+            ErrorKind::Denied
         }
-        "ResourceInUse" | "DependencyViolation" | "InvalidGroup.InUse" | "ExistingVpcEndpointConnections"
+        "AuthFailure"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "RequestExpired"
+        | "SignatureDoesNotMatch"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken" => ErrorKind::Unauthenticated,
+        "ResourceInUse"
+        | "DependencyViolation"
+        | "InvalidGroup.InUse"
+        | "ExistingVpcEndpointConnections"
         | "OperationNotPermitted" => ErrorKind::InUse,
-        "InvalidGroup.Duplicate" | "InvalidPermission.Duplicate" | "DuplicateLoadBalancerName"
-        | "DuplicateTargetGroupName" | "DuplicateListener" | "IdempotentParameterMismatch" | "DuplicateTagKeys" => {
-            ErrorKind::Conflict
-        }
+        "InvalidGroup.Duplicate"
+        | "InvalidPermission.Duplicate"
+        | "DuplicateLoadBalancerName"
+        | "DuplicateTargetGroupName"
+        | "DuplicateListener"
+        | "IdempotentParameterMismatch"
+        | "DuplicateTagKeys" => ErrorKind::Conflict,
         "IncorrectState" | "InvalidState" | "ResourceNotReady" => ErrorKind::NotReady,
-        "InternalError" | "InternalFailure" | "InternalServerError" | "ServiceUnavailable" | "Unavailable"
+        "InternalError"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "ServiceUnavailable"
+        | "Unavailable"
         | "ServerInternal" => ErrorKind::Unavailable,
         _ if is_absence(code) => ErrorKind::NotFound,
         _ if code.starts_with("TooMany") || code.ends_with("LimitExceeded") => ErrorKind::Quota,
         _ if code.starts_with("Duplicate") => ErrorKind::Conflict,
-        _ if code.is_empty() || code == "Unknown" => by_status(status).unwrap_or(ErrorKind::Other),
+        _ if code.is_empty() || code == "Unknown" || code.starts_with(NO_CODE) => {
+            by_status(status).unwrap_or(ErrorKind::Other)
+        }
         _ => by_status(status).filter(|kind| *kind == ErrorKind::Unavailable).unwrap_or(ErrorKind::Invalid),
     }
 }
@@ -125,7 +173,10 @@ pub(crate) fn classify(code: &str, status: u16) -> ErrorKind {
 fn is_absence(code: &str) -> bool {
     code.ends_with(".NotFound")
         || code.ends_with("NotFoundException")
-        || matches!(code, "LoadBalancerNotFound" | "TargetGroupNotFound" | "ListenerNotFound" | "CertificateNotFound")
+        || matches!(
+            code,
+            "LoadBalancerNotFound" | "TargetGroupNotFound" | "ListenerNotFound" | "CertificateNotFound"
+        )
         || matches!(code, "InvalidVpcEndpointServiceId.NotFound" | "InvalidVpcEndpointService.NotFound")
 }
 
@@ -175,6 +226,8 @@ mod tests {
             ("InvalidParameter", 400, ErrorKind::Invalid),
             ("InternalError", 500, ErrorKind::Unavailable),
             ("", 500, ErrorKind::Unavailable),
+            ("HTTP 500", 500, ErrorKind::Unavailable),
+            ("HTTP 403", 403, ErrorKind::Denied),
             ("SomethingNew", 503, ErrorKind::Unavailable),
             ("", 404, ErrorKind::NotFound),
         ] {

@@ -68,6 +68,9 @@ pub(crate) struct SuppliedLoadBalancer {
     pub(crate) zones: BTreeMap<String, String>,
     /// Whether each node sends to targets of every zone.
     pub(crate) cross_zone: bool,
+    /// The API's word for its address families: `ipv4` or `dualstack`.
+    #[serde(default)]
+    pub(crate) ip_address_type: String,
     /// The ports of listeners that are not privnet's.
     pub(crate) foreign_ports: BTreeSet<i64>,
 }

@@ -40,6 +40,11 @@ impl<'a> Fields<'a> {
         self.get(name).as_bool().ok_or_else(|| self.wrong(name, "a switch"))
     }
 
+    /// A switch that may be absent.
+    pub(crate) fn flag_if_any(&self, name: &str) -> Result<Option<bool>, Error> {
+        if self.get(name).is_null() { Ok(None) } else { self.flag(name).map(Some) }
+    }
+
     /// A whole number.
     pub(crate) fn number(&self, name: &str) -> Result<i64, Error> {
         self.get(name).as_int().ok_or_else(|| self.wrong(name, "a number"))

@@ -26,10 +26,9 @@ impl Snapshot<'_> {
     }
 
     fn groups_of(&self, service: &str) -> impl Iterator<Item = &SeenTargetGroup> {
-        self.balancing
-            .target_groups
-            .iter()
-            .filter(move |group| group.claim.ownership == Ownership::Ours && group.claim.address.service == service)
+        self.balancing.target_groups.iter().filter(move |group| {
+            group.claim.ownership == Ownership::Ours && group.claim.address.service == service
+        })
     }
 
     /// What a plan must know of the world around a service.
@@ -87,16 +86,19 @@ impl Snapshot<'_> {
             .filter_map(|(group, _)| group.group_id())
             .collect();
         let foreign = |rule: &&SecurityGroupRule| {
-            let name = rule.description().unwrap_or_default();
-            ownership::proof_under_name(&tags_of(rule.tags()), self.wanted.deployment, name).is_none()
+            let tags = tags_of(rule.tags());
+            let name = ownership::name_of_described(rule.description(), &tags);
+            ownership::proof_under_name(&tags, self.wanted.deployment, name).is_none()
         };
         let rules = self.network.rules.iter().filter(foreign).filter_map(|rule| {
             let group = rule.group_id().filter(|id| groups.contains_key(*id))?;
             let source = rule.referenced_group_info()?.group_id()?;
             let port = rule.from_port()?;
-            let same = !rule.is_egress()? && rule.ip_protocol() == Some("tcp") && rule.to_port() == Some(port);
+            let same =
+                !rule.is_egress()? && rule.ip_protocol() == Some("tcp") && rule.to_port() == Some(port);
             let key = format!("{group}/{port}");
-            (same && ours.contains(source)).then(|| (key, rule.security_group_rule_id().unwrap_or_default().to_owned()))
+            (same && ours.contains(source))
+                .then(|| (key, rule.security_group_rule_id().unwrap_or_default().to_owned()))
         });
         rules.collect()
     }
@@ -133,9 +135,15 @@ impl Snapshot<'_> {
             scheme: described.scheme().map_or("unknown", |scheme| scheme.as_str()).to_owned(),
             vpc: described.vpc_id().unwrap_or_default().to_owned(),
             zones: zones
-                .filter_map(|zone| Some((zone.zone_name()?.to_owned(), zone.subnet_id().unwrap_or_default().to_owned())))
+                .filter_map(|zone| {
+                    Some((zone.zone_name()?.to_owned(), zone.subnet_id().unwrap_or_default().to_owned()))
+                })
                 .collect(),
-            cross_zone: balancer.attributes.get("load_balancing.cross_zone.enabled").is_some_and(|on| on == "true"),
+            cross_zone: balancer
+                .attributes
+                .get("load_balancing.cross_zone.enabled")
+                .is_some_and(|on| on == "true"),
+            ip_address_type: described.ip_address_type().map_or("ipv4", |kind| kind.as_str()).to_owned(),
             foreign_ports: foreign.filter_map(|listener| listener.described.port().map(i64::from)).collect(),
         })
     }
@@ -148,8 +156,10 @@ impl Snapshot<'_> {
     /// What is registered for each listening port: in the group that a load balancer uses, where a replacement left two.
     fn registered(&self, service: &str) -> BTreeMap<String, Vec<Registered>> {
         let mut groups: Vec<_> = self.groups_of(service).collect();
-        groups.sort_by_key(|group| (!group.described.load_balancer_arns().is_empty(), group.claim.generation));
-        let by_port = groups.into_iter().map(|group| (group.claim.address.name.clone(), registered(&group.health)));
+        groups
+            .sort_by_key(|group| (!group.described.load_balancer_arns().is_empty(), group.claim.generation));
+        let by_port =
+            groups.into_iter().map(|group| (group.claim.address.name.clone(), registered(&group.health)));
         by_port.collect()
     }
 }
@@ -157,7 +167,8 @@ impl Snapshot<'_> {
 /// The ranges of a VPC, IPv6 among them.
 pub(crate) fn ranges(vpc: &Vpc) -> BTreeSet<IpNet> {
     let v4 = vpc.cidr_block_association_set().iter().filter_map(|association| association.cidr_block());
-    let v6 = vpc.ipv6_cidr_block_association_set().iter().filter_map(|association| association.ipv6_cidr_block());
+    let v6 =
+        vpc.ipv6_cidr_block_association_set().iter().filter_map(|association| association.ipv6_cidr_block());
     v4.chain(v6).chain(vpc.cidr_block()).filter_map(|cidr| cidr.parse().ok()).collect()
 }
 
@@ -173,7 +184,10 @@ pub(crate) fn registered(health: &[TargetHealthDescription]) -> Vec<Registered> 
             id: target.id()?.to_owned(),
             port: target.port().map(i64::from).unwrap_or_default(),
             zone: target.availability_zone().map(str::to_owned),
-            state: health.and_then(|health| health.state()).map_or("unknown", |state| state.as_str()).to_lowercase(),
+            state: health
+                .and_then(|health| health.state())
+                .map_or("unknown", |state| state.as_str())
+                .to_lowercase(),
             reason: (!why.is_empty()).then_some(why),
         })
     });

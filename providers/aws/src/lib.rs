@@ -41,7 +41,9 @@ use async_trait::async_trait;
 use privnet_core::execute::Context;
 use privnet_core::handoff::Handoff;
 use privnet_core::spec::{Service, Spec};
-use privnet_core::{Applied, Error, ErrorKind, Handled, Lowered, ObserveRequest, Provider, Scope, Step, World};
+use privnet_core::{
+    Applied, Error, ErrorKind, Handled, Lowered, ObserveRequest, Provider, Scope, Step, World,
+};
 
 use crate::clients::{Connector, Reach};
 use crate::cloud::Cloud;
@@ -102,7 +104,9 @@ impl Provider for AwsProvider {
             let message = format!("{} was not observed in this run", step.action.scope);
             Error::new(ErrorKind::Other, step.action.op.as_str(), address.to_string(), message)
         })?;
-        kinds::apply(&Cloud { reach: &reach, context }, &step).await.map_err(|error| error.about(address.to_string()))
+        kinds::apply(&Cloud { reach: &reach, context }, &step)
+            .await
+            .map_err(|error| error.about(address.to_string()))
     }
 
     fn handoff(&self, spec: &Spec, service: &Service, world: &World) -> Handoff {

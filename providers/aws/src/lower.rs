@@ -85,7 +85,10 @@ pub(crate) fn lower(spec: &Spec, service: &Service, world: &World) -> Lowered {
         lowered.refusals.push(refusal);
     }
     if lowering.aws.location.account.is_none() {
-        let why = format!("{}: no `account:` is given, so privnet works in whatever account the credentials belong to", lowering.name());
+        let why = format!(
+            "{}: no `account:` is given, so privnet works in whatever account the credentials belong to",
+            lowering.name()
+        );
         lowered.warnings.push(why);
     }
     kinds::lower(&lowering, &mut lowered);

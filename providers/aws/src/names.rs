@@ -40,13 +40,19 @@ pub(crate) async fn resolve(
         let Some(resolver) = resolver_of(aws) else { continue };
         for port in ports(aws) {
             if let AwsTarget::Dns(name) = &port.port.to {
-                asked.push((service.name.to_string(), port.port.listen.to_string(), name.to_string(), resolver));
+                asked.push((
+                    service.name.to_string(),
+                    port.port.listen.to_string(),
+                    name.to_string(),
+                    resolver,
+                ));
             }
         }
     }
     let mut answers: Vec<BoxFuture<'_, (String, String, ResolvedName)>> = Vec::with_capacity(asked.len());
     for (service, listen, name, resolver) in asked {
-        answers.push(Box::pin(async move { (service, listen, sampled(local, resolver, name, context).await) }));
+        answers
+            .push(Box::pin(async move { (service, listen, sampled(local, resolver, name, context).await) }));
     }
     let mut by_service: BTreeMap<String, BTreeMap<String, ResolvedName>> = BTreeMap::new();
     for (service, listen, answer) in join_all(answers).await {
@@ -63,7 +69,12 @@ fn resolver_of(aws: &AwsService) -> Option<&Resolver> {
     }
 }
 
-async fn sampled(local: Option<SocketAddr>, resolver: &Resolver, name: String, context: &Context) -> ResolvedName {
+async fn sampled(
+    local: Option<SocketAddr>,
+    resolver: &Resolver,
+    name: String,
+    context: &Context,
+) -> ResolvedName {
     let (title, client) = client(local, resolver);
     let mut samples = Vec::with_capacity(SAMPLES);
     match client {
@@ -102,9 +113,7 @@ fn client(local: Option<SocketAddr>, resolver: &Resolver) -> (String, Result<Tok
     (title, client)
 }
 
-fn with_servers(
-    servers: Vec<NameServerConfig>,
-) -> hickory_resolver::ResolverBuilder<TokioRuntimeProvider> {
+fn with_servers(servers: Vec<NameServerConfig>) -> hickory_resolver::ResolverBuilder<TokioRuntimeProvider> {
     TokioResolver::builder_with_config(
         ResolverConfig::from_parts(None, Vec::new(), servers),
         TokioRuntimeProvider::default(),
@@ -120,7 +129,9 @@ fn at(server: SocketAddr) -> NameServerConfig {
 /// Whether a name has this text in its TXT record, as far as the machine's own resolver sees it.
 pub(crate) async fn holds_text(local: Option<SocketAddr>, name: &str, text: &str) -> bool {
     let (_, Ok(client)) = client(local, &Resolver::System) else { return false };
-    let Ok(answer) = client.txt_lookup(format!("{}.", name.trim_end_matches('.'))).await else { return false };
+    let Ok(answer) = client.txt_lookup(format!("{}.", name.trim_end_matches('.'))).await else {
+        return false;
+    };
     answer.answers().iter().any(|record| match &record.data {
         // A long text comes in pieces.
         RData::TXT(txt) => txt.txt_data.concat() == text.as_bytes(),
@@ -137,7 +148,9 @@ async fn sample(client: &TokioResolver, name: &str) -> (Sample, Duration) {
             let ttl = answer.as_lookup().answers().iter().map(|record| record.ttl).min().unwrap_or_default();
             (Sample::Addresses(answer.iter().collect()), Duration::from_secs(ttl.into()))
         }
-        Err(error) if error.is_nx_domain() => (Sample::Failed("there is no such name".to_owned()), SHORTEST_PAUSE),
+        Err(error) if error.is_nx_domain() => {
+            (Sample::Failed("there is no such name".to_owned()), SHORTEST_PAUSE)
+        }
         Err(error) if error.is_no_records_found() => (Sample::Addresses(Default::default()), SHORTEST_PAUSE),
         Err(error) => (Sample::Failed(error.to_string()), SHORTEST_PAUSE),
     }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Filter, Instance, NetworkInterface, SecurityGroup, SecurityGroupRule, Subnet, Tag, Vpc};
+use aws_sdk_ec2::types::{
+    Filter, Instance, NetworkInterface, SecurityGroup, SecurityGroupRule, Subnet, Tag, Vpc,
+};
 use futures::future::try_join_all;
 use privnet_core::Error;
 
@@ -29,7 +31,9 @@ pub(crate) fn filter(name: &str, values: impl IntoIterator<Item = impl Into<Stri
 
 /// The tags of an EC2 resource.
 pub(crate) fn tags_of(tags: &[Tag]) -> TagMap {
-    let pairs = tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())));
+    let pairs = tags
+        .iter()
+        .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())));
     pairs.collect()
 }
 
@@ -45,7 +49,10 @@ pub(crate) fn next_page(before: Option<&String>, token: Option<String>) -> Optio
 }
 
 /// All security groups that pass the filters. A filter that names what is not there is no error, an id is.
-pub(crate) async fn security_groups(cloud: &Cloud<'_>, filters: &[Filter]) -> Result<Vec<SecurityGroup>, Error> {
+pub(crate) async fn security_groups(
+    cloud: &Cloud<'_>,
+    filters: &[Filter],
+) -> Result<Vec<SecurityGroup>, Error> {
     let (mut all, mut token) = (Vec::new(), None);
     loop {
         let page = cloud
@@ -81,9 +88,13 @@ pub(crate) async fn rules(cloud: &Cloud<'_>, filters: &[Filter]) -> Result<Vec<S
 }
 
 /// The rules of these groups.
-pub(crate) async fn rules_of(cloud: &Cloud<'_>, groups: &BTreeSet<String>) -> Result<Vec<SecurityGroupRule>, Error> {
+pub(crate) async fn rules_of(
+    cloud: &Cloud<'_>,
+    groups: &BTreeSet<String>,
+) -> Result<Vec<SecurityGroupRule>, Error> {
     let pieces = pieces(groups);
-    let reads = pieces.iter().map(|ids| async move { rules(cloud, &[filter("group-id", ids.clone())]).await });
+    let reads =
+        pieces.iter().map(|ids| async move { rules(cloud, &[filter("group-id", ids.clone())]).await });
     let found: Vec<_> = try_join_all(reads).await?.into_iter().flatten().collect();
     Ok(found.into_iter().filter(|rule| rule.group_id().is_some_and(|id| groups.contains(id))).collect())
 }
@@ -126,7 +137,10 @@ pub(crate) async fn vpcs(cloud: &Cloud<'_>, ids: &BTreeSet<String>) -> Result<BT
 }
 
 /// The instances of these ids that are there.
-pub(crate) async fn instances(cloud: &Cloud<'_>, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Instance>, Error> {
+pub(crate) async fn instances(
+    cloud: &Cloud<'_>,
+    ids: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Instance>, Error> {
     let reads = pieces(ids).into_iter().map(|ids| async move {
         let answer = cloud
             .read(DESCRIBE_INSTANCES, &cloud.reach.scope.0, || {
@@ -144,7 +158,8 @@ pub(crate) async fn instances(cloud: &Cloud<'_>, ids: &BTreeSet<String>) -> Resu
 /// The ids of the network interfaces that use this security group.
 pub(crate) async fn interfaces_of_group(cloud: &Cloud<'_>, group: &str) -> Result<Vec<String>, Error> {
     let found = interfaces(cloud, group, &filter("group-id", [group])).await?;
-    let uses = found.iter().filter(|interface| interface.groups().iter().any(|g| g.group_id() == Some(group)));
+    let uses =
+        found.iter().filter(|interface| interface.groups().iter().any(|g| g.group_id() == Some(group)));
     Ok(uses.filter_map(|interface| interface.network_interface_id().map(str::to_owned)).collect())
 }
 
@@ -155,7 +170,11 @@ pub(crate) async fn interfaces_described(cloud: &Cloud<'_>, description: &str) -
     Ok(such.filter_map(|interface| interface.network_interface_id().map(str::to_owned)).collect())
 }
 
-async fn interfaces(cloud: &Cloud<'_>, subject: &str, filter: &Filter) -> Result<Vec<NetworkInterface>, Error> {
+async fn interfaces(
+    cloud: &Cloud<'_>,
+    subject: &str,
+    filter: &Filter,
+) -> Result<Vec<NetworkInterface>, Error> {
     let (mut all, mut token) = (Vec::new(), None);
     loop {
         let page = cloud

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, join, join_all, try_join};
 use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
+use privnet_core::spec::CloudService;
 use privnet_core::spec::Service;
 use privnet_core::spec::aws::{AwsForm, AwsLocation, AwsService};
-use privnet_core::spec::CloudService;
 use privnet_core::{Address, Error, ObserveRequest, Purpose, Scope, ServiceWorld, World};
 
 use crate::AwsProvider;
@@ -56,7 +56,8 @@ pub(crate) async fn observe(
     request: ObserveRequest<'_>,
     context: &Context,
 ) -> Result<World, Error> {
-    let services: Vec<_> = request.services.iter().filter_map(|service| Some((*service, aws_of(service)?))).collect();
+    let services: Vec<_> =
+        request.services.iter().filter_map(|service| Some((*service, aws_of(service)?))).collect();
     let reached = reach_all(provider, &services, context).await;
     let mut world = World::default();
     let mut places: BTreeMap<Scope, (Arc<Reach>, Vec<Listed<'_>>)> = BTreeMap::new();
@@ -71,7 +72,11 @@ pub(crate) async fn observe(
                     continue;
                 }
                 provider.remember(service.name.as_str(), &reach);
-                places.entry(reach.scope.clone()).or_insert_with(|| (reach, Vec::new())).1.push((service, aws));
+                places
+                    .entry(reach.scope.clone())
+                    .or_insert_with(|| (reach, Vec::new()))
+                    .1
+                    .push((service, aws));
             }
             Err(why) => {
                 world.refusals.push(unobserved(service, &why));
@@ -84,7 +89,9 @@ pub(crate) async fn observe(
     }
     let listed: Vec<_> = match request.purpose {
         Purpose::Connections => Vec::new(),
-        Purpose::Plan | Purpose::Status => places.values().flat_map(|(_, services)| services.clone()).collect(),
+        Purpose::Plan | Purpose::Status => {
+            places.values().flat_map(|(_, services)| services.clone()).collect()
+        }
     };
     let resolved = names::resolve(provider.dns, &listed, context);
     let mut reads: Vec<BoxFuture<'_, World>> = Vec::with_capacity(places.len());
@@ -118,8 +125,9 @@ impl Shared {
         match Arc::try_unwrap(self.0) {
             Ok(error) => error,
             Err(shared) => {
-                let mut copy = Error::new(shared.kind(), shared.operation(), shared.subject(), shared.message())
-                    .with_request_id(shared.request_id().map(str::to_owned));
+                let mut copy =
+                    Error::new(shared.kind(), shared.operation(), shared.subject(), shared.message())
+                        .with_request_id(shared.request_id().map(str::to_owned));
                 if let Some(code) = shared.code() {
                     copy = copy.with_code(code);
                 }
@@ -142,8 +150,10 @@ async fn reach_all(
         reaches.push(Box::pin(provider.connector.reach(way, context)));
     }
     let reaches = join_all(reaches).await;
-    let by_way: BTreeMap<AwsLocation, Result<Arc<Reach>, Shared>> =
-        ways.into_iter().zip(reaches.into_iter().map(|result| result.map_err(|error| Shared(Arc::new(error))))).collect();
+    let by_way: BTreeMap<AwsLocation, Result<Arc<Reach>, Shared>> = ways
+        .into_iter()
+        .zip(reaches.into_iter().map(|result| result.map_err(|error| Shared(Arc::new(error)))))
+        .collect();
     let of = |aws: &AwsService| by_way.get(&way_to(aws)).cloned();
     services.iter().filter_map(|(_, aws)| of(aws)).collect()
 }
@@ -153,7 +163,12 @@ fn way_to(aws: &AwsService) -> AwsLocation {
 }
 
 fn refusal(service: &Service, rule: Rule, why: String) -> Refusal {
-    Refusal { address: Address::new(service.name.as_str(), kinds::ENDPOINT_SERVICE, "main"), rule, why, flag: None }
+    Refusal {
+        address: Address::new(service.name.as_str(), kinds::ENDPOINT_SERVICE, "main"),
+        rule,
+        why,
+        flag: None,
+    }
 }
 
 fn unobserved(service: &Service, error: &Shared) -> Refusal {
@@ -243,7 +258,10 @@ fn world_of(snapshot: &Snapshot<'_>) -> World {
 }
 
 /// The names were resolved while the cloud was read.
-fn add_names(world: &mut World, mut resolved: BTreeMap<String, BTreeMap<String, crate::facts::ResolvedName>>) {
+fn add_names(
+    world: &mut World,
+    mut resolved: BTreeMap<String, BTreeMap<String, crate::facts::ResolvedName>>,
+) {
     for (service, names) in std::mem::take(&mut resolved) {
         let key = ServiceFacts::key(&service);
         if !world.facts.contains_key(&key) {

@@ -61,6 +61,13 @@ pub(crate) fn proof_under_name(tags: &TagMap, deployment: &str, name: &str) -> O
     proof(tags, deployment).filter(|proof| cloud_name(deployment, &proof.address, proof.generation) == name)
 }
 
+/// The name of something that has none but a description: that, or the `Name` tag where the description was lost (a rule
+/// that is modified without one loses it).
+pub(crate) fn name_of_described<'a>(description: Option<&'a str>, tags: &'a TagMap) -> &'a str {
+    let shown = tags.get(SHOWN_NAME).map(String::as_str);
+    description.filter(|text| !text.is_empty()).or(shown).unwrap_or_default()
+}
+
 /// The names that this deployment would use, so that somebody else's things under them are noticed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names(BTreeMap<String, (Address, Generation)>);
@@ -69,7 +76,8 @@ impl Names {
     /// Both names of each address.
     pub(crate) fn new(deployment: &str, addresses: impl IntoIterator<Item = Address>) -> Self {
         let both = |address: Address| {
-            [Generation::A, Generation::B].map(|g| (cloud_name(deployment, &address, g), (address.clone(), g)))
+            [Generation::A, Generation::B]
+                .map(|g| (cloud_name(deployment, &address, g), (address.clone(), g)))
         };
         Self(addresses.into_iter().flat_map(both).collect())
     }
@@ -77,7 +85,11 @@ impl Names {
     /// Whose the thing of this name and these tags is; nothing where it does not concern this deployment.
     pub(crate) fn claim(&self, deployment: &str, name: &str, tags: &TagMap) -> Option<Claim> {
         if let Some(proof) = proof_under_name(tags, deployment, name) {
-            return Some(Claim { address: proof.address, generation: proof.generation, ownership: Ownership::Ours });
+            return Some(Claim {
+                address: proof.address,
+                generation: proof.generation,
+                ownership: Ownership::Ours,
+            });
         }
         let (address, generation) = self.0.get(name)?;
         let ownership = Ownership::Unproven { why: why_not(tags) };
@@ -100,7 +112,8 @@ pub(crate) struct Claim {
 pub(crate) fn why_not(tags: &TagMap) -> String {
     match tags.get(DEPLOYMENT) {
         Some(other) => format!("its tags do not prove it is this one's (they name the deployment `{other}`)"),
-        None => "it has none of privnet's tags: rename or delete it, or give this deployment another name".to_owned(),
+        None => "it has none of privnet's tags: rename or delete it, or give this deployment another name"
+            .to_owned(),
     }
 }
 
@@ -142,19 +155,25 @@ pub(crate) fn retag(from: &TagMap, to: &TagMap) -> Retag {
     let (old, new) = (key_tags(from), key_tags(to));
     let mut set = to.clone();
     set.extend(new.clone());
-    let gone = from.keys().filter(|key| !to.contains_key(*key)).chain(old.keys().filter(|key| !new.contains_key(*key)));
+    let gone = from
+        .keys()
+        .filter(|key| !to.contains_key(*key))
+        .chain(old.keys().filter(|key| !new.contains_key(*key)));
     // Without the list a tag that was taken away by hand would not be missed.
     Retag { remove: gone.cloned().collect(), set }
 }
 
 /// Why these tags of the user's cannot be set, if they cannot.
 pub(crate) fn unsuitable(user: &TagMap) -> Option<String> {
-    if let Some(key) = user.keys().find(|key| key.starts_with(PREFIX) || key.to_lowercase().starts_with("aws:")) {
+    if let Some(key) =
+        user.keys().find(|key| key.starts_with(PREFIX) || key.to_lowercase().starts_with("aws:"))
+    {
         return Some(format!("the tag key `{key}` is reserved"));
     }
     let own = 6 + key_tags(user).len();
     let most = MOST_TAGS.saturating_sub(own);
-    (user.len() > most).then(|| format!("AWS allows {MOST_TAGS} tags; privnet needs {own}, so at most {most} remain"))
+    (user.len() > most)
+        .then(|| format!("AWS allows {MOST_TAGS} tags; privnet needs {own}, so at most {most} remain"))
 }
 
 /// The tags that hold the keys: separated by spaces, in pieces that fit.

@@ -93,7 +93,7 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     match cloud.call(operation, subject, Replay::Never, &mut send).await {
-        Err(error) if error.kind() == ErrorKind::Unavailable && error.code() != Some("") => {
+        Err(error) if error.kind() == ErrorKind::Unavailable && !error::is_foreign(&error) => {
             cloud.read(operation, subject, send).await
         }
         other => other,

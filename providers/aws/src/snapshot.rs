@@ -90,7 +90,8 @@ pub(crate) struct SeenTargetGroup {
 pub(crate) async fn network(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Network, Error> {
     let mentioned = Mentioned::of(wanted);
     let ours = async {
-        let all = network::security_groups(cloud, &[filter("group-name", [format!("{NAME_PREFIX}*")])]).await?;
+        let all =
+            network::security_groups(cloud, &[filter("group-name", [format!("{NAME_PREFIX}*")])]).await?;
         Ok::<_, Error>(claimed_groups(wanted, all))
     };
     let named = async {
@@ -106,7 +107,8 @@ pub(crate) async fn network(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Ne
         network::instances(cloud, &mentioned.instances),
         network::rules(cloud, &by_tag),
     );
-    let ((groups, named), (subnets, vpcs, instances, tagged)) = try_join(try_join(ours, named), places).await?;
+    let ((groups, named), (subnets, vpcs, instances, tagged)) =
+        try_join(try_join(ours, named), places).await?;
     let named = named.into_iter().filter_map(|group| Some((group.group_id()?.to_owned(), group)));
     let database_groups: BTreeMap<_, _> = named.filter(|(id, _)| mentioned.groups.contains(id)).collect();
     let looked_into: BTreeSet<String> = groups
@@ -116,9 +118,12 @@ pub(crate) async fn network(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Ne
         .chain(database_groups.keys().cloned())
         .collect();
     let mut rules = network::rules_of(cloud, &looked_into).await?;
-    let seen: BTreeSet<_> = rules.iter().filter_map(|rule| rule.security_group_rule_id().map(str::to_owned)).collect();
+    let seen: BTreeSet<_> =
+        rules.iter().filter_map(|rule| rule.security_group_rule_id().map(str::to_owned)).collect();
     // Our rules in groups that the file no longer names are found by their tag.
-    rules.extend(tagged.into_iter().filter(|rule| rule.security_group_rule_id().is_some_and(|id| !seen.contains(id))));
+    rules.extend(
+        tagged.into_iter().filter(|rule| rule.security_group_rule_id().is_some_and(|id| !seen.contains(id))),
+    );
     Ok(Network { groups, rules, database_groups, subnets, vpcs, instances, was_read: true })
 }
 
@@ -169,14 +174,20 @@ impl Mentioned {
 pub(crate) async fn balancing(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Balancing, Error> {
     let supplied: BTreeSet<String> =
         wanted.services.iter().filter_map(|(_, aws)| supplied_load_balancer(aws)).collect();
-    let (balancers, groups) = try_join(balancing::load_balancers(cloud), balancing::target_groups(cloud)).await?;
+    let (balancers, groups) =
+        try_join(balancing::load_balancers(cloud), balancing::target_groups(cloud)).await?;
     let balancers: Vec<_> = balancers
         .into_iter()
-        .filter(|b| has_our_prefix(b.load_balancer_name()) || b.load_balancer_arn().is_some_and(|a| supplied.contains(a)))
+        .filter(|b| {
+            has_our_prefix(b.load_balancer_name())
+                || b.load_balancer_arn().is_some_and(|a| supplied.contains(a))
+        })
         .collect();
-    let groups: Vec<_> = groups.into_iter().filter(|group| has_our_prefix(group.target_group_name())).collect();
+    let groups: Vec<_> =
+        groups.into_iter().filter(|group| has_our_prefix(group.target_group_name())).collect();
     let arns = balancers.iter().filter_map(|b| b.load_balancer_arn());
-    let arns = arns.chain(groups.iter().filter_map(|group| group.target_group_arn())).map(str::to_owned).collect();
+    let arns =
+        arns.chain(groups.iter().filter_map(|group| group.target_group_arn())).map(str::to_owned).collect();
     let tags = balancing::tags(cloud, &arns).await?;
     let (load_balancers, target_groups) = try_join(
         seen_load_balancers(cloud, wanted, &supplied, balancers, &tags),
@@ -213,7 +224,10 @@ async fn seen_load_balancers(
         } else {
             try_join(load_balancer_attributes(cloud, &arn), balancing::listeners(cloud, &arn)).await?
         };
-        Ok::<_, Error>((SeenLoadBalancer { described, claim, tags, attributes, listeners: Vec::new() }, listeners))
+        Ok::<_, Error>((
+            SeenLoadBalancer { described, claim, tags, attributes, listeners: Vec::new() },
+            listeners,
+        ))
     });
     let read: Vec<_> = futures::stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
     with_listeners(cloud, read).await
@@ -230,8 +244,11 @@ async fn with_listeners(
     cloud: &Cloud<'_>,
     read: Vec<(SeenLoadBalancer, Vec<Listener>)>,
 ) -> Result<Vec<SeenLoadBalancer>, Error> {
-    let arns: BTreeSet<String> =
-        read.iter().flat_map(|(_, listeners)| listeners).filter_map(|l| l.listener_arn().map(str::to_owned)).collect();
+    let arns: BTreeSet<String> = read
+        .iter()
+        .flat_map(|(_, listeners)| listeners)
+        .filter_map(|l| l.listener_arn().map(str::to_owned))
+        .collect();
     let attributes = async {
         let reads = arns.iter().cloned().map(|arn| async move {
             let answer = balancing::listener_attributes(cloud, &arn).await;

@@ -27,7 +27,8 @@ pub(crate) fn specification(of: ResourceType, tags: &TagMap) -> TagSpecification
 
 /// Changes the tags of an EC2 resource.
 pub(crate) async fn retag_ec2(cloud: &Cloud<'_>, id: &str, retag: &Retag) -> Result<(), Error> {
-    let set: Vec<Tag> = retag.set.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+    let set: Vec<Tag> =
+        retag.set.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
     if !set.is_empty() {
         cloud
             .call(CREATE_TAGS, id, Replay::Safe, || {
@@ -60,7 +61,13 @@ pub(crate) async fn retag_elb(cloud: &Cloud<'_>, arn: &str, retag: &Retag) -> Re
     if !retag.remove.is_empty() {
         cloud
             .call(REMOVE_TAGS, arn, Replay::Safe, || {
-                cloud.reach.elb.remove_tags().resource_arns(arn).set_tag_keys(Some(retag.remove.clone())).send()
+                cloud
+                    .reach
+                    .elb
+                    .remove_tags()
+                    .resource_arns(arn)
+                    .set_tag_keys(Some(retag.remove.clone()))
+                    .send()
             })
             .await?;
     }
@@ -69,10 +76,16 @@ pub(crate) async fn retag_elb(cloud: &Cloud<'_>, arn: &str, retag: &Retag) -> Re
 
 /// Reads the tags of what a creating call returned: Elastic Load Balancing returns a stranger's thing where all settings
 /// are the same. Tags may show late, so having none is believed only after a while.
-pub(crate) async fn demand_proof(cloud: &Cloud<'_>, arn: &str, name: &str, step: &Step<'_>) -> Result<TagMap, Error> {
+pub(crate) async fn demand_proof(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    name: &str,
+    step: &Step<'_>,
+) -> Result<TagMap, Error> {
     let started = Instant::now();
     let patience = cloud.context.paced(TAGS_SHOW_WITHIN);
-    let until = Until { operation: "DescribeTags", subject: arn, what: "tagged", limit: TAGS_SHOW_WITHIN * 2 };
+    let until =
+        Until { operation: "DescribeTags", subject: arn, what: "tagged", limit: TAGS_SHOW_WITHIN * 2 };
     let tags = cloud
         .context
         .until(until, || async {

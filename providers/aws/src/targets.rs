@@ -75,7 +75,8 @@ impl TargetId {
     /// What is registered, in the form that the file's targets have: within the VPC's ranges AWS finds the zone by itself,
     /// and shows it.
     pub(crate) fn of(registered: &Registered, vpc_ranges: &BTreeSet<IpNet>) -> Self {
-        let inside = registered.id.parse().is_ok_and(|ip: IpAddr| vpc_ranges.iter().any(|range| range.contains(&ip)));
+        let inside =
+            registered.id.parse().is_ok_and(|ip: IpAddr| vpc_ranges.iter().any(|range| range.contains(&ip)));
         let is_address = registered.id.parse::<IpAddr>().is_ok();
         let told = |zone: &&String| zone.as_str() == ALL_ZONES || (!inside && !vpc_ranges.is_empty());
         let zone = registered.zone.as_ref().filter(|zone| is_address && told(zone)).cloned();
@@ -107,19 +108,29 @@ pub(crate) fn type_of(port: &AwsPort) -> Option<TargetType> {
 }
 
 /// The targets of a port. `target_ranges` is where addresses of a name may lie; absent: the VPC's ranges.
-pub(crate) fn wanted(port: &AwsPort, facts: &ServiceFacts, target_ranges: Option<&BTreeSet<IpNet>>) -> Wanted {
+pub(crate) fn wanted(
+    port: &AwsPort,
+    facts: &ServiceFacts,
+    target_ranges: Option<&BTreeSet<IpNet>>,
+) -> Wanted {
     let number = i64::from(port.port.port.get());
     let plain = |id: String| TargetId { id, port: number, zone: None };
     match &port.port.to {
-        AwsTarget::Ips(ips) => Wanted { targets: ips.iter().map(|ip| address(*ip, number, facts)).collect(), ..Wanted::default() },
+        AwsTarget::Ips(ips) => Wanted {
+            targets: ips.iter().map(|ip| address(*ip, number, facts)).collect(),
+            ..Wanted::default()
+        },
         AwsTarget::Instances(ids) => {
             let mut wanted =
                 Wanted { targets: ids.iter().map(|id| plain(id.to_string())).collect(), ..Wanted::default() };
-            let missing = ids.iter().filter(|id| facts.network_read && !facts.instances.contains_key(id.as_str()));
+            let missing =
+                ids.iter().filter(|id| facts.network_read && !facts.instances.contains_key(id.as_str()));
             wanted.refusals = missing.map(|id| format!("the instance {id} is not there")).collect();
             wanted
         }
-        AwsTarget::Alb(arn) => Wanted { targets: BTreeSet::from([plain(arn.to_string())]), ..Wanted::default() },
+        AwsTarget::Alb(arn) => {
+            Wanted { targets: BTreeSet::from([plain(arn.to_string())]), ..Wanted::default() }
+        }
         AwsTarget::Dns(_) => {
             let listen = port.port.listen.to_string();
             let registered = facts.registered.get(&listen).map(Vec::as_slice).unwrap_or_default();
@@ -166,9 +177,14 @@ fn resolved(
     let another_is_healthy = registered
         .iter()
         .any(|target| target.is_healthy() && targets.contains(&TargetId::of(target, &facts.vpc_ranges)));
-    for gone in kept(registered, facts).into_iter().filter(|there| !targets.contains(there)).collect::<Vec<_>>() {
+    for gone in
+        kept(registered, facts).into_iter().filter(|there| !targets.contains(there)).collect::<Vec<_>>()
+    {
         if !another_is_healthy {
-            waits.push(format!("{gone} stays until another target is healthy, though {} no longer resolves to it", name.name));
+            waits.push(format!(
+                "{gone} stays until another target is healthy, though {} no longer resolves to it",
+                name.name
+            ));
             targets.insert(gone);
         }
     }
@@ -181,7 +197,9 @@ fn trusted(name: &ResolvedName, ranges: &BTreeSet<IpNet>) -> Result<BTreeSet<IpA
     for sample in &name.samples {
         match sample {
             Sample::Failed(why) => return Err(format!("it cannot be resolved: {why}")),
-            Sample::Addresses(addresses) if addresses.is_empty() => return Err("it resolves to no address".to_owned()),
+            Sample::Addresses(addresses) if addresses.is_empty() => {
+                return Err("it resolves to no address".to_owned());
+            }
             Sample::Addresses(addresses) => all.extend(addresses),
         }
     }
@@ -190,10 +208,12 @@ fn trusted(name: &ResolvedName, ranges: &BTreeSet<IpNet>) -> Result<BTreeSet<IpA
     }
     let inside = |ip: &IpAddr| !is_public(*ip) && ranges.iter().any(|range| range.contains(ip));
     match all.iter().find(|ip| !inside(ip)) {
-        Some(outside) if is_public(*outside) => {
-            Err(format!("it resolves to {outside}, which is public: a load balancer takes private targets only"))
-        }
-        Some(outside) => Err(format!("it resolves to {outside}, which is outside `target_ranges` (by default the VPC's ranges)")),
+        Some(outside) if is_public(*outside) => Err(format!(
+            "it resolves to {outside}, which is public: a load balancer takes private targets only"
+        )),
+        Some(outside) => Err(format!(
+            "it resolves to {outside}, which is outside `target_ranges` (by default the VPC's ranges)"
+        )),
         None => Ok(all),
     }
 }
@@ -240,7 +260,9 @@ pub(crate) fn check_zones(
         return;
     }
     let zones = zones(wanted, facts);
-    let reachable = |zone: &Option<String>| zone.as_ref().is_none_or(|zone| zone == ALL_ZONES || balancer_zones.contains(zone));
+    let reachable = |zone: &Option<String>| {
+        zone.as_ref().is_none_or(|zone| zone == ALL_ZONES || balancer_zones.contains(zone))
+    };
     let balancer: Vec<_> = balancer_zones.iter().map(String::as_str).collect();
     let advice = "set `cross_zone: true`, or give the load balancer a subnet in each of the targets' zones";
     if !zones.values().any(reachable) {
@@ -278,7 +300,11 @@ mod tests {
             Ok(ips) => Sample::Addresses(ips.iter().map(|ip| ip.parse().unwrap()).collect()),
             Err(why) => Sample::Failed((*why).to_owned()),
         });
-        ResolvedName { name: "db.example".to_owned(), resolver: "system".to_owned(), samples: samples.collect() }
+        ResolvedName {
+            name: "db.example".to_owned(),
+            resolver: "system".to_owned(),
+            samples: samples.collect(),
+        }
     }
 
     fn there(id: &str, state: &str) -> Registered {
@@ -293,10 +319,12 @@ mod tests {
 
     #[test]
     fn targets_read_back() {
-        for text in ["10.0.1.5:5432", "10.9.0.1:5432@all", "[fd00::1]:1@us-east-1a", "i-0123456789abcdef0:80"] {
+        for text in ["10.0.1.5:5432", "10.9.0.1:5432@all", "[fd00::1]:1@us-east-1a", "i-0123456789abcdef0:80"]
+        {
             assert_eq!(TargetId::parse(text).unwrap().to_string(), text);
         }
-        let arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/x/0123456789abcdef:443";
+        let arn =
+            "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/x/0123456789abcdef:443";
         assert_eq!(TargetId::parse(arn).unwrap().port, 443);
     }
 
@@ -314,11 +342,17 @@ mod tests {
     #[test]
     fn a_new_address_is_added_and_the_old_one_stays_until_another_is_healthy() {
         let old = [there("10.0.1.5", "healthy")];
-        assert_eq!(resolve(&[Ok(&["10.0.1.6"]), Ok(&["10.0.1.6"])], &old), (vec!["10.0.1.5:5432".into(), "10.0.1.6:5432".into()], 1));
+        assert_eq!(
+            resolve(&[Ok(&["10.0.1.6"]), Ok(&["10.0.1.6"])], &old),
+            (vec!["10.0.1.5:5432".into(), "10.0.1.6:5432".into()], 1)
+        );
         let both = [there("10.0.1.5", "healthy"), there("10.0.1.6", "initial")];
         assert_eq!(resolve(&[Ok(&["10.0.1.6"]), Ok(&["10.0.1.6"])], &both).1, 1);
         let ready = [there("10.0.1.5", "unhealthy"), there("10.0.1.6", "healthy")];
-        assert_eq!(resolve(&[Ok(&["10.0.1.6"]), Ok(&["10.0.1.6"])], &ready), (vec!["10.0.1.6:5432".into()], 0));
+        assert_eq!(
+            resolve(&[Ok(&["10.0.1.6"]), Ok(&["10.0.1.6"])], &ready),
+            (vec!["10.0.1.6:5432".into()], 0)
+        );
     }
 
     #[test]

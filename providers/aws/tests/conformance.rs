@@ -28,17 +28,40 @@ impl Whole {
         let groups = ec2.describe_security_groups().send().await.unwrap();
         ids.extend(groups.security_groups().iter().filter_map(|group| group.group_id().map(str::to_owned)));
         let rules = ec2.describe_security_group_rules().send().await.unwrap();
-        ids.extend(rules.security_group_rules().iter().filter_map(|rule| rule.security_group_rule_id().map(str::to_owned)));
+        ids.extend(
+            rules
+                .security_group_rules()
+                .iter()
+                .filter_map(|rule| rule.security_group_rule_id().map(str::to_owned)),
+        );
         let services = ec2.describe_vpc_endpoint_service_configurations().send().await.unwrap();
-        ids.extend(services.service_configurations().iter().filter_map(|service| service.service_id().map(str::to_owned)));
+        ids.extend(
+            services
+                .service_configurations()
+                .iter()
+                .filter_map(|service| service.service_id().map(str::to_owned)),
+        );
         let balancers = elb.describe_load_balancers().send().await.unwrap();
-        ids.extend(balancers.load_balancers().iter().filter_map(|balancer| balancer.load_balancer_arn().map(str::to_owned)));
+        ids.extend(
+            balancers
+                .load_balancers()
+                .iter()
+                .filter_map(|balancer| balancer.load_balancer_arn().map(str::to_owned)),
+        );
         let groups = elb.describe_target_groups().send().await.unwrap();
-        ids.extend(groups.target_groups().iter().filter_map(|group| group.target_group_arn().map(str::to_owned)));
+        ids.extend(
+            groups.target_groups().iter().filter_map(|group| group.target_group_arn().map(str::to_owned)),
+        );
         for balancer in balancers.load_balancers() {
-            let listeners = elb.describe_listeners().set_load_balancer_arn(balancer.load_balancer_arn.clone());
+            let listeners =
+                elb.describe_listeners().set_load_balancer_arn(balancer.load_balancer_arn.clone());
             let listeners = listeners.send().await.unwrap();
-            ids.extend(listeners.listeners().iter().filter_map(|listener| listener.listener_arn().map(str::to_owned)));
+            ids.extend(
+                listeners
+                    .listeners()
+                    .iter()
+                    .filter_map(|listener| listener.listener_arn().map(str::to_owned)),
+            );
         }
         ids
     }
@@ -64,7 +87,8 @@ impl Subject for Whole {
     }
 
     fn edits(&self) -> Vec<Variant> {
-        let edit = |name, ports: &str, block: &str, top: &str| Variant { name, spec: file(ports, block, top) };
+        let edit =
+            |name, ports: &str, block: &str, top: &str| Variant { name, spec: file(ports, block, top) };
         let port = |rest: &str| format!("{{ listen: 5432, engine: postgres, {rest} }}");
         vec![
             edit("another target port", &port("port: 5433, to: { ips: [10.0.0.25] }"), "", ""),
@@ -72,12 +96,34 @@ impl Subject for Whole {
             edit("two targets", &port("to: { ips: [10.0.0.25, 10.0.1.26] }"), "", ""),
             edit("an address outside the VPC", &port("to: { ips: [192.168.7.7] }"), "", ""),
             edit("instances", &port("to: { instances: [i-0123456789abcdef0] }"), "", ""),
-            edit("another health check", &port("to: { ips: [10.0.0.25] }, health_check: { port: 8080, http: /up, interval: 30s }"), "", ""),
+            edit(
+                "another health check",
+                &port("to: { ips: [10.0.0.25] }, health_check: { port: 8080, http: /up, interval: 30s }"),
+                "",
+                "",
+            ),
             edit("a second port", &format!("{IPS}, {{ listen: 3306, to: {{ ips: [10.0.1.26] }} }}"), "", ""),
-            edit("TLS", &format!("{{ listen: 5432, engine: postgres, tls: {{ certificate: \"{CERTIFICATE}\" }}, to: {{ ips: [10.0.0.25] }} }}"), "", ""),
-            edit("an application load balancer", &format!("{{ listen: 5432, port: 80, to: {{ alb: \"{ALB}\" }} }}"), "", ""),
+            edit(
+                "TLS",
+                &format!(
+                    "{{ listen: 5432, engine: postgres, tls: {{ certificate: \"{CERTIFICATE}\" }}, to: {{ ips: [10.0.0.25] }} }}"
+                ),
+                "",
+                "",
+            ),
+            edit(
+                "an application load balancer",
+                &format!("{{ listen: 5432, port: 80, to: {{ alb: \"{ALB}\" }} }}"),
+                "",
+                "",
+            ),
             edit("no cross-zone", IPS, "cross_zone: false", ""),
-            edit("enforced inbound rules", IPS, "enforce_inbound: { cidrs: [10.0.0.0/8, 192.168.0.0/16] }", ""),
+            edit(
+                "enforced inbound rules",
+                IPS,
+                "enforce_inbound: { cidrs: [10.0.0.0/8, 192.168.0.0/16] }",
+                "",
+            ),
             edit("no database group", IPS, "database_security_groups: []", ""),
             edit("PROXY protocol", IPS, "proxy_protocol: true", ""),
             edit("other times", IPS, "drain: 60s\ntcp_idle_timeout: 600s", ""),
@@ -96,7 +142,8 @@ impl Subject for Whole {
 }
 
 const IPS: &str = "{ listen: 5432, engine: postgres, to: { ips: [10.0.0.25] } }";
-const CERTIFICATE: &str = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012";
+const CERTIFICATE: &str =
+    "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012";
 const ALB: &str = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/web/abcdef0123456789";
 
 /// One service with these ports, these lines in its block, and these at the top. A line of the block that the defaults have

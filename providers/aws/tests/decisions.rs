@@ -1,6 +1,10 @@
 //! Decisions on connections: accepted, ambiguous, rejected, refused by AWS inside an answer of success.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's own functions: what fails there fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's own functions: what fails there fails the test"
+)]
 
 mod stage;
 

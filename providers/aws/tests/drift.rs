@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{IpPermission, IpRange, Tag as Ec2Tag};
 use aws_sdk_elasticloadbalancingv2::types::{
     Action, ActionTypeEnum, Certificate, EnforceSecurityGroupInboundRulesOnPrivateLinkTrafficEnum as Enforce,
-    IpAddressType, ListenerAttribute, LoadBalancerAttribute, ProtocolEnum, Tag, TargetDescription, TargetGroupAttribute,
+    IpAddressType, ListenerAttribute, LoadBalancerAttribute, ProtocolEnum, Tag, TargetDescription,
+    TargetGroupAttribute,
 };
 use privnet_core::conformance::Subject;
 use privnet_core::plan::{Op, Plan};
@@ -18,7 +19,8 @@ use privnet_core::spec::Spec;
 use privnet_core::{Class, Live};
 use stage::{Stage, spec};
 
-const CERTIFICATE: &str = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012";
+const CERTIFICATE: &str =
+    "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012";
 const ANOTHER_GROUP: &str = "sg-0ddddddddddddddd4";
 
 /// What became of a field.
@@ -86,7 +88,9 @@ async fn drift_group(stage: &Stage, live: &Live, field: &str) -> Drift {
     match field {
         "vpc" => return Drift::Never("a group stays in its VPC"),
         "open_outbound" => {
-            let all = IpPermission::builder().ip_protocol("-1").ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").build());
+            let all = IpPermission::builder()
+                .ip_protocol("-1")
+                .ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").build());
             let request = ec2.revoke_security_group_egress().group_id(&live.id).ip_permissions(all.build());
             request.send().await.unwrap();
         }
@@ -102,7 +106,9 @@ async fn drift_group(stage: &Stage, live: &Live, field: &str) -> Drift {
 async fn drift_rule(stage: &Stage, live: &Live, field: &str) -> Drift {
     match field {
         "group" => Drift::Never("a rule stays in its group"),
-        "source" | "port" => Drift::Never("its address says it: with another it is another rule, and this one is missing"),
+        "source" | "port" => {
+            Drift::Never("its address says it: with another it is another rule, and this one is missing")
+        }
         "tags" => {
             let tag = Ec2Tag::builder().key("team").build();
             stage.ec2().delete_tags().resources(&live.id).tags(tag).send().await.unwrap();
@@ -130,8 +136,11 @@ async fn drift_balancer(stage: &Stage, live: &Live, field: &str) -> Drift {
             request.send().await.unwrap();
         }
         "security_groups" => {
-            let request = elb.set_security_groups().load_balancer_arn(&live.id).security_groups(ANOTHER_GROUP);
-            let request = request.set_security_groups(Some([texts("security_groups"), vec![ANOTHER_GROUP.to_owned()]].concat()));
+            let request =
+                elb.set_security_groups().load_balancer_arn(&live.id).security_groups(ANOTHER_GROUP);
+            let request = request.set_security_groups(Some(
+                [texts("security_groups"), vec![ANOTHER_GROUP.to_owned()]].concat(),
+            ));
             request.send().await.unwrap();
         }
         "ip_address_type" => {
@@ -145,7 +154,11 @@ async fn drift_balancer(stage: &Stage, live: &Live, field: &str) -> Drift {
         "enforce_inbound" => {
             let request = elb.set_security_groups().load_balancer_arn(&live.id);
             let request = request.set_security_groups(Some(texts("security_groups")));
-            request.enforce_security_group_inbound_rules_on_private_link_traffic(Enforce::Off).send().await.unwrap();
+            request
+                .enforce_security_group_inbound_rules_on_private_link_traffic(Enforce::Off)
+                .send()
+                .await
+                .unwrap();
         }
         "tags" => {
             elb.remove_tags().resource_arns(&live.id).tag_keys("team").send().await.unwrap();
@@ -174,7 +187,12 @@ async fn drift_targets(stage: &Stage, live: &Live, field: &str) -> Drift {
         "proxy_protocol" => drop(attribute("proxy_protocol_v2.enabled", "true").send().await.unwrap()),
         "drain" => drop(attribute("deregistration_delay.timeout_seconds", "17").send().await.unwrap()),
         "terminate_after_drain" => {
-            drop(attribute("deregistration_delay.connection_termination.enabled", "false").send().await.unwrap());
+            drop(
+                attribute("deregistration_delay.connection_termination.enabled", "false")
+                    .send()
+                    .await
+                    .unwrap(),
+            );
         }
         "targets" => {
             let target = TargetDescription::builder().id("10.0.1.77").port(5432).build();
@@ -193,9 +211,15 @@ async fn drift_listener(stage: &Stage, live: &Live, lives: &BTreeMap<String, Liv
     let elb = stage.elb();
     match field {
         "load_balancer" => return Drift::Never("a listener stays with its load balancer"),
-        "port" => return Drift::Never("its address says it: on another port it is another listener, and this one is missing"),
+        "port" => {
+            return Drift::Never(
+                "its address says it: on another port it is another listener, and this one is missing",
+            );
+        }
         "protocol" => {
-            return Drift::Never("going to TLS needs a certificate and a policy with it: three fields of one change");
+            return Drift::Never(
+                "going to TLS needs a certificate and a policy with it: three fields of one change",
+            );
         }
         "certificate" => {
             let other = "arn:aws:acm:us-east-1:123456789012:certificate/00000000-1234-1234-1234-123456789012";
@@ -206,12 +230,14 @@ async fn drift_listener(stage: &Stage, live: &Live, lives: &BTreeMap<String, Liv
             }
         }
         "ssl_policy" => {
-            let request = elb.modify_listener().listener_arn(&live.id).ssl_policy("ELBSecurityPolicy-2016-08");
+            let request =
+                elb.modify_listener().listener_arn(&live.id).ssl_policy("ELBSecurityPolicy-2016-08");
             request.send().await.unwrap();
         }
         "target_group" => {
             let vpc = lives["target-group/5432"].fields["vpc"].as_text().unwrap().to_owned();
-            let request = elb.create_target_group().name("somebody-elses").protocol(ProtocolEnum::Tcp).port(9);
+            let request =
+                elb.create_target_group().name("somebody-elses").protocol(ProtocolEnum::Tcp).port(9);
             let made = request.vpc_id(vpc).send().await.unwrap();
             let arn = made.target_groups()[0].target_group_arn().unwrap();
             let action = Action::builder().r#type(ActionTypeEnum::Forward).target_group_arn(arn).build();
@@ -219,7 +245,12 @@ async fn drift_listener(stage: &Stage, live: &Live, lives: &BTreeMap<String, Liv
         }
         "idle_timeout" => {
             let attribute = ListenerAttribute::builder().key("tcp.idle_timeout.seconds").value("61").build();
-            elb.modify_listener_attributes().listener_arn(&live.id).attributes(attribute).send().await.unwrap();
+            elb.modify_listener_attributes()
+                .listener_arn(&live.id)
+                .attributes(attribute)
+                .send()
+                .await
+                .unwrap();
         }
         "tags" => {
             elb.remove_tags().resource_arns(&live.id).tag_keys("team").send().await.unwrap();
@@ -231,7 +262,11 @@ async fn drift_listener(stage: &Stage, live: &Live, lives: &BTreeMap<String, Liv
 
 fn changed(plan: &Plan) -> Vec<String> {
     let updates = plan.actions.iter().filter(|action| action.op == Op::Update);
-    updates.flat_map(|a| a.changes.iter().map(move |c| format!("{}/{}.{}", a.address.kind, a.address.name, c.field))).collect()
+    updates
+        .flat_map(|a| {
+            a.changes.iter().map(move |c| format!("{}/{}.{}", a.address.kind, a.address.name, c.field))
+        })
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -281,7 +316,9 @@ async fn what_is_not_managed_is_left_alone() {
     stage.apply(&spec).await;
     let lives = lives(&stage, &spec).await;
     let (ec2, elb) = (stage.ec2(), stage.elb());
-    for id in ["security-group/main", "security-group-rule/inbound/5432/10.0.0.0/8"].map(|name| &lives[name].id) {
+    for id in
+        ["security-group/main", "security-group-rule/inbound/5432/10.0.0.0/8"].map(|name| &lives[name].id)
+    {
         let tag = Ec2Tag::builder().key("foreign").value("x").build();
         ec2.create_tags().resources(id).tags(tag).send().await.unwrap();
     }
@@ -289,7 +326,9 @@ async fn what_is_not_managed_is_left_alone() {
         let tag = Tag::builder().key("foreign").value("x").build();
         elb.add_tags().resource_arns(arn).tags(tag).send().await.unwrap();
     }
-    let attribute = LoadBalancerAttribute::builder().key("dns_record.client_routing_policy").value("availability_zone_affinity");
+    let attribute = LoadBalancerAttribute::builder()
+        .key("dns_record.client_routing_policy")
+        .value("availability_zone_affinity");
     let request = elb.modify_load_balancer_attributes().load_balancer_arn(&lives["load-balancer/main"].id);
     request.attributes(attribute.build()).send().await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -308,7 +347,8 @@ async fn a_rule_added_to_our_group_and_a_missing_one_are_mended() {
     let open = open.ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").build()).build();
     ec2.authorize_security_group_ingress().group_id(group).ip_permissions(open).send().await.unwrap();
     let database = lives.values().find(|live| live.address.name.starts_with("database/")).unwrap();
-    let request = ec2.revoke_security_group_ingress().group_id(ANOTHER_GROUP).security_group_rule_ids(&database.id);
+    let request =
+        ec2.revoke_security_group_ingress().group_id(ANOTHER_GROUP).security_group_rule_ids(&database.id);
     request.send().await.unwrap();
     let plan = stage::until("the changes show", || async {
         let plan = stage.plan(&spec).await;

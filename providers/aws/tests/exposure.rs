@@ -1,6 +1,10 @@
 //! Endpoint services, allowed principals and notifications: made, changed, found again, and taken down.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's own functions: what fails there fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's own functions: what fails there fails the test"
+)]
 
 mod stage;
 

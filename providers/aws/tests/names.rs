@@ -42,7 +42,8 @@ fn waits(plan: &Plan, text: &str) -> bool {
 async fn until_healthy(stage: &Stage, spec: &Spec, count: usize) {
     until("the targets are healthy", || async {
         let world = stage.world(spec).await;
-        let healthy = world.services["orders"].targets.iter().filter(|target| target.cloud_state == "healthy").count();
+        let healthy =
+            world.services["orders"].targets.iter().filter(|target| target.cloud_state == "healthy").count();
         (healthy >= count).then_some(())
     })
     .await;

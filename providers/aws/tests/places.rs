@@ -54,7 +54,11 @@ fn file(places: &[Place<'_>]) -> Spec {
         .iter()
         .map(|place| {
             let Place { name, account, region, vpc, subnets, ip, .. } = place;
-            let role = if place.role { format!("assume_role: {{ arn: \"{ROLE}\", external_id: x-1 }}") } else { String::new() };
+            let role = if place.role {
+                format!("assume_role: {{ arn: \"{ROLE}\", external_id: x-1 }}")
+            } else {
+                String::new()
+            };
             format!(
                 "  - name: {name}
     allow: {{ fivetran: {{}} }}
@@ -80,7 +84,10 @@ async fn accounts_and_regions_are_observed_and_applied_together() {
     stage.assert_settled(&spec).await;
     let world = stage.world(&spec).await;
     let searched: Vec<_> = world.searched.iter().map(|scope| scope.0.as_str()).collect();
-    assert_eq!(searched, ["aws/123456789012/eu-west-1", "aws/123456789012/us-east-1", "aws/210987654321/us-east-1"]);
+    assert_eq!(
+        searched,
+        ["aws/123456789012/eu-west-1", "aws/123456789012/us-east-1", "aws/210987654321/us-east-1"]
+    );
     let caller = &world.callers[&Scope("aws/210987654321/us-east-1".to_owned())];
     assert!(caller.contains(":assumed-role/privnet/"), "{caller}");
 }
@@ -95,7 +102,11 @@ async fn another_account_is_refused_before_anything_is_read_of_it() {
     let refusal = &plan.refusals[0];
     assert_eq!((refusal.rule, refusal.address.service.as_str()), (Rule::WrongAccount, "europe"));
     assert!(refusal.why.contains("999900001111") && refusal.why.contains("123456789012"), "{}", refusal.why);
-    assert!(!world.searched.contains(&Scope("aws/123456789012/eu-west-1".to_owned())), "{:?}", world.searched);
+    assert!(
+        !world.searched.contains(&Scope("aws/123456789012/eu-west-1".to_owned())),
+        "{:?}",
+        world.searched
+    );
     assert!(plan.actions.iter().all(|action| action.address.service == "home") && !plan.is_empty());
 }
 
@@ -110,7 +121,10 @@ async fn a_missing_permission_is_named_and_stops_only_its_own_place() {
     let refusal = &plan.refusals[0];
     assert_eq!(refusal.rule, Rule::Unobserved);
     assert!(refusal.why.contains("`ec2:DescribeSubnets`"), "{}", refusal.why);
-    assert!(plan.actions.iter().all(|action| action.address.service != refusal.address.service) && !plan.is_empty());
+    assert!(
+        plan.actions.iter().all(|action| action.address.service != refusal.address.service)
+            && !plan.is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +147,16 @@ async fn without_any_place_the_observation_fails() {
 async fn throttling_and_lost_answers_are_gone_through() {
     let stage = Stage::open().await;
     let spec = file(&[HOME]);
-    for fault in ["aws:*:3:throttle", "aws:DescribeLoadBalancers:2:reset", "aws:CreateLoadBalancer:1:lost", "aws:CreateSecurityGroup:1:lost", "aws:CreateTargetGroup:1:lost", "aws:CreateListener:1:lost", "aws:RegisterTargets:1:lost", "aws:ModifyTargetGroupAttributes:1:throttle"] {
+    for fault in [
+        "aws:*:3:throttle",
+        "aws:DescribeLoadBalancers:2:reset",
+        "aws:CreateLoadBalancer:1:lost",
+        "aws:CreateSecurityGroup:1:lost",
+        "aws:CreateTargetGroup:1:lost",
+        "aws:CreateListener:1:lost",
+        "aws:RegisterTargets:1:lost",
+        "aws:ModifyTargetGroupAttributes:1:throttle",
+    ] {
         stage.fault(fault);
     }
     stage.apply(&spec).await;

@@ -94,7 +94,11 @@ async fn a_port_that_the_users_load_balancer_has_is_refused() {
     let taken = listener_ports(&stage, OWN_BALANCER).await[0];
     let spec = on_own_balancer(&format!(", ports: [{{ listen: {taken}, to: {{ ips: [10.0.0.25] }} }}]"));
     let plan = stage.plan(&spec).await;
-    assert!(plan.refusals.iter().any(|r| r.rule == Rule::NotOurs && r.why.contains("not privnet's")), "{:#?}", plan.refusals);
+    assert!(
+        plan.refusals.iter().any(|r| r.rule == Rule::NotOurs && r.why.contains("not privnet's")),
+        "{:#?}",
+        plan.refusals
+    );
     assert!(plan.is_empty());
 }
 
@@ -114,7 +118,11 @@ services:
     ));
     let plan = stage.plan(&spec).await;
     assert!(plan.is_empty());
-    assert!(plan.refusals.iter().any(|r| r.rule == Rule::Unsuitable && r.why.contains("is not there")), "{:#?}", plan.refusals);
+    assert!(
+        plan.refusals.iter().any(|r| r.rule == Rule::Unsuitable && r.why.contains("is not there")),
+        "{:#?}",
+        plan.refusals
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,7 +142,10 @@ async fn another_target_port_replaces_the_group_under_a_live_consumer() {
     // And back again, under the first letter.
     stage.apply(&before).await;
     stage.assert_settled(&before).await;
-    assert_eq!(stage.live(&before, "target-group").await.unwrap().generation, Some(privnet_core::Generation::A));
+    assert_eq!(
+        stage.live(&before, "target-group").await.unwrap().generation,
+        Some(privnet_core::Generation::A)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +164,8 @@ async fn a_replacement_that_stops_anywhere_is_finished() {
         stage.apply(&after).await;
         stage.assert_settled(&after).await;
         let groups = stage.elb().describe_target_groups().send().await.unwrap();
-        let ours = groups.target_groups().iter().filter(|g| g.target_group_name().unwrap().starts_with("pn-"));
+        let ours =
+            groups.target_groups().iter().filter(|g| g.target_group_name().unwrap().starts_with("pn-"));
         assert_eq!(ours.count(), 1, "stopped after {stop}");
     }
 }
@@ -193,7 +205,11 @@ async fn a_subnet_goes_when_nobody_is_attached() {
     let fewer = file(&[base.replace(", subnet-0bbbbbbbbbbbbbbb2", "")]);
     let waiting = stage.until_pending(&spec, "orders", 2).await;
     let plan = stage.plan(&fewer).await;
-    assert!(plan.is_empty() && plan.refusals.iter().any(|r| r.why.contains("wait for a decision")), "{:#?}", plan.refusals);
+    assert!(
+        plan.is_empty() && plan.refusals.iter().any(|r| r.why.contains("wait for a decision")),
+        "{:#?}",
+        plan.refusals
+    );
     for connection in waiting {
         stage.reject(&spec, &connection.id, false).await;
     }
@@ -214,17 +230,27 @@ async fn look_alikes_are_refused_and_untouched() {
     };
     let name_of = |kind: &str| {
         let live = world.live.iter().find(|live| live.address.kind == kind).unwrap();
-        privnet_core::name::derived("services", &live.address, live.generation.unwrap(), privnet_core::name::NameRule { max: 32 })
+        privnet_core::name::derived(
+            "services",
+            &live.address,
+            live.generation.unwrap(),
+            privnet_core::name::NameRule { max: 32 },
+        )
     };
     let elb = stage.elb();
-    let request = elb.create_target_group().name(name_of("target-group")).protocol(ProtocolEnum::Tcp).port(5432);
-    let theirs = request.vpc_id(VPC).send().await.unwrap().target_groups()[0].target_group_arn().unwrap().to_owned();
+    let request =
+        elb.create_target_group().name(name_of("target-group")).protocol(ProtocolEnum::Tcp).port(5432);
+    let theirs =
+        request.vpc_id(VPC).send().await.unwrap().target_groups()[0].target_group_arn().unwrap().to_owned();
     // Ours by proof, under another name: it is nobody's business of ours.
     let tags = ["deployment=services", "service=orders", "kind=target-group", "name=5432", "generation=a"];
     let tags = tags.map(|tag| tag.split_once('=').unwrap());
     let tags = tags.map(|(key, value)| Tag::builder().key(format!("privnet:{key}")).value(value).build());
     let request = elb.create_target_group().name("a-copy").protocol(ProtocolEnum::Tcp).port(5432).vpc_id(VPC);
-    let copy = request.set_tags(Some(tags.to_vec())).send().await.unwrap().target_groups()[0].target_group_arn().unwrap().to_owned();
+    let copy = request.set_tags(Some(tags.to_vec())).send().await.unwrap().target_groups()[0]
+        .target_group_arn()
+        .unwrap()
+        .to_owned();
 
     let plan = stage::until("the look-alike shows", || async {
         let plan = stage.plan(&spec).await;
@@ -270,7 +296,8 @@ async fn a_tombstone_takes_the_service_away() {
 async fn targets_in_zones_without_a_node_are_told() {
     let stage = Stage::open().await;
     // The default world's subnets: a, b and c are 10.0.0.0/24, 10.0.1.0/24 and 10.0.2.0/24 or so; an instance knows its zone.
-    let subnets = stage.ec2().describe_subnets().filters(Filter::builder().name("vpc-id").values(VPC).build());
+    let subnets =
+        stage.ec2().describe_subnets().filters(Filter::builder().name("vpc-id").values(VPC).build());
     let subnets = subnets.send().await.unwrap();
     let third = subnets.subnets().iter().find(|s| s.subnet_id() == Some("subnet-0ccccccccccccccc3")).unwrap();
     let base = third.cidr_block().unwrap().split('/').next().unwrap().rsplit_once('.').unwrap().0.to_owned();
@@ -278,8 +305,14 @@ async fn targets_in_zones_without_a_node_are_told() {
     let far = format!("{base}.9");
     let plan = stage.plan(&file(&[made("orders", &port(&far), ", cross_zone: false")])).await;
     assert!(plan.refusals.iter().any(|r| r.why.contains("cross_zone: true")), "{:#?}", plan.refusals);
-    let plan = stage.plan(&file(&[made("orders", &port(&format!("10.0.0.25, {far}")), ", cross_zone: false")])).await;
-    assert!(plan.refusals.is_empty() && plan.warnings.iter().any(|w| w.contains("no node")), "{:#?}", plan.warnings);
+    let plan = stage
+        .plan(&file(&[made("orders", &port(&format!("10.0.0.25, {far}")), ", cross_zone: false")]))
+        .await;
+    assert!(
+        plan.refusals.is_empty() && plan.warnings.iter().any(|w| w.contains("no node")),
+        "{:#?}",
+        plan.warnings
+    );
     let plan = stage.plan(&file(&[made("orders", &port(&far), "")])).await;
     assert!(plan.refusals.is_empty(), "{:#?}", plan.refusals);
 }
@@ -291,9 +324,18 @@ async fn unsuitable_wishes_are_refused_at_plan() {
     let machines = ", forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1], size: t4g.small }";
     for (service, why) in [
         (made("orders", forwarder, machines), "forwarder"),
-        (made("orders", "{ listen: 5432, to: { instances: [i-00000000000000000] } }", ""), "i-00000000000000000 is not there"),
-        (made("orders", IPS, ", database_security_groups: [sg-00000000000000000]"), "sg-00000000000000000 is not there"),
-        (made("orders", IPS, "").replace("bbbbbbbbbbbbbbb2", "bbbbbbbbbbbbbbb3"), "subnet-0bbbbbbbbbbbbbbb3 is not in"),
+        (
+            made("orders", "{ listen: 5432, to: { instances: [i-00000000000000000] } }", ""),
+            "i-00000000000000000 is not there",
+        ),
+        (
+            made("orders", IPS, ", database_security_groups: [sg-00000000000000000]"),
+            "sg-00000000000000000 is not there",
+        ),
+        (
+            made("orders", IPS, "").replace("bbbbbbbbbbbbbbb2", "bbbbbbbbbbbbbbb3"),
+            "subnet-0bbbbbbbbbbbbbbb3 is not in",
+        ),
         (made("orders", IPS, "").replace(VPC, "vpc-00000000000000000"), "vpc-00000000000000000 is not there"),
     ] {
         let plan = stage.plan(&file(&[service])).await;
@@ -312,9 +354,14 @@ async fn deletion_protection_is_the_users_word() {
     stage.apply(&spec).await;
     let (_, report) = stage.driver().apply(&spec, DESTROY).await;
     let error = stage::failure(&report);
-    assert!(error.hints().iter().any(|hint| hint.contains("deletion_protection: false")), "{error} {:?}", error.hints());
+    assert!(
+        error.hints().iter().any(|hint| hint.contains("deletion_protection: false")),
+        "{error} {:?}",
+        error.hints()
+    );
     let open = file(&[made("orders", IPS, "")]);
-    let attribute = LoadBalancerAttribute::builder().key("deletion_protection.enabled").value("false").build();
+    let attribute =
+        LoadBalancerAttribute::builder().key("deletion_protection.enabled").value("false").build();
     let arn = stage.live(&open, "load-balancer").await.unwrap().id;
     let request = stage.elb().modify_load_balancer_attributes().load_balancer_arn(arn).attributes(attribute);
     request.send().await.unwrap();

@@ -12,8 +12,8 @@ use privnet_core::kind::{Change, Class, Shape};
 use privnet_core::plan::Rule;
 use privnet_core::spec::aws::{AwsForm, AwsPort, AwsTargets};
 use privnet_core::{
-    Address, Applied, Error, ErrorKind, Field, Generation, Health, Kind, Live, Lowered, Origin, Ownership, Replacement,
-    Step, Value,
+    Address, Applied, Error, ErrorKind, Field, Generation, Health, Kind, Live, Lowered, Origin, Ownership,
+    Replacement, Step, Value,
 };
 
 use crate::balancing::{self, Attributes, tag_list};
@@ -91,7 +91,8 @@ impl Listener {
     fn of(described: &Described, attributes: &Attributes, tags: &TagMap) -> Self {
         let protocol = described.protocol().map_or("TCP", |protocol| protocol.as_str()).to_owned();
         let tls = protocol == "TLS";
-        let certificate = described.certificates().first().and_then(|certificate| certificate.certificate_arn());
+        let certificate =
+            described.certificates().first().and_then(|certificate| certificate.certificate_arn());
         Self {
             load_balancer: described.load_balancer_arn().unwrap_or_default().to_owned(),
             port: described.port().map(i64::from).unwrap_or_default(),
@@ -100,7 +101,10 @@ impl Listener {
             target_group: forwards_to(described).unwrap_or_default(),
             // One that does not say has what AWS gives.
             idle_timeout: (!tls).then(|| {
-                attributes.get(IDLE_TIMEOUT).and_then(|value| value.parse().ok()).unwrap_or(FIXED_IDLE_TIMEOUT)
+                attributes
+                    .get(IDLE_TIMEOUT)
+                    .and_then(|value| value.parse().ok())
+                    .unwrap_or(FIXED_IDLE_TIMEOUT)
             }),
             tags: ownership::managed_tags(tags),
             protocol,
@@ -112,7 +116,8 @@ impl Listener {
 fn forwards_to(described: &Described) -> Option<String> {
     let action = described.default_actions().first()?;
     let groups = action.forward_config().map(|config| config.target_groups()).unwrap_or_default();
-    let group = action.target_group_arn().or_else(|| groups.first().and_then(|group| group.target_group_arn()));
+    let group =
+        action.target_group_arn().or_else(|| groups.first().and_then(|group| group.target_group_arn()));
     group.map(str::to_owned)
 }
 
@@ -169,7 +174,9 @@ fn lower_port(
     let address = address(lowering.name(), &listen);
     let number = i64::from(port.port.listen.get());
     if lowering.facts.supplied.as_ref().is_some_and(|supplied| supplied.foreign_ports.contains(&number)) {
-        let why = format!("the load balancer has a listener on port {listen} that is not privnet's: give another `listen:`, or leave the port out");
+        let why = format!(
+            "the load balancer has a listener on port {listen} that is not privnet's: give another `listen:`, or leave the port out"
+        );
         lowered.refusals.push(lowering.refusal(&address, Rule::NotOurs, why));
         return;
     }
@@ -197,7 +204,8 @@ fn lower_port(
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     let balancers = snapshot.balancing.load_balancers.iter();
-    let pairs = balancers.flat_map(|balancer| balancer.listeners.iter().map(move |listener| (balancer, listener)));
+    let pairs =
+        balancers.flat_map(|balancer| balancer.listeners.iter().map(move |listener| (balancer, listener)));
     pairs.filter_map(|(balancer, listener)| live_of(snapshot, balancer, listener)).collect()
 }
 
@@ -207,7 +215,9 @@ fn live_of(snapshot: &Snapshot<'_>, balancer: &SeenLoadBalancer, seen: &SeenList
     let (address, generation) = match &balancer.claim {
         // A child of an owned parent is owned, whoever made it.
         Some(claim) if claim.ownership == Ownership::Ours => {
-            let ours = proof.filter(|proof| proof.address.kind == LISTENER && proof.address.service == claim.address.service);
+            let ours = proof.filter(|proof| {
+                proof.address.kind == LISTENER && proof.address.service == claim.address.service
+            });
             match ours {
                 // One that somebody moved to another port is still the one that we made for its own.
                 Some(proof) => (proof.address, Some(proof.generation)),
@@ -216,7 +226,9 @@ fn live_of(snapshot: &Snapshot<'_>, balancer: &SeenLoadBalancer, seen: &SeenList
         }
         Some(_) => return None,
         // In the user's own load balancer only what is tagged as ours is ours.
-        None => proof.filter(|proof| proof.address.kind == LISTENER).map(|proof| (proof.address, Some(proof.generation)))?,
+        None => proof
+            .filter(|proof| proof.address.kind == LISTENER)
+            .map(|proof| (proof.address, Some(proof.generation)))?,
     };
     Some(Live {
         address,
@@ -240,7 +252,8 @@ async fn on_port(cloud: &Cloud<'_>, load_balancer: &str, port: i64) -> Result<Op
 /// What is there, as reads show it, all of them at once.
 async fn read(cloud: &Cloud<'_>, load_balancer: &str, arn: &str) -> Result<Option<Listener>, Error> {
     let attributes = async { balancing::absent_is_none(balancing::listener_attributes(cloud, arn).await) };
-    let reads = try_join3(balancing::listeners(cloud, load_balancer), attributes, balancing::tags_of(cloud, arn));
+    let reads =
+        try_join3(balancing::listeners(cloud, load_balancer), attributes, balancing::tags_of(cloud, arn));
     let (all, attributes, tags) = reads.await?;
     let described = all.into_iter().find(|listener| listener.listener_arn() == Some(arn));
     Ok(described.zip(attributes).map(|(described, attributes)| Listener::of(&described, &attributes, &tags)))
@@ -254,9 +267,11 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let port = i32::try_from(wanted.port).unwrap_or_default();
     let made = cloud
         .call(CREATE, &wanted.load_balancer, Replay::Safe, || {
-            let request = cloud.reach.elb.create_listener().load_balancer_arn(&wanted.load_balancer).port(port);
+            let request =
+                cloud.reach.elb.create_listener().load_balancer_arn(&wanted.load_balancer).port(port);
             let request = request.protocol(ProtocolEnum::from(wanted.protocol.as_str()));
-            let request = request.set_ssl_policy(wanted.ssl_policy.clone()).set_certificates(certificates(&wanted));
+            let request =
+                request.set_ssl_policy(wanted.ssl_policy.clone()).set_certificates(certificates(&wanted));
             request.default_actions(forward(&wanted)).set_tags(Some(tag_list(&tags))).send()
         })
         .await;
@@ -316,7 +331,12 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
 /// Writes what differs, and returns when reads show it.
 async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Listener) -> Result<(), Error> {
     let mut written = false;
-    let until = Until { operation: "DescribeListeners", subject: arn, what: "as the file wants it", limit: SHOWS_WITHIN };
+    let until = Until {
+        operation: "DescribeListeners",
+        subject: arn,
+        what: "as the file wants it",
+        limit: SHOWS_WITHIN,
+    };
     loop {
         let shown = cloud
             .context
@@ -346,7 +366,8 @@ async fn write(cloud: &Cloud<'_>, arn: &str, shown: &Listener, wanted: &Listener
             .call(MODIFY, arn, Replay::Safe, || {
                 let request = cloud.reach.elb.modify_listener().listener_arn(arn);
                 let request = request.protocol(ProtocolEnum::from(wanted.protocol.as_str()));
-                let request = request.set_ssl_policy(wanted.ssl_policy.clone()).set_certificates(certificates(wanted));
+                let request =
+                    request.set_ssl_policy(wanted.ssl_policy.clone()).set_certificates(certificates(wanted));
                 request.default_actions(forward(wanted)).send()
             })
             .await?;
@@ -375,7 +396,8 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         .call(DELETE, &arn, Replay::Safe, || cloud.reach.elb.delete_listener().listener_arn(&arn).send())
         .await;
     gone_is_fine(sent.map(|_| ()))?;
-    let Some(balancer) = step.live.and_then(|live| live.fields.get("load_balancer")).and_then(Value::as_text) else {
+    let Some(balancer) = step.live.and_then(|live| live.fields.get("load_balancer")).and_then(Value::as_text)
+    else {
         return Ok(Applied::default());
     };
     let until = Until { operation: DELETE.name, subject: &arn, what: "gone", limit: SHOWS_WITHIN };

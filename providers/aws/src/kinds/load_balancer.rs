@@ -15,7 +15,8 @@ use privnet_core::plan::Rule;
 use privnet_core::spec::Service;
 use privnet_core::spec::aws::{AwsForm, AwsMade, AwsService};
 use privnet_core::{
-    Address, Applied, Error, ErrorKind, Field, Health, Kind, Live, Lowered, Origin, Ownership, Replacement, Step, Value,
+    Address, Applied, Error, ErrorKind, Field, Health, Kind, Live, Lowered, Origin, Ownership, Replacement,
+    Step, Value,
 };
 
 use crate::balancing::{self, Attributes, tag_list};
@@ -59,8 +60,9 @@ struct Balancer {
     ip_address_type: String,
     cross_zone: bool,
     deletion_protection: bool,
-    /// Whether the security group's inbound rules hold for PrivateLink traffic too.
-    enforce_inbound: bool,
+    /// Whether the security group's inbound rules hold for PrivateLink traffic too. Nothing where the API does not say: then
+    /// it is set once, when the load balancer is made, and cannot be compared.
+    enforce_inbound: Option<bool>,
     tags: TagMap,
 }
 
@@ -74,7 +76,7 @@ impl Balancer {
             ip_address_type: fields.text("ip_address_type")?,
             cross_zone: fields.flag("cross_zone")?,
             deletion_protection: fields.flag("deletion_protection")?,
-            enforce_inbound: fields.flag("enforce_inbound")?,
+            enforce_inbound: fields.flag_if_any("enforce_inbound")?,
             tags: fields.text_map("tags")?,
         })
     }
@@ -87,9 +89,16 @@ impl Balancer {
             ("ip_address_type".to_owned(), Value::text(&self.ip_address_type)),
             ("cross_zone".to_owned(), Value::Bool(self.cross_zone)),
             ("deletion_protection".to_owned(), Value::Bool(self.deletion_protection)),
-            ("enforce_inbound".to_owned(), Value::Bool(self.enforce_inbound)),
+            ("enforce_inbound".to_owned(), Value::from(self.enforce_inbound)),
             ("tags".to_owned(), Value::text_map(&self.tags)),
         ])
+    }
+
+    /// Whether it is what is wanted; what the API does not say is taken to be so once it was `written`.
+    fn is(&self, wanted: &Self, written: bool) -> bool {
+        let unsaid = written && self.enforce_inbound.is_none();
+        let said = if unsaid { wanted.enforce_inbound } else { self.enforce_inbound };
+        Self { enforce_inbound: said, ..self.clone() } == *wanted
     }
 
     fn of(described: &Described, attributes: &Attributes, tags: &TagMap) -> Self {
@@ -108,10 +117,9 @@ impl Balancer {
     }
 }
 
-/// A load balancer that does not say enforces: that is what a new one with a security group does.
-fn enforces(described: &Described) -> bool {
+fn enforces(described: &Described) -> Option<bool> {
     let said = described.enforce_security_group_inbound_rules_on_private_link_traffic();
-    !said.is_some_and(|said| said.eq_ignore_ascii_case("off"))
+    said.map(|said| !said.eq_ignore_ascii_case("off"))
 }
 
 // The table.
@@ -126,7 +134,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("ip_address_type"),
         Field::managed("cross_zone"),
         Field::managed("deletion_protection"),
-        Field::managed("enforce_inbound"),
+        Field::if_set("enforce_inbound"),
         Field { name: "tags", class: Class::Managed, change: Change::Update, shape: Shape::Plain },
     ],
     replacement: Replacement::CreateFirst,
@@ -166,16 +174,25 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
 fn wanted(lowering: &Lowering<'_>, made: &AwsMade) -> BTreeMap<String, Value> {
     let group = Value::output(&security_group::address(lowering.name()), "id");
     let settings = &made.load_balancer;
-    BTreeMap::from([
+    let mut fields = BTreeMap::from([
         ("vpc".to_owned(), Value::text(made.vpc.as_str())),
         ("subnets".to_owned(), Value::texts(made.subnets.iter().map(|id| id.as_str()))),
         ("security_groups".to_owned(), Value::List(vec![group])),
         ("ip_address_type".to_owned(), Value::text(settings.ip_address_type.as_str())),
         ("cross_zone".to_owned(), Value::Bool(settings.cross_zone)),
         ("deletion_protection".to_owned(), Value::Bool(settings.deletion_protection)),
-        ("enforce_inbound".to_owned(), Value::Bool(settings.enforce_inbound.is_some())),
         ("tags".to_owned(), lowering.tags()),
-    ])
+    ]);
+    if !hides_enforcement(lowering) {
+        fields.insert("enforce_inbound".to_owned(), Value::Bool(settings.enforce_inbound.is_some()));
+    }
+    fields
+}
+
+/// Whether the load balancer is there and the API does not say what holds for PrivateLink traffic.
+fn hides_enforcement(lowering: &Lowering<'_>) -> bool {
+    let live = lowering.world.at(&address(lowering.name())).filter(|live| live.is_ours());
+    live.is_some_and(|live| live.fields.get("enforce_inbound").is_none_or(Value::is_null))
 }
 
 /// The subnets must be in the VPC, at most one in each zone.
@@ -192,9 +209,12 @@ fn check_subnets(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, low
     for id in &made.subnets {
         let why = match lowering.facts.subnets.get(id.as_str()) {
             None => Some(format!("the subnet {id} is not in {}", made.vpc)),
-            Some(subnet) => zones
-                .insert(&subnet.zone, id.as_str())
-                .map(|other| format!("{other} and {id} are both in {}: a load balancer takes one subnet of each zone", subnet.zone)),
+            Some(subnet) => zones.insert(&subnet.zone, id.as_str()).map(|other| {
+                format!(
+                    "{other} and {id} are both in {}: a load balancer takes one subnet of each zone",
+                    subnet.zone
+                )
+            }),
         };
         if let Some(why) = why {
             lowered.refusals.push(lowering.refusal(address, Rule::Unsuitable, why));
@@ -214,7 +234,10 @@ fn check_removal(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, low
         .collect();
     let live = if waiting.is_empty() { None } else { lowering.world.at(address) };
     let there = live.and_then(|live| live.fields.get("subnets")).and_then(Value::as_list).unwrap_or_default();
-    let gone = there.iter().filter_map(Value::as_text).filter(|id| !made.subnets.iter().any(|kept| kept.as_str() == *id));
+    let gone = there
+        .iter()
+        .filter_map(Value::as_text)
+        .filter(|id| !made.subnets.iter().any(|kept| kept.as_str() == *id));
     let gone: Vec<&str> = gone.collect();
     if !gone.is_empty() {
         let why = format!(
@@ -237,7 +260,11 @@ fn check_supplied(lowering: &Lowering<'_>, arn: &str, address: &Address, lowered
         return;
     };
     if supplied.scheme != "internal" {
-        let why = format!("{}: {arn} is {}: its targets can also be reached without PrivateLink", lowering.name(), supplied.scheme);
+        let why = format!(
+            "{}: {arn} is {}: its targets can also be reached without PrivateLink",
+            lowering.name(),
+            supplied.scheme
+        );
         lowered.warnings.push(why);
     }
     if let AwsForm::OnLoadBalancer(on) = &lowering.aws.form
@@ -269,9 +296,15 @@ fn live_of(snapshot: &Snapshot<'_>, seen: &SeenLoadBalancer) -> Vec<Live> {
         health: health(&seen.described),
     };
     let Some(claim) = &seen.claim else {
-        let named = snapshot.wanted.services.iter().filter(|(_, aws)| supplied_load_balancer(aws).as_deref() == Some(arn));
+        let named = snapshot
+            .wanted
+            .services
+            .iter()
+            .filter(|(_, aws)| supplied_load_balancer(aws).as_deref() == Some(arn));
         return named
-            .map(|(service, _)| live(address(service.name.as_str()), None, Ownership::Supplied, BTreeMap::new()))
+            .map(|(service, _)| {
+                live(address(service.name.as_str()), None, Ownership::Supplied, BTreeMap::new())
+            })
             .collect();
     };
     let fields = match claim.ownership {
@@ -297,7 +330,8 @@ fn health(described: &Described) -> Health {
 
 /// What is there, as reads show it, all of them at once. It must be listed too, for the list is what the next plan reads.
 async fn read(cloud: &Cloud<'_>, arn: &str) -> Result<Option<(Described, Balancer, bool)>, Error> {
-    let attributes = async { balancing::absent_is_none(balancing::load_balancer_attributes(cloud, arn).await) };
+    let attributes =
+        async { balancing::absent_is_none(balancing::load_balancer_attributes(cloud, arn).await) };
     let reads = try_join4(
         balancing::load_balancer(cloud, arn),
         attributes,
@@ -310,12 +344,16 @@ async fn read(cloud: &Cloud<'_>, arn: &str) -> Result<Option<(Described, Balance
 }
 
 async fn is_listed(cloud: &Cloud<'_>, arn: &str) -> Result<bool, Error> {
-    Ok(balancing::load_balancers(cloud).await?.iter().any(|balancer| balancer.load_balancer_arn() == Some(arn)))
+    Ok(balancing::load_balancers(cloud)
+        .await?
+        .iter()
+        .any(|balancer| balancer.load_balancer_arn() == Some(arn)))
 }
 
 /// Waits until it is active, and returns it.
 async fn active(cloud: &Cloud<'_>, arn: &str) -> Result<(), Error> {
-    let until = Until { operation: "DescribeLoadBalancers", subject: arn, what: "active", limit: ACTIVE_WITHIN };
+    let until =
+        Until { operation: "DescribeLoadBalancers", subject: arn, what: "active", limit: ACTIVE_WITHIN };
     cloud
         .context
         .until(until, || async {
@@ -326,7 +364,8 @@ async fn active(cloud: &Cloud<'_>, arn: &str) -> Result<(), Error> {
                 Health::Ready => Ok(Poll::Ready(())),
                 Health::Busy { state } => Ok(Poll::Pending(state)),
                 Health::Broken { state } => {
-                    let why = described.state().and_then(|state| state.reason()).unwrap_or("AWS gives no reason");
+                    let why =
+                        described.state().and_then(|state| state.reason()).unwrap_or("AWS gives no reason");
                     let message = format!("it is {state}: {why}");
                     Err(Error::new(ErrorKind::Other, CREATE.name, arn, message)
                         .with_hint("delete it and run the same command again"))
@@ -343,7 +382,8 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let (name, tags) = created_as(step, &wanted.tags);
     let made = cloud
         .call(CREATE, &name, Replay::Safe, || {
-            let request = cloud.reach.elb.create_load_balancer().name(&name).r#type(LoadBalancerTypeEnum::Network);
+            let request =
+                cloud.reach.elb.create_load_balancer().name(&name).r#type(LoadBalancerTypeEnum::Network);
             let request = request.scheme(LoadBalancerSchemeEnum::Internal);
             let request = request.set_subnets(Some(wanted.subnets.iter().cloned().collect()));
             let request = request.set_security_groups(Some(wanted.security_groups.iter().cloned().collect()));
@@ -353,7 +393,8 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         .await;
     let (arn, note) = match made {
         Ok(made) => {
-            let arn = made.load_balancers.unwrap_or_default().into_iter().find_map(|made| made.load_balancer_arn);
+            let arn =
+                made.load_balancers.unwrap_or_default().into_iter().find_map(|made| made.load_balancer_arn);
             (arn.unwrap_or_default(), None)
         }
         Err(error) if error.kind() == ErrorKind::Conflict => {
@@ -386,23 +427,34 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
 /// Writes what differs, and returns its DNS name when reads show it all, active again.
 async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Balancer) -> Result<String, Error> {
     let mut written = false;
-    let until = Until { operation: "DescribeLoadBalancers", subject: arn, what: "as the file wants it", limit: SHOWS_WITHIN };
+    let until = Until {
+        operation: "DescribeLoadBalancers",
+        subject: arn,
+        what: "as the file wants it",
+        limit: SHOWS_WITHIN,
+    };
     loop {
         let (described, shown) = cloud
             .context
             .until(until, || async {
                 Ok(match read(cloud, arn).await? {
                     None => Poll::Pending("not described yet".to_owned()),
-                    Some((described, shown, true)) if shown == *wanted && health(&described) == Health::Ready => {
+                    Some((described, shown, true))
+                        if shown.is(wanted, written) && health(&described) == Health::Ready =>
+                    {
                         Poll::Ready((described, shown))
                     }
-                    Some((described, shown, _)) if shown == *wanted => Poll::Pending(state_of(&described)),
+                    Some((described, shown, _)) if shown.is(wanted, written) => {
+                        Poll::Pending(state_of(&described))
+                    }
                     Some((described, shown, _)) if !written => Poll::Ready((described, shown)),
-                    Some((_, shown, _)) => Poll::Pending(format!("{} does not show yet", differing(&shown, wanted))),
+                    Some((_, shown, _)) => {
+                        Poll::Pending(format!("{} does not show yet", differing(&shown, wanted)))
+                    }
                 })
             })
             .await?;
-        if shown == *wanted {
+        if shown.is(wanted, written) {
             return Ok(described.dns_name().unwrap_or_default().to_owned());
         }
         write(cloud, arn, &shown, wanted).await?;
@@ -422,7 +474,8 @@ async fn write(cloud: &Cloud<'_>, arn: &str, shown: &Balancer, wanted: &Balancer
         let message = format!("it is in {}, not in {}", shown.vpc, wanted.vpc);
         return Err(Error::new(ErrorKind::Conflict, CREATE.name, arn, message));
     }
-    let settings = try_join(write_attributes(cloud, arn, shown, wanted), write_groups(cloud, arn, shown, wanted));
+    let settings =
+        try_join(write_attributes(cloud, arn, shown, wanted), write_groups(cloud, arn, shown, wanted));
     let addresses = async {
         // The address type first: a dual-stack one checks its subnets for IPv6.
         write_address_type(cloud, arn, shown, wanted).await?;
@@ -439,7 +492,12 @@ async fn write(cloud: &Cloud<'_>, arn: &str, shown: &Balancer, wanted: &Balancer
     Ok(())
 }
 
-async fn write_attributes(cloud: &Cloud<'_>, arn: &str, shown: &Balancer, wanted: &Balancer) -> Result<(), Error> {
+async fn write_attributes(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    shown: &Balancer,
+    wanted: &Balancer,
+) -> Result<(), Error> {
     let changed = [
         (CROSS_ZONE, shown.cross_zone, wanted.cross_zone),
         (DELETION_PROTECTION, shown.deletion_protection, wanted.deletion_protection),
@@ -461,22 +519,32 @@ async fn write_attributes(cloud: &Cloud<'_>, arn: &str, shown: &Balancer, wanted
     Ok(())
 }
 
-async fn write_groups(cloud: &Cloud<'_>, arn: &str, shown: &Balancer, wanted: &Balancer) -> Result<(), Error> {
+async fn write_groups(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    shown: &Balancer,
+    wanted: &Balancer,
+) -> Result<(), Error> {
     if shown.security_groups == wanted.security_groups && shown.enforce_inbound == wanted.enforce_inbound {
         return Ok(());
     }
-    let enforce = if wanted.enforce_inbound { Enforce::On } else { Enforce::Off };
+    let enforce = wanted.enforce_inbound.map(|on| if on { Enforce::On } else { Enforce::Off });
     cloud
         .call(SET_SECURITY_GROUPS, arn, Replay::Safe, || {
             let request = cloud.reach.elb.set_security_groups().load_balancer_arn(arn);
             let request = request.set_security_groups(Some(wanted.security_groups.iter().cloned().collect()));
-            request.enforce_security_group_inbound_rules_on_private_link_traffic(enforce.clone()).send()
+            request.set_enforce_security_group_inbound_rules_on_private_link_traffic(enforce.clone()).send()
         })
         .await?;
     Ok(())
 }
 
-async fn write_address_type(cloud: &Cloud<'_>, arn: &str, shown: &Balancer, wanted: &Balancer) -> Result<(), Error> {
+async fn write_address_type(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    shown: &Balancer,
+    wanted: &Balancer,
+) -> Result<(), Error> {
     if shown.ip_address_type == wanted.ip_address_type {
         return Ok(());
     }
@@ -490,7 +558,12 @@ async fn write_address_type(cloud: &Cloud<'_>, arn: &str, shown: &Balancer, want
 }
 
 /// Another subnet in a zone that is used takes two steps: away with the zone, then back with the other subnet.
-async fn write_subnets(cloud: &Cloud<'_>, arn: &str, shown: &Balancer, wanted: &Balancer) -> Result<(), Error> {
+async fn write_subnets(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    shown: &Balancer,
+    wanted: &Balancer,
+) -> Result<(), Error> {
     if shown.subnets == wanted.subnets {
         return Ok(());
     }
@@ -522,10 +595,14 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         .context
         .until(until, || async {
             let sent = cloud
-                .call(DELETE, &arn, Replay::Safe, || cloud.reach.elb.delete_load_balancer().load_balancer_arn(&arn).send())
+                .call(DELETE, &arn, Replay::Safe, || {
+                    cloud.reach.elb.delete_load_balancer().load_balancer_arn(&arn).send()
+                })
                 .await;
             match sent {
-                Err(error) if error.code() == Some("ResourceInUse") => Ok(Poll::Pending(error.message().to_owned())),
+                Err(error) if error.code() == Some("ResourceInUse") => {
+                    Ok(Poll::Pending(error.message().to_owned()))
+                }
                 other => gone_is_fine(other.map(|_| ())).map(Poll::Ready),
             }
         })
@@ -565,7 +642,7 @@ mod tests {
             ip_address_type: "ipv4".to_owned(),
             cross_zone: true,
             deletion_protection: false,
-            enforce_inbound: false,
+            enforce_inbound: Some(false),
             tags: TagMap::from([("a".to_owned(), "b".to_owned())]),
         };
         let fields = balancer.to_fields();
@@ -575,7 +652,8 @@ mod tests {
 
     #[test]
     fn interfaces_are_known_by_their_description() {
-        let arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/pn-x/0123456789abcdef";
+        let arn =
+            "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/pn-x/0123456789abcdef";
         assert_eq!(interface_description(arn), "ELB net/pn-x/0123456789abcdef");
     }
 }

@@ -88,7 +88,12 @@ pub(crate) fn created_as(step: &Step<'_>, user_tags: &TagMap) -> (String, TagMap
 pub(crate) fn live_id(step: &Step<'_>) -> Result<String, Error> {
     step.action.live_id.clone().ok_or_else(|| {
         let address = step.action.address.to_string();
-        Error::new(ErrorKind::Other, step.action.op.as_str(), address, "the plan does not say which one is meant")
+        Error::new(
+            ErrorKind::Other,
+            step.action.op.as_str(),
+            address,
+            "the plan does not say which one is meant",
+        )
     })
 }
 

@@ -10,8 +10,8 @@ use privnet_core::kind::{Change, Class, Shape};
 use privnet_core::spec::Service;
 use privnet_core::spec::aws::{AwsForm, AwsService};
 use privnet_core::{
-    Address, Applied, Error, ErrorKind, Field, Generation, Health, Kind, Live, Lowered, Origin, Ownership, Replacement,
-    Step, Value,
+    Address, Applied, Error, ErrorKind, Field, Generation, Health, Kind, Live, Lowered, Origin, Ownership,
+    Replacement, Step, Value,
 };
 
 use crate::buckets::Operation;
@@ -50,7 +50,11 @@ struct Group {
 impl Group {
     fn from_fields(values: &BTreeMap<String, Value>) -> Result<Self, Error> {
         let fields = Fields::new(SECURITY_GROUP, values);
-        Ok(Self { vpc: fields.text("vpc")?, open_outbound: fields.flag("open_outbound")?, tags: fields.text_map("tags")? })
+        Ok(Self {
+            vpc: fields.text("vpc")?,
+            open_outbound: fields.flag("open_outbound")?,
+            tags: fields.text_map("tags")?,
+        })
     }
 
     fn to_fields(&self) -> BTreeMap<String, Value> {
@@ -108,7 +112,12 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
         ("open_outbound".to_owned(), Value::Bool(true)),
         ("tags".to_owned(), lowering.tags()),
     ]);
-    lowered.resources.push(lowering.resource(address(lowering.name()), Origin::Owned, fields, BTreeSet::new()));
+    lowered.resources.push(lowering.resource(
+        address(lowering.name()),
+        Origin::Owned,
+        fields,
+        BTreeSet::new(),
+    ));
 }
 
 // Observe.
@@ -136,7 +145,8 @@ async fn find(cloud: &Cloud<'_>, name: &str, vpc: Option<&str>) -> Result<Option
     let mut filters = vec![filter("group-name", [name])];
     filters.extend(vpc.map(|vpc| filter("vpc-id", [vpc])));
     let found = network::security_groups(cloud, &filters).await?;
-    let same = |group: &SecurityGroup| group.group_name() == Some(name) && (vpc.is_none() || group.vpc_id() == vpc);
+    let same =
+        |group: &SecurityGroup| group.group_name() == Some(name) && (vpc.is_none() || group.vpc_id() == vpc);
     Ok(found.into_iter().find(same))
 }
 
@@ -148,15 +158,17 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let made = cloud
         .call(CREATE, &name, Replay::Safe, || {
             let request = cloud.reach.ec2.create_security_group().group_name(&name).vpc_id(&wanted.vpc);
-            let request = request.description(format!("privnet: load balancer of {}", step.action.address.service));
+            let request =
+                request.description(format!("privnet: load balancer of {}", step.action.address.service));
             request.tag_specifications(tagging::specification(ResourceType::SecurityGroup, &tags)).send()
         })
         .await;
     let (id, note) = match made {
         Ok(made) => (made.group_id.unwrap_or_default(), None),
-        Err(error) if error.kind() == ErrorKind::Conflict => {
-            (ours_of_that_name(cloud, step, &name, &wanted.vpc, error).await?, Some("it was there already".to_owned()))
-        }
+        Err(error) if error.kind() == ErrorKind::Conflict => (
+            ours_of_that_name(cloud, step, &name, &wanted.vpc, error).await?,
+            Some("it was there already".to_owned()),
+        ),
         Err(error) => return Err(error),
     };
     converge(cloud, &id, &name, &wanted).await?;
@@ -184,7 +196,10 @@ async fn ours_of_that_name(
     let proof = ownership::proof_under_name(&tags_of(found.tags()), step.deployment, name);
     match (proof, found.group_id()) {
         (Some(proof), Some(id)) if proof.address == step.action.address => Ok(id.to_owned()),
-        _ => Err(conflict.with_hint(format!("something else is called {name}: {}", ownership::why_not(&tags_of(found.tags()))))),
+        _ => Err(conflict.with_hint(format!(
+            "something else is called {name}: {}",
+            ownership::why_not(&tags_of(found.tags()))
+        ))),
     }
 }
 
@@ -202,7 +217,8 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
 /// Writes what differs, and returns when a read shows it.
 async fn converge(cloud: &Cloud<'_>, id: &str, name: &str, wanted: &Group) -> Result<(), Error> {
     let mut written = false;
-    let until = Until { operation: CREATE.name, subject: id, what: "as the file wants it", limit: SHOWS_WITHIN };
+    let until =
+        Until { operation: CREATE.name, subject: id, what: "as the file wants it", limit: SHOWS_WITHIN };
     loop {
         let shown = cloud
             .context
@@ -230,7 +246,13 @@ async fn write(cloud: &Cloud<'_>, id: &str, shown: &Group, wanted: &Group) -> Re
             .build();
         let opened = cloud
             .call(AUTHORIZE_EGRESS, id, Replay::Safe, || {
-                cloud.reach.ec2.authorize_security_group_egress().group_id(id).ip_permissions(everywhere.clone()).send()
+                cloud
+                    .reach
+                    .ec2
+                    .authorize_security_group_egress()
+                    .group_id(id)
+                    .ip_permissions(everywhere.clone())
+                    .send()
             })
             .await;
         match opened {
@@ -258,10 +280,14 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
                 return Ok(Poll::Pending(format!("{} network interface(s) still use it", interfaces.len())));
             }
             let sent = cloud
-                .call(DELETE, &id, Replay::Safe, || cloud.reach.ec2.delete_security_group().group_id(&id).send())
+                .call(DELETE, &id, Replay::Safe, || {
+                    cloud.reach.ec2.delete_security_group().group_id(&id).send()
+                })
                 .await;
             match sent {
-                Err(error) if error.kind() == ErrorKind::InUse => Ok(Poll::Pending(error.message().to_owned())),
+                Err(error) if error.kind() == ErrorKind::InUse => {
+                    Ok(Poll::Pending(error.message().to_owned()))
+                }
                 other => gone_is_fine(other.map(|_| ())).map(Poll::Ready),
             }
         })

@@ -14,8 +14,8 @@ use privnet_core::kind::{Change, Class, Shape};
 use privnet_core::plan::Rule as SafetyRule;
 use privnet_core::spec::aws::AwsForm;
 use privnet_core::{
-    Address, Applied, Error, ErrorKind, Field, Generation, Health, Kind, Live, Lowered, Origin, Ownership, Replacement,
-    Step, Value,
+    Address, Applied, Error, ErrorKind, Field, Generation, Health, Kind, Live, Lowered, Origin, Ownership,
+    Replacement, Step, Value,
 };
 
 use crate::buckets::Operation;
@@ -72,7 +72,9 @@ impl Ingress {
         let group_source = rule.referenced_group_info().and_then(|info| info.group_id());
         let source = rule.cidr_ipv4().or(rule.cidr_ipv6()).or(group_source)?;
         let port = rule.from_port()?;
-        let single = rule.is_egress() == Some(false) && rule.ip_protocol() == Some(TCP) && rule.to_port() == Some(port);
+        let single = rule.is_egress() == Some(false)
+            && rule.ip_protocol() == Some(TCP)
+            && rule.to_port() == Some(port);
         single.then(|| Self {
             group: rule.group_id().unwrap_or_default().to_owned(),
             source: source.to_owned(),
@@ -90,12 +92,11 @@ impl Ingress {
         let port = i32::try_from(self.port).unwrap_or_default();
         let permission = IpPermission::builder().ip_protocol(TCP).from_port(port).to_port(port);
         let permission = match self.source.parse::<IpNet>() {
-            Ok(IpNet::V4(range)) => {
-                permission.ip_ranges(IpRange::builder().cidr_ip(range.to_string()).description(description).build())
-            }
-            Ok(IpNet::V6(range)) => {
-                permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(range.to_string()).description(description).build())
-            }
+            Ok(IpNet::V4(range)) => permission
+                .ip_ranges(IpRange::builder().cidr_ip(range.to_string()).description(description).build()),
+            Ok(IpNet::V6(range)) => permission.ipv6_ranges(
+                Ipv6Range::builder().cidr_ipv6(range.to_string()).description(description).build(),
+            ),
             Err(_) => permission.user_id_group_pairs(
                 UserIdGroupPair::builder().group_id(&self.source).description(description).build(),
             ),
@@ -136,7 +137,10 @@ fn database(service: &str, group: &str, port: i64) -> Address {
 /// The rules that must be there before a target can be healthy.
 pub(crate) fn to_databases(lowered: &Lowered) -> BTreeSet<Address> {
     let rules = lowered.resources.iter().filter(|resource| resource.address.kind == SECURITY_GROUP_RULE);
-    rules.map(|resource| resource.address.clone()).filter(|address| address.name.starts_with("database/")).collect()
+    rules
+        .map(|resource| resource.address.clone())
+        .filter(|address| address.name.starts_with("database/"))
+        .collect()
 }
 
 pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
@@ -177,7 +181,12 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
             let address = database(lowering.name(), group, port);
             let to = format!("the security group {group}");
             let fields = fields(Value::text(group), own.clone(), port);
-            lowered.resources.push(lowering.resource(address, Origin::AddedTo { to }, fields, BTreeSet::new()));
+            lowered.resources.push(lowering.resource(
+                address,
+                Origin::AddedTo { to },
+                fields,
+                BTreeSet::new(),
+            ));
         }
     }
 }
@@ -197,9 +206,13 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         let tags = tags_of(rule.tags());
         let (address, generation) = match own_groups.get(rule.group_id()?) {
             // A child of an owned parent is owned, whoever made it.
-            Some(service) => (own_rule(rule, service)?, ownership::proof(&tags, snapshot.wanted.deployment).map(|p| p.generation)),
+            Some(service) => (
+                own_rule(rule, service)?,
+                ownership::proof(&tags, snapshot.wanted.deployment).map(|p| p.generation),
+            ),
             None => {
-                let proof = ownership::proof_under_name(&tags, snapshot.wanted.deployment, rule.description()?)?;
+                let name = ownership::name_of_described(rule.description(), &tags);
+                let proof = ownership::proof_under_name(&tags, snapshot.wanted.deployment, name)?;
                 (proof.address, Some(proof.generation))
             }
         };
@@ -226,7 +239,9 @@ fn own_rule(rule: &SecurityGroupRule, service: &str) -> Option<Address> {
     Some(match ingress {
         Some(ingress) => inbound(service, ingress.port, &ingress.source),
         // Nothing that the file could want: it goes.
-        None => Address::new(service, SECURITY_GROUP_RULE, format!("other/{}", rule.security_group_rule_id()?)),
+        None => {
+            Address::new(service, SECURITY_GROUP_RULE, format!("other/{}", rule.security_group_rule_id()?))
+        }
     })
 }
 
@@ -258,7 +273,9 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     };
     let rule = shown(cloud, &wanted).await?;
     let id = rule.security_group_rule_id().unwrap_or_default().to_owned();
-    let proved = ownership::proof_under_name(&tags_of(rule.tags()), step.deployment, rule.description().unwrap_or_default());
+    let shown = tags_of(rule.tags());
+    let name = ownership::name_of_described(rule.description(), &shown);
+    let proved = ownership::proof_under_name(&shown, step.deployment, name);
     // In a group of ours a rule without our tags is taken over; in the user's it is the user's.
     if proved.is_none() && step.action.address.name.starts_with("database/") {
         let message = format!("{} has this rule already ({id}), and it is not privnet's", wanted.group);
@@ -271,13 +288,21 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
 
 /// The rule, as soon as a read shows it.
 async fn shown(cloud: &Cloud<'_>, wanted: &Ingress) -> Result<SecurityGroupRule, Error> {
-    let until = Until { operation: AUTHORIZE.name, subject: &wanted.group, what: "shown with the rule", limit: SHOWS_WITHIN };
+    let until = Until {
+        operation: AUTHORIZE.name,
+        subject: &wanted.group,
+        what: "shown with the rule",
+        limit: SHOWS_WITHIN,
+    };
     cloud
         .context
         .until(until, || async {
             let found = rules_in(cloud, &wanted.group).await?.into_iter();
-            let mut same = found.filter(|rule| Ingress::of(rule).is_some_and(|there| there.allows_the_same(wanted)));
-            Ok(same.next().map_or_else(|| Poll::Pending("the rule does not show yet".to_owned()), Poll::Ready))
+            let mut same =
+                found.filter(|rule| Ingress::of(rule).is_some_and(|there| there.allows_the_same(wanted)));
+            Ok(same
+                .next()
+                .map_or_else(|| Poll::Pending("the rule does not show yet".to_owned()), Poll::Ready))
         })
         .await
 }
@@ -303,7 +328,11 @@ async fn converge(cloud: &Cloud<'_>, id: &str, wanted: &Ingress, tags: &TagMap) 
                 let rule = shown(cloud, wanted).await?;
                 let there = ownership::managed_tags(&tags_of(rule.tags()));
                 let done = there == wanted.tags;
-                Ok(if done || !written { Poll::Ready(there) } else { Poll::Pending("the tags do not show yet".to_owned()) })
+                Ok(if done || !written {
+                    Poll::Ready(there)
+                } else {
+                    Poll::Pending("the tags do not show yet".to_owned())
+                })
             })
             .await?;
         if there == wanted.tags {
@@ -343,7 +372,8 @@ async fn revoke(cloud: &Cloud<'_>, group: &str, id: &str) -> Result<Applied, Err
     cloud
         .context
         .until(until, || async {
-            let there = rules_in(cloud, group).await?.iter().any(|rule| rule.security_group_rule_id() == Some(id));
+            let there =
+                rules_in(cloud, group).await?.iter().any(|rule| rule.security_group_rule_id() == Some(id));
             Ok(if there { Poll::Pending("still listed".to_owned()) } else { Poll::Ready(()) })
         })
         .await?;
@@ -369,7 +399,12 @@ mod tests {
 
     #[test]
     fn a_source_is_a_range_or_a_group() {
-        let rule = |source: &str| Ingress { group: "sg-1".into(), source: source.into(), port: 1, tags: TagMap::new() };
+        let rule = |source: &str| Ingress {
+            group: "sg-1".into(),
+            source: source.into(),
+            port: 1,
+            tags: TagMap::new(),
+        };
         assert_eq!(rule("10.0.0.0/8").permission("d").ip_ranges().len(), 1);
         assert_eq!(rule("fd00::/8").permission("d").ipv6_ranges().len(), 1);
         assert_eq!(rule("sg-2").permission("d").user_id_group_pairs().len(), 1);

@@ -11,7 +11,9 @@ use privnet_core::kind::{Change, Class, Shape};
 use privnet_core::plan::Rule;
 use privnet_core::spec::aws::{AwsForm, AwsPort, AwsService, AwsTargets};
 use privnet_core::spec::{Engine, Service};
-use privnet_core::{Address, Error, Field, Health, Kind, Live, Lowered, Origin, Ownership, Replacement, Value};
+use privnet_core::{
+    Address, Error, Field, Health, Kind, Live, Lowered, Origin, Ownership, Replacement, Value,
+};
 
 use crate::balancing::Attributes;
 use crate::facts::Registered;
@@ -103,7 +105,8 @@ impl Check {
 
     fn of(described: &Described) -> Self {
         let number = |value: Option<i32>| value.map(i64::from).unwrap_or_default();
-        let protocol = described.health_check_protocol().map_or("TCP", |protocol| protocol.as_str()).to_owned();
+        let protocol =
+            described.health_check_protocol().map_or("TCP", |protocol| protocol.as_str()).to_owned();
         Self {
             port: described.health_check_port().unwrap_or(TRAFFIC_PORT).to_owned(),
             // A TCP check has no path, whatever is remembered from before.
@@ -247,7 +250,9 @@ fn around<'a>(lowering: &'a Lowering<'_>) -> Option<Around<'a>> {
             Some(Around {
                 vpc: on.vpc.as_ref()?.as_str(),
                 settings: &on.targets,
-                balancer_zones: supplied.map(|supplied| supplied.zones.keys().cloned().collect()).unwrap_or_default(),
+                balancer_zones: supplied
+                    .map(|supplied| supplied.zones.keys().cloned().collect())
+                    .unwrap_or_default(),
                 cross_zone: supplied.is_none_or(|supplied| supplied.cross_zone),
             })
         }
@@ -266,14 +271,18 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
     let listen = port.port.listen.to_string();
     let address = address(lowering.name(), &listen);
     let Some(target_type) = targets::type_of(port) else {
-        let why = format!("port {listen} leads to a forwarder, which this release does not make on AWS yet: use `ips`, `instances`, `dns` or `alb`");
+        let why = format!(
+            "port {listen} leads to a forwarder, which this release does not make on AWS yet: use `ips`, `instances`, `dns` or `alb`"
+        );
         lowered.refusals.push(lowering.refusal(&address, Rule::Unsuitable, why));
         return;
     };
     let mut wanted = targets::wanted(port, &lowering.facts, around.settings.target_ranges.as_ref());
     targets::check_zones(&listen, &mut wanted, &lowering.facts, &around.balancer_zones, around.cross_zone);
     if around.settings.proxy_protocol && target_type == TargetType::Alb {
-        wanted.refusals.push(format!("port {listen}: an application load balancer takes no PROXY header; remove `proxy_protocol`"));
+        wanted.refusals.push(format!(
+            "port {listen}: an application load balancer takes no PROXY header; remove `proxy_protocol`"
+        ));
     }
     let check = check_of(port, target_type);
     if port.port.engine == Some(Engine::Mysql) && check.protocol == "TCP" {
@@ -283,13 +292,24 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
         ));
     }
     let name = lowering.name().to_owned();
-    lowered.refusals.extend(wanted.refusals.iter().map(|why| lowering.refusal(&address, Rule::Unsuitable, why.clone())));
+    lowered
+        .refusals
+        .extend(wanted.refusals.iter().map(|why| lowering.refusal(&address, Rule::Unsuitable, why.clone())));
     lowered.waits.extend(wanted.waits.iter().map(|why| lowering.wait("you", why.clone())));
     lowered.warnings.extend(wanted.warnings.iter().map(|why| format!("{name}: {why}")));
-    let unhealthy = lowering.facts.registered.get(&listen).into_iter().flatten().filter(|target| target.state == "unhealthy");
+    let unhealthy = lowering
+        .facts
+        .registered
+        .get(&listen)
+        .into_iter()
+        .flatten()
+        .filter(|target| target.state == "unhealthy");
     lowered.waits.extend(unhealthy.map(|target| {
         let reason = target.reason.as_deref().unwrap_or("AWS gives no reason");
-        lowering.wait("you", format!("the target {}:{} of port {listen} is unhealthy: {reason}", target.id, target.port))
+        lowering.wait(
+            "you",
+            format!("the target {}:{} of port {listen} is unhealthy: {reason}", target.id, target.port),
+        )
     }));
     let group = Group {
         protocol: "TCP".to_owned(),

@@ -2,7 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "a module of several test programs")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "the stage of tests: what fails here fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "the stage of tests: what fails here fails the test"
+)]
 
 use std::future::Future;
 use std::sync::Arc;

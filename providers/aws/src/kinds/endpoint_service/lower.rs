@@ -22,11 +22,10 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
             owned(lowering, lowered, &made.endpoint_service, front);
         }
         AwsForm::OnLoadBalancer(on) => {
-            let zones =
-                lowering.facts.supplied.as_ref().map(|supplied| supplied.zones.keys().cloned().collect());
-            let balancer = lowering.world.at(&lowering.address(LOAD_BALANCER, "main"));
+            let supplied = lowering.facts.supplied.as_ref();
+            let zones = supplied.map(|supplied| supplied.zones.keys().cloned().collect());
             let dual =
-                balancer.and_then(|live| live.fields.get("ip_address_type")?.as_text()) == Some("dualstack");
+                supplied.is_some_and(|supplied| supplied.ip_address_type.eq_ignore_ascii_case("dualstack"));
             let types = if dual { AwsIpAddressType::Dualstack } else { AwsIpAddressType::Ipv4 };
             owned(lowering, lowered, &on.endpoint_service, Front { zones, types });
         }

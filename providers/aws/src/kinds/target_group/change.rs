@@ -45,7 +45,8 @@ struct Shown {
 
 /// All reads at once. It must be listed too, for the list is what the next plan reads.
 async fn read(cloud: &Cloud<'_>, arn: &str, ranges: &BTreeSet<IpNet>) -> Result<Option<Shown>, Error> {
-    let attributes = async { balancing::absent_is_none(balancing::target_group_attributes(cloud, arn).await) };
+    let attributes =
+        async { balancing::absent_is_none(balancing::target_group_attributes(cloud, arn).await) };
     let health = async { balancing::absent_is_none(balancing::target_health(cloud, arn).await) };
     let reads = try_join5(
         balancing::target_group(cloud, arn),
@@ -54,9 +55,15 @@ async fn read(cloud: &Cloud<'_>, arn: &str, ranges: &BTreeSet<IpNet>) -> Result<
         health,
         is_listed(cloud, arn),
     );
-    let (Some(described), Some(attributes), tags, Some(health), listed) = reads.await? else { return Ok(None) };
+    let (Some(described), Some(attributes), tags, Some(health), listed) = reads.await? else {
+        return Ok(None);
+    };
     let registered = gather::registered(&health);
-    Ok(Some(Shown { group: Group::of(&described, &attributes, &tags, &registered, ranges), registered, listed }))
+    Ok(Some(Shown {
+        group: Group::of(&described, &attributes, &tags, &registered, ranges),
+        registered,
+        listed,
+    }))
 }
 
 async fn is_listed(cloud: &Cloud<'_>, arn: &str) -> Result<bool, Error> {
@@ -79,9 +86,11 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         .call(CREATE, &name, Replay::Safe, || {
             let request = cloud.reach.elb.create_target_group().name(&name);
             let request = request.protocol(ProtocolEnum::from(wanted.protocol.as_str())).port(port);
-            let request = request.vpc_id(&wanted.vpc).target_type(TargetTypeEnum::from(wanted.target_type.as_str()));
+            let request =
+                request.vpc_id(&wanted.vpc).target_type(TargetTypeEnum::from(wanted.target_type.as_str()));
             let family = TargetGroupIpAddressTypeEnum::from(wanted.ip_address_type.as_str());
-            let request = request.set_ip_address_type((wanted.target_type == TargetType::Ip.as_str()).then_some(family));
+            let request = request
+                .set_ip_address_type((wanted.target_type == TargetType::Ip.as_str()).then_some(family));
             let check = &wanted.health_check;
             let request = request.health_check_protocol(ProtocolEnum::from(check.protocol.as_str()));
             let request = request.health_check_port(&check.port).set_health_check_path(check.path.clone());
@@ -93,7 +102,8 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         .await;
     let (arn, note) = match made {
         Ok(made) => {
-            let arn = made.target_groups.unwrap_or_default().into_iter().find_map(|made| made.target_group_arn);
+            let arn =
+                made.target_groups.unwrap_or_default().into_iter().find_map(|made| made.target_group_arn);
             (arn.unwrap_or_default(), None)
         }
         Err(error) if error.kind() == ErrorKind::Conflict => {
@@ -133,9 +143,19 @@ fn is_as_wanted(shown: &Group, wanted: &Group) -> bool {
 }
 
 /// Writes what differs, and returns when reads show it.
-async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Group, ranges: &BTreeSet<IpNet>) -> Result<(), Error> {
+async fn converge(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    wanted: &Group,
+    ranges: &BTreeSet<IpNet>,
+) -> Result<(), Error> {
     let mut written = false;
-    let until = Until { operation: "DescribeTargetGroups", subject: arn, what: "as the file wants it", limit: SHOWS_WITHIN };
+    let until = Until {
+        operation: "DescribeTargetGroups",
+        subject: arn,
+        what: "as the file wants it",
+        limit: SHOWS_WITHIN,
+    };
     loop {
         let shown = cloud
             .context
@@ -143,10 +163,16 @@ async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Group, ranges: &BTreeSe
                 Ok(match read(cloud, arn, ranges).await? {
                     None => Poll::Pending("not described yet".to_owned()),
                     Some(shown) if is_as_wanted(&shown.group, wanted) => {
-                        if shown.listed { Poll::Ready(shown) } else { Poll::Pending("not listed yet".to_owned()) }
+                        if shown.listed {
+                            Poll::Ready(shown)
+                        } else {
+                            Poll::Pending("not listed yet".to_owned())
+                        }
                     }
                     Some(shown) if !written => Poll::Ready(shown),
-                    Some(shown) => Poll::Pending(format!("{} does not show yet", differing(&shown.group, wanted))),
+                    Some(shown) => {
+                        Poll::Pending(format!("{} does not show yet", differing(&shown.group, wanted)))
+                    }
                 })
             })
             .await?;
@@ -160,7 +186,8 @@ async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Group, ranges: &BTreeSe
 
 fn differing(shown: &Group, wanted: &Group) -> String {
     let (shown, wanted) = (shown.to_fields(), wanted.to_fields());
-    let differing = wanted.iter().filter(|(name, value)| *name != "load_balancer" && shown.get(*name) != Some(value));
+    let differing =
+        wanted.iter().filter(|(name, value)| *name != "load_balancer" && shown.get(*name) != Some(value));
     differing.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
@@ -172,7 +199,8 @@ async fn write(
     ranges: &BTreeSet<IpNet>,
 ) -> Result<(), Error> {
     let there = &shown.group;
-    let fixed = |group: &Group| (group.port, group.vpc.clone(), group.target_type.clone(), group.protocol.clone());
+    let fixed =
+        |group: &Group| (group.port, group.vpc.clone(), group.target_type.clone(), group.protocol.clone());
     if fixed(there) != fixed(wanted) {
         let message = "it is there with another port, VPC, protocol or type, which cannot be changed";
         return Err(Error::new(ErrorKind::Conflict, CREATE.name, arn, message));
@@ -269,7 +297,11 @@ async fn write_targets(
 
 fn described(target: &TargetId) -> TargetDescription {
     let port = i32::try_from(target.port).ok();
-    TargetDescription::builder().id(&target.id).set_port(port).set_availability_zone(target.zone.clone()).build()
+    TargetDescription::builder()
+        .id(&target.id)
+        .set_port(port)
+        .set_availability_zone(target.zone.clone())
+        .build()
 }
 
 async fn deregister(cloud: &Cloud<'_>, arn: &str, targets: Vec<TargetDescription>) -> Result<(), Error> {
@@ -289,21 +321,36 @@ async fn healthy(
     new: &BTreeSet<&TargetId>,
     ranges: &BTreeSet<IpNet>,
 ) -> Result<(), Error> {
-    let until = Until { operation: "DescribeTargetHealth", subject: arn, what: "healthy on its new targets", limit: HEALTHY_WITHIN };
+    let until = Until {
+        operation: "DescribeTargetHealth",
+        subject: arn,
+        what: "healthy on its new targets",
+        limit: HEALTHY_WITHIN,
+    };
     cloud
         .context
         .until(until, || async {
             let registered = gather::registered(&balancing::target_health(cloud, arn).await?);
-            let ours: Vec<_> = registered.iter().filter(|there| new.contains(&TargetId::of(there, ranges))).collect();
+            let ours: Vec<_> =
+                registered.iter().filter(|there| new.contains(&TargetId::of(there, ranges))).collect();
             Ok(if ours.iter().any(|target| target.is_healthy()) {
                 Poll::Ready(())
             } else {
-                let states: Vec<_> = ours.iter().map(|target| format!("{} is {}", target.id, target.state)).collect();
-                Poll::Pending(if states.is_empty() { "not registered yet".to_owned() } else { states.join(", ") })
+                let states: Vec<_> =
+                    ours.iter().map(|target| format!("{} is {}", target.id, target.state)).collect();
+                Poll::Pending(if states.is_empty() {
+                    "not registered yet".to_owned()
+                } else {
+                    states.join(", ")
+                })
             })
         })
         .await
-        .map_err(|error| error.with_hint("the old targets are still registered; see that the new ones answer their health checks"))
+        .map_err(|error| {
+            error.with_hint(
+                "the old targets are still registered; see that the new ones answer their health checks",
+            )
+        })
 }
 
 // Delete.
@@ -312,7 +359,8 @@ async fn healthy(
 pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let arn = live_id(step)?;
     let balancer = step.live.and_then(|live| live.fields.get("load_balancer")).and_then(Value::as_text);
-    let drain = step.live.and_then(|live| live.fields.get("drain")).and_then(Value::as_int).unwrap_or_default();
+    let drain =
+        step.live.and_then(|live| live.fields.get("drain")).and_then(Value::as_int).unwrap_or_default();
     let there = match balancer {
         Some(balancer) => balancing::load_balancer(cloud, balancer).await?.is_some(),
         None => false,
@@ -325,13 +373,18 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         .context
         .until(until, || async {
             let sent = cloud
-                .call(DELETE, &arn, Replay::Safe, || cloud.reach.elb.delete_target_group().target_group_arn(&arn).send())
+                .call(DELETE, &arn, Replay::Safe, || {
+                    cloud.reach.elb.delete_target_group().target_group_arn(&arn).send()
+                })
                 .await;
             match sent {
-                Err(error) if error.kind() == ErrorKind::InUse => return Ok(Poll::Pending(error.message().to_owned())),
+                Err(error) if error.kind() == ErrorKind::InUse => {
+                    return Ok(Poll::Pending(error.message().to_owned()));
+                }
                 other => gone_is_fine(other.map(|_| ()))?,
             }
-            let (described, listed) = try_join(balancing::target_group(cloud, &arn), is_listed(cloud, &arn)).await?;
+            let (described, listed) =
+                try_join(balancing::target_group(cloud, &arn), is_listed(cloud, &arn)).await?;
             let there = described.is_some() || listed;
             Ok(if there { Poll::Pending("still listed".to_owned()) } else { Poll::Ready(()) })
         })
@@ -346,16 +399,21 @@ async fn drained(cloud: &Cloud<'_>, arn: &str, drain: Duration) -> Result<(), Er
     cloud
         .context
         .until(until, || async {
-            let health = balancing::absent_is_none(balancing::target_health(cloud, arn).await)?.unwrap_or_default();
+            let health =
+                balancing::absent_is_none(balancing::target_health(cloud, arn).await)?.unwrap_or_default();
             let registered = gather::registered(&health);
-            let staying: Vec<_> = health.iter().zip(&registered).filter(|(_, target)| !target.is_leaving()).collect();
+            let staying: Vec<_> =
+                health.iter().zip(&registered).filter(|(_, target)| !target.is_leaving()).collect();
             if !staying.is_empty() {
                 let targets = staying.iter().filter_map(|(health, _)| health.target().cloned()).collect();
                 deregister(cloud, arn, targets).await?;
             }
             Ok(match registered.len() {
                 0 => Poll::Ready(()),
-                left => Poll::Pending(format!("{left} target(s) keep their sessions for up to {} s", drain.as_secs())),
+                left => Poll::Pending(format!(
+                    "{left} target(s) keep their sessions for up to {} s",
+                    drain.as_secs()
+                )),
             })
         })
         .await

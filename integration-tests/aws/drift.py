@@ -1,0 +1,249 @@
+"""Changes one field of one thing in an AWS account with boto3, as a colleague in the console would.
+
+For each line of JSON on standard input (`{"url", "kind", "field"}`) one line on standard output: `{"changed": true}`, or
+`{"immutable": "why"}` where the API itself has no way to change that field of something that exists. A field that is not in
+the table is an error: whoever adds one to privnet adds its row here.
+"""
+
+import json
+import sys
+
+from census import Account, pages
+
+SERVICE = "orders"
+SPARE_SUBNET = "subnet-0ccccccccccccccc3"
+VPC = "vpc-0a1b2c3d4e5f60718"
+
+
+class Drift(Account):
+    """Finds privnet's things by their tags, and changes them."""
+
+    def tagged(self, kind, name=None):
+        wanted = {"privnet:service": SERVICE, "privnet:kind": kind}
+        if name:
+            wanted["privnet:name"] = name
+        return lambda thing: wanted.items() <= {t["Key"]: t["Value"] for t in thing.get("Tags", [])}.items()
+
+    def group(self):
+        return next(filter(self.tagged("security-group"), pages(self.ec2, "describe_security_groups", "SecurityGroups")))
+
+    def rule(self):
+        rules = pages(self.ec2, "describe_security_group_rules", "SecurityGroupRules")
+        return next(filter(self.tagged("security-group-rule"), rules))
+
+    def elb_thing(self, arns, kind, name=None):
+        found = self.elb_tags(arns)
+        return next(arn for arn in arns if self.tagged(kind, name)({"Tags": found.get(arn, [])}))
+
+    def balancer(self):
+        arns = [b["LoadBalancerArn"] for b in pages(self.elb, "describe_load_balancers", "LoadBalancers")]
+        return self.elb_thing(arns, "load-balancer")
+
+    def target_group(self, port="5432"):
+        arns = [t["TargetGroupArn"] for t in pages(self.elb, "describe_target_groups", "TargetGroups")]
+        return self.elb_thing(arns, "target-group", port)
+
+    def listener(self, port="5432"):
+        listeners = pages(self.elb, "describe_listeners", "Listeners", LoadBalancerArn=self.balancer())
+        return next(one for one in listeners if one["Port"] == int(port))
+
+    def service(self):
+        services = pages(self.ec2, "describe_vpc_endpoint_service_configurations", "ServiceConfigurations")
+        return next(filter(self.tagged("endpoint-service"), services))
+
+    def modify_service(self, **changes):
+        self.ec2.modify_vpc_endpoint_service_configuration(ServiceId=self.service()["ServiceId"], **changes)
+
+    def ec2_tag(self, identifier):
+        self.ec2.create_tags(Resources=[identifier], Tags=[{"Key": "cost-center", "Value": "drifted"}])
+
+    def elb_tag(self, arn):
+        self.elb.add_tags(ResourceArns=[arn], Tags=[{"Key": "cost-center", "Value": "drifted"}])
+
+    def balancer_attribute(self, key, value):
+        attributes = [{"Key": key, "Value": value}]
+        self.elb.modify_load_balancer_attributes(LoadBalancerArn=self.balancer(), Attributes=attributes)
+
+    def target_attribute(self, key, value):
+        attributes = [{"Key": key, "Value": value}]
+        self.elb.modify_target_group_attributes(TargetGroupArn=self.target_group(), Attributes=attributes)
+
+    def spare_balancer(self):
+        made = self.elb.create_load_balancer(Name="somebody-elses", Subnets=[SPARE_SUBNET], Scheme="internal", Type="network")
+        arn = made["LoadBalancers"][0]["LoadBalancerArn"]
+        self.elb.get_waiter("load_balancer_available").config.delay = 1
+        self.elb.get_waiter("load_balancer_available").wait(LoadBalancerArns=[arn])
+        return arn
+
+    def spare_target_group(self):
+        made = self.elb.create_target_group(Name="somebody-elses", Protocol="TCP", Port=1, VpcId=VPC, TargetType="ip")
+        return made["TargetGroups"][0]["TargetGroupArn"]
+
+    def spare_group(self):
+        return self.ec2.create_security_group(GroupName="somebody-elses", Description="x", VpcId=VPC)["GroupId"]
+
+    def modify_rule(self, **changes):
+        rule = self.rule()
+        described = {"IpProtocol": rule["IpProtocol"], "FromPort": rule["FromPort"], "ToPort": rule["ToPort"]}
+        if "Description" in rule:
+            described["Description"] = rule["Description"]
+        if "ReferencedGroupInfo" in rule:
+            described["ReferencedGroupId"] = rule["ReferencedGroupInfo"]["GroupId"]
+        described.update(changes)
+        self.ec2.modify_security_group_rules(
+            GroupId=rule["GroupId"],
+            SecurityGroupRules=[{"SecurityGroupRuleId": rule["SecurityGroupRuleId"], "SecurityGroupRule": described}],
+        )
+
+    def open_outbound(self):
+        group = self.group()
+        everything = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+        if group["IpPermissionsEgress"]:
+            self.ec2.revoke_security_group_egress(GroupId=group["GroupId"], IpPermissions=group["IpPermissionsEgress"])
+        else:
+            self.ec2.authorize_security_group_egress(GroupId=group["GroupId"], IpPermissions=everything)
+
+    def notification(self):
+        found = pages(self.ec2, "describe_vpc_endpoint_connection_notifications", "ConnectionNotificationSet")
+        return next(one for one in found if one["ServiceId"] == self.service()["ServiceId"])
+
+    def modify_notification(self, **changes):
+        identifier = self.notification()["ConnectionNotificationId"]
+        self.ec2.modify_vpc_endpoint_connection_notification(ConnectionNotificationId=identifier, **changes)
+
+    def permission_tag(self):
+        identifier = self.service()["ServiceId"]
+        allowed = pages(self.ec2, "describe_vpc_endpoint_service_permissions", "AllowedPrincipals", ServiceId=identifier)
+        self.ec2_tag(allowed[0]["ServicePermissionId"])
+
+
+FIXED = "the API has no call that changes it"
+ROWS = {
+    "security-group": {
+        "vpc": FIXED,
+        "open_outbound": Drift.open_outbound,
+        "tags": lambda d: d.ec2_tag(d.group()["GroupId"]),
+    },
+    "security-group-rule": {
+        "group": FIXED,
+        "source": lambda d: d.modify_rule(ReferencedGroupId=d.spare_group()),
+        "port": lambda d: d.modify_rule(FromPort=9, ToPort=9),
+        "tags": lambda d: d.ec2_tag(d.rule()["SecurityGroupRuleId"]),
+    },
+    "load-balancer": {
+        "vpc": FIXED,
+        "subnets": lambda d: d.elb.set_subnets(
+            LoadBalancerArn=d.balancer(),
+            Subnets=["subnet-0aaaaaaaaaaaaaaa1", "subnet-0bbbbbbbbbbbbbbb2", SPARE_SUBNET],
+        ),
+        "security_groups": lambda d: d.elb.set_security_groups(
+            LoadBalancerArn=d.balancer(), SecurityGroups=[d.spare_group()]
+        ),
+        "ip_address_type": lambda d: d.elb.set_ip_address_type(LoadBalancerArn=d.balancer(), IpAddressType="dualstack"),
+        "cross_zone": lambda d: d.balancer_attribute("load_balancing.cross_zone.enabled", "false"),
+        "deletion_protection": lambda d: d.balancer_attribute("deletion_protection.enabled", "true"),
+        "enforce_inbound": lambda d: d.elb.set_security_groups(
+            LoadBalancerArn=d.balancer(),
+            SecurityGroups=[d.group()["GroupId"]],
+            EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic="on",
+        ),
+        "tags": lambda d: d.elb_tag(d.balancer()),
+    },
+    "target-group": {
+        "protocol": FIXED,
+        "port": FIXED,
+        "vpc": FIXED,
+        "target_type": FIXED,
+        "ip_address_type": FIXED,
+        "health_check": lambda d: d.elb.modify_target_group(
+            TargetGroupArn=d.target_group(), HealthCheckIntervalSeconds=30
+        ),
+        "preserve_client_ip": lambda d: d.target_attribute("preserve_client_ip.enabled", "true"),
+        "proxy_protocol": lambda d: d.target_attribute("proxy_protocol_v2.enabled", "true"),
+        "drain": lambda d: d.target_attribute("deregistration_delay.timeout_seconds", "7"),
+        "terminate_after_drain": lambda d: d.target_attribute(
+            "deregistration_delay.connection_termination.enabled", "false"
+        ),
+        "load_balancer": "it follows the listener that forwards to it, whose `target_group` has a row",
+        "targets": lambda d: d.elb.register_targets(
+            TargetGroupArn=d.target_group(), Targets=[{"Id": "10.0.0.77", "Port": 5432}]
+        ),
+        "tags": lambda d: d.elb_tag(d.target_group()),
+    },
+    "listener": {
+        "load_balancer": FIXED,
+        "port": lambda d: d.elb.modify_listener(ListenerArn=d.listener()["ListenerArn"], Port=5999),
+        "protocol": lambda d: d.elb.modify_listener(ListenerArn=d.listener("5433")["ListenerArn"], Protocol="TCP"),
+        "certificate": "a TLS listener has one, and no other listener can; the world has one certificate only",
+        "ssl_policy": lambda d: d.elb.modify_listener(
+            ListenerArn=d.listener("5433")["ListenerArn"], SslPolicy="ELBSecurityPolicy-2016-08"
+        ),
+        "target_group": lambda d: d.elb.modify_listener(
+            ListenerArn=d.listener()["ListenerArn"],
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": d.spare_target_group()}],
+        ),
+        "idle_timeout": lambda d: d.elb.modify_listener_attributes(
+            ListenerArn=d.listener()["ListenerArn"], Attributes=[{"Key": "tcp.idle_timeout.seconds", "Value": "60"}]
+        ),
+        "tags": lambda d: d.elb_tag(d.listener()["ListenerArn"]),
+    },
+    "endpoint-service": {
+        "load_balancers": lambda d: d.modify_service(AddNetworkLoadBalancerArns=[d.spare_balancer()]),
+        "acceptance_required": lambda d: d.modify_service(AcceptanceRequired=False),
+        "ip_address_types": "a dual-stack type needs a dual-stack load balancer, whose `ip_address_type` has a row",
+        "zones": "it follows the load balancer's subnets, which have a row",
+        "private_dns_name": lambda d: d.modify_service(PrivateDnsName="other.example.com"),
+        "private_dns_verification": "the cloud sets it, by looking at the TXT record",
+        "supported_regions": lambda d: d.modify_service(RemoveSupportedRegions=["eu-west-1"]),
+        "tags": lambda d: d.ec2_tag(d.service()["ServiceId"]),
+    },
+    "allowed-principals": {
+        "service": FIXED,
+        "principals": lambda d: d.ec2.modify_vpc_endpoint_service_permissions(
+            ServiceId=d.service()["ServiceId"], AddAllowedPrincipals=["arn:aws:iam::444455556666:root"]
+        ),
+        "tags": Drift.permission_tag,
+    },
+    "connection-notification": {
+        "service": FIXED,
+        "sns_topic": lambda d: d.modify_notification(
+            ConnectionNotificationArn="arn:aws:sns:us-east-1:123456789012:another"
+        ),
+        "events": lambda d: d.modify_notification(ConnectionEvents=["Delete"]),
+        "tags": lambda d: d.ec2_tag(d.notification()["ConnectionNotificationId"]),
+    },
+}
+
+
+def unmanaged(drift):
+    """What colleagues may do to privnet's things without privnet minding."""
+    drift.ec2.create_tags(Resources=[drift.group()["GroupId"]], Tags=[{"Key": "team", "Value": "x"}])
+    drift.ec2.create_tags(Resources=[drift.service()["ServiceId"]], Tags=[{"Key": "team", "Value": "x"}])
+    drift.elb.add_tags(ResourceArns=[drift.balancer(), drift.target_group()], Tags=[{"Key": "team", "Value": "x"}])
+    drift.target_attribute("stickiness.enabled", "true")
+    database = "sg-0ddddddddddddddd4"
+    permission = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "IpRanges": [{"CidrIp": "10.0.0.0/24"}]}
+    drift.ec2.authorize_security_group_ingress(GroupId=database, IpPermissions=[permission])
+
+
+def main():
+    for line in sys.stdin:
+        asked = json.loads(line)
+        drift = Drift(asked["url"])
+        if asked["kind"] == "unmanaged":
+            unmanaged(drift)
+            answer = {"changed": True}
+        else:
+            row = ROWS.get(asked["kind"], {}).get(asked["field"])
+            if row is None:
+                answer = {"missing": f"no row for {asked['kind']}.{asked['field']}"}
+            elif isinstance(row, str):
+                answer = {"immutable": row}
+            else:
+                row(drift)
+                answer = {"changed": True}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

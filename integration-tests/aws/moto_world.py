@@ -1,0 +1,33 @@
+"""Serves moto on a free loopback port with a network in it, and prints one line of JSON: its URL and the ids to use.
+
+moto is a third party's emulator of AWS. It ends when its standard input does.
+"""
+
+import json
+import sys
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+
+def main():
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    settings = {"endpoint_url": url, "region_name": "us-east-1"}
+    settings.update(aws_access_key_id="testing", aws_secret_access_key="testing")
+    ec2 = boto3.client("ec2", **settings)
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{index}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"]["SubnetId"]
+        for index, zone in enumerate("ab")
+    ]
+    group = ec2.create_security_group(GroupName="database", Description="x", VpcId=vpc)["GroupId"]
+    print(json.dumps({"url": url, "vpc": vpc, "subnets": subnets, "group": group}), flush=True)
+    sys.stdin.read()
+    server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+//! The command `privnet` as a process, with nothing of this machine's environment.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// The binary, built by cargo once for all tests of a process.
+///
+/// # Panics
+/// When it cannot be built: then nothing can be tested.
+#[must_use]
+#[allow(clippy::panic, reason = "test machinery")]
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "-p", "privnet-cli", "--message-format=json-render-diagnostics"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stderr(Stdio::inherit())
+            .output();
+        let found = built.ok().filter(|built| built.status.success()).and_then(|built| {
+            let lines = String::from_utf8_lossy(&built.stdout).into_owned();
+            let messages =
+                lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back()
+        });
+        found.unwrap_or_else(|| panic!("cargo build -p privnet-cli failed"))
+    })
+}
+
+/// The command in a folder, which is its home too.
+#[must_use]
+pub fn privnet(folder: &Path) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", folder)
+        .env("PRIVNET_SANDBOX_DIR", folder.join("sandbox"))
+        // The EC2 metadata address is not on loopback: tests never ask it.
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    command
+}
