@@ -25,3 +25,8 @@ mod sandbox;
 
 pub use frame::{Options, Running, SandboxError};
 pub use sandbox::Sandbox;
+
+/// Keeps the README's example compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
