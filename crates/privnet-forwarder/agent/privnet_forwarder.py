@@ -25,6 +25,7 @@ TABLE = "ip privnet_forwarder "
 # Without any of these the table is not the one that was loaded.
 VITAL = ("hook prerouting", "hook postrouting", "hook forward", "dnat ", "masquerade")
 TIMEOUT = 5
+DNS_PORT = 53
 
 
 class Fault(Exception):
@@ -151,7 +152,7 @@ def ask(server, name, stream=False):
     family = socket.AF_INET6 if ":" in server else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM) as sock:
         sock.settimeout(2)
-        sock.connect((server, 53))
+        sock.connect((server, DNS_PORT))
         if stream:
             sock.sendall(struct.pack("!H", len(query)) + query)
             data = exact(sock, struct.unpack("!H", exact(sock, 2))[0])
@@ -171,6 +172,8 @@ def ask(server, name, stream=False):
         end = skip_name(data, end)
         kind, _, life, size = struct.unpack("!HHIH", data[end:end + 10])
         end += 10 + size
+        if end > len(data):
+            raise Fault("the answer is cut off")
         ttl = min(ttl, life)
         if kind == 1 and size == 4 and usable(data[end - 4:end]):
             found.append(socket.inet_ntoa(data[end - 4:end]))
@@ -300,7 +303,7 @@ class Port:
     async def fault_of(self, address):
         try:
             await asyncio.to_thread(check, self.engine, address, self.port)
-        except (OSError, Fault, struct.error) as fault:
+        except Exception as fault:
             return str(fault) or type(fault).__name__
 
     # The address to move to, or None to stay. A name that moved must say so twice, one TTL apart, unless the old address fails
@@ -378,10 +381,11 @@ class Agent:
                 address = await port.choose(addresses)
                 if address:
                     await self.move(port, address)
-            except (OSError, Fault) as fault:
-                if port.dns != str(fault):
-                    log("port %d: %s: %s; nothing is changed" % (port.listen, port.name, fault))
-                port.dns = str(fault)
+            except Exception as fault:
+                text = str(fault) or type(fault).__name__
+                if port.dns != text:
+                    log("port %d: %s: %s; nothing is changed" % (port.listen, port.name, text))
+                port.dns = text
             await asyncio.sleep(pause)
 
     # An address that DNS still gives now and then is one of several: its connections are not cut.
