@@ -26,7 +26,8 @@ fn references(value: &Value, owners: &mut BTreeSet<String>) {
 impl World {
     /// Removes a resource with what was made for it.
     pub(crate) fn remove_resource(&mut self, key: &str) {
-        let Some(resource) = self.resources.remove(key) else { return };
+        let Some(resource) = self.resources.get(key).cloned() else { return };
+        self.resources.remove(key);
         let id = resource.id.to_string();
         self.resources.retain(|_, other| other.managed_by.as_deref() != Some(id.as_str()));
         let mine: Vec<String> = self
@@ -36,9 +37,10 @@ impl World {
             .map(|(key, _)| key.clone())
             .collect();
         for connection in mine {
-            let Some(connection) = self.connections.remove(&connection) else { continue };
-            if connection.service.key() == key {
-                remove_of_endpoint(self, &connection.endpoint, "The private link service was deleted.");
+            let Some(gone) = self.connections.get(&connection).cloned() else { continue };
+            self.connections.remove(&connection);
+            if gone.service.key() == key {
+                remove_of_endpoint(self, &gone.endpoint, "The private link service was deleted.");
             }
         }
         if resource.is("Microsoft.Network/loadBalancers") {
@@ -62,7 +64,7 @@ impl World {
 
     /// NICs forget the pools of a load balancer that is gone.
     fn leave_pools(&mut self, balancer: &str) {
-        for nic in self.resources.values_mut().filter(|r| r.is("Microsoft.Network/networkInterfaces")) {
+        let forget = |nic: &mut Resource| {
             let configs = nic.body.get_mut("properties").and_then(|p| p.get_mut("ipConfigurations"));
             for config in configs.and_then(Value::as_array_mut).into_iter().flatten() {
                 let pools =
@@ -71,7 +73,8 @@ impl World {
                     pools.retain(|pool| linked(pool).is_none_or(|id| id.owner().key() != balancer));
                 }
             }
-        }
+        };
+        self.resources.update(|resource| resource.is("Microsoft.Network/networkInterfaces"), forget);
     }
 
     /// Removes a resource group with all that is in it.

@@ -59,7 +59,8 @@ impl World {
 
     /// Removes a connection from the provider's side: the endpoint stays, disconnected.
     pub(crate) fn remove_connection(&mut self, key: &str) {
-        if let Some(connection) = self.connections.remove(key) {
+        if let Some(connection) = self.connections.get(key).cloned() {
+            self.connections.remove(key);
             remove_of_endpoint(self, &connection.endpoint, "The connection was removed by the provider.");
         }
     }

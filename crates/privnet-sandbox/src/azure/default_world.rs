@@ -1,12 +1,13 @@
 //! The default world: fixed ids, as the README beside this file lists them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::id::{ResourceId, group_key};
 use super::world::{Connection, Group, Resource, State, Status, World};
+use crate::frame::Table;
 
 /// The user's subscription.
 pub(crate) const OWN: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
@@ -243,8 +244,8 @@ pub(crate) fn world() -> World {
     World {
         groups: groups.into_iter().map(group).collect(),
         resources: all.into_iter().map(|resource| (resource.id.key(), resource)).collect(),
-        connections: BTreeMap::from([(colleague.id.key(), colleague)]),
-        operations: BTreeMap::new(),
+        connections: [(colleague.id.key(), colleague)].into_iter().collect(),
+        operations: Table::default(),
         requested: BTreeSet::new(),
         first_use: None,
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::id::ResourceId;
 use super::operation::Operation;
+use crate::frame::Table;
 
 /// Everything that the sandbox's ARM knows. `default()` is the documented default world.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -15,11 +16,11 @@ pub(crate) struct World {
     /// Resource groups, by [`super::id::group_key`].
     pub(crate) groups: BTreeMap<String, Group>,
     /// Top resources, by [`ResourceId::key`].
-    pub(crate) resources: BTreeMap<String, Resource>,
+    pub(crate) resources: Table<Resource>,
     /// Private endpoint connections of private link services and of hosted services, by the connection's key.
-    pub(crate) connections: BTreeMap<String, Connection>,
+    pub(crate) connections: Table<Connection>,
     /// Long operations, by id.
-    pub(crate) operations: BTreeMap<String, Operation>,
+    pub(crate) operations: Table<Operation>,
     /// Which consumer has raised its request with which service: `subscription|service key|link guid`.
     pub(crate) requested: BTreeSet<String>,
     /// When the first request came: from then on the consumers of hosted services count.
@@ -266,11 +267,13 @@ impl World {
         self.resources.values().filter(move |resource| resource.is(kind))
     }
 
-    /// A service's connections. Their keys begin with the service's, so that the others need not be looked at.
+    /// A service's connections, whose keys begin with the service's.
     pub(crate) fn connections_of(&self, service: &ResourceId) -> impl Iterator<Item = &Connection> {
         let prefix = format!("{}/privateendpointconnections/", service.key());
-        let rest = self.connections.range(prefix.clone()..);
-        rest.take_while(move |(key, _)| key.starts_with(&prefix)).map(|(_, connection)| connection)
+        self.connections
+            .iter()
+            .filter(move |(key, _)| key.starts_with(&prefix))
+            .map(|(_, connection)| connection)
     }
 
     /// The running operation on a resource or its children.
