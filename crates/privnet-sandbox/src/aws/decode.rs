@@ -14,11 +14,17 @@ struct Node {
     children: BTreeMap<String, Node>,
 }
 
+/// No published parameter's name has more parts.
+const DEEPEST: usize = 32;
+
 /// Decodes the parameters of one call (`Action` and `Version` are left out by the caller).
 pub(crate) fn decode(api: Api, action: &str, form: &[(String, String)]) -> Result<Value, ApiError> {
     let model = api.model();
     let mut root = Node::default();
     for (key, value) in form {
+        if key.split('.').count() > DEEPEST {
+            return Err(ApiError::new("MalformedQueryString", "A parameter's name has too many parts"));
+        }
         let node =
             key.split('.').fold(&mut root, |node, part| node.children.entry(part.to_owned()).or_default());
         node.value = Some(value.clone());
@@ -215,5 +221,7 @@ mod tests {
             "ValidationError"
         );
         assert_eq!(code(Api::Sts, "GetCallerIdentity", &[("X", "y")]), "MalformedInput");
+        let deep = "A.".repeat(100_000);
+        assert_eq!(code(Api::Ec2, "DescribeVpcs", &[(&deep, "x")]), "MalformedQueryString");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Which API a request is for is read from the scope of its signature, or else from `Version`. The account is the access
 //! key's, the region the signature's. Requests are decoded and answers are written by the published shapes
-//! (`model.json`); between them are handlers over one [`world`].
+//! (`model.json`); between them are handlers over one `world`.
 //!
 //! | module | is |
 //! |---|---|
@@ -71,7 +71,10 @@ impl Aws {
         let signature = request.signature.clone().ok_or_else(|| fail(unsigned()))?;
         let input = decode::decode(api, &request.action, &request.form).map_err(fail)?;
         let run = |tx: &mut Tx| {
-            consumers::tick(tx, &self.dir(), moment.now);
+            // A stale answer is about the past; what comes to pass in it would be thrown away.
+            if !moment.stale {
+                consumers::tick(tx, &self.dir(), moment.now);
+            }
             let lag = SignedDuration::try_from(self.setup.list_lag).unwrap_or_default();
             let caller = sts::caller(tx, &signature);
             let call = Call {

@@ -174,3 +174,21 @@ fn a_load_balancers_zones_and_swaps_under_attached_endpoints() {
     assert_eq!(failure(&swap(&narrow)), "ExistingVpcEndpointConnections");
     success(&swap(&wide));
 }
+
+#[test]
+fn a_stale_read_shows_nothing_that_never_was() {
+    let bench = Bench::new();
+    let balancer = bench.balancer("a", &[]);
+    let service = bench.service(&balancer, "true", FIVETRAN);
+    bench.pass(60);
+    let parameters = [("Filter.1.Name", "service-id"), ("Filter.1.Value.1", service.as_str())];
+    let exchange = Bench::exchange(OWNER, Api::Ec2, "DescribeVpcEndpointConnections", &parameters);
+    let stale = Moment { now: bench.now.get(), stale: true };
+    let past = success(&bench.cloud.answer(&exchange, stale));
+    assert!(values(&past, "vpcEndpointId").is_empty());
+    let now = values(&bench.ec2("DescribeVpcEndpointConnections", &parameters), "vpcEndpointId");
+    assert_eq!(now.len(), 2);
+    // A write to something else: now even a stale read knows them, by the same ids.
+    bench.ec2("CreateTags", &[("ResourceId.1", ids::VPC), ("Tag.1.Key", "k")]);
+    assert_eq!(values(&success(&bench.cloud.answer(&exchange, stale)), "vpcEndpointId"), now);
+}
