@@ -46,8 +46,6 @@ enum Work {
 }
 
 impl Work {
-    const ALL: [Self; 3] = [Self::Apply, Self::Replace, Self::Destroy];
-
     fn options(self) -> PlanOptions {
         PlanOptions { destroy: self == Self::Destroy, ..PlanOptions::default() }
     }
@@ -138,8 +136,8 @@ impl Sample {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_request_of_every_work_may_be_spoiled() {
+/// All points of one work.
+async fn sweep(work: Work) {
     let mut census = Census::start("aws/census.py").unwrap();
     let applied = Stage::open(None).await.unwrap();
     let session = applied.session(file(5432).unwrap(), &applied.url("aws")).unwrap();
@@ -147,47 +145,51 @@ async fn every_request_of_every_work_may_be_spoiled() {
     assert!(done.report.all_done(), "{:?}", done.report);
     let start = Start { applied };
 
-    let (mut tried, mut passed, mut failures) = (0, 0, Vec::new());
-    for work in Work::ALL {
-        let (expected, actions) = undisturbed(&start, work, &mut census).await.unwrap();
-        assert!(!actions.is_empty());
-        let mut points: Vec<Vec<(usize, Fault)>> = Vec::new();
-        for at in 0..actions.len() {
-            points.extend(Fault::ALL.map(|fault| vec![(at, fault)]));
-        }
-        assert_eq!(points.len(), actions.len() * Fault::ALL.len(), "a point for each request and fault");
-        let mut sample = Sample(work as u64 + 1);
-        for _ in 0..24 {
-            let pair =
-                [0; 2].map(|_| (sample.below(actions.len()), Fault::ALL[sample.below(Fault::ALL.len())]));
-            points.push(pair.to_vec());
-        }
-        let (singles, pairs) = (actions.len() * Fault::ALL.len(), 24);
-        let before = passed;
-        for faults in points {
-            tried += 1;
-            match point(&start, work, faults.clone(), &expected, &mut census).await {
-                Ok(()) => passed += 1,
-                Err(why) => {
-                    let names: Vec<_> = faults
-                        .iter()
-                        .map(|(at, fault)| format!("{fault:?} at {at} {}", actions[*at]))
-                        .collect();
-                    failures.push(format!("{work:?}, {}: {why}", names.join(" and ")));
-                }
-            }
-        }
-        println!(
-            "{work:?}: {} requests, {singles} single points and {pairs} pairs, {} passed",
-            actions.len(),
-            passed - before
-        );
+    let (expected, actions) = undisturbed(&start, work, &mut census).await.unwrap();
+    let mut points: Vec<Vec<(usize, Fault)>> = Vec::new();
+    for at in 0..actions.len() {
+        points.extend(Fault::ALL.map(|fault| vec![(at, fault)]));
     }
-    println!("fault sweep on the sandbox: {tried} points tried, {passed} passed");
+    let singles = points.len();
+    assert!(singles > 0 && singles == actions.len() * Fault::ALL.len(), "a point for each request and fault");
+    let mut sample = Sample(work as u64 + 1);
+    for _ in 0..24 {
+        let pair = [0; 2].map(|_| (sample.below(actions.len()), Fault::ALL[sample.below(Fault::ALL.len())]));
+        points.push(pair.to_vec());
+    }
+    let (tried, mut failures) = (points.len(), Vec::new());
+    for faults in points {
+        if let Err(why) = point(&start, work, faults.clone(), &expected, &mut census).await {
+            let names: Vec<_> =
+                faults.iter().map(|(at, fault)| format!("{fault:?} at {at} {}", actions[*at])).collect();
+            failures.push(format!("{work:?}, {}: {why}", names.join(" and ")));
+        }
+    }
+    println!(
+        "fault sweep, {work:?}: {} requests, {singles} single points and {} pairs tried, {} passed",
+        actions.len(),
+        tried - singles,
+        tried - failures.len()
+    );
     assert!(
         failures.is_empty(),
         "{} failures, the first: {:#?}",
         failures.len(),
         &failures[..failures.len().min(5)]
     );
+}
+
+#[tokio::test]
+async fn every_request_of_an_apply_may_be_spoiled() {
+    sweep(Work::Apply).await;
+}
+
+#[tokio::test]
+async fn every_request_of_a_replacement_may_be_spoiled() {
+    sweep(Work::Replace).await;
+}
+
+#[tokio::test]
+async fn every_request_of_a_destroy_may_be_spoiled() {
+    sweep(Work::Destroy).await;
 }

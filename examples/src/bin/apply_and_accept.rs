@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use privnet::{
-    Ask, AuditFile, Clouds, Event, Events, PlanOptions, SandboxEndpoints, SessionBuilder, Verdict, WaitedFor, decode,
+    Ask, AuditFile, Clouds, Event, Events, PlanOptions, SandboxEndpoints, SessionBuilder, Verdict, WaitedFor,
+    decode,
 };
 use privnet_sandbox::{Options, Sandbox};
 
@@ -61,7 +62,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", serde_json::to_string_pretty(&handoffs)?);
     let waited = session
         .accept_until_connected(&Ask::default(), Duration::from_secs(60), |decided| {
-            for decision in decided.decisions.iter().filter(|decision| decision.verdict == Verdict::Accepted) {
+            for decision in decided.decisions.iter().filter(|decision| decision.verdict == Verdict::Accepted)
+            {
                 println!("accepted {} of {}: {}", decision.connection, decision.who, decision.why);
             }
         })

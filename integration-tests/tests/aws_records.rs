@@ -1,0 +1,142 @@
+//! What privnet and the local cloud say to each other, held to AWS's own description of its APIs: every request and every answer
+//! of every example's whole life goes through botocore's service models. The same records say which permissions are needed:
+//! each recorded action is allowed by `examples/permissions/aws.json`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use privnet::{Ask, PlanOptions};
+use privnet_integration_tests::census::{here, python};
+use privnet_integration_tests::stage::{Stage, spec};
+
+fn examples() -> PathBuf {
+    here().join("../examples")
+}
+
+/// The example files for AWS.
+fn files() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(examples())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("aws")))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Applies, accepts, plans empty, looks at everything and destroys, with each exchange recorded.
+async fn live_through(file: &Path, record: &Path) {
+    let stage = Stage::open_with(None, |options| options.record = Some(record.to_owned())).await.unwrap();
+    let text = std::fs::read_to_string(file).unwrap();
+    let session = stage.session(spec(&text).unwrap(), &stage.url("aws")).unwrap();
+    let name = file.display();
+
+    let applied = session.apply(PlanOptions::default()).await;
+    let failures: Vec<String> = applied.report.failures().map(ToString::to_string).collect();
+    assert!(applied.report.all_done(), "{name}: {failures:?}");
+    assert!(applied.planned.plan.refusals.is_empty(), "{name}: {:?}", applied.planned.plan.refusals);
+    let again = session.plan(PlanOptions::default()).await;
+    assert!(again.plan.is_empty(), "{name}: planning again gives {:?}", again.plan.actions);
+
+    // At the stage's speed the requests are there within a second; the file's consumers need not all be in the local cloud.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let decided = session.accept_pending(&Ask::default(), false).await;
+    assert!(decided.report.as_ref().is_some_and(privnet::Report::all_done), "{name}: {decided:?}");
+    assert!(
+        decided.decisions.iter().any(|d| d.verdict == privnet::Verdict::Accepted),
+        "{name}: {:?}",
+        decided.decisions
+    );
+    session.status().await;
+    let (handoffs, _) = session.handoff().await;
+    assert_eq!(handoffs.len(), session.spec().services.len(), "{name}");
+
+    // Protection against deletion is lifted in the file first, as a person would.
+    let open = text.replace("deletion_protection: true", "deletion_protection: false");
+    let session = stage.session(spec(&open).unwrap(), &stage.url("aws")).unwrap();
+    session.apply(PlanOptions::default()).await;
+    let destroyed = session.destroy(true).await;
+    let failures: Vec<String> = destroyed.report.failures().map(ToString::to_string).collect();
+    assert!(destroyed.report.all_done(), "{name}: {failures:?}");
+    assert!(session.destroy(true).await.planned.plan.is_empty(), "{name}: something was left");
+}
+
+/// The actions that the policy allows.
+fn allowed() -> BTreeSet<String> {
+    let policy: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(examples().join("permissions/aws.json")).unwrap())
+            .unwrap();
+    let actions =
+        policy["Statement"].as_array().unwrap().iter().flat_map(|statement| match &statement["Action"] {
+            serde_json::Value::Array(actions) => actions.clone(),
+            one => vec![one.clone()],
+        });
+    actions.map(|action| action.as_str().unwrap().to_owned()).collect()
+}
+
+/// The permissions that a record's exchanges need.
+fn needed(record: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(record).unwrap();
+    let exchanges = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    exchanges
+        .map(|exchange| {
+            let body = exchange["body"].to_string();
+            let api = if body.contains("2015-12-01") {
+                "elasticloadbalancing"
+            } else if body.contains("2011-06-15") {
+                "sts"
+            } else {
+                "ec2"
+            };
+            format!("{api}:{}", exchange["action"].as_str().unwrap())
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_example_lives_by_the_models_and_the_policy() {
+    let allowed = allowed();
+    for file in files() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = folder.path().join("record.jsonl");
+        live_through(&file, &record).await;
+        let checked = Command::new(python().unwrap())
+            .arg(here().join("aws/botocore_check.py"))
+            .arg(&record)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&checked.stdout);
+        assert!(
+            checked.status.success(),
+            "{}: {said}{}",
+            file.display(),
+            String::from_utf8_lossy(&checked.stderr)
+        );
+        println!("{}: {}", file.display(), said.lines().last().unwrap_or_default());
+        let lacking: Vec<String> = needed(&record).difference(&allowed).cloned().collect();
+        assert!(lacking.is_empty(), "{}: the policy does not allow {lacking:?}", file.display());
+    }
+}
+
+#[test]
+fn the_program_that_uses_the_library_runs() {
+    let ran = Command::new(env!("CARGO"))
+        .args([
+            "run",
+            "--quiet",
+            "-p",
+            "privnet-examples",
+            "--bin",
+            "apply_and_accept",
+            "--",
+            "examples/aws.yaml",
+        ])
+        .current_dir(here().join(".."))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(said.contains("service_name") && said.contains("accepted vpce-"), "{said}");
+}
