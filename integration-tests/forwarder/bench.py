@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""Measures a forwarder against the direct path, plain routing and haproxy, in network namespaces on this machine.
+
+Four paths from the same client to the same server, taken in turns so that a busy machine is busy for all of them:
+
+    direct     one cable from the client to the server
+    routed     over the machine in between, which only routes
+    forwarder  over the machine in between, with the rendered rules
+    haproxy    over the machine in between, which runs haproxy in TCP mode
+
+All machines share this one's processors: what a path costs the machine in between, the client and the server lack. Needs root and the
+packages of setup.sh. `bench.py [ROUNDS]`; the result is a table and, on the last line, JSON.
+"""
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLIENT, MIDDLE, SERVER = (f"pnb-{os.getpid()}-{name}" for name in ("client", "middle", "server"))
+PATHS = {
+    "direct": ("10.78.9.2", 7000),
+    "routed": ("10.78.2.2", 7000),
+    "forwarder": ("10.78.1.1", 7001),
+    "haproxy": ("10.78.1.1", 7002),
+}
+LOAD = """
+import importlib.util, json, sys
+spec = importlib.util.spec_from_file_location('agent', sys.argv[1] + '/agent.py')
+agent = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(agent)
+agent.ETC, agent.STATE = sys.argv[1] + '/', sys.argv[1] + '/state.json'
+agent.Agent(json.load(open(agent.ETC + 'config.json'))).load()
+"""
+
+
+def run(*words, **more):
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, **more)
+    if done.returncode:
+        sys.exit(f"bench: {' '.join(map(str, words))}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def inside(namespace, *words):
+    return ["ip", "netns", "exec", namespace, *map(str, words)]
+
+
+def cable(here, our_name, our_address, there, their_name, their_address):
+    run("ip", "-n", here, "link", "add", our_name, "type", "veth", "peer", "name", their_name, "netns", there)
+    for namespace, name, address in ((here, our_name, our_address), (there, their_name, their_address)):
+        run("ip", "-n", namespace, "addr", "add", address + "/24", "dev", name)
+        run("ip", "-n", namespace, "link", "set", name, "up")
+
+
+def build():
+    for namespace in (CLIENT, MIDDLE, SERVER):
+        run("ip", "netns", "add", namespace)
+        run("ip", "-n", namespace, "link", "set", "lo", "up")
+    cable(CLIENT, "near", "10.78.1.2", MIDDLE, "client", "10.78.1.1")
+    cable(MIDDLE, "server", "10.78.2.1", SERVER, "near", "10.78.2.2")
+    cable(CLIENT, "direct", "10.78.9.1", SERVER, "direct", "10.78.9.2")
+    run("ip", "-n", CLIENT, "route", "add", "10.78.2.0/24", "via", "10.78.1.1")
+    run("ip", "-n", SERVER, "route", "add", "10.78.1.0/24", "via", "10.78.2.1")
+    run(*inside(MIDDLE, "sysctl", "-qw", "net.ipv4.ip_forward=1"))
+
+
+def haproxy(folder):
+    path = folder / "haproxy.cfg"
+    # The best that it offers for TCP: a thread for each processor, and splicing in the kernel.
+    path.write_text(
+        f"global\n maxconn 4000\n nbthread {os.cpu_count()}\n"
+        "defaults\n mode tcp\n option splice-auto\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n"
+        "listen db\n bind 10.78.1.1:7002\n server db 10.78.2.2:7000\n"
+    )
+    return subprocess.Popen(inside(MIDDLE, "haproxy", "-db", "-q", "-f", path))
+
+
+def main():
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    cargo = ["cargo", "build", "-q", "-p", "privnet-forwarder", "--example"]
+    run(*cargo, "traffic", cwd=ROOT)
+    run(*cargo, "render", cwd=ROOT)
+    target = pathlib.Path(json.loads(run("cargo", "metadata", "--format-version=1", "--no-deps", cwd=ROOT))["target_directory"])
+    traffic, render = (target / "debug" / "examples" / name for name in ("traffic", "render"))
+    running = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        try:
+            build()
+            # Shared: the routed path of this benchmark goes through the same machine.
+            words = ["shared", "7001=10.78.2.2:7000/other"]
+            for part, file in (("ruleset", "rules.nft"), ("agent", "agent.py"), ("config", "config.json")):
+                (folder / file).write_text(run(render, part, *words))
+            said = run(*inside(MIDDLE, "python3", "-c", LOAD, folder))
+            server = subprocess.Popen(inside(SERVER, traffic, "serve", 7000), stdout=subprocess.PIPE, text=True)
+            running.append(server)
+            server.stdout.readline()
+            running.append(haproxy(folder))
+            time.sleep(1)
+            report(measure(traffic, rounds), "no flow table" not in said)
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
+            for namespace in (CLIENT, MIDDLE, SERVER):
+                subprocess.run(["ip", "netns", "del", namespace], capture_output=True)
+
+
+def measure(traffic, rounds):
+    found = {what: {path: [] for path in PATHS} for what in ("throughput", "rate", "latency")}
+    for index in range(rounds):
+        for what, paths in found.items():
+            # Another path is first in each round.
+            names = list(paths)
+            for path in names[index % len(names):] + names[:index % len(names)]:
+                address, port = PATHS[path]
+                paths[path].append(float(run(*inside(CLIENT, traffic, what, address, port))))
+    return {what: {path: statistics.median(values) for path, values in paths.items()} for what, paths in found.items()}
+
+
+def report(found, offloaded):
+    throughput, rate, latency = found["throughput"], found["rate"], found["latency"]
+    print(f"flow offload: {'on' if offloaded else 'this kernel has none'}; load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    print(f"{'':10}{'throughput':>22}{'connections':>22}{'round trip':>22}")
+    result = {"flow_offload": offloaded}
+    for path in PATHS:
+        many, often = throughput[path] / throughput["direct"], rate[path] / rate["direct"]
+        added = latency[path] - latency["direct"]
+        result[path] = {"throughput": round(many, 3), "connections": round(often, 3), "added_latency_us": round(added, 1)}
+        print(
+            f"{path:10}{throughput[path] * 8e-9:9.1f} Gb/s = {many:4.2f} x"
+            f"{rate[path]:11.0f} /s = {often:4.2f} x{latency[path]:11.1f} us {added:+5.1f}"
+        )
+    for what, paths in (("throughput", throughput), ("connections", rate)):
+        result[f"forwarder_to_routed_{what}"] = round(paths["forwarder"] / paths["routed"], 3)
+        result[f"forwarder_to_haproxy_{what}"] = round(paths["forwarder"] / paths["haproxy"], 3)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
