@@ -116,7 +116,7 @@ fn reply(
     Ok(match kind.reply {
         Reply::Done => Answer::json(200, &body),
         Reply::Shown => cx.follow(Answer::json(200, &body), operation, false),
-        Reply::Located => cx.locate(Answer::empty(202), operation),
+        Reply::Located => cx.locate(Answer::empty(202), operation).with_header("retry-after", "1"),
         Reply::Named(suffix) => {
             let verb = if operation.name.starts_with("Approve") { "Approve" } else { "Reject" };
             let body = json!({"operation": format!("{verb}{suffix}"), "startTime": now.to_string()});

@@ -85,6 +85,7 @@ fn each_provider_answers_in_its_way() {
     let bus = pending(&arm, "acme-bus");
     let reply = arm.put(&bus, decide("Approved")).is(202);
     assert_eq!((reply.header("azure-asyncoperation"), reply.raw.body.len()), (None, 0));
+    assert_eq!(reply.header("retry-after"), Some("1"));
     arm.pass(6);
     arm.follow(&reply, "location").is(200);
 

@@ -7,6 +7,7 @@ mod concurrency;
 mod consumers;
 mod endpoints;
 mod hosted;
+mod https;
 mod login;
 mod networks;
 mod scale_sets;
