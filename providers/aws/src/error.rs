@@ -103,6 +103,9 @@ fn answered(operation: Operation, subject: &str, status: u16, code: &str, messag
         (_, "OperationNotPermitted") if operation.name == "DeleteLoadBalancer" => {
             error.with_hint("deletion protection is on: set `deletion_protection: false`, apply, then delete")
         }
+        (ErrorKind::InUse, _) if operation.name == "SetSubnets" => {
+            error.with_hint("endpoints are attached: reject their connections first, or keep the subnet")
+        }
         (ErrorKind::Quota, _) => error.with_hint(
             "a quota of the account is reached: raise it in Service Quotas, or remove what is unused",
         ),

@@ -199,7 +199,8 @@ fn described(target: &Registered) -> Target {
         "healthy" => TargetState::Healthy,
         "initial" => TargetState::Starting,
         "draining" | "unhealthy.draining" => TargetState::Draining,
-        "unhealthy" => TargetState::Unhealthy,
+        // `unused` is no state of health: nothing is sent there.
+        "unhealthy" | "unused" => TargetState::Unhealthy,
         _ => TargetState::Unknown,
     };
     let cloud_state = match &target.reason {

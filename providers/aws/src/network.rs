@@ -179,7 +179,8 @@ async fn interfaces(
     loop {
         let page = cloud
             .read(DESCRIBE_INTERFACES, subject, || {
-                let request = cloud.reach.ec2.describe_network_interfaces().filters(filter.clone());
+                let request =
+                    cloud.reach.ec2.describe_network_interfaces().filters(filter.clone()).max_results(PAGE);
                 request.set_next_token(token.clone()).send()
             })
             .await?;

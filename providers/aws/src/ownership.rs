@@ -170,7 +170,8 @@ pub(crate) fn unsuitable(user: &TagMap) -> Option<String> {
     {
         return Some(format!("the tag key `{key}` is reserved"));
     }
-    let own = 6 + key_tags(user).len();
+    // Six of proof and name, one of an endpoint service's verification, and the keys.
+    let own = 7 + key_tags(user).len();
     let most = MOST_TAGS.saturating_sub(own);
     (user.len() > most)
         .then(|| format!("AWS allows {MOST_TAGS} tags; privnet needs {own}, so at most {most} remain"))

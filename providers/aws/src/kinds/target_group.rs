@@ -297,20 +297,11 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
         .extend(wanted.refusals.iter().map(|why| lowering.refusal(&address, Rule::Unsuitable, why.clone())));
     lowered.waits.extend(wanted.waits.iter().map(|why| lowering.wait("you", why.clone())));
     lowered.warnings.extend(wanted.warnings.iter().map(|why| format!("{name}: {why}")));
-    let unhealthy = lowering
-        .facts
-        .registered
-        .get(&listen)
-        .into_iter()
-        .flatten()
-        .filter(|target| target.state == "unhealthy");
-    lowered.waits.extend(unhealthy.map(|target| {
-        let reason = target.reason.as_deref().unwrap_or("AWS gives no reason");
-        lowering.wait(
-            "you",
-            format!("the target {}:{} of port {listen} is unhealthy: {reason}", target.id, target.port),
-        )
-    }));
+    for target in lowering.facts.registered.get(&listen).into_iter().flatten() {
+        lowered.waits.extend(ailment(target).map(|ails| {
+            lowering.wait("you", format!("the target {}:{} of port {listen} {ails}", target.id, target.port))
+        }));
+    }
     let group = Group {
         protocol: "TCP".to_owned(),
         port: i64::from(port.port.port.get()),
@@ -331,6 +322,20 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
     fields.insert("load_balancer".to_owned(), Value::output(&balancer, "arn"));
     let needs = security_group_rule::to_databases(lowered);
     lowered.resources.push(lowering.resource(address, Origin::Owned, fields, needs));
+}
+
+/// What somebody must mend about a target.
+fn ailment(target: &Registered) -> Option<String> {
+    let reason = target.reason.as_deref().unwrap_or("AWS gives no reason");
+    // Not used for want of a listener passes by itself; in a zone that is not enabled it stays.
+    let in_no_zone = target.state == "unused" && reason.to_lowercase().contains("zone");
+    match target.state.as_str() {
+        "unhealthy" => Some(format!("is unhealthy: {reason}")),
+        "unused" if in_no_zone => {
+            Some(format!("is not used: {reason}; give the load balancer a subnet in the target's zone"))
+        }
+        _ => None,
+    }
 }
 
 /// The family of a group's addresses: those of one name or list are of one.
