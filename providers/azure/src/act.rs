@@ -40,7 +40,11 @@ impl Act<'_> {
     /// # Errors
     /// A fault of the plan's.
     pub(crate) fn live_id(&self) -> Result<String, Error> {
-        self.step.action.live_id.clone().ok_or_else(|| self.error(ErrorKind::Other, "the plan does not say which one is meant"))
+        self.step
+            .action
+            .live_id
+            .clone()
+            .ok_or_else(|| self.error(ErrorKind::Other, "the plan does not say which one is meant"))
     }
 
     /// An error about this action.
@@ -81,7 +85,13 @@ impl Act<'_> {
             }
             let mut body = there.cloned().unwrap_or_else(|| serde_json::json!({}));
             let old = text_map(&body, "tags");
-            let all = ownership::all_tags(&old, self.step.deployment, &self.step.action.address, self.generation(), tags);
+            let all = ownership::all_tags(
+                &old,
+                self.step.deployment,
+                &self.step.action.address,
+                self.generation(),
+                tags,
+            );
             set(&mut body, "tags", merge_text_map(&all));
             shape(&mut body)?;
             let failed = there.is_some_and(|there| {
@@ -116,7 +126,8 @@ impl Act<'_> {
         let collection = &collection;
         let ask = || async move {
             let listed = self.arm.list(self.context, collection).await?;
-            let found = listed.iter().any(|item| text(item, "id").is_some_and(|id| same_id(id, &target.path)));
+            let found =
+                listed.iter().any(|item| text(item, "id").is_some_and(|id| same_id(id, &target.path)));
             Ok(if found == there { Poll::Ready(()) } else { Poll::Pending("the list lags".to_owned()) })
         };
         self.context.until(until, ask).await

@@ -97,7 +97,8 @@ pub(crate) async fn decide(
         // It was decided meanwhile, by us in an earlier run or by somebody else: what counts is how.
         let now = arm.get(context, target).await?;
         // SQL turns away what waits and nothing else: a connection that is let in is removed.
-        if op == Op::Reject && wanted.sever && has(&now, "Approved") && same_id(endpoint_of(&now), &wanted.id) {
+        if op == Op::Reject && wanted.sever && has(&now, "Approved") && same_id(endpoint_of(&now), &wanted.id)
+        {
             arm.delete(context, target).await?;
             return Ok(Applied { note: Some("the connection was removed".to_owned()), ..Applied::default() });
         }
@@ -122,14 +123,23 @@ pub(crate) async fn decide(
 }
 
 /// What to write in view of what is there now.
-fn next(there: Option<&Json>, target: &Target, wanted: &ConnectionAction, status: &str) -> Result<Write, Error> {
-    let error = |kind, message: &str| Error::new(kind, "PUT privateEndpointConnections", &target.path, message);
+fn next(
+    there: Option<&Json>,
+    target: &Target,
+    wanted: &ConnectionAction,
+    status: &str,
+) -> Result<Write, Error> {
+    let error =
+        |kind, message: &str| Error::new(kind, "PUT privateEndpointConnections", &target.path, message);
     let Some(there) = there else {
         return Err(error(ErrorKind::NotFound, "the request is not there any more"));
     };
     if !same_id(endpoint_of(there), &wanted.id) {
-        return Err(error(ErrorKind::Conflict, "the connection is another endpoint's than when it was decided on")
-            .with_hint("run the same command again"));
+        return Err(error(
+            ErrorKind::Conflict,
+            "the connection is another endpoint's than when it was decided on",
+        )
+        .with_hint("run the same command again"));
     }
     let word = text(there, STATUS).unwrap_or("Unknown");
     if word.eq_ignore_ascii_case(status) || is_on_its_way(there) {
@@ -168,7 +178,8 @@ fn has(connection: &Json, status: &str) -> bool {
 
 /// `Approving` and `Rejecting`: a decision that is being carried out.
 fn is_on_its_way(connection: &Json) -> bool {
-    text(connection, STATUS).is_some_and(|word| ["approving", "rejecting"].iter().any(|w| w.eq_ignore_ascii_case(word)))
+    text(connection, STATUS)
+        .is_some_and(|word| ["approving", "rejecting"].iter().any(|w| w.eq_ignore_ascii_case(word)))
 }
 
 /// SQL's `…StatusNotPending`, and what other services answer to a decision that was made already.
@@ -179,7 +190,9 @@ fn was_not_pending(error: &Error) -> bool {
 
 /// Whether a connection leads to this part of a resource; one that does not say so may.
 pub(crate) fn leads_to(item: &Json, subresource: &str) -> bool {
-    let Some(groups) = at(item, "properties.groupIds").and_then(Json::as_array).filter(|groups| !groups.is_empty()) else {
+    let Some(groups) =
+        at(item, "properties.groupIds").and_then(Json::as_array).filter(|groups| !groups.is_empty())
+    else {
         return true;
     };
     groups.iter().filter_map(Json::as_str).any(|group| group.eq_ignore_ascii_case(subresource))

@@ -8,9 +8,9 @@ use azure_core::error::ErrorKind;
 use azure_core::http::ClientOptions;
 use azure_core::time::OffsetDateTime;
 use azure_identity::{
-    AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
-    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
-    WorkloadIdentityCredentialOptions,
+    AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
+    ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
+    UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
 
 use crate::settings::Cloud;
@@ -24,7 +24,7 @@ pub(crate) struct GivenToken(Secret);
 
 impl GivenToken {
     /// A credential of this token.
-    pub(crate) fn new(token: &str) -> Arc<dyn TokenCredential> {
+    pub(crate) fn credential(token: &str) -> Arc<dyn TokenCredential> {
         Arc::new(Self(Secret::new(token.to_owned())))
     }
 }
@@ -53,7 +53,7 @@ pub(crate) struct Chain {
 
 impl Chain {
     /// The chain for this cloud.
-    pub(crate) fn new(cloud: Cloud) -> Arc<dyn TokenCredential> {
+    pub(crate) fn credential(cloud: Cloud) -> Arc<dyn TokenCredential> {
         Arc::new(Self { cloud, found: Mutex::new(None) })
     }
 
@@ -123,7 +123,10 @@ impl TokenCredential for Chain {
                 Err(error) => tried.push(format!("{name}: {}", first_line(&error.to_string()))),
             }
         }
-        Err(azure_core::Error::with_message(ErrorKind::Credential, format!("no credentials found ({})", tried.join("; "))))
+        Err(azure_core::Error::with_message(
+            ErrorKind::Credential,
+            format!("no credentials found ({})", tried.join("; ")),
+        ))
     }
 }
 
@@ -137,7 +140,8 @@ async fn ask(
     if name != "managed identity" {
         return asking.await;
     }
-    let late = || azure_core::Error::with_message(ErrorKind::Credential, "nobody answers at the metadata address");
+    let late =
+        || azure_core::Error::with_message(ErrorKind::Credential, "nobody answers at the metadata address");
     tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(late()))
 }
 
@@ -156,7 +160,9 @@ pub(crate) fn who(token: &str) -> Option<String> {
     let bytes = azure_core::base64::decode_url_safe(payload).ok()?;
     let claims: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
     let claim = |name: &str| claims.get(name).and_then(serde_json::Value::as_str);
-    let name = ["upn", "unique_name", "preferred_username", "app_displayname", "appid", "azp"].iter().find_map(|name| claim(name));
+    let name = ["upn", "unique_name", "preferred_username", "app_displayname", "appid", "azp"]
+        .iter()
+        .find_map(|name| claim(name));
     match (name, claim("oid")) {
         (Some(name), Some(oid)) => Some(format!("{name} ({oid})")),
         (Some(only), None) | (None, Some(only)) => Some(only.to_owned()),
@@ -170,7 +176,8 @@ mod tests {
 
     #[test]
     fn the_caller_is_read_from_the_token_and_nothing_else_is() {
-        let payload = azure_core::base64::encode_url_safe(br#"{"upn":"a@b.example","oid":"1-2","secret":"x"}"#);
+        let payload =
+            azure_core::base64::encode_url_safe(br#"{"upn":"a@b.example","oid":"1-2","secret":"x"}"#);
         assert_eq!(who(&format!("h.{payload}.s")).as_deref(), Some("a@b.example (1-2)"));
         assert_eq!(who("sandbox"), None);
         assert_eq!(who("a.!!.c"), None);
@@ -178,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_given_token_is_given() {
-        let token = GivenToken::new("t").get_token(&["s"], None).await.unwrap();
+        let token = GivenToken::credential("t").get_token(&["s"], None).await.unwrap();
         assert_eq!(token.token.secret(), "t");
     }
 }

@@ -19,9 +19,9 @@ pub(crate) fn of<T: Serialize>(typed: &T) -> Fields {
 
 /// Fields as a kind's struct. A field that is missing or of another type is a fault of ours, reported and not hidden.
 pub(crate) fn typed<T: DeserializeOwned>(kind: &str, fields: &Fields) -> Result<T, Error> {
-    serde_json::to_value(fields)
-        .and_then(serde_json::from_value)
-        .map_err(|cause| Error::new(ErrorKind::Other, "plan", kind, "the plan's fields are not this kind's").with_cause(cause))
+    serde_json::to_value(fields).and_then(serde_json::from_value).map_err(|cause| {
+        Error::new(ErrorKind::Other, "plan", kind, "the plan's fields are not this kind's").with_cause(cause)
+    })
 }
 
 /// The text of a reference that was resolved; a reference that was not has none.

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::plan::{Refusal, Rule, Wait};
 use privnet_core::spec::azure::{
-    AzureForm, AzureHosted, AzureLink, AzureMade, AzureNatSubnet, AzureOnFrontend, AzureScope, AzureService, AzureTarget,
+    AzureForm, AzureHosted, AzureLink, AzureMade, AzureNatSubnet, AzureOnFrontend, AzureScope, AzureService,
+    AzureTarget,
 };
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::spec::{CloudService, Engine, Resolver, Service, Spec, Upstream};
@@ -70,15 +71,27 @@ fn of_existing(spec: &Spec, service: &Service, id: &ArmId) -> Lowered {
     let scope = crate::scope::of(id.subscription().as_str(), id.resource_group().as_str());
     let mut lowered = empty(spec, service, scope.clone(), address.clone());
     lowered.warnings.extend(policy::nameless(spec, service));
-    let resource =
-        Resource { address, scope, origin: Origin::Supplied, fields: BTreeMap::new(), needs: BTreeSet::new() };
+    let resource = Resource {
+        address,
+        scope,
+        origin: Origin::Supplied,
+        fields: BTreeMap::new(),
+        needs: BTreeSet::new(),
+    };
     lowered.resources.push(resource);
     lowered
 }
 
-fn of_made(spec: &Spec, service: &Service, azure: &AzureService, place: &AzureScope, world: &World) -> Lowered {
+fn of_made(
+    spec: &Spec,
+    service: &Service,
+    azure: &AzureService,
+    place: &AzureScope,
+    world: &World,
+) -> Lowered {
     let scope = crate::scope::of(azure.subscription.as_str(), place.resource_group.as_str());
-    let mut lowered = empty(spec, service, scope.clone(), private_link_service::address(service.name.as_str()));
+    let mut lowered =
+        empty(spec, service, scope.clone(), private_link_service::address(service.name.as_str()));
     lowered.warnings.extend(policy::nameless(spec, service));
     // Without facts it was not observed, and is refused for that.
     let Some(facts) = facts::of(world, service.name.as_str()) else { return lowered };
@@ -155,7 +168,9 @@ impl<'a> Lowering<'a> {
         let Some(link) = self.link() else { return Vec::new() };
         match &link.nat_subnet {
             AzureNatSubnet::Create { cidr } => vec![cidr.to_string()],
-            AzureNatSubnet::Existing(id) => self.subnet(id).map(|subnet| subnet.prefixes.clone()).unwrap_or_default(),
+            AzureNatSubnet::Existing(id) => {
+                self.subnet(id).map(|subnet| subnet.prefixes.clone()).unwrap_or_default()
+            }
         }
     }
 
@@ -183,16 +198,17 @@ impl<'a> Lowering<'a> {
             })
             .collect();
         let listens: Vec<u16> = forwarded.iter().map(|(port, _)| port.listen.get()).collect();
-        let maps = forwarded.iter().zip(health_ports(&listens)).map(|((port, upstream), health_port)| PortMap {
-            listen: port.listen.get(),
-            destination: match upstream {
-                Upstream::Ip(address) => Destination::Address(*address),
-                Upstream::Dns(name) => Destination::Name(name.to_string()),
-            },
-            port: port.port.get(),
-            engine: engine(port.engine),
-            health_port,
-        });
+        let maps =
+            forwarded.iter().zip(health_ports(&listens)).map(|((port, upstream), health_port)| PortMap {
+                listen: port.listen.get(),
+                destination: match upstream {
+                    Upstream::Ip(address) => Destination::Address(*address),
+                    Upstream::Dns(name) => Destination::Name(name.to_string()),
+                },
+                port: port.port.get(),
+                engine: engine(port.engine),
+                health_port,
+            });
         maps.collect()
     }
 
@@ -206,9 +222,11 @@ impl<'a> Lowering<'a> {
         let forwarder = self.made()?.forwarder.as_ref()?;
         let resolver = match &forwarder.resolver {
             Resolver::System => privnet_forwarder::Resolver::System,
-            Resolver::Servers(servers) => servers.first().map_or(privnet_forwarder::Resolver::System, |server| {
-                privnet_forwarder::Resolver::Address(*server)
-            }),
+            Resolver::Servers(servers) => {
+                servers.first().map_or(privnet_forwarder::Resolver::System, |server| {
+                    privnet_forwarder::Resolver::Address(*server)
+                })
+            }
         };
         let probe_sources = PROBER.parse().into_iter().collect();
         let settings = Settings { resolver, probe_sources, ..Settings::default() };
@@ -216,13 +234,20 @@ impl<'a> Lowering<'a> {
     }
 
     /// Wants a resource.
-    pub(crate) fn want(&mut self, address: Address, origin: Origin, fields: Fields, needs: BTreeSet<Address>) {
+    pub(crate) fn want(
+        &mut self,
+        address: Address,
+        origin: Origin,
+        fields: Fields,
+        needs: BTreeSet<Address>,
+    ) {
         self.lowered.resources.push(Resource { address, scope: self.scope.clone(), origin, fields, needs });
     }
 
     /// Refuses the service.
     pub(crate) fn refuse(&mut self, address: &Address, why: impl Into<String>) {
-        let refusal = Refusal { address: address.clone(), rule: Rule::Unsuitable, why: why.into(), flag: None };
+        let refusal =
+            Refusal { address: address.clone(), rule: Rule::Unsuitable, why: why.into(), flag: None };
         self.lowered.refusals.push(refusal);
     }
 
@@ -232,7 +257,8 @@ impl<'a> Lowering<'a> {
             return self.wait("you", format!("the network interface {nic} must be put into the pool `{pool}` once the load balancer is there"));
         };
         let pool_id = format!("{}/backendAddressPools/{pool}", balancer.id);
-        let joined = self.facts.nics.get(&nic.key()).is_some_and(|seen| seen.pools.contains(&pool_id.to_lowercase()));
+        let joined =
+            self.facts.nics.get(&nic.key()).is_some_and(|seen| seen.pools.contains(&pool_id.to_lowercase()));
         if !joined {
             let why = format!(
                 "put the network interface into the pool: `az network nic ip-config address-pool add --nic-name {} \

@@ -13,9 +13,9 @@ use privnet_core::spec::azure::{AzureForm, AzureHosted};
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::spec::{CloudService, Service};
 use privnet_core::world::Connections;
-use privnet_core::{Error, ErrorKind, ObserveRequest, Ownership, Purpose, Scope, ServiceWorld, World};
+use privnet_core::{Error, ObserveRequest, Ownership, Purpose, Scope, ServiceWorld, World};
 
-use crate::arm::{Arm, Json, Target, is_gone, items, same_id, text};
+use crate::arm::{Arm, Json, Target, concerns_everything, in_words, is_gone, items, same_id, text};
 use crate::kinds::private_link_service;
 use crate::snapshot::{Listed, Snapshot};
 use crate::{connection, hosted, kinds};
@@ -60,7 +60,12 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
     Ok(world)
 }
 
-async fn of_hosted(arm: &Arm, context: &Context, service: &Service, form: &AzureHosted) -> Result<World, Error> {
+async fn of_hosted(
+    arm: &Arm,
+    context: &Context,
+    service: &Service,
+    form: &AzureHosted,
+) -> Result<World, Error> {
     let seen = hosted::observe(arm, context, service, form).await?;
     let mut world = World::default();
     world.live.extend(seen.live);
@@ -77,10 +82,14 @@ async fn of_existing(arm: &Arm, context: &Context, service: &Service, id: &ArmId
     match arm.find(context, &Target::of(id.to_string())).await {
         Ok(found) => {
             let live = found.as_ref().and_then(|found| private_link_service::live_of(found, address.clone()));
-            let connections = found.as_ref().map_or(Connections::NotExposed, |found| Connections::Known(connections_of(found)));
+            let connections = found
+                .as_ref()
+                .map_or(Connections::NotExposed, |found| Connections::Known(connections_of(found)));
             let exposed = live.as_ref().map(|live| live.address.clone());
             world.live.extend(live);
-            world.services.insert(service.name.to_string(), ServiceWorld { connections, targets: Vec::new(), exposed });
+            world
+                .services
+                .insert(service.name.to_string(), ServiceWorld { connections, targets: Vec::new(), exposed });
         }
         Err(error) => refuse_or_fail(&mut world, &[service], error)?,
     }
@@ -112,7 +121,12 @@ async fn of_group(
     Ok(world)
 }
 
-async fn read_lists(arm: &Arm, context: &Context, snapshot: &mut Snapshot<'_>, purpose: Purpose) -> Result<(), Error> {
+async fn read_lists(
+    arm: &Arm,
+    context: &Context,
+    snapshot: &mut Snapshot<'_>,
+    purpose: Purpose,
+) -> Result<(), Error> {
     let group = crate::scope::path(&snapshot.scope);
     let list = |provider: &str, kind: &str| {
         let target = Target::of(format!("{group}/providers/{provider}/{kind}"));
@@ -141,11 +155,14 @@ fn add_services(snapshot: &Snapshot<'_>, world: &mut World) {
     let exposed: Vec<(String, privnet_core::Address, String)> = world
         .live
         .iter()
-        .filter(|live| live.address.kind == private_link_service::KIND.name && live.ownership == Ownership::Ours)
+        .filter(|live| {
+            live.address.kind == private_link_service::KIND.name && live.ownership == Ownership::Ours
+        })
         .map(|live| (live.address.service.clone(), live.address.clone(), live.id.clone()))
         .collect();
     for (service, address, id) in exposed {
-        let shown = snapshot.services.iter().find(|shown| text(shown, "id").is_some_and(|shown| same_id(shown, &id)));
+        let shown =
+            snapshot.services.iter().find(|shown| text(shown, "id").is_some_and(|shown| same_id(shown, &id)));
         let more = shown.map(connections_of).unwrap_or_default();
         let entry = world.services.entry(service).or_default();
         entry.exposed = Some(address);
@@ -166,17 +183,21 @@ fn connections_of(service: &Json) -> Vec<Connection> {
 
 /// What concerns these services only is a refusal; what concerns everything (no credentials, no network) is an error.
 fn refuse_or_fail(world: &mut World, services: &[&Service], error: Error) -> Result<(), Error> {
-    let general = matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Unavailable | ErrorKind::Cancelled | ErrorKind::Throttled);
-    if general {
+    if concerns_everything(&error) {
         return Err(error);
     }
     let rule = if is_gone(&error) { Rule::Unsuitable } else { Rule::Unobserved };
-    let hints: String = error.hints().iter().map(|hint| format!("; {hint}")).collect();
     for service in services {
         let address = private_link_service::address(service.name.as_str());
-        world.refusals.push(Refusal { address, rule, why: format!("{error}{hints}"), flag: None });
-        let connections = if is_gone(&error) { Connections::NotExposed } else { Connections::Unreadable { why: error.to_string() } };
-        world.services.insert(service.name.to_string(), ServiceWorld { connections, ..ServiceWorld::default() });
+        world.refusals.push(Refusal { address, rule, why: in_words(&error), flag: None });
+        let connections = if is_gone(&error) {
+            Connections::NotExposed
+        } else {
+            Connections::Unreadable { why: error.to_string() }
+        };
+        world
+            .services
+            .insert(service.name.to_string(), ServiceWorld { connections, ..ServiceWorld::default() });
     }
     Ok(())
 }

@@ -34,7 +34,9 @@ pub(crate) fn cloud_name(deployment: &str, address: &Address, generation: Genera
 
 /// Which of its two names a resource has, if this is one.
 pub(crate) fn generation_of(deployment: &str, address: &Address, name: &str) -> Option<Generation> {
-    [Generation::A, Generation::B].into_iter().find(|g| cloud_name(deployment, address, *g).eq_ignore_ascii_case(name))
+    [Generation::A, Generation::B]
+        .into_iter()
+        .find(|g| cloud_name(deployment, address, *g).eq_ignore_ascii_case(name))
 }
 
 /// Whose a thing is, as what.
@@ -72,7 +74,8 @@ fn proof(tags: &Tags, deployment: &str) -> Option<Address> {
 pub(crate) fn why_not(tags: &Tags) -> String {
     match get(tags, DEPLOYMENT) {
         Some(other) => format!("its tags do not prove it is this one's (they name the deployment `{other}`)"),
-        None => "it has none of privnet's tags: rename or delete it, or give this deployment another name".to_owned(),
+        None => "it has none of privnet's tags: rename or delete it, or give this deployment another name"
+            .to_owned(),
     }
 }
 
@@ -82,7 +85,13 @@ pub(crate) fn get<'a>(tags: &'a Tags, name: &str) -> Option<&'a str> {
 }
 
 /// All tags of a resource that is made or changed: what somebody else set, proof, and the user's.
-pub(crate) fn all_tags(there: &Tags, deployment: &str, address: &Address, generation: Generation, user: &Tags) -> Tags {
+pub(crate) fn all_tags(
+    there: &Tags,
+    deployment: &str,
+    address: &Address,
+    generation: Generation,
+    user: &Tags,
+) -> Tags {
     let managed = managed_keys(there);
     let is_managed = |key: &String| managed.iter().any(|k| k.eq_ignore_ascii_case(key));
     let mut tags: Tags = there
@@ -109,7 +118,10 @@ pub(crate) fn all_tags(there: &Tags, deployment: &str, address: &Address, genera
 
 /// The user's tags that privnet set here and that are still there.
 pub(crate) fn managed_tags(tags: &Tags) -> Tags {
-    managed_keys(tags).into_iter().filter_map(|key| Some((key.clone(), get(tags, &key)?.to_owned()))).collect()
+    managed_keys(tags)
+        .into_iter()
+        .filter_map(|key| Some((key.clone(), get(tags, &key)?.to_owned())))
+        .collect()
 }
 
 /// Why these tags of the user's cannot be set, if they cannot.
@@ -123,7 +135,8 @@ pub(crate) fn unsuitable(user: &Tags) -> Option<String> {
     // Five of proof, two of the forwarder's, and the lists of keys.
     let own = 7 + key_tags(user).len();
     let most = MOST_TAGS.saturating_sub(own);
-    (user.len() > most).then(|| format!("Azure allows {MOST_TAGS} tags; privnet needs {own}, so at most {most} remain"))
+    (user.len() > most)
+        .then(|| format!("Azure allows {MOST_TAGS} tags; privnet needs {own}, so at most {most} remain"))
 }
 
 /// The tags that hold the keys: separated by spaces, in pieces that fit.
@@ -167,7 +180,10 @@ mod tests {
         let all = all_tags(&Tags::new(), "data", &address(), Generation::B, &user);
         let name = cloud_name("data", &address(), Generation::B);
         let ours = claim("data", &name, &all, &[]).unwrap();
-        assert_eq!((ours.address, ours.generation, ours.ownership), (address(), Generation::B, Ownership::Ours));
+        assert_eq!(
+            (ours.address, ours.generation, ours.ownership),
+            (address(), Generation::B, Ownership::Ours)
+        );
         assert_eq!(claim("data", "another-name", &all, &[]), None, "proof without the name");
         assert_eq!(claim("data2", &name, &all, &[]), None, "another deployment's");
         assert_eq!(managed_tags(&all), user);
@@ -177,7 +193,8 @@ mod tests {
 
     #[test]
     fn others_tags_stay_and_what_left_the_file_goes() {
-        let mut there = all_tags(&Tags::new(), "data", &address(), Generation::A, &tags(&[("a", "1"), ("b", "2")]));
+        let mut there =
+            all_tags(&Tags::new(), "data", &address(), Generation::A, &tags(&[("a", "1"), ("b", "2")]));
         there.insert("policy".to_owned(), "x".to_owned());
         let next = all_tags(&there, "data", &address(), Generation::A, &tags(&[("A", "3")]));
         assert_eq!(get(&next, "a"), Some("3"));

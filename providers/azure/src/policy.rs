@@ -21,8 +21,13 @@ pub(crate) fn endpoint(id: &str) -> Identity {
 
 /// Who may connect to a service.
 pub(crate) fn of(spec: &Spec, service: &Service) -> ServicePolicy {
-    let consumers = service.allow.iter().map(|(name, allow)| consumer(name.as_str(), spec.consumers.get(name), allow));
-    ServicePolicy { service: service.name.to_string(), consumers: consumers.collect(), shared: is_shared(service) }
+    let consumers =
+        service.allow.iter().map(|(name, allow)| consumer(name.as_str(), spec.consumers.get(name), allow));
+    ServicePolicy {
+        service: service.name.to_string(),
+        consumers: consumers.collect(),
+        shared: is_shared(service),
+    }
 }
 
 /// Whether other people's requests arrive at the service too.
@@ -49,7 +54,8 @@ fn consumer(name: &str, defined: Option<&Consumer>, allow: &Allow) -> ConsumerPo
         identities,
         max_connections: allow.max_connections.get(),
         only: allow.only.clone(),
-        preset: preset.map(|preset| PresetVersion { name: preset.name.clone(), version: preset.version.clone() }),
+        preset: preset
+            .map(|preset| PresetVersion { name: preset.name.clone(), version: preset.version.clone() }),
     }
 }
 
@@ -67,7 +73,8 @@ pub(crate) fn lists(spec: &Spec, service: &Service) -> Lists {
     let consumers = service.allow.keys().filter_map(|name| spec.consumers.get(name)?.azure.as_ref());
     let all: BTreeSet<String> = consumers.flat_map(|azure| azure.visible_to()).collect();
     // The decoder refuses it too; a wildcard is worth a second lock.
-    let visibility: BTreeSet<String> = all.into_iter().filter(|id| id != "*" || service.allow_anyone).collect();
+    let visibility: BTreeSet<String> =
+        all.into_iter().filter(|id| id != "*" || service.allow_anyone).collect();
     let auto_approval = match service.acceptance {
         Acceptance::Manual => BTreeSet::new(),
         Acceptance::Automatic => visibility.iter().filter(|id| *id != "*").cloned().collect(),
@@ -119,7 +126,10 @@ mod tests {
         let spec = hosted_spec(&[("acme", consumer_of(&[SUB]))]);
         let policy = of(&spec, &spec.services[0]);
         assert!(policy.shared);
-        let id = format!("/Subscriptions/{}/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/e", SUB.to_uppercase());
+        let id = format!(
+            "/Subscriptions/{}/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/e",
+            SUB.to_uppercase()
+        );
         let decisions = decide(&policy, &[asks(&id)], &Ask::default());
         assert_eq!(decisions[0].verdict, Verdict::Accepted);
         let other = "/subscriptions/99999999-2222-3333-4444-555555555555/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/e";
@@ -128,12 +138,20 @@ mod tests {
 
     #[test]
     fn a_named_endpoint_lets_in_that_endpoint_and_shows_the_service_to_its_subscription() {
-        let id = format!("/subscriptions/{SUB}/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/mine");
+        let id = format!(
+            "/subscriptions/{SUB}/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/mine"
+        );
         let mut consumer = consumer_of(&[]);
-        consumer.azure = Some(AzureConsumer { endpoints: BTreeSet::from([id.parse().unwrap()]), ..AzureConsumer::default() });
+        consumer.azure = Some(AzureConsumer {
+            endpoints: BTreeSet::from([id.parse().unwrap()]),
+            ..AzureConsumer::default()
+        });
         let spec = hosted_spec(&[("acme", consumer)]);
         let policy = of(&spec, &spec.services[0]);
-        assert_eq!(decide(&policy, &[asks(&id.to_uppercase())], &Ask::default())[0].verdict, Verdict::Accepted);
+        assert_eq!(
+            decide(&policy, &[asks(&id.to_uppercase())], &Ask::default())[0].verdict,
+            Verdict::Accepted
+        );
         let neighbour = id.replace("mine", "theirs");
         assert_eq!(decide(&policy, &[asks(&neighbour)], &Ask::default())[0].verdict, Verdict::Left);
         assert_eq!(lists(&spec, &spec.services[0]).visibility, BTreeSet::from([SUB.to_owned()]));

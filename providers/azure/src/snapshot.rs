@@ -40,8 +40,10 @@ impl<'a> Snapshot<'a> {
     /// An empty one for these services.
     pub(crate) fn new(deployment: &'a str, scope: Scope, listed: Vec<Listed<'a>>) -> Self {
         let known = listed.iter().map(|(service, _)| service.name.to_string()).collect();
-        let addresses =
-            listed.iter().flat_map(|(service, azure)| kinds::named(service.name.as_str(), &forwarder_subnets(azure))).collect();
+        let addresses = listed
+            .iter()
+            .flat_map(|(service, azure)| kinds::named(service.name.as_str(), &forwarder_subnets(azure)))
+            .collect();
         Self {
             deployment,
             scope,

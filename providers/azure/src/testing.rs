@@ -14,7 +14,8 @@ pub(crate) const SUBSCRIPTION: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
 /// A consumer with these subscriptions.
 pub(crate) fn consumer_of(subscriptions: &[&str]) -> Consumer {
     let who = |text: &&str| if *text == "*" { Who::Anyone } else { Who::Is(text.parse().unwrap()) };
-    let azure = AzureConsumer { subscriptions: subscriptions.iter().map(who).collect(), endpoints: BTreeSet::new() };
+    let azure =
+        AzureConsumer { subscriptions: subscriptions.iter().map(who).collect(), endpoints: BTreeSet::new() };
     Consumer { preset: None, aws: None, azure: Some(azure), gcp: None, place: None }
 }
 
@@ -39,7 +40,10 @@ pub(crate) fn spec(form: AzureForm, consumers: &[(&str, Consumer)]) -> Spec {
         version: 1,
         deployment: "data".parse().unwrap(),
         tags: BTreeMap::new(),
-        consumers: consumers.iter().map(|(name, consumer)| (name.parse().unwrap(), consumer.clone())).collect(),
+        consumers: consumers
+            .iter()
+            .map(|(name, consumer)| (name.parse().unwrap(), consumer.clone()))
+            .collect(),
         services: vec![service("orders", form, &names)],
         source: "test.yaml".to_owned(),
     }
@@ -47,7 +51,8 @@ pub(crate) fn spec(form: AzureForm, consumers: &[(&str, Consumer)]) -> Spec {
 
 /// A file of one service that Azure hosts.
 pub(crate) fn hosted_spec(consumers: &[(&str, Consumer)]) -> Spec {
-    let resource_id = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-data/providers/Microsoft.Sql/servers/crm");
+    let resource_id =
+        format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-data/providers/Microsoft.Sql/servers/crm");
     let form = AzureForm::Hosted(AzureHosted {
         resource_id: resource_id.parse().unwrap(),
         subresource: "SQLSERVER".parse().unwrap(),

@@ -55,12 +55,35 @@ impl Subject for Whole {
         let both = format!("{FORWARDED}, {DIRECT}");
         vec![
             edit("another target", &FORWARDED.replace("172.16.4.20", "172.16.4.21"), "", ""),
-            edit("a name for a target", &FORWARDED.replace("ip: 172.16.4.20", "dns: db.corp.example"), "", ""),
-            edit("another health check", &FORWARDED.replace("engine: sqlserver", "engine: sqlserver, health_check: { interval: 30s, threshold: 5 }"), "", ""),
+            edit(
+                "a name for a target",
+                &FORWARDED.replace("ip: 172.16.4.20", "dns: db.corp.example"),
+                "",
+                "",
+            ),
+            edit(
+                "another health check",
+                &FORWARDED.replace(
+                    "engine: sqlserver",
+                    "engine: sqlserver, health_check: { interval: 30s, threshold: 5 }",
+                ),
+                "",
+                "",
+            ),
             edit("a port of the user's own machine", &both, "join_nics: true", ""),
             edit("that machine alone", DIRECT, "join_nics: true", ""),
-            edit("another size and count", FORWARDED, "forwarder: { subnets: [fwd], size: Standard_D4s_v5, count: 3 }", ""),
-            edit("one zone and a longer drain", FORWARDED, "forwarder: { subnets: [fwd], size: Standard_D2s_v5, zones: [\"1\"], drain: 10m }", ""),
+            edit(
+                "another size and count",
+                FORWARDED,
+                "forwarder: { subnets: [fwd], size: Standard_D4s_v5, count: 3 }",
+                "",
+            ),
+            edit(
+                "one zone and a longer drain",
+                FORWARDED,
+                "forwarder: { subnets: [fwd], size: Standard_D2s_v5, zones: [\"1\"], drain: 10m }",
+                "",
+            ),
             edit("PROXY protocol and names", FORWARDED, "proxy_protocol: true\nfqdns: [db.example.com]", ""),
             edit("tags", FORWARDED, "", "tags: { owner: me, \"cost center\": \"4711\" }"),
         ]

@@ -29,9 +29,16 @@ async fn the_named_consumer_is_let_in_and_nobody_else() {
     let (decisions, plan, report) = stage.decide(&file, &Ask { reject_others: true, ..Ask::default() }).await;
     assert_done(&plan, &report);
     assert_eq!(plan.summary.accept, 1);
-    assert_eq!(decisions.iter().filter(|d| d.why == Why::Stranger && d.verdict == Verdict::Left).count(), 1, "on what is shared others are left");
+    assert_eq!(
+        decisions.iter().filter(|d| d.why == Why::Stranger && d.verdict == Verdict::Left).count(),
+        1,
+        "on what is shared others are left"
+    );
     let states: Vec<_> = stage.connections(&file, "orders").await.into_iter().map(|c| c.state).collect();
-    assert!(states.contains(&ConnectionState::Accepted) && states.contains(&ConnectionState::Pending), "{states:?}");
+    assert!(
+        states.contains(&ConnectionState::Accepted) && states.contains(&ConnectionState::Pending),
+        "{states:?}"
+    );
     let again = stage.decide(&file, &Ask::default()).await.1;
     assert!(again.is_empty(), "{:?}", again.actions);
 }
@@ -51,14 +58,23 @@ async fn every_provider_of_the_default_world_is_approved_and_rejected_in_its_own
         assert_done(&plan, &report);
         assert_eq!(plan.summary.accept, 1, "{resource}: {:?}", plan.refusals);
         let accepted = stage.connections(&file, "orders").await;
-        let accepted = accepted.iter().find(|c| c.state == ConnectionState::Accepted && c.id.contains("11111111")).expect("one");
+        let accepted = accepted
+            .iter()
+            .find(|c| c.state == ConnectionState::Accepted && c.id.contains("11111111"))
+            .expect("one");
         let (plan, report) = stage.reject(&file, &accepted.id, false).await;
-        assert!(report.outcomes.is_empty() && plan.refusals.len() == 1, "{resource}: not cut without the word");
+        assert!(
+            report.outcomes.is_empty() && plan.refusals.len() == 1,
+            "{resource}: not cut without the word"
+        );
         let (plan, report) = stage.reject(&file, &accepted.id, true).await;
         assert_done(&plan, &report);
         let after = stage.connections(&file, "orders").await;
         let state = after.iter().find(|c| c.id == accepted.id).map(|c| c.state);
-        assert!(matches!(state, Some(ConnectionState::Rejected | ConnectionState::Closed) | None), "{resource}: {state:?}");
+        assert!(
+            matches!(state, Some(ConnectionState::Rejected | ConnectionState::Closed) | None),
+            "{resource}: {state:?}"
+        );
     }
 }
 
@@ -79,7 +95,8 @@ async fn two_of_the_same_consumer_are_ambiguous_until_one_is_named() {
     let (_, plan, report) = stage.decide(&file, &ask).await;
     assert_done(&plan, &report);
     let all = stage.connections(&file, "orders").await;
-    let accepted: Vec<_> = all.iter().filter(|c| c.state == ConnectionState::Accepted).map(|c| c.id.as_str()).collect();
+    let accepted: Vec<_> =
+        all.iter().filter(|c| c.state == ConnectionState::Accepted).map(|c| c.id.as_str()).collect();
     assert_eq!(accepted, [two[1].id.as_str()]);
 }
 

@@ -23,7 +23,10 @@ async fn a_forwarded_service_is_made_once_and_nothing_is_left_to_do() {
     let service = stage.live(&file, "private-link-service").await.unwrap();
     let shown = stage.get(&service.id).await;
     assert_eq!(shown["properties"]["accessMode"], "Restricted");
-    assert_eq!(shown["properties"]["visibility"]["subscriptions"], json!(["11111111-2222-3333-4444-555555555555"]));
+    assert_eq!(
+        shown["properties"]["visibility"]["subscriptions"],
+        json!(["11111111-2222-3333-4444-555555555555"])
+    );
     assert_eq!(shown["properties"]["autoApproval"]["subscriptions"], json!([]));
     assert_eq!(shown["tags"]["owner"], "me");
     let world = stage.world(&file).await;
@@ -53,7 +56,10 @@ async fn the_consumer_is_accepted_rejected_and_guarded() {
     let other_port = made(&DIRECT.replace("listen: 5432", "listen: 5432, port: 5433"), JOIN, "");
     assert!(stage.plan(&other_port).await.refusals.is_empty(), "the database's port is changed in place");
     let moved = made(&DIRECT.replace("5432", "5433"), JOIN, "");
-    assert!(!stage.plan(&moved).await.refusals.is_empty(), "the port that the consumer uses is not taken away");
+    assert!(
+        !stage.plan(&moved).await.refusals.is_empty(),
+        "the port that the consumer uses is not taken away"
+    );
     let (plan, report) = stage.reject(&file, &accepted[0].id, true).await;
     assert_done(&plan, &report);
     stage.connect("orders", "consumer");
@@ -105,13 +111,28 @@ async fn what_is_changed_by_hand_is_put_right() {
         (&service, "/tags/owner", json!("you")),
         (&balancer, "/properties/probes/0/properties/intervalInSeconds", json!(60)),
         (&balancer, "/properties/loadBalancingRules/0/properties/idleTimeoutInMinutes", json!(10)),
+        (&balancer, "/properties/loadBalancingRules/0/properties/backendPort", json!(1434)),
+        (&balancer, "/properties/probes/0/properties/requestPath", json!("/other")),
+        (&balancer, "/tags/owner", json!("you")),
         (&group, "/properties/securityRules/0/properties/sourceAddressPrefix", json!("*")),
+        (&group, "/properties/securityRules", json!([])),
+        (&group, "/tags/owner", json!("you")),
+        (&service, "/properties/enableProxyProtocol", json!(true)),
     ] {
-        stage.change(id, |body| *body.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value.clone()).await;
+        stage
+            .change(id, |body| *body.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value.clone())
+            .await;
         let plan = stage.apply(&file).await;
         assert_eq!(plan.actions.len(), 1, "{path}: {:?}", plan.actions);
         stage.assert_settled(&file).await;
     }
+    let machines = id_of("scale-set").await;
+    stage.change(&machines, |body| body["tags"]["privnet:drain"] = json!("1")).await;
+    assert_eq!(stage.apply(&file).await.summary.update, 1);
+    stage.change(&machines, |body| body["sku"]["capacity"] = json!(1)).await;
+    let plan = stage.apply(&file).await;
+    assert_eq!((plan.summary.create, plan.summary.delete), (1, 1), "a group is replaced, not resized");
+    stage.assert_settled(&file).await;
     stage.change(&service, |body| body["tags"]["policy"] = json!("theirs")).await;
     stage.assert_settled(&file).await;
     let grown = made(FORWARDED, "nat_addresses: 3\nfqdns: [db.example.com]", "tags: { owner: me }");
@@ -167,8 +188,16 @@ async fn what_cannot_work_is_refused_at_plan() {
     let stage = Stage::open().await;
     let policed = made(DIRECT, &format!("nat_subnet: {{ existing: nat-policed }}\n{JOIN}"), "");
     let plan = stage.plan(&policed).await;
-    assert!(plan.refusals[0].why.contains("--private-link-service-network-policies Disabled"), "{:?}", plan.refusals);
-    let lifted = made(DIRECT, &format!("nat_subnet: {{ existing: nat-policed }}\ndisable_subnet_policies: true\n{JOIN}"), "");
+    assert!(
+        plan.refusals[0].why.contains("--private-link-service-network-policies Disabled"),
+        "{:?}",
+        plan.refusals
+    );
+    let lifted = made(
+        DIRECT,
+        &format!("nat_subnet: {{ existing: nat-policed }}\ndisable_subnet_policies: true\n{JOIN}"),
+        "",
+    );
     let plan = stage.apply(&lifted).await;
     assert!(plan.adds_to_yours.iter().any(|addition| addition.address.kind == "subnet-policy"));
     stage.assert_settled(&lifted).await;
@@ -202,7 +231,8 @@ fn made_with(block: &str) -> privnet_core::spec::Spec {
             None => rest.push(line.to_owned()),
         }
     }
-    let lines: String = head.into_iter().map(|(_, line)| line).chain(rest).map(|line| format!("      {line}\n")).collect();
+    let lines: String =
+        head.into_iter().map(|(_, line)| line).chain(rest).map(|line| format!("      {line}\n")).collect();
     stage::spec(&format!(
         "version: 1
 deployment: stage
@@ -268,7 +298,10 @@ services:
     let wrong = stage::spec(&on_text(head, &format!("{balancer}/frontendIPConfigurations/other")));
     let plan = stage.plan(&wrong).await;
     assert!(plan.refusals[0].why.contains("no frontend `other`"), "{:?}", plan.refusals);
-    assert!(stage.get(&format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub")).await["id"].is_string());
+    assert!(
+        stage.get(&format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub")).await["id"]
+            .is_string()
+    );
 }
 
 fn on_text(head: &str, frontend: &str) -> String {
@@ -324,7 +357,8 @@ async fn a_service_that_left_the_file_is_left_until_pruned() {
     assert_eq!(plan.left[0].resources.len(), 4, "{:?}", plan.left[0].resources);
     other.services[0].remove = true;
     let privnet_core::spec::CloudService::Azure(azure) = &mut other.services[0].cloud else { unreachable!() };
-    azure.form = privnet_core::spec::azure::AzureForm::Removed { resource_group: Some("rg-data".parse().unwrap()) };
+    azure.form =
+        privnet_core::spec::azure::AzureForm::Removed { resource_group: Some("rg-data".parse().unwrap()) };
     stage.apply_with(&other, PlanOptions { prune: true, ..PlanOptions::default() }).await;
     assert_eq!(stage.everything().await, before);
 }
@@ -370,5 +404,8 @@ async fn no_secret_is_in_an_error() {
     stage.fault("azure:PUT Microsoft.Network/loadBalancers:1:code=400.InvalidRequestFormat");
     let (_, report) = stage.driver().apply(&file, PlanOptions::default()).await;
     let text = format!("{report:?}");
-    assert!(text.contains("InvalidRequestFormat") && !text.contains("Bearer") && !text.contains("ssh-ed25519"), "{text}");
+    assert!(
+        text.contains("InvalidRequestFormat") && !text.contains("Bearer") && !text.contains("ssh-ed25519"),
+        "{text}"
+    );
 }

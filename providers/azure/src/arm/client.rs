@@ -6,7 +6,9 @@ use std::time::Duration;
 use azure_core::credentials::TokenCredential;
 use azure_core::http::headers::{ETAG, HeaderName, IF_MATCH, RETRY_AFTER};
 use azure_core::http::policies::auth::BearerTokenAuthorizationPolicy;
-use azure_core::http::{ClientOptions, Method, Pipeline, PipelineSendOptions, Request, RetryOptions, Transport, Url};
+use azure_core::http::{
+    ClientOptions, Method, Pipeline, PipelineSendOptions, Request, RetryOptions, Transport, Url,
+};
 use privnet_core::execute::{Bucket, Call, Context, Poll, Replay, Until};
 use privnet_core::{Error, ErrorKind};
 
@@ -108,8 +110,8 @@ impl Arm {
     pub(crate) fn new(settings: &AzureSettings) -> Result<Self, Error> {
         let base = parse(settings.cloud.resource_manager())?;
         let (credential, local) = match &settings.endpoint {
-            Some(endpoint) => (GivenToken::new(&endpoint.token), Some(parse(&endpoint.url)?)),
-            None => (Chain::new(settings.cloud.clone()), None),
+            Some(endpoint) => (GivenToken::credential(&endpoint.token), Some(parse(&endpoint.url)?)),
+            None => (Chain::credential(settings.cloud.clone()), None),
         };
         let transport = local.clone().map(super::transport::redirect);
         Ok(Self::over(base, local, credential, settings.cloud.scope(), transport))
@@ -220,7 +222,9 @@ impl Arm {
         match build(there.as_ref().map(|answer| &answer.body))? {
             Write::Keep => {}
             Write::Put(body) => {
-                let etag = there.as_ref().and_then(|answer| answer.etag.as_deref().or(json::text(&answer.body, "etag")));
+                let etag = there
+                    .as_ref()
+                    .and_then(|answer| answer.etag.as_deref().or(json::text(&answer.body, "etag")));
                 self.put(context, target, &body, etag).await?;
             }
         }
@@ -294,7 +298,8 @@ impl Arm {
                 Ok(()) => Ok(Poll::Ready(())),
                 Err(error) if is_gone(&error) => Ok(Poll::Ready(())),
                 Err(error)
-                    if error::comes_later(&error) || (error.kind() == ErrorKind::InUse && started.elapsed() < lag) =>
+                    if error::comes_later(&error)
+                        || (error.kind() == ErrorKind::InUse && started.elapsed() < lag) =>
                 {
                     self.rest(context, error.retry_after()).await;
                     Ok(Poll::Pending(error.code().unwrap_or("beaten by another write").to_owned()))
@@ -315,9 +320,9 @@ impl Arm {
         let ask = || async move {
             Ok(match self.find(context, target).await? {
                 None => Poll::Ready(()),
-                Some(found) => {
-                    Poll::Pending(json::text(&found, "properties.provisioningState").unwrap_or("still there").to_owned())
-                }
+                Some(found) => Poll::Pending(
+                    json::text(&found, "properties.provisioningState").unwrap_or("still there").to_owned(),
+                ),
             })
         };
         context.until(until, ask).await
@@ -330,13 +335,25 @@ impl Arm {
     }
 
     /// Reads a URL that ARM gave: of an operation, or of its result.
-    pub(super) async fn poll(&self, context: &Context, url: &str, asked: &Asked, target: &Target) -> Result<Answer, Error> {
+    pub(super) async fn poll(
+        &self,
+        context: &Context,
+        url: &str,
+        asked: &Asked,
+        target: &Target,
+    ) -> Result<Answer, Error> {
         let url = self.follow(url, asked)?;
         let out = Out { method: Method::Get, url: &url, body: None, if_match: None };
         self.send(context, &out, asked, target).await
     }
 
-    async fn send(&self, context: &Context, out: &Out<'_>, asked: &Asked, target: &Target) -> Result<Answer, Error> {
+    async fn send(
+        &self,
+        context: &Context,
+        out: &Out<'_>,
+        asked: &Asked,
+        target: &Target,
+    ) -> Result<Answer, Error> {
         let bucket = bucket(target.subscription(), out.method);
         // Every request here may be sent again: PUT and DELETE have the same effect twice, and the actions only read.
         let call = Call { bucket: &bucket, replay: Replay::Safe };
@@ -354,15 +371,20 @@ impl Arm {
             request.insert_header("content-type", "application/json");
         }
         let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
-        let sent = self.pipeline.send(&azure_core::http::Context::default(), &mut request, Some(options)).await;
+        let sent =
+            self.pipeline.send(&azure_core::http::Context::default(), &mut request, Some(options)).await;
         let (status, headers, body) = sent.map_err(|error| error::of_transport(asked, error))?.deconstruct();
         let status = u16::from(status);
         let header = |name: &HeaderName| headers.get_optional_str(name).map(str::to_owned);
         let body: Json = serde_json::from_slice(body.as_ref()).unwrap_or(Json::Null);
-        let retry_after = header(&RETRY_AFTER).and_then(|after| after.trim().parse().ok()).map(Duration::from_secs);
+        let retry_after =
+            header(&RETRY_AFTER).and_then(|after| after.trim().parse().ok()).map(Duration::from_secs);
         let request_id = header(&REQUEST_ID);
         if !(200..300).contains(&status) {
-            return Err(error::of_answer(asked, &Failed { status, body: Some(&body), request_id, retry_after }));
+            return Err(error::of_answer(
+                asked,
+                &Failed { status, body: Some(&body), request_id, retry_after },
+            ));
         }
         Ok(Answer {
             status,
@@ -395,19 +417,29 @@ impl Arm {
     /// A URL that ARM gave, if it leads to ARM: the token is shown to nobody else.
     fn follow(&self, text: &str, asked: &Asked) -> Result<Url, Error> {
         let refuse = |why: &str| {
-            Error::new(ErrorKind::Other, &asked.operation, &asked.subject, format!("the answer leads elsewhere: {why}"))
+            Error::new(
+                ErrorKind::Other,
+                &asked.operation,
+                &asked.subject,
+                format!("the answer leads elsewhere: {why}"),
+            )
         };
         let mut url = Url::parse(text).map_err(|_| refuse("to no URL"))?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let home = self.base.host_str().unwrap_or_default();
-        let local = self.local.as_ref().is_some_and(|local| local.host_str() == url.host_str() && local.port() == url.port());
+        let local = self
+            .local
+            .as_ref()
+            .is_some_and(|local| local.host_str() == url.host_str() && local.port() == url.port());
         if local || host.eq_ignore_ascii_case(home) {
             let mut same = self.base.clone();
             same.set_path(url.path());
             same.set_query(url.query());
             return Ok(same);
         }
-        if host.to_ascii_lowercase().ends_with(&format!(".{}", home.to_ascii_lowercase())) && url.scheme() == "https" {
+        if host.to_ascii_lowercase().ends_with(&format!(".{}", home.to_ascii_lowercase()))
+            && url.scheme() == "https"
+        {
             url.set_fragment(None);
             return Ok(url);
         }
@@ -416,7 +448,8 @@ impl Arm {
 }
 
 fn parse(url: &str) -> Result<Url, Error> {
-    Url::parse(url).map_err(|cause| Error::new(ErrorKind::Invalid, "settings", url, "it is no URL").with_cause(cause))
+    Url::parse(url)
+        .map_err(|cause| Error::new(ErrorKind::Invalid, "settings", url, "it is no URL").with_cause(cause))
 }
 
 fn asked(method: &str, target: &Target) -> Asked {

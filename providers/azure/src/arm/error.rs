@@ -76,9 +76,9 @@ fn make(asked: &Asked, kind: ErrorKind, code: &str, message: String) -> Error {
     let error = Error::new(kind, &asked.operation, &asked.subject, message).with_code(code);
     match permission {
         Some(action) => error.with_hint(format!("the caller's role needs the action {action}")),
-        None if kind == ErrorKind::Unauthenticated => {
-            error.with_hint("log in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET")
-        }
+        None if kind == ErrorKind::Unauthenticated => error.with_hint(
+            "log in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
+        ),
         None => error,
     }
 }
@@ -87,7 +87,8 @@ fn make(asked: &Asked, kind: ErrorKind, code: &str, message: String) -> Error {
 /// Where the outer code says nothing, the first detail's does.
 fn code_and_message(body: Option<&Json>) -> (Option<String>, Option<String>) {
     let Some(body) = body else { return (None, None) };
-    let error = super::json::at(body, "error").or_else(|| super::json::at(body, "properties.error")).unwrap_or(body);
+    let error =
+        super::json::at(body, "error").or_else(|| super::json::at(body, "properties.error")).unwrap_or(body);
     let code = text(error, "code").map(str::to_owned);
     let message = text(error, "message").map(str::to_owned);
     let details = super::json::items(error, "details");
@@ -102,7 +103,9 @@ fn code_and_message(body: Option<&Json>) -> (Option<String>, Option<String>) {
 }
 
 fn is_general(code: &str) -> bool {
-    ["OperationFailed", "ResourceDeploymentFailure", "DeploymentFailed", "Failed"].iter().any(|c| c.eq_ignore_ascii_case(code))
+    ["OperationFailed", "ResourceDeploymentFailure", "DeploymentFailed", "Failed"]
+        .iter()
+        .any(|c| c.eq_ignore_ascii_case(code))
 }
 
 /// Codes of requests that were cancelled by another one, or came too early: the same request succeeds later.
@@ -123,7 +126,9 @@ fn kind(status: u16, code: &str, message: &str) -> ErrorKind {
     if LATER.iter().any(|later| later.eq_ignore_ascii_case(code)) || lower.ends_with("operationinprogress") {
         return ErrorKind::NotReady;
     }
-    if lower.contains("quota") || (lower.contains("limit") && (lower.contains("exceeded") || lower.contains("reached"))) {
+    if lower.contains("quota")
+        || (lower.contains("limit") && (lower.contains("exceeded") || lower.contains("reached")))
+    {
         return if status == 429 { ErrorKind::Throttled } else { ErrorKind::Quota };
     }
     if lower.starts_with("inuse") || lower.contains("inuse") || lower.ends_with("cannotbedeleted") {
@@ -145,7 +150,8 @@ fn kind(status: u16, code: &str, message: &str) -> ErrorKind {
 
 /// Whether the same write may succeed later: it lost against another one.
 pub(super) fn comes_later(error: &Error) -> bool {
-    error.kind() == ErrorKind::NotReady || error.code().is_some_and(|code| code == "PreconditionFailed" || code == "HTTP412")
+    error.kind() == ErrorKind::NotReady
+        || error.code().is_some_and(|code| code == "PreconditionFailed" || code == "HTTP412")
 }
 
 /// Whether the thing is not there.
@@ -157,6 +163,24 @@ pub(crate) fn is_gone(error: &Error) -> bool {
 pub(crate) fn is_foreign(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Denied)
         || error.code().is_some_and(|code| code == "SubscriptionNotFound" || code == "InvalidSubscriptionId")
+}
+
+/// Whether an error is of no service in particular: no credentials, no network, no time.
+pub(crate) fn concerns_everything(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Unauthenticated
+            | ErrorKind::Unavailable
+            | ErrorKind::Cancelled
+            | ErrorKind::Throttled
+            | ErrorKind::TimedOut
+    )
+}
+
+/// An error with its hints, as the reason of a refusal.
+pub(crate) fn in_words(error: &Error) -> String {
+    let hints: String = error.hints().iter().map(|hint| format!("; {hint}")).collect();
+    format!("{error}{hints}")
 }
 
 /// The action in "does not have authorization to perform action 'X' over scope 'Y'".
@@ -173,7 +197,10 @@ mod tests {
     use serde_json::json;
 
     fn asked() -> Asked {
-        Asked { operation: "PUT Microsoft.Network/loadBalancers".to_owned(), subject: "/subscriptions/s/x".to_owned() }
+        Asked {
+            operation: "PUT Microsoft.Network/loadBalancers".to_owned(),
+            subject: "/subscriptions/s/x".to_owned(),
+        }
     }
 
     fn answer(status: u16, body: &Json) -> Error {

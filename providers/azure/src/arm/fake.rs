@@ -27,7 +27,7 @@ impl Script {
         let script = Self { answers: Arc::new(Mutex::new(answers)), seen: Arc::default() };
         let base = Url::parse("https://management.azure.com").unwrap();
         let transport = Transport::new(Arc::new(script.clone()));
-        let arm = Arm::over(base, None, GivenToken::new("hush"), "scope".to_owned(), Some(transport));
+        let arm = Arm::over(base, None, GivenToken::credential("hush"), "scope".to_owned(), Some(transport));
         (arm, script)
     }
 
@@ -56,7 +56,10 @@ impl HttpClient for Script {
         assert!(!answers.is_empty(), "nothing is scripted for {asked}");
         let (status, headers, body) = answers.remove(0);
         if status == 0 {
-            return Err(azure_core::Error::with_message(azure_core::error::ErrorKind::Io, "the line is dead"));
+            return Err(azure_core::Error::with_message(
+                azure_core::error::ErrorKind::Io,
+                "the line is dead",
+            ));
         }
         let mut sent = Headers::new();
         for (name, value) in headers {

@@ -9,7 +9,9 @@ use serde_json::{Map, Value as Json};
 pub(crate) fn at<'a>(json: &'a Json, path: &str) -> Option<&'a Json> {
     path.split('.').try_fold(json, |json, name| {
         let object = json.as_object()?;
-        object.get(name).or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+        object
+            .get(name)
+            .or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
     })
 }
 
@@ -42,7 +44,8 @@ pub(crate) fn set(json: &mut Json, path: &str, value: Json) {
         *json = Json::Object(Map::new());
     }
     let Some(object) = json.as_object_mut() else { return };
-    let key = object.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned().unwrap_or_else(|| name.to_owned());
+    let key =
+        object.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned().unwrap_or_else(|| name.to_owned());
     match rest {
         None => {
             object.insert(key, value);
@@ -73,6 +76,9 @@ mod tests {
         assert_eq!(text(&json, "properties.empty"), None);
         set(&mut json, "properties.FRONTENDIPCONFIGURATIONS", json!([]));
         set(&mut json, "properties.deep.er", json!(1));
-        assert_eq!(json, json!({"Properties": {"frontendIPConfigurations": [], "empty": "", "deep": {"er": 1}}}));
+        assert_eq!(
+            json,
+            json!({"Properties": {"frontendIPConfigurations": [], "empty": "", "deep": {"er": 1}}})
+        );
     }
 }

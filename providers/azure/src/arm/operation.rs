@@ -49,14 +49,24 @@ impl Arm {
         }
     }
 
-    async fn by_operation(&self, context: &Context, url: &str, target: &Target, asked: &Asked) -> Result<Json, Error> {
-        let until = Until { operation: &asked.operation, subject: &asked.subject, what: "done", limit: LIMIT };
+    async fn by_operation(
+        &self,
+        context: &Context,
+        url: &str,
+        target: &Target,
+        asked: &Asked,
+    ) -> Result<Json, Error> {
+        let until =
+            Until { operation: &asked.operation, subject: &asked.subject, what: "done", limit: LIMIT };
         let unknown = std::sync::atomic::AtomicU32::new(0);
         let (unknown, ask) = (&unknown, asked);
         let poll = || async move {
             let answer = match self.poll(context, url, ask, target).await {
                 Ok(answer) => answer,
-                Err(error) if is_gone(&error) && unknown.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < UNKNOWN => {
+                Err(error)
+                    if is_gone(&error)
+                        && unknown.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < UNKNOWN =>
+                {
                     return Ok(Poll::Pending("not known yet".to_owned()));
                 }
                 Err(error) => return Err(error),
@@ -65,7 +75,9 @@ impl Arm {
                 // An operation without a status is over: 204, or the resource itself.
                 None if answer.status != 202 => Ok(Poll::Ready(answer.body)),
                 Some(status) if status.eq_ignore_ascii_case("succeeded") => Ok(Poll::Ready(answer.body)),
-                Some(status) if is_failure(status) => Err(of_operation(ask, status, &answer.body, answer.request_id)),
+                Some(status) if is_failure(status) => {
+                    Err(of_operation(ask, status, &answer.body, answer.request_id))
+                }
                 // Any other word, known or not, is on its way.
                 status => {
                     let status = status.unwrap_or("accepted").to_owned();
@@ -77,8 +89,15 @@ impl Arm {
         context.until(until, poll).await
     }
 
-    async fn by_location(&self, context: &Context, url: &str, target: &Target, asked: &Asked) -> Result<Json, Error> {
-        let until = Until { operation: &asked.operation, subject: &asked.subject, what: "done", limit: LIMIT };
+    async fn by_location(
+        &self,
+        context: &Context,
+        url: &str,
+        target: &Target,
+        asked: &Asked,
+    ) -> Result<Json, Error> {
+        let until =
+            Until { operation: &asked.operation, subject: &asked.subject, what: "done", limit: LIMIT };
         let poll = || async move {
             let answer = match self.poll(context, url, asked, target).await {
                 Ok(answer) => answer,
@@ -92,8 +111,12 @@ impl Arm {
                 self.rest(context, answer.retry_after).await;
                 return Ok(Poll::Pending("accepted".to_owned()));
             }
-            match json::text(&answer.body, "status").or(json::text(&answer.body, "properties.provisioningState")) {
-                Some(status) if is_failure(status) => Err(of_operation(asked, status, &answer.body, answer.request_id)),
+            match json::text(&answer.body, "status")
+                .or(json::text(&answer.body, "properties.provisioningState"))
+            {
+                Some(status) if is_failure(status) => {
+                    Err(of_operation(asked, status, &answer.body, answer.request_id))
+                }
                 _ => Ok(Poll::Ready(answer.body)),
             }
         };

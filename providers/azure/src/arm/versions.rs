@@ -13,7 +13,8 @@ const RESOURCES: &str = "2022-12-01";
 
 /// The api-version of the resource type that a path ends in; the hosted services' versions are in their own table.
 pub(crate) fn of(path: &str) -> &'static str {
-    let provider = path.rsplit_once("/providers/").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
+    let provider =
+        path.rsplit_once("/providers/").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
     match provider {
         Some(provider) if provider.eq_ignore_ascii_case("Microsoft.Network") => NETWORK,
         Some(provider) if provider.eq_ignore_ascii_case("Microsoft.Compute") => COMPUTE,
@@ -27,8 +28,14 @@ mod tests {
 
     #[test]
     fn the_innermost_provider_decides() {
-        assert_eq!(of("/subscriptions/s/resourceGroups/g/providers/microsoft.network/loadBalancers/x"), "2025-05-01");
-        assert_eq!(of("/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets"), "2024-11-01");
+        assert_eq!(
+            of("/subscriptions/s/resourceGroups/g/providers/microsoft.network/loadBalancers/x"),
+            "2025-05-01"
+        );
+        assert_eq!(
+            of("/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets"),
+            "2024-11-01"
+        );
         assert_eq!(of("/subscriptions/s/locations"), "2022-12-01");
     }
 }

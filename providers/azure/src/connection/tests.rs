@@ -15,7 +15,10 @@ fn item(status: &str) -> Json {
 }
 
 fn target() -> Target {
-    Target::with_version("/subscriptions/s/resourceGroups/g/providers/Microsoft.Sql/servers/x/privateEndpointConnections/e-guid", "1")
+    Target::with_version(
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Sql/servers/x/privateEndpointConnections/e-guid",
+        "1",
+    )
 }
 
 fn wanted(sever: bool) -> ConnectionAction {
@@ -81,17 +84,27 @@ async fn a_pending_request_is_read_again_approved_and_waited_for() {
 
 #[tokio::test]
 async fn what_was_decided_meanwhile_is_read_again() {
-    let not_pending = (400, vec![], json!({"error": {"code": "PrivateEndpointConnectionStatusNotPending", "message": "m"}}));
-    let (done, _) =
-        run(vec![ok(item("Pending")), not_pending.clone(), ok(item("Approved")), ok(item("Approved"))], Op::Accept, false).await;
+    let not_pending = (
+        400,
+        vec![],
+        json!({"error": {"code": "PrivateEndpointConnectionStatusNotPending", "message": "m"}}),
+    );
+    let (done, _) = run(
+        vec![ok(item("Pending")), not_pending.clone(), ok(item("Approved")), ok(item("Approved"))],
+        Op::Accept,
+        false,
+    )
+    .await;
     done.unwrap();
-    let (done, _) = run(vec![ok(item("Pending")), not_pending, ok(item("Rejected"))], Op::Accept, false).await;
+    let (done, _) =
+        run(vec![ok(item("Pending")), not_pending, ok(item("Rejected"))], Op::Accept, false).await;
     assert_eq!(done.unwrap_err().code(), Some("PrivateEndpointConnectionStatusNotPending"));
 }
 
 #[tokio::test]
 async fn approving_twice_writes_nothing() {
-    let (done, script) = run(vec![ok(item("Approved")), ok(item("Approved")), ok(item("Approved"))], Op::Accept, false).await;
+    let (done, script) =
+        run(vec![ok(item("Approved")), ok(item("Approved")), ok(item("Approved"))], Op::Accept, false).await;
     done.unwrap();
     assert!(script.asked().iter().all(|asked| asked.starts_with("GET")));
 }
@@ -108,7 +121,8 @@ async fn another_endpoint_under_the_same_name_is_not_let_in() {
 async fn a_live_connection_is_cut_only_in_words() {
     let (done, _) = run(vec![ok(item("Approved"))], Op::Reject, false).await;
     assert_eq!(done.unwrap_err().kind(), ErrorKind::InUse);
-    let answers = vec![ok(item("Approved")), ok(item("Rejected")), ok(item("Rejected")), ok(item("Rejected"))];
+    let answers =
+        vec![ok(item("Approved")), ok(item("Rejected")), ok(item("Rejected")), ok(item("Rejected"))];
     run(answers, Op::Reject, true).await.0.unwrap();
 }
 

@@ -15,10 +15,11 @@ use privnet_core::spec::Service;
 use privnet_core::spec::azure::AzureHosted;
 use privnet_core::world::Connections;
 use privnet_core::{
-    Address, Error, Field, Health, Kind, Live, Origin, Ownership, Replacement, Resource, Scope, ServiceWorld, Value,
+    Address, Error, Field, Health, Kind, Live, Origin, Ownership, Replacement, Resource, Scope, ServiceWorld,
+    Value,
 };
 
-use crate::arm::{Arm, Json, Target, is_foreign, is_gone, items};
+use crate::arm::{Arm, Json, Target, concerns_everything, in_words, is_gone, items};
 use crate::connection;
 use table::{Answer, Evidence, List, Row};
 
@@ -78,7 +79,14 @@ pub(crate) fn problem(service: &Service, hosted: &AzureHosted) -> Option<Refusal
             "privnet does not know how connections to `{kind}` are approved; approve them with \
              `az network private-endpoint-connection approve`"
         ),
-        Some(row) if row.subresources.iter().any(|known| known.eq_ignore_ascii_case(hosted.subresource.as_str())) => return None,
+        Some(row)
+            if row
+                .subresources
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(hosted.subresource.as_str())) =>
+        {
+            return None;
+        }
         Some(row) => format!(
             "{} has no subresource `{}`; it has: {}",
             row.title,
@@ -128,14 +136,18 @@ pub(crate) async fn observe(
         Err(error) if is_gone(&error) => {
             return Ok(Seen { live: None, world: ServiceWorld::default(), refusal: None });
         }
-        Err(error) if is_foreign(&error) => {
-            let why = format!("its connections cannot be read: {error}{}", hints(&error));
+        Err(error) if !concerns_everything(&error) => {
+            let why = format!("its connections cannot be read: {}", in_words(&error));
             let address = address(service.name.as_str());
             let world = ServiceWorld {
                 connections: Connections::Unreadable { why: error.to_string() },
                 ..ServiceWorld::default()
             };
-            return Ok(Seen { live: None, world, refusal: Some(Refusal { address, rule: Rule::Unobserved, why, flag: None }) });
+            return Ok(Seen {
+                live: None,
+                world,
+                refusal: Some(Refusal { address, rule: Rule::Unobserved, why, flag: None }),
+            });
         }
         Err(error) => return Err(error),
     };
@@ -163,10 +175,6 @@ fn live(address: Address, hosted: &AzureHosted) -> Live {
     }
 }
 
-fn hints(error: &Error) -> String {
-    error.hints().iter().map(|hint| format!("; {hint}")).collect()
-}
-
 async fn read(arm: &Arm, context: &Context, row: &Row, hosted: &AzureHosted) -> Result<Vec<Json>, Error> {
     match row.list {
         List::Own => {
@@ -174,7 +182,8 @@ async fn read(arm: &Arm, context: &Context, row: &Row, hosted: &AzureHosted) -> 
             arm.list(context, &Target::with_version(path, row.version)).await
         }
         List::Parent(version) => {
-            let parent = arm.get(context, &Target::with_version(hosted.resource_id.to_string(), version)).await?;
+            let parent =
+                arm.get(context, &Target::with_version(hosted.resource_id.to_string(), version)).await?;
             Ok(items(&parent, "properties.privateEndpointConnections").to_vec())
         }
     }
@@ -234,8 +243,15 @@ mod tests {
         assert_eq!(fields(&hosted)["subresource"], Value::text("sqlServer"));
         hosted.subresource = "blob".parse().unwrap();
         assert!(problem(service, &hosted).unwrap().why.ends_with("it has: sqlServer"));
-        hosted.resource_id = hosted.resource_id.to_string().replace("Microsoft.Sql/servers", "Contoso.Db/things").parse().unwrap();
-        assert!(problem(service, &hosted).unwrap().why.contains("az network private-endpoint-connection approve"));
+        hosted.resource_id = hosted
+            .resource_id
+            .to_string()
+            .replace("Microsoft.Sql/servers", "Contoso.Db/things")
+            .parse()
+            .unwrap();
+        assert!(
+            problem(service, &hosted).unwrap().why.contains("az network private-endpoint-connection approve")
+        );
     }
 
     #[tokio::test]
@@ -252,9 +268,15 @@ mod tests {
         assert_eq!(script.asked().len(), 1, "one request");
         assert!(script.asked()[0].ends_with("/servers/crm/privateEndpointConnections"));
 
-        hosted.resource_id = hosted.resource_id.to_string().replace("Microsoft.Sql/servers", "Microsoft.KeyVault/vaults").parse().unwrap();
+        hosted.resource_id = hosted
+            .resource_id
+            .to_string()
+            .replace("Microsoft.Sql/servers", "Microsoft.KeyVault/vaults")
+            .parse()
+            .unwrap();
         hosted.subresource = "vault".parse().unwrap();
-        let (arm, script) = Script::arm(vec![(200, vec![], json!({"properties": {"privateEndpointConnections": [item]}}))]);
+        let (arm, script) =
+            Script::arm(vec![(200, vec![], json!({"properties": {"privateEndpointConnections": [item]}}))]);
         let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
         assert_eq!(seen.world.connections.known()[0].handle, "e-1");
         assert!(script.asked()[0].ends_with("/vaults/crm"));
@@ -265,7 +287,8 @@ mod tests {
         let spec = hosted_spec(&[]);
         let service = &spec.services[0];
         let hosted = hosted_of(service);
-        let (arm, _) = Script::arm(vec![(404, vec![], json!({"error": {"code": "ResourceNotFound", "message": "m"}}))]);
+        let (arm, _) =
+            Script::arm(vec![(404, vec![], json!({"error": {"code": "ResourceNotFound", "message": "m"}}))]);
         let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
         assert!(seen.live.is_none() && seen.refusal.is_none());
         let denied = json!({"error": {"code": "AuthorizationFailed", "message":

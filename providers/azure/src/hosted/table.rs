@@ -89,7 +89,20 @@ pub(crate) const TABLE: &[Row] = &[
         version: "2019-06-01",
         list: List::Own,
         answer: Answer::Done,
-        subresources: &["blob", "blob_secondary", "table", "table_secondary", "queue", "queue_secondary", "file", "file_secondary", "web", "web_secondary", "dfs", "dfs_secondary"],
+        subresources: &[
+            "blob",
+            "blob_secondary",
+            "table",
+            "table_secondary",
+            "queue",
+            "queue_secondary",
+            "file",
+            "file_secondary",
+            "web",
+            "web_secondary",
+            "dfs",
+            "dfs_secondary",
+        ],
         evidence: Evidence::Documented,
         source: CLI,
     },
@@ -630,7 +643,10 @@ mod tests {
             ("Microsoft.DocumentDB/databaseAccounts", "Sql"),
             ("Microsoft.DocumentDB/databaseAccounts", "MongoDB"),
         ] {
-            assert!(row(resource_type).is_some_and(|row| row.subresources.contains(&subresource)), "{resource_type}");
+            assert!(
+                row(resource_type).is_some_and(|row| row.subresources.contains(&subresource)),
+                "{resource_type}"
+            );
         }
         assert_eq!(row("Microsoft.Nowhere/things"), None);
     }

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::spec::PortSpec;
 use privnet_core::spec::azure::AzureTarget;
-use privnet_core::{Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Replacement, Shape, Value};
+use privnet_core::{
+    Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Replacement, Shape, Value,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -187,7 +189,8 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 
 fn outputs_of(id: &str, pools: &[String]) -> Fields {
     let id = fields::id(id);
-    let mut all = outputs([("id", id.clone()), ("frontend", format!("{id}/frontendipconfigurations/{FRONTEND}"))]);
+    let mut all =
+        outputs([("id", id.clone()), ("frontend", format!("{id}/frontendipconfigurations/{FRONTEND}"))]);
     all.extend(pools.iter().map(|pool| {
         (pool_output(pool), Value::text(fields::id(&format!("{id}/backendaddresspools/{pool}"))))
     }));
@@ -204,7 +207,9 @@ fn read(balancer: &Json) -> LoadBalancer {
     let frontend = frontends.iter().find(|f| text(f, "name") == Some(FRONTEND)).or(frontends.first());
     let subnet = frontend.and_then(|f| text(f, "properties.subnet.id")).map(fields::id).unwrap_or_default();
     let number = |json: &Json, path: &str| at(json, path).and_then(Json::as_i64).unwrap_or_default();
-    let named = |json: &Json, path: &str| text(json, path).and_then(|id| id.rsplit('/').next()).unwrap_or_default().to_owned();
+    let named = |json: &Json, path: &str| {
+        text(json, path).and_then(|id| id.rsplit('/').next()).unwrap_or_default().to_owned()
+    };
     let probe = |probe: &Json| Probe {
         name: named(probe, "name"),
         protocol: text(probe, "properties.protocol").unwrap_or_default().to_owned(),
@@ -222,7 +227,8 @@ fn read(balancer: &Json) -> LoadBalancer {
         probe: named(rule, "properties.probe.id"),
         idle_minutes: number(rule, "properties.idleTimeoutInMinutes"),
     };
-    let mut pools: Vec<String> = items(balancer, "properties.backendAddressPools").iter().map(|p| named(p, "name")).collect();
+    let mut pools: Vec<String> =
+        items(balancer, "properties.backendAddressPools").iter().map(|p| named(p, "name")).collect();
     pools.sort();
     LoadBalancer {
         location: facts::short_location(text(balancer, "location").unwrap_or_default()),
@@ -252,9 +258,11 @@ fn shape(body: &mut Json, id: &str, wanted: &LoadBalancer) {
         set(body, "properties.frontendIPConfigurations", json!([frontend]));
     }
     let old = items(body, "properties.backendAddressPools");
-    let wanted_pool = |pool: &Json| text(pool, "name").is_some_and(|name| wanted.pools.iter().any(|w| w == name));
+    let wanted_pool =
+        |pool: &Json| text(pool, "name").is_some_and(|name| wanted.pools.iter().any(|w| w == name));
     // A pool that is no longer wanted goes with the last machine that leaves it.
-    let mut pools: Vec<Json> = old.iter().filter(|pool| wanted_pool(pool) || is_occupied(pool)).cloned().collect();
+    let mut pools: Vec<Json> =
+        old.iter().filter(|pool| wanted_pool(pool) || is_occupied(pool)).cloned().collect();
     let new = wanted.pools.iter().filter(|name| !old.iter().any(|pool| text(pool, "name") == Some(name)));
     pools.extend(new.map(|name| json!({"name": name})));
     if sorted(&there.pools) != sorted(&wanted.pools) {
@@ -264,7 +272,11 @@ fn shape(body: &mut Json, id: &str, wanted: &LoadBalancer) {
         set(body, "properties.probes", wanted.probes.iter().map(probe_body).collect());
     }
     if sorted(&there.rules) != sorted(&wanted.rules) {
-        set(body, "properties.loadBalancingRules", wanted.rules.iter().map(|rule| rule_body(id, rule)).collect());
+        set(
+            body,
+            "properties.loadBalancingRules",
+            wanted.rules.iter().map(|rule| rule_body(id, rule)).collect(),
+        );
     }
 }
 
@@ -337,15 +349,20 @@ pub(crate) async fn prune(act: &Act<'_>, pool: &str) -> Result<(), Error> {
         return Ok(());
     }
     let build = |there: Option<&Json>| {
-        let Some(there) = there else { return Err(act.error(ErrorKind::NotFound, "the load balancer is gone")) };
+        let Some(there) = there else {
+            return Err(act.error(ErrorKind::NotFound, "the load balancer is gone"));
+        };
         let mut body = there.clone();
         let rules = items(there, "properties.loadBalancingRules");
         let used = |pool: &Json| {
             let id = text(pool, "id").unwrap_or_default();
-            rules.iter().any(|rule| text(rule, "properties.backendAddressPool.id").is_some_and(|used| same_id(used, id)))
+            rules.iter().any(|rule| {
+                text(rule, "properties.backendAddressPool.id").is_some_and(|used| same_id(used, id))
+            })
         };
         let pools = items(there, "properties.backendAddressPools");
-        let is_left = |p: &&Json| !text(p, "id").is_some_and(|id| same_id(id, pool)) || is_occupied(p) || used(p);
+        let is_left =
+            |p: &&Json| !text(p, "id").is_some_and(|id| same_id(id, pool)) || is_occupied(p) || used(p);
         let left: Vec<Json> = pools.iter().filter(is_left).cloned().collect();
         if left.len() == pools.len() {
             return Ok(Write::Keep);

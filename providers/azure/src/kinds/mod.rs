@@ -72,7 +72,8 @@ pub(crate) fn decision_target(kind: &str, resource: &str, handle: &str) -> Optio
     if kind == hosted::KIND.name {
         return hosted::decision_target(resource, handle);
     }
-    (kind == private_link_service::KIND.name).then(|| Target::of(format!("{resource}/privateEndpointConnections/{handle}")))
+    (kind == private_link_service::KIND.name)
+        .then(|| Target::of(format!("{resource}/privateEndpointConnections/{handle}")))
 }
 
 /// Carries out a create, update or delete.
@@ -91,7 +92,9 @@ pub(crate) async fn apply(arm: &Arm, step: Step<'_>, context: &Context) -> Resul
         (k, true) if k == network_security_group::KIND.name => network_security_group::delete(&act).await,
         (k, false) if k == load_balancer::KIND.name => load_balancer::write(&act).await,
         (k, true) if k == load_balancer::KIND.name => load_balancer::delete(&act).await,
-        (k, false) if k == scale_set::KIND.name && step.action.op == Op::Create => scale_set::create(&act).await,
+        (k, false) if k == scale_set::KIND.name && step.action.op == Op::Create => {
+            scale_set::create(&act).await
+        }
         (k, false) if k == scale_set::KIND.name => scale_set::update(&act).await,
         (k, true) if k == scale_set::KIND.name => scale_set::delete(&act).await,
         (k, false) if k == nic_membership::KIND.name => nic_membership::write(&act).await,

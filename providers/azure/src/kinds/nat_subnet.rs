@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use privnet_core::spec::azure::AzureNatSubnet;
 use privnet_core::{
-    Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Ownership, Replacement, Shape, Value,
+    Address, Applied, Change, Error, ErrorKind, Field, Health, Kind, Live, Origin, Ownership, Replacement,
+    Shape, Value,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -56,7 +57,11 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let AzureNatSubnet::Create { cidr } = &link.nat_subnet else { return };
     let Some(scope) = lowering.place() else { return };
     let vnet = &scope.vnet;
-    let wanted = NatSubnet { vnet: fields::id(&vnet.to_string()), cidr: cidr.to_string(), policy: "Disabled".to_owned() };
+    let wanted = NatSubnet {
+        vnet: fields::id(&vnet.to_string()),
+        cidr: cidr.to_string(),
+        policy: "Disabled".to_owned(),
+    };
     let origin = Origin::AddedTo { to: format!("the virtual network {} ({vnet})", vnet.name()) };
     lowering.want(address(lowering.name()), origin, fields::of(&wanted), BTreeSet::new());
 }
@@ -70,7 +75,9 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
             let (Some(name), Some(id)) = (text(subnet, "name"), text(subnet, "id")) else { continue };
             for service in snapshot.known_services() {
                 let address = address(service);
-                let Some(generation) = ownership::generation_of(snapshot.deployment, &address, name) else { continue };
+                let Some(generation) = ownership::generation_of(snapshot.deployment, &address, name) else {
+                    continue;
+                };
                 found.push(Live {
                     address,
                     generation: Some(generation),
@@ -89,7 +96,8 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 
 fn read(vnet: &str, subnet: &Json) -> NatSubnet {
     let listed = texts(subnet, "properties.addressPrefixes");
-    let cidr = text(subnet, "properties.addressPrefix").map(str::to_owned).unwrap_or_else(|| listed.join(","));
+    let cidr =
+        text(subnet, "properties.addressPrefix").map(str::to_owned).unwrap_or_else(|| listed.join(","));
     let policy = text(subnet, "properties.privateLinkServiceNetworkPolicies").unwrap_or("Enabled").to_owned();
     NatSubnet { vnet: vnet.to_owned(), cidr, policy }
 }
@@ -115,7 +123,8 @@ pub(crate) async fn write(act: &Act<'_>) -> Result<Applied, Error> {
             None => {}
         }
         set(&mut body, "properties.privateLinkServiceNetworkPolicies", json!(wanted.policy));
-        Ok(if there == Some(&body) { Write::Keep } else { Write::Put(body) })
+        let broken = there.is_some_and(|there| matches!(health(there), Health::Broken { .. }));
+        Ok(if there == Some(&body) && !broken { Write::Keep } else { Write::Put(body) })
     };
     let made = act.arm.write(act.context, &target, &build).await?;
     act.until_listed(&target, true).await?;

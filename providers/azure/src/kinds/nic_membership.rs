@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use privnet_core::spec::azure::AzureTarget;
 use privnet_core::{
-    Address, Applied, Change, Error, ErrorKind, Field, Health, Kind, Live, Origin, Ownership, Replacement, Shape, Value, name,
+    Address, Applied, Change, Error, ErrorKind, Field, Health, Kind, Live, Origin, Ownership, Replacement,
+    Shape, Value, name,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,9 +14,9 @@ use serde_json::json;
 use super::{applied, load_balancer, outputs};
 use crate::act::Act;
 use crate::arm::{Json, Target, Write, at, items, same_id, set, text};
+use crate::fields;
 use crate::lower::Lowering;
 use crate::snapshot::Snapshot;
-use crate::fields;
 
 /// A membership.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +68,12 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
                 pool: load_balancer::pool_of(lowering.name(), &pool),
             };
             let origin = Origin::AddedTo { to: format!("the network interface {nic}") };
-            lowering.want(address(lowering.name(), &pool, &nic.to_string()), origin, fields::of(&wanted), BTreeSet::new());
+            lowering.want(
+                address(lowering.name(), &pool, &nic.to_string()),
+                origin,
+                fields::of(&wanted),
+                BTreeSet::new(),
+            );
         }
     }
 }
@@ -76,7 +82,9 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     let mut found = Vec::new();
     for balancer in &snapshot.load_balancers {
-        let Some(claim) = snapshot.claim(balancer, load_balancer::KIND.name).filter(|c| c.ownership == Ownership::Ours) else {
+        let Some(claim) =
+            snapshot.claim(balancer, load_balancer::KIND.name).filter(|c| c.ownership == Ownership::Ours)
+        else {
             continue;
         };
         let service = claim.address.service.as_str();
@@ -110,7 +118,8 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 
 /// The network interfaces in a pool, by id.
 fn nics(pool: &Json) -> BTreeSet<String> {
-    let configurations = items(pool, "properties.backendIPConfigurations").iter().filter_map(|c| text(c, "id"));
+    let configurations =
+        items(pool, "properties.backendIPConfigurations").iter().filter_map(|c| text(c, "id"));
     let own = configurations.filter(|id| !id.to_lowercase().contains("/virtualmachinescalesets/"));
     own.filter_map(|id| {
         let at = id.to_lowercase().find("/ipconfigurations/")?;
@@ -121,7 +130,10 @@ fn nics(pool: &Json) -> BTreeSet<String> {
 
 /// Puts the interface's primary configuration into the pool, or takes every configuration out of it.
 fn shape(body: &mut Json, pool: &str, member: bool) {
-    let Some(configurations) = at(body, "properties.ipConfigurations").and_then(Json::as_array).cloned() else { return };
+    let Some(configurations) = at(body, "properties.ipConfigurations").and_then(Json::as_array).cloned()
+    else {
+        return;
+    };
     let primary = |c: &Json| at(c, "properties.primary").and_then(Json::as_bool) == Some(true);
     let chosen = configurations.iter().position(primary).unwrap_or(0);
     let path = "properties.loadBalancerBackendAddressPools";
@@ -186,13 +198,19 @@ mod tests {
             {"name": "first", "properties": {"primary": true}}]}});
         let mut nic = before.clone();
         shape(&mut nic, "/LB/pool", true);
-        assert_eq!(nic["properties"]["ipConfigurations"][1]["properties"]["loadBalancerBackendAddressPools"], json!([{"id": "/LB/pool"}]));
+        assert_eq!(
+            nic["properties"]["ipConfigurations"][1]["properties"]["loadBalancerBackendAddressPools"],
+            json!([{"id": "/LB/pool"}])
+        );
         assert_eq!(nic["properties"]["ipConfigurations"][0], before["properties"]["ipConfigurations"][0]);
         let joined = nic.clone();
         shape(&mut nic, "/lb/POOL", true);
         assert_eq!(nic, joined, "twice is once");
         shape(&mut nic, "/lb/pool", false);
-        assert_eq!(nic["properties"]["ipConfigurations"][1]["properties"]["loadBalancerBackendAddressPools"], json!([]));
+        assert_eq!(
+            nic["properties"]["ipConfigurations"][1]["properties"]["loadBalancerBackendAddressPools"],
+            json!([])
+        );
     }
 
     #[test]

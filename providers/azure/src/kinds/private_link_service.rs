@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use privnet_core::accept::ConnectionState;
 use privnet_core::spec::azure::{AzureAccessMode, AzureNatSubnet};
 use privnet_core::{
-    Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Ownership, Replacement, Shape, Value,
+    Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Ownership, Replacement, Shape,
+    Value,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -174,7 +175,9 @@ pub(crate) fn read(service: &Json) -> PrivateLinkService {
         visibility: lower("properties.visibility.subscriptions"),
         auto_approval: lower("properties.autoApproval.subscriptions"),
         access_mode: text(service, "properties.accessMode").unwrap_or("Default").to_owned(),
-        proxy_protocol: at(service, "properties.enableProxyProtocol").and_then(Json::as_bool).unwrap_or(false),
+        proxy_protocol: at(service, "properties.enableProxyProtocol")
+            .and_then(Json::as_bool)
+            .unwrap_or(false),
         fqdns: texts(service, "properties.fqdns"),
         tags: ownership::managed_tags(&text_map(service, "tags")),
     }
@@ -185,10 +188,15 @@ fn shape(body: &mut Json, wanted: &PrivateLinkService) {
     let there = read(body);
     if body.get("location").is_none() {
         set(body, "location", json!(wanted.location));
-        set(body, "properties.loadBalancerFrontendIpConfigurations", json!([{"id": fields::resolved(&wanted.frontend)}]));
+        set(
+            body,
+            "properties.loadBalancerFrontendIpConfigurations",
+            json!([{"id": fields::resolved(&wanted.frontend)}]),
+        );
     }
     let mut configurations = items(body, "properties.ipConfigurations").to_vec();
-    let used: BTreeSet<String> = configurations.iter().filter_map(|c| text(c, "name")).map(str::to_lowercase).collect();
+    let used: BTreeSet<String> =
+        configurations.iter().filter_map(|c| text(c, "name")).map(str::to_lowercase).collect();
     let wanted_count = usize::try_from(wanted.nat_addresses).unwrap_or(1);
     let free = (1..).map(|n| format!("nat-{n}")).filter(|name| !used.contains(name));
     let missing = wanted_count.saturating_sub(configurations.len());
@@ -239,11 +247,14 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
     let target = Target::of(act.live_id()?);
     if let Some(there) = act.arm.find(act.context, &target).await? {
         act.check_ours(&there)?;
-        let connections: Vec<_> =
-            items(&there, "properties.privateEndpointConnections").iter().filter_map(connection::parse).collect();
+        let connections: Vec<_> = items(&there, "properties.privateEndpointConnections")
+            .iter()
+            .filter_map(connection::parse)
+            .collect();
         for open in &connections {
             if !matches!(open.state, ConnectionState::Rejected | ConnectionState::Closed) {
-                let message = format!("{} ({}) is {} and was not decided on", open.id, open.who(), open.cloud_state);
+                let message =
+                    format!("{} ({}) is {} and was not decided on", open.id, open.who(), open.cloud_state);
                 return Err(act.error(ErrorKind::InUse, message).with_hint("run the same command again"));
             }
         }
@@ -291,7 +302,8 @@ mod tests {
         let mut body = json!({"location": "x", "properties": {"ipConfigurations": [
             {"name": "nat-2", "properties": {"primary": true, "subnet": {"id": "/v/subnets/nat"}}}]}});
         shape(&mut body, &wanted());
-        let names: Vec<_> = items(&body, "properties.ipConfigurations").iter().filter_map(|c| text(c, "name")).collect();
+        let names: Vec<_> =
+            items(&body, "properties.ipConfigurations").iter().filter_map(|c| text(c, "name")).collect();
         assert_eq!(names, ["nat-2", "nat-1"]);
         let mut fewer = wanted();
         fewer.nat_addresses = 1;

@@ -135,7 +135,12 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
             custom_data: Some(user_data.clone()),
             tags: lowering.tags(),
         };
-        lowering.want(address(lowering.name(), subnet.name()), Origin::Owned, fields::of(&wanted), BTreeSet::new());
+        lowering.want(
+            address(lowering.name(), subnet.name()),
+            Origin::Owned,
+            fields::of(&wanted),
+            BTreeSet::new(),
+        );
     }
 }
 
@@ -151,7 +156,8 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         let id = text(set, "id")?;
         let mut read = read(set);
         let pool = fields::resolved(&read.pool);
-        read.draining = snapshot.load_balancers.iter().any(|balancer| handover::is_drained(balancer, pool, id));
+        read.draining =
+            snapshot.load_balancers.iter().any(|balancer| handover::is_drained(balancer, pool, id));
         Some(Live {
             address: claim.address,
             generation: Some(claim.generation),
@@ -180,7 +186,9 @@ fn read(group: &Json) -> ScaleSet {
     let image = at(profile, "storageProfile.imageReference").unwrap_or(&Json::Null);
     let image = match text(image, "id") {
         Some(id) => fields::id(id),
-        None => ["publisher", "offer", "sku", "version"].map(|part| text(image, part).unwrap_or_default()).join(":"),
+        None => ["publisher", "offer", "sku", "version"]
+            .map(|part| text(image, part).unwrap_or_default())
+            .join(":"),
     };
     let tags = text_map(group, "tags");
     let zones = texts(group, "zones");
@@ -207,7 +215,9 @@ fn body(wanted: &ScaleSet) -> Json {
     let zones = if wanted.zones.is_empty() { &wanted.all_zones } else { &wanted.zones };
     let custom_data = wanted.custom_data.as_deref().unwrap_or_default();
     let image = match wanted.image.split(':').collect::<Vec<_>>().as_slice() {
-        [publisher, offer, sku, version] => json!({"publisher": publisher, "offer": offer, "sku": sku, "version": version}),
+        [publisher, offer, sku, version] => {
+            json!({"publisher": publisher, "offer": offer, "sku": sku, "version": version})
+        }
         _ => json!({"id": wanted.image}),
     };
     let user = "privnet";
@@ -269,8 +279,13 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
         }
         let mut made = body(&wanted);
         let address = &act.step.action.address;
-        let mut tags =
-            ownership::all_tags(&BTreeMap::new(), act.step.deployment, address, act.generation(), &wanted.tags);
+        let mut tags = ownership::all_tags(
+            &BTreeMap::new(),
+            act.step.deployment,
+            address,
+            act.generation(),
+            &wanted.tags,
+        );
         tags.extend(own_tags(&wanted));
         set(&mut made, "tags", merge_text_map(&tags));
         Ok(Write::Put(made))
@@ -361,7 +376,10 @@ mod tests {
         let made = body(&wanted());
         let text = made.to_string();
         assert!(text.contains("\"enableIPForwarding\":true") && !text.to_lowercase().contains("publicip"));
-        assert_eq!(made["properties"]["virtualMachineProfile"]["osProfile"]["linuxConfiguration"]["disablePasswordAuthentication"], true);
+        assert_eq!(
+            made["properties"]["virtualMachineProfile"]["osProfile"]["linuxConfiguration"]["disablePasswordAuthentication"],
+            true
+        );
         let (one, two) = (nobodys_key(), nobodys_key());
         assert_ne!(one, two);
         let blob = azure_core::base64::decode(one.split(' ').nth(1).unwrap()).unwrap();

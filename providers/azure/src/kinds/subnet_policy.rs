@@ -48,7 +48,9 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let Some(subnet) = lowering.policy_to_disable() else { return };
     let Some(scope) = lowering.place() else { return };
     let wanted = SubnetPolicy { vnet: fields::id(&scope.vnet.to_string()), subnet: fields::id(&subnet) };
-    let origin = Origin::AddedTo { to: format!("the subnet {subnet}: its private link service policies are switched off") };
+    let origin = Origin::AddedTo {
+        to: format!("the subnet {subnet}: its private link service policies are switched off"),
+    };
     lowering.want(address(lowering.name()), origin, fields::of(&wanted), BTreeSet::new());
 }
 

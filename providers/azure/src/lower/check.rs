@@ -8,7 +8,9 @@ use privnet_core::spec::{Engine, Zones};
 
 use super::{Lowering, bad_tags};
 use crate::facts::short_location;
-use crate::kinds::{load_balancer, nat_subnet, nic_membership, private_link_service, scale_set, subnet_policy};
+use crate::kinds::{
+    load_balancer, nat_subnet, nic_membership, private_link_service, scale_set, subnet_policy,
+};
 
 /// The most private link services on one load balancer
 /// (<https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits#private-link-limits>).
@@ -26,6 +28,7 @@ pub(super) fn all(lowering: &mut Lowering<'_>) {
         nics(lowering, made);
         zones(lowering, made);
         warn_of_probes(lowering, made);
+        proxy_header(lowering, made);
     }
     if let Some(form) = lowering.on_frontend() {
         frontend(lowering, form);
@@ -36,7 +39,8 @@ fn network(lowering: &mut Lowering<'_>) {
     let Some(place) = lowering.place() else { return };
     let address = private_link_service::address(lowering.name());
     match &lowering.facts.vnet {
-        None => lowering.refuse(&address, format!("the virtual network {} is not there, or may not be read", place.vnet)),
+        None => lowering
+            .refuse(&address, format!("the virtual network {} is not there, or may not be read", place.vnet)),
         Some(vnet) if vnet.location != place.location.as_str() => {
             let why = format!(
                 "the virtual network {} is in {}, not in {}: a private link service is in the location of its network",
@@ -111,7 +115,10 @@ fn nics(lowering: &mut Lowering<'_>, made: &AzureMade) {
             let why = match lowering.facts.nics.get(&nic.key()) {
                 None => format!("the network interface {nic} is not there, or may not be read"),
                 Some(seen) if seen.location != made.scope.location.as_str() => {
-                    format!("the network interface {nic} is in {}, not in {}", seen.location, made.scope.location)
+                    format!(
+                        "the network interface {nic} is in {}, not in {}",
+                        seen.location, made.scope.location
+                    )
                 }
                 Some(seen) if seen.is_public => format!(
                     "the network interface {nic} has a public address: take it away, or name another interface"
@@ -124,13 +131,35 @@ fn nics(lowering: &mut Lowering<'_>, made: &AzureMade) {
 }
 
 fn zones(lowering: &mut Lowering<'_>, made: &AzureMade) {
-    let Some(Zones::These(wanted)) = made.forwarder.as_ref().map(|forwarder| &forwarder.zones) else { return };
+    let Some(Zones::These(wanted)) = made.forwarder.as_ref().map(|forwarder| &forwarder.zones) else {
+        return;
+    };
     let there = lowering.zones();
-    let missing: Vec<String> =
-        wanted.iter().map(ToString::to_string).filter(|zone| !there.is_empty() && !there.contains(zone)).collect();
+    let missing: Vec<String> = wanted
+        .iter()
+        .map(ToString::to_string)
+        .filter(|zone| !there.is_empty() && !there.contains(zone))
+        .collect();
     if !missing.is_empty() {
-        let why = format!("{} has no zone {}; it has: {}", made.scope.location, missing.join(", "), there.join(", "));
+        let why = format!(
+            "{} has no zone {}; it has: {}",
+            made.scope.location,
+            missing.join(", "),
+            there.join(", ")
+        );
         lowering.refuse(&scale_set::address(lowering.name(), "main"), why);
+    }
+}
+
+/// Azure sends the PROXY header to health probes as well, and a forwarder's health port speaks plain HTTP
+/// (<https://learn.microsoft.com/azure/private-link/private-link-service-overview#getting-connection-information-using-tcp-proxy-v2>).
+fn proxy_header(lowering: &mut Lowering<'_>, made: &AzureMade) {
+    if made.link.proxy_protocol {
+        lowering.lowered.warnings.push(format!(
+            "{}: with proxy_protocol the PROXY v2 header comes before every connection and before health probes too: whatever \
+             listens on the probed ports must read it, or nothing is ever healthy",
+            lowering.service.name
+        ));
     }
 }
 
@@ -153,14 +182,16 @@ fn frontend(lowering: &mut Lowering<'_>, form: &AzureOnFrontend) {
     let address = private_link_service::address(lowering.name());
     let id = &form.frontend;
     let Some(seen) = &lowering.facts.frontend else {
-        return lowering.refuse(&address, format!("the load balancer of {id} is not there, or may not be read"));
+        return lowering
+            .refuse(&address, format!("the load balancer of {id} is not there, or may not be read"));
     };
     let mut problems = Vec::new();
     if !seen.is_there {
         problems.push(format!("the load balancer has no frontend `{}`", id.name()));
     }
     if !seen.sku.eq_ignore_ascii_case("standard") {
-        problems.push(format!("its SKU is {}: private link services need a Standard load balancer", seen.sku));
+        problems
+            .push(format!("its SKU is {}: private link services need a Standard load balancer", seen.sku));
     }
     if short_location(&seen.location) != form.scope.location.as_str() {
         problems.push(format!("it is in {}, not in {}", seen.location, form.scope.location));
@@ -178,7 +209,8 @@ fn frontend(lowering: &mut Lowering<'_>, form: &AzureOnFrontend) {
     let balancer = id.parent().map(|balancer| balancer.key()).unwrap_or_default();
     let others = lowering.facts.services_of.get(&balancer).copied().unwrap_or_default();
     if others >= MOST_SERVICES {
-        problems.push(format!("it carries {others} private link services, and {MOST_SERVICES} is Azure's limit"));
+        problems
+            .push(format!("it carries {others} private link services, and {MOST_SERVICES} is Azure's limit"));
     }
     for problem in problems {
         lowering.refuse(&address, format!("{id}: {problem}"));

@@ -35,7 +35,8 @@ pub(super) async fn read(
     }));
     let everywhere = read_everywhere(arm, context, snapshot);
     let zones = read_zones(arm, context, snapshot);
-    let (vnets, nics, frontends, everywhere, zones) = futures::join!(vnets, nics, frontends, everywhere, zones);
+    let (vnets, nics, frontends, everywhere, zones) =
+        futures::join!(vnets, nics, frontends, everywhere, zones);
     snapshot.vnets = vnets?.into_iter().flatten().collect();
     let frontends: BTreeMap<String, Option<Json>> = frontends?.into_iter().collect();
     let (services, more_vnets) = everywhere?;
@@ -69,8 +70,11 @@ async fn list(arm: &Arm, context: &Context, path: String) -> Result<Vec<Json>, E
 /// The network interfaces of the groups that those of the file are in: by pages of groups, not one by one.
 async fn read_nics(arm: &Arm, context: &Context, snapshot: &Snapshot<'_>) -> Result<Vec<Json>, Error> {
     let ids: BTreeSet<String> = snapshot.listed.iter().flat_map(|(_, azure)| nics_of(azure)).collect();
-    let groups: BTreeSet<String> = ids.iter().map(|id| crate::scope::path(&crate::scope::of_id(id))).collect();
-    let lists = groups.into_iter().map(|group| list(arm, context, format!("{group}/providers/Microsoft.Network/networkInterfaces")));
+    let groups: BTreeSet<String> =
+        ids.iter().map(|id| crate::scope::path(&crate::scope::of_id(id))).collect();
+    let lists = groups
+        .into_iter()
+        .map(|group| list(arm, context, format!("{group}/providers/Microsoft.Network/networkInterfaces")));
     Ok(try_join_all(lists).await?.into_iter().flatten().collect())
 }
 
@@ -116,12 +120,15 @@ async fn read_zones(arm: &Arm, context: &Context, snapshot: &Snapshot<'_>) -> BT
         return BTreeMap::new();
     }
     let subscription = snapshot.scope.0.split('/').nth(1).unwrap_or_default().to_owned();
-    let Ok(locations) = arm.list(context, &Target::of(format!("/subscriptions/{subscription}/locations"))).await else {
+    let Ok(locations) =
+        arm.list(context, &Target::of(format!("/subscriptions/{subscription}/locations"))).await
+    else {
         return BTreeMap::new();
     };
     let zones = |location: &Json| {
         let mappings = items(location, "availabilityZoneMappings").iter();
-        let mut zones: Vec<String> = mappings.filter_map(|m| text(m, "logicalZone")).map(str::to_owned).collect();
+        let mut zones: Vec<String> =
+            mappings.filter_map(|m| text(m, "logicalZone")).map(str::to_owned).collect();
         zones.sort();
         zones
     };
@@ -149,7 +156,8 @@ fn facts_of(
     let nic = |nic: &Json| Some((fields::id(text(nic, "id")?), nic_fact(nic)));
     Facts {
         vnet: vnet.map(vnet_fact),
-        frontend: frontend.and_then(|id| frontends.get(&id.key())?.as_ref().map(|balancer| frontend_fact(balancer, id))),
+        frontend: frontend
+            .and_then(|id| frontends.get(&id.key())?.as_ref().map(|balancer| frontend_fact(balancer, id))),
         nics: nics.iter().filter_map(nic).filter(|(id, _)| wanted.contains(id)).collect(),
         zones: place.and_then(|place| zones.get(place.location.as_str())).cloned().unwrap_or_default(),
         services_of: services_of(snapshot, service.name.as_str(), services),
@@ -163,7 +171,10 @@ fn vnet_fact(vnet: &Json) -> Vnet {
         prefixes.sort();
         prefixes.dedup();
         let policy = text(subnet, "properties.privateLinkServiceNetworkPolicies").unwrap_or("Enabled");
-        Some((fields::id(text(subnet, "id")?), Subnet { prefixes, policies_on: !policy.eq_ignore_ascii_case("disabled") }))
+        Some((
+            fields::id(text(subnet, "id")?),
+            Subnet { prefixes, policies_on: !policy.eq_ignore_ascii_case("disabled") },
+        ))
     };
     Vnet {
         location: short_location(text(vnet, "location").unwrap_or_default()),
@@ -188,7 +199,8 @@ fn frontend_fact(balancer: &Json, id: &ArmId) -> Frontend {
     let by_address = |pool: &&Json| {
         let members = items(pool, "properties.loadBalancerBackendAddresses");
         members.iter().any(|m| {
-            text(m, "properties.ipAddress").is_some() && text(m, "properties.networkInterfaceIPConfiguration.id").is_none()
+            text(m, "properties.ipAddress").is_some()
+                && text(m, "properties.networkInterfaceIPConfiguration.id").is_none()
         })
     };
     let pools = items(balancer, "properties.backendAddressPools").iter().filter(by_address);
@@ -202,7 +214,9 @@ fn frontend_fact(balancer: &Json, id: &ArmId) -> Frontend {
         is_there: frontend.is_some(),
         is_public: frontend.is_some_and(|f| text(f, "properties.publicIPAddress.id").is_some()),
         address_pools: pools.filter_map(|pool| text(pool, "name")).map(str::to_owned).collect(),
-        ports: own.filter_map(|rule| at(rule, "properties.frontendPort")?.as_u64()?.try_into().ok()).collect(),
+        ports: own
+            .filter_map(|rule| at(rule, "properties.frontendPort")?.as_u64()?.try_into().ok())
+            .collect(),
     }
 }
 
@@ -239,7 +253,8 @@ pub(super) async fn read_targets(
 ) -> Result<(), Error> {
     let mut asks = Vec::new();
     for balancer in &snapshot.load_balancers {
-        let claim = snapshot.claim(balancer, load_balancer::KIND.name).filter(|c| c.ownership == Ownership::Ours);
+        let claim =
+            snapshot.claim(balancer, load_balancer::KIND.name).filter(|c| c.ownership == Ownership::Ours);
         let (Some(claim), Some(id)) = (claim, text(balancer, "id")) else { continue };
         for rule in items(balancer, "properties.loadBalancingRules") {
             let name = text(rule, "name").unwrap_or_default().to_owned();
@@ -252,7 +267,9 @@ pub(super) async fn read_targets(
     for (service, rule, port, answer) in join_all(asks).await {
         let Some(seen) = world.services.get_mut(&service) else { continue };
         match answer {
-            Ok(health) => seen.targets.extend(items(&health, "loadBalancerBackendAddresses").iter().map(|m| backend(m, port))),
+            Ok(health) => seen
+                .targets
+                .extend(items(&health, "loadBalancerBackendAddresses").iter().map(|m| backend(m, port))),
             Err(error) => seen.targets.push(Backend {
                 id: rule,
                 state: TargetState::Unknown,

@@ -1,13 +1,16 @@
 //! A local cloud with a file on it: the provider's own pipeline, and the user's own requests beside it.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what a test rests on must be there")]
 #![allow(unreachable_pub, reason = "a module of several test programs")]
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use privnet_azure::{AzureProvider, AzureSettings};
 use privnet_core::Provider;
 use privnet_core::accept::{Ask, Connection, ConnectionState, Decision, decide};
@@ -37,10 +40,21 @@ pub struct Stage {
 
 impl Stage {
     pub async fn open() -> Self {
+        Self::open_at(SPEED).await
+    }
+
+    /// One whose time passes this fast.
+    pub async fn open_at(speed: f64) -> Self {
+        Self::open_with(speed, Duration::from_secs(1)).await
+    }
+
+    /// One whose lists lag, too.
+    pub async fn open_with(speed: f64, lag: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::new(folder.path());
-        options.speed = Some(SPEED);
+        options.speed = Some(speed);
         options.rate_limits = false;
+        options.list_lag = lag;
         let running = Sandbox::serve(&options).await.unwrap();
         Self { folder, running }
     }
@@ -77,7 +91,8 @@ impl Stage {
         let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
         let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
         // Bodies come whole or in one chunk.
-        let json = body.find(['{', '[']).and_then(|at| body.rfind(['}', ']']).and_then(|end| body.get(at..=end)));
+        let json =
+            body.find(['{', '[']).and_then(|at| body.rfind(['}', ']']).and_then(|end| body.get(at..=end)));
         (status, json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or(Json::Null))
     }
 
@@ -91,7 +106,8 @@ impl Stage {
     pub async fn change(&self, path: &str, change: impl Fn(&mut Json)) {
         let mut body = self.get(path).await;
         change(&mut body);
-        let (status, answer) = self.request("PUT", &format!("{path}?api-version=2025-05-01"), Some(&body)).await;
+        let (status, answer) =
+            self.request("PUT", &format!("{path}?api-version=2025-05-01"), Some(&body)).await;
         assert!(status < 300, "{path}: {answer}");
         until("a change by hand is done", || async {
             let state = self.get(path).await["properties"]["provisioningState"].as_str().map(str::to_owned);
@@ -110,7 +126,13 @@ impl Stage {
             "Microsoft.Compute/virtualMachineScaleSets",
         ] {
             let listed = self.get(&format!("{GROUP}/providers/{kind}")).await;
-            ids.extend(listed["value"].as_array().unwrap().iter().filter_map(|item| item["id"].as_str().map(str::to_owned)));
+            ids.extend(
+                listed["value"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .filter_map(|item| item["id"].as_str().map(str::to_owned)),
+            );
         }
         let network = self.get(&format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub")).await;
         let subnets = network["properties"]["subnets"].as_array().unwrap();
@@ -118,7 +140,8 @@ impl Stage {
         for nic in ["db-1-nic", "db-2-nic"] {
             let nic = self.get(&format!("{GROUP}/providers/Microsoft.Network/networkInterfaces/{nic}")).await;
             for configuration in nic["properties"]["ipConfigurations"].as_array().unwrap() {
-                let pools = configuration["properties"]["loadBalancerBackendAddressPools"].as_array().cloned();
+                let pools =
+                    configuration["properties"]["loadBalancerBackendAddressPools"].as_array().cloned();
                 ids.extend(pools.into_iter().flatten().map(|pool| format!("{}#{}", nic["id"], pool["id"])));
             }
         }
@@ -140,6 +163,15 @@ impl Stage {
         assert_eq!(plan.refusals, []);
         assert_done(&plan, &report);
         plan
+    }
+
+    /// Applies; whether all of it was done. The suite's driver panics when the cloud cannot be observed.
+    pub async fn try_apply(&self, spec: &Spec, options: PlanOptions) -> bool {
+        let driver = self.driver();
+        match AssertUnwindSafe(driver.apply(spec, options)).catch_unwind().await {
+            Ok((plan, report)) => plan.refusals.is_empty() && report.all_done(),
+            Err(_) => false,
+        }
     }
 
     pub async fn plan(&self, spec: &Spec) -> Plan {
@@ -278,8 +310,7 @@ services:
 /// A forwarder's port.
 pub const FORWARDED: &str = "{ listen: 1433, engine: sqlserver, to: { forwarder: { ip: 172.16.4.20 } } }";
 /// A port of the user's own machine.
-pub const DIRECT: &str =
-    "{ listen: 5432, engine: postgres, to: { nics: [/subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Network/networkInterfaces/db-1-nic] } }";
+pub const DIRECT: &str = "{ listen: 5432, engine: postgres, to: { nics: [/subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Network/networkInterfaces/db-1-nic] } }";
 
 /// A file with one private link service of these ports, these lines in its block, and these at the top.
 pub fn made(ports: &str, block: &str, top: &str) -> Spec {

@@ -41,13 +41,18 @@ async fn an_update_is_under_its_etag_and_begins_again_when_beaten() {
         (429, vec![("retry-after", "3")], json!({"error": {"code": "RetryableError", "message": "m"}})),
         (200, vec![], json!({"etag": "W/\"3\""})),
         (200, vec![("azure-asyncoperation", OP)], json!({})),
-        (200, vec![], json!({"status": "Failed", "error": {"code": "CanceledAndSupersededDueToAnotherOperation", "message": "m"}})),
+        (
+            200,
+            vec![],
+            json!({"status": "Failed", "error": {"code": "CanceledAndSupersededDueToAnotherOperation", "message": "m"}}),
+        ),
         (200, vec![("etag", "W/\"4\"")], json!({})),
         (200, vec![], json!({})),
         (200, vec![], json!({"properties": {"provisioningState": "Succeeded"}})),
     ]);
     arm.write(&context(), &target(), &put).await.unwrap();
-    let etags: Vec<_> = script.seen().into_iter().filter(|seen| seen.0.starts_with("PUT")).map(|seen| seen.1).collect();
+    let etags: Vec<_> =
+        script.seen().into_iter().filter(|seen| seen.0.starts_with("PUT")).map(|seen| seen.1).collect();
     assert_eq!(etags, ["1", "2", "3", "4"].map(|n| Some(format!("W/\"{n}\""))));
 }
 
@@ -56,10 +61,17 @@ async fn a_failed_operation_tells_its_code_and_message_and_no_url() {
     let (arm, _) = Script::arm(vec![
         (404, vec![], json!({})),
         (201, vec![("azure-asyncoperation", OP)], json!({})),
-        (200, vec![("x-ms-request-id", "r1")], json!({"status": "Failed", "error": {"code": "SubnetIsFull", "message": "no room"}})),
+        (
+            200,
+            vec![("x-ms-request-id", "r1")],
+            json!({"status": "Failed", "error": {"code": "SubnetIsFull", "message": "no room"}}),
+        ),
     ]);
     let error = arm.write(&context(), &target(), &put).await.unwrap_err();
-    assert_eq!((error.code(), error.message(), error.request_id()), (Some("SubnetIsFull"), "no room", Some("r1")));
+    assert_eq!(
+        (error.code(), error.message(), error.request_id()),
+        (Some("SubnetIsFull"), "no room", Some("r1"))
+    );
     assert!(!format!("{error:?}").contains("secret"));
 }
 
@@ -97,7 +109,8 @@ async fn lists_are_read_to_the_last_page_and_lead_nowhere_else() {
     ]);
     assert_eq!(arm.list(&context(), &target()).await.unwrap(), [json!({"n": 1}), json!({"n": 2})]);
     assert_eq!(script.asked()[1..], ["GET /next", "GET /next"], "a lost answer is asked for again");
-    let (arm, _) = Script::arm(vec![(200, vec![], json!({"value": [], "nextLink": "https://evil.example/"}))]);
+    let (arm, _) =
+        Script::arm(vec![(200, vec![], json!({"value": [], "nextLink": "https://evil.example/"}))]);
     let error = arm.list(&context(), &target()).await.unwrap_err();
     assert!(error.to_string().contains("evil.example"), "{error}");
 }

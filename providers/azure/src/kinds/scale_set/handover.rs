@@ -37,12 +37,20 @@ pub(super) async fn is_exposed(act: &Act<'_>) -> Result<bool, Error> {
 /// Waits until the load balancer calls a machine of this group healthy on every rule of the pool.
 pub(super) async fn until_healthy(act: &Act<'_>, pool: &str, group: &str) -> Result<(), Error> {
     let balancer = balancer_of(pool);
-    let until = Until { operation: "POST loadBalancingRules/health", subject: group, what: "healthy", limit: HEALTHY };
+    let until = Until {
+        operation: "POST loadBalancingRules/health",
+        subject: group,
+        what: "healthy",
+        limit: HEALTHY,
+    };
     let balancer = &balancer;
     let ask = || async move {
         let shown = act.arm.get(act.context, &Target::of(balancer.clone())).await?;
         let rules = items(&shown, "properties.loadBalancingRules");
-        for rule in rules.iter().filter(|rule| text(rule, "properties.backendAddressPool.id").is_some_and(|id| same_id(id, pool))) {
+        for rule in rules
+            .iter()
+            .filter(|rule| text(rule, "properties.backendAddressPool.id").is_some_and(|id| same_id(id, pool)))
+        {
             let name = text(rule, "name").unwrap_or_default();
             let health = Target::of(format!("{balancer}/loadBalancingRules/{name}/health"));
             let seen = act.arm.post(act.context, &health).await?;
@@ -53,7 +61,9 @@ pub(super) async fn until_healthy(act: &Act<'_>, pool: &str, group: &str) -> Res
         Ok(Poll::Ready(()))
     };
     act.context.until(until, ask).await.map_err(|error| match error.kind() {
-        ErrorKind::TimedOut => error.with_hint("the old group stays until the new one is healthy; see `privnet status`"),
+        ErrorKind::TimedOut => {
+            error.with_hint("the old group stays until the new one is healthy; see `privnet status`")
+        }
         _ => error,
     })
 }
@@ -62,8 +72,10 @@ pub(super) async fn until_healthy(act: &Act<'_>, pool: &str, group: &str) -> Res
 fn has_healthy(health: &Json, group: &str) -> bool {
     items(health, "loadBalancerBackendAddresses").iter().any(|member| {
         // The id comes as text, or in an object.
-        let id = text(member, "networkInterfaceIPConfigurationId").or(text(member, "networkInterfaceIPConfigurationId.id"));
-        id.is_some_and(|id| is_of(id, group)) && text(member, "state").is_some_and(|state| state.eq_ignore_ascii_case("up"))
+        let id = text(member, "networkInterfaceIPConfigurationId")
+            .or(text(member, "networkInterfaceIPConfigurationId.id"));
+        id.is_some_and(|id| is_of(id, group))
+            && text(member, "state").is_some_and(|state| state.eq_ignore_ascii_case("up"))
     })
 }
 
@@ -78,7 +90,11 @@ pub(super) async fn drain(act: &Act<'_>, pool: &str, group: &str, seconds: i64) 
     let until = Until { operation: "drain", subject: group, what: "drained", limit };
     let ask = || async move {
         let over = tokio::time::Instant::now() >= end;
-        Ok(if over { Poll::Ready(()) } else { Poll::Pending(format!("established sessions have {seconds} s")) })
+        Ok(if over {
+            Poll::Ready(())
+        } else {
+            Poll::Pending(format!("established sessions have {seconds} s"))
+        })
     };
     act.context.until(until, ask).await
 }
@@ -88,7 +104,9 @@ pub(super) async fn drain(act: &Act<'_>, pool: &str, group: &str, seconds: i64) 
 pub(super) async fn set_state(act: &Act<'_>, pool: &str, group: &str, state: &str) -> Result<bool, Error> {
     let any = std::sync::atomic::AtomicBool::new(false);
     let build = |there: Option<&Json>| {
-        let Some(there) = there else { return Err(act.error(ErrorKind::NotFound, "the load balancer is not there")) };
+        let Some(there) = there else {
+            return Err(act.error(ErrorKind::NotFound, "the load balancer is not there"));
+        };
         let mut body = there.clone();
         let found = mark(&mut body, pool, group, state);
         any.store(found, std::sync::atomic::Ordering::Relaxed);
@@ -122,7 +140,9 @@ pub(super) fn is_drained(balancer: &Json, pool: &str, group: &str) -> bool {
     let members = load_balancer::members(balancer, pool);
     let mut own = members.into_iter().filter(|member| member_of(member, group)).peekable();
     own.peek().is_some()
-        && own.all(|member| text(member, "properties.adminState").is_some_and(|state| state.eq_ignore_ascii_case("down")))
+        && own.all(|member| {
+            text(member, "properties.adminState").is_some_and(|state| state.eq_ignore_ascii_case("down"))
+        })
 }
 
 fn member_of(member: &Json, group: &str) -> bool {
@@ -145,8 +165,10 @@ mod tests {
     use super::*;
 
     fn balancer() -> Json {
-        let member = |group: &str| json!({"name": group, "properties": {"networkInterfaceIPConfiguration":
-            {"id": format!("/g/virtualMachineScaleSets/{group}/virtualMachines/0/networkInterfaces/nic/ipConfigurations/ip")}}});
+        let member = |group: &str| {
+            json!({"name": group, "properties": {"networkInterfaceIPConfiguration":
+            {"id": format!("/g/virtualMachineScaleSets/{group}/virtualMachines/0/networkInterfaces/nic/ipConfigurations/ip")}}})
+        };
         json!({"properties": {"backendAddressPools": [{"id": "/LB/backendAddressPools/forwarder",
             "properties": {"loadBalancerBackendAddresses": [member("old"), member("new")]}}]}})
     }
@@ -165,7 +187,8 @@ mod tests {
 
     #[test]
     fn health_counts_for_the_group_that_it_is_of() {
-        let nic = "/g/virtualMachineScaleSets/new/virtualMachines/1/networkInterfaces/nic/ipConfigurations/ip";
+        let nic =
+            "/g/virtualMachineScaleSets/new/virtualMachines/1/networkInterfaces/nic/ipConfigurations/ip";
         let up = |id: Json| json!({"loadBalancerBackendAddresses": [{"networkInterfaceIPConfigurationId": id, "state": "Up"}]});
         assert!(has_healthy(&up(json!(nic)), "/g/virtualmachinescalesets/new"));
         assert!(has_healthy(&up(json!({"id": nic})), "/g/virtualMachineScaleSets/new"));
