@@ -1,0 +1,64 @@
+"""What the default world shows to boto3, and tags in both APIs."""
+
+from aws_sandbox import INSTANCE, OWN, SUBNETS, VPC
+
+BALANCER = f"arn:aws:elasticloadbalancing:us-east-1:{OWN}:loadbalancer/net/db/0123456789abcdef"
+
+
+def test_the_network(sandbox):
+    ec2 = sandbox.client("ec2")
+    zones = ec2.describe_availability_zones()["AvailabilityZones"]
+    assert [(zone["ZoneName"], zone["ZoneId"]) for zone in zones] == [
+        ("us-east-1a", "use1-az4"), ("us-east-1b", "use1-az6"), ("us-east-1c", "use1-az1"),
+    ]
+    one = ec2.describe_availability_zones(ZoneIds=["use1-az6"])["AvailabilityZones"]
+    assert [zone["ZoneName"] for zone in one] == ["us-east-1b"]
+    in_vpc = [{"Name": "vpc-id", "Values": [VPC]}]
+    pages = ec2.get_paginator("describe_subnets").paginate(Filters=in_vpc, PaginationConfig={"PageSize": 5})
+    assert [subnet["SubnetId"] for page in pages for subnet in page["Subnets"]] == SUBNETS
+    reservations = ec2.describe_instances(InstanceIds=[INSTANCE])["Reservations"]
+    instance = reservations[0]["Instances"][0]
+    assert (instance["State"]["Name"], instance["PrivateIpAddress"]) == ("running", "10.0.0.40")
+    interface = instance["NetworkInterfaces"][0]["NetworkInterfaceId"]
+    found = ec2.describe_network_interfaces(NetworkInterfaceIds=[interface])["NetworkInterfaces"][0]
+    assert found["Attachment"]["InstanceId"] == INSTANCE
+    by_balancer = [{"Name": "description", "Values": ["ELB net/db/*"]}]
+    interfaces = ec2.describe_network_interfaces(Filters=by_balancer)["NetworkInterfaces"]
+    assert {i["InterfaceType"] for i in interfaces} == {"network_load_balancer"} and len(interfaces) == 2
+
+
+def test_the_load_balancer_that_is_there(sandbox):
+    elb = sandbox.client("elbv2")
+    pages = elb.get_paginator("describe_listeners").paginate(LoadBalancerArn=BALANCER)
+    listeners = [listener for page in pages for listener in page["Listeners"]]
+    assert [(one["Protocol"], one["Port"]) for one in listeners] == [("TCP", 5432)]
+    assert elb.describe_listeners(ListenerArns=[listeners[0]["ListenerArn"]])["Listeners"] == listeners
+    group = elb.describe_target_groups(LoadBalancerArn=BALANCER)["TargetGroups"][0]
+    assert group["TargetGroupArn"] == listeners[0]["DefaultActions"][0]["TargetGroupArn"]
+    assert group["LoadBalancerArns"] == [BALANCER]
+    health = elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
+    assert {one["TargetHealth"]["State"] for one in health} == {"healthy"}
+    named = elb.describe_target_groups(Names=[group["TargetGroupName"]])["TargetGroups"]
+    assert named == [group]
+    attributes = lambda answer: {pair["Key"]: pair["Value"] for pair in answer["Attributes"]}
+    balancer = attributes(elb.describe_load_balancer_attributes(LoadBalancerArn=BALANCER))
+    assert balancer["load_balancing.cross_zone.enabled"] == "false"
+    group = attributes(elb.describe_target_group_attributes(TargetGroupArn=group["TargetGroupArn"]))
+    assert group["preserve_client_ip.enabled"] == "false" and group["deregistration_delay.timeout_seconds"] == "300"
+    elb.modify_target_group(TargetGroupArn=named[0]["TargetGroupArn"], HealthCheckPort="8080", HealthCheckProtocol="HTTP")
+    changed = elb.describe_target_groups(TargetGroupArns=[named[0]["TargetGroupArn"]])["TargetGroups"][0]
+    assert (changed["HealthCheckPort"], changed["HealthCheckPath"], changed["Matcher"]) == ("8080", "/", {"HttpCode": "200-399"})
+    limits = {limit["Name"]: limit["Max"] for limit in elb.describe_account_limits()["Limits"]}
+    assert limits["listeners-per-network-load-balancer"] == "50"
+
+
+def test_tags_of_both_apis(sandbox):
+    elb, ec2 = sandbox.client("elbv2"), sandbox.client("ec2")
+    read = lambda: {tag["Key"]: tag["Value"] for tag in elb.describe_tags(ResourceArns=[BALANCER])["TagDescriptions"][0]["Tags"]}
+    elb.add_tags(ResourceArns=[BALANCER], Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    elb.remove_tags(ResourceArns=[BALANCER], TagKeys=["a", "missing"])
+    assert read() == {"Name": "db", "b": "2"}
+    show = lambda: {tag["Key"]: tag["Value"] for tag in ec2.describe_vpcs(VpcIds=[VPC])["Vpcs"][0]["Tags"]}
+    ec2.create_tags(Resources=[VPC], Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    ec2.delete_tags(Resources=[VPC], Tags=[{"Key": "a", "Value": "other"}, {"Key": "b"}])
+    assert show() == {"Name": "main", "a": "1"}, "a value that is given must be the tag's"
