@@ -443,3 +443,41 @@ async fn notifications_that_cannot_be_read_are_no_obstacle_where_none_is_wanted(
     let plan = stage.plan(&wanted).await;
     assert!(plan.actions.is_empty() && plan.refusals.iter().any(|r| r.rule == Rule::Unobserved), "{plan:#?}");
 }
+
+/// Another region is another hand-over; nothing is written in either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_does_not_move_to_another_region() {
+    let stage = Stage::open().await;
+    let two = |orders: &str| {
+        spec(&format!(
+            "version: 1
+deployment: stage
+services:
+  - name: stays
+    allow: {{ fivetran: {{}} }}
+    aws: {{ account: \"123456789012\", region: us-east-1, existing: {{ endpoint_service: {SUPPLIED} }} }}
+  - name: orders
+    allow: {{ fivetran: {{}} }}
+    aws:
+      account: \"123456789012\"
+      ports: [{{ listen: 5432, to: {{ ips: [10.0.0.25] }} }}]
+{orders}"
+        ))
+    };
+    let here = two("      region: us-east-1
+      vpc: vpc-0a1b2c3d4e5f60718
+      subnets: [subnet-0aaaaaaaaaaaaaaa1]
+");
+    stage.apply(&here).await;
+    let there = two("      region: eu-west-1
+      vpc: vpc-001b2c3d4e5f60718
+      subnets: [subnet-001aaaaaaaaaaaaa1]
+");
+    let plan = stage.plan(&there).await;
+    assert!(plan.actions.is_empty(), "{plan:#?}");
+    assert!(
+        plan.refusals.iter().any(|r| r.rule == Rule::HandOver && r.why.contains("tombstone")),
+        "{plan:#?}"
+    );
+    stage.assert_settled(&here).await;
+}

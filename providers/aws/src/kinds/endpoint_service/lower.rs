@@ -14,6 +14,7 @@ use crate::lower::Lowering;
 
 /// Adds the endpoint service to what the service wants, and what there is to say about it.
 pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    refuse_to_move(lowering, lowered);
     match &lowering.aws.form {
         AwsForm::Made(made) => {
             let zones =
@@ -31,6 +32,21 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
         }
         AwsForm::EndpointService(id) => supplied(lowering, lowered, id),
         AwsForm::Removed => {}
+    }
+}
+
+/// An endpoint service cannot move to another account or region: what the vendor was given would change.
+fn refuse_to_move(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    let ours = |live: &&Live| live.is_ours() && live.address.service == lowering.name();
+    let elsewhere = lowering.world.live.iter().filter(ours).find(|live| live.scope != lowering.scope);
+    if let Some(live) = elsewhere {
+        let why = format!(
+            "it is in {} and the file puts it into {}: its name would change, and who uses it would be cut; keep a tombstone \
+             (`remove: true`) with the old place under this name, and give the service in the new place another one",
+            live.scope, lowering.scope
+        );
+        let exposed = lowered.intent.exposed.clone();
+        lowered.refusals.push(lowering.refusal(&exposed, Rule::HandOver, why));
     }
 }
 
@@ -72,14 +88,7 @@ fn owned(lowering: &Lowering<'_>, lowered: &mut Lowered, wanted: &AwsEndpointSer
     // A load balancer is attached once it has its listeners: consumers never see one that is half made.
     let listeners = lowered.resources.iter().filter(|resource| resource.address.kind == LISTENER);
     let needs = listeners.map(|listener| listener.address.clone()).collect();
-    if let Some(live) = there {
-        wait_for_verification(
-            lowering,
-            lowered,
-            live,
-            wanted.private_dns_name.as_ref().map(|name| name.as_str()),
-        );
-    }
+    wait_for_verification(lowering, lowered, there, name);
     if lowering.service.acceptance == Acceptance::Automatic {
         lowered.warnings.push(format!(
             "{}: acceptance is automatic: every endpoint of an allowed account is let in at once, and the accounts of \
@@ -108,13 +117,21 @@ fn lacks_record(live: &Live, wanted: Option<&str>) -> bool {
 }
 
 /// The private DNS name works once its TXT record is there and AWS has seen it.
-fn wait_for_verification(lowering: &Lowering<'_>, lowered: &mut Lowered, live: &Live, wanted: Option<&str>) {
-    let name = live.fields.get("private_dns_name").and_then(Value::as_text);
-    let Some(name) = name.filter(|name| wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(name)))
-    else {
+fn wait_for_verification(
+    lowering: &Lowering<'_>,
+    lowered: &mut Lowered,
+    live: Option<&Live>,
+    wanted: Option<&str>,
+) {
+    let Some(name) = wanted else { return };
+    let has = live.and_then(|live| live.fields.get("private_dns_name")?.as_text());
+    if !has.is_some_and(|has| has.eq_ignore_ascii_case(name)) {
+        let why =
+            format!("the DNS record that proves {name}: `privnet handoff` prints it once AWS has told it");
+        lowered.waits.push(lowering.wait("you", why));
         return;
-    };
-    let Some(record) = live.fields.get("private_dns_record").and_then(Value::as_map) else { return };
+    }
+    let Some(record) = live.and_then(|live| live.fields.get("private_dns_record")?.as_map()) else { return };
     let part = |part: &str| record.get(part).and_then(Value::as_text).unwrap_or_default();
     let why = match part("state").to_ascii_lowercase().as_str() {
         "verified" => return,
@@ -225,6 +242,19 @@ mod tests {
     }
 
     #[test]
+    fn a_service_does_not_move() {
+        let mut elsewhere = live(BTreeMap::new());
+        elsewhere.ownership = privnet_core::Ownership::Ours;
+        elsewhere.scope = privnet_core::Scope("aws/123456789012/eu-west-1".to_owned());
+        let world = World { live: vec![elsewhere], ..World::default() };
+        let refused = lowered(&supplied_spec(), &world).refusals;
+        assert!(
+            refused.iter().any(|r| r.rule == Rule::HandOver && r.why.contains("eu-west-1")),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
     fn a_supplied_service_is_never_written() {
         let all = lowered(&supplied_spec(), &World::default()).resources;
         let of = |kind: &str| all.iter().filter(|resource| resource.address.kind == kind).collect::<Vec<_>>();
@@ -262,7 +292,7 @@ mod tests {
             ]);
             let mut into = lowered(&spec, &world);
             into.waits.clear();
-            wait_for_verification(&lowering, &mut into, &live(fields), wanted);
+            wait_for_verification(&lowering, &mut into, Some(&live(fields)), wanted);
             into.waits
         };
         let found = waits("pendingVerification", Some("*.db.corp.example"));
@@ -270,6 +300,10 @@ mod tests {
         assert!(waits("failed", Some("*.db.corp.example"))[0].why.contains("look again"));
         assert!(waits("verified", Some("*.db.corp.example")).is_empty());
         assert!(waits("pendingVerification", None).is_empty(), "the name is on its way out");
+        assert!(
+            waits("verified", Some("new.corp.example"))[0].why.contains("new.corp.example"),
+            "a new name is to come"
+        );
     }
 
     #[test]
