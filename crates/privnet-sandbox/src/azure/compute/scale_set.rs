@@ -161,6 +161,7 @@ fn check_system(put: &Put<'_>, profile: &mut Value, draft: &mut Resource) -> Res
     if profile["storageProfile"]["imageReference"].as_object().is_none_or(serde_json::Map::is_empty) {
         return Err(parameter("imageReference", "Required parameter 'imageReference' is missing (null)."));
     }
+    drop_secrets(profile);
     let system = &mut profile["osProfile"];
     let old_system = put.old.map(|old| &old.properties()["virtualMachineProfile"]["osProfile"]);
     for name in ["computerNamePrefix", "adminUsername"] {
@@ -209,6 +210,19 @@ fn check_system(put: &Put<'_>, profile: &mut Value, draft: &mut Resource) -> Res
         draft.body.insert(DIGEST.into(), value);
     }
     Ok(())
+}
+
+/// What ARM takes and never answers, besides what is checked: user data and the protected settings of extensions.
+fn drop_secrets(profile: &mut Value) {
+    if let Some(map) = profile.as_object_mut() {
+        map.remove("userData");
+    }
+    let extensions = profile.pointer_mut("/extensionProfile/extensions").and_then(Value::as_array_mut);
+    for extension in extensions.into_iter().flatten() {
+        if let Some(map) = extension.get_mut("properties").and_then(Value::as_object_mut) {
+            map.remove("protectedSettings");
+        }
+    }
 }
 
 /// Where the digest of write-only parts is kept; answers leave it out.

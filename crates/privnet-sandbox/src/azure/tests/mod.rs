@@ -10,6 +10,7 @@ mod hosted;
 mod https;
 mod login;
 mod networks;
+mod nonsense;
 mod scale_sets;
 mod services;
 

@@ -1,12 +1,12 @@
 use super::*;
 
-fn set(name: &str) -> String {
+pub(super) fn set(name: &str) -> String {
     format!(
         "/subscriptions/{OWN}/resourceGroups/{GROUP}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}"
     )
 }
 
-fn body(capacity: u32, data: &str) -> Value {
+pub(super) fn body(capacity: u32, data: &str) -> Value {
     json!({"location": "eastus2", "sku": {"name": "Standard_D2s_v5", "capacity": capacity}, "zones": ["1", "2", "3"],
     "properties": {"orchestrationMode": "Uniform", "upgradePolicy": {"mode": "Manual"}, "overprovision": false,
     "virtualMachineProfile": {
