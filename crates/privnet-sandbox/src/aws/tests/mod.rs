@@ -4,6 +4,7 @@ mod balancing;
 mod connections;
 mod groups;
 mod protocol;
+mod random_calls;
 mod services;
 
 use std::cell::Cell;
