@@ -84,7 +84,8 @@ impl Subject for Whole {
                 "forwarder: { subnets: [fwd], size: Standard_D2s_v5, zones: [\"1\"], drain: 10m }",
                 "",
             ),
-            edit("PROXY protocol and names", FORWARDED, "proxy_protocol: true\nfqdns: [db.example.com]", ""),
+            edit("PROXY protocol", DIRECT, "join_nics: true\nproxy_protocol: true", ""),
+            edit("names", FORWARDED, "fqdns: [db.example.com]", ""),
             edit("tags", FORWARDED, "", "tags: { owner: me, \"cost center\": \"4711\" }"),
         ]
     }

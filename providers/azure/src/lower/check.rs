@@ -151,16 +151,22 @@ fn zones(lowering: &mut Lowering<'_>, made: &AzureMade) {
     }
 }
 
-/// Azure sends the PROXY header to health probes as well, and a forwarder's health port speaks plain HTTP
+/// Azure sends the PROXY header before health probes as well, and a forwarder's health port speaks plain HTTP
 /// (<https://learn.microsoft.com/azure/private-link/private-link-service-overview#getting-connection-information-using-tcp-proxy-v2>).
 fn proxy_header(lowering: &mut Lowering<'_>, made: &AzureMade) {
-    if made.link.proxy_protocol {
-        lowering.lowered.warnings.push(format!(
-            "{}: with proxy_protocol the PROXY v2 header comes before every connection and before health probes too: whatever \
-             listens on the probed ports must read it, or nothing is ever healthy",
-            lowering.service.name
-        ));
+    if !made.link.proxy_protocol {
+        return;
     }
+    if made.forwarder.is_some() {
+        let why = "proxy_protocol cannot be used with a forwarder on Azure: the PROXY v2 header comes before health probes too, and \
+                   the forwarder's health ports would never answer";
+        return lowering.refuse(&private_link_service::address(lowering.name()), why);
+    }
+    lowering.lowered.warnings.push(format!(
+        "{}: with proxy_protocol the PROXY v2 header comes before every connection and before health probes too: whatever \
+         listens on the probed ports must read it, or nothing is ever healthy",
+        lowering.service.name
+    ));
 }
 
 /// A probe that hangs up at once makes MySQL block the host that it comes from.
@@ -216,3 +222,6 @@ fn frontend(lowering: &mut Lowering<'_>, form: &AzureOnFrontend) {
         lowering.refuse(&address, format!("{id}: {problem}"));
     }
 }
+
+#[cfg(test)]
+mod tests;

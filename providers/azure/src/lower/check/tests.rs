@@ -1,0 +1,147 @@
+use std::collections::BTreeMap;
+
+use privnet_core::spec::{Spec, decode};
+use privnet_core::{Lowered, World};
+
+use crate::facts::{self, Facts, Frontend, Nic, Subnet, Vnet};
+
+const GROUP: &str =
+    "/subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Network";
+
+fn file(lines: &str) -> Spec {
+    let text = format!(
+        "version: 1
+deployment: data
+consumers: {{ acme: {{ azure: {{ subscriptions: [11111111-2222-3333-4444-555555555555] }} }} }}
+services:
+  - name: orders
+    allow: {{ acme: {{}} }}
+    azure:
+      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
+      resource_group: rg-data
+      location: eastus2
+      vnet: hub
+{}",
+        lines.lines().map(|line| format!("      {line}\n")).collect::<String>()
+    );
+    decode("t.yaml", &text).unwrap_or_else(|errors| panic!("{errors:#?}\n{text}"))
+}
+
+fn on_frontend() -> Spec {
+    file(&format!(
+        "nat_subnet: {{ existing: nat }}\nexisting: {{ load_balancer_frontend: {GROUP}/loadBalancers/mine/frontendIPConfigurations/fe }}"
+    ))
+}
+
+fn network() -> Vnet {
+    let subnet = |name: &str, policies_on| {
+        let id = format!("{GROUP}/virtualNetworks/hub/subnets/{name}").to_lowercase();
+        (id, Subnet { prefixes: vec!["10.1.8.0/27".to_owned()], policies_on })
+    };
+    Vnet {
+        location: "eastus2".to_owned(),
+        subnets: BTreeMap::from([subnet("nat", false), subnet("lb", false), subnet("fwd", false)]),
+    }
+}
+
+fn frontend() -> Frontend {
+    Frontend {
+        location: "East US 2".to_owned(),
+        sku: "Standard".to_owned(),
+        is_there: true,
+        is_public: false,
+        address_pools: Vec::new(),
+        ports: vec![5432],
+    }
+}
+
+fn good() -> Facts {
+    Facts { vnet: Some(network()), frontend: Some(frontend()), ..Facts::default() }
+}
+
+fn lowered(spec: &Spec, facts: &Facts) -> Lowered {
+    let mut world = World::default();
+    facts::keep(&mut world, "orders", facts);
+    super::super::service(spec, &spec.services[0], &world)
+}
+
+fn why(spec: &Spec, facts: &Facts) -> String {
+    lowered(spec, facts).refusals.iter().map(|refusal| refusal.why.clone()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_frontend_that_can_carry_a_service_is_taken() {
+    let lowered = lowered(&on_frontend(), &good());
+    assert_eq!(lowered.refusals, []);
+    assert_eq!(lowered.resources.len(), 1);
+}
+
+#[test]
+fn a_frontend_that_cannot_is_refused_in_words() {
+    let spec = on_frontend();
+    let with = |change: &dyn Fn(&mut Frontend)| {
+        let mut facts = good();
+        change(facts.frontend.as_mut().unwrap());
+        why(&spec, &facts)
+    };
+    assert!(with(&|f| f.is_public = true).contains("public address"));
+    assert!(with(&|f| f.is_there = false).contains("no frontend `fe`"));
+    assert!(with(&|f| f.sku = "Basic".to_owned()).contains("Standard load balancer"));
+    assert!(with(&|f| f.location = "West US".to_owned()).contains("not in eastus2"));
+    assert!(
+        with(&|f| f.address_pools = vec!["p".to_owned()])
+            .contains("PrivateLinkServiceIsNotSupportedForIPBasedLoadBalancer")
+    );
+    assert!(why(&spec, &Facts { frontend: None, ..good() }).contains("is not there"));
+    let balancer = format!("{GROUP}/loadBalancers/mine").to_lowercase();
+    let mut full = good();
+    full.services_of.insert(balancer, 8);
+    assert!(why(&spec, &full).contains("8 is Azure's limit"));
+}
+
+#[test]
+fn interfaces_must_be_there_in_the_location_and_private() {
+    let nic = format!("{GROUP}/networkInterfaces/db");
+    let spec = file(&format!(
+        "load_balancer_subnet: lb\nnat_subnet: {{ create: {{ cidr: 10.1.9.0/28 }} }}\njoin_nics: true\nports: [{{ listen: 3306, engine: mysql, to: {{ nics: [{nic}] }} }}]"
+    ));
+    let with = |seen: Option<Nic>| {
+        let nics = seen.map(|seen| (nic.to_lowercase(), seen)).into_iter().collect();
+        Facts { nics, ..good() }
+    };
+    let seen =
+        |location: &str, is_public| Nic { location: location.to_owned(), is_public, pools: Vec::new() };
+    assert!(why(&spec, &with(None)).contains("is not there"));
+    assert!(why(&spec, &with(Some(seen("westus", false)))).contains("is in westus"));
+    assert!(why(&spec, &with(Some(seen("eastus2", true)))).contains("public address"));
+    let fine = lowered(&spec, &with(Some(seen("eastus2", false))));
+    assert_eq!(fine.refusals, []);
+    assert!(
+        fine.warnings.iter().any(|warning| warning.contains("max_connect_errors")),
+        "{:?}",
+        fine.warnings
+    );
+}
+
+#[test]
+fn zones_that_are_not_there_and_a_header_that_probes_cannot_read_are_refused() {
+    let spec = |more: &str| {
+        file(&format!(
+            "load_balancer_subnet: lb\nnat_subnet: {{ create: {{ cidr: 10.1.9.0/28 }} }}\n{more}\nports: [{{ listen: 1433, to: {{ forwarder: {{ ip: 172.16.4.20 }} }} }}]"
+        ))
+    };
+    let zoned = spec("forwarder: { subnets: [fwd], size: Standard_D2s_v5, zones: [\"3\"] }");
+    let two = Facts { zones: vec!["1".to_owned(), "2".to_owned()], ..good() };
+    assert!(why(&zoned, &two).contains("no zone 3; it has: 1, 2"));
+    assert_eq!(why(&zoned, &good()), "", "where zones are unknown ARM decides");
+    let proxied = spec("forwarder: { subnets: [fwd], size: Standard_D2s_v5 }\nproxy_protocol: true");
+    assert!(why(&proxied, &good()).contains("proxy_protocol"));
+    let elsewhere = spec("forwarder: { subnets: [nowhere], size: Standard_D2s_v5 }");
+    assert!(why(&elsewhere, &good()).contains("`nowhere` is not in the virtual network"));
+}
+
+#[test]
+fn lowering_is_the_same_each_time() {
+    let spec = on_frontend();
+    assert_eq!(lowered(&spec, &good()), lowered(&spec, &good()));
+}
