@@ -47,12 +47,13 @@ fn meaning(word: &str) -> (ConnectionState, Option<&'static str>) {
     }
 }
 
-/// A connection as AWS shows it. One without an endpoint's id cannot be told from others, so it is none.
-pub(crate) fn seen(connection: &VpcEndpointConnection) -> Option<Connection> {
+/// A connection as AWS shows it, to a service in `own_region`. One without an endpoint's id cannot be told from others, so it is none.
+pub(crate) fn seen(connection: &VpcEndpointConnection, own_region: &str) -> Option<Connection> {
     let id = connection.vpc_endpoint_id()?;
     let word = connection.vpc_endpoint_state().map_or("", |state| state.as_str());
     let (state, note) = meaning(word);
-    let region = connection.vpc_endpoint_region().map(|region| format!("its endpoint is in {region}"));
+    let region = connection.vpc_endpoint_region().filter(|region| *region != own_region);
+    let region = region.map(|region| format!("its endpoint is in {region}"));
     let note = match (note, region) {
         (Some(note), Some(region)) => Some(format!("{note}; {region}")),
         (note, region) => region.or_else(|| note.map(str::to_owned)),
@@ -89,7 +90,8 @@ fn decided<'a>(step: &Step<'a>) -> Result<(&'a ConnectionAction, &'a str), Error
 /// The connection as it is now.
 async fn now(cloud: &Cloud<'_>, service: &str, id: &str) -> Result<Option<Connection>, Error> {
     let by_service = privatelink::connections(cloud, Some(service)).await?;
-    Ok(by_service.values().flatten().filter_map(seen).find(|connection| connection.is(id)))
+    let mut all = by_service.values().flatten().filter_map(|found| seen(found, &cloud.reach.region));
+    Ok(all.find(|connection| connection.is(id)))
 }
 
 /// Lets a connection in: only one that still waits, and whose owner is still the one that the decision was made on.
@@ -240,6 +242,21 @@ mod tests {
             .build()
     }
 
+    fn here(connection: &VpcEndpointConnection) -> Option<Connection> {
+        seen(connection, "us-east-1")
+    }
+
+    #[test]
+    fn another_region_is_told() {
+        let of = |region: &str| {
+            let connection =
+                VpcEndpointConnection::builder().vpc_endpoint_id("vpce-1").vpc_endpoint_region(region);
+            here(&connection.vpc_endpoint_state(State::Available).build()).unwrap().note
+        };
+        assert_eq!(of("us-east-1"), None);
+        assert_eq!(of("eu-west-1").as_deref(), Some("its endpoint is in eu-west-1"));
+    }
+
     #[test]
     fn states_mean_the_same_in_any_case() {
         for (word, state) in [
@@ -258,20 +275,20 @@ mod tests {
             ("quarantined", ConnectionState::Changing),
             ("", ConnectionState::Changing),
         ] {
-            assert_eq!(seen(&connection(word)).unwrap().state, state, "{word}");
+            assert_eq!(here(&connection(word)).unwrap().state, state, "{word}");
         }
     }
 
     #[test]
     fn unknown_states_count_as_live() {
-        let unknown = seen(&connection("quarantined")).unwrap();
+        let unknown = here(&connection("quarantined")).unwrap();
         assert!(unknown.state.may_be_live());
         assert_eq!(unknown.cloud_state, "quarantined");
     }
 
     #[test]
     fn who_it_is_and_how_it_is_addressed() {
-        let seen = seen(&connection("available")).unwrap();
+        let seen = here(&connection("available")).unwrap();
         assert_eq!(seen.who(), "account:834469178297");
         assert_eq!(seen.handle, "vpce-svc-1/vpce-1");
         assert!(seen.is("vpce-1"));
@@ -281,7 +298,7 @@ mod tests {
     #[test]
     fn a_connection_of_nobody_matches_nobody() {
         let nobody = VpcEndpointConnection::builder().vpc_endpoint_id("vpce-1").build();
-        assert!(seen(&nobody).unwrap().identities.is_empty());
-        assert!(seen(&VpcEndpointConnection::builder().build()).is_none());
+        assert!(here(&nobody).unwrap().identities.is_empty());
+        assert!(here(&VpcEndpointConnection::builder().build()).is_none());
     }
 }

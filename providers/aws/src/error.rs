@@ -178,9 +178,13 @@ fn is_absence(code: &str) -> bool {
         || code.ends_with("NotFoundException")
         || matches!(
             code,
-            "LoadBalancerNotFound" | "TargetGroupNotFound" | "ListenerNotFound" | "CertificateNotFound"
+            "LoadBalancerNotFound"
+                | "TargetGroupNotFound"
+                | "ListenerNotFound"
+                | "CertificateNotFound"
         )
-        || matches!(code, "InvalidVpcEndpointServiceId.NotFound" | "InvalidVpcEndpointService.NotFound")
+        // Its name says something else, but it is the answer about a notification that is gone.
+        || code == "InvalidConnectionNotification"
 }
 
 fn by_status(status: u16) -> Option<ErrorKind> {
@@ -215,6 +219,7 @@ mod tests {
             ("InvalidGroup.NotFound", 400, ErrorKind::NotFound),
             ("InvalidPermission.NotFound", 400, ErrorKind::NotFound),
             ("LoadBalancerNotFound", 400, ErrorKind::NotFound),
+            ("InvalidConnectionNotification", 400, ErrorKind::NotFound),
             ("InvalidPermission.Duplicate", 400, ErrorKind::Conflict),
             ("DuplicateListener", 400, ErrorKind::Conflict),
             ("DependencyViolation", 400, ErrorKind::InUse),

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use aws_sdk_ec2::types::{AllowedPrincipal, ConnectionNotification, ServiceConfiguration};
+use aws_sdk_ec2::types::{
+    AllowedPrincipal, ConnectionNotification, ServiceConfiguration, VpcEndpointConnection,
+};
 use futures::future::{join, join_all};
 use privnet_core::accept::Connection;
 use privnet_core::spec::Service;
@@ -88,7 +90,8 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
     let (principals, (notifications, connected)) = join(principals, join(notifications, connected)).await;
     let connections = connected.map(|by_service| {
         let ours = by_service.into_iter().filter(|(id, _)| ids.contains(id));
-        ours.map(|(id, found)| (id, found.iter().filter_map(connections::seen).collect())).collect()
+        let seen = |found: &VpcEndpointConnection| connections::seen(found, &cloud.reach.region);
+        ours.map(|(id, found)| (id, found.iter().filter_map(seen).collect())).collect()
     });
     Ok(Exposure {
         services,

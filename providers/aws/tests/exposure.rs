@@ -185,6 +185,22 @@ async fn settings_are_changed_in_place() {
     assert!(stage.world(&plain).await.live.is_empty());
 }
 
+/// With the service goes what is part of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_with_everything_is_taken_down() {
+    let stage = Stage::open().await;
+    let full = file(
+        "private_dns_name: db.corp.example
+supported_regions: [eu-west-1]
+notification: { sns_topic: \"arn:aws:sns:us-east-1:123456789012:privnet-connections\", events: [Connect] }",
+    );
+    stage.apply(&full).await;
+    stage.assert_settled(&full).await;
+    let plan = stage.apply_with(&full, DESTROY).await;
+    assert!(plan.actions.iter().any(|action| action.address.kind == "connection-notification"), "{plan:#?}");
+    assert!(stage.world(&full).await.live.is_empty());
+}
+
 /// Zones that the load balancer gains reach the service only when it is associated again, and no consumer is cut.
 #[tokio::test(flavor = "multi_thread")]
 async fn zones_added_later_reach_the_service() {

@@ -210,7 +210,10 @@ pub(super) async fn held(
 ) -> Error {
     let attached = match privatelink::connections(cloud, Some(id)).await {
         Ok(by_service) => {
-            let seen = by_service.values().flatten().filter_map(connections::seen);
+            let seen = by_service
+                .values()
+                .flatten()
+                .filter_map(|found| connections::seen(found, &cloud.reach.region));
             let words = seen
                 .filter(|c| c.state.may_be_live())
                 .map(|c| format!("{} ({}, {})", c.id, c.who(), c.cloud_state));

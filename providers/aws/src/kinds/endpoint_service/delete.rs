@@ -74,7 +74,8 @@ async fn attempt(cloud: &Cloud<'_>, id: &str) -> Result<Poll<()>, Error> {
         Ok(by_service) => by_service,
         Err(_) => return Err(held(cloud, id, DELETE, "it is not deleted", error).await),
     };
-    let seen: Vec<_> = by_service.values().flatten().filter_map(connections::seen).collect();
+    let found = by_service.values().flatten();
+    let seen: Vec<_> = found.filter_map(|found| connections::seen(found, &cloud.reach.region)).collect();
     if let Some(request) = seen.iter().find(|connection| connection.state == ConnectionState::Pending) {
         let message =
             format!("it is not deleted: {} ({}) asked for a connection meanwhile", request.id, request.who());
