@@ -123,6 +123,21 @@ mod tests {
     }
 
     #[test]
+    fn many_open_a_new_clock_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            let open = || Clock::open(dir.path(), Some(7.0)).map(|clock| clock.speed());
+            let opened: Vec<_> = (0..16).map(|_| scope.spawn(open)).collect();
+            for clock in opened {
+                let speed = clock.join().unwrap().unwrap();
+                assert!((speed - 7.0).abs() < 1e-9);
+            }
+        });
+        let left = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, 1, "nothing but the clock is left in the folder");
+    }
+
+    #[test]
     fn advancing_is_seen_by_others() {
         let dir = tempfile::tempdir().unwrap();
         let one = Clock::open(dir.path(), None).unwrap();

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -167,8 +168,10 @@ pub(crate) fn reset(dir: &Path, name: &str) -> Result<(), SandboxError> {
 
 /// Writes a file so that readers see the old text or the new, never a part.
 pub(crate) fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
+    // A name of its own for each write: other processes, and other threads of this one, may be writing too.
+    static WRITES: AtomicU64 = AtomicU64::new(0);
     let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.new", std::process::id()));
+    beside.push(format!(".{}-{}.new", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
     fs::write(&beside, text)?;
     fs::rename(&beside, path)
 }
