@@ -1,0 +1,219 @@
+//! The benchmark: figures and ratios, measured in one run; nothing is asserted about time.
+//!
+//! ```text
+//! cargo run --release -p privnet-integration-tests --bin bench
+//! ```
+//!
+//! | part | what |
+//! |---|---|
+//! | `plan` | decode and plan of many services: CPU time and peak memory, each in a process of its own |
+//! | `fresh` | a fresh apply on the local cloud with 50 ms on each request, against its chain and against a plain boto3 script |
+//! | `empty` | an empty plan of 200 services in one account, against the documented request rates |
+
+#![allow(clippy::print_stdout, reason = "a program's output")]
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use privnet::PlanOptions;
+use privnet_core::provider::{Provider as _, lower_all};
+use privnet_core::{KindTable, ServiceWorld, World, plan};
+use privnet_integration_tests::census::{here, python};
+use privnet_integration_tests::proxy::{Proxy, is_read};
+use privnet_integration_tests::stage::{Fail, Stage, spec};
+
+const HEAD: &str = "version: 1
+deployment: bench
+defaults:
+  aws:
+    account: '123456789012'
+    region: us-east-1
+    vpc: vpc-0a1b2c3d4e5f60718
+    subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
+services:
+";
+
+/// A file of so many services.
+fn file(services: usize) -> String {
+    let mut text = HEAD.to_owned();
+    for index in 0..services {
+        text.push_str(&format!(
+            "  - name: s{index}
+    allow: {{ fivetran: {{}} }}
+    aws: {{ ports: [{{ listen: 5432, engine: postgres, to: {{ ips: [10.0.0.25] }} }}] }}
+"
+        ));
+    }
+    text
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Fail> {
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next()) {
+        (Some("decode-and-plan"), Some(services)) => decode_and_plan(services.parse()?),
+        (Some("plan"), _) => in_processes_of_their_own(),
+        (Some("fresh"), _) => fresh().await,
+        (Some("empty"), _) => empty().await,
+        _ => {
+            in_processes_of_their_own()?;
+            fresh().await?;
+            empty().await
+        }
+    }
+}
+
+fn in_processes_of_their_own() -> Result<(), Fail> {
+    println!("decode and plan");
+    for (services, cpu, memory) in [(1_000, 0.1, 64), (10_000, 1.0, 256)] {
+        let ran = Command::new(std::env::current_exe()?)
+            .args(["decode-and-plan", &services.to_string()])
+            .output()?;
+        println!(
+            "  {services} services: {} (aim: {cpu} s of CPU, {memory} MB)",
+            String::from_utf8_lossy(&ran.stdout).trim()
+        );
+    }
+    Ok(())
+}
+
+/// Decodes and plans against an empty cloud, and prints what this process used for it.
+fn decode_and_plan(services: usize) -> Result<(), Fail> {
+    let text = file(services);
+    let before = cpu_seconds()?;
+    let spec = spec(&text)?;
+    let provider = privnet_aws::AwsProvider::new(privnet_aws::AwsSettings::default());
+    let kinds = KindTable::new(provider.handles().kinds);
+    let mut world = World::default();
+    for service in &spec.services {
+        world.services.insert(service.name.to_string(), ServiceWorld::default());
+    }
+    let providers: Vec<std::sync::Arc<dyn privnet_core::Provider>> = vec![std::sync::Arc::new(provider)];
+    let desired = lower_all(&spec, &spec.services, &providers, &world);
+    let planned = plan(&desired, &world, &kinds, PlanOptions::default());
+    let cpu = cpu_seconds()? - before;
+    println!(
+        "{} actions, {cpu:.3} s of CPU, {} MB at the peak",
+        planned.actions.len(),
+        peak_memory()? / 1024
+    );
+    Ok(())
+}
+
+/// User and system time of this process.
+fn cpu_seconds() -> Result<f64, Fail> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    Ok((ticks(11) + ticks(12)) / 100.0)
+}
+
+/// The most memory that this process had, in KiB.
+fn peak_memory() -> Result<u64, Fail> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+const LATENCY: Duration = Duration::from_millis(50);
+/// Sandbox seconds in a real one: fast enough to measure often, slow enough that 50 ms are felt.
+const SPEED: f64 = 20.0;
+
+/// The longest chain of requests of a fresh apply, each of which needs what the one before brought; apart from waiting for the load
+/// balancer, for healthy targets and for the endpoint service.
+const CHAIN: [&str; 8] = [
+    "observe: GetCallerIdentity",
+    "observe: the lists, all at once",
+    "CreateSecurityGroup",
+    "CreateLoadBalancer",
+    "SetSecurityGroups, ModifyLoadBalancerAttributes",
+    "CreateListener",
+    "CreateVpcEndpointServiceConfiguration",
+    "ModifyVpcEndpointServicePermissions",
+];
+
+async fn fresh() -> Result<(), Fail> {
+    println!("fresh apply, {} ms on each request, time at {SPEED} times", LATENCY.as_millis());
+    let stage = Stage::open_with(None, |options| {
+        options.latency = LATENCY;
+        options.speed = Some(SPEED);
+    })
+    .await?;
+    let proxy = Proxy::start(&stage.url("aws"), Vec::new()).await?;
+    let session = stage.session(spec(&file(1))?, &proxy.url())?;
+    let started = Instant::now();
+    let done = session.apply(PlanOptions::default()).await;
+    let ours = started.elapsed().as_secs_f64();
+    if let Some(error) = done.report.failures().next() {
+        return Err(error.to_string().into());
+    }
+    let chain = LATENCY.as_secs_f64() * f64::from(u32::try_from(CHAIN.len())?);
+    let actions = proxy.actions();
+    println!(
+        "  {ours:.2} s, {} requests, {} of them reads",
+        actions.len(),
+        actions.iter().filter(|a| is_read(a)).count()
+    );
+    println!("  the chain: {} rounds, {chain:.2} s: {}", CHAIN.len(), CHAIN.join(" → "));
+
+    let other = Stage::open_with(None, |options| {
+        options.latency = LATENCY;
+        options.speed = Some(SPEED);
+    })
+    .await?;
+    let url = other.url("aws");
+    let theirs = tokio::task::spawn_blocking(move || boto3_script(&url)).await??;
+    println!(
+        "  a plain boto3 script with its waiters: {theirs:.2} s; privnet takes {:.2} of that",
+        ours / theirs
+    );
+    Ok(())
+}
+
+/// The same work by a plain script.
+fn boto3_script(url: &str) -> Result<f64, Fail> {
+    let ran = Command::new(python()?)
+        .arg(here().join("aws/plain_script.py"))
+        .args([url, &SPEED.to_string()])
+        .output()?;
+    let said = String::from_utf8_lossy(&ran.stdout);
+    said.trim()
+        .parse()
+        .map_err(|_| format!("the script said {said}{}", String::from_utf8_lossy(&ran.stderr)).into())
+}
+
+async fn empty() -> Result<(), Fail> {
+    const SERVICES: usize = 200;
+    println!("empty plan of {SERVICES} services in one account, request rates as documented");
+    let prepared = Stage::open_with(None, |options| options.speed = Some(2_000.0)).await?;
+    let done =
+        prepared.session(spec(&file(SERVICES))?, &prepared.url("aws"))?.apply(PlanOptions::default()).await;
+    if let Some(error) = done.report.failures().next() {
+        return Err(error.to_string().into());
+    }
+    let stage = Stage::open_with(Some(prepared.folder()), |options| {
+        options.latency = LATENCY;
+        options.speed = Some(1.0);
+        options.rate_limits = true;
+    })
+    .await?;
+    let proxy = Proxy::start(&stage.url("aws"), Vec::new()).await?;
+    let session = stage.session(spec(&file(SERVICES))?, &proxy.url())?;
+    let started = Instant::now();
+    let planned = session.plan(PlanOptions::default()).await;
+    let took = started.elapsed().as_secs_f64();
+    let mut counts = std::collections::BTreeMap::new();
+    for action in proxy.actions() {
+        *counts.entry(action).or_insert(0_usize) += 1;
+    }
+    let total: usize = counts.values().sum();
+    println!(
+        "  {} actions; {took:.2} s, {total} requests, {:.2} for each service",
+        planned.plan.actions.len(),
+        total as f64 / SERVICES as f64
+    );
+    for (action, count) in counts.iter().filter(|(_, count)| **count > 1) {
+        println!("    {count:5} {action}");
+    }
+    Ok(())
+}
