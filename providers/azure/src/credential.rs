@@ -16,7 +16,7 @@ use azure_identity::{
 use crate::settings::Cloud;
 
 /// How long a source may take to say that it has nothing. Outside Azure nobody answers at the metadata address.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A token that is given and never changes: for a local endpoint.
 #[derive(Debug)]
@@ -181,6 +181,35 @@ mod tests {
         assert_eq!(who(&format!("h.{payload}.s")).as_deref(), Some("a@b.example (1-2)"));
         assert_eq!(who("sandbox"), None);
         assert_eq!(who("a.!!.c"), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_service_principal_gets_its_token_from_the_authority_and_reads_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let running =
+            privnet_sandbox::Sandbox::serve(&privnet_sandbox::Options::new(folder.path())).await.unwrap();
+        let local: azure_core::http::Url = running.url("azure").unwrap().parse().unwrap();
+        let client_options = ClientOptions {
+            transport: Some(crate::arm::redirect(local.clone())),
+            cloud: Some(Arc::new(Cloud::Public.configuration())),
+            ..ClientOptions::default()
+        };
+        let credential = ClientSecretCredential::new(
+            "77777777-1111-2222-3333-444444444444",
+            "22222222-aaaa-bbbb-cccc-333333333333".to_owned(),
+            Secret::new("hush"),
+            Some(ClientSecretCredentialOptions { client_options }),
+        )
+        .unwrap();
+        let token = credential.get_token(&[&Cloud::Public.scope()], None).await.unwrap();
+        assert!(!token.token.secret().is_empty());
+        let base = Cloud::Public.resource_manager().parse().unwrap();
+        let transport = crate::arm::redirect(local.clone());
+        let arm =
+            crate::arm::Arm::over(base, Some(local), credential, Cloud::Public.scope(), Some(transport));
+        let path = "/subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Network/virtualNetworks/hub";
+        let hub = arm.get(&crate::arm::fake::context(), &crate::arm::Target::of(path)).await.unwrap();
+        assert_eq!(hub["name"], "hub");
     }
 
     #[tokio::test]

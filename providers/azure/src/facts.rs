@@ -25,6 +25,8 @@ pub(crate) struct Facts {
 pub(crate) struct Vnet {
     /// Its location, by the short name.
     pub(crate) location: String,
+    /// Its address space.
+    pub(crate) ranges: Vec<String>,
     /// Its subnets, by id in lower case.
     pub(crate) subnets: BTreeMap<String, Subnet>,
 }

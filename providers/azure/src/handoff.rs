@@ -54,8 +54,13 @@ pub(crate) fn of(_spec: &Spec, service: &Service, world: &World) -> Handoff {
     if !ports.is_empty() {
         handoff.fields.insert("ports".to_owned(), json!(ports));
     }
-    if let AzureForm::Made(made) = &azure.form {
-        handoff.fields.insert("location".to_owned(), json!(made.scope.location.as_str()));
+    let location = match &azure.form {
+        AzureForm::Made(made) => Some(&made.scope.location),
+        AzureForm::OnFrontend(form) => Some(&form.scope.location),
+        _ => None,
+    };
+    if let Some(location) = location {
+        handoff.fields.insert("location".to_owned(), json!(location.as_str()));
     }
     handoff.notes.push(IDLE.to_owned());
     handoff

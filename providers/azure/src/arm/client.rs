@@ -117,7 +117,7 @@ impl Arm {
         Ok(Self::over(base, local, credential, settings.cloud.scope(), transport))
     }
 
-    pub(super) fn over(
+    pub(crate) fn over(
         base: Url,
         local: Option<Url>,
         credential: Arc<dyn TokenCredential>,
@@ -139,6 +139,9 @@ impl Arm {
 
     /// Who the caller is, as far as its token tells.
     pub(crate) async fn caller(&self) -> Option<String> {
+        if self.local.is_some() {
+            return Some("the token of a local endpoint".to_owned());
+        }
         let token = self.credential.get_token(&[self.scope.as_str()], None).await.ok()?;
         who(token.token.secret())
     }
@@ -367,13 +370,13 @@ impl Arm {
             request.insert_header(IF_MATCH, etag.to_owned());
         }
         if let Some(body) = out.body {
-            request.set_json(body).map_err(|error| error::of_transport(asked, error))?;
+            request.set_json(body).map_err(|error| error::of_transport(asked, &error))?;
             request.insert_header("content-type", "application/json");
         }
         let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
         let sent =
             self.pipeline.send(&azure_core::http::Context::default(), &mut request, Some(options)).await;
-        let (status, headers, body) = sent.map_err(|error| error::of_transport(asked, error))?.deconstruct();
+        let (status, headers, body) = sent.map_err(|error| error::of_transport(asked, &error))?.deconstruct();
         let status = u16::from(status);
         let header = |name: &HeaderName| headers.get_optional_str(name).map(str::to_owned);
         let body: Json = serde_json::from_slice(body.as_ref()).unwrap_or(Json::Null);

@@ -48,23 +48,31 @@ pub(super) fn of_operation(asked: &Asked, state: &str, body: &Json, request_id: 
     make(asked, kind(status, &code, &message), &code, message).with_request_id(request_id)
 }
 
-/// The error of a request that got no answer.
-pub(super) fn of_transport(asked: &Asked, error: azure_core::Error) -> Error {
-    let credential = *error.kind() == AzureKind::Credential;
-    let (kind, message) = if credential {
-        (ErrorKind::Unauthenticated, first_line(&error.to_string()))
-    } else if matches!(error.kind(), AzureKind::Connection | AzureKind::Io) {
-        (ErrorKind::Unavailable, "no answer from Azure Resource Manager".to_owned())
-    } else {
-        (ErrorKind::Other, first_line(&error.to_string()))
+/// The error of a request that got no answer. Its cause is told in words: the client's own errors quote whole URLs, and those of
+/// operations are signed.
+pub(super) fn of_transport(asked: &Asked, error: &azure_core::Error) -> Error {
+    let (kind, message) = match error.kind() {
+        AzureKind::Credential => (ErrorKind::Unauthenticated, first_line(&error.to_string())),
+        AzureKind::Connection | AzureKind::Io => {
+            let message = format!("no answer from Azure Resource Manager: {}", innermost(error));
+            (ErrorKind::Unavailable, message)
+        }
+        _ => (ErrorKind::Other, first_line(&error.to_string())),
     };
     let made = Error::new(kind, &asked.operation, &asked.subject, message);
-    if credential {
-        let hint = "log in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET";
-        // The library's error may quote the authority's answer; its first line says enough.
-        return made.with_hint(hint);
+    if kind == ErrorKind::Unauthenticated { made.with_hint(LOG_IN) } else { made }
+}
+
+const LOG_IN: &str =
+    "log in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET";
+
+/// The last cause, which is the operating system's or the protocol's.
+fn innermost(error: &azure_core::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
     }
-    made.with_cause(error)
+    first_line(&cause.to_string())
 }
 
 fn first_line(text: &str) -> String {
@@ -76,9 +84,7 @@ fn make(asked: &Asked, kind: ErrorKind, code: &str, message: String) -> Error {
     let error = Error::new(kind, &asked.operation, &asked.subject, message).with_code(code);
     match permission {
         Some(action) => error.with_hint(format!("the caller's role needs the action {action}")),
-        None if kind == ErrorKind::Unauthenticated => error.with_hint(
-            "log in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
-        ),
+        None if kind == ErrorKind::Unauthenticated => error.with_hint(LOG_IN),
         None => error,
     }
 }

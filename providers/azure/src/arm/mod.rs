@@ -18,3 +18,5 @@ pub(crate) type Json = serde_json::Value;
 
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(test)]
+pub(crate) use transport::redirect;

@@ -15,7 +15,7 @@ struct Redirect {
 }
 
 /// A transport to `to`.
-pub(super) fn redirect(to: Url) -> Transport {
+pub(crate) fn redirect(to: Url) -> Transport {
     Transport::new(Arc::new(Redirect { to, inner: new_http_client(None) }))
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ipnet::Ipv4Net;
 use privnet_core::spec::azure::{AzureMade, AzureNatSubnet, AzureOnFrontend, AzureTarget};
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::spec::{Engine, Zones};
@@ -74,8 +75,11 @@ fn in_network(lowering: &mut Lowering<'_>, address: &privnet_core::Address, subn
 
 fn nat(lowering: &mut Lowering<'_>) {
     let Some(link) = lowering.link() else { return };
-    let AzureNatSubnet::Existing(id) = &link.nat_subnet else { return };
     let address = nat_subnet::address(lowering.name());
+    let id = match &link.nat_subnet {
+        AzureNatSubnet::Existing(id) => id,
+        AzureNatSubnet::Create { cidr } => return new_range(lowering, &address, *cidr),
+    };
     if !in_network(lowering, &address, id) {
         return;
     }
@@ -86,6 +90,36 @@ fn nat(lowering: &mut Lowering<'_>) {
              with `disable_subnet_policies: true`"
         );
         lowering.refuse(&subnet_policy::address(lowering.name()), why);
+    }
+}
+
+/// A new subnet lies in the network's address space and beside what is there.
+fn new_range(lowering: &mut Lowering<'_>, address: &privnet_core::Address, cidr: Ipv4Net) {
+    let Some(vnet) = &lowering.facts.vnet else { return };
+    let parsed = |text: &String| text.parse::<Ipv4Net>().ok();
+    if !vnet.ranges.iter().filter_map(parsed).any(|range| range.contains(&cidr)) {
+        let why =
+            format!("{cidr} is not in the virtual network's address space ({})", vnet.ranges.join(", "));
+        return lowering.refuse(address, why);
+    }
+    let own = lowering
+        .world
+        .live
+        .iter()
+        .filter(|live| live.address == *address)
+        .map(|live| crate::fields::id(&live.id));
+    let own: BTreeSet<String> = own.collect();
+    let overlaps = |prefix: &Ipv4Net| prefix.contains(&cidr) || cidr.contains(prefix);
+    let taken = vnet.subnets.iter().find(|(id, subnet)| {
+        !own.contains(*id) && subnet.prefixes.iter().filter_map(parsed).any(|prefix| overlaps(&prefix))
+    });
+    if let Some((id, subnet)) = taken {
+        let name = id.rsplit('/').next().unwrap_or(id);
+        let why = format!(
+            "{cidr} overlaps the subnet `{name}` ({}): choose a free range",
+            subnet.prefixes.join(", ")
+        );
+        lowering.refuse(address, why);
     }
 }
 

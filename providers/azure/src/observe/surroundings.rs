@@ -178,6 +178,7 @@ fn vnet_fact(vnet: &Json) -> Vnet {
     };
     Vnet {
         location: short_location(text(vnet, "location").unwrap_or_default()),
+        ranges: texts(vnet, "properties.addressSpace.addressPrefixes"),
         subnets: items(vnet, "properties.subnets").iter().filter_map(subnet).collect(),
     }
 }

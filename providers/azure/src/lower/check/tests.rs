@@ -40,6 +40,7 @@ fn network() -> Vnet {
     };
     Vnet {
         location: "eastus2".to_owned(),
+        ranges: vec!["10.1.0.0/16".to_owned()],
         subnets: BTreeMap::from([subnet("nat", false), subnet("lb", false), subnet("fwd", false)]),
     }
 }
@@ -138,6 +139,18 @@ fn zones_that_are_not_there_and_a_header_that_probes_cannot_read_are_refused() {
     assert!(why(&proxied, &good()).contains("proxy_protocol"));
     let elsewhere = spec("forwarder: { subnets: [nowhere], size: Standard_D2s_v5 }");
     assert!(why(&elsewhere, &good()).contains("`nowhere` is not in the virtual network"));
+}
+
+#[test]
+fn a_new_range_lies_in_the_network_and_beside_what_is_there() {
+    let spec = |cidr: &str| {
+        file(&format!(
+            "nat_subnet: {{ create: {{ cidr: {cidr} }} }}\nexisting: {{ load_balancer_frontend: {GROUP}/loadBalancers/mine/frontendIPConfigurations/fe }}"
+        ))
+    };
+    assert_eq!(why(&spec("10.1.9.0/28"), &good()), "");
+    assert!(why(&spec("10.2.9.0/28"), &good()).contains("address space (10.1.0.0/16)"));
+    assert!(why(&spec("10.1.8.16/28"), &good()).contains("overlaps the subnet"));
 }
 
 #[test]
