@@ -128,6 +128,31 @@ fn merge(base: &mut Value, over: &Value) {
     }
 }
 
+/// Where a resource is to be; one that is there does not move.
+fn location_for(
+    body: &Map<String, Value>,
+    old: Option<&Resource>,
+    id: &ResourceId,
+) -> Result<String, ArmError> {
+    let location = location_of(body).ok_or_else(|| {
+        ArmError::invalid("LocationRequired", "The location property is required for this definition.")
+    })?;
+    match old.filter(|old| old.location() != location) {
+        None => Ok(location),
+        Some(old) => Err(ArmError::new(
+            409,
+            "InvalidResourceLocation",
+            format!(
+                "The resource '{}' already exists in location '{}' in resource group '{}'. A resource with the same name \
+                 cannot be created in location '{location}'. Please select a new resource name.",
+                id.name(),
+                old.location(),
+                id.group
+            ),
+        )),
+    }
+}
+
 fn store(
     world: &mut World,
     cx: &Cx<'_>,
@@ -139,22 +164,7 @@ fn store(
     cx.precondition(old.as_ref())?;
     body.remove("id");
     body.remove("name");
-    let location = location_of(&body).ok_or_else(|| {
-        ArmError::invalid("LocationRequired", "The location property is required for this definition.")
-    })?;
-    if let Some(old) = old.as_ref().filter(|old| old.location() != location) {
-        return Err(ArmError::new(
-            409,
-            "InvalidResourceLocation",
-            format!(
-                "The resource '{}' already exists in location '{}' in resource group '{}'. A resource with the same name cannot be \
-                 created in location '{location}'. Please select a new resource name.",
-                id.name(),
-                old.location(),
-                id.group
-            ),
-        ));
-    }
+    let location = location_for(&body, old.as_ref(), id)?;
     body.insert("location".into(), json!(location));
     check_tags(&body)?;
     let mut draft = match &old {
