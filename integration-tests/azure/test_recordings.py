@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import urllib.parse
+import warnings
 
 import pytest
 import yaml
@@ -58,7 +59,7 @@ def recordings():
 def require_recordings():
     if not recordings():
         message = f"NOT COMPARED WITH THE REAL ARM: no recordings in {folder()} (set PRIVNET_RECORDINGS)"
-        print(message)
+        warnings.warn(message, stacklevel=1)  # told in the summary of a quiet run too
         pytest.skip(message)
 
 
