@@ -65,6 +65,11 @@ async fn accepted(stage: &Stage, spec: &Spec, service: &str) {
     assert_eq!(plan.actions.len(), 1);
 }
 
+/// The local consumers ask once; who is still to ask would come between a destroy and its end.
+async fn everybody_asked(stage: &Stage, spec: &Spec, service: &str) {
+    stage.until_pending(spec, service, 2).await;
+}
+
 async fn listener_ports(stage: &Stage, balancer: &str) -> Vec<i32> {
     let listeners = stage.elb().describe_listeners().load_balancer_arn(balancer).send().await.unwrap();
     let mut ports: Vec<i32> = listeners.listeners().iter().filter_map(|listener| listener.port()).collect();
@@ -84,6 +89,7 @@ async fn ports_are_added_to_the_users_load_balancer_and_taken_away_again() {
     stage.assert_settled(&spec).await;
     assert_eq!(listener_ports(&stage, OWN_BALANCER).await, [before.clone(), vec![7000]].concat());
 
+    everybody_asked(&stage, &spec, "legacy").await;
     stage.apply_with(&spec, DESTROY).await;
     assert_eq!(listener_ports(&stage, OWN_BALANCER).await, before);
 }
@@ -225,6 +231,7 @@ async fn look_alikes_are_refused_and_untouched() {
     let world = {
         stage.apply(&spec).await;
         let world = stage.world(&spec).await;
+        everybody_asked(&stage, &spec, "orders").await;
         stage.apply_with(&spec, DESTROY).await;
         world
     };
@@ -275,6 +282,7 @@ async fn what_left_the_file_is_left_until_it_is_pruned() {
     let plan = stage.plan(&one).await;
     assert!(plan.is_empty());
     assert_eq!(plan.left.iter().map(|left| left.service.as_str()).collect::<Vec<_>>(), ["stock"]);
+    everybody_asked(&stage, &both, "stock").await;
     stage.apply_with(&one, PlanOptions { prune: true, ..PlanOptions::default() }).await;
     assert!(stage.plan(&one).await.left.is_empty());
     stage.assert_settled(&one).await;
@@ -284,7 +292,9 @@ async fn what_left_the_file_is_left_until_it_is_pruned() {
 async fn a_tombstone_takes_the_service_away() {
     let stage = Stage::open().await;
     let text = made("orders", IPS, "");
-    stage.apply(&file(std::slice::from_ref(&text))).await;
+    let spec = file(std::slice::from_ref(&text));
+    stage.apply(&spec).await;
+    everybody_asked(&stage, &spec, "orders").await;
     let gone = format!("  - name: orders\n    remove: true\n    aws: {{ {} }}\n", location());
     let gone = file(&[gone]);
     stage.apply(&gone).await;
@@ -352,6 +362,7 @@ async fn deletion_protection_is_the_users_word() {
     let stage = Stage::open().await;
     let spec = file(&[made("orders", IPS, ", deletion_protection: true")]);
     stage.apply(&spec).await;
+    everybody_asked(&stage, &spec, "orders").await;
     let (_, report) = stage.driver().apply(&spec, DESTROY).await;
     let error = stage::failure(&report);
     assert!(

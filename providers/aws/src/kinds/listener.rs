@@ -1,12 +1,12 @@
 //! A listener for each port: TCP, or TLS with a certificate.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_elasticloadbalancingv2::types::{
     Action, ActionTypeEnum, Certificate, Listener as Described, ListenerAttribute, ProtocolEnum,
 };
-use futures::future::try_join3;
+use futures::future::{try_join, try_join3};
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::kind::{Change, Class, Shape};
 use privnet_core::plan::Rule;
@@ -21,7 +21,9 @@ use crate::buckets::Operation;
 use crate::cloud::Cloud;
 use crate::error::gone_is_fine;
 use crate::fields::Fields;
-use crate::kinds::{LISTENER, created_as, live_id, load_balancer, outputs, target_group};
+use crate::kinds::{
+    LISTENER, created_as, live_id, load_balancer, outputs, security_group_rule, target_group,
+};
 use crate::lower::Lowering;
 use crate::observe::Snapshot;
 use crate::ownership::{self, TagMap};
@@ -197,7 +199,9 @@ fn lower_port(
         ("idle_timeout".to_owned(), port.tls.is_none().then_some(idle).into()),
         ("tags".to_owned(), lowering.tags()),
     ]);
-    lowered.resources.push(lowering.resource(address, origin.clone(), fields, BTreeSet::new()));
+    // The way to the databases is open before traffic, and health checks, go there.
+    let needs = security_group_rule::to_databases(lowered);
+    lowered.resources.push(lowering.resource(address, origin.clone(), fields, needs));
 }
 
 // Observe.
@@ -286,8 +290,9 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         }
         Err(error) => return Err(error),
     };
-    demand_proof(cloud, &arn, step).await?;
-    converge(cloud, &arn, &wanted).await?;
+    // Only reads, until it is known whose it is.
+    let ((), there) = try_join(demand_proof(cloud, &arn, step), shown(cloud, &arn, &wanted, false)).await?;
+    converge(cloud, &arn, &wanted, there).await?;
     Ok(Applied { outputs: outputs([("arn", &arn)]), note })
 }
 
@@ -324,36 +329,38 @@ fn forward(wanted: &Listener) -> Action {
 pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let wanted = Listener::from_fields(step.fields)?;
     let arn = live_id(step)?;
-    converge(cloud, &arn, &wanted).await?;
+    let there = shown(cloud, &arn, &wanted, false).await?;
+    converge(cloud, &arn, &wanted, there).await?;
     Ok(Applied { outputs: outputs([("arn", &arn)]), note: None })
 }
 
-/// Writes what differs, and returns when reads show it.
-async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Listener) -> Result<(), Error> {
-    let mut written = false;
+/// Writes what differs from what is `there`, and returns when reads show it.
+async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Listener, there: Listener) -> Result<(), Error> {
+    if there == *wanted {
+        return Ok(());
+    }
+    write(cloud, arn, &there, wanted).await?;
+    shown(cloud, arn, wanted, true).await.map(|_| ())
+}
+
+/// What is there, as soon as reads show it: once all is `written`, as soon as they show that.
+async fn shown(cloud: &Cloud<'_>, arn: &str, wanted: &Listener, written: bool) -> Result<Listener, Error> {
     let until = Until {
         operation: "DescribeListeners",
         subject: arn,
         what: "as the file wants it",
         limit: SHOWS_WITHIN,
     };
-    loop {
-        let shown = cloud
-            .context
-            .until(until, || async {
-                Ok(match read(cloud, &wanted.load_balancer, arn).await? {
-                    Some(shown) if !written || shown == *wanted => Poll::Ready(shown),
-                    Some(_) => Poll::Pending("the change does not show yet".to_owned()),
-                    None => Poll::Pending("not listed yet".to_owned()),
-                })
+    cloud
+        .context
+        .until(until, || async {
+            Ok(match read(cloud, &wanted.load_balancer, arn).await? {
+                Some(shown) if !written || shown == *wanted => Poll::Ready(shown),
+                Some(_) => Poll::Pending("the change does not show yet".to_owned()),
+                None => Poll::Pending("not listed yet".to_owned()),
             })
-            .await?;
-        if shown == *wanted {
-            return Ok(());
-        }
-        write(cloud, arn, &shown, wanted).await?;
-        written = true;
-    }
+        })
+        .await
 }
 
 async fn write(cloud: &Cloud<'_>, arn: &str, shown: &Listener, wanted: &Listener) -> Result<(), Error> {

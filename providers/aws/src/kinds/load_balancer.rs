@@ -403,7 +403,17 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         Err(error) => return Err(error),
     };
     try_join(tagging::demand_proof(cloud, &arn, &name, step), active(cloud, &arn)).await?;
-    let dns_name = converge(cloud, &arn, &wanted).await?;
+    if note.is_none() {
+        // What a creating call does not take is written at once, without asking what a new one has.
+        let unknown = Balancer {
+            cross_zone: !wanted.cross_zone,
+            deletion_protection: !wanted.deletion_protection,
+            enforce_inbound: wanted.enforce_inbound.map(|on| !on),
+            ..wanted.clone()
+        };
+        write(cloud, &arn, &unknown, &wanted).await?;
+    }
+    let dns_name = converge(cloud, &arn, &wanted, note.is_none()).await?;
     Ok(Applied { outputs: outputs([("arn", &arn), ("dns_name", &dns_name)]), note })
 }
 
@@ -420,13 +430,17 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let wanted = Balancer::from_fields(step.fields)?;
     let arn = live_id(step)?;
     active(cloud, &arn).await?;
-    let dns_name = converge(cloud, &arn, &wanted).await?;
+    let dns_name = converge(cloud, &arn, &wanted, false).await?;
     Ok(Applied { outputs: outputs([("arn", &arn), ("dns_name", &dns_name)]), note: None })
 }
 
-/// Writes what differs, and returns its DNS name when reads show it all, active again.
-async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Balancer) -> Result<String, Error> {
-    let mut written = false;
+/// Writes what differs, unless all is `written` already, and returns its DNS name when reads show it all, active again.
+async fn converge(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    wanted: &Balancer,
+    mut written: bool,
+) -> Result<String, Error> {
     let until = Until {
         operation: "DescribeLoadBalancers",
         subject: arn,

@@ -19,7 +19,7 @@ use crate::balancing::Attributes;
 use crate::facts::Registered;
 use crate::fields::Fields;
 use crate::gather::registered;
-use crate::kinds::{TARGET_GROUP, load_balancer, outputs, security_group_rule};
+use crate::kinds::{TARGET_GROUP, load_balancer, outputs};
 use crate::lower::Lowering;
 use crate::observe::Snapshot;
 use crate::ownership::{self, TagMap};
@@ -320,8 +320,7 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
     let mut fields = group.to_fields();
     let balancer = load_balancer::address(lowering.name());
     fields.insert("load_balancer".to_owned(), Value::output(&balancer, "arn"));
-    let needs = security_group_rule::to_databases(lowered);
-    lowered.resources.push(lowering.resource(address, Origin::Owned, fields, needs));
+    lowered.resources.push(lowering.resource(address, Origin::Owned, fields, BTreeSet::new()));
 }
 
 /// What somebody must mend about a target.
