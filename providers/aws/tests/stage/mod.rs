@@ -40,10 +40,16 @@ pub struct Stage {
 
 impl Stage {
     pub async fn open() -> Self {
+        Self::open_with(|_| {}).await
+    }
+
+    /// The same with other options.
+    pub async fn open_with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::new(folder.path());
         options.speed = Some(SPEED);
         options.rate_limits = false;
+        change(&mut options);
         let running = Sandbox::serve(&options).await.unwrap();
         Self { folder, running }
     }
