@@ -207,7 +207,7 @@ ROWS = {
     "connection-notification": {
         "service": FIXED,
         "sns_topic": lambda d: d.modify_notification(
-            ConnectionNotificationArn="arn:aws:sns:us-east-1:123456789012:another"
+            ConnectionNotificationArn="arn:aws:sns:us-east-1:123456789012:somebody-elses"
         ),
         "events": lambda d: d.modify_notification(ConnectionEvents=["Delete"]),
         "tags": lambda d: d.ec2_tag(d.notification()["ConnectionNotificationId"]),

@@ -38,6 +38,7 @@ fn home() -> Value {
         "endpoint service of a colleague": ids::SERVICE,
         "certificate": arn("acm", "us-east-1", ids::ACCOUNT, ids::CERTIFICATE),
         "topic": arn("sns", "us-east-1", ids::ACCOUNT, ids::TOPIC),
+        "topic of a colleague": arn("sns", "us-east-1", ids::ACCOUNT, ids::OTHER_TOPIC),
     })
 }
 

@@ -51,6 +51,8 @@ pub(crate) mod ids {
     pub(crate) const CONNECTED_ENDPOINT: &str = "vpce-0123456789abcdef0";
     pub(crate) const CERTIFICATE: &str = "certificate/12345678-1234-1234-1234-123456789012";
     pub(crate) const TOPIC: &str = "privnet-connections";
+    /// Another topic that PrivateLink may publish to.
+    pub(crate) const OTHER_TOPIC: &str = "somebody-elses";
     /// A role that only a caller with the external id may assume; every other role name can be assumed freely.
     pub(crate) const GUARDED_ROLE: &str = "needs-external-id";
     pub(crate) const EXTERNAL_ID: &str = "sandbox-external-id";
@@ -161,7 +163,9 @@ fn network(world: &mut World, scope: &Scope, n: usize) {
         );
     }
     world.certificates.insert(arn("acm", &scope.region, &scope.account, ids::CERTIFICATE));
-    world.topics.insert(arn("sns", &scope.region, &scope.account, ids::TOPIC));
+    for topic in [ids::TOPIC, ids::OTHER_TOPIC] {
+        world.topics.insert(arn("sns", &scope.region, &scope.account, topic));
+    }
 }
 
 fn egress_rule(world: &mut World, scope: &Scope, group: &str, id: &str) {
