@@ -328,6 +328,18 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
     Ok(Applied::default())
 }
 
+/// The load balancer of one of its parts, by id in lower case: of a frontend, or of a pool.
+pub(crate) fn of_part(part: &str) -> String {
+    let part = fields::id(part);
+    let at = ["/frontendipconfigurations/", "/backendaddresspools/"].iter().find_map(|word| part.find(word));
+    at.and_then(|at| part.get(..at)).unwrap_or_default().to_owned()
+}
+
+/// A reference to a service's load balancer.
+pub(crate) fn id_of(service: &str) -> Value {
+    Value::output(&address(service), "id")
+}
+
 /// A reference to one of a service's pools.
 pub(crate) fn pool_of(service: &str, pool: &str) -> Value {
     Value::output(&address(service), pool_output(pool))

@@ -23,6 +23,8 @@ use crate::snapshot::Snapshot;
 pub(crate) struct NicMembership {
     /// The virtual network, by id in lower case.
     pub(crate) vnet: String,
+    /// The load balancer of the pool, by id in lower case.
+    pub(crate) load_balancer: Value,
     /// The network interface, by id in lower case.
     pub(crate) nic: String,
     /// The pool, by id in lower case.
@@ -35,13 +37,14 @@ pub(crate) const KIND: Kind = Kind {
     title: "pool membership of a network interface",
     fields: &[
         Field::observed("vnet"),
+        Field::observed("load_balancer"),
         Field::managed("nic").on_change(Change::Replace).shaped(Shape::IgnoreCase),
         Field::managed("pool").on_change(Change::Replace).shaped(Shape::IgnoreCase),
     ],
     replacement: Replacement::DeleteFirst,
     teardown_rank: 2,
     severs: true,
-    serialized_by: &["vnet"],
+    serialized_by: &["vnet", "load_balancer"],
 };
 
 /// Its address: the port, and the interface's name with a hash, since names are unique within a resource group only.
@@ -64,6 +67,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
             }
             let wanted = NicMembership {
                 vnet: fields::id(&made.scope.vnet.to_string()),
+                load_balancer: load_balancer::id_of(lowering.name()),
                 nic: fields::id(&nic.to_string()),
                 pool: load_balancer::pool_of(lowering.name(), &pool),
             };
@@ -104,6 +108,7 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
                     },
                     fields: fields::of(&NicMembership {
                         vnet: snapshot.vnet_of(balancer).unwrap_or_default(),
+                        load_balancer: Value::text(load_balancer::of_part(pool_id)),
                         nic: fields::id(&nic),
                         pool: Value::text(fields::id(pool_id)),
                     }),
@@ -215,7 +220,12 @@ mod tests {
 
     #[test]
     fn reads_back_what_it_writes() {
-        let wanted = NicMembership { vnet: "/v".to_owned(), nic: "/n".to_owned(), pool: Value::text("/p") };
+        let wanted = NicMembership {
+            vnet: "/v".to_owned(),
+            load_balancer: Value::text("/lb"),
+            nic: "/n".to_owned(),
+            pool: Value::text("/p"),
+        };
         assert_eq!(fields::typed::<NicMembership>("k", &fields::of(&wanted)).unwrap(), wanted);
         assert!(fields::of(&wanted).keys().all(|name| KIND.field(name).is_some()));
         let pool = json!({"properties": {"backendIPConfigurations": [

@@ -29,6 +29,8 @@ pub(crate) struct PrivateLinkService {
     pub(crate) location: String,
     /// The virtual network of its NAT addresses, by id in lower case.
     pub(crate) vnet: String,
+    /// The load balancer of its frontend, by id in lower case.
+    pub(crate) load_balancer: Value,
     /// The frontend that it stands before, by id in lower case.
     pub(crate) frontend: Value,
     /// The subnet of its NAT addresses, by id in lower case.
@@ -61,6 +63,7 @@ pub(crate) const KIND: Kind = Kind {
     fields: &[
         Field::managed("location").on_change(Change::Refuse).shaped(Shape::IgnoreCase),
         Field::observed("vnet"),
+        Field::observed("load_balancer"),
         Field::managed("frontend").on_change(Change::Refuse).shaped(Shape::IgnoreCase),
         Field::managed("nat_subnet").on_change(Change::Refuse).shaped(Shape::IgnoreCase),
         Field::managed("nat_addresses").on_change(Change::Grow),
@@ -74,7 +77,7 @@ pub(crate) const KIND: Kind = Kind {
     replacement: Replacement::CreateFirst,
     teardown_rank: 0,
     severs: true,
-    serialized_by: &["vnet"],
+    serialized_by: &["vnet", "load_balancer"],
 };
 
 /// Its address.
@@ -90,14 +93,15 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         AzureNatSubnet::Create { .. } => nat_subnet::id_of(name),
         AzureNatSubnet::Existing(id) => Value::text(fields::id(&id.to_string())),
     };
-    let frontend = match lowering.supplied_frontend() {
-        Some(id) => Value::text(fields::id(&id.to_string())),
-        None => Value::output(&load_balancer::address(name), "frontend"),
+    let (balancer, frontend) = match lowering.supplied_frontend() {
+        Some(id) => (Value::text(load_balancer::of_part(&id.key())), Value::text(id.key())),
+        None => (load_balancer::id_of(name), Value::output(&load_balancer::address(name), "frontend")),
     };
     let lists = lowering.lists();
     let wanted = PrivateLinkService {
         location: scope.location.to_string(),
         vnet: fields::id(&scope.vnet.to_string()),
+        load_balancer: balancer,
         frontend,
         nat_subnet,
         nat_addresses: link.nat_addresses.into(),
@@ -169,6 +173,7 @@ pub(crate) fn read(service: &Json) -> PrivateLinkService {
     PrivateLinkService {
         location: facts::short_location(text(service, "location").unwrap_or_default()),
         vnet: nat_subnet.rsplit_once("/subnets/").map(|(vnet, _)| vnet.to_owned()).unwrap_or_default(),
+        load_balancer: Value::text(load_balancer::of_part(&frontend)),
         frontend: Value::text(frontend),
         nat_subnet: Value::text(nat_subnet),
         nat_addresses: i64::try_from(configurations.len()).unwrap_or(i64::MAX),
@@ -275,6 +280,7 @@ mod tests {
         PrivateLinkService {
             location: "eastus2".to_owned(),
             vnet: "/v".to_owned(),
+            load_balancer: Value::text("/lb"),
             frontend: Value::text("/lb/frontendipconfigurations/main"),
             nat_subnet: Value::text("/v/subnets/nat"),
             nat_addresses: 2,

@@ -32,8 +32,8 @@ const DRAIN_TAG: &str = "privnet:drain";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScaleSet {
     pub(crate) location: String,
-    /// The virtual network, by id in lower case.
-    pub(crate) vnet: String,
+    /// The load balancer of the pool, by id in lower case: nobody else writes to it meanwhile.
+    pub(crate) load_balancer: Value,
     /// The subnet, by id in lower case.
     pub(crate) subnet: String,
     /// The zones that the file asks for.
@@ -72,7 +72,7 @@ pub(crate) const KIND: Kind = Kind {
     title: "group of forwarders",
     fields: &[
         Field::managed("location").on_change(Change::Replace).shaped(Shape::IgnoreCase),
-        Field::observed("vnet"),
+        Field::observed("load_balancer"),
         Field::managed("subnet").on_change(Change::Replace).shaped(Shape::IgnoreCase),
         Field::if_set("zones").on_change(Change::Replace).shaped(Shape::Set),
         Field::observed("all_zones"),
@@ -90,7 +90,7 @@ pub(crate) const KIND: Kind = Kind {
     replacement: Replacement::CreateFirst,
     teardown_rank: 2,
     severs: true,
-    serialized_by: &["vnet"],
+    serialized_by: &["load_balancer"],
 };
 
 /// Its address: one for each subnet.
@@ -120,7 +120,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         let count = forwarder.count.get() / groups + u32::from(index < forwarder.count.get() % groups);
         let wanted = ScaleSet {
             location: made.scope.location.to_string(),
-            vnet: fields::id(&made.scope.vnet.to_string()),
+            load_balancer: load_balancer::id_of(lowering.name()),
             subnet: fields::id(&subnet.to_string()),
             zones: zones.clone(),
             all_zones: all_zones.clone(),
@@ -182,7 +182,8 @@ fn read(group: &Json) -> ScaleSet {
     let configuration = configurations.first().unwrap_or(&Json::Null);
     let id_at = |json: &Json, path: &str| text(json, path).map(fields::id).unwrap_or_default();
     let subnet = id_at(configuration, "properties.subnet.id");
-    let pool = items(configuration, "properties.loadBalancerBackendAddressPools").first();
+    let pools = items(configuration, "properties.loadBalancerBackendAddressPools");
+    let pool = pools.first().map(|pool| id_at(pool, "id")).unwrap_or_default();
     let image = at(profile, "storageProfile.imageReference").unwrap_or(&Json::Null);
     let image = match text(image, "id") {
         Some(id) => fields::id(id),
@@ -194,7 +195,7 @@ fn read(group: &Json) -> ScaleSet {
     let zones = texts(group, "zones");
     ScaleSet {
         location: facts::short_location(text(group, "location").unwrap_or_default()),
-        vnet: subnet.rsplit_once("/subnets/").map(|(vnet, _)| vnet.to_owned()).unwrap_or_default(),
+        load_balancer: Value::text(load_balancer::of_part(&pool)),
         subnet,
         all_zones: zones.clone(),
         zones,
@@ -203,7 +204,7 @@ fn read(group: &Json) -> ScaleSet {
         image,
         forwarder: ownership::get(&tags, FORWARDER_TAG).unwrap_or_default().to_owned(),
         security_group: Value::text(id_at(nic, "properties.networkSecurityGroup.id")),
-        pool: Value::text(pool.map(|pool| id_at(pool, "id")).unwrap_or_default()),
+        pool: Value::text(pool),
         drain: ownership::get(&tags, DRAIN_TAG).and_then(|drain| drain.parse().ok()).unwrap_or_default(),
         draining: false,
         custom_data: None,
@@ -343,7 +344,7 @@ mod tests {
     fn wanted() -> ScaleSet {
         ScaleSet {
             location: "eastus2".to_owned(),
-            vnet: "/v".to_owned(),
+            load_balancer: Value::text("/lb"),
             subnet: "/v/subnets/fwd".to_owned(),
             zones: vec!["1".to_owned(), "2".to_owned()],
             all_zones: Vec::new(),
