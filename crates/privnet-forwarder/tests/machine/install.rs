@@ -175,3 +175,29 @@ for words in config['runcmd']:
     lab.sh(Host::Forwarder, &commands);
     assert!(lab.map().contains("5432 : 10.77.2.2 . 5432"));
 }
+
+/// cloud-init and the network wait for `network-pre.target`, and `sysinit.target` waits for cloud-init: a service that
+/// loads rules before the network must not wait for `sysinit.target`, or systemd breaks the circle by leaving one of them out.
+#[test]
+fn the_units_make_no_circle_with_cloud_init_and_the_network() {
+    let Some(lab) = Lab::build() else { return };
+    let rendered =
+        Forwarder::new(vec![map(5432, FIRST, 5432, Engine::Postgres)], quick()).expect("valid").render();
+    lab.install(&rendered);
+    lab.sh(
+        Host::Forwarder,
+        "rm -f /etc/cloud/cloud-init.disabled
+systemctl enable -q nftables systemd-networkd systemd-networkd-wait-online 2>/dev/null
+systemctl is-enabled nftables systemd-networkd cloud-init privnet-forwarder-rules privnet-forwarder",
+    );
+    let circles =
+        "systemd-analyze verify --man=no multi-user.target cloud-init.target 2>&1 | grep Found || true";
+    assert_eq!(lab.sh(Host::Forwarder, circles), "");
+    // The control: with systemd's default dependencies there is one.
+    lab.sh(
+        Host::Forwarder,
+        "sed -i /^DefaultDependencies/d /etc/systemd/system/privnet-forwarder-rules.service",
+    );
+    let found = lab.sh(Host::Forwarder, circles);
+    assert!(found.contains("ordering cycle") && found.contains("privnet-forwarder-rules.service"), "{found}");
+}

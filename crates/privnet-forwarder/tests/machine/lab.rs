@@ -171,21 +171,28 @@ exec sleep 3600";
 
     /// What the services start after the machine was started: the enabled units' own commands, in their order.
     pub(crate) fn start_services(&mut self) {
-        let exec = |unit: &str| {
-            let wants = "/etc/systemd/system/multi-user.target.wants";
-            let line = self.sh(Host::Forwarder, &format!("grep ^ExecStart= {wants}/{unit}"));
-            line.trim().trim_start_matches("ExecStart=").to_owned()
-        };
         // As systemd does for `RuntimeDirectory=`.
         self.sh(Host::Forwarder, "mkdir -p /run/privnet-forwarder");
-        let (load, run) = (exec("privnet-forwarder-rules.service"), exec("privnet-forwarder.service"));
+        let load = self.enabled("privnet-forwarder-rules.service", "ExecStart");
         self.sh(Host::Forwarder, &load);
         self.agent = None;
         let log = self.folder.path().join("agent.log");
         let log = std::fs::File::options().create(true).append(true).open(log).expect("the agent's log");
+        let run = self.enabled("privnet-forwarder.service", "ExecStart");
+        // As systemd does for `CapabilityBoundingSet=` and `NoNewPrivileges=`: the agent has to do with so little.
+        let allowed = self.enabled("privnet-forwarder.service", "CapabilityBoundingSet").to_lowercase();
+        let allowed = allowed.replace("cap_", "+").replace(' ', ",");
         let mut command = self.on(Host::Forwarder);
+        command.args(["setpriv", "--no-new-privs", "--bounding-set", &format!("-all,{allowed}")]);
         command.args(run.split(' ')).stdout(log.try_clone().expect("the agent's log")).stderr(log);
         self.agent = Some(Running::start(&mut command, "TERM"));
+    }
+
+    /// A setting of a unit that starts at boot.
+    fn enabled(&self, unit: &str, key: &str) -> String {
+        let wants = "/etc/systemd/system/multi-user.target.wants";
+        let line = self.sh(Host::Forwarder, &format!("grep ^{key}= {wants}/{unit}"));
+        line.trim()[key.len() + 1..].to_owned()
     }
 
     /// Installs, starts the services, and waits until every map is healthy.

@@ -1,6 +1,6 @@
 //! What passes through a forwarder, and what does not.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
 use privnet_forwarder::{Engine, Machine, Settings};
@@ -143,4 +143,38 @@ fn only_probers_may_ask_for_health() {
     let from_elsewhere = format!("curl -sS -m 2 http://10.77.2.1:{}/", maps[0].health_port);
     assert!(lab.try_sh(Host::First, &from_elsewhere).is_err());
     assert!(ask(&lab, FORWARDER, 7001).is_some());
+}
+
+/// A kernel without flow tables gets the same rules without them; one that has them must have taken ours.
+#[test]
+fn flows_are_offloaded_where_the_kernel_can() {
+    let Some(mut lab) = Lab::build() else { return };
+    let _server = echo(&lab, Host::First, 7000);
+    // What the kernel can, asked without our rules.
+    let probe = "nft -f - <<'END'
+table ip probe {
+	flowtable f {
+		hook ingress priority 0
+		devices = { eth0 }
+	}
+}
+END
+nft delete table ip probe";
+    let can = lab.try_sh(Host::Forwarder, probe);
+    lab.up(&[map(7001, FIRST, 7000, Engine::Other)], quick());
+    assert!(ask(&lab, FORWARDER, 7001).is_some());
+    let table = lab.sh(Host::Forwarder, "nft list table ip privnet_forwarder");
+    assert_eq!(table.contains("flow add @fast"), can.is_ok(), "{can:?}\n{table}");
+    assert_eq!(lab.agent_log().contains("no flow table"), can.is_err());
+    if let Err(why) = can {
+        // The grammar at least: nft reads our lines whole, and only the kernel refuses them.
+        let rules =
+            "sed -e 's/#fast//' -e 's/DEVICES/eth0, eth1/' /etc/privnet-forwarder/rules.nft | nft -c -f -";
+        let refused = lab.try_sh(Host::Forwarder, rules).expect_err("the kernel cannot");
+        assert!(!refused.contains("syntax error"), "{refused}");
+        let _ = writeln!(
+            std::io::stderr(),
+            "\n*** this kernel has no flow tables, offload is unproven: {why} ***"
+        );
+    }
 }
