@@ -9,8 +9,7 @@ use aws_sdk_ec2::types::{
 };
 use futures::future::{join, join_all};
 use privnet_core::accept::Connection;
-use privnet_core::spec::Service;
-use privnet_core::spec::aws::{AwsForm, AwsService};
+use privnet_core::spec::aws::AwsForm;
 use privnet_core::world::Connections;
 use privnet_core::{Address, Error, Generation, Ownership, Purpose, ServiceWorld, World};
 use serde::{Deserialize, Serialize};
@@ -21,7 +20,7 @@ use crate::kinds::endpoint_service::{self, SUPPLIED};
 use crate::kinds::{self, allowed_principals};
 use crate::names;
 use crate::network::tags_of;
-use crate::observe::{Snapshot, Wanted, supplied_load_balancer};
+use crate::observe::{Snapshot, Wanted};
 use crate::ownership::{self, TagMap};
 use crate::privatelink;
 
@@ -61,11 +60,9 @@ impl Claimed {
 
 /// Reads endpoint services, permissions, notifications and connections. Only the first of these must succeed.
 pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Exposure, Error> {
-    let services: Vec<Claimed> = privatelink::services(cloud)
-        .await?
-        .into_iter()
-        .flat_map(|service| claims(&service, wanted))
-        .collect();
+    let listed = Listed::new(wanted);
+    let described = privatelink::services(cloud).await?;
+    let services: Vec<Claimed> = described.iter().flat_map(|service| claims(service, &listed)).collect();
     let ids: BTreeSet<String> = services.iter().filter(|s| s.is_usable()).map(|s| s.id.clone()).collect();
     if ids.is_empty() {
         return Ok(Exposure {
@@ -106,83 +103,111 @@ fn in_words(error: &Error) -> String {
     error.hints().iter().fold(error.to_string(), |words, hint| format!("{words}; {hint}"))
 }
 
+/// What the file's services go by, looked up for each endpoint service of the account.
+struct Listed<'a> {
+    deployment: &'a str,
+    /// The endpoint services that the file names, with the services that name them.
+    supplied: BTreeMap<&'a str, Vec<&'a str>>,
+    /// The load balancers that the file names, with the services that name them.
+    balancers: BTreeMap<String, Vec<&'a str>>,
+    /// The names of the load balancers that privnet makes, with the service of each.
+    names: BTreeMap<String, &'a str>,
+}
+
+impl<'a> Listed<'a> {
+    fn new(wanted: &'a Wanted<'a>) -> Self {
+        let mut listed = Self {
+            deployment: wanted.deployment,
+            supplied: BTreeMap::new(),
+            balancers: BTreeMap::new(),
+            names: BTreeMap::new(),
+        };
+        for (service, aws) in &wanted.services {
+            let name = service.name.as_str();
+            match &aws.form {
+                AwsForm::EndpointService(id) => listed.supplied.entry(id.as_str()).or_default().push(name),
+                AwsForm::OnLoadBalancer(on) => {
+                    listed.balancers.entry(on.load_balancer.to_string()).or_default().push(name);
+                }
+                AwsForm::Made(_) => {
+                    listed
+                        .names
+                        .extend(balancer_names(wanted.deployment, name).map(|balancer| (balancer, name)));
+                }
+                AwsForm::Removed => {}
+            }
+        }
+        listed
+    }
+
+    /// The services whose load balancer this is, by name or by the file: a load balancer has one endpoint service only.
+    fn services_on(&self, balancer: &str) -> Vec<&'a str> {
+        let made = self.names.get(name_of(balancer)).copied();
+        made.into_iter().chain(self.balancers.get(balancer).into_iter().flatten().copied()).collect()
+    }
+}
+
+/// The name within a load balancer's ARN.
+fn name_of(balancer: &str) -> &str {
+    balancer.split('/').nth(2).unwrap_or_default()
+}
+
+/// The two names that a service's load balancer may have.
+fn balancer_names(deployment: &str, service: &str) -> [String; 2] {
+    let address = Address::new(service, kinds::LOAD_BALANCER, "main");
+    [Generation::A, Generation::B].map(|generation| ownership::cloud_name(deployment, &address, generation))
+}
+
 /// As what an endpoint service concerns this deployment; mostly nothing, or once.
-fn claims(service: &ServiceConfiguration, wanted: &Wanted<'_>) -> Vec<Claimed> {
+fn claims(service: &ServiceConfiguration, listed: &Listed<'_>) -> Vec<Claimed> {
     let Some(id) = service.service_id() else { return Vec::new() };
     if endpoint_service::is_going(service) {
         return Vec::new();
     }
-    let claimed = |address, generation, ownership| Claimed {
+    let claimed = |of: &str, name: &str, generation, ownership| Claimed {
         described: service.clone(),
         id: id.to_owned(),
-        address,
+        address: Address::new(of, kinds::ENDPOINT_SERVICE, name),
         generation,
         ownership,
     };
     let tags = tags_of(service.tags());
-    let ours = proof(service, &tags, wanted);
-    let mut claims = Vec::new();
-    for (listed, aws) in &wanted.services {
-        if matches!(&aws.form, AwsForm::EndpointService(named) if named.as_str() == id) {
-            let address = Address::new(listed.name.as_str(), kinds::ENDPOINT_SERVICE, SUPPLIED);
-            claims.push(claimed(address, None, Ownership::Supplied));
-        } else if ours.as_ref().is_none_or(|proof| proof.address.service != listed.name.as_str())
-            && let Some(balancer) = taken_from(service, listed, aws, wanted.deployment)
-        {
-            let why = format!(
-                "it serves the load balancer {balancer}, and {}; or name it with `existing: {{endpoint_service: {id}}}`",
-                ownership::why_not(&tags)
-            );
-            let address = Address::new(listed.name.as_str(), kinds::ENDPOINT_SERVICE, "main");
-            claims.push(claimed(address, Some(Generation::A), Ownership::Unproven { why }));
+    let ours = proof(service, &tags, listed);
+    let named = listed.supplied.get(id).into_iter().flatten();
+    let mut claims: Vec<_> = named.map(|of| claimed(of, SUPPLIED, None, Ownership::Supplied)).collect();
+    for balancer in service.network_load_balancer_arns() {
+        for of in listed.services_on(balancer) {
+            if ours.as_ref().is_none_or(|proof| proof.address.service != of) {
+                let why = format!(
+                    "it serves the load balancer {balancer}, and {}; or name it with `existing: {{endpoint_service: {id}}}`",
+                    ownership::why_not(&tags)
+                );
+                claims.push(claimed(of, "main", Some(Generation::A), Ownership::Unproven { why }));
+            }
         }
     }
-    claims.extend(ours.map(|proof| claimed(proof.address, Some(proof.generation), Ownership::Ours)));
+    claims.extend(ours.map(|proof| {
+        claimed(&proof.address.service, &proof.address.name, Some(proof.generation), Ownership::Ours)
+    }));
     claims
 }
 
 /// Proof that this deployment made the service. It has no name of its own, so besides the tags it must bear the shown
 /// name, or serve a load balancer that is the deployment's by name or by the file: tags alone can be copied.
-fn proof(service: &ServiceConfiguration, tags: &TagMap, wanted: &Wanted<'_>) -> Option<ownership::Proof> {
+fn proof(service: &ServiceConfiguration, tags: &TagMap, listed: &Listed<'_>) -> Option<ownership::Proof> {
     let proof =
-        ownership::proof(tags, wanted.deployment).filter(|p| p.address.kind == kinds::ENDPOINT_SERVICE)?;
+        ownership::proof(tags, listed.deployment).filter(|p| p.address.kind == kinds::ENDPOINT_SERVICE)?;
     let shown = tags.get("Name");
-    let own_name = ownership::cloud_name(wanted.deployment, &proof.address, proof.generation);
+    let own_name = ownership::cloud_name(listed.deployment, &proof.address, proof.generation);
     let is_named =
         shown == Some(&own_name) || (shown.is_some() && ownership::managed_tags(tags).contains_key("Name"));
-    let listed = wanted.services.iter().find(|(listed, _)| listed.name.as_str() == proof.address.service);
-    let named_by_file = listed.and_then(|(_, aws)| supplied_load_balancer(aws));
+    let of = proof.address.service.as_str();
+    let own_balancers = balancer_names(listed.deployment, of);
     let serves_ours = service.network_load_balancer_arns().iter().any(|arn| {
-        Some(arn) == named_by_file.as_ref() || is_named_for(arn, wanted.deployment, &proof.address.service)
+        own_balancers.iter().any(|name| name == name_of(arn))
+            || listed.balancers.get(arn).is_some_and(|services| services.contains(&of))
     });
     (is_named || serves_ours).then_some(proof)
-}
-
-/// The load balancer of a listed service that this endpoint service, which is not that service's, has taken: a load
-/// balancer belongs to one endpoint service only.
-fn taken_from(
-    service: &ServiceConfiguration,
-    listed: &Service,
-    aws: &AwsService,
-    deployment: &str,
-) -> Option<String> {
-    let balancers = service.network_load_balancer_arns();
-    match &aws.form {
-        AwsForm::OnLoadBalancer(on) => {
-            balancers.iter().find(|arn| **arn == on.load_balancer.to_string()).cloned()
-        }
-        AwsForm::Made(_) => {
-            balancers.iter().find(|arn| is_named_for(arn, deployment, listed.name.as_str())).cloned()
-        }
-        AwsForm::EndpointService(_) | AwsForm::Removed => None,
-    }
-}
-
-/// Whether a load balancer has one of the two names that follow from the service.
-fn is_named_for(arn: &str, deployment: &str, service: &str) -> bool {
-    let address = Address::new(service, kinds::LOAD_BALANCER, "main");
-    let name = arn.split('/').nth(2).unwrap_or_default();
-    [Generation::A, Generation::B].iter().any(|g| ownership::cloud_name(deployment, &address, *g) == name)
 }
 
 /// Who is connected to each service that was found. Targets are filled in by `observe`.
