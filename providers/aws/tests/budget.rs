@@ -1,0 +1,64 @@
+//! How many requests an empty plan takes: lists by pages, tags by twenties, and a few for each service.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
+
+mod stage;
+
+use privnet_core::conformance::Subject;
+use privnet_core::execute::{Context, Events, Settings};
+use privnet_core::spec::Spec;
+use privnet_core::{ObserveRequest, Purpose};
+use stage::{Stage, spec};
+
+fn file(services: usize, ports: usize) -> Spec {
+    let ports: Vec<_> =
+        (0..ports).map(|i| format!("{{ listen: {}, to: {{ ips: [10.0.0.25] }} }}", 5432 + i)).collect();
+    let ports = ports.join(", ");
+    let services: String = (0..services)
+        .map(|i| format!("  - {{ name: s{i:02}, allow: {{ fivetran: {{}} }}, aws: {{ ports: [{ports}] }} }}\n"))
+        .collect();
+    spec(&format!(
+        "version: 1
+deployment: budget
+defaults:
+  aws:
+    account: \"123456789012\"
+    region: us-east-1
+    vpc: vpc-0a1b2c3d4e5f60718
+    subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
+services:
+{services}"
+    ))
+}
+
+async fn calls(stage: &Stage, spec: &Spec, purpose: Purpose) -> u64 {
+    let settings = Settings { pace: stage.pace(), ..Settings::default() };
+    let context = Context::new(settings, Events::none(), Default::default());
+    let services: Vec<_> = spec.services.iter().collect();
+    let request = ObserveRequest { spec, services: &services, purpose };
+    stage.provider().observe(request, &context).await.unwrap();
+    context.calls()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_plan_takes_few_requests() {
+    for (services, ports) in [(12, 1), (4, 3)] {
+        let stage = Stage::open().await;
+        let spec = file(services, ports);
+        stage.apply(&spec).await;
+        stage.assert_settled(&spec).await;
+        let all = calls(&stage, &spec, Purpose::Plan).await;
+        // The caller's identity; load balancers, target groups, services, connections, notifications, groups, rules of groups
+        // and by tag, subnets, VPCs: a page of each. Tags of load balancers and target groups, and of listeners.
+        let pages = 1 + 10;
+        let tags = (services * (1 + ports)).div_ceil(20) + (services * ports).div_ceil(20);
+        // For each service its load balancer's attributes and listeners, and its principals; for each port the attributes
+        // of its target group and of its listener, and its targets.
+        let each = 3 + 3 * ports;
+        println!("{services} services of {ports} port(s): {all} requests");
+        assert!(all <= (pages + tags + services * each) as u64, "{services} {ports}: {all}");
+
+        let connections = calls(&stage, &spec, Purpose::Connections).await;
+        assert!(connections <= 3, "only services and their connections are read: {connections}");
+    }
+}
