@@ -195,8 +195,7 @@ def usable(packed):
         return sock.getsockname()[0] != str(address)
 
 
-def lookup(name, resolver):
-    servers = [resolver] if resolver else []
+def lookup(name, servers):
     if not servers:
         with open("/etc/resolv.conf") as lines:
             servers = [words[1] for words in map(str.split, lines) if words[:1] == ["nameserver"] and words[1:]]
@@ -326,7 +325,7 @@ class Port:
 
 class Agent:
     def __init__(self, config):
-        self.drain, self.every, self.resolver = config["drain"], config["every"], config.get("resolver")
+        self.drain, self.every, self.resolvers = config["drain"], config["every"], config.get("resolvers")
         try:
             with open(STATE) as file:
                 saved = json.load(file)
@@ -375,7 +374,7 @@ class Agent:
         while True:
             pause = 2
             try:
-                addresses, ttl = await asyncio.to_thread(lookup, port.name, self.resolver)
+                addresses, ttl = await asyncio.to_thread(lookup, port.name, self.resolvers)
                 port.dns = None
                 pause = min(max(ttl, 1), 30)
                 address = await port.choose(addresses)

@@ -247,8 +247,23 @@ class Dns(unittest.TestCase):
             thread = threading.Thread(target=lambda: self.serve_cut(cut))
             thread.start()
             with self.assertRaises(agent.Fault):
-                agent.lookup("db.corp.example", "127.0.0.1")
+                agent.lookup("db.corp.example", ["127.0.0.1"])
             thread.join(5)
+
+    def test_the_next_server_is_asked_when_one_fails(self):
+        asked = []
+
+        def ask(server, name):
+            asked.append(server)
+            if server != "10.0.0.3":
+                raise agent.Fault("SERVFAIL")
+            return ["10.0.0.9"], 60
+
+        with mock.patch.object(agent, "ask", ask):
+            self.assertEqual(agent.lookup("x.y", ["10.0.0.2", "10.0.0.3"]), (["10.0.0.9"], 60))
+            with self.assertRaisesRegex(agent.Fault, "resolver 10.0.0.4: SERVFAIL"):
+                agent.lookup("x.y", ["10.0.0.2", "10.0.0.4"])
+        self.assertEqual(asked, ["10.0.0.2", "10.0.0.3", "10.0.0.2", "10.0.0.4"])
 
     def serve_cut(self, cut):
         query, peer = self.udp.recvfrom(999)

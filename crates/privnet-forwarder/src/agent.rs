@@ -1,8 +1,10 @@
 //! The agent that runs on the machine, and its configuration.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
-use crate::forwarder::{Destination, Engine, Forwarder, Resolver};
+use crate::forwarder::{Destination, Engine, Forwarder};
 
 /// The agent, as it is written and as machines get it.
 pub(crate) const SOURCE: &str = include_str!("../agent/privnet_forwarder.py");
@@ -12,8 +14,8 @@ pub(crate) const SOURCE: &str = include_str!("../agent/privnet_forwarder.py");
 struct Config<'a> {
     drain: u64,
     every: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resolver: Option<String>,
+    #[serde(skip_serializing_if = "<[IpAddr]>::is_empty")]
+    resolvers: &'a [IpAddr],
     ports: Vec<Port<'a>>,
 }
 
@@ -49,10 +51,7 @@ pub(crate) fn config(forwarder: &Forwarder) -> String {
     let config = Config {
         drain: settings.drain.as_secs(),
         every: settings.check_every.as_secs(),
-        resolver: match settings.resolver {
-            Resolver::System => None,
-            Resolver::Address(address) => Some(address.to_string()),
-        },
+        resolvers: settings.resolver.servers(),
         ports: ports.collect(),
     };
     // Numbers and text only: this cannot fail, and an empty file would make the agent refuse to start.

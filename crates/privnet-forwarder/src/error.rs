@@ -63,6 +63,9 @@ pub enum RenderError {
     /// A resolver that no packet can reach.
     #[error("{0} cannot be a resolver's address: give the address of a DNS server")]
     UnusableResolver(IpAddr),
+    /// None, or more than the agent would ask.
+    #[error("{0} resolvers: give one to three, or use the system's")]
+    ResolverCount(usize),
     /// IPv6 ranges cannot match in the IPv4 table.
     #[error("probe source {0} is IPv6; forwarders speak IPv4 only: leave it out")]
     ProbeSourceNotIpv4(ipnet::IpNet),

@@ -53,13 +53,26 @@ pub enum Engine {
 }
 
 /// Whom the agent asks for names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Resolver {
     /// The name servers of `/etc/resolv.conf`, read again at each question.
     #[default]
     System,
     /// This DNS server.
     Address(IpAddr),
+    /// These DNS servers, at most three, by turns until one answers.
+    Servers(Vec<IpAddr>),
+}
+
+impl Resolver {
+    /// The servers that are named; none for the system's.
+    pub(crate) fn servers(&self) -> &[IpAddr] {
+        match self {
+            Self::System => &[],
+            Self::Address(address) => std::slice::from_ref(address),
+            Self::Servers(servers) => servers,
+        }
+    }
 }
 
 /// Whether a machine has other duties.
@@ -203,10 +216,12 @@ fn check_distinct(ports: &[PortMap]) -> Result<(), RenderError> {
 }
 
 fn check_settings(settings: &Settings) -> Result<(), RenderError> {
-    if let Resolver::Address(address) = settings.resolver
-        && (address.is_unspecified() || address.is_multicast())
-    {
-        return Err(RenderError::UnusableResolver(address));
+    let servers = settings.resolver.servers();
+    if let Some(address) = servers.iter().find(|address| address.is_unspecified() || address.is_multicast()) {
+        return Err(RenderError::UnusableResolver(*address));
+    }
+    if servers.len() > 3 || matches!(&settings.resolver, Resolver::Servers(list) if list.is_empty()) {
+        return Err(RenderError::ResolverCount(servers.len()));
     }
     if let Some(range) = settings.probe_sources.iter().find(|range| matches!(range, IpNet::V6(_))) {
         return Err(RenderError::ProbeSourceNotIpv4(*range));

@@ -45,6 +45,12 @@ fn mistakes_in_settings_are_named() {
     let settings = Settings::default;
     let resolver = Resolver::Address("0.0.0.0".parse().unwrap());
     assert!(matches!(of(Settings { resolver, ..settings() }), RenderError::UnusableResolver(_)));
+    assert_eq!(
+        of(Settings { resolver: Resolver::Servers(vec![]), ..settings() }),
+        RenderError::ResolverCount(0)
+    );
+    let resolver = Resolver::Servers(vec!["10.0.0.2".parse().unwrap(); 4]);
+    assert_eq!(of(Settings { resolver, ..settings() }), RenderError::ResolverCount(4));
     let probe_sources = vec!["2001:db8::/32".parse().unwrap()];
     assert!(matches!(of(Settings { probe_sources, ..settings() }), RenderError::ProbeSourceNotIpv4(_)));
     assert_eq!(of(Settings { check_every: Duration::ZERO, ..settings() }), RenderError::CheckInterval(0));

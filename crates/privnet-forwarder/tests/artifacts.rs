@@ -25,7 +25,7 @@ fn maps(count: u16) -> Vec<PortMap> {
     let name = |index| format!("orders-{index}.cluster-cabcdefghijk.us-east-1.rds.amazonaws.com");
     let one = |index: u16| PortMap {
         listen: 5000 + index,
-        destination: if index % 2 == 0 {
+        destination: if index.is_multiple_of(2) {
             Destination::Name(name(index))
         } else {
             Destination::Address("172.16.200.100".parse().unwrap())
@@ -44,7 +44,7 @@ fn render(count: u16, settings: Settings) -> Rendered {
 /// Every setting away from its default.
 fn unusual() -> Settings {
     Settings {
-        resolver: Resolver::Address("10.0.0.2".parse().unwrap()),
+        resolver: Resolver::Servers(vec!["10.0.0.2".parse().unwrap(), "10.0.0.3".parse().unwrap()]),
         machine: Machine::Shared,
         probe_sources: vec!["35.191.0.0/16".parse().unwrap(), "130.211.0.0/22".parse().unwrap()],
         take_ssh_port: true,
