@@ -8,7 +8,7 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Give a SaaS vendor a private path to a database on AWS, Azure or GCP, from one file.
 #[derive(Debug, Parser)]
-#[command(name = "privnet", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "privnet", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "Try it without a cloud account: privnet --sandbox apply examples/aws.yaml")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -215,7 +215,7 @@ pub(crate) enum SandboxCommand {
         #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = duration)]
         latency: Duration,
         /// How many sandbox seconds pass in a real one [default: what the folder has, 20 for a new one]
-        #[arg(long, value_name = "FACTOR", value_parser = speed)]
+        #[arg(long, value_name = "FACTOR", value_parser = speed, allow_negative_numbers = true)]
         speed: Option<f64>,
         /// Record each exchange, redacted, as a JSON line
         #[arg(long, value_name = "FILE")]

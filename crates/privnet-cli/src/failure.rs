@@ -16,6 +16,8 @@ pub(crate) struct Failure {
     pub(crate) code: Option<String>,
     /// What happened.
     pub(crate) message: String,
+    /// The same for people, where they see more than `message` and `causes`: errors of files with their lines.
+    pub(crate) shown: Option<Vec<privnet::FileError>>,
     /// Why, outermost first.
     pub(crate) causes: Vec<String>,
     /// What to do next.
@@ -30,6 +32,7 @@ impl Failure {
             kind: kind.to_owned(),
             code: None,
             message: message.into(),
+            shown: None,
             causes: Vec::new(),
             hints: Vec::new(),
             exit,
@@ -51,6 +54,11 @@ impl Failure {
         let mut failure = Self::new("io", message, Exit::Failed);
         failure.causes = std::iter::once(cause.to_string()).chain(causes(cause)).collect();
         failure
+    }
+
+    /// The user stopped it.
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self::new("interrupted", message, Exit::Interrupted)
     }
 
     /// A safety rule refuses.
@@ -96,7 +104,9 @@ impl From<privnet::NoProvider> for Failure {
 
 impl From<privnet_sandbox::SandboxError> for Failure {
     fn from(error: privnet_sandbox::SandboxError) -> Self {
-        let mut failure = Self::new("sandbox", error.to_string(), Exit::Failed);
+        let bad_usage = matches!(error, privnet_sandbox::SandboxError::BadFault { .. });
+        let exit = if bad_usage { Exit::Usage } else { Exit::Failed };
+        let mut failure = Self::new(if bad_usage { "usage" } else { "sandbox" }, error.to_string(), exit);
         failure.causes = causes(&error);
         failure
     }

@@ -6,6 +6,7 @@ use privnet::{FileError, Spec};
 
 use crate::args::Which;
 use crate::failure::Failure;
+use crate::render::count;
 
 /// A file that was read.
 #[derive(Debug)]
@@ -79,11 +80,11 @@ pub(crate) fn decode(sources: &[Source]) -> Result<Vec<Spec>, Vec<FileError>> {
 /// Decodes, and fails with the errors rendered.
 pub(crate) fn decode_or_fail(sources: &[Source]) -> Result<Vec<Spec>, Failure> {
     decode(sources).map_err(|errors| {
-        let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        let mut failure = Failure::file(format!("{} error(s) in the file(s)", errors.len()));
+        let mut failure = Failure::file(format!("{} in what the files say", count(errors.len(), "error")));
         failure.code = errors.first().map(|error| error.code.to_owned());
-        failure.causes = shown;
-        failure.hint("`privnet validate` shows each with its line")
+        failure.causes = errors.iter().map(ToString::to_string).collect();
+        failure.shown = Some(errors);
+        failure
     })
 }
 

@@ -53,11 +53,35 @@ fn usage(error: &clap::Error) -> ExitCode {
         std::env::args_os().zip(std::env::args_os().skip(1)).any(|(a, b)| a == "--output" && b == "json")
             || std::env::args_os().any(|arg| arg == "--output=json");
     if json {
-        let text = error.to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        output::Output::new(args::Format::Json, args::Color::Never).failure(&Failure::usage(message));
+        output::Output::new(args::Format::Json, args::Color::Never)
+            .failure(&usage_failure(&error.to_string()));
     } else {
         let _ = error.print();
     }
     exit::Exit::Usage.into()
+}
+
+/// clap's text, taken apart: the message with what belongs to it, and its tips. Without a command clap gives the whole help.
+fn usage_failure(text: &str) -> Failure {
+    let Some(text) = text.strip_prefix("error: ") else {
+        return Failure::usage("a command is missing").hint("`privnet --help` lists the commands");
+    };
+    let message: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let tips = text.lines().filter_map(|line| line.trim_start().strip_prefix("tip: "));
+    tips.fold(Failure::usage(message.join(" ")), |failure, tip| failure.hint(tip))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_is_taken_apart() {
+        let failure = usage_failure(
+            "error: these were not provided:\n  --connection <ID>\n\n  tip: see it\n\nUsage: x\n",
+        );
+        assert_eq!(failure.message, "these were not provided: --connection <ID>");
+        assert_eq!(failure.hints, ["see it"]);
+        assert_eq!(usage_failure("The help").message, "a command is missing");
+    }
 }

@@ -133,23 +133,37 @@ async fn interrupted() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// Asks the user, unless `yes`. Without a terminal and without `--yes` nothing is done.
-pub(crate) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
+/// Asks the user, unless `yes`. Without a terminal and without `--yes` nothing is done; Ctrl-C is an answer.
+pub(crate) async fn confirm(question: &str, yes: bool, cancel: &CancellationToken) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(Failure::usage("there is no terminal to ask on, and --yes was not given")
-            .hint("look at the plan, then run the command with --yes"));
+            .hint("look at what would be done, then run the command with --yes"));
     }
     let mut err = std::io::stderr().lock();
     let _ = write!(err, "{question} [y/N] ");
     let _ = err.flush();
-    let mut answer = String::new();
-    let _ = std::io::stdin().read_line(&mut answer);
+    drop(err);
+    let answer = tokio::select! {
+        answer = line() => answer,
+        () = cancel.cancelled() => return Err(Failure::interrupted("nothing was done")),
+    };
     if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {
         Err(Failure::failed("declined", "nothing was done"))
     }
+}
+
+/// A line of standard input. It is read by a thread that nothing waits for: a user who does not answer holds up no exit.
+async fn line() -> String {
+    let (send, receive) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let _ = std::io::stdin().read_line(&mut answer);
+        let _ = send.send(answer);
+    });
+    receive.await.unwrap_or_default()
 }

@@ -38,6 +38,7 @@ pub struct Session {
     providers: Vec<Arc<dyn Provider>>,
     kinds: KindTable,
     context: Context,
+    cancel: CancellationToken,
     executor: Executor,
     only: BTreeSet<String>,
 }
@@ -146,9 +147,10 @@ impl SessionBuilder {
             None => self.clouds.providers(&self.spec)?,
         };
         let kinds = KindTable::new(providers.iter().flat_map(|provider| provider.handles().kinds));
+        let cancel = self.cancel.clone();
         let context = Context::new(self.settings, self.events, self.cancel);
         let executor = Executor::new(providers.clone(), context.clone(), self.audit, self.parallelism);
-        Ok(Session { spec: self.spec, providers, kinds, context, executor, only: self.only })
+        Ok(Session { spec: self.spec, providers, kinds, context, cancel, executor, only: self.only })
     }
 }
 
@@ -260,7 +262,10 @@ impl Session {
                 return Waited { end, last: decided };
             }
             let left = timeout.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
-            tokio::time::sleep(pause.min(left)).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause.min(left)) => {}
+                () = self.cancel.cancelled() => {}
+            }
         }
     }
 

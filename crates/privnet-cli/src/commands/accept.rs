@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use privnet::{Ask, Decided, Decision, Planned, Session, Verdict, WaitedFor};
+use privnet::{Ask, Decided, Decision, Outcome, Plan, Planned, Report, Session, Verdict, WaitedFor};
 use serde_json::json;
 
 use super::{Shell, joined};
 use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::render::{count, decisions_text, executed_text};
+use crate::render::{Fate, Paint, Told, count, decisions_text, executed_text};
 use crate::world::confirm;
 
 /// How the command was asked to go about it.
@@ -22,7 +22,7 @@ pub(crate) struct Manner {
 
 /// What one file came to.
 struct Ended {
-    decisions: Vec<Decision>,
+    decisions: Vec<Told>,
     exit: Exit,
     text: String,
 }
@@ -59,21 +59,27 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
     let paint = shell.output.paint();
     if manner.dry_run || decided.executed.plan.is_empty() {
         let exit = shell.exit_of(&decided.executed, None);
-        let text = decisions_text(&decided.decisions, !manner.dry_run, paint) + &unread(&decided.executed);
-        return Ok(Ended { decisions: decided.decisions, exit, text });
+        let decisions = told(decided.decisions, |_| Fate::Considered);
+        let text = decisions_text(&decisions, paint) + &unread(&decided.executed);
+        return Ok(Ended { decisions, exit, text });
     }
-    if !manner.yes && !shell.output.is_json() {
-        shell.output.raw(decisions_text(&decided.decisions, false, paint).as_bytes());
+    if !manner.yes {
+        let considered = told(decided.decisions.clone(), |_| Fate::Considered);
+        let text = decisions_text(&considered, paint);
+        if shell.output.is_json() { shell.output.remark(&text) } else { shell.output.raw(text.as_bytes()) }
     }
-    confirm(&format!("Carry out {}?", count(decided.executed.plan.actions.len(), "decision")), manner.yes)?;
+    let question = format!("Carry out {}?", count(decided.executed.plan.actions.len(), "decision"));
+    confirm(&question, manner.yes, &shell.world.cancel).await?;
     let executed = session.execute(decided.executed).await;
     let exit = shell.exit_of(&executed.planned, Some(&executed.report));
-    let mut text = decisions_text(&decided.decisions, executed.report.all_done(), paint);
+    let decisions =
+        told(decided.decisions, |decision| fate_of(decision, &executed.planned.plan, &executed.report));
+    let mut text = decisions_text(&decisions, paint);
     if !executed.report.all_done() {
         text.push_str(&executed_text(&executed.planned.plan, &executed.report, paint));
     }
     text.push_str(&unread(&executed.planned));
-    Ok(Ended { decisions: decided.decisions, exit, text })
+    Ok(Ended { decisions, exit, text })
 }
 
 async fn watch(
@@ -84,9 +90,10 @@ async fn watch(
     yes: bool,
 ) -> Result<Ended, Failure> {
     let services = session.services().count();
-    confirm(&format!("Let in the consumers of {} as they ask?", count(services, "service")), yes)?;
+    let question = format!("Let in the consumers of {} as they ask?", count(services, "service"));
+    confirm(&question, yes, &shell.world.cancel).await?;
     let paint = shell.output.paint();
-    let mut all: Vec<Decision> = Vec::new();
+    let mut all: Vec<Told> = Vec::new();
     let mut text = String::new();
     let waited = {
         let _line = shell.progress.during("waiting for connection requests; Ctrl-C ends it");
@@ -102,7 +109,7 @@ async fn watch(
         WaitedFor::Connected => (Exit::Done, "Every consumer is connected.".to_owned()),
         WaitedFor::Ambiguous => (Exit::Refused, "Somebody must choose: use --connection ID.".to_owned()),
         WaitedFor::TimedOut => {
-            (Exit::Failed, format!("Timed out after {} s: not every consumer has asked.", timeout.as_secs()))
+            (Exit::Failed, format!("Timed out after {timeout:?}: not every consumer is connected."))
         }
         WaitedFor::Failed => (Exit::Failed, "Stopped by a failure.".to_owned()),
         WaitedFor::Cancelled => (Exit::Interrupted, "Interrupted.".to_owned()),
@@ -114,16 +121,32 @@ async fn watch(
 }
 
 /// Keeps each decision once: one that was carried out, or a new reason for leaving a request.
-fn note(decided: &Decided, all: &mut Vec<Decision>, text: &mut String, paint: crate::render::Paint) {
-    let done = decided.report.as_ref().is_none_or(privnet::Report::all_done);
-    for decision in &decided.decisions {
-        if decision.verdict != Verdict::Left && !done {
-            continue;
+fn note(decided: &Decided, all: &mut Vec<Told>, text: &mut String, paint: Paint) {
+    let fate = |decision: &Decision| match &decided.report {
+        Some(report) => fate_of(decision, &decided.executed.plan, report),
+        None => Fate::Considered,
+    };
+    for told in told(decided.decisions.clone(), fate) {
+        if !all.contains(&told) {
+            text.push_str(&decisions_text(std::slice::from_ref(&told), paint));
+            all.push(told);
         }
-        if !all.contains(decision) {
-            text.push_str(&decisions_text(std::slice::from_ref(decision), true, paint));
-            all.push(decision.clone());
-        }
+    }
+}
+
+fn told(decisions: Vec<Decision>, fate: impl Fn(&Decision) -> Fate) -> Vec<Told> {
+    decisions.into_iter().map(|decision| Told { fate: fate(&decision), decision }).collect()
+}
+
+/// What became of a decision: a connection is accepted only when its action was done.
+fn fate_of(decision: &Decision, plan: &Plan, report: &Report) -> Fate {
+    let own = plan.actions.iter().zip(&report.outcomes).find(|(action, _)| {
+        action.connection.as_ref().is_some_and(|connection| connection.handle == decision.handle)
+    });
+    match own {
+        Some((_, Outcome::Failed(error))) => Fate::Failed(error.to_string()),
+        Some((_, Outcome::Skipped { why })) => Fate::Failed((*why).to_string()),
+        Some((_, Outcome::Done { .. })) | None => Fate::Done,
     }
 }
 
@@ -140,17 +163,22 @@ fn unread(planned: &Planned) -> String {
     text
 }
 
-fn decisions_json(decisions: &[Decision]) -> serde_json::Value {
+/// For programs, a decision that could not be carried out is a request that was left, and why.
+fn decisions_json(decisions: &[Told]) -> serde_json::Value {
     let decisions: Vec<_> = decisions
         .iter()
-        .map(|decision| {
+        .map(|Told { decision, fate }| {
+            let (verdict, why) = match fate {
+                Fate::Failed(why) => (Verdict::Left, why.clone()),
+                Fate::Considered | Fate::Done => (decision.verdict, decision.why.to_string()),
+            };
             json!({
                 "service": decision.service,
                 "connection": decision.connection,
                 "consumer": decision.consumer,
                 "identity": decision.who,
-                "decision": decision.verdict,
-                "why": decision.why.to_string(),
+                "decision": verdict,
+                "why": why,
             })
         })
         .collect();

@@ -112,7 +112,10 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, destroy: bool) -
     let total: usize = ready.iter().map(|file| file.planned.plan.actions.len()).sum();
     if total > 0 && !shell.world.cancel.is_cancelled() {
         let what = if destroy { "Destroy this" } else { "Do this" };
-        confirm(&format!("{what}: {}?", count(total, "action")), yes)?;
+        if shell.output.is_json() && !yes {
+            shell.output.remark(&shown);
+        }
+        confirm(&format!("{what}: {}?", count(total, "action")), yes, &shell.world.cancel).await?;
     }
     let (mut exit, mut objects, mut texts) = (Exit::Done, Vec::new(), String::new());
     for file in ready {

@@ -1,7 +1,8 @@
 //! `privnet handoff`: what to send to the vendor.
 
 use privnet::fivetran_tf;
-use serde_json::json;
+use privnet_core::handoff::Handoff;
+use serde_json::{Value, json};
 
 use super::{Shell, joined};
 use crate::args::{HandoffForm, Which};
@@ -22,7 +23,7 @@ pub(crate) async fn run(shell: &Shell, which: &Which, form: HandoffForm) -> Resu
         match form {
             HandoffForm::Text => {
                 text.push_str(&handoff_text(&handoffs, shell.output.paint()));
-                objects.push(json!({"services": handoffs}));
+                objects.push(json!({"services": handoffs.iter().map(complete).collect::<Vec<_>>()}));
             }
             HandoffForm::FivetranTf => {
                 let rendered = fivetran_tf::render(&handoffs);
@@ -37,4 +38,15 @@ pub(crate) async fn run(shell: &Shell, which: &Which, form: HandoffForm) -> Resu
     }
     shell.output.result(|_| text, || joined(objects));
     Ok(exit)
+}
+
+/// A hand-over with its lists also where they are empty, so that programs need not ask whether they are there.
+fn complete(handoff: &Handoff) -> Value {
+    let mut value = serde_json::to_value(handoff).unwrap_or_else(|_| json!({}));
+    if let Value::Object(members) = &mut value {
+        for list in ["missing", "notes"] {
+            members.entry(list).or_insert_with(|| json!([]));
+        }
+    }
+    value
 }

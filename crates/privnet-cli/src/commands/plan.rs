@@ -38,6 +38,12 @@ pub(crate) async fn run(
                 sever_connections: options.sever_connections,
             };
             save(path, &saved)?;
+            if !shell.global.quiet && !shell.output.is_json() {
+                let path = path.display();
+                shell.output.remark(&format!(
+                    "saved: `privnet apply --plan {path}` carries out this plan and no other"
+                ));
+            }
         }
         let title = format!("{} ({})", planned.desired.deployment, file.source.name);
         texts.push_str(&plan_text(&title, &planned.plan, shell.global.verbose > 0, shell.output.paint()));

@@ -30,7 +30,7 @@ pub(crate) async fn run(
         }
         shell.unreachable(&planned.unreachable);
         if !planned.plan.is_empty() {
-            confirm(&format!("Reject {connection}?"), yes)?;
+            confirm(&format!("Reject {connection}?"), yes, &shell.world.cancel).await?;
         }
         let Executed { planned, report } = file.session.execute(planned).await;
         exit = exit.worse(shell.exit_of(&planned, Some(&report)));

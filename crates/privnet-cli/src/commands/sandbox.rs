@@ -43,7 +43,7 @@ pub(crate) async fn run(command: SandboxCommand, global: &Global, output: Output
         }
         SandboxCommand::Connect { service, consumer } => {
             let connection = Sandbox::open(&dir)?.connect(&service, consumer.as_deref())?;
-            output.result(|_| format!("{connection:#}\n"), || connection.clone());
+            output.result(|_| connection_text(&connection), || connection.clone());
             Ok(Exit::Done)
         }
         SandboxCommand::Dns { name, addresses } => {
@@ -54,6 +54,17 @@ pub(crate) async fn run(command: SandboxCommand, global: &Global, output: Output
             Ok(Exit::Done)
         }
     }
+}
+
+fn connection_text(connection: &Value) -> String {
+    let part = |name: &str| connection[name].as_str().unwrap_or_default();
+    format!(
+        "{} asks for {} as {}: {}\n",
+        part("connection"),
+        part("service"),
+        part("consumer"),
+        part("state")
+    )
 }
 
 async fn serve(options: &Options, output: Output) -> Result<Exit, Failure> {

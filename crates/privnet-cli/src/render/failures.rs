@@ -9,6 +9,9 @@ use crate::failure::Failure;
 
 /// An error for people.
 pub(crate) fn failure_text(failure: &Failure, paint: Paint) -> String {
+    if let Some(errors) = &failure.shown {
+        return file_errors_text(errors, paint);
+    }
     let code = failure.code.as_ref().map(|code| format!("[{code}]")).unwrap_or_default();
     let mut out = format!("{} {}\n", paint.on(Style::Bad, format!("error{code}:")), failure.message);
     for cause in &failure.causes {

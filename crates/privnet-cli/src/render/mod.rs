@@ -8,7 +8,7 @@ mod status;
 
 use std::fmt;
 
-pub(crate) use decisions::decisions_text;
+pub(crate) use decisions::{Fate, Told, decisions_text};
 pub(crate) use failures::{failure_text, file_errors_text};
 pub(crate) use handoff::handoff_text;
 pub(crate) use plan::{executed_text, plan_text};

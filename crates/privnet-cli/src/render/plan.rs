@@ -164,6 +164,9 @@ fn summary_line(summary: &Summary, plan: &Plan, paint: Paint) -> String {
     .collect();
     let refused =
         if plan.refusals.is_empty() { String::new() } else { format!(", {} refused", plan.refusals.len()) };
+    if parts.is_empty() && summary.unchanged == 0 {
+        return format!("Nothing to do{refused}.");
+    }
     if parts.is_empty() {
         let unchanged = count(summary.unchanged, "resource");
         return format!("No changes: {unchanged} as the file says{refused}.");

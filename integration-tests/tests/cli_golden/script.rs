@@ -14,19 +14,19 @@ use serde_json::Value;
 const SPEED: f64 = 300.0;
 
 /// A folder with files and a local cloud, and the transcript of what was run in it.
-pub struct Script {
+pub(crate) struct Script {
     folder: tempfile::TempDir,
     transcript: String,
 }
 
 impl Script {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Clock::open(&folder.path().join("sandbox"), Some(SPEED)).unwrap();
         Self { folder, transcript: String::new() }
     }
 
-    pub fn with(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         let script = Self::new();
         for (name, text) in files {
             script.write(name, text);
@@ -34,31 +34,31 @@ impl Script {
         script
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.at(name), text).unwrap();
     }
 
     /// Lets sandbox time pass at once.
-    pub fn pass(&self, seconds: u64) {
+    pub(crate) fn pass(&self, seconds: u64) {
         let clock = Clock::open(&self.at("sandbox"), None).unwrap();
         clock.advance(Duration::from_secs(seconds)).unwrap();
     }
 
     /// Runs a command and writes down what it said; its arguments are those between spaces.
-    pub fn run(&mut self, line: &str) -> Output {
+    pub(crate) fn run(&mut self, line: &str) -> Output {
         self.run_with(line, &[], None)
     }
 
     /// The same with variables and standard input.
-    pub fn run_with(&mut self, line: &str, variables: &[(&str, &str)], input: Option<&str>) -> Output {
+    pub(crate) fn run_with(&mut self, line: &str, variables: &[(&str, &str)], input: Option<&str>) -> Output {
         let output = self.quietly_with(line, variables, input);
         let shown: String = variables.iter().map(|(name, value)| format!("{name}={value} ")).collect();
         let _ = writeln!(self.transcript, "$ {shown}privnet {line}");
@@ -67,11 +67,11 @@ impl Script {
     }
 
     /// Runs a command that is not written down.
-    pub fn quietly(&self, line: &str) -> Output {
+    pub(crate) fn quietly(&self, line: &str) -> Output {
         self.quietly_with(line, &[], None)
     }
 
-    fn quietly_with(&self, line: &str, variables: &[(&str, &str)], input: Option<&str>) -> Output {
+    pub(crate) fn quietly_with(&self, line: &str, variables: &[(&str, &str)], input: Option<&str>) -> Output {
         let mut child = privnet(self.path())
             .args(line.split_whitespace())
             .envs(variables.iter().copied())
@@ -87,7 +87,7 @@ impl Script {
     }
 
     /// Runs a command whose standard output is one JSON object.
-    pub fn json(&self, line: &str) -> Value {
+    pub(crate) fn json(&self, line: &str) -> Value {
         let output = self.quietly(&format!("{line} --output json"));
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
             panic!("{line}: {error}: {}{}", text(&output.stdout), text(&output.stderr))
@@ -107,17 +107,17 @@ impl Script {
     }
 
     /// The transcript with what differs from run to run replaced.
-    pub fn transcript(&self) -> String {
+    pub(crate) fn transcript(&self) -> String {
         let here = self.path().display().to_string();
         redact(&self.transcript.replace(&here, "HERE"))
     }
 }
 
-pub fn code(output: &Output) -> i32 {
+pub(crate) fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or(-1)
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -170,7 +170,7 @@ fn sort_connections(value: &mut Value) {
 }
 
 /// Ids that the local cloud drew, seconds and numbers of calls become words. The default world's own ids stay.
-pub fn redact(text: &str) -> String {
+pub(crate) fn redact(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find(|c: char| c.is_ascii_hexdigit()) {

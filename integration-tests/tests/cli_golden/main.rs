@@ -4,9 +4,11 @@
 //! After an intended change: `INSTA_UPDATE=always cargo test -p privnet-integration-tests --test cli_golden`, and read the
 //! difference.
 
-mod golden;
+mod interruption;
+mod script;
+mod streams;
 
-use golden::{Script, code, text};
+use script::{Script, code, text};
 use serde_json::Value;
 
 const HEAD: &str = "version: 1
@@ -33,8 +35,15 @@ const BILLING: &str = "  - name: billing
       ports: [{ listen: 3306, port: 3307, to: { instances: [i-0123456789abcdef0] } }]
 ";
 
+/// The file that most scripts are about.
 fn orders() -> String {
     format!("{HEAD}{ORDERS}")
+}
+
+/// A file whose consumer asks only when told to.
+fn for_acme() -> String {
+    let consumers = "consumers: { acme: { aws: { principals: ['arn:aws:iam::210987654321:root'] } } }";
+    format!("{}{consumers}\n", orders().replace("golden", "acme").replace("fivetran", "acme"))
 }
 
 /// A folder on which `aws.yaml` is applied and both, Fivetran and the stranger, have asked.
@@ -120,7 +129,7 @@ fn plan_and_saved_plans() {
     script.run("--sandbox plan -q --out plan.json");
     script.run("--sandbox apply --plan plan.json");
     let saved = std::fs::read_to_string(script.at("plan.json")).unwrap();
-    script.write("tampered.json", &saved.replace("\"create\"", "\"delete\""));
+    script.write("tampered.json", &saved.replace("\"op\": \"create\"", "\"op\": \"delete\""));
     script.write("edited.json", &saved.replace("listen: 5432", "listen: 6432"));
     script.write("broken.json", "{}");
     script.run("--sandbox apply --yes --plan tampered.json");
@@ -214,13 +223,7 @@ fn watching_for_requests() {
     script.run("--sandbox accept-pending --watch --yes --timeout 60s");
     script.run("--sandbox accept-pending --watch --yes --output json");
     script.run("--sandbox accept-pending --timeout 1s --yes");
-    script.write(
-        "nobody.yaml",
-        &format!(
-            "{}consumers: {{ acme: {{ aws: {{ principals: ['arn:aws:iam::210987654321:root'] }} }} }}\n",
-            orders().replace("golden", "nobody").replace("fivetran", "acme")
-        ),
-    );
+    script.write("nobody.yaml", &for_acme());
     script.quietly("--sandbox apply --yes nobody.yaml");
     script.pass(60);
     script.run("--sandbox accept-pending --watch --yes --timeout 300ms nobody.yaml");
@@ -231,9 +234,8 @@ fn watching_for_requests() {
 #[test]
 fn an_ambiguous_request() {
     let mut script = asked();
-    let service = script.json("--sandbox handoff")["services"][0]["service_id"].as_str().unwrap().to_owned();
     let first = connection(&script, "fivetran");
-    let second = script.json(&format!("--sandbox sandbox connect {service}"));
+    let second = script.json("sandbox connect orders");
     script.pass(10);
     script.run("--sandbox plan --detailed-exitcode");
     script.run("--sandbox accept-pending --dry-run");
@@ -246,7 +248,7 @@ fn an_ambiguous_request() {
     script.pass(60);
     script.run("--sandbox accept-pending --yes");
     script.run("--sandbox status");
-    assert_ne!(second["VpcEndpointId"], Value::from(first));
+    assert_ne!(second["connection"], Value::from(first));
     insta::assert_snapshot!("an_ambiguous_request", script.transcript());
 }
 
@@ -254,6 +256,7 @@ fn an_ambiguous_request() {
 fn services_left_and_pruned() {
     let mut script = Script::with(&[("aws.yaml", &format!("{}{BILLING}", orders()))]);
     script.quietly("--sandbox apply --yes");
+    script.pass(60);
     script.write("aws.yaml", &orders());
     script.run("--sandbox plan --detailed-exitcode");
     script.run("--sandbox plan --prune --detailed-exitcode");
@@ -307,9 +310,10 @@ fn the_local_cloud() {
     script.run("sandbox dns orders.example.com --output json");
     script.run("sandbox connect nothing");
     script.run("sandbox connect nothing --output json");
-    let service = script.json("--sandbox handoff")["services"][0]["service_id"].as_str().unwrap().to_owned();
-    script.run(&format!("sandbox connect {service}"));
-    script.run(&format!("sandbox connect {service} --as nobody"));
+    script.run("sandbox connect orders");
+    script.run("sandbox connect orders --as 210987654321");
+    script.run("sandbox connect orders --as nobody");
+    script.run("sandbox connect orders --as stranger");
     script.run("sandbox reset");
     script.run("sandbox reset --output json");
     script.run("--sandbox status");

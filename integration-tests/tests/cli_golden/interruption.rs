@@ -1,0 +1,161 @@
+//! Ctrl-C: nothing hangs, the status is 130, and the same command mends what was begun.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use privnet_integration_tests::command::privnet;
+use privnet_sandbox::frame::Clock;
+use serde_json::Value;
+
+use super::script::{Script, code, text};
+use super::{asked, orders};
+
+/// Sends the signal that Ctrl-C sends.
+fn interrupt(child: &Child) {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Waits for its end, with a limit far above what it takes.
+fn end(child: &mut Child) -> i32 {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code().unwrap_or(-1);
+        }
+        if started.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+            panic!("it hangs");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn start(script: &Script, line: &str) -> Child {
+    let mut command = privnet(script.path());
+    command.args(line.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// Waits until the local cloud's state says so.
+fn until(script: &Script, holds: impl Fn(&Value) -> bool) {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(30) {
+        let state = std::fs::read(script.at("sandbox/aws.json")).unwrap_or_default();
+        if serde_json::from_slice(&state).is_ok_and(|state| holds(&state)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the local cloud never came to it");
+}
+
+fn has_own_load_balancer(state: &Value) -> bool {
+    state["load_balancers"].to_string().contains("/pn-orders")
+}
+
+#[test]
+fn an_interrupted_apply_ends_at_once_and_the_next_one_mends() {
+    let script = Script::with(&[("aws.yaml", &orders())]);
+    // Provisioning takes a minute, so that the interruption falls into it.
+    Clock::open(&script.at("sandbox"), Some(2.0)).unwrap();
+    let mut child = start(&script, "--sandbox apply --yes");
+    until(&script, has_own_load_balancer);
+    let interrupted = Instant::now();
+    interrupt(&child);
+    assert_eq!(end(&mut child), 130);
+    assert!(interrupted.elapsed() < Duration::from_secs(10), "{:?}", interrupted.elapsed());
+    let (mut said, mut shown) = (String::new(), String::new());
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    child.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
+    assert!(said.contains("interrupted: what has begun is being finished"), "{said}");
+    assert!(shown.contains("failed create orders/load-balancer/main"), "what was begun is reported: {shown}");
+    assert!(shown.contains("skipped create orders/endpoint-service/main"), "{shown}");
+
+    Clock::open(&script.at("sandbox"), Some(300.0)).unwrap();
+    let mended = script.quietly("--sandbox apply --yes");
+    assert_eq!(code(&mended), 0, "{}{}", text(&mended.stdout), text(&mended.stderr));
+    let empty = script.quietly("--sandbox plan --detailed-exitcode");
+    assert_eq!(code(&empty), 0, "{}", text(&empty.stdout));
+}
+
+#[test]
+fn an_interrupted_watch_ends_at_once() {
+    let script = asked();
+    script.quietly("--sandbox apply --yes");
+    script.write("acme.yaml", &super::for_acme());
+    assert_eq!(code(&script.quietly("--sandbox apply --yes acme.yaml")), 0);
+    Clock::open(&script.at("sandbox"), Some(1.0)).unwrap();
+    let mut child = start(&script, "--sandbox accept-pending --watch --yes acme.yaml --output json");
+    std::thread::sleep(Duration::from_secs(2));
+    let interrupted = Instant::now();
+    interrupt(&child);
+    assert_eq!(end(&mut child), 130);
+    assert!(interrupted.elapsed() < Duration::from_secs(5), "{:?}", interrupted.elapsed());
+    let mut shown = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
+    let object: Value = serde_json::from_str(&shown).unwrap();
+    assert!(object["decisions"].is_array(), "{object:#}");
+}
+
+#[test]
+fn a_prompt_is_answered_by_ctrl_c_too() {
+    let script = Script::with(&[("aws.yaml", &orders())]);
+    let binary = privnet_integration_tests::command::binary().display().to_string();
+    let mut terminal = Command::new("script");
+    let line = format!("{binary} --sandbox apply aws.yaml; echo status $?");
+    terminal.args(["-qec", &line, "/dev/null"]).current_dir(script.path()).env("HOME", script.path());
+    terminal.env("PRIVNET_SANDBOX_DIR", script.at("sandbox")).env("TERM", "xterm");
+    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let mut said = Vec::new();
+    while !text(&said).contains("[y/N]") {
+        let mut some = [0; 4096];
+        let read = out.read(&mut some).unwrap();
+        assert!(read > 0, "it never asked: {}", text(&said));
+        said.extend_from_slice(&some[..read]);
+    }
+    // The terminal turns this byte into the signal.
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"\x03").unwrap();
+    out.read_to_end(&mut said).unwrap();
+    end(&mut child);
+    assert!(text(&said).contains("status 130"), "{}", text(&said));
+    assert!(text(&said).contains("nothing was done"), "{}", text(&said));
+    assert_eq!(code(&script.quietly("--sandbox plan --detailed-exitcode")), 2, "nothing was made");
+}
+
+#[test]
+fn a_server_tells_where_it_is_and_ends_by_ctrl_c() {
+    let script = Script::new();
+    let mut child =
+        start(&script, "sandbox serve --speed 50 --output json --record record.jsonl --latency 5ms");
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut shown = String::new();
+    while serde_json::from_str::<Value>(&shown).is_err() {
+        assert!(out.read_line(&mut shown).unwrap() > 0, "{shown}");
+    }
+    let serving: Value = serde_json::from_str(&shown).unwrap();
+    let variables = serving["clouds"]["aws"]["variables"].as_object().unwrap();
+    assert_eq!(variables["AWS_ENDPOINT_URL"], serving["clouds"]["aws"]["url"]);
+    assert!(serving["clouds"]["aws"]["url"].as_str().unwrap().starts_with("http://127.0.0.1:"));
+    assert_eq!(serving["speed"], 50.0);
+
+    // privnet without --sandbox reaches it by these variables, as any AWS tool does.
+    script.write("aws.yaml", &orders());
+    let planned = privnet(script.path())
+        .args(["plan", "--detailed-exitcode"])
+        .envs(variables.iter().map(|(name, value)| (name, value.as_str().unwrap())))
+        .output()
+        .unwrap();
+    assert_eq!(code(&planned), 2, "{}", text(&planned.stderr));
+    let record = std::fs::read_to_string(script.at("record.jsonl")).unwrap();
+    for line in record.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        for field in ["time", "cloud", "method", "path", "action", "body", "status", "response"] {
+            assert!(line.get(field).is_some(), "{line:#}");
+        }
+    }
+    assert!(record.contains("DescribeVpcEndpointServiceConfigurations"), "{record}");
+    interrupt(&child);
+    assert_eq!(end(&mut child), 0);
+}
