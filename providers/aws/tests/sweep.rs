@@ -91,6 +91,7 @@ async fn calls(options: PlanOptions) -> (BTreeMap<String, usize>, Vec<String>) {
     (counts, census(&stage).await)
 }
 
+#[allow(clippy::print_stdout, reason = "how many points were tried is what a sweep tells")]
 async fn sweep(options: PlanOptions) {
     let (calls, wanted) = calls(options).await;
     let (mut tried, mut passed) = (0, 0);
