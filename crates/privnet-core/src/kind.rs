@@ -62,25 +62,32 @@ pub struct Field {
     pub change: Change,
     /// How it is compared.
     pub shape: Shape,
+    /// Whether it says which targets a load balancer sends to, and so follows names whose addresses move:
+    /// [`plan::only_targets`](crate::plan::only_targets()) keeps it.
+    pub follows_names: bool,
 }
 
 impl Field {
+    const fn plain(name: &'static str, class: Class) -> Self {
+        Self { name, class, change: Change::Update, shape: Shape::Plain, follows_names: false }
+    }
+
     /// A managed field that is changed in place.
     #[must_use]
     pub const fn managed(name: &'static str) -> Self {
-        Self { name, class: Class::Managed, change: Change::Update, shape: Shape::Plain }
+        Self::plain(name, Class::Managed)
     }
 
     /// A field that is managed only where the file sets it, and changed in place.
     #[must_use]
     pub const fn if_set(name: &'static str) -> Self {
-        Self { name, class: Class::ManagedIfSet, change: Change::Update, shape: Shape::Plain }
+        Self::plain(name, Class::ManagedIfSet)
     }
 
     /// A field that is only read.
     #[must_use]
     pub const fn observed(name: &'static str) -> Self {
-        Self { name, class: Class::Observed, change: Change::Update, shape: Shape::Plain }
+        Self::plain(name, Class::Observed)
     }
 
     /// The same with another consequence of a difference.
@@ -93,6 +100,12 @@ impl Field {
     #[must_use]
     pub const fn shaped(self, shape: Shape) -> Self {
         Self { shape, ..self }
+    }
+
+    /// The same, and it says which targets a load balancer sends to.
+    #[must_use]
+    pub const fn following_names(self) -> Self {
+        Self { follows_names: true, ..self }
     }
 }
 

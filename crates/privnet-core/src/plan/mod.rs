@@ -7,6 +7,7 @@ mod build;
 mod choose;
 mod decisions;
 mod diff;
+mod follow;
 mod guard;
 mod order;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::value::Value;
 use crate::world::{Desired, World};
 
 pub use decisions::{plan_decisions, plan_rejection};
+pub use follow::only_targets;
 
 /// What an action does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -2,5 +2,6 @@
 //! thing from being deleted, and binding on first use.
 
 mod cloud;
+mod follow;
 mod laws;
 mod rules;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_ec2::types::{IpPermission, IpRange, ResourceType, SecurityGroup};
 use privnet_core::execute::{Poll, Replay, Until};
-use privnet_core::kind::{Change, Class, Shape};
+use privnet_core::kind::Change;
 use privnet_core::spec::Service;
 use privnet_core::spec::aws::{AwsForm, AwsService};
 use privnet_core::{
@@ -86,7 +86,7 @@ pub(crate) const KIND: Kind = Kind {
     fields: &[
         Field::managed("vpc").on_change(Change::ReplaceUnlessConnected),
         Field::managed("open_outbound"),
-        Field { name: "tags", class: Class::Managed, change: Change::Update, shape: Shape::Plain },
+        Field::managed("tags"),
     ],
     replacement: Replacement::CreateFirst,
     teardown_rank: 70,

@@ -10,7 +10,7 @@ use aws_sdk_ec2::types::{
 };
 use ipnet::IpNet;
 use privnet_core::execute::{Poll, Replay, Until};
-use privnet_core::kind::{Change, Class, Shape};
+use privnet_core::kind::Change;
 use privnet_core::plan::Rule as SafetyRule;
 use privnet_core::spec::aws::AwsForm;
 use privnet_core::{
@@ -114,7 +114,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("group").on_change(Change::Replace),
         Field::managed("source").on_change(Change::Replace),
         Field::managed("port").on_change(Change::Replace),
-        Field { name: "tags", class: Class::Managed, change: Change::Update, shape: Shape::Plain },
+        Field::managed("tags"),
     ],
     replacement: Replacement::CreateFirst,
     teardown_rank: 60,

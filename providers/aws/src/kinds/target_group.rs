@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_elasticloadbalancingv2::types::TargetGroup as Described;
 use ipnet::IpNet;
-use privnet_core::kind::{Change, Class, Shape};
+use privnet_core::kind::{Change, Shape};
 use privnet_core::plan::Rule;
 use privnet_core::spec::aws::{AwsForm, AwsPort, AwsService, AwsTargets};
 use privnet_core::spec::{Engine, Service};
@@ -206,8 +206,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("drain"),
         Field::managed("terminate_after_drain"),
         Field::managed("load_balancer").on_change(Change::Bind),
-        Field::managed("targets").shaped(Shape::Set),
-        Field { name: "tags", class: Class::Managed, change: Change::Update, shape: Shape::Plain },
+        Field::managed("targets").shaped(Shape::Set).following_names(),
+        Field::managed("tags"),
     ],
     replacement: Replacement::CreateFirst,
     teardown_rank: 50,

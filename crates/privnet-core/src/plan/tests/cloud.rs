@@ -44,7 +44,7 @@ pub(super) const KINDS: &[Kind] = &[
         "tg",
         &[
             Field::managed("port").on_change(Change::Replace),
-            Field::managed("targets").shaped(Shape::Set),
+            Field::managed("targets").shaped(Shape::Set).following_names(),
             Field::managed("lb").on_change(Change::Bind),
         ],
         40,
