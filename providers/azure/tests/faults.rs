@@ -48,9 +48,8 @@ async fn run(stage: &Stage, file: &privnet_core::spec::Spec, options: PlanOption
     if !first {
         let (plan, report) = stage.driver().apply(file, options).await;
         assert_eq!(plan.refusals, [], "{fault}");
-        for failure in report.failures() {
-            panic!("{fault}: {failure}");
-        }
+        let failures: Vec<String> = report.failures().map(ToString::to_string).collect();
+        assert!(failures.is_empty(), "{fault}: {failures:?}");
     }
     !first
 }

@@ -409,3 +409,46 @@ async fn no_secret_is_in_an_error() {
         "{text}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_group_stays_until_the_new_one_is_healthy() {
+    let stage = Stage::open_at(1_500.0).await;
+    stage.apply(&made(FORWARDED, "", "")).await;
+    let changed = FORWARDED.replace("172.16.4.20", "172.16.4.21");
+    // The local cloud calls machines with this tag unhealthy.
+    let sick = made(&changed, "", "tags: { sandbox-health: down }");
+    for _ in 0..2 {
+        let (_, report) = stage.driver().apply(&sick, PlanOptions::default()).await;
+        assert!(
+            report.failures().any(|error| error.kind() == privnet_core::ErrorKind::TimedOut),
+            "{report:?}"
+        );
+        let groups =
+            stage.world(&sick).await.live.iter().filter(|live| live.address.kind == "scale-set").count();
+        assert_eq!(groups, 2, "the old one is still there");
+    }
+    let well = made(&changed, "", "");
+    stage.apply(&well).await;
+    stage.assert_settled(&well).await;
+    assert!(stage.live(&well, "scale-set").await.unwrap().id.ends_with("-b"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_that_was_interrupted_can_be_taken_back() {
+    let stage = Stage::open_at(1_500.0).await;
+    let first = made(FORWARDED, "", "");
+    stage.apply(&first).await;
+    let second = made(&FORWARDED.replace("172.16.4.20", "172.16.4.21"), "", "");
+    stage.fault("azure:DELETE Microsoft.Compute/virtualMachineScaleSets:*:code=403.AuthorizationFailed");
+    let (_, report) = stage.driver().apply(&second, PlanOptions::default()).await;
+    assert!(!report.all_done());
+    stage.heal();
+    let plan = stage.apply(&first).await;
+    let ops: Vec<_> = plan.actions.iter().map(|action| action.op).filter(|op| *op != Op::Update).collect();
+    assert_eq!(ops, [Op::Delete]);
+    assert!(
+        stage.live(&first, "scale-set").await.unwrap().id.ends_with("-a"),
+        "the first one is in charge again"
+    );
+    stage.assert_settled(&first).await;
+}

@@ -326,15 +326,16 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
         Some(generation) => handover::other_generation(act, generation).await?,
         None => None,
     };
+    let mut note = None;
     if let Some(successor) = successor
         && handover::is_exposed(act).await?
     {
         handover::until_healthy(act, pool, &successor).await?;
-        handover::drain(act, pool, &id, there.drain).await?;
+        note = handover::drain(act, pool, &id, there.drain).await?;
     }
     act.delete(&Target::of(&id)).await?;
     load_balancer::prune(act, pool).await?;
-    Ok(Applied::default())
+    Ok(Applied { note, ..Applied::default() })
 }
 
 #[cfg(test)]

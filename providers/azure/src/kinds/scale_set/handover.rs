@@ -79,10 +79,17 @@ fn has_healthy(health: &Json, group: &str) -> bool {
     })
 }
 
-/// Takes new connections away from a group, and gives established ones their time.
-pub(super) async fn drain(act: &Act<'_>, pool: &str, group: &str, seconds: i64) -> Result<(), Error> {
-    if !set_state(act, pool, group, "Down").await? {
-        return Ok(());
+/// Takes new connections away from a group, and gives established ones their time. Tells where the load balancer does not keep
+/// the state, so that new ones still came until the end.
+pub(super) async fn drain(
+    act: &Act<'_>,
+    pool: &str,
+    group: &str,
+    seconds: i64,
+) -> Result<Option<String>, Error> {
+    let shown = set_state(act, pool, group, "Down").await?;
+    if !load_balancer::members(&shown, pool).iter().any(|member| member_of(member, group)) {
+        return Ok(None);
     }
     let seconds = u64::try_from(seconds).unwrap_or_default();
     let end = tokio::time::Instant::now() + act.context.paced(Duration::from_secs(seconds));
@@ -96,24 +103,24 @@ pub(super) async fn drain(act: &Act<'_>, pool: &str, group: &str, seconds: i64) 
             Poll::Pending(format!("established sessions have {seconds} s"))
         })
     };
-    act.context.until(until, ask).await
+    act.context.until(until, ask).await?;
+    let kept = is_drained(&shown, pool, group);
+    let lost = "the load balancer did not keep the administrative state: new connections came until the end";
+    Ok((!kept).then(|| lost.to_owned()))
 }
 
 /// Sets the administrative state of a group's members
-/// (<https://learn.microsoft.com/azure/load-balancer/admin-state-overview>). Whether the load balancer shows any.
-pub(super) async fn set_state(act: &Act<'_>, pool: &str, group: &str, state: &str) -> Result<bool, Error> {
-    let any = std::sync::atomic::AtomicBool::new(false);
+/// (<https://learn.microsoft.com/azure/load-balancer/admin-state-overview>), and gives the load balancer as it is then.
+pub(super) async fn set_state(act: &Act<'_>, pool: &str, group: &str, state: &str) -> Result<Json, Error> {
     let build = |there: Option<&Json>| {
         let Some(there) = there else {
             return Err(act.error(ErrorKind::NotFound, "the load balancer is not there"));
         };
         let mut body = there.clone();
-        let found = mark(&mut body, pool, group, state);
-        any.store(found, std::sync::atomic::Ordering::Relaxed);
+        mark(&mut body, pool, group, state);
         Ok(if body == *there { Write::Keep } else { Write::Put(body) })
     };
-    act.arm.write(act.context, &Target::of(balancer_of(pool)), &build).await?;
-    Ok(any.into_inner())
+    act.arm.write(act.context, &Target::of(balancer_of(pool)), &build).await
 }
 
 fn mark(balancer: &mut Json, pool: &str, group: &str, state: &str) -> bool {
