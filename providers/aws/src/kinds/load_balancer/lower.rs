@@ -1,0 +1,143 @@
+//! What a service wants of its load balancer, and what cannot be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use privnet_core::accept::ConnectionState;
+use privnet_core::plan::Rule;
+use privnet_core::spec::Service;
+use privnet_core::spec::aws::{AwsForm, AwsMade, AwsService};
+use privnet_core::{Address, Lowered, Origin, Value};
+
+use crate::kinds::{LOAD_BALANCER, security_group};
+use crate::lower::Lowering;
+
+/// The address of a service's load balancer, made or supplied.
+pub(crate) fn address(service: &str) -> Address {
+    Address::new(service, LOAD_BALANCER, "main")
+}
+
+pub(crate) fn named(service: &Service, aws: &AwsService) -> Option<Address> {
+    matches!(aws.form, AwsForm::Made(_)).then(|| address(service.name.as_str()))
+}
+
+pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    let address = address(lowering.name());
+    let resource = match &lowering.aws.form {
+        AwsForm::Made(made) => {
+            check_subnets(lowering, made, &address, lowered);
+            check_removal(lowering, made, &address, lowered);
+            lowering.resource(address, Origin::Owned, wanted(lowering, made), BTreeSet::new())
+        }
+        AwsForm::OnLoadBalancer(on) => {
+            check_supplied(lowering, &on.load_balancer.to_string(), &address, lowered);
+            lowering.resource(address, Origin::Supplied, BTreeMap::new(), BTreeSet::new())
+        }
+        AwsForm::EndpointService(_) | AwsForm::Removed => return,
+    };
+    lowered.resources.push(resource);
+}
+
+fn wanted(lowering: &Lowering<'_>, made: &AwsMade) -> BTreeMap<String, Value> {
+    let group = Value::output(&security_group::address(lowering.name()), "id");
+    let settings = &made.load_balancer;
+    let mut fields = BTreeMap::from([
+        ("vpc".to_owned(), Value::text(made.vpc.as_str())),
+        ("subnets".to_owned(), Value::texts(made.subnets.iter().map(|id| id.as_str()))),
+        ("security_groups".to_owned(), Value::List(vec![group])),
+        ("ip_address_type".to_owned(), Value::text(settings.ip_address_type.as_str())),
+        ("cross_zone".to_owned(), Value::Bool(settings.cross_zone)),
+        ("deletion_protection".to_owned(), Value::Bool(settings.deletion_protection)),
+        ("tags".to_owned(), lowering.tags()),
+    ]);
+    if !hides_enforcement(lowering) {
+        fields.insert("enforce_inbound".to_owned(), Value::Bool(settings.enforce_inbound.is_some()));
+    }
+    fields
+}
+
+/// Whether the load balancer is there and the API does not say what holds for PrivateLink traffic.
+fn hides_enforcement(lowering: &Lowering<'_>) -> bool {
+    let live = lowering.world.at(&address(lowering.name())).filter(|live| live.is_ours());
+    live.is_some_and(|live| live.fields.get("enforce_inbound").is_none_or(Value::is_null))
+}
+
+/// The subnets must be in the VPC, at most one in each zone.
+fn check_subnets(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, lowered: &mut Lowered) {
+    if !lowering.facts.network_read {
+        return;
+    }
+    if lowering.facts.vpc_ranges.is_empty() {
+        let why = format!("the VPC {} is not there (in {})", made.vpc, lowering.scope);
+        lowered.refusals.push(lowering.refusal(address, Rule::Unsuitable, why));
+        return;
+    }
+    let mut zones: BTreeMap<&str, &str> = BTreeMap::new();
+    for id in &made.subnets {
+        let why = match lowering.facts.subnets.get(id.as_str()) {
+            None => Some(format!("the subnet {id} is not in {}", made.vpc)),
+            Some(subnet) => zones.insert(&subnet.zone, id.as_str()).map(|other| {
+                format!(
+                    "{other} and {id} are both in {}: a load balancer takes one subnet of each zone",
+                    subnet.zone
+                )
+            }),
+        };
+        if let Some(why) = why {
+            lowered.refusals.push(lowering.refusal(address, Rule::Unsuitable, why));
+        }
+    }
+}
+
+/// AWS keeps the subnets of a load balancer while endpoints are attached to its service, and one that waits for a decision is.
+fn check_removal(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, lowered: &mut Lowered) {
+    let seen = lowering.world.services.get(lowering.name());
+    let waiting: Vec<&str> = seen
+        .map(|seen| seen.connections.known())
+        .unwrap_or_default()
+        .iter()
+        .filter(|connection| connection.state == ConnectionState::Pending)
+        .map(|connection| connection.id.as_str())
+        .collect();
+    let live = if waiting.is_empty() { None } else { lowering.world.at(address) };
+    let there = live.and_then(|live| live.fields.get("subnets")).and_then(Value::as_list).unwrap_or_default();
+    let gone = there
+        .iter()
+        .filter_map(Value::as_text)
+        .filter(|id| !made.subnets.iter().any(|kept| kept.as_str() == *id));
+    let gone: Vec<&str> = gone.collect();
+    if !gone.is_empty() {
+        let why = format!(
+            "{} cannot be taken away while endpoints are attached, and these wait for a decision: {}; reject them first \
+             (`privnet reject --connection ID`)",
+            gone.join(", "),
+            waiting.join(", ")
+        );
+        lowered.refusals.push(lowering.refusal(address, Rule::WouldSever, why));
+    }
+}
+
+fn check_supplied(lowering: &Lowering<'_>, arn: &str, address: &Address, lowered: &mut Lowered) {
+    if !lowering.facts.network_read {
+        return;
+    }
+    let Some(supplied) = &lowering.facts.supplied else {
+        let why = format!("the load balancer {arn} is not there (in {})", lowering.scope);
+        lowered.refusals.push(lowering.refusal(address, Rule::Unsuitable, why));
+        return;
+    };
+    if supplied.scheme != "internal" {
+        let why = format!(
+            "{}: {arn} is {}: its targets can also be reached without PrivateLink",
+            lowering.name(),
+            supplied.scheme
+        );
+        lowered.warnings.push(why);
+    }
+    if let AwsForm::OnLoadBalancer(on) = &lowering.aws.form
+        && on.ports.is_empty()
+        && supplied.foreign_ports.is_empty()
+    {
+        let why = format!("{}: {arn} has no listener yet, and the file gives no `ports:`", lowering.name());
+        lowered.warnings.push(why);
+    }
+}
