@@ -291,10 +291,11 @@ class Port:
         self.address = config.get("address")
         # Addresses that connections may still be on: when they are cut. When each address was last seen in DNS.
         self.old, self.seen, self.absent = {}, {}, 0
-        self.dns = self.verdict = None
-        self.checked = 0
+        self.dns, self.verdict, self.checked = None, "not checked yet", time.monotonic()
         if self.name and (saved.get("name"), saved.get("port")) == (self.name, self.port):
             self.address, self.old = saved["address"], saved["old"]
+            # What DNS gave before the restart is not known: each gets a whole drain time again.
+            self.seen = dict.fromkeys(self.old, time.monotonic())
 
     def target(self):
         return (self.address, self.port) if self.address else None
@@ -332,7 +333,7 @@ class Agent:
         except (OSError, ValueError):
             saved = {}
         self.ports = [Port(port, saved.get(str(port["listen"]), {})) for port in config["ports"]]
-        self.fault, self.inspected, self.counted, self.lost = "not inspected yet", 0, None, 0
+        self.fault, self.inspected, self.counted, self.lost = "not inspected yet", time.monotonic(), None, 0
         self.lock = asyncio.Lock()
 
     def save(self):
@@ -445,7 +446,7 @@ class Agent:
             if port.address:
                 verdict = await port.fault_of(port.address)
                 verdict = verdict and "%s:%d: %s" % (*port.target(), verdict)
-            if verdict != port.verdict or not port.checked:
+            if verdict != port.verdict:
                 log("port %d: %s" % (port.listen, verdict or "ok"))
             port.verdict, port.checked = verdict, time.monotonic()
             await asyncio.sleep(self.every if port.address else 1)

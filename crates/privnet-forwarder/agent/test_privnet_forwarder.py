@@ -366,7 +366,7 @@ class Serving(unittest.IsolatedAsyncioTestCase):
         self.agent = agent.Agent({"drain": 1, "every": 10, "ports": [config]})
         self.agent.fault, self.agent.inspected = None, time.monotonic()
         self.port = self.agent.ports[0]
-        self.port.checked = time.monotonic()
+        self.port.verdict, self.port.checked = None, time.monotonic()
 
     async def get(self):
         server = await asyncio.start_server(lambda r, w: self.agent.answer(self.port, r, w), "127.0.0.1", 0)
@@ -388,6 +388,11 @@ class Serving(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await self.get(), (503, "10.0.0.1:5432: timed out\n"))
         self.agent.fault = "the rules were missing"
         self.assertEqual(await self.get(), (503, "the rules were missing\n"))
+
+    async def test_before_the_first_check(self):
+        self.assertEqual(agent.Port({"listen": 1, "port": 1, "engine": "other", "health": 2}, {}).verdict, "not checked yet")
+        self.agent.fault = agent.Agent({"drain": 1, "every": 10, "ports": []}).fault
+        self.assertEqual(await self.get(), (503, "not inspected yet\n"))
 
     async def test_an_old_verdict_is_none(self):
         self.port.checked -= 60
