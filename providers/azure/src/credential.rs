@@ -190,7 +190,7 @@ mod tests {
             privnet_sandbox::Sandbox::serve(&privnet_sandbox::Options::new(folder.path())).await.unwrap();
         let local: azure_core::http::Url = running.url("azure").unwrap().parse().unwrap();
         let client_options = ClientOptions {
-            transport: Some(crate::arm::redirect(local.clone())),
+            transport: Some(crate::arm::redirect(local.clone()).unwrap()),
             cloud: Some(Arc::new(Cloud::Public.configuration())),
             ..ClientOptions::default()
         };
@@ -204,7 +204,7 @@ mod tests {
         let token = credential.get_token(&[&Cloud::Public.scope()], None).await.unwrap();
         assert!(!token.token.secret().is_empty());
         let base = Cloud::Public.resource_manager().parse().unwrap();
-        let transport = crate::arm::redirect(local.clone());
+        let transport = crate::arm::redirect(local.clone()).unwrap();
         let arm =
             crate::arm::Arm::over(base, Some(local), credential, Cloud::Public.scope(), Some(transport));
         let path = "/subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Network/virtualNetworks/hub";

@@ -452,3 +452,21 @@ async fn a_drain_that_was_interrupted_can_be_taken_back() {
     );
     stage.assert_settled(&first).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interface_that_was_taken_out_by_hand_is_joined_again() {
+    let stage = Stage::open().await;
+    let file = made(DIRECT, JOIN, "");
+    stage.apply(&file).await;
+    let nic = format!("{GROUP}/providers/Microsoft.Network/networkInterfaces/db-1-nic");
+    stage
+        .change(&nic, |body| {
+            body["properties"]["ipConfigurations"][0]["properties"]["loadBalancerBackendAddressPools"] =
+                json!([]);
+        })
+        .await;
+    let plan = stage.apply(&file).await;
+    let ops: Vec<_> = plan.actions.iter().map(|action| (action.op, action.address.kind.as_str())).collect();
+    assert_eq!(ops, [(Op::Create, "nic-membership")]);
+    stage.assert_settled(&file).await;
+}

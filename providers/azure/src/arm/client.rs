@@ -113,7 +113,7 @@ impl Arm {
             Some(endpoint) => (GivenToken::credential(&endpoint.token), Some(parse(&endpoint.url)?)),
             None => (Chain::credential(settings.cloud.clone()), None),
         };
-        let transport = local.clone().map(super::transport::redirect);
+        let transport = local.clone().map(super::transport::redirect).transpose()?;
         Ok(Self::over(base, local, credential, settings.cloud.scope(), transport))
     }
 

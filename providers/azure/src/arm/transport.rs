@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use azure_core::http::{AsyncRawResponse, HttpClient, Request, Transport, Url, new_http_client};
+use azure_core::http::{AsyncRawResponse, HttpClient, Request, Transport, Url};
+use privnet_core::{Error, ErrorKind};
 
 /// Sends every request to one scheme, host and port, whatever its URL says.
 ///
@@ -14,9 +15,16 @@ struct Redirect {
     inner: Arc<dyn HttpClient>,
 }
 
-/// A transport to `to`.
-pub(crate) fn redirect(to: Url) -> Transport {
-    Transport::new(Arc::new(Redirect { to, inner: new_http_client(None) }))
+/// A transport to `to`. The environment's proxies are not used: they would lead away from it.
+///
+/// # Errors
+/// When no client can be made.
+pub(crate) fn redirect(to: Url) -> Result<Transport, Error> {
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+    let client = client.map_err(|cause| {
+        Error::new(ErrorKind::Other, "settings", to.as_str(), "no HTTP client can be made").with_cause(cause)
+    })?;
+    Ok(Transport::new(Arc::new(Redirect { to, inner: Arc::new(client) })))
 }
 
 #[async_trait::async_trait]
