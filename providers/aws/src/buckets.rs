@@ -80,7 +80,8 @@ fn ec2_rate(name: &'static str) -> (&'static str, f64, f64) {
     (name, size, per_second)
 }
 
-/// Elastic Load Balancing's classes: its actions share them.
+/// Elastic Load Balancing's classes: its actions share them. The rate of reads is the documented one; those of writes are a
+/// cautious guess, which throttling corrects.
 fn elb_rate(name: &str) -> (&'static str, f64, f64) {
     match name {
         "RegisterTargets" | "DeregisterTargets" => ("elb/register", 20.0, 4.0),
