@@ -76,6 +76,7 @@ impl Stage {
     pub fn session(&self, spec: Spec, aws: &str) -> Result<Session, Fail> {
         let endpoints = SandboxEndpoints {
             aws: aws.to_owned(),
+            azure: self.url("azure"),
             dns: self.running.dns(),
             speed: self.running.clock().speed(),
         };

@@ -96,8 +96,8 @@ impl Failure {
     }
 }
 
-impl From<privnet::NoProvider> for Failure {
-    fn from(error: privnet::NoProvider) -> Self {
+impl From<privnet::CloudsError> for Failure {
+    fn from(error: privnet::CloudsError) -> Self {
         Self::file(error.to_string())
     }
 }

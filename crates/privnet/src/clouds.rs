@@ -12,6 +12,8 @@ use privnet_core::spec::{CloudName, Spec};
 pub struct SandboxEndpoints {
     /// The URL of the EC2, ELBv2 and STS endpoint.
     pub aws: String,
+    /// The URL of the Azure Resource Manager endpoint.
+    pub azure: String,
     /// The address of its name server.
     pub dns: SocketAddr,
     /// How much faster than real time the sandbox's time passes.
@@ -27,17 +29,31 @@ pub enum Clouds {
     Sandbox(SandboxEndpoints),
 }
 
-/// A cloud that the file uses and this build has no provider for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this build of privnet has no provider for {0}")]
-pub struct NoProvider(pub CloudName);
+/// Why a cloud of the file cannot be talked to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloudsError {
+    /// This build has no provider for it.
+    #[error("this build of privnet has no provider for {0}")]
+    NoProvider(CloudName),
+    /// An endpoint of one's own is not encrypted and not on this machine.
+    #[error(
+        "{variable} is {url}: plain http is taken for loopback addresses only, and there with \
+             PRIVNET_INSECURE_LOOPBACK_CREDENTIALS=1"
+    )]
+    PlainHttp {
+        /// The variable that names it.
+        variable: &'static str,
+        /// What it says.
+        url: String,
+    },
+}
 
 impl Clouds {
     /// A provider for each cloud that the file uses.
     ///
     /// # Errors
-    /// [`NoProvider`] for a cloud whose feature is not in this build.
-    pub fn providers(&self, spec: &Spec) -> Result<Vec<Arc<dyn Provider>>, NoProvider> {
+    /// [`CloudsError`] for a cloud whose feature is not in this build, or an endpoint that is not safe.
+    pub fn providers(&self, spec: &Spec) -> Result<Vec<Arc<dyn Provider>>, CloudsError> {
         let mut used: Vec<CloudName> =
             spec.services.iter().map(privnet_core::spec::Service::cloud_name).collect();
         used.sort();
@@ -54,11 +70,13 @@ impl Clouds {
         }
     }
 
-    fn provider(&self, cloud: CloudName) -> Result<Arc<dyn Provider>, NoProvider> {
+    fn provider(&self, cloud: CloudName) -> Result<Arc<dyn Provider>, CloudsError> {
         match cloud {
             #[cfg(feature = "aws")]
             CloudName::Aws => Ok(Arc::new(self.aws())),
-            cloud => Err(NoProvider(cloud)),
+            #[cfg(feature = "azure")]
+            CloudName::Azure => Ok(Arc::new(self.azure()?)),
+            cloud => Err(CloudsError::NoProvider(cloud)),
         }
     }
 
@@ -69,5 +87,14 @@ impl Clouds {
             Self::Sandbox(endpoints) => privnet_aws::AwsSettings::sandbox(&endpoints.aws, endpoints.dns),
         };
         privnet_aws::AwsProvider::new(settings)
+    }
+
+    #[cfg(feature = "azure")]
+    fn azure(&self) -> Result<privnet_azure::AzureProvider, CloudsError> {
+        let settings = match self {
+            Self::Real => crate::endpoints::azure(&|name| std::env::var(name).ok())?,
+            Self::Sandbox(endpoints) => privnet_azure::AzureSettings::sandbox(&endpoints.azure, "sandbox"),
+        };
+        Ok(privnet_azure::AzureProvider::new(settings))
     }
 }

@@ -21,13 +21,16 @@
 
 mod audit_file;
 mod clouds;
+#[cfg(feature = "azure")]
+mod endpoints;
 pub mod fivetran_tf;
+pub mod forwarder;
 mod report;
 mod saved;
 mod session;
 
 pub use audit_file::{AuditFile, AuditFileError};
-pub use clouds::{Clouds, NoProvider, SandboxEndpoints};
+pub use clouds::{Clouds, CloudsError, SandboxEndpoints};
 pub use privnet_core::accept::{Ask, Decision, Verdict, Why};
 pub use privnet_core::execute::{Event, Events, Outcome, Report, Settings};
 pub use privnet_core::plan::{Plan, PlanOptions};

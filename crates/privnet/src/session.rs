@@ -17,7 +17,7 @@ use privnet_core::status::{self, ServiceStatus};
 use privnet_core::{Address, Desired, Error, KindTable, ObserveRequest, Provider, Purpose, World};
 use tokio_util::sync::CancellationToken;
 
-use crate::clouds::{Clouds, NoProvider};
+use crate::clouds::{Clouds, CloudsError};
 
 /// Everything that a session needs to know besides the file.
 pub struct SessionBuilder {
@@ -140,8 +140,8 @@ impl SessionBuilder {
     /// The session.
     ///
     /// # Errors
-    /// [`NoProvider`] where the file uses a cloud that this build does not have.
-    pub fn build(self) -> Result<Session, NoProvider> {
+    /// [`CloudsError`] where the file uses a cloud that this build does not have, or an endpoint that is not safe.
+    pub fn build(self) -> Result<Session, CloudsError> {
         let providers = match self.providers {
             Some(providers) => providers,
             None => self.clouds.providers(&self.spec)?,
@@ -191,6 +191,13 @@ impl Session {
             plan.waits.clear();
         }
         Planned { plan, desired, world, unreachable }
+    }
+
+    /// Observes, and plans how load balancers follow names that moved: what [`Session::plan`] plans, narrowed to the changes of
+    /// targets. An address that is gone goes in a later run, when another target is healthy.
+    pub async fn plan_targets(&self) -> Planned {
+        let planned = self.plan(PlanOptions::default()).await;
+        Planned { plan: plan::only_targets(planned.plan, &self.kinds), ..planned }
     }
 
     /// Carries out a plan of this session.

@@ -28,6 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let sandbox = Sandbox::serve(&options).await?;
     let clouds = Clouds::Sandbox(SandboxEndpoints {
         aws: sandbox.url("aws").ok_or("the sandbox has no AWS")?.to_owned(),
+        azure: sandbox.url("azure").ok_or("the sandbox has no Azure")?.to_owned(),
         dns: sandbox.dns(),
         speed: sandbox.clock().speed(),
     });

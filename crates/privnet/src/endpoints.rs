@@ -1,0 +1,105 @@
+//! Endpoints of one's own: sovereign clouds, private API endpoints, local clouds. AWS has the SDK's own settings for that.
+
+#[cfg(feature = "azure")]
+use privnet_azure::{AzureSettings, Cloud, Endpoint};
+
+use crate::clouds::CloudsError;
+
+/// The resource manager to use instead of Azure's.
+const AZURE_MANAGER: &str = "PRIVNET_AZURE_RESOURCE_MANAGER_URL";
+/// Who gives the tokens; the variable of Azure's own libraries.
+const AZURE_AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
+/// Says that static credentials will do on a loopback address.
+const INSECURE: &str = "PRIVNET_INSECURE_LOOPBACK_CREDENTIALS";
+
+/// What the environment says of Azure.
+///
+/// # Errors
+/// A plain http endpoint that is not on loopback, or without the word that this is meant.
+#[cfg(feature = "azure")]
+pub(crate) fn azure(variable: &dyn Fn(&str) -> Option<String>) -> Result<AzureSettings, CloudsError> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let authority = set(AZURE_AUTHORITY);
+    let Some(url) = set(AZURE_MANAGER) else {
+        let cloud = authority.as_deref().map_or(Cloud::Public, cloud_of_authority);
+        return Ok(AzureSettings { cloud, endpoint: None });
+    };
+    if let Some(rest) = url.strip_prefix("http://") {
+        if !is_loopback(rest) || set(INSECURE).as_deref() != Some("1") {
+            return Err(CloudsError::PlainHttp { variable: AZURE_MANAGER, url });
+        }
+        let endpoint = Some(Endpoint { url, token: "loopback".to_owned() });
+        return Ok(AzureSettings { cloud: Cloud::Public, endpoint });
+    }
+    let authority = authority.unwrap_or_else(|| "https://login.microsoftonline.com".to_owned());
+    Ok(AzureSettings { cloud: Cloud::Other { resource_manager: url, authority }, endpoint: None })
+}
+
+/// The cloud whose tokens this authority gives
+/// (<https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud>).
+#[cfg(feature = "azure")]
+fn cloud_of_authority(authority: &str) -> Cloud {
+    let host = authority.trim_start_matches("https://").trim_end_matches('/');
+    match host {
+        "login.microsoftonline.us" => Cloud::UsGovernment,
+        "login.chinacloudapi.cn" | "login.partner.microsoftonline.cn" => Cloud::China,
+        _ => Cloud::Public,
+    }
+}
+
+/// Whether the host of `host:port/path` is this machine by number or by its one name.
+fn is_loopback(rest: &str) -> bool {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // What stands before an `@` is not the host: such a URL is never taken for loopback.
+    if authority.contains('@') {
+        return false;
+    }
+    if let Ok(address) = authority.parse::<std::net::SocketAddr>() {
+        return address.ip().is_loopback();
+    }
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_told_from_what_looks_like_it() {
+        for yes in ["127.0.0.1:8080/", "127.9.9.9", "[::1]:80/x", "localhost:1", "localhost"] {
+            assert!(is_loopback(yes), "{yes}");
+        }
+        for no in [
+            "127.0.0.1.example.com",
+            "example.com",
+            "10.0.0.1:80",
+            "localhost@example.com",
+            "localhost.example.com:80",
+            "",
+        ] {
+            assert!(!is_loopback(no), "{no}");
+        }
+    }
+
+    #[cfg(feature = "azure")]
+    #[test]
+    fn azure_follows_the_environment() {
+        let with = |pairs: &'static [(&str, &str)]| {
+            azure(&|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert_eq!(with(&[]).unwrap(), AzureSettings::default());
+        assert_eq!(
+            with(&[(AZURE_AUTHORITY, "https://login.microsoftonline.us/")]).unwrap().cloud,
+            Cloud::UsGovernment
+        );
+        assert!(with(&[(AZURE_MANAGER, "http://127.0.0.1:1")]).is_err(), "not without the word");
+        assert!(
+            with(&[(AZURE_MANAGER, "http://10.0.0.1:1"), (INSECURE, "1")]).is_err(),
+            "not to another machine"
+        );
+        assert!(with(&[(AZURE_MANAGER, "http://127.0.0.1:1"), (INSECURE, "1")]).unwrap().endpoint.is_some());
+        let other = with(&[(AZURE_MANAGER, "https://manage.example"), (INSECURE, "1")]).unwrap();
+        assert_eq!((other.cloud.resource_manager(), other.endpoint), ("https://manage.example", None));
+    }
+}

@@ -1,0 +1,190 @@
+//! What the forwarder machines of a service would run. Pure: the file alone decides it.
+//!
+//! The maps and settings are those that the providers give their machines.
+
+use privnet_core::spec::aws::{AwsForm, AwsPort, AwsTarget};
+use privnet_core::spec::azure::{AzureForm, AzureTarget};
+use privnet_core::spec::gcp::{GcpBackend, GcpForm};
+use privnet_core::spec::{CloudService, Engine, PortSpec, Resolver, Service, Upstream};
+use privnet_forwarder::{
+    CloudLimit, Destination, Forwarder, PortMap, RenderError, Rendered, Settings, health_ports,
+};
+use serde::Serialize;
+
+/// Where Azure's load balancer probes from
+/// (<https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>).
+const AZURE_PROBERS: &[&str] = &["168.63.129.16/32"];
+/// Where GCP's health checks come from
+/// (<https://cloud.google.com/load-balancing/docs/health-check-concepts#ip-ranges>).
+const GCP_PROBERS: &[&str] = &["35.191.0.0/16", "130.211.0.0/22"];
+/// On AWS the load balancer's own addresses probe; the machines' security group says who reaches the health ports.
+const AWS_PROBERS: &[&str] = &[];
+
+/// What the forwarder machines of one service run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceForwarder {
+    /// The service.
+    pub service: String,
+    /// `aws`, `azure` or `gcp`.
+    pub cloud: &'static str,
+    /// What is forwarded, by listening port.
+    pub maps: Vec<Forwarded>,
+    /// The parts.
+    pub rendered: Rendered,
+}
+
+/// One forwarded port, for people and programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Forwarded {
+    /// The port that the load balancer sends to.
+    pub listen: u16,
+    /// The database's address or name.
+    pub to: String,
+    /// The database's port.
+    pub port: u16,
+    /// What speaks there, by the file's word.
+    pub engine: &'static str,
+    /// The HTTP port that answers 200 while this works.
+    pub health_port: u16,
+}
+
+/// A service whose forwarders cannot be rendered.
+#[derive(Debug, thiserror::Error)]
+#[error("the forwarders of `{service}` cannot be made as the file says")]
+pub struct CannotRender {
+    /// The service.
+    pub service: String,
+    /// Why.
+    #[source]
+    pub why: RenderError,
+}
+
+/// What the machines of a service run; nothing where no port leads to a forwarder.
+///
+/// # Errors
+/// When the file asks for what forwarders cannot do, or the user data is larger than the cloud takes.
+pub fn forwarder_of(service: &Service) -> Result<Option<ServiceForwarder>, CannotRender> {
+    let Some(asked) = asked(service) else { return Ok(None) };
+    let failed = |why| CannotRender { service: service.name.to_string(), why };
+    let forwarder = Forwarder::new(maps(&asked.ports), settings(&asked)).map_err(failed)?;
+    let rendered = forwarder.render();
+    rendered.user_data(asked.limit).map_err(failed)?;
+    Ok(Some(ServiceForwarder {
+        service: service.name.to_string(),
+        cloud: service.cloud_name().as_str(),
+        maps: forwarder.ports().iter().map(forwarded).collect(),
+        rendered,
+    }))
+}
+
+fn forwarded(map: &PortMap) -> Forwarded {
+    let engine = match map.engine {
+        privnet_forwarder::Engine::Postgres => Engine::Postgres,
+        privnet_forwarder::Engine::Mysql => Engine::Mysql,
+        privnet_forwarder::Engine::Sqlserver => Engine::Sqlserver,
+        privnet_forwarder::Engine::Oracle => Engine::Oracle,
+        privnet_forwarder::Engine::Other => Engine::Other,
+    };
+    Forwarded {
+        listen: map.listen,
+        to: match &map.destination {
+            Destination::Address(address) => address.to_string(),
+            Destination::Name(name) => name.clone(),
+        },
+        port: map.port,
+        engine: engine.as_str(),
+        health_port: map.health_port,
+    }
+}
+
+/// What a file asks forwarders for, whatever the cloud.
+struct Asked<'a> {
+    ports: Vec<Port<'a>>,
+    resolver: &'a Resolver,
+    probers: &'static [&'static str],
+    limit: CloudLimit,
+}
+
+/// One forwarded port.
+struct Port<'a> {
+    listen: u16,
+    port: u16,
+    engine: Option<Engine>,
+    upstream: &'a Upstream,
+}
+
+impl<'a> Port<'a> {
+    fn of<T>(port: &PortSpec<T>, upstream: &'a Upstream) -> Self {
+        Self { listen: port.listen.get(), port: port.port.get(), engine: port.engine, upstream }
+    }
+}
+
+fn asked(service: &Service) -> Option<Asked<'_>> {
+    match &service.cloud {
+        CloudService::Aws(aws) => {
+            let (ports, forwarder) = match &aws.form {
+                AwsForm::Made(made) => (&made.ports, made.forwarder.as_ref()?),
+                AwsForm::OnLoadBalancer(on) => (&on.ports, on.forwarder.as_ref()?),
+                AwsForm::EndpointService(_) | AwsForm::Removed => return None,
+            };
+            let ports = ports.iter().filter_map(on_aws).collect();
+            Some(Asked { ports, resolver: &forwarder.resolver, probers: AWS_PROBERS, limit: CloudLimit::Aws })
+        }
+        CloudService::Azure(azure) => {
+            let AzureForm::Made(made) = &azure.form else { return None };
+            let ports = made.ports.iter().filter_map(|port| match &port.to {
+                AzureTarget::Forwarder(upstream) => Some(Port::of(port, upstream)),
+                AzureTarget::Nics(_) => None,
+            });
+            let resolver = &made.forwarder.as_ref()?.resolver;
+            Some(Asked { ports: ports.collect(), resolver, probers: AZURE_PROBERS, limit: CloudLimit::Azure })
+        }
+        CloudService::Gcp(gcp) => {
+            let GcpForm::Made(made) = &gcp.form else { return None };
+            let GcpBackend::Forwarder { forwarder, ports } = &made.backend else { return None };
+            let ports = ports.iter().map(|port| Port::of(port, &port.to)).collect();
+            Some(Asked { ports, resolver: &forwarder.resolver, probers: GCP_PROBERS, limit: CloudLimit::Gcp })
+        }
+    }
+}
+
+fn on_aws(port: &AwsPort) -> Option<Port<'_>> {
+    match &port.port.to {
+        AwsTarget::Forwarder(upstream) => Some(Port::of(&port.port, upstream)),
+        AwsTarget::Ips(_) | AwsTarget::Instances(_) | AwsTarget::Dns(_) | AwsTarget::Alb(_) => None,
+    }
+}
+
+fn maps(ports: &[Port<'_>]) -> Vec<PortMap> {
+    let listens: Vec<u16> = ports.iter().map(|port| port.listen).collect();
+    let maps = ports.iter().zip(health_ports(&listens)).map(|(port, health_port)| PortMap {
+        listen: port.listen,
+        destination: match port.upstream {
+            Upstream::Ip(address) => Destination::Address(*address),
+            Upstream::Dns(name) => Destination::Name(name.to_string()),
+        },
+        port: port.port,
+        engine: engine(port.engine),
+        health_port,
+    });
+    maps.collect()
+}
+
+fn settings(asked: &Asked<'_>) -> Settings {
+    let resolver = match asked.resolver {
+        Resolver::System => privnet_forwarder::Resolver::System,
+        Resolver::Servers(servers) => privnet_forwarder::Resolver::Servers(servers.clone()),
+    };
+    let probe_sources = asked.probers.iter().filter_map(|range| range.parse().ok()).collect();
+    Settings { resolver, probe_sources, ..Settings::default() }
+}
+
+fn engine(engine: Option<Engine>) -> privnet_forwarder::Engine {
+    match engine {
+        Some(Engine::Postgres) => privnet_forwarder::Engine::Postgres,
+        Some(Engine::Mysql) => privnet_forwarder::Engine::Mysql,
+        Some(Engine::Sqlserver) => privnet_forwarder::Engine::Sqlserver,
+        Some(Engine::Oracle) => privnet_forwarder::Engine::Oracle,
+        Some(Engine::Other) | None => privnet_forwarder::Engine::Other,
+    }
+}
