@@ -222,11 +222,7 @@ impl<'a> Lowering<'a> {
         let forwarder = self.made()?.forwarder.as_ref()?;
         let resolver = match &forwarder.resolver {
             Resolver::System => privnet_forwarder::Resolver::System,
-            Resolver::Servers(servers) => {
-                servers.first().map_or(privnet_forwarder::Resolver::System, |server| {
-                    privnet_forwarder::Resolver::Address(*server)
-                })
-            }
+            Resolver::Servers(servers) => privnet_forwarder::Resolver::Servers(servers.clone()),
         };
         let probe_sources = PROBER.parse().into_iter().collect();
         let settings = Settings { resolver, probe_sources, ..Settings::default() };
