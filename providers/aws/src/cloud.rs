@@ -1,16 +1,20 @@
 //! One place at AWS within one run: its clients, its rates, and errors converted.
 
 use std::future::Future;
+use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use privnet_core::Error;
 use privnet_core::execute::{Call, Context, Replay};
+use privnet_core::{Error, ErrorKind};
 
 use crate::buckets::Operation;
 use crate::clients::Reach;
 use crate::error;
+
+/// How long something new may be unknown to another part of AWS.
+const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 
 /// An account and region, and the run that works on it.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +39,37 @@ impl Cloud<'_> {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         self.call(operation, subject, Replay::Safe, send).await
+    }
+
+    /// Sends a creating call that refers to what was made a moment ago. Another part of AWS may not know that yet
+    /// (<https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>), so its absence is believed only after a
+    /// while.
+    pub(crate) async fn create<T, E, F, Fut>(
+        &self,
+        operation: Operation,
+        subject: &str,
+        mut send: F,
+    ) -> Result<T, Error>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, SdkError<E, Response>>>,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let started = Instant::now();
+        let patience = self.context.paced(KNOWN_WITHIN);
+        loop {
+            match self.call(operation, subject, Replay::Safe, &mut send).await {
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound
+                        && started.elapsed() < patience
+                        && !self.context.is_cancelled() =>
+                {
+                    self.context.progress(format!("not known everywhere yet: {}", error.message()));
+                    tokio::time::sleep(self.context.paced(self.context.settings().poll)).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Sends a request under the operation's rate. `subject` is what it is about, for people.

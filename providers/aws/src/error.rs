@@ -182,6 +182,8 @@ fn is_absence(code: &str) -> bool {
                 | "TargetGroupNotFound"
                 | "ListenerNotFound"
                 | "CertificateNotFound"
+                | "SubnetNotFound"
+                | "InvalidSecurityGroup"
         )
         // Its name says something else, but it is the answer about a notification that is gone.
         || code == "InvalidConnectionNotification"

@@ -163,3 +163,17 @@ async fn throttling_and_lost_answers_are_gone_through() {
     stage.heal();
     stage.assert_settled(&spec).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_known_everywhere_yet_is_waited_for() {
+    let stage = Stage::open().await;
+    let spec = file(&[HOME]);
+    for fault in [
+        "aws:CreateLoadBalancer:1:code=InvalidSecurityGroup",
+        "aws:CreateListener:1-2:code=TargetGroupNotFound",
+    ] {
+        stage.fault(fault);
+    }
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+}

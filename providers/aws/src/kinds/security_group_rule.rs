@@ -260,7 +260,7 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let wanted = Ingress::from_fields(step.fields)?;
     let (name, tags) = created_as(step, &wanted.tags);
     let made = cloud
-        .call(AUTHORIZE, &wanted.group, Replay::Safe, || {
+        .create(AUTHORIZE, &wanted.group, || {
             let request = cloud.reach.ec2.authorize_security_group_ingress().group_id(&wanted.group);
             let request = request.ip_permissions(wanted.permission(&name));
             request.tag_specifications(tagging::specification(ResourceType::SecurityGroupRule, &tags)).send()

@@ -49,7 +49,7 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let (_, tags) = created_as(step, &wanted.tags);
     let port = i32::try_from(wanted.port).unwrap_or_default();
     let made = cloud
-        .call(CREATE, &wanted.load_balancer, Replay::Safe, || {
+        .create(CREATE, &wanted.load_balancer, || {
             let request =
                 cloud.reach.elb.create_listener().load_balancer_arn(&wanted.load_balancer).port(port);
             let request = request.protocol(ProtocolEnum::from(wanted.protocol.as_str()));

@@ -88,7 +88,7 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let wanted = Balancer::from_fields(step.fields)?;
     let (name, tags) = created_as(step, &wanted.tags);
     let made = cloud
-        .call(CREATE, &name, Replay::Safe, || {
+        .create(CREATE, &name, || {
             let request =
                 cloud.reach.elb.create_load_balancer().name(&name).r#type(LoadBalancerTypeEnum::Network);
             let request = request.scheme(LoadBalancerSchemeEnum::Internal);
