@@ -14,6 +14,7 @@ packages of setup.sh. `bench.py [ROUNDS]`; the result is a table and, on the las
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -80,6 +81,8 @@ def haproxy(folder):
 
 
 def main():
+    # Whoever ends this ends it in an orderly way, namespaces included.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended"))
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     cargo = ["cargo", "build", "-q", "-p", "privnet-forwarder", "--example"]
     run(*cargo, "traffic", cwd=ROOT)
