@@ -1,1 +1,136 @@
-//! privnet on GCP: Private Service Connect service attachments.
+//! privnet on GCP: Private Service Connect service attachments before internal load balancers, on the official client.
+//!
+//! | module | is |
+//! |---|---|
+//! | `settings`, `clients` | how Google Cloud is reached |
+//! | `collection`, `cloud`, `buckets`, `error` | one request: its typed call, its rate, its operation, its errors |
+//! | `ownership` | markers and labels as proof, and the user's labels |
+//! | `observe`, `snapshot`, `facts` | what is read, in which order, and what a plan is told |
+//! | `lower`, `kinds`, `act` | what the file becomes; for each kind its table, lower, live, create, update |
+//! | `connections`, `entry`, `policy`, `decide` | who is connected, accept lists, and decisions |
+//! | `handoff` | what the vendor needs |
+
+mod act;
+mod buckets;
+mod clients;
+mod cloud;
+mod collection;
+mod connections;
+mod decide;
+mod entry;
+mod error;
+mod facts;
+mod fields;
+mod handoff;
+mod json;
+mod kinds;
+mod lower;
+mod observe;
+mod ownership;
+mod path;
+mod policy;
+mod settings;
+mod snapshot;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use privnet_core::execute::Context;
+use privnet_core::handoff::Handoff;
+use privnet_core::plan::Op;
+use privnet_core::spec::gcp::{GcpAcceptBy, GcpForm};
+use privnet_core::spec::{CloudService, Service, Spec};
+use privnet_core::{Applied, Error, Handled, Lowered, ObserveRequest, Provider, Step, World};
+use tokio::sync::OnceCell;
+
+use crate::act::Act;
+use crate::clients::Clients;
+use crate::cloud::Cloud;
+use crate::decide::Terms;
+
+pub use crate::settings::{Endpoint, GcpSettings};
+
+/// The first part of this provider's scopes.
+pub(crate) const CLOUD: &str = "gcp";
+
+/// Google Cloud. An observation comes before any action: it learns how each service lets consumers in.
+#[derive(Debug)]
+pub struct GcpProvider {
+    settings: GcpSettings,
+    clients: OnceCell<Clients>,
+    /// How a service names whom it lets in, and how many connections each of its consumers may have.
+    terms: Mutex<BTreeMap<String, (GcpAcceptBy, BTreeMap<String, i64>)>>,
+}
+
+impl GcpProvider {
+    /// A provider with these settings. Nothing is read or sent yet.
+    #[must_use]
+    pub fn new(settings: GcpSettings) -> Self {
+        Self { settings, clients: OnceCell::new(), terms: Mutex::default() }
+    }
+
+    /// The clients.
+    pub(crate) async fn clients(&self) -> Result<&Clients, Error> {
+        self.clients.get_or_try_init(|| Clients::new(&self.settings)).await
+    }
+
+    /// Remembers what decisions on connections will need of the file.
+    pub(crate) fn remember(&self, services: &[&Service]) {
+        let mut terms = self.terms.lock().unwrap_or_else(PoisonError::into_inner);
+        for service in services {
+            let CloudService::Gcp(gcp) = &service.cloud else { continue };
+            let by = match &gcp.form {
+                GcpForm::Made(made) => made.attachment.accept_by,
+                GcpForm::OnForwardingRule(on) => on.attachment.accept_by,
+                GcpForm::ServiceAttachment { accept_by, .. } => *accept_by,
+                GcpForm::Removed => GcpAcceptBy::Endpoint,
+            };
+            let allow = service.allow.iter();
+            let limits = allow.map(|(name, allow)| (name.to_string(), i64::from(allow.max_connections.get())));
+            terms.insert(service.name.to_string(), (by, limits.collect()));
+        }
+    }
+
+    /// What the file says of the consumer that an action is about.
+    fn terms_of(&self, step: &Step<'_>) -> Terms {
+        let terms = self.terms.lock().unwrap_or_else(PoisonError::into_inner);
+        let consumer = step.action.connection.as_ref().and_then(|connection| connection.consumer.as_ref());
+        match terms.get(&step.action.address.service) {
+            Some((by, limits)) => {
+                let limit = consumer.and_then(|consumer| limits.get(consumer)).copied();
+                Terms { by: *by, limit: limit.unwrap_or(1) }
+            }
+            None => Terms { by: GcpAcceptBy::Endpoint, limit: 1 },
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for GcpProvider {
+    fn handles(&self) -> Handled {
+        Handled { cloud: CLOUD, kinds: kinds::ALL }
+    }
+
+    fn lower(&self, spec: &Spec, service: &Service, world: &World) -> Lowered {
+        lower::lower(spec, service, world)
+    }
+
+    async fn observe(&self, request: ObserveRequest<'_>, context: &Context) -> Result<World, Error> {
+        observe::observe(self, request, context).await
+    }
+
+    async fn apply(&self, step: Step<'_>, context: &Context) -> Result<Applied, Error> {
+        let cloud = Cloud { clients: self.clients().await?, context };
+        let act = Act { cloud, step };
+        let done = match step.action.op {
+            Op::Accept | Op::Reject => Box::pin(decide::decide(&act, self.terms_of(&step))).await,
+            Op::Create | Op::Update | Op::Delete => Box::pin(kinds::apply(&act)).await,
+        };
+        done.map_err(|error| error.about(step.action.address.to_string()))
+    }
+
+    fn handoff(&self, _spec: &Spec, service: &Service, world: &World) -> Handoff {
+        handoff::handoff(service, world)
+    }
+}

@@ -1,0 +1,144 @@
+//! The official clients, made when the provider is first used and kept.
+//!
+//! Their own retries are off: rates, retries and cancellation are the core's matter
+//! ([`Context::call`](privnet_core::execute::Context::call)). Their pollers are not used: they ignore their time limit, do
+//! not repeat a poll that got no answer, and call a failed operation a success.
+
+use std::time::Duration;
+
+use google_cloud_auth::credentials::{self, CacheableResource, Credentials};
+use google_cloud_compute_v1::client as compute;
+use google_cloud_gax::client_builder::Error as BuildError;
+use google_cloud_gax::retry_policy::NeverRetry;
+use privnet_core::{Error, ErrorKind};
+
+use crate::settings::GcpSettings;
+
+/// Google's own endpoint.
+const GOOGLE: &str = "https://compute.googleapis.com";
+/// The scope of everything that this provider does.
+const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+/// The longest time for one answer; `wait` is held by the server for two minutes.
+const ATTEMPT: Duration = Duration::from_secs(150);
+
+/// A client for each collection, and what a request needs that is sent without one.
+#[derive(Clone, Debug)]
+pub(crate) struct Clients {
+    pub(crate) backend_services: compute::RegionBackendServices,
+    pub(crate) firewalls: compute::Firewalls,
+    pub(crate) forwarding_rules: compute::ForwardingRules,
+    pub(crate) global_operations: compute::GlobalOperations,
+    pub(crate) health_checks: compute::RegionHealthChecks,
+    pub(crate) instance_groups: compute::InstanceGroups,
+    pub(crate) instances: compute::Instances,
+    pub(crate) network_endpoint_groups: compute::NetworkEndpointGroups,
+    pub(crate) projects: compute::Projects,
+    pub(crate) region_operations: compute::RegionOperations,
+    pub(crate) service_attachments: compute::ServiceAttachments,
+    pub(crate) subnetworks: compute::Subnetworks,
+    pub(crate) zone_operations: compute::ZoneOperations,
+    raw: reqwest::Client,
+    credentials: Credentials,
+    endpoint: String,
+}
+
+/// Makes one client with the settings of all.
+macro_rules! client {
+    ($name:ident, $credentials:expr, $endpoint:expr) => {
+        compute::$name::builder()
+            .with_endpoint($endpoint)
+            .with_credentials($credentials.clone())
+            .with_retry_policy(NeverRetry)
+            .with_attempt_timeout(ATTEMPT)
+            .build()
+            .await
+            .map_err(|error| cannot(&error))?
+    };
+}
+
+impl Clients {
+    /// All clients. Nothing is sent.
+    pub(crate) async fn new(settings: &GcpSettings) -> Result<Self, Error> {
+        let (credentials, endpoint) = match &settings.endpoint {
+            Some(local) => {
+                (credentials::anonymous::Builder::new().build(), local.url.trim_end_matches('/').to_owned())
+            }
+            None => (default_credentials()?, GOOGLE.to_owned()),
+        };
+        let mut raw = reqwest::Client::builder().timeout(ATTEMPT).redirect(reqwest::redirect::Policy::none());
+        if settings.endpoint.is_some() {
+            raw = raw.no_proxy();
+        }
+        let raw = raw.build().map_err(|cause| {
+            Error::new(ErrorKind::Other, "connect", "Google Cloud", "the HTTP client cannot be made").with_cause(cause)
+        })?;
+        let (c, e) = (&credentials, endpoint.as_str());
+        Ok(Self {
+            backend_services: client!(RegionBackendServices, c, e),
+            firewalls: client!(Firewalls, c, e),
+            forwarding_rules: client!(ForwardingRules, c, e),
+            global_operations: client!(GlobalOperations, c, e),
+            health_checks: client!(RegionHealthChecks, c, e),
+            instance_groups: client!(InstanceGroups, c, e),
+            instances: client!(Instances, c, e),
+            network_endpoint_groups: client!(NetworkEndpointGroups, c, e),
+            projects: client!(Projects, c, e),
+            region_operations: client!(RegionOperations, c, e),
+            service_attachments: client!(ServiceAttachments, c, e),
+            subnetworks: client!(Subnetworks, c, e),
+            zone_operations: client!(ZoneOperations, c, e),
+            raw,
+            credentials,
+            endpoint,
+        })
+    }
+
+    /// Sends a PATCH as it stands. The client leaves empty lists out of what it sends, so that it cannot clear one.
+    ///
+    /// # Errors
+    /// Status and body of an answer that is none of success; no status where there was no answer.
+    pub(crate) async fn patch(
+        &self,
+        path: &str,
+        request_id: &str,
+        body: &serde_json::Value,
+    ) -> Result<serde_json::Value, RawError> {
+        let url = format!("{}/compute/v1/{path}?requestId={request_id}", self.endpoint);
+        let headers = match self.credentials.headers(http::Extensions::new()).await {
+            Ok(CacheableResource::New { data, .. }) => data,
+            Ok(CacheableResource::NotModified) => http::HeaderMap::new(),
+            Err(error) => return Err(RawError::Credentials(Box::new(error))),
+        };
+        let body = body.to_string();
+        let request = self.raw.patch(url).headers(headers);
+        let request = request.header(http::header::CONTENT_TYPE, "application/json").body(body);
+        // The URL holds a project's name only, but an error of the client would repeat it: it is left out.
+        let answer = request.send().await.map_err(|error| RawError::Unsent(error.without_url()))?;
+        let status = answer.status().as_u16();
+        let bytes = answer.bytes().await.map_err(|error| RawError::Unsent(error.without_url()))?;
+        let body = serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null);
+        if (200..300).contains(&status) { Ok(body) } else { Err(RawError::Answered(status, body)) }
+    }
+}
+
+/// How a request without a client failed.
+pub(crate) enum RawError {
+    /// There are no usable credentials.
+    Credentials(Box<dyn std::error::Error + Send + Sync>),
+    /// There was no answer.
+    Unsent(reqwest::Error),
+    /// The answer was an error.
+    Answered(u16, serde_json::Value),
+}
+
+fn default_credentials() -> Result<Credentials, Error> {
+    credentials::Builder::default().with_scopes([SCOPE]).build().map_err(|cause| {
+        Error::new(ErrorKind::Unauthenticated, "connect", "Google Cloud", "there are no usable Google credentials")
+            .with_hint("run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS")
+            .with_cause(cause)
+    })
+}
+
+fn cannot(error: &BuildError) -> Error {
+    Error::new(ErrorKind::Other, "connect", "Google Cloud", format!("the client cannot be made: {error}"))
+}

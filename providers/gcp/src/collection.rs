@@ -1,0 +1,198 @@
+//! The collections of the API that privnet writes: one place for what the typed clients call alike.
+
+use google_cloud_compute_v1::model;
+use google_cloud_gax::error::Error as ClientError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::clients::Clients;
+use crate::json::Json;
+use crate::path;
+
+/// A collection whose resources privnet makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Collection {
+    Subnetworks,
+    Firewalls,
+    HealthChecks,
+    NetworkEndpointGroups,
+    BackendServices,
+    ForwardingRules,
+    ServiceAttachments,
+}
+
+/// One page of a list, and where the next begins.
+pub(crate) type Page = (Vec<Json>, Option<String>);
+/// What a client returns.
+pub(crate) type Sent<T> = Result<T, ClientError>;
+
+impl Collection {
+    /// The name in paths.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Subnetworks => "subnetworks",
+            Self::Firewalls => "firewalls",
+            Self::HealthChecks => "healthChecks",
+            Self::NetworkEndpointGroups => "networkEndpointGroups",
+            Self::BackendServices => "backendServices",
+            Self::ForwardingRules => "forwardingRules",
+            Self::ServiceAttachments => "serviceAttachments",
+        }
+    }
+
+    /// The name of a method, as the discovery document and permissions spell it.
+    pub(crate) fn method(self, verb: &str) -> String {
+        let word = match self {
+            Self::HealthChecks => "regionHealthChecks",
+            Self::BackendServices => "regionBackendServices",
+            other => other.word(),
+        };
+        format!("{word}.{verb}")
+    }
+}
+
+/// A resource of a collection: its project, its region or zone (empty for global ones) and its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct At {
+    pub(crate) collection: Collection,
+    pub(crate) project: String,
+    pub(crate) place: String,
+    pub(crate) name: String,
+}
+
+impl At {
+    /// The resource of this path.
+    pub(crate) fn of(collection: Collection, id: &str) -> Self {
+        let part = |word| path::after(id, word).unwrap_or_default().to_owned();
+        let place = if collection == Collection::NetworkEndpointGroups { part("zones") } else { part("regions") };
+        Self { collection, project: part("projects"), place, name: path::name(id).to_owned() }
+    }
+
+    /// Its path.
+    pub(crate) fn path(&self) -> String {
+        let word = self.collection.word();
+        match self.collection {
+            Collection::Firewalls => path::global(&self.project, word, &self.name),
+            Collection::NetworkEndpointGroups => path::zonal(&self.project, &self.place, word, &self.name),
+            _ => path::regional(&self.project, &self.place, word, &self.name),
+        }
+    }
+}
+
+pub(crate) fn json<T: Serialize>(model: T) -> Sent<Json> {
+    serde_json::to_value(model).map_err(ClientError::deser)
+}
+
+pub(crate) fn model<T: DeserializeOwned>(body: &Json) -> Sent<T> {
+    serde_json::from_value(body.clone()).map_err(ClientError::ser)
+}
+
+/// One page of a list of a region (of a project, for firewall rules and endpoint groups).
+pub(crate) async fn page(c: &Clients, collection: Collection, project: &str, region: &str, token: &str) -> Sent<Page> {
+    macro_rules! regional {
+        ($client:ident) => {{
+            let list = c.$client.list().set_project(project).set_region(region).set_max_results(500_u32);
+            let list = if token.is_empty() { list } else { list.set_page_token(token) };
+            let answer = Box::pin(list.send()).await?;
+            (answer.items.into_iter().map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token)
+        }};
+    }
+    let (items, next) = match collection {
+        Collection::Subnetworks => regional!(subnetworks),
+        Collection::HealthChecks => regional!(health_checks),
+        Collection::BackendServices => regional!(backend_services),
+        Collection::ForwardingRules => regional!(forwarding_rules),
+        Collection::ServiceAttachments => regional!(service_attachments),
+        Collection::Firewalls => {
+            let list = c.firewalls.list().set_project(project).set_max_results(500_u32);
+            let list = if token.is_empty() { list } else { list.set_page_token(token) };
+            let answer = Box::pin(list.send()).await?;
+            (answer.items.into_iter().map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token)
+        }
+        Collection::NetworkEndpointGroups => {
+            let list = c.network_endpoint_groups.aggregated_list().set_project(project).set_max_results(500_u32);
+            let list = if token.is_empty() { list } else { list.set_page_token(token) };
+            let answer = Box::pin(list.send()).await?;
+            let all = answer.items.into_values().flat_map(|scoped| scoped.network_endpoint_groups);
+            (all.map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token)
+        }
+    };
+    Ok((items, next.filter(|token| !token.is_empty())))
+}
+
+/// A resource.
+pub(crate) async fn get(c: &Clients, at: &At) -> Sent<Json> {
+    let (project, place, name) = (at.project.as_str(), at.place.as_str(), at.name.as_str());
+    macro_rules! regional {
+        ($client:ident, $set:ident) => {
+            json(Box::pin(c.$client.get().set_project(project).set_region(place).$set(name).send()).await?)
+        };
+    }
+    match at.collection {
+        Collection::Subnetworks => regional!(subnetworks, set_subnetwork),
+        Collection::HealthChecks => regional!(health_checks, set_health_check),
+        Collection::BackendServices => regional!(backend_services, set_backend_service),
+        Collection::ForwardingRules => regional!(forwarding_rules, set_forwarding_rule),
+        Collection::ServiceAttachments => regional!(service_attachments, set_service_attachment),
+        Collection::Firewalls => {
+            json(Box::pin(c.firewalls.get().set_project(project).set_firewall(name).send()).await?)
+        }
+        Collection::NetworkEndpointGroups => {
+            let get = c.network_endpoint_groups.get().set_project(project).set_zone(place);
+            json(Box::pin(get.set_network_endpoint_group(name).send()).await?)
+        }
+    }
+}
+
+/// Makes a resource; the answer is an operation.
+pub(crate) async fn insert(c: &Clients, at: &At, id: &str, body: &Json) -> Sent<Json> {
+    let (project, place) = (at.project.as_str(), at.place.as_str());
+    macro_rules! regional {
+        ($client:ident, $model:ident) => {{
+            let insert = c.$client.insert().set_project(project).set_region(place).set_request_id(id);
+            json(Box::pin(insert.set_body(model::<model::$model>(body)?).send()).await?)
+        }};
+    }
+    match at.collection {
+        Collection::Subnetworks => regional!(subnetworks, Subnetwork),
+        Collection::HealthChecks => regional!(health_checks, HealthCheck),
+        Collection::BackendServices => regional!(backend_services, BackendService),
+        Collection::ForwardingRules => regional!(forwarding_rules, ForwardingRule),
+        Collection::ServiceAttachments => regional!(service_attachments, ServiceAttachment),
+        Collection::Firewalls => {
+            let insert = c.firewalls.insert().set_project(project).set_request_id(id);
+            json(Box::pin(insert.set_body(model::<model::Firewall>(body)?).send()).await?)
+        }
+        Collection::NetworkEndpointGroups => {
+            let insert = c.network_endpoint_groups.insert().set_project(project).set_zone(place);
+            let insert = insert.set_request_id(id).set_body(model::<model::NetworkEndpointGroup>(body)?);
+            json(Box::pin(insert.send()).await?)
+        }
+    }
+}
+
+/// Deletes a resource; the answer is an operation.
+pub(crate) async fn delete(c: &Clients, at: &At, id: &str) -> Sent<Json> {
+    let (project, place, name) = (at.project.as_str(), at.place.as_str(), at.name.as_str());
+    macro_rules! regional {
+        ($client:ident, $set:ident) => {{
+            let delete = c.$client.delete().set_project(project).set_region(place).$set(name);
+            json(Box::pin(delete.set_request_id(id).send()).await?)
+        }};
+    }
+    match at.collection {
+        Collection::Subnetworks => regional!(subnetworks, set_subnetwork),
+        Collection::HealthChecks => regional!(health_checks, set_health_check),
+        Collection::BackendServices => regional!(backend_services, set_backend_service),
+        Collection::ForwardingRules => regional!(forwarding_rules, set_forwarding_rule),
+        Collection::ServiceAttachments => regional!(service_attachments, set_service_attachment),
+        Collection::Firewalls => {
+            let delete = c.firewalls.delete().set_project(project).set_firewall(name).set_request_id(id);
+            json(Box::pin(delete.send()).await?)
+        }
+        Collection::NetworkEndpointGroups => {
+            let delete = c.network_endpoint_groups.delete().set_project(project).set_zone(place);
+            json(Box::pin(delete.set_network_endpoint_group(name).set_request_id(id).send()).await?)
+        }
+    }
+}

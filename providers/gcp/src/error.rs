@@ -1,0 +1,156 @@
+//! What Compute Engine answers, as the core's errors: converted once, here.
+//!
+//! Kinds go by the HTTP status and by `reason`, never by the canonical code: an error body without `status` has none
+//! (<https://cloud.google.com/compute/docs/troubleshooting/troubleshooting-general>,
+//! <https://cloud.google.com/storage/docs/json_api/v1/status-codes> for the reasons). Operations fail with HTTP 200 and
+//! codes in capitals.
+
+use google_cloud_gax::error::Error as ClientError;
+use privnet_core::{Error, ErrorKind};
+
+use crate::json::{Json, list, text};
+
+/// A method of the API, as its discovery document calls it: `serviceAttachments.insert`.
+pub(crate) type Method = str;
+
+/// Converts what the client returned for `method` on `subject`.
+pub(crate) fn convert(method: &Method, subject: &str, error: ClientError) -> Error {
+    if error.is_authentication() {
+        return Error::new(ErrorKind::Unauthenticated, method, subject, "there are no usable Google credentials")
+            .with_hint("run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS")
+            .with_cause(error);
+    }
+    if let Some(status) = error.http_status_code() {
+        let body = error.http_payload().map(|payload| payload.to_vec()).unwrap_or_default();
+        let body: Json = serde_json::from_slice(&body).unwrap_or(Json::Null);
+        let said = error.status().map(|status| status.message.clone());
+        let converted = answered(method, subject, status, &body, said.as_deref());
+        return converted.with_cause(error);
+    }
+    if error.is_serialization() || error.is_binding() {
+        return Error::new(ErrorKind::Invalid, method, subject, "the request cannot be built").with_cause(error);
+    }
+    if error.is_deserialization() {
+        return Error::new(ErrorKind::Unavailable, method, subject, "the answer cannot be read").with_cause(error);
+    }
+    Error::new(ErrorKind::Unavailable, method, subject, "no answer from Google Cloud").with_cause(error)
+}
+
+/// The error of an answer with this status and body.
+pub(crate) fn answered(method: &Method, subject: &str, status: u16, body: &Json, said: Option<&str>) -> Error {
+    let inner = body.get("error").unwrap_or(&Json::Null);
+    let first = list(inner, "errors").first().unwrap_or(&Json::Null);
+    let reason = text(first, "reason").or_else(|| text(inner, "status")).unwrap_or_default();
+    let message = text(inner, "message").or(said).filter(|text| !text.is_empty());
+    let message = message.map_or_else(|| format!("HTTP {status}"), str::to_owned);
+    let code = if reason.is_empty() { format!("HTTP {status}") } else { reason.to_owned() };
+    advised(method, Error::new(by_reason(status, reason), method, subject, message).with_code(code))
+}
+
+/// The error of an operation that failed, if it did: such an answer has HTTP 200.
+pub(crate) fn failed_operation(method: &Method, subject: &str, operation: &Json) -> Option<Error> {
+    let status = operation.get("httpErrorStatusCode").and_then(Json::as_u64).unwrap_or(200);
+    let first = operation.get("error").map(|error| list(error, "errors")).unwrap_or_default().first();
+    if first.is_none() && status < 400 {
+        return None;
+    }
+    let first = first.unwrap_or(&Json::Null);
+    let code = text(first, "code").unwrap_or("UNKNOWN");
+    let message = text(first, "message").or_else(|| text(operation, "httpErrorMessage"));
+    let status = u16::try_from(status).unwrap_or(200);
+    let kind = by_code(status, code);
+    let error = Error::new(kind, method, subject, message.unwrap_or("the operation failed")).with_code(code);
+    Some(advised(method, error).with_request_id(text(operation, "name").map(str::to_owned)))
+}
+
+fn by_reason(status: u16, reason: &str) -> ErrorKind {
+    match (status, reason) {
+        (_, "rateLimitExceeded" | "userRateLimitExceeded" | "tooManyRequests") | (429, _) => ErrorKind::Throttled,
+        (_, "quotaExceeded" | "limitExceeded") | (413, _) => ErrorKind::Quota,
+        (_, "resourceInUseByAnotherResource" | "resourceInUse") => ErrorKind::InUse,
+        (_, "resourceNotReady") => ErrorKind::NotReady,
+        (401, _) => ErrorKind::Unauthenticated,
+        (403, _) => ErrorKind::Denied,
+        (404, _) => ErrorKind::NotFound,
+        (409 | 412, _) => ErrorKind::Conflict,
+        (408 | 500..=599, _) => ErrorKind::Unavailable,
+        (400..=499, _) => ErrorKind::Invalid,
+        _ => ErrorKind::Other,
+    }
+}
+
+fn by_code(status: u16, code: &str) -> ErrorKind {
+    match code {
+        "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE" | "RESOURCE_IN_USE" => ErrorKind::InUse,
+        "RESOURCE_NOT_READY" => ErrorKind::NotReady,
+        "QUOTA_EXCEEDED" | "LIMIT_EXCEEDED" => ErrorKind::Quota,
+        "RATE_LIMIT_EXCEEDED" => ErrorKind::Throttled,
+        "RESOURCE_NOT_FOUND" | "NOT_FOUND" => ErrorKind::NotFound,
+        "RESOURCE_ALREADY_EXISTS" | "CONDITION_NOT_MET" => ErrorKind::Conflict,
+        "PERMISSIONS_ERROR" | "PERMISSION_DENIED" => ErrorKind::Denied,
+        "INVALID_FIELD_VALUE" | "BAD_REQUEST" => ErrorKind::Invalid,
+        _ if status >= 400 => by_reason(status, ""),
+        _ => ErrorKind::Other,
+    }
+}
+
+fn advised(method: &Method, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Denied => {
+            let permission = permission_in(error.message()).unwrap_or_else(|| format!("compute.{method}"));
+            error.with_hint(format!("the caller lacks the permission `{permission}`"))
+        }
+        ErrorKind::Unauthenticated => error.with_hint("the credentials are refused: log in again, or check the clock"),
+        ErrorKind::Quota => {
+            error.with_hint("a quota of the project is reached: raise it under IAM & Admin, Quotas, or remove what is unused")
+        }
+        _ => error,
+    }
+}
+
+/// Google's own words name the permission: `Required 'compute.firewalls.create' permission for …`.
+fn permission_in(message: &str) -> Option<String> {
+    let quoted = message.split('\'').nth(1)?;
+    quoted.starts_with("compute.").then(|| quoted.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reasons_and_statuses_become_kinds() {
+        let kind = |status: u16, reason: &str| {
+            let body = json!({ "error": { "code": status, "message": "m", "errors": [{ "reason": reason }] } });
+            answered("x.insert", "s", status, &body, None).kind()
+        };
+        assert_eq!(kind(403, "rateLimitExceeded"), ErrorKind::Throttled);
+        assert_eq!(kind(403, "quotaExceeded"), ErrorKind::Quota);
+        assert_eq!(kind(403, "forbidden"), ErrorKind::Denied);
+        assert_eq!(kind(400, "resourceNotReady"), ErrorKind::NotReady);
+        assert_eq!(kind(400, "resourceInUseByAnotherResource"), ErrorKind::InUse);
+        assert_eq!(kind(412, "conditionNotMet"), ErrorKind::Conflict);
+        assert_eq!(kind(404, "notFound"), ErrorKind::NotFound);
+        assert_eq!(kind(503, "backendError"), ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn an_operation_that_failed_is_an_error_although_it_is_done() {
+        let done = json!({ "status": "DONE", "name": "op-1" });
+        assert!(failed_operation("x.delete", "s", &done).is_none());
+        let failed = json!({ "status": "DONE", "httpErrorStatusCode": 400,
+            "error": { "errors": [{ "code": "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", "message": "in use" }] } });
+        let error = failed_operation("x.delete", "s", &failed).expect("an error");
+        assert_eq!((error.kind(), error.message()), (ErrorKind::InUse, "in use"));
+    }
+
+    #[test]
+    fn a_missing_permission_is_named() {
+        let body = json!({ "error": { "code": 403, "message": "Required 'compute.firewalls.create' permission for 'x'",
+            "errors": [{ "reason": "forbidden" }] } });
+        let error = answered("firewalls.insert", "s", 403, &body, None);
+        assert_eq!(error.hints(), ["the caller lacks the permission `compute.firewalls.create`"]);
+    }
+}

@@ -1,0 +1,157 @@
+//! Zonal network endpoint groups of machines (`GCE_VM_IP`), one for each zone and subnet
+//! (<https://cloud.google.com/load-balancing/docs/negs/zonal-neg-concepts>). Only the endpoints of one can be changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use privnet_core::spec::gcp::{GcpDirect, GcpForm, GcpService};
+use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::act::Act;
+use crate::cloud::Write;
+use crate::collection::{At, Collection};
+use crate::facts::Facts;
+use crate::fields::{self, Fields};
+use crate::json::{Json, text};
+use crate::lower::Lowering;
+use crate::path;
+use crate::snapshot::{self, Place, Snapshot};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EndpointGroup {
+    pub(crate) network: String,
+    pub(crate) subnet: String,
+    pub(crate) zone: String,
+    /// The machines, by path.
+    #[serde(default)]
+    pub(crate) endpoints: BTreeSet<String>,
+}
+
+pub(crate) const KIND: Kind = Kind {
+    name: "endpoint-group",
+    title: "network endpoint group",
+    fields: &[
+        Field::managed("network").on_change(Change::Replace),
+        Field::managed("subnet").on_change(Change::Replace),
+        Field::managed("zone").on_change(Change::Replace),
+        Field::managed("endpoints").shaped(Shape::Set),
+    ],
+    replacement: Replacement::CreateFirst,
+    teardown_rank: 40,
+    severs: true,
+    serialized_by: &[],
+};
+
+/// The groups of a service by their names in addresses.
+pub(crate) fn wanted(gcp: &GcpService, place: &Place, facts: &Facts) -> BTreeMap<String, EndpointGroup> {
+    let mut groups: BTreeMap<String, EndpointGroup> = BTreeMap::new();
+    let (GcpForm::Made(made), Some(GcpDirect::Instances(instances))) = (&gcp.form, snapshot::direct(gcp)) else {
+        return groups;
+    };
+    let network = path::global(&place.host, "networks", made.network.as_str());
+    for instance in instances {
+        let machine = snapshot::machine_path(&place.project, instance);
+        let subnet = facts.machines.get(&machine).map(|found| found.subnet.clone()).unwrap_or_default();
+        let zone = instance.zone.to_string();
+        let group = groups.entry(format!("{zone}-{}", path::name(&subnet))).or_insert_with(|| EndpointGroup {
+            network: network.clone(),
+            subnet,
+            zone,
+            endpoints: BTreeSet::new(),
+        });
+        group.endpoints.insert(machine);
+    }
+    groups
+}
+
+/// The addresses of a service's groups.
+pub(crate) fn addresses(lowering: &Lowering<'_>) -> Vec<Address> {
+    let groups = wanted(lowering.gcp, &lowering.place, &lowering.facts);
+    groups.keys().map(|name| lowering.address(KIND.name, name)).collect()
+}
+
+pub(crate) fn lower(lowering: &mut Lowering<'_>) {
+    for (name, typed) in wanted(lowering.gcp, &lowering.place, &lowering.facts) {
+        let address = lowering.address(KIND.name, name);
+        lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+    }
+}
+
+pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
+    let none = Vec::new();
+    let read = |json: &Json| {
+        let id = text(json, "selfLink").map(path::of).unwrap_or_default();
+        fields::of(&read(json, snapshot.endpoints.get(&id).unwrap_or(&none)))
+    };
+    let all = super::live_of(snapshot, Collection::NetworkEndpointGroups, &KIND, read, |_| Fields::new());
+    // The list is that of the whole project.
+    let here = |live: &Live| path::after(&live.id, "zones").is_some_and(|zone| zone.starts_with(&snapshot.place.region));
+    all.into_iter().filter(here).collect()
+}
+
+fn read(json: &Json, endpoints: &[Json]) -> EndpointGroup {
+    let link = |key| text(json, key).map(path::of).unwrap_or_default();
+    let zone = text(json, "zone").map(path::name).unwrap_or_default().to_owned();
+    let project = path::after(text(json, "selfLink").unwrap_or_default(), "projects").unwrap_or_default();
+    let machine = |endpoint: &Json| {
+        let named = text(endpoint, "instance")?;
+        // The API takes a name or a URL, and may answer with either.
+        Some(if named.contains('/') { path::of(named) } else { path::zonal(project, &zone, "instances", named) })
+    };
+    EndpointGroup {
+        network: link("network"),
+        subnet: link("subnetwork"),
+        endpoints: endpoints.iter().filter_map(machine).collect(),
+        zone: zone.clone(),
+    }
+}
+
+pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
+    let wanted: EndpointGroup = fields::typed(KIND.name, act.step.fields)?;
+    let at = At { place: wanted.zone.clone(), ..act.new_regional(Collection::NetworkEndpointGroups) };
+    let body = json!({ "name": at.name, "description": act.marker(), "networkEndpointType": "GCE_VM_IP",
+        "network": wanted.network, "subnetwork": wanted.subnet });
+    let found = act.create(&at, &body).await?;
+    fill(act, &at, &found, &wanted).await?;
+    Ok(super::applied(&found))
+}
+
+pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
+    let wanted: EndpointGroup = fields::typed(KIND.name, act.step.fields)?;
+    let at = act.there(Collection::NetworkEndpointGroups)?;
+    let found = act.read(&at).await?;
+    fill(act, &at, &found, &wanted).await?;
+    Ok(super::applied(&found))
+}
+
+/// Attaches what is missing, then detaches what is too much. Somebody else may do the same at the same time: what counts is
+/// what the group has in the end.
+async fn fill(act: &Act<'_>, at: &At, group: &Json, wanted: &EndpointGroup) -> Result<(), Error> {
+    let mut failure = None;
+    for _ in 0..3 {
+        let there = read(group, &snapshot::endpoints_of(&act.cloud, &at.path()).await?).endpoints;
+        let members = |of: &BTreeSet<String>, without: &BTreeSet<String>| -> Vec<Json> {
+            of.difference(without).map(|machine| json!({ "instance": machine })).collect()
+        };
+        let (missing, surplus) = (members(&wanted.endpoints, &there), members(&there, &wanted.endpoints));
+        if missing.is_empty() && surplus.is_empty() {
+            return Ok(());
+        }
+        failure = None;
+        for write in [Write::Attach(&missing), Write::Detach(&surplus)] {
+            if matches!(write, Write::Attach([]) | Write::Detach([])) {
+                continue;
+            }
+            if let Err(error) = act.cloud.write(at, write).await {
+                failure = Some(error);
+            }
+        }
+    }
+    let there = read(group, &snapshot::endpoints_of(&act.cloud, &at.path()).await?).endpoints;
+    match failure {
+        _ if there == wanted.endpoints => Ok(()),
+        Some(error) => Err(error),
+        None => Err(act.error(privnet_core::ErrorKind::Other, "the group does not show its endpoints")),
+    }
+}

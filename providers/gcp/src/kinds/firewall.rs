@@ -1,0 +1,142 @@
+//! Firewall rules: one for the clients (the NAT ranges and the load balancer's), one for the probers of health checks.
+//!
+//! Neither has a destination: traffic of a pass-through load balancer arrives for the forwarding rule's address, so that a rule
+//! for a machine's own would miss it. The probers' ranges are those of
+//! <https://cloud.google.com/load-balancing/docs/health-check-concepts#ip-ranges>.
+
+use std::collections::BTreeSet;
+
+use privnet_core::spec::gcp::GcpBackend;
+use privnet_core::{Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::act::Act;
+use crate::collection::{At, Collection};
+use crate::fields::{self, Fields};
+use crate::json::{Json, flag, list, number, text, texts};
+use crate::kinds::{health_check, nat_subnet};
+use crate::lower::Lowering;
+use crate::path;
+use crate::snapshot::Snapshot;
+
+/// Where Google's health checks come from.
+const PROBER_RANGES: [&str; 2] = ["130.211.0.0/22", "35.191.0.0/16"];
+/// The rule for clients.
+pub(crate) const CLIENTS: &str = "clients";
+/// The rule for probers.
+pub(crate) const PROBERS: &str = "probers";
+const PRIORITY: i64 = 1000;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Firewall {
+    pub(crate) network: String,
+    pub(crate) sources: BTreeSet<String>,
+    /// Empty: all.
+    #[serde(default)]
+    pub(crate) ports: BTreeSet<String>,
+    #[serde(default)]
+    pub(crate) destinations: BTreeSet<String>,
+    #[serde(default)]
+    pub(crate) target_tags: BTreeSet<String>,
+    pub(crate) priority: i64,
+    pub(crate) disabled: bool,
+}
+
+pub(crate) const KIND: Kind = Kind {
+    name: "firewall-rule",
+    title: "firewall rule",
+    fields: &[
+        Field::managed("network").on_change(Change::Replace),
+        Field::managed("sources").shaped(Shape::Set),
+        Field::managed("ports").shaped(Shape::Set),
+        Field::managed("destinations").shaped(Shape::Set),
+        Field::managed("target_tags").shaped(Shape::Set),
+        Field::managed("priority"),
+        Field::managed("disabled"),
+    ],
+    replacement: Replacement::CreateFirst,
+    teardown_rank: 50,
+    severs: true,
+    serialized_by: &[],
+};
+
+pub(crate) fn lower(lowering: &mut Lowering<'_>) {
+    let Some(made) = lowering.made() else { return };
+    let GcpBackend::Direct { ports, .. } = &made.backend else { return };
+    let network = lowering.network(made.network.as_str());
+    let all_ports = made.all_ports;
+    let served: BTreeSet<String> = ports.iter().map(|port| port.listen.to_string()).collect();
+    let checked = health_check::wanted(ports).port.to_string();
+    let mut sources = nat_subnet::ranges(lowering);
+    sources.extend(lowering.facts.subnets.get(made.subnet.as_str()).map(|subnet| subnet.cidr.clone()));
+    let rule = |sources: BTreeSet<String>, ports: BTreeSet<String>| Firewall {
+        network: network.clone(),
+        sources,
+        ports,
+        destinations: BTreeSet::new(),
+        target_tags: BTreeSet::new(),
+        priority: PRIORITY,
+        disabled: false,
+    };
+    let clients = rule(sources, if all_ports { BTreeSet::new() } else { served });
+    let probers = rule(PROBER_RANGES.map(str::to_owned).into(), BTreeSet::from([checked]));
+    for (name, typed) in [(CLIENTS, clients), (PROBERS, probers)] {
+        let address = lowering.address(KIND.name, name);
+        lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+    }
+}
+
+pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
+    super::live_of(snapshot, Collection::Firewalls, &KIND, |json| fields::of(&read(json)), |_| Fields::new())
+}
+
+fn read(json: &Json) -> Firewall {
+    let allowed = list(json, "allowed");
+    let tcp = allowed.iter().filter(|rule| text(rule, "IPProtocol") == Some("tcp"));
+    Firewall {
+        network: text(json, "network").map(path::of).unwrap_or_default(),
+        sources: texts(json, "sourceRanges").into_iter().collect(),
+        ports: tcp.flat_map(|rule| texts(rule, "ports")).collect(),
+        destinations: texts(json, "destinationRanges").into_iter().collect(),
+        target_tags: texts(json, "targetTags").into_iter().collect(),
+        priority: number(json, "priority").unwrap_or(PRIORITY),
+        disabled: flag(json, "disabled"),
+    }
+}
+
+fn body(name: &str, wanted: &Firewall) -> Json {
+    let mut allowed = json!({ "IPProtocol": "tcp" });
+    if let (false, Some(rule)) = (wanted.ports.is_empty(), allowed.as_object_mut()) {
+        rule.insert("ports".to_owned(), json!(wanted.ports));
+    }
+    json!({ "name": name, "network": wanted.network, "direction": "INGRESS", "allowed": [allowed],
+        "sourceRanges": wanted.sources, "priority": wanted.priority, "disabled": wanted.disabled })
+}
+
+pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
+    let wanted: Firewall = fields::typed(KIND.name, act.step.fields)?;
+    let project = path::after(&wanted.network, "projects").unwrap_or_default().to_owned();
+    let at = At { collection: Collection::Firewalls, project, place: String::new(), name: act.name() };
+    let mut body = body(&at.name, &wanted);
+    body["description"] = json!(act.marker());
+    Ok(super::applied(&act.create(&at, &body).await?))
+}
+
+pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
+    let wanted: Firewall = fields::typed(KIND.name, act.step.fields)?;
+    let at = act.there(Collection::Firewalls)?;
+    let found = act
+        .merge(&at, |latest| {
+            if read(latest) == wanted {
+                return Ok(None);
+            }
+            let mut body = body(&at.name, &wanted);
+            // What somebody added is taken away again: an empty list clears.
+            body["destinationRanges"] = json!(wanted.destinations);
+            body["targetTags"] = json!(wanted.target_tags);
+            Ok(Some(body))
+        })
+        .await?;
+    Ok(super::applied(&found))
+}

@@ -1,0 +1,196 @@
+//! The internal forwarding rule: address and ports of the load balancer
+//! (<https://cloud.google.com/load-balancing/docs/forwarding-rule-concepts>). Only global access, labels and description can be
+//! changed in place.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use privnet_core::execute::{Poll, Until};
+use privnet_core::spec::gcp::{GcpAddress, GcpBackend, GcpForm};
+use privnet_core::{Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Replacement, Shape, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::act::Act;
+use crate::cloud::Write;
+use crate::collection::{At, Collection};
+use crate::fields::{self, Fields};
+use crate::json::{Json, flag, text, texts};
+use crate::kinds::backend_service;
+use crate::lower::Lowering;
+use crate::ownership::{self, Labels};
+use crate::path;
+use crate::snapshot::Snapshot;
+
+/// The name in addresses of a forwarding rule of the user's.
+pub(crate) const SUPPLIED: &str = "supplied";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ForwardingRule {
+    pub(crate) backend_service: Value,
+    pub(crate) network: String,
+    pub(crate) subnet: String,
+    #[serde(default)]
+    pub(crate) ports: BTreeSet<String>,
+    pub(crate) all_ports: bool,
+    #[serde(default)]
+    pub(crate) ip_address: Option<String>,
+    pub(crate) global_access: bool,
+    #[serde(default)]
+    pub(crate) labels: Labels,
+}
+
+pub(crate) const KIND: Kind = Kind {
+    name: "forwarding-rule",
+    title: "forwarding rule",
+    fields: &[
+        Field::managed("backend_service").on_change(Change::Replace),
+        Field::managed("network").on_change(Change::Refuse),
+        Field::managed("subnet").on_change(Change::Refuse),
+        Field::managed("ports").on_change(Change::Replace).shaped(Shape::Set),
+        Field::managed("all_ports").on_change(Change::Replace),
+        Field::if_set("ip_address").on_change(Change::Refuse),
+        Field::managed("global_access"),
+        Field::managed("labels"),
+    ],
+    replacement: Replacement::CreateFirst,
+    teardown_rank: 20,
+    severs: true,
+    serialized_by: &[],
+};
+
+pub(crate) fn lower(lowering: &mut Lowering<'_>) {
+    if matches!(lowering.gcp.form, GcpForm::OnForwardingRule(_)) {
+        let address = lowering.address(KIND.name, SUPPLIED);
+        lowering.want(address, Origin::Supplied, Fields::new(), BTreeSet::new());
+        return;
+    }
+    let Some(made) = lowering.made() else { return };
+    let GcpBackend::Direct { ports, .. } = &made.backend else { return };
+    let backend = lowering.address(backend_service::KIND.name, "main");
+    let listen: BTreeSet<String> = ports.iter().map(|port| port.listen.to_string()).collect();
+    let typed = ForwardingRule {
+        backend_service: Value::output(&backend, "path"),
+        network: lowering.network(made.network.as_str()),
+        subnet: lowering.subnet(made.subnet.as_str()),
+        ports: if made.all_ports { BTreeSet::new() } else { listen },
+        all_ports: made.all_ports,
+        ip_address: match made.ip_address {
+            GcpAddress::Auto => None,
+            GcpAddress::Ip(ip) => Some(ip.to_string()),
+        },
+        global_access: made.global_access,
+        labels: lowering.spec.tags.clone(),
+    };
+    let address = lowering.address(KIND.name, "main");
+    check_fixed_address(lowering, &address, &typed);
+    lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+}
+
+/// Two rules cannot have one address: with a fixed one there is no second rule to go over to.
+fn check_fixed_address(lowering: &mut Lowering<'_>, address: &Address, wanted: &ForwardingRule) {
+    let Some(live) = lowering.world.at(address) else { return };
+    let Ok(there) = fields::typed::<ForwardingRule>(KIND.name, &live.fields) else { return };
+    let same_address = wanted.ip_address.is_some() && wanted.ip_address == there.ip_address;
+    if same_address && (there.ports != wanted.ports || there.all_ports != wanted.all_ports) {
+        lowering.refuse("the ports of a forwarding rule with a fixed `ip_address` cannot be changed without a gap: take `ip_address` out of the file as well, or destroy the service first");
+    }
+}
+
+pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
+    let ip = |json: &Json| fields::outputs([("ip_address", text(json, "IPAddress").unwrap_or_default())]);
+    let mut live =
+        super::live_of(snapshot, Collection::ForwardingRules, &KIND, |json| fields::of(&read(json)), ip);
+    for (service, gcp) in &snapshot.services {
+        let GcpForm::OnForwardingRule(on) = &gcp.form else { continue };
+        if let Some(json) = snapshot.by_name(Collection::ForwardingRules, on.forwarding_rule.as_str()) {
+            let address = Address::new(service.name.as_str(), KIND.name, SUPPLIED);
+            live.push(super::supplied(snapshot, address, json, fields::of(&read(json))));
+        }
+    }
+    live
+}
+
+fn read(json: &Json) -> ForwardingRule {
+    let link = |key| text(json, key).map(path::of).unwrap_or_default();
+    ForwardingRule {
+        backend_service: text(json, "backendService").map_or(Value::Null, |url| Value::Text(path::of(url))),
+        network: link("network"),
+        subnet: link("subnetwork"),
+        ports: texts(json, "ports").into_iter().collect(),
+        all_ports: flag(json, "allPorts"),
+        ip_address: text(json, "IPAddress").map(str::to_owned),
+        global_access: flag(json, "allowGlobalAccess"),
+        labels: ownership::managed_labels(json),
+    }
+}
+
+pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
+    let wanted: ForwardingRule = fields::typed(KIND.name, act.step.fields)?;
+    let at = act.new_regional(Collection::ForwardingRules);
+    let (deployment, address, generation) = (act.step.deployment, act.address(), act.generation());
+    let mut body = json!({ "name": at.name, "loadBalancingScheme": "INTERNAL", "IPProtocol": "TCP",
+        "description": ownership::marker_with_keys(deployment, address, generation, &wanted.labels),
+        "labels": ownership::all_labels(&Json::Null, deployment, address, generation, &wanted.labels),
+        "backendService": fields::resolved(&wanted.backend_service), "network": wanted.network,
+        "subnetwork": wanted.subnet, "allowGlobalAccess": wanted.global_access });
+    if wanted.all_ports {
+        body["allPorts"] = json!(true);
+    } else {
+        body["ports"] = json!(wanted.ports);
+    }
+    if let Some(ip) = &wanted.ip_address {
+        body["IPAddress"] = json!(ip);
+    }
+    Ok(yields(&act.create(&at, &body).await?))
+}
+
+fn yields(json: &Json) -> Applied {
+    let mut applied = super::applied(json);
+    applied.outputs.extend(fields::outputs([("ip_address", text(json, "IPAddress").unwrap_or_default())]));
+    applied
+}
+
+pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
+    let wanted: ForwardingRule = fields::typed(KIND.name, act.step.fields)?;
+    let at = act.there(Collection::ForwardingRules)?;
+    // Labels before the list of their keys: what is cut short then shows as a difference still.
+    set_labels(act, &at, &wanted.labels).await?;
+    let keys = ownership::marker_with_keys(act.step.deployment, act.address(), act.generation(), &wanted.labels);
+    let found = act
+        .merge(&at, |latest| {
+            let same = flag(latest, "allowGlobalAccess") == wanted.global_access
+                && text(latest, "description") == Some(keys.as_str());
+            Ok((!same).then(|| {
+                json!({ "description": keys, "allowGlobalAccess": wanted.global_access,
+                    "fingerprint": text(latest, "fingerprint") })
+            }))
+        })
+        .await?;
+    Ok(yields(&found))
+}
+
+async fn set_labels(act: &Act<'_>, at: &At, user: &Labels) -> Result<(), Error> {
+    let until = Until {
+        operation: "forwardingRules.setLabels",
+        subject: &at.name,
+        what: "labelled",
+        limit: Duration::from_secs(120),
+    };
+    act.cloud
+        .context
+        .until(until, || async {
+            let latest = act.read(at).await?;
+            let all = ownership::all_labels(&latest, act.step.deployment, act.address(), act.generation(), user);
+            if ownership::labels(&latest) == all {
+                return Ok(Poll::Ready(()));
+            }
+            let body = json!({ "labels": all, "labelFingerprint": text(&latest, "labelFingerprint") });
+            match act.cloud.write(at, Write::SetLabels(&body)).await {
+                Ok(()) => Ok(Poll::Pending("not shown yet".to_owned())),
+                Err(error) if error.kind() == ErrorKind::Conflict => Ok(Poll::Pending("changed meanwhile".to_owned())),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+}

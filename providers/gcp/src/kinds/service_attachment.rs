@@ -1,0 +1,273 @@
+//! The service attachment: what consumers connect to (<https://cloud.google.com/vpc/docs/about-vpc-hosted-services>).
+//!
+//! It is always `ACCEPT_MANUAL`. With `acceptance: manual` its accept list starts empty and is written by decisions on
+//! connections only; with `automatic` it is the consumers of the file.
+
+use std::collections::BTreeSet;
+
+use privnet_core::accept::ConnectionState;
+use privnet_core::spec::gcp::{GcpAcceptBy, GcpAttachment, GcpForm};
+use privnet_core::spec::Acceptance;
+use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::act::Act;
+use crate::collection::Collection;
+use crate::connections;
+use crate::entry::{self, Entry};
+use crate::fields::{self, Fields};
+use crate::json::{Json, flag, list, number, text, texts};
+use crate::kinds::{forwarding_rule, nat_subnet};
+use crate::lower::Lowering;
+use crate::path;
+use crate::policy;
+use crate::snapshot::Snapshot;
+
+/// The name in addresses of an attachment of the user's.
+pub(crate) const SUPPLIED: &str = "supplied";
+const PREFERENCE: &str = "ACCEPT_MANUAL";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attachment {
+    pub(crate) target: Value,
+    pub(crate) nat_subnets: Vec<Value>,
+    pub(crate) connection_preference: String,
+    pub(crate) proxy_protocol: bool,
+    pub(crate) reconcile_connections: bool,
+    #[serde(default)]
+    pub(crate) domain_names: BTreeSet<String>,
+    #[serde(default)]
+    pub(crate) propagated_connection_limit: Option<i64>,
+    /// Entries, where the file decides them and taking one away cuts nobody.
+    #[serde(default)]
+    pub(crate) consumers: Option<BTreeSet<String>>,
+    /// The same where taking one away cuts its connections.
+    #[serde(default)]
+    pub(crate) reconciled_consumers: Option<BTreeSet<String>>,
+    /// The endpoints that are let in, by path: for a switch of the entries' type.
+    #[serde(default)]
+    pub(crate) accepted: BTreeSet<String>,
+}
+
+pub(crate) const KIND: Kind = Kind {
+    name: "service-attachment",
+    title: "service attachment",
+    fields: &[
+        Field::managed("target"),
+        Field::managed("nat_subnets").on_change(Change::Grow).shaped(Shape::Set),
+        Field::managed("connection_preference"),
+        Field::managed("proxy_protocol"),
+        Field::managed("reconcile_connections"),
+        Field::managed("domain_names").on_change(Change::Refuse).shaped(Shape::Set),
+        Field::if_set("propagated_connection_limit"),
+        Field::if_set("consumers").shaped(Shape::Set),
+        Field::if_set("reconciled_consumers").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
+        Field::observed("accepted"),
+    ],
+    replacement: Replacement::CreateFirst,
+    teardown_rank: 10,
+    severs: true,
+    serialized_by: &[],
+};
+
+pub(crate) fn lower(lowering: &mut Lowering<'_>) {
+    if matches!(lowering.gcp.form, GcpForm::ServiceAttachment { .. }) {
+        let address = lowering.address(KIND.name, SUPPLIED);
+        lowering.want(address, Origin::Supplied, Fields::new(), BTreeSet::new());
+        return;
+    }
+    let Some((settings, _)) = lowering.attachment() else { return };
+    let rule = if lowering.made().is_some() { "main" } else { forwarding_rule::SUPPLIED };
+    let rule = lowering.address(forwarding_rule::KIND.name, rule);
+    let subnets = nat_subnet::addresses(lowering);
+    let address = lowering.address(KIND.name, "main");
+    let (consumers, reconciled_consumers) = consumers(lowering, &address, settings.clone());
+    let typed = Attachment {
+        target: Value::output(&rule, "path"),
+        nat_subnets: subnets.iter().map(|subnet| Value::output(subnet, "path")).collect(),
+        connection_preference: PREFERENCE.to_owned(),
+        proxy_protocol: settings_of(lowering).is_some_and(|settings| settings.proxy_protocol),
+        reconcile_connections: settings_of(lowering).is_some_and(|settings| settings.reconcile_connections),
+        domain_names: settings_of(lowering)
+            .map(|settings| settings.domain_names.iter().map(ToString::to_string).collect())
+            .unwrap_or_default(),
+        propagated_connection_limit: settings_of(lowering)
+            .and_then(|settings| settings.propagated_connection_limit.map(i64::from)),
+        consumers,
+        reconciled_consumers,
+        accepted: BTreeSet::new(),
+    };
+    let mut fields = fields::of(&typed);
+    fields.remove("accepted");
+    lowering.want(address, Origin::Owned, fields, BTreeSet::new());
+}
+
+fn settings_of<'a>(lowering: &'a Lowering<'_>) -> Option<&'a GcpAttachment> {
+    lowering.attachment().map(|(settings, _)| settings)
+}
+
+type Listed = Option<BTreeSet<String>>;
+
+/// The accept list that the file decides, as one of the two fields. A manual one is nobody's but the decisions', unless its
+/// entries are of another type than the file says: then they are switched at once, and whoever is let in stays so.
+fn consumers(lowering: &mut Lowering<'_>, address: &Address, settings: GcpAttachment) -> (Listed, Listed) {
+    let by = settings.accept_by;
+    let live = lowering.world.at(address).and_then(|live| fields::typed::<Attachment>(KIND.name, &live.fields).ok());
+    if lowering.service.acceptance == Acceptance::Manual {
+        return (live.and_then(|live| switched(&live, by, lowering)), None);
+    }
+    if by == GcpAcceptBy::Endpoint {
+        lowering.refuse("`accept_by: endpoint` cannot be automatic: an endpoint is known only once it has asked. Use `project` or `network`");
+        return (None, None);
+    }
+    let (entries, nameless) = policy::automatic(lowering.spec, lowering.service, by);
+    for consumer in nameless {
+        lowering.refuse(format!("the consumer `{consumer}` has no {} that could be let in", entry::word(by)));
+    }
+    let wanted: BTreeSet<String> = entries.iter().map(Entry::spelled).collect();
+    let cuts = settings.reconcile_connections || live.is_some_and(|live| live.reconcile_connections);
+    if cuts { (None, Some(wanted)) } else { (Some(wanted), None) }
+}
+
+/// The list after a switch to another type, where the entries that are there are not of this one.
+fn switched(live: &Attachment, by: GcpAcceptBy, lowering: &Lowering<'_>) -> Listed {
+    let there: Vec<Entry> = live.consumers.iter().flatten().filter_map(|entry| Entry::parse(entry)).collect();
+    if there.iter().all(|entry| entry.by() == by) {
+        return None;
+    }
+    match by {
+        GcpAcceptBy::Endpoint => Some(
+            live.accepted.iter().map(|endpoint| Entry::Endpoint { endpoint: endpoint.clone() }.spelled()).collect(),
+        ),
+        GcpAcceptBy::Project | GcpAcceptBy::Network => {
+            let (entries, _) = policy::automatic(lowering.spec, lowering.service, by);
+            Some(entries.iter().map(Entry::spelled).collect())
+        }
+    }
+}
+
+pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
+    let mut live =
+        super::live_of(snapshot, Collection::ServiceAttachments, &KIND, |json| fields::of(&read(json)), |_| Fields::new());
+    for (service, gcp) in &snapshot.services {
+        let GcpForm::ServiceAttachment { name, .. } = &gcp.form else { continue };
+        if let Some(json) = snapshot.by_name(Collection::ServiceAttachments, name.as_str()) {
+            let address = Address::new(service.name.as_str(), KIND.name, SUPPLIED);
+            live.push(super::supplied(snapshot, address, json, fields::of(&read(json))));
+        }
+    }
+    live
+}
+
+fn read(json: &Json) -> Attachment {
+    let listed: BTreeSet<String> = connections::entries(json).iter().map(Entry::spelled).collect();
+    let endpoints = list(json, "connectedEndpoints").iter();
+    let live = endpoints.filter(|endpoint| {
+        matches!(connections::state(endpoint), ConnectionState::Accepted | ConnectionState::NeedsAttention)
+    });
+    Attachment {
+        target: text(json, "targetService").map_or(Value::Null, |url| Value::Text(path::of(url))),
+        nat_subnets: texts(json, "natSubnets").iter().map(|url| Value::Text(path::of(url))).collect(),
+        connection_preference: text(json, "connectionPreference").unwrap_or_default().to_owned(),
+        proxy_protocol: flag(json, "enableProxyProtocol"),
+        reconcile_connections: flag(json, "reconcileConnections"),
+        domain_names: texts(json, "domainNames").into_iter().collect(),
+        propagated_connection_limit: number(json, "propagatedConnectionLimit"),
+        consumers: Some(listed.clone()),
+        reconciled_consumers: Some(listed),
+        accepted: live.map(connections::handle).collect(),
+    }
+}
+
+pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
+    let wanted: Attachment = fields::typed(KIND.name, act.step.fields)?;
+    let at = act.new_regional(Collection::ServiceAttachments);
+    let mut body = changeable(&wanted);
+    body["name"] = json!(at.name);
+    body["description"] = json!(act.marker());
+    if !wanted.domain_names.is_empty() {
+        body["domainNames"] = json!(wanted.domain_names);
+    }
+    body["consumerAcceptLists"] = json!(decided(&wanted).unwrap_or_default());
+    Ok(super::applied(&act.create(&at, &body).await?))
+}
+
+/// What can be changed in place.
+fn changeable(wanted: &Attachment) -> Json {
+    let subnets: Vec<&str> = wanted.nat_subnets.iter().map(fields::resolved).collect();
+    let mut body = json!({ "targetService": fields::resolved(&wanted.target), "natSubnets": subnets,
+        "connectionPreference": wanted.connection_preference, "enableProxyProtocol": wanted.proxy_protocol,
+        "reconcileConnections": wanted.reconcile_connections });
+    if let Some(limit) = wanted.propagated_connection_limit {
+        body["propagatedConnectionLimit"] = json!(limit);
+    }
+    body
+}
+
+/// The accept list, where the file decides it.
+fn decided(wanted: &Attachment) -> Option<Vec<Json>> {
+    let spelled = wanted.consumers.as_ref().or(wanted.reconciled_consumers.as_ref())?;
+    Some(spelled.iter().filter_map(|entry| Entry::parse(entry)).map(|entry| entry.json()).collect())
+}
+
+pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
+    let wanted: Attachment = fields::typed(KIND.name, act.step.fields)?;
+    let at = act.there(Collection::ServiceAttachments)?;
+    let field = ["consumers", "reconciled_consumers"].into_iter().find(|field| act.step.changes_field(field));
+    let listed = match field {
+        Some("consumers") => wanted.consumers.clone(),
+        Some(_) => wanted.reconciled_consumers.clone(),
+        None => None,
+    };
+    let found = act
+        .merge(&at, |latest| {
+            let there = read(latest);
+            let list_differs = listed.is_some() && there.consumers != listed;
+            if !list_differs && same(&there, &wanted) {
+                return Ok(None);
+            }
+            let mut body = changeable(&wanted);
+            body["name"] = json!(at.name);
+            body["fingerprint"] = json!(text(latest, "fingerprint"));
+            if let Some(listed) = listed.as_ref().filter(|_| list_differs) {
+                let entries: Vec<Json> =
+                    listed.iter().filter_map(|entry| Entry::parse(entry)).map(|entry| entry.json()).collect();
+                body["consumerAcceptLists"] = json!(entries);
+            }
+            Ok(Some(body))
+        })
+        .await?;
+    Ok(super::applied(&found))
+}
+
+/// Whether what can be changed in place, but for the accept list, is as it should be.
+fn same(there: &Attachment, wanted: &Attachment) -> bool {
+    let subnets = |of: &Attachment| of.nat_subnets.iter().cloned().collect::<BTreeSet<_>>();
+    there.target == wanted.target
+        && subnets(there) == subnets(wanted)
+        && there.connection_preference == wanted.connection_preference
+        && there.proxy_protocol == wanted.proxy_protocol
+        && there.reconcile_connections == wanted.reconcile_connections
+        && (wanted.propagated_connection_limit.is_none()
+            || there.propagated_connection_limit == wanted.propagated_connection_limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_survives_the_plans_fields() {
+        let json = json!({ "targetService": "https://x/projects/p/regions/r/forwardingRules/f",
+            "natSubnets": ["https://x/projects/p/regions/r/subnetworks/s"], "connectionPreference": "ACCEPT_MANUAL",
+            "enableProxyProtocol": true, "reconcileConnections": true, "domainNames": ["a.b."],
+            "propagatedConnectionLimit": 3, "consumerAcceptLists": [{ "projectIdOrNum": "p-1", "connectionLimit": 2 }] });
+        let typed = read(&json);
+        assert_eq!(fields::typed::<Attachment>(KIND.name, &fields::of(&typed)).expect("the same"), typed);
+        assert_eq!(typed.consumers, Some(BTreeSet::from(["project:p-1=2".to_owned()])));
+        for field in fields::of(&typed).keys() {
+            assert!(KIND.field(field).is_some(), "{field}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! From the file to desired resources, in view of the facts. Pure.
+
+use std::collections::BTreeSet;
+
+use privnet_core::plan::{Refusal, Rule};
+use privnet_core::spec::gcp::{GcpAttachment, GcpBackend, GcpForm, GcpMade, GcpNatSubnet, GcpService};
+use privnet_core::spec::{CloudService, Service, Spec};
+use privnet_core::{Address, Lowered, Origin, Resource, Scope, ServiceIntent, World};
+
+use crate::facts::{Facts, Subnet};
+use crate::fields::Fields;
+use crate::kinds::{self, service_attachment};
+use crate::ownership;
+use crate::path;
+use crate::policy;
+use crate::snapshot::Place;
+
+/// One service on its way down, and all that is known of it.
+pub(crate) struct Lowering<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) service: &'a Service,
+    pub(crate) gcp: &'a GcpService,
+    pub(crate) world: &'a World,
+    pub(crate) facts: Facts,
+    pub(crate) place: Place,
+    pub(crate) lowered: Lowered,
+}
+
+impl<'a> Lowering<'a> {
+    /// The address of one of the service's resources.
+    pub(crate) fn address(&self, kind: &str, name: impl Into<String>) -> Address {
+        Address::new(self.service.name.as_str(), kind, name)
+    }
+
+    /// Wants a resource.
+    pub(crate) fn want(&mut self, address: Address, origin: Origin, fields: Fields, needs: BTreeSet<Address>) {
+        let scope = self.place.scope();
+        self.lowered.resources.push(Resource { address, scope, origin, fields, needs });
+    }
+
+    /// Refuses the whole service; `why` says what to do.
+    pub(crate) fn refuse(&mut self, why: impl Into<String>) {
+        let address = self.lowered.intent.exposed.clone();
+        self.lowered.refusals.push(Refusal { address, rule: Rule::Unsuitable, why: why.into(), flag: None });
+    }
+
+    /// The path of the service's network.
+    pub(crate) fn network(&self, name: &str) -> String {
+        path::global(&self.place.host, "networks", name)
+    }
+
+    /// The path of a subnet of the host project.
+    pub(crate) fn subnet(&self, name: &str) -> String {
+        path::regional(&self.place.host, &self.place.region, "subnetworks", name)
+    }
+
+    /// The load balancer, where it is made.
+    pub(crate) fn made(&self) -> Option<&'a GcpMade> {
+        let gcp: &'a GcpService = self.gcp;
+        match &gcp.form {
+            GcpForm::Made(made) => Some(made),
+            _ => None,
+        }
+    }
+
+    /// The settings of the attachment, where it is made, and its network.
+    pub(crate) fn attachment(&self) -> Option<(&'a GcpAttachment, &'a str)> {
+        let gcp: &'a GcpService = self.gcp;
+        match &gcp.form {
+            GcpForm::Made(made) => Some((&made.attachment, made.network.as_str())),
+            GcpForm::OnForwardingRule(on) => Some((&on.attachment, on.network.as_str())),
+            GcpForm::ServiceAttachment { .. } | GcpForm::Removed => None,
+        }
+    }
+}
+
+/// What a service lowers to.
+pub(crate) fn lower(spec: &Spec, service: &Service, world: &World) -> Lowered {
+    let CloudService::Gcp(gcp) = &service.cloud else {
+        return nothing(spec, service, world, Scope(format!("{}//", crate::CLOUD)), "main");
+    };
+    let place = Place::of(gcp);
+    let of = if matches!(gcp.form, GcpForm::ServiceAttachment { .. }) { service_attachment::SUPPLIED } else { "main" };
+    let lowered = nothing(spec, service, world, place.scope(), of);
+    if lowered.intent.remove {
+        return lowered;
+    }
+    let facts = Facts::of(world, &place.key());
+    let mut lowering = Lowering { spec, service, gcp, world, facts, place, lowered };
+    if let Some(why) = ownership::unsuitable(&spec.tags) {
+        lowering.refuse(why);
+    }
+    check(&mut lowering);
+    kinds::lower(&mut lowering);
+    lowering.lowered
+}
+
+/// The intent alone.
+fn nothing(spec: &Spec, service: &Service, world: &World, scope: Scope, exposed: &str) -> Lowered {
+    let removed = matches!(&service.cloud, CloudService::Gcp(GcpService { form: GcpForm::Removed, .. }));
+    let intent = ServiceIntent {
+        name: service.name.to_string(),
+        cloud: crate::CLOUD,
+        scope,
+        remove: service.remove || removed,
+        policy: policy::of(spec, service, world),
+        exposed: Address::new(service.name.as_str(), service_attachment::KIND.name, exposed),
+    };
+    Lowered { intent, resources: Vec::new(), waits: Vec::new(), refusals: Vec::new(), warnings: Vec::new() }
+}
+
+/// What can be known at plan to fail later. Nothing is said of a place that was not read whole.
+fn check(lowering: &mut Lowering<'_>) {
+    if !lowering.facts.read {
+        return;
+    }
+    check_subnet(lowering);
+    check_backend(lowering);
+    check_nat(lowering);
+}
+
+fn check_subnet(lowering: &mut Lowering<'_>) {
+    let Some(made) = lowering.made() else { return };
+    let (name, network) = (made.subnet.to_string(), lowering.network(made.network.as_str()));
+    let (host, region) = (lowering.place.host.clone(), lowering.place.region.clone());
+    match lowering.facts.subnets.get(&name) {
+        None => lowering.refuse(format!("there is no subnet `{name}` in {host}, {region}")),
+        Some(subnet) if subnet.network != network => {
+            let why = format!("the subnet `{name}` is in {}, not in {network}", subnet.network);
+            lowering.refuse(why);
+        }
+        Some(subnet) if subnet.purpose == PSC => {
+            lowering.refuse(format!("the subnet `{name}` is for NAT addresses (PRIVATE_SERVICE_CONNECT): a load balancer needs an ordinary one"));
+        }
+        Some(_) => {}
+    }
+}
+
+const PSC: &str = "PRIVATE_SERVICE_CONNECT";
+
+fn check_backend(lowering: &mut Lowering<'_>) {
+    let Some(made) = lowering.made() else { return };
+    if matches!(made.backend, GcpBackend::Forwarder { .. }) {
+        lowering.refuse("this release makes no forwarder machines on GCP: make the machines and an instance group yourself, and name it with `to: { instance_group: … }`");
+        return;
+    }
+    let network = lowering.network(made.network.as_str());
+    let mut problems = Vec::new();
+    match crate::snapshot::direct(lowering.gcp) {
+        Some(privnet_core::spec::gcp::GcpDirect::Instances(instances)) => {
+            for instance in instances {
+                let path = crate::snapshot::machine_path(&lowering.place.project, instance);
+                match lowering.facts.machines.get(&path) {
+                    None => problems.push(format!("there is no machine {path}")),
+                    Some(machine) if machine.network != network => {
+                        problems.push(format!("{path} has its first interface in {}, not in {network}", machine.network));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Some(privnet_core::spec::gcp::GcpDirect::InstanceGroup(group)) => {
+            let path = kinds::backend_service::group_path(&lowering.place, group);
+            if !lowering.facts.groups.contains(&path) {
+                problems.push(format!("there is no instance group {path}"));
+            }
+        }
+        None => {}
+    }
+    problems.into_iter().for_each(|why| lowering.refuse(why));
+}
+
+fn check_nat(lowering: &mut Lowering<'_>) {
+    let Some((attachment, network)) = lowering.attachment() else { return };
+    let network = lowering.network(network);
+    let own: BTreeSet<&str> = lowering.world.live.iter().map(|live| live.id.as_str()).collect();
+    let mut problems = Vec::new();
+    for subnet in &attachment.nat_subnets {
+        match subnet {
+            GcpNatSubnet::Create { cidr } => {
+                let ours = kinds::nat_subnet::name_of(cidr);
+                let address = lowering.address(kinds::nat_subnet::KIND.name, ours);
+                if lowering.world.at(&address).is_some() {
+                    continue;
+                }
+                if let Some((name, there)) = overlapping(&lowering.facts, cidr, &network) {
+                    problems.push(format!("the NAT range {cidr} overlaps with {} of the subnet `{name}`", there.cidr));
+                }
+            }
+            GcpNatSubnet::Existing(name) => {
+                let Some(there) = lowering.facts.subnets.get(name.as_str()) else { continue };
+                if there.purpose != PSC {
+                    problems.push(format!("the subnet `{name}` has the purpose {}; NAT addresses need {PSC}, which only a new subnet can have", there.purpose));
+                }
+                let users = lowering.facts.nat_users.get(&there.path);
+                let others = users.into_iter().flatten().filter(|user| !is_own(&own, lowering, user));
+                for user in others {
+                    problems.push(format!("the subnet `{name}` is used by {user}: two attachments cannot share one"));
+                }
+            }
+        }
+    }
+    problems.into_iter().for_each(|why| lowering.refuse(why));
+}
+
+/// Whether an attachment is the service's own.
+fn is_own(live: &BTreeSet<&str>, lowering: &Lowering<'_>, attachment: &str) -> bool {
+    live.contains(attachment)
+        && lowering.world.live.iter().any(|seen| {
+            seen.id == attachment && seen.address.service == lowering.service.name.as_str() && seen.is_ours()
+        })
+}
+
+fn overlapping<'f>(facts: &'f Facts, cidr: &ipnet::Ipv4Net, network: &str) -> Option<(&'f String, &'f Subnet)> {
+    facts.subnets.iter().find(|(_, subnet)| {
+        let range: Option<ipnet::Ipv4Net> = subnet.cidr.parse().ok();
+        subnet.network == network && range.is_some_and(|range| range.contains(cidr) || cidr.contains(&range))
+    })
+}

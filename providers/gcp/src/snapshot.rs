@@ -1,0 +1,351 @@
+//! What was read of one place, and in which order: all lists at once, then the endpoints of our own groups.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::{join_all, try_join_all};
+use privnet_core::spec::Service;
+use privnet_core::spec::gcp::{GcpBackend, GcpDirect, GcpForm, GcpService};
+use privnet_core::{Address, Error, Purpose, Scope};
+
+use crate::buckets::Group;
+use crate::cloud::Cloud;
+use crate::collection::{Collection, Sent, json};
+use crate::facts::{Facts, Machine, Subnet};
+use crate::json::{Json, list, text};
+use crate::kinds;
+use crate::ownership::{self, Claim};
+use crate::path;
+
+/// A project and region, and the project of its networks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) project: String,
+    pub(crate) region: String,
+    pub(crate) host: String,
+}
+
+impl Place {
+    /// Where a service is.
+    pub(crate) fn of(gcp: &GcpService) -> Self {
+        Self {
+            project: gcp.location.project.to_string(),
+            region: gcp.location.region.to_string(),
+            host: gcp.location.host_project.to_string(),
+        }
+    }
+
+    /// Its scope.
+    pub(crate) fn scope(&self) -> Scope {
+        Scope(format!("{}/{}/{}", crate::CLOUD, self.project, self.region))
+    }
+
+    /// The key of its facts.
+    pub(crate) fn key(&self) -> String {
+        crate::facts::key(&self.project, &self.region, &self.host)
+    }
+}
+
+/// What was read of a place.
+pub(crate) struct Snapshot<'a> {
+    pub(crate) deployment: &'a str,
+    pub(crate) place: Place,
+    pub(crate) services: Vec<(&'a Service, &'a GcpService)>,
+    lists: BTreeMap<Collection, Vec<Json>>,
+    /// The endpoints of our groups, by the group's path.
+    pub(crate) endpoints: BTreeMap<String, Vec<Json>>,
+    /// The health of our backend services' backends, by the service's path; only for `status`.
+    pub(crate) health: BTreeMap<String, Vec<Json>>,
+    pub(crate) facts: Facts,
+    named: Vec<Address>,
+}
+
+impl Snapshot<'_> {
+    /// All that was listed of a collection.
+    pub(crate) fn all(&self, collection: Collection) -> &[Json] {
+        self.lists.get(&collection).map_or(&[], Vec::as_slice)
+    }
+
+    /// What of a collection is ours, or has our name, as resources of this kind.
+    pub(crate) fn claimed(&self, collection: Collection, kind: &str) -> Vec<(Claim, &Json)> {
+        let claim = |resource| ownership::claim(self.deployment, kind, resource, &self.named);
+        self.all(collection).iter().filter_map(|resource| Some((claim(resource)?, resource))).collect()
+    }
+
+    /// The resource of this name.
+    pub(crate) fn by_name(&self, collection: Collection, name: &str) -> Option<&Json> {
+        self.all(collection).iter().find(|resource| text(resource, "name") == Some(name))
+    }
+}
+
+/// Reads a place.
+pub(crate) async fn read<'a>(
+    cloud: &Cloud<'_>,
+    deployment: &'a str,
+    place: Place,
+    services: Vec<(&'a Service, &'a GcpService)>,
+    purpose: Purpose,
+) -> Result<Snapshot<'a>, Error> {
+    let wanted: &[Collection] = match purpose {
+        Purpose::Connections => &[Collection::ServiceAttachments],
+        Purpose::Plan | Purpose::Status => &[
+            Collection::Subnetworks,
+            Collection::Firewalls,
+            Collection::HealthChecks,
+            Collection::NetworkEndpointGroups,
+            Collection::BackendServices,
+            Collection::ForwardingRules,
+            Collection::ServiceAttachments,
+        ],
+    };
+    let lists = wanted.iter().map(|collection| async {
+        let project = match collection {
+            Collection::Subnetworks | Collection::Firewalls => &place.host,
+            _ => &place.project,
+        };
+        Ok((*collection, cloud.list(*collection, project, &place.region).await?))
+    });
+    let everything = purpose != Purpose::Connections;
+    let machines = async { if everything { machines(cloud, &services, &place).await } else { Ok(BTreeMap::new()) } };
+    let groups = async { if everything { groups(cloud, &services, &place).await } else { Ok(Vec::new()) } };
+    let (lists, (machines, groups)) =
+        futures::future::try_join(try_join_all(lists), futures::future::try_join(machines, groups)).await?;
+    let lists: BTreeMap<Collection, Vec<Json>> = lists.into_iter().collect();
+    let facts = facts(&lists, machines, groups, everything);
+    let named = services.iter().flat_map(|(service, gcp)| kinds::named(service.name.as_str(), gcp, &facts)).collect();
+    let mut snapshot = Snapshot {
+        deployment,
+        place,
+        services,
+        lists,
+        endpoints: BTreeMap::new(),
+        health: BTreeMap::new(),
+        facts,
+        named,
+    };
+    snapshot.endpoints = endpoints(cloud, &snapshot).await?;
+    if purpose == Purpose::Status {
+        snapshot.health = health(cloud, &snapshot).await;
+    }
+    Ok(snapshot)
+}
+
+fn facts(
+    lists: &BTreeMap<Collection, Vec<Json>>,
+    machines: BTreeMap<String, Machine>,
+    groups: Vec<String>,
+    read: bool,
+) -> Facts {
+    let all = |collection| lists.get(&collection).map_or(&[][..], Vec::as_slice);
+    let subnet = |json: &Json| {
+        let link = |key| text(json, key).map(path::of).unwrap_or_default();
+        let word = |key| text(json, key).unwrap_or_default().to_owned();
+        let subnet =
+            Subnet { path: link("selfLink"), cidr: word("ipCidrRange"), network: link("network"), purpose: word("purpose") };
+        (word("name"), subnet)
+    };
+    let mut nat_users: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for attachment in all(Collection::ServiceAttachments) {
+        let user = text(attachment, "selfLink").map(path::of).unwrap_or_default();
+        for subnet in list(attachment, "natSubnets").iter().filter_map(Json::as_str) {
+            nat_users.entry(path::of(subnet)).or_default().push(user.clone());
+        }
+    }
+    Facts { read, subnets: all(Collection::Subnetworks).iter().map(subnet).collect(), machines, groups, nat_users }
+}
+
+/// The targets that a service names.
+pub(crate) fn direct(gcp: &GcpService) -> Option<&GcpDirect> {
+    match &gcp.form {
+        GcpForm::Made(made) => match &made.backend {
+            GcpBackend::Direct { to, .. } => Some(to),
+            GcpBackend::Forwarder { .. } => None,
+        },
+        _ => None,
+    }
+}
+
+/// The path of a machine that the file names.
+pub(crate) fn machine_path(project: &str, machine: &privnet_core::spec::gcp_ids::GcpInstance) -> String {
+    let project = machine.project.as_ref().map_or(project, |project| project.as_str());
+    path::zonal(project, machine.zone.as_str(), "instances", machine.name.as_str())
+}
+
+/// The most names in one filter.
+const NAMES_IN_A_FILTER: usize = 25;
+
+/// The machines that the file names: one list for each project.
+async fn machines(
+    cloud: &Cloud<'_>,
+    services: &[(&Service, &GcpService)],
+    place: &Place,
+) -> Result<BTreeMap<String, Machine>, Error> {
+    let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (_, gcp) in services {
+        let Some(GcpDirect::Instances(instances)) = direct(gcp) else { continue };
+        for path in instances.iter().map(|instance| machine_path(&place.project, instance)) {
+            let project = path::after(&path, "projects").unwrap_or_default().to_owned();
+            wanted.entry(project).or_default().insert(path);
+        }
+    }
+    let mut found = BTreeMap::new();
+    for (project, paths) in wanted {
+        for json in list_machines(cloud, &project, &paths).await? {
+            let path = text(&json, "selfLink").map(path::of).unwrap_or_default();
+            if paths.contains(&path) {
+                found.insert(path, machine(&json));
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn list_machines(cloud: &Cloud<'_>, project: &str, paths: &BTreeSet<String>) -> Result<Vec<Json>, Error> {
+    let names: BTreeSet<&str> = paths.iter().map(|path| path::name(path)).collect();
+    let filter = (names.len() <= NAMES_IN_A_FILTER).then(|| {
+        let each: Vec<String> = names.iter().map(|name| format!("(name = \"{name}\")")).collect();
+        each.join(" OR ")
+    });
+    let (mut all, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = cloud
+            .call(Group::Read, project, "instances.aggregatedList", project, || async {
+                let list = cloud.clients.instances.aggregated_list().set_project(project).set_max_results(500_u32);
+                let list = if token.is_empty() { list } else { list.set_page_token(&token) };
+                let list = list.set_or_clear_filter(filter.clone());
+                let answer = Box::pin(list.send()).await?;
+                let found = answer.items.into_values().flat_map(|scoped| scoped.instances);
+                Ok((found.map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token))
+            })
+            .await?;
+        all.extend(page.0);
+        match page.1.filter(|next| !next.is_empty()) {
+            Some(next) => token = next,
+            None => return Ok(all),
+        }
+    }
+}
+
+fn machine(json: &Json) -> Machine {
+    let first = list(json, "networkInterfaces").first().unwrap_or(&Json::Null);
+    let link = |key| text(first, key).map(path::of).unwrap_or_default();
+    Machine {
+        zone: text(json, "zone").map(path::name).unwrap_or_default().to_owned(),
+        network: link("network"),
+        subnet: link("subnetwork"),
+        status: text(json, "status").unwrap_or_default().to_owned(),
+    }
+}
+
+/// The instance groups of the projects in which the file names one.
+async fn groups(
+    cloud: &Cloud<'_>,
+    services: &[(&Service, &GcpService)],
+    place: &Place,
+) -> Result<Vec<String>, Error> {
+    let projects: BTreeSet<String> = services
+        .iter()
+        .filter_map(|(_, gcp)| match direct(gcp)? {
+            GcpDirect::InstanceGroup(group) => {
+                Some(group.project.as_ref().map_or(place.project.clone(), ToString::to_string))
+            }
+            GcpDirect::Instances(_) => None,
+        })
+        .collect();
+    let mut found = Vec::new();
+    for project in &projects {
+        let mut token = String::new();
+        loop {
+            let (paths, next) = cloud
+                .call(Group::Read, project, "instanceGroups.aggregatedList", project, || async {
+                    let list = cloud.clients.instance_groups.aggregated_list().set_project(project);
+                    let list = list.set_max_results(500_u32);
+                    let list = if token.is_empty() { list } else { list.set_page_token(&token) };
+                    let answer = Box::pin(list.send()).await?;
+                    let found = answer.items.into_values().flat_map(|scoped| scoped.instance_groups);
+                    let paths: Vec<String> =
+                        found.filter_map(|group| group.self_link).map(|link| path::of(&link)).collect();
+                    Ok((paths, answer.next_page_token))
+                })
+                .await?;
+            found.extend(paths);
+            match next.filter(|next| !next.is_empty()) {
+                Some(next) => token = next,
+                None => break,
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The endpoints of a group.
+pub(crate) async fn endpoints_of(cloud: &Cloud<'_>, group: &str) -> Result<Vec<Json>, Error> {
+    let part = |word| path::after(group, word).unwrap_or_default();
+    let (project, zone, name) = (part("projects"), part("zones"), path::name(group));
+    let (mut all, mut token) = (Vec::new(), String::new());
+    loop {
+        let (items, next) = cloud
+            .call(Group::Read, project, "networkEndpointGroups.listNetworkEndpoints", name, || async {
+                let list = cloud.clients.network_endpoint_groups.list_network_endpoints().set_project(project);
+                let list = list.set_zone(zone).set_network_endpoint_group(name).set_max_results(500_u32);
+                let list = list.set_body(
+                    google_cloud_compute_v1::model::NetworkEndpointGroupsListEndpointsRequest::new(),
+                );
+                let list = if token.is_empty() { list } else { list.set_page_token(&token) };
+                let answer = Box::pin(list.send()).await?;
+                let found = answer.items.into_iter().filter_map(|item| item.network_endpoint);
+                Ok((found.map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token))
+            })
+            .await?;
+        all.extend(items);
+        match next.filter(|next| !next.is_empty()) {
+            Some(next) => token = next,
+            None => return Ok(all),
+        }
+    }
+}
+
+async fn endpoints(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> Result<BTreeMap<String, Vec<Json>>, Error> {
+    let kind = kinds::endpoint_group::KIND.name;
+    let groups = snapshot.claimed(Collection::NetworkEndpointGroups, kind).into_iter();
+    let paths: BTreeSet<String> =
+        groups.filter_map(|(_, json)| Some(path::of(text(json, "selfLink")?))).collect();
+    let read = paths.into_iter().map(|group| async move {
+        match endpoints_of(cloud, &group).await {
+            // Somebody deleted it meanwhile.
+            Err(error) if error.kind() == privnet_core::ErrorKind::NotFound => Ok((group, Vec::new())),
+            other => other.map(|endpoints| (group, endpoints)),
+        }
+    });
+    Ok(try_join_all(read).await?.into_iter().collect())
+}
+
+/// What the health checks say of our backend services. What cannot be read is left out: `status` says so then.
+async fn health(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> BTreeMap<String, Vec<Json>> {
+    let ours = snapshot.claimed(Collection::BackendServices, kinds::backend_service::KIND.name);
+    let asked = ours.iter().flat_map(|(_, json)| {
+        let service = text(json, "selfLink").map(path::of).unwrap_or_default();
+        list(json, "backends").iter().filter_map(move |backend| Some((service.clone(), text(backend, "group")?.to_owned())))
+    });
+    let read = asked.map(|(service, group)| async move {
+        let answer = health_of(cloud, &service, &group).await;
+        (service, answer.unwrap_or_default())
+    });
+    let mut found: BTreeMap<String, Vec<Json>> = BTreeMap::new();
+    for (service, states) in join_all(read).await {
+        found.entry(service).or_default().extend(states);
+    }
+    found
+}
+
+async fn health_of(cloud: &Cloud<'_>, service: &str, group: &str) -> Result<Vec<Json>, Error> {
+    let part = |word| path::after(service, word).unwrap_or_default();
+    let (project, region, name) = (part("projects"), part("regions"), path::name(service));
+    let answer = cloud
+        .call(Group::Read, project, "regionBackendServices.getHealth", name, || async {
+            let body = google_cloud_compute_v1::model::ResourceGroupReference::new().set_group(group);
+            let get = cloud.clients.backend_services.get_health().set_project(project).set_region(region);
+            json(Box::pin(get.set_backend_service(name).set_body(body).send()).await?)
+        })
+        .await?;
+    Ok(list(&answer, "healthStatus").to_vec())
+}
