@@ -179,6 +179,19 @@ pub(crate) enum Command {
         #[arg(long)]
         sever_connections: bool,
     },
+    /// Follow names whose addresses moved, once
+    SyncTargets {
+        #[command(flatten)]
+        which: Which,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print what machines would run; no network
+    Render {
+        #[command(subcommand)]
+        command: RenderCommand,
+    },
     /// The local cloud
     Sandbox {
         #[command(subcommand)]
@@ -193,6 +206,15 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RenderCommand {
+    /// What the forwarder machines of services with `to: { forwarder: … }` would run
+    Forwarder {
+        #[command(flatten)]
+        which: Which,
+    },
 }
 
 /// What the vendor gets.

@@ -3,7 +3,7 @@
 //! An address that a name server gives once may be a reader of several in turn, or the old one of a failover: what is absent from
 //! every sample is gone, what is in one of them is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,8 +20,10 @@ use privnet_core::spec::{Resolver, Service};
 use crate::facts::{ResolvedName, Sample};
 use crate::snapshot::ports;
 
-/// How often each name is asked.
+/// How often each name is asked, at least.
 const SAMPLES: usize = 2;
+/// And at most: a name that gives its addresses in turn is asked until an answer brings nothing new.
+const MOST_SAMPLES: usize = 8;
 /// The time between two samples is the answer's time-to-live, within these. Amazon RDS gives 5 s, Aurora 1 s to 5 s; nobody
 /// waits an hour for a plan.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
@@ -79,12 +81,19 @@ async fn sampled(
     let mut samples = Vec::with_capacity(SAMPLES);
     match client {
         Ok(client) => {
-            for index in 0..SAMPLES {
+            let mut seen = BTreeSet::new();
+            loop {
                 let (sample, ttl) = sample(&client, &name).await;
-                samples.push(sample);
-                if index + 1 < SAMPLES {
-                    tokio::time::sleep(context.paced(ttl.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))).await;
+                let before = seen.len();
+                if let Sample::Addresses(addresses) = &sample {
+                    seen.extend(addresses.iter().copied());
                 }
+                samples.push(sample);
+                let least = if seen.len() > before { MOST_SAMPLES } else { SAMPLES };
+                if samples.len() >= least {
+                    break;
+                }
+                tokio::time::sleep(context.paced(ttl.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))).await;
             }
         }
         Err(error) => samples.push(Sample::Failed(error.to_string())),

@@ -1,4 +1,4 @@
-//! `privnet apply` and `privnet destroy`: plan, show, ask, carry out, report.
+//! `privnet apply`, `privnet sync-targets` and `privnet destroy`: plan, show, ask, carry out, report.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,6 +12,17 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::render::{Paint, count, executed_text, plan_text};
 use crate::world::confirm;
+
+/// What a plan is carried out for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    /// The cloud agrees with the file.
+    Apply,
+    /// Load balancers follow names that moved.
+    Follow,
+    /// Nothing of the deployment is left.
+    Destroy,
+}
 
 /// A file's plan, to be carried out.
 struct Ready {
@@ -32,7 +43,19 @@ pub(crate) async fn run(
         let planned = observe(shell, &session, options).await;
         ready.push(Ready { name: source.name, session, planned });
     }
-    carry_out(shell, ready, yes, false).await
+    carry_out(shell, ready, yes, Aim::Apply).await
+}
+
+pub(crate) async fn sync_targets(shell: &Shell, which: &Which, yes: bool) -> Result<Exit, Failure> {
+    let mut ready = Vec::new();
+    for Opened { source, session } in shell.open(which, 16)? {
+        let planned = {
+            let _line = shell.progress.during("looking at names and targets");
+            session.plan_targets().await
+        };
+        ready.push(Ready { name: source.name, session, planned });
+    }
+    carry_out(shell, ready, yes, Aim::Follow).await
 }
 
 pub(crate) async fn destroy(
@@ -55,7 +78,7 @@ pub(crate) async fn destroy(
         let planned = observe(shell, &session, options).await;
         ready.push(Ready { name: source.name, session, planned });
     }
-    carry_out(shell, ready, yes, true).await
+    carry_out(shell, ready, yes, Aim::Destroy).await
 }
 
 pub(crate) async fn saved(
@@ -83,7 +106,7 @@ pub(crate) async fn saved(
         ))
         .hint("make and look at a new one: privnet plan --out FILE"));
     }
-    carry_out(shell, vec![Ready { name: source.name, session, planned }], yes, false).await
+    carry_out(shell, vec![Ready { name: source.name, session, planned }], yes, Aim::Apply).await
 }
 
 async fn observe(shell: &Shell, session: &Session, options: PlanOptions) -> Planned {
@@ -91,7 +114,7 @@ async fn observe(shell: &Shell, session: &Session, options: PlanOptions) -> Plan
     session.plan(options).await
 }
 
-async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, destroy: bool) -> Result<Exit, Failure> {
+async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Result<Exit, Failure> {
     let mut shown = String::new();
     for file in &ready {
         let title = format!("{} ({})", file.planned.desired.deployment, file.name);
@@ -101,7 +124,7 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, destroy: bool) -
             shell.global.verbose > 0,
             shell.output.paint(),
         ));
-        if destroy {
+        if aim == Aim::Destroy {
             shown.push_str(&scopes(&file.planned));
         }
         shell.unreachable(&file.planned.unreachable);
@@ -111,7 +134,7 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, destroy: bool) -
     }
     let total: usize = ready.iter().map(|file| file.planned.plan.actions.len()).sum();
     if total > 0 && !shell.world.cancel.is_cancelled() {
-        let what = if destroy { "Destroy this" } else { "Do this" };
+        let what = if aim == Aim::Destroy { "Destroy this" } else { "Do this" };
         if shell.output.is_json() && !yes {
             shell.output.remark(&shown);
         }
@@ -123,9 +146,9 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, destroy: bool) -
         let Executed { planned, report } = file.session.execute(file.planned).await;
         exit = exit.worse(shell.exit_of(&planned, Some(&report)));
         texts.push_str(&executed_text(&planned.plan, &report, shell.output.paint()));
-        texts.push_str(&next_step(&planned, &report, destroy, shell.output.paint()));
+        texts.push_str(&next_step(&planned, &report, aim, shell.output.paint()));
         let mut object = executed_json(&planned.plan, &report);
-        if let (true, serde_json::Value::Object(object)) = (destroy, &mut object) {
+        if let (Aim::Destroy, serde_json::Value::Object(object)) = (aim, &mut object) {
             object.insert("searched".to_owned(), json!(searched));
         }
         objects.push(object);
@@ -143,8 +166,9 @@ fn scopes(planned: &Planned) -> String {
 }
 
 /// What a person would do next.
-fn next_step(planned: &Planned, report: &privnet::Report, destroy: bool, _: Paint) -> String {
-    if destroy || !report.all_done() || planned.plan.actions.is_empty() || !planned.plan.refusals.is_empty() {
+fn next_step(planned: &Planned, report: &privnet::Report, aim: Aim, _: Paint) -> String {
+    let nothing_new = planned.plan.actions.is_empty() || !planned.plan.refusals.is_empty();
+    if aim != Aim::Apply || !report.all_done() || nothing_new {
         return String::new();
     }
     "Next: `privnet handoff` prints what the vendor needs; `privnet accept-pending --watch` lets its request in.\n".to_owned()

@@ -2,6 +2,7 @@
 
 mod accept;
 mod apply;
+mod forwarder;
 mod handoff;
 mod plan;
 mod reject;
@@ -12,7 +13,7 @@ mod validate;
 
 use privnet::{Events, Planned, Session, Spec, Unreachable};
 
-use crate::args::{Args, Command, Global, Which};
+use crate::args::{Args, Command, Global, RenderCommand, Which};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Source};
@@ -25,6 +26,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
     let (global, output) = (args.global, *output);
     match args.command {
         Command::Validate { which } => validate::run(&which, output),
+        Command::Render { command: RenderCommand::Forwarder { which } } => forwarder::run(&which, output),
         Command::Schema => Ok(shell::schema(output)),
         Command::Completions { shell } => Ok(shell::completions(shell, output)),
         Command::Man => shell::man(output),
@@ -61,6 +63,7 @@ async fn run_connected(command: Command, global: Global, output: Output) -> Resu
         Command::Destroy { which, yes, sever_connections } => {
             apply::destroy(&shell, &which, sever_connections, yes).await
         }
+        Command::SyncTargets { which, yes } => apply::sync_targets(&shell, &which, yes).await,
         Command::Status { which } => status::run(&shell, &which).await,
         Command::AcceptPending { which, dry_run, yes, watch, timeout, connection, reject_others } => {
             let ask = privnet::Ask { connection, reject_others };
@@ -77,6 +80,7 @@ async fn run_connected(command: Command, global: Global, output: Output) -> Resu
         }
         Command::Handoff { which, form } => handoff::run(&shell, &which, form).await,
         Command::Validate { .. }
+        | Command::Render { .. }
         | Command::Schema
         | Command::Completions { .. }
         | Command::Man

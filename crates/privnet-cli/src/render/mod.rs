@@ -2,6 +2,7 @@
 
 mod decisions;
 mod failures;
+mod forwarder;
 mod handoff;
 mod plan;
 mod status;
@@ -10,6 +11,7 @@ use std::fmt;
 
 pub(crate) use decisions::{Fate, Told, decisions_text};
 pub(crate) use failures::{failure_text, file_errors_text};
+pub(crate) use forwarder::forwarder_text;
 pub(crate) use handoff::handoff_text;
 pub(crate) use plan::{executed_text, plan_text};
 pub(crate) use status::status_text;

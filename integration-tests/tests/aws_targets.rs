@@ -1,0 +1,424 @@
+//! Names that move, followed by `sync-targets`: what it does is read from the local cloud's record of what was said.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use privnet::{Executed, Plan, PlanOptions, Planned, Session, Spec};
+use privnet_core::Op;
+use privnet_integration_tests::command::privnet;
+use privnet_integration_tests::stage::{Fail, Stage, spec};
+use privnet_sandbox::Sandbox;
+use privnet_sandbox::dns::Behaviour;
+use privnet_sandbox::frame::Clock;
+use serde_json::Value;
+
+const NAME: &str = "orders.db.example";
+const OLD: &str = "10.0.0.25";
+const NEW: &str = "10.0.1.26";
+const THIRD: &str = "10.0.0.27";
+/// No test waits for anything longer than this.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What every wait says whose answer cannot be trusted.
+const HINT: &str = "run privnet inside the VPC, set `resolver:`, or use a forwarder";
+
+fn text(more: &str) -> String {
+    format!(
+        "version: 1
+deployment: names
+services:
+  - name: orders
+    allow: {{ fivetran: {{}} }}
+    aws:
+      account: '123456789012'
+      region: us-east-1
+      vpc: vpc-0a1b2c3d4e5f60718
+      subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
+      ports:
+        - {{ listen: 5432, engine: postgres, to: {{ dns: {NAME} }} }}
+{more}"
+    )
+}
+
+fn file() -> Result<Spec, Fail> {
+    spec(&text(""))
+}
+
+/// A local cloud on which the file is applied and serves one healthy address, or more.
+struct Followed {
+    stage: Stage,
+    record: tempfile::NamedTempFile,
+}
+
+/// One exchange of the record.
+struct Said {
+    action: String,
+    body: String,
+    response: String,
+}
+
+impl Said {
+    /// Each target of a DescribeTargetHealth answer, with its state.
+    fn health(&self) -> Vec<(String, String)> {
+        let between = |text: &str, tag: &str| -> Option<String> {
+            let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+            Some(rest.split_once(&format!("</{tag}>"))?.0.to_owned())
+        };
+        let members = self.response.split("</member>");
+        members.filter_map(|member| Some((between(member, "Id")?, between(member, "State")?))).collect()
+    }
+
+    fn shows(&self, address: &str, state: &str) -> bool {
+        self.action == "DescribeTargetHealth"
+            && self.health().contains(&(address.to_owned(), state.to_owned()))
+    }
+
+    fn changes(&self, action: &str, address: &str) -> bool {
+        self.action == action && self.body.contains(&format!("={address}&"))
+    }
+
+    fn writes(&self) -> bool {
+        !["Describe", "Get"].iter().any(|start| self.action.starts_with(start))
+    }
+}
+
+impl Followed {
+    async fn with(addresses: &[&str], behaviour: Behaviour) -> Result<Self, Fail> {
+        let record = tempfile::NamedTempFile::new()?;
+        let path = record.path().to_owned();
+        let stage = Stage::open_with(None, |options| options.record = Some(path)).await?;
+        let followed = Self { stage, record };
+        followed.set(addresses, behaviour)?;
+        let executed = followed.session()?.apply(PlanOptions::default()).await;
+        demand_done(&executed);
+        followed.until_healthy(addresses).await?;
+        Ok(followed)
+    }
+
+    fn session(&self) -> Result<Session, Fail> {
+        self.stage.session(file()?, &self.stage.url("aws"))
+    }
+
+    fn set(&self, addresses: &[&str], behaviour: Behaviour) -> Result<(), Fail> {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|ip| ip.parse()).collect::<Result<_, _>>()?;
+        let names = Sandbox::open(self.stage.folder())?.names()?;
+        names.set(NAME, &addresses)?;
+        Ok(names.set_behaviour(NAME, behaviour)?)
+    }
+
+    async fn plan(&self) -> Result<Planned, Fail> {
+        Ok(self.session()?.plan_targets().await)
+    }
+
+    /// One run of `sync-targets`; its plan.
+    async fn follow(&self) -> Result<Plan, Fail> {
+        let session = self.session()?;
+        let executed = session.execute(session.plan_targets().await).await;
+        demand_done(&executed);
+        for action in &executed.planned.plan.actions {
+            assert_eq!(action.op, Op::Update, "{action:#?}");
+            assert!(action.changes.iter().all(|change| change.field == "targets"), "{action:#?}");
+        }
+        Ok(executed.planned.plan)
+    }
+
+    async fn until_healthy(&self, addresses: &[&str]) -> Result<(), Fail> {
+        let session = self.session()?;
+        let started = Instant::now();
+        loop {
+            let (services, _) = session.status().await;
+            let json = serde_json::to_value(&services)?;
+            let healthy = |address: &&&str| {
+                let targets = json[0]["targets"].as_array();
+                targets.is_some_and(|targets| {
+                    targets.iter().any(|target| {
+                        target["id"].as_str().is_some_and(|id| id.contains(**address))
+                            && target["state"] == "healthy"
+                    })
+                })
+            };
+            if addresses.iter().filter(healthy).count() == addresses.len() {
+                return Ok(());
+            }
+            assert!(started.elapsed() < PATIENCE, "{addresses:?} are not healthy: {json:#}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn record(&self) -> Result<Vec<Said>, Fail> {
+        let mut all = Vec::new();
+        for line in std::fs::read_to_string(self.record.path())?.lines() {
+            let line: Value = serde_json::from_str(line)?;
+            let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+            all.push(Said {
+                action: field("action"),
+                body: field("body") + "&",
+                response: field("response"),
+            });
+        }
+        Ok(all)
+    }
+
+    /// What is registered and stays, by the last answer about it.
+    fn registered(&self) -> Result<BTreeSet<String>, Fail> {
+        let record = self.record()?;
+        let last = record.iter().rev().find(|said| said.action == "DescribeTargetHealth");
+        let health = last.ok_or("nobody asked for the targets")?.health();
+        Ok(health.into_iter().filter(|(_, state)| state != "draining").map(|(id, _)| id).collect())
+    }
+
+    /// Nothing is planned, nothing written, and the user is told what to do.
+    async fn assert_left_alone(&self, why: &str) -> Result<(), Fail> {
+        let before = self.record()?.iter().filter(|said| said.writes()).count();
+        let plan = self.follow().await?;
+        assert!(plan.is_empty() && plan.refusals.is_empty(), "{plan:#?}");
+        assert!(plan.waits.iter().any(|w| w.why.contains(why) && w.why.contains(HINT)), "{:#?}", plan.waits);
+        assert_eq!(self.record()?.iter().filter(|said| said.writes()).count(), before);
+        assert_eq!(self.registered()?, BTreeSet::from([OLD.to_owned()]));
+        Ok(())
+    }
+}
+
+fn demand_done(executed: &Executed) {
+    assert!(executed.planned.plan.refusals.is_empty(), "{:#?}", executed.planned.plan.refusals);
+    assert!(executed.planned.unreachable.is_empty(), "{:#?}", executed.planned.unreachable);
+    assert!(executed.report.all_done(), "{:#?}", executed.report);
+}
+
+/// There was a healthy target at each moment that somebody looked.
+fn assert_always_served(record: &[Said]) {
+    let looks: Vec<_> = record.iter().filter(|said| said.action == "DescribeTargetHealth").collect();
+    assert!(looks.len() > 3, "nobody looked");
+    for look in looks {
+        let health = look.health();
+        assert!(health.iter().any(|(_, state)| state == "healthy"), "{health:?}: {}", look.response);
+    }
+}
+
+fn first(record: &[Said], what: &str, is: impl Fn(&Said) -> bool) -> usize {
+    record.iter().position(is).unwrap_or_else(|| panic!("never: {what}"))
+}
+
+/// While it lives, somebody looks at the targets all the time.
+struct Onlooker {
+    stop: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Onlooker {
+    fn of(followed: &Followed) -> Result<Self, Fail> {
+        let session = followed.session()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&stop);
+        let task = tokio::spawn(async move {
+            while !over.load(Ordering::Relaxed) {
+                session.status().await;
+            }
+        });
+        Ok(Self { stop, task })
+    }
+
+    async fn leave(self) -> Result<(), Fail> {
+        self.stop.store(true, Ordering::Relaxed);
+        Ok(self.task.await?)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_is_followed_in_two_runs_with_a_healthy_target_at_every_moment() -> Result<(), Fail> {
+    let followed = Followed::with(&[OLD], Behaviour::All).await?;
+    let start = followed.record()?.len();
+    let onlooker = Onlooker::of(&followed)?;
+
+    followed.set(&[NEW], Behaviour::All)?;
+    let plan = followed.follow().await?;
+    assert_eq!(plan.actions.len(), 1, "{plan:#?}");
+    let stays = format!("{OLD}:5432 stays until another target is healthy");
+    assert!(plan.waits.iter().any(|wait| wait.why.contains(&stays)), "{:#?}", plan.waits);
+    followed.until_healthy(&[NEW]).await?;
+    let plan = followed.follow().await?;
+    assert_eq!(plan.actions.len(), 1, "{plan:#?}");
+    assert!(followed.follow().await?.is_empty());
+    onlooker.leave().await?;
+    assert_eq!(followed.registered()?, BTreeSet::from([NEW.to_owned()]));
+
+    let record = &followed.record()?[start..];
+    assert_always_served(record);
+    let registered = first(record, "registered", |said| said.changes("RegisterTargets", NEW));
+    let healthy = first(record, "healthy", |said| said.shows(NEW, "healthy"));
+    let deregistered = first(record, "deregistered", |said| said.changes("DeregisterTargets", OLD));
+    assert!(registered < healthy && healthy < deregistered, "{registered} {healthy} {deregistered}");
+    // Its sessions have their time: it drains, it is not cut.
+    assert!(record[deregistered..].iter().any(|said| said.shows(OLD, "draining")));
+    let written: Vec<_> =
+        record.iter().filter(|said| said.writes()).map(|said| said.action.as_str()).collect();
+    assert_eq!(written, ["RegisterTargets", "DeregisterTargets"], "and nothing besides");
+    Ok(())
+}
+
+/// A reader endpoint gives one of its addresses at a time: none is taken for gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_come_in_turn_all_stay() -> Result<(), Fail> {
+    for addresses in [&[OLD, NEW][..], &[OLD, NEW, THIRD]] {
+        let followed = Followed::with(addresses, Behaviour::Rotate).await?;
+        let before = followed.record()?.iter().filter(|said| said.writes()).count();
+        for _ in 0..4 {
+            let plan = followed.follow().await?;
+            assert!(plan.is_empty(), "{plan:#?}");
+        }
+        assert_eq!(followed.record()?.iter().filter(|said| said.writes()).count(), before);
+        assert_eq!(followed.registered()?, addresses.iter().map(|ip| (*ip).to_owned()).collect());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_out_of_range_changes_nothing() -> Result<(), Fail> {
+    let followed = Followed::with(&[OLD], Behaviour::All).await?;
+    followed.set(&["172.16.0.9"], Behaviour::All)?;
+    followed.assert_left_alone("outside `target_ranges`").await?;
+    followed.set(&[OLD, "172.16.0.9"], Behaviour::All)?;
+    followed.assert_left_alone("outside `target_ranges`").await?;
+    followed.set(&["52.1.2.3"], Behaviour::All)?;
+    followed.assert_left_alone("which is public").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resolver_that_fails_changes_nothing() -> Result<(), Fail> {
+    let followed = Followed::with(&[OLD], Behaviour::All).await?;
+    followed.set(&[NEW], Behaviour::Fail)?;
+    followed.assert_left_alone("cannot be resolved").await?;
+    Sandbox::open(followed.stage.folder())?.names()?.remove(NAME)?;
+    followed.assert_left_alone("there is no such name").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_answer_changes_nothing() -> Result<(), Fail> {
+    let followed = Followed::with(&[OLD], Behaviour::All).await?;
+    followed.set(&[], Behaviour::All)?;
+    followed.assert_left_alone("resolves to no address").await?;
+    // When the name is itself again, there is nothing to mend.
+    followed.set(&[OLD], Behaviour::All)?;
+    let planned = followed.plan().await?;
+    assert!(planned.plan.is_empty() && !planned.plan.waits.iter().any(|wait| wait.why.contains(NAME)));
+    Ok(())
+}
+
+/// Of several addresses one goes and one comes; the one that stays serves meanwhile, so one run does it.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_addresses_move_one_by_one() -> Result<(), Fail> {
+    let followed = Followed::with(&[OLD, NEW], Behaviour::All).await?;
+    let start = followed.record()?.len();
+    followed.set(&[NEW, THIRD], Behaviour::All)?;
+    let plan = followed.follow().await?;
+    assert_eq!(plan.actions.len(), 1, "{plan:#?}");
+    followed.until_healthy(&[NEW, THIRD]).await?;
+    assert!(followed.follow().await?.is_empty());
+    assert_eq!(followed.registered()?, BTreeSet::from([NEW.to_owned(), THIRD.to_owned()]));
+    let record = &followed.record()?[start..];
+    assert_always_served(record);
+    let registered = first(record, "registered", |said| said.changes("RegisterTargets", THIRD));
+    let deregistered = first(record, "deregistered", |said| said.changes("DeregisterTargets", OLD));
+    assert!(registered < deregistered);
+    assert!(
+        !record.iter().any(|said| said.changes("DeregisterTargets", NEW)),
+        "the one that stays is not touched"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_flaps_never_loses_its_healthy_target() -> Result<(), Fail> {
+    let followed = Followed::with(&[OLD], Behaviour::All).await?;
+    let start = followed.record()?.len();
+    let onlooker = Onlooker::of(&followed)?;
+    for round in 0..8 {
+        followed.set(if round % 2 == 0 { &[NEW] } else { &[OLD] }, Behaviour::All)?;
+        followed.follow().await?;
+    }
+    followed.set(&[NEW], Behaviour::All)?;
+    let started = Instant::now();
+    while !followed.follow().await?.is_empty() || followed.registered()?.len() > 1 {
+        assert!(started.elapsed() < PATIENCE, "it does not come to rest");
+    }
+    onlooker.leave().await?;
+    assert_eq!(followed.registered()?, BTreeSet::from([NEW.to_owned()]));
+    assert_always_served(&followed.record()?[start..]);
+    Ok(())
+}
+
+/// A folder with a file and a local cloud, for the command itself.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Result<Self, Fail> {
+        let folder = tempfile::tempdir()?;
+        Clock::open(&folder.path().join("sandbox"), Some(1_000.0))?;
+        std::fs::write(folder.path().join("aws.yaml"), text(""))?;
+        Ok(Self(folder))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn run(&self, line: &str) -> Result<Output, Fail> {
+        let stdin = std::process::Stdio::null();
+        Ok(privnet(self.path()).args(line.split_whitespace()).stdin(stdin).output()?)
+    }
+
+    /// Runs a command that gives one object; the object and the exit status.
+    fn json(&self, line: &str) -> Result<(Value, Option<i32>), Fail> {
+        let output = self.run(&format!("{line} --output json"))?;
+        let object = serde_json::from_slice(&output.stdout)
+            .map_err(|error| format!("{line}: {error}: {}", String::from_utf8_lossy(&output.stderr)))?;
+        Ok((object, output.status.code()))
+    }
+}
+
+#[test]
+fn the_command_ends_and_speaks_as_apply_does() -> Result<(), Fail> {
+    let folder = Folder::new()?;
+    folder.run(&format!("sandbox dns {NAME} {OLD}"))?;
+    let (applied, code) = folder.json("--sandbox apply --yes")?;
+    assert_eq!(code, Some(0), "{applied:#}");
+    let (nothing, code) = folder.json("--sandbox sync-targets aws.yaml")?;
+    assert_eq!((&nothing["actions"], code), (&serde_json::json!([]), Some(0)), "{nothing:#}");
+    Clock::open(&folder.path().join("sandbox"), None)?.advance(Duration::from_secs(120))?;
+
+    // Without a terminal and without --yes nothing is done.
+    folder.run(&format!("sandbox dns {NAME} {NEW}"))?;
+    assert_eq!(folder.run("--sandbox sync-targets")?.status.code(), Some(64));
+    assert_eq!(folder.run("--sandbox sync-targets --service nobody --yes")?.status.code(), Some(64));
+    let (first, code) = folder.json("--sandbox sync-targets --yes --service orders")?;
+    assert_eq!(code, Some(0), "{first:#}");
+    let action = &first["actions"][0];
+    assert_eq!((&action["outcome"], &action["op"]), (&"done".into(), &"update".into()), "{first:#}");
+    assert_eq!(action["changes"][0]["field"], "targets", "{first:#}");
+    assert!(first["calls"].as_u64() > Some(0) && first["seconds"].is_number(), "{first:#}");
+    Clock::open(&folder.path().join("sandbox"), None)?.advance(Duration::from_secs(120))?;
+    let second = folder.run("--sandbox sync-targets --yes")?;
+    assert_eq!(second.status.code(), Some(0));
+    let shown = String::from_utf8_lossy(&second.stdout).into_owned();
+    assert!(shown.contains("1 of 1 action done"), "{shown}");
+    assert!(!shown.contains("handoff"), "{shown}");
+
+    // What else the file wants is left, and said.
+    let more = "        - { listen: 3306, to: { ips: [10.0.0.25] } }\n";
+    std::fs::write(folder.path().join("aws.yaml"), text(more))?;
+    let (rest, code) = folder.json("--sandbox sync-targets --yes")?;
+    assert_eq!((&rest["actions"], code), (&serde_json::json!([]), Some(0)), "{rest:#}");
+    assert!(rest["warnings"].to_string().contains("`privnet apply` does it"), "{rest:#}");
+
+    // What a safety rule refuses is refused here too.
+    std::fs::write(folder.path().join("aws.yaml"), text("").replace("123456789012", "210987654321"))?;
+    let (refused, code) = folder.json("--sandbox sync-targets --yes")?;
+    assert_eq!(code, Some(3), "{refused:#}");
+    std::fs::write(folder.path().join("aws.yaml"), "version: 2\n")?;
+    assert_eq!(folder.run("--sandbox sync-targets --yes")?.status.code(), Some(65));
+    Ok(())
+}
