@@ -378,3 +378,28 @@ async fn deletion_protection_is_the_users_word() {
     request.send().await.unwrap();
     stage.apply_with(&open, DESTROY).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_never_answers_takes_nobodys_place_however_often_it_is_tried() {
+    let stage = Stage::open().await;
+    let before = file(&[made("orders", IPS, "")]);
+    stage.apply(&before).await;
+    let healthy = || async {
+        let world = stage.world(&before).await;
+        let targets = &world.services["orders"].targets;
+        targets.iter().any(|t| t.id == "10.0.0.25:5432" && t.cloud_state == "healthy").then_some(())
+    };
+    stage::until("the target is healthy", healthy).await;
+    // Addresses that end in 250 fail their checks.
+    let after = file(&[made("orders", &IPS.replace("10.0.0.25", "10.0.1.250"), "")]);
+    for _ in 0..2 {
+        let (_, report) = stage.driver().apply(&after, PlanOptions::default()).await;
+        let error = stage::failure(&report);
+        assert!(error.hints().iter().any(|hint| hint.contains("still registered")), "{error}");
+        assert_eq!(healthy().await, Some(()));
+    }
+    // A good one does.
+    let good = file(&[made("orders", &IPS.replace("10.0.0.25", "10.0.1.26"), "")]);
+    stage.apply(&good).await;
+    stage.assert_settled(&good).await;
+}

@@ -289,8 +289,10 @@ async fn write_targets(
         return Ok(());
     }
     let serving = shown.registered.iter().any(Registered::is_healthy);
-    if serving && !new.is_empty() {
-        healthy(cloud, arn, &new, ranges).await?;
+    // An earlier run may have registered the new ones and waited in vain: then one of those that stay must be healthy.
+    let successors = if new.is_empty() { wanted.targets.iter().collect() } else { new };
+    if serving && !successors.is_empty() {
+        healthy(cloud, arn, &successors, ranges).await?;
     }
     deregister(cloud, arn, old.iter().map(|target| described(target)).collect()).await
 }
@@ -314,11 +316,11 @@ async fn deregister(cloud: &Cloud<'_>, arn: &str, targets: Vec<TargetDescription
     Ok(())
 }
 
-/// Waits until one of the new targets takes connections; until then the old ones stay.
+/// Waits until one of the successors takes connections; until then the old ones stay.
 async fn healthy(
     cloud: &Cloud<'_>,
     arn: &str,
-    new: &BTreeSet<&TargetId>,
+    successors: &BTreeSet<&TargetId>,
     ranges: &BTreeSet<IpNet>,
 ) -> Result<(), Error> {
     let until = Until {
@@ -332,7 +334,7 @@ async fn healthy(
         .until(until, || async {
             let registered = gather::registered(&balancing::target_health(cloud, arn).await?);
             let ours: Vec<_> =
-                registered.iter().filter(|there| new.contains(&TargetId::of(there, ranges))).collect();
+                registered.iter().filter(|there| successors.contains(&TargetId::of(there, ranges))).collect();
             Ok(if ours.iter().any(|target| target.is_healthy()) {
                 Poll::Ready(())
             } else {
