@@ -122,25 +122,30 @@ def measure(traffic, rounds):
             for path in names[index % len(names):] + names[:index % len(names)]:
                 address, port = PATHS[path]
                 paths[path].append(float(run(*inside(CLIENT, traffic, what, address, port))))
-    return {what: {path: statistics.median(values) for path, values in paths.items()} for what, paths in found.items()}
+    return found
 
 
 def report(found, offloaded):
-    throughput, rate, latency = found["throughput"], found["rate"], found["latency"]
+    """Ratios are taken within a round, then their median: what else runs here disturbs a round, not one path."""
+
+    def compare(what, path, other, how=lambda mine, theirs: mine / theirs):
+        return statistics.median(how(*pair) for pair in zip(found[what][path], found[what][other]))
+
     print(f"flow offload: {'on' if offloaded else 'this kernel has none'}; load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     print(f"{'':10}{'throughput':>22}{'connections':>22}{'round trip':>22}")
     result = {"flow_offload": offloaded}
     for path in PATHS:
-        many, often = throughput[path] / throughput["direct"], rate[path] / rate["direct"]
-        added = latency[path] - latency["direct"]
+        many, often = compare("throughput", path, "direct"), compare("rate", path, "direct")
+        added = compare("latency", path, "direct", lambda mine, theirs: mine - theirs)
         result[path] = {"throughput": round(many, 3), "connections": round(often, 3), "added_latency_us": round(added, 1)}
+        middle = {what: statistics.median(found[what][path]) for what in found}
         print(
-            f"{path:10}{throughput[path] * 8e-9:9.1f} Gb/s = {many:4.2f} x"
-            f"{rate[path]:11.0f} /s = {often:4.2f} x{latency[path]:11.1f} us {added:+5.1f}"
+            f"{path:10}{middle['throughput'] * 8e-9:9.1f} Gb/s = {many:4.2f} x"
+            f"{middle['rate']:11.0f} /s = {often:4.2f} x{middle['latency']:11.1f} us {added:+5.1f}"
         )
-    for what, paths in (("throughput", throughput), ("connections", rate)):
-        result[f"forwarder_to_routed_{what}"] = round(paths["forwarder"] / paths["routed"], 3)
-        result[f"forwarder_to_haproxy_{what}"] = round(paths["forwarder"] / paths["haproxy"], 3)
+    for what, name in (("throughput", "throughput"), ("rate", "connections")):
+        for other in ("routed", "haproxy"):
+            result[f"forwarder_to_{other}_{name}"] = round(compare(what, "forwarder", other), 3)
     print(json.dumps(result))
 
 
