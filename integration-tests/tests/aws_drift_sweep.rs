@@ -1,6 +1,8 @@
 //! The drift sweep: for every kind and every managed field, boto3 changes it in the cloud; the next plan names exactly that
 //! field, and apply restores it. A field without a row in `aws/drift.py` fails the test.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test, which says what it tried")]
+
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -87,7 +89,7 @@ fn named(plan: &privnet::Plan) -> BTreeSet<(String, String)> {
     for action in &plan.actions {
         match action.op {
             Op::Update => {
-                named.extend(action.changes.iter().map(|c| (action.address.kind.clone(), c.field.clone())))
+                named.extend(action.changes.iter().map(|c| (action.address.kind.clone(), c.field.clone())));
             }
             Op::Create => {
                 let fields = action.reason.trim_end_matches(" cannot be changed in place").split(", ");

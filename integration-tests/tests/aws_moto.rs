@@ -4,6 +4,8 @@
 //! moto has no calls for connections and answers them with HTTP 500: privnet takes such connections to be live, says so, and
 //! needs the word to sever. There is no code for moto anywhere.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 

@@ -2,6 +2,8 @@
 //! of every example's whole life goes through botocore's service models. The same records say which permissions are needed:
 //! each recorded action is allowed by `examples/permissions/aws.json`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test, which says what it tried")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! Names that move, followed by `sync-targets`: what it does is read from the local cloud's record of what was said.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;

@@ -103,7 +103,7 @@ impl Shared {
             Event::Done { action, .. } => self.output.remark(&format!("done    {action}")),
             Event::Failed { action, error } => self.output.remark(&format!("failed  {action}: {error}")),
             Event::Throttled { bucket } => {
-                self.output.remark(&format!("slower  {bucket} asked for fewer requests"))
+                self.output.remark(&format!("slower  {bucket} asked for fewer requests"));
             }
             Event::Progress { action, text } if action.is_empty() => self.output.remark(text),
             Event::Started { .. } | Event::Progress { .. } | Event::Skipped { .. } => {}

@@ -4,6 +4,8 @@
 //! After an intended change: `INSTA_UPDATE=always cargo test -p privnet-integration-tests --test cli_golden`, and read the
 //! difference.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
 mod interruption;
 mod script;
 mod streams;

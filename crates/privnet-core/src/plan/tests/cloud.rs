@@ -278,7 +278,7 @@ impl Cloud {
             let falls_with_it = other.address.kind == "tg";
             for value in other.fields.values().filter(|_| !falls_with_it) {
                 value.each_text(&mut |text| {
-                    assert_ne!(text, id, "{}: {} still uses it", action.id, other.address)
+                    assert_ne!(text, id, "{}: {} still uses it", action.id, other.address);
                 });
             }
         }
