@@ -1,0 +1,42 @@
+"""Makes things in the local cloud that look like somebody's: `look_alikes.py URL '[{"kind", "name", "tags": [[key, value]]}]'`.
+
+It knows nothing of privnet: names and tags are given.
+"""
+
+import json
+import sys
+
+import boto3
+
+VPC = "vpc-0a1b2c3d4e5f60718"
+SUBNETS = ["subnet-0aaaaaaaaaaaaaaa1", "subnet-0bbbbbbbbbbbbbbb2"]
+
+
+def main(url, things):
+    settings = dict(
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="AKIASANDBOX123456789",
+        aws_secret_access_key="sandbox",
+    )
+    ec2 = boto3.client("ec2", **settings)
+    elb = boto3.client("elbv2", **settings)
+    for thing in things:
+        name, tags = thing["name"], [{"Key": k, "Value": v} for k, v in thing["tags"]]
+        tagged = {"Tags": tags} if tags else {}
+        if thing["kind"] == "security-group":
+            made = ec2.create_security_group(GroupName=name, Description="a colleague", VpcId=VPC)
+            if tags:
+                ec2.create_tags(Resources=[made["GroupId"]], Tags=tags)
+        elif thing["kind"] == "load-balancer":
+            elb.create_load_balancer(Name=name, Type="network", Scheme="internal", Subnets=SUBNETS, **tagged)
+        elif thing["kind"] == "target-group":
+            elb.create_target_group(
+                Name=name, Protocol="TCP", Port=9999, VpcId=VPC, TargetType="ip", **tagged
+            )
+        else:
+            raise SystemExit(f"cannot make a {thing['kind']}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], json.loads(sys.argv[2]))

@@ -1,0 +1,140 @@
+//! `--sandbox` reaches the sandbox and nothing else, whatever the environment and the profiles say.
+
+use std::net::{TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use privnet_integration_tests::command::privnet;
+
+use super::{Ground, both};
+
+/// Listens on loopback, and counts who comes.
+struct Trap {
+    port: u16,
+    caught: Arc<AtomicUsize>,
+}
+
+impl Trap {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let caught = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&caught);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                count.fetch_add(1, Ordering::SeqCst);
+                drop(client);
+            }
+        });
+        // A name server that somebody might ask, on the same port.
+        if let Ok(socket) = UdpSocket::bind(("127.0.0.1", port)) {
+            let count = Arc::clone(&caught);
+            std::thread::spawn(move || {
+                while socket.recv_from(&mut [0; 512]).is_ok() {
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        Self { port, caught }
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn caught(&self) -> usize {
+        self.caught.load(Ordering::SeqCst)
+    }
+
+    /// Everything by which tools are led to a cloud, leading here.
+    fn variables(&self, ground: &Ground) -> Vec<(String, String)> {
+        let at = |name: &str| ground.at(name).display().to_string();
+        let mut variables = vec![
+            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
+            ("AWS_PROFILE", "prod".to_owned()),
+            ("AWS_CONFIG_FILE", at("aws-config")),
+            ("AWS_SHARED_CREDENTIALS_FILE", at("aws-credentials")),
+            ("AWS_REGION", "eu-west-1".to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "false".to_owned()),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", self.url()),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/credentials", self.url())),
+            ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/web".to_owned()),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", at("aws-credentials")),
+            ("AZURE_AUTHORITY_HOST", self.url()),
+            ("PRIVNET_AZURE_RESOURCE_MANAGER_URL", self.url()),
+            ("PRIVNET_GCP_COMPUTE_URL", self.url()),
+            ("GOOGLE_APPLICATION_CREDENTIALS", at("aws-credentials")),
+            ("PRIVNET_INSECURE_LOOPBACK_CREDENTIALS", "1".to_owned()),
+        ];
+        for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL_STS"] {
+            variables.push((name, self.url()));
+        }
+        variables.push(("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", self.url()));
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+            variables.push((name, self.url()));
+        }
+        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// Profiles that lead here, one of which runs a program that would leave a mark.
+    fn profiles(&self, ground: &Ground) {
+        let (url, mark) = (self.url(), ground.at("mark").display().to_string());
+        let config = format!(
+            "[profile prod]\nregion = eu-west-1\nendpoint_url = {url}\nservices = trap\n\
+             credential_process = touch {mark}\n\
+             [services trap]\nec2 =\n  endpoint_url = {url}\nelastic_load_balancing_v2 =\n  endpoint_url = {url}\n\
+             [default]\nendpoint_url = {url}\ncredential_process = touch {mark}\n"
+        );
+        ground.write("aws-config", &config);
+        ground.write(".aws/config", &config);
+        ground.write(
+            "aws-credentials",
+            "[prod]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = x\n",
+        );
+    }
+}
+
+/// A file that names a profile and a role, and a name to be resolved by a server of its own.
+fn file() -> String {
+    super::orders()
+        .replace("    region:", "    profile: prod\n    assume_role: { arn: 'arn:aws:iam::123456789012:role/deploy' }\n    region:")
+        .replace("{ ips: [10.0.0.25] }", "{ dns: orders.cluster-abc.us-east-1.rds.amazonaws.com }")
+        .replace("      ports:\n", "      resolver: 127.0.0.1\n      ports:\n")
+}
+
+#[test]
+fn a_sandboxed_command_reaches_nothing_else() {
+    let ground = Ground::new();
+    let trap = Trap::new();
+    trap.profiles(&ground);
+    ground.write("aws.yaml", &file());
+    let variables = trap.variables(&ground);
+    let run = |line: &str| {
+        privnet(ground.path()).args(line.split_whitespace()).envs(variables.iter().cloned()).output().unwrap()
+    };
+    for (line, status) in [
+        ("validate", 0),
+        ("--sandbox plan --detailed-exitcode", 2),
+        ("--sandbox apply --yes", 0),
+        ("--sandbox status", 0),
+        ("--sandbox accept-pending --watch --yes --timeout 10m", 0),
+        ("--sandbox handoff", 0),
+        ("--sandbox plan --detailed-exitcode", 0),
+        ("sandbox world", 0),
+        ("sandbox connect orders", 0),
+        ("--sandbox destroy --yes", 3),
+        ("--sandbox destroy --yes --sever-connections", 0),
+        ("sandbox reset", 0),
+    ] {
+        let output = run(line);
+        assert_eq!(output.status.code(), Some(status), "{line}: {}", both(&output));
+        assert_eq!(trap.caught(), 0, "{line} came to the trap");
+    }
+    assert!(!ground.at("mark").exists(), "a profile's program was run");
+
+    // The trap does catch: without the flag the same environment leads there.
+    let caught = run("plan");
+    assert_eq!(caught.status.code(), Some(1), "{}", both(&caught));
+    assert!(trap.caught() > 0, "the trap catches nothing: {}", both(&caught));
+}
