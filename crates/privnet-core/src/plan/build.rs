@@ -333,6 +333,7 @@ impl<'a> Draft<'a> {
         waits.dedup();
         let mut warnings = self.desired.warnings.clone();
         warnings.extend(self.unreadable_warnings());
+        warnings.extend(self.remaining_warnings(&actions));
         Plan {
             format: crate::plan::Format::default(),
             adds_to_yours: self.additions(),
@@ -425,6 +426,36 @@ impl<'a> Draft<'a> {
         unreadable.collect()
     }
 
+    /// A destroy takes nothing away from services that are not ours: the consumers that were let in there stay.
+    fn remaining_warnings(&self, actions: &[Action]) -> Vec<String> {
+        if !self.options.destroy {
+            return Vec::new();
+        }
+        let remaining = self.desired.services.values().filter_map(|intent| {
+            let seen = self.world.services.get(&intent.name)?;
+            let goes = |exposed: &Address| actions.iter().any(|a| a.op == Op::Delete && a.address == *exposed);
+            if seen.exposed.as_ref().is_some_and(goes) || self.blocked.contains(intent.name.as_str()) {
+                return None;
+            }
+            let stay: Vec<&str> = seen
+                .connections
+                .known()
+                .iter()
+                .filter(|c| c.state.may_be_live() && intent.policy.consumer_of(c).is_some())
+                .map(|c| c.id.as_str())
+                .collect();
+            (!stay.is_empty()).then(|| {
+                format!(
+                    "{}: {} connection(s) stay accepted: {}; `privnet reject --connection ID --sever-connections` ends one",
+                    intent.name,
+                    stay.len(),
+                    stay.join(", ")
+                )
+            })
+        });
+        remaining.collect()
+    }
+
     fn additions(&self) -> Vec<Addition> {
         let added = self.desired.resources.iter().filter_map(|resource| match &resource.origin {
             Origin::AddedTo { to } => Some(Addition { address: resource.address.clone(), to: to.clone() }),
@@ -482,7 +513,10 @@ fn refers(user: &Live, used: &Live) -> bool {
 }
 
 /// The fields that a create can give: what is bound by first use, to something that is not there yet, is nobody's to give.
-fn known_at_creation(kind: &crate::kind::Kind, mut fields: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+fn known_at_creation(
+    kind: &crate::kind::Kind,
+    mut fields: BTreeMap<String, Value>,
+) -> BTreeMap<String, Value> {
     fields.retain(|name, value| {
         let mut known = true;
         value.each_output(&mut |_| known = false);

@@ -104,7 +104,8 @@ pub(super) fn ordered(resources: &[Resource], kinds: &KindTable, steps: Vec<Step
 /// What must be there before this resource is made. What it is bound to by first use is not: both may be made at once.
 fn needed_first_of(resource: &Resource, kinds: &KindTable) -> BTreeSet<Address> {
     let kind = kinds.get(&resource.address.kind);
-    let bound = |name: &str| kind.and_then(|kind| kind.field(name)).is_some_and(|field| field.change == Change::Bind);
+    let bound =
+        |name: &str| kind.and_then(|kind| kind.field(name)).is_some_and(|field| field.change == Change::Bind);
     let mut all = resource.needs.clone();
     for (_, value) in resource.fields.iter().filter(|(name, _)| !bound(name)) {
         value.each_output(&mut |reference| {

@@ -211,3 +211,16 @@ fn the_order_is_the_same_in_every_run() {
     assert_eq!(one, Cloud::default().plan(&desired, PlanOptions::default()));
     assert_eq!(one.summary.create, one.actions.len());
 }
+
+#[test]
+fn a_destroy_says_who_stays_where_it_takes_nothing_away() {
+    let mut cloud = applied(&[Want::new("s")], Some(ConnectionState::Accepted));
+    for live in &mut cloud.live {
+        live.ownership = Ownership::Supplied;
+    }
+    let mut desired = desired(&[Want::new("s")]);
+    desired.resources.clear();
+    let plan = cloud.plan(&desired, PlanOptions { destroy: true, ..PlanOptions::default() });
+    assert!(plan.is_empty());
+    assert!(plan.warnings.iter().any(|warning| warning.contains("vpce-1")), "{:?}", plan.warnings);
+}
