@@ -421,6 +421,6 @@ fn the_command_ends_and_speaks_as_apply_does() -> Result<(), Fail> {
     let (refused, code) = folder.json("--sandbox sync-targets --yes")?;
     assert_eq!(code, Some(3), "{refused:#}");
     std::fs::write(folder.path().join("aws.yaml"), "version: 2\n")?;
-    assert_eq!(folder.run("--sandbox sync-targets --yes")?.status.code(), Some(65));
+    assert_eq!(folder.run("--sandbox sync-targets --yes aws.yaml")?.status.code(), Some(65));
     Ok(())
 }
