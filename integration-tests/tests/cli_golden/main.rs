@@ -131,7 +131,7 @@ fn plan_and_saved_plans() {
     script.run("--sandbox plan -q --out plan.json");
     script.run("--sandbox apply --plan plan.json");
     let saved = std::fs::read_to_string(script.at("plan.json")).unwrap();
-    script.write("tampered.json", &saved.replace("\"op\": \"create\"", "\"op\": \"delete\""));
+    script.write("tampered.json", &saved.replace("\"create\"", "\"delete\""));
     script.write("edited.json", &saved.replace("listen: 5432", "listen: 6432"));
     script.write("broken.json", "{}");
     script.run("--sandbox apply --yes --plan tampered.json");
