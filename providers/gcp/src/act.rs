@@ -55,7 +55,8 @@ impl Act<'_> {
     /// The resource that was observed.
     pub(crate) fn there(&self, collection: Collection) -> Result<At, Error> {
         let id = self.step.action.live_id.as_deref().or_else(|| self.step.live.map(|live| live.id.as_str()));
-        let id = id.ok_or_else(|| self.error(ErrorKind::Other, "the action does not say what it is done to"))?;
+        let id =
+            id.ok_or_else(|| self.error(ErrorKind::Other, "the action does not say what it is done to"))?;
         Ok(At::of(collection, id))
     }
 
@@ -79,7 +80,9 @@ impl Act<'_> {
                 match self.cloud.get(at).await {
                     Ok(Some(found)) => self.ours(at, found).map(Poll::Ready),
                     Ok(None) => Ok(Poll::Pending("not there yet".to_owned())),
-                    Err(error) if error.kind() == ErrorKind::NotReady => Ok(Poll::Pending("not ready".to_owned())),
+                    Err(error) if error.kind() == ErrorKind::NotReady => {
+                        Ok(Poll::Pending("not ready".to_owned()))
+                    }
                     Err(error) => Err(error),
                 }
             })
@@ -91,7 +94,10 @@ impl Act<'_> {
             return Ok(found);
         }
         let why = ownership::why_not(&found);
-        Err(self.error(ErrorKind::Conflict, format!("{} has the name that privnet would use, but {why}", at.path())))
+        Err(self.error(
+            ErrorKind::Conflict,
+            format!("{} has the name that privnet would use, but {why}", at.path()),
+        ))
     }
 
     /// Reads a resource that must be there.
@@ -147,7 +153,9 @@ impl Act<'_> {
                 match self.cloud.get(at).await {
                     Ok(None) => Ok(Poll::Ready(())),
                     Ok(Some(_)) => Ok(Poll::Pending("still there".to_owned())),
-                    Err(error) if error.kind() == ErrorKind::NotReady => Ok(Poll::Pending("going".to_owned())),
+                    Err(error) if error.kind() == ErrorKind::NotReady => {
+                        Ok(Poll::Pending("going".to_owned()))
+                    }
                     Err(error) => Err(error),
                 }
             })

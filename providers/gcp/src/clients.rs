@@ -70,7 +70,8 @@ impl Clients {
             raw = raw.no_proxy();
         }
         let raw = raw.build().map_err(|cause| {
-            Error::new(ErrorKind::Other, "connect", "Google Cloud", "the HTTP client cannot be made").with_cause(cause)
+            Error::new(ErrorKind::Other, "connect", "Google Cloud", "the HTTP client cannot be made")
+                .with_cause(cause)
         })?;
         let (c, e) = (&credentials, endpoint.as_str());
         Ok(Self {
@@ -133,9 +134,14 @@ pub(crate) enum RawError {
 
 fn default_credentials() -> Result<Credentials, Error> {
     credentials::Builder::default().with_scopes([SCOPE]).build().map_err(|cause| {
-        Error::new(ErrorKind::Unauthenticated, "connect", "Google Cloud", "there are no usable Google credentials")
-            .with_hint("run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS")
-            .with_cause(cause)
+        Error::new(
+            ErrorKind::Unauthenticated,
+            "connect",
+            "Google Cloud",
+            "there are no usable Google credentials",
+        )
+        .with_hint("run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS")
+        .with_cause(cause)
     })
 }
 

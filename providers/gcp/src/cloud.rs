@@ -77,7 +77,12 @@ impl Cloud<'_> {
     }
 
     /// All of a collection in a region.
-    pub(crate) async fn list(&self, collection: Collection, project: &str, region: &str) -> Result<Vec<Json>, Error> {
+    pub(crate) async fn list(
+        &self,
+        collection: Collection,
+        project: &str,
+        region: &str,
+    ) -> Result<Vec<Json>, Error> {
         let method = collection.method("list");
         let (mut all, mut token) = (Vec::new(), String::new());
         loop {
@@ -97,7 +102,8 @@ impl Cloud<'_> {
     /// A resource, if it is there.
     pub(crate) async fn get(&self, at: &At) -> Result<Option<Json>, Error> {
         let method = at.collection.method("get");
-        let sent = self.call(Group::Read, &at.project, &method, &at.name, || collection::get(self.clients, at));
+        let sent =
+            self.call(Group::Read, &at.project, &method, &at.name, || collection::get(self.clients, at));
         match sent.await {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -109,7 +115,12 @@ impl Cloud<'_> {
     /// uses it, it is tried again, each time with a request id of its own.
     pub(crate) async fn write(&self, at: &At, write: Write<'_>) -> Result<(), Error> {
         let method = at.collection.method(write.verb());
-        let until = Until { operation: &method, subject: &at.name, what: "accepted", limit: Duration::from_secs(300) };
+        let until = Until {
+            operation: &method,
+            subject: &at.name,
+            what: "accepted",
+            limit: Duration::from_secs(300),
+        };
         self.context
             .until(until, || async {
                 match self.attempt(at, write, &method).await {
@@ -127,7 +138,8 @@ impl Cloud<'_> {
         let operation = match write {
             Write::Patch(body) if has_empty_list(body) => self.patch_raw(at, &id, body, method).await?,
             _ => {
-                self.call(Group::Write, &at.project, method, &at.name, || send(self.clients, at, &id, write)).await?
+                self.call(Group::Write, &at.project, method, &at.name, || send(self.clients, at, &id, write))
+                    .await?
             }
         };
         self.finish(&at.project, method, &at.name, operation).await
@@ -140,7 +152,9 @@ impl Cloud<'_> {
         self.context
             .call(call, || async {
                 self.clients.patch(&path, id, body).await.map_err(|error| match error {
-                    RawError::Answered(status, body) => error::answered(method, &at.name, status, &body, None),
+                    RawError::Answered(status, body) => {
+                        error::answered(method, &at.name, status, &body, None)
+                    }
                     RawError::Unsent(cause) => {
                         Error::new(ErrorKind::Unavailable, method, &at.name, "no answer from Google Cloud")
                             .with_cause(cause)
@@ -158,7 +172,13 @@ impl Cloud<'_> {
     }
 
     /// Waits for an operation under our own time limit; one that failed is an error.
-    pub(crate) async fn finish(&self, project: &str, method: &str, subject: &str, operation: Json) -> Result<(), Error> {
+    pub(crate) async fn finish(
+        &self,
+        project: &str,
+        method: &str,
+        subject: &str,
+        operation: Json,
+    ) -> Result<(), Error> {
         let mut latest = operation;
         if text(&latest, "status") != Some("DONE") {
             let until = Until { operation: method, subject, what: "done", limit: LONGEST };
@@ -210,16 +230,14 @@ async fn send(c: &Clients, at: &At, id: &str, write: Write<'_>) -> Sent<Json> {
             let attach = c.network_endpoint_groups.attach_network_endpoints().set_project(&at.project);
             let attach = attach.set_zone(&at.place).set_network_endpoint_group(&at.name).set_request_id(id);
             let body = serde_json::json!({ "networkEndpoints": members });
-            let body =
-                collection::model::<model::NetworkEndpointGroupsAttachEndpointsRequest>(&body)?;
+            let body = collection::model::<model::NetworkEndpointGroupsAttachEndpointsRequest>(&body)?;
             json(Box::pin(attach.set_body(body).send()).await?)
         }
         Write::Detach(members) => {
             let detach = c.network_endpoint_groups.detach_network_endpoints().set_project(&at.project);
             let detach = detach.set_zone(&at.place).set_network_endpoint_group(&at.name).set_request_id(id);
             let body = serde_json::json!({ "networkEndpoints": members });
-            let body =
-                collection::model::<model::NetworkEndpointGroupsDetachEndpointsRequest>(&body)?;
+            let body = collection::model::<model::NetworkEndpointGroupsDetachEndpointsRequest>(&body)?;
             json(Box::pin(detach.set_body(body).send()).await?)
         }
     }
@@ -229,7 +247,8 @@ async fn patch(c: &Clients, at: &At, id: &str, body: &Json) -> Sent<Json> {
     let (project, place, name) = (at.project.as_str(), at.place.as_str(), at.name.as_str());
     macro_rules! regional {
         ($client:ident, $set:ident, $model:ident) => {{
-            let patch = c.$client.patch().set_project(project).set_region(place).$set(name).set_request_id(id);
+            let patch =
+                c.$client.patch().set_project(project).set_region(place).$set(name).set_request_id(id);
             json(Box::pin(patch.set_body(collection::model::<model::$model>(body)?).send()).await?)
         }};
     }
@@ -238,7 +257,9 @@ async fn patch(c: &Clients, at: &At, id: &str, body: &Json) -> Sent<Json> {
         Collection::HealthChecks => regional!(health_checks, set_health_check, HealthCheck),
         Collection::BackendServices => regional!(backend_services, set_backend_service, BackendService),
         Collection::ForwardingRules => regional!(forwarding_rules, set_forwarding_rule, ForwardingRule),
-        Collection::ServiceAttachments => regional!(service_attachments, set_service_attachment, ServiceAttachment),
+        Collection::ServiceAttachments => {
+            regional!(service_attachments, set_service_attachment, ServiceAttachment)
+        }
         Collection::Firewalls => {
             let patch = c.firewalls.patch().set_project(project).set_firewall(name).set_request_id(id);
             json(Box::pin(patch.set_body(collection::model::<model::Firewall>(body)?).send()).await?)

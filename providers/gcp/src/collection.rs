@@ -64,7 +64,8 @@ impl At {
     /// The resource of this path.
     pub(crate) fn of(collection: Collection, id: &str) -> Self {
         let part = |word| path::after(id, word).unwrap_or_default().to_owned();
-        let place = if collection == Collection::NetworkEndpointGroups { part("zones") } else { part("regions") };
+        let place =
+            if collection == Collection::NetworkEndpointGroups { part("zones") } else { part("regions") };
         Self { collection, project: part("projects"), place, name: path::name(id).to_owned() }
     }
 
@@ -88,7 +89,13 @@ pub(crate) fn model<T: DeserializeOwned>(body: &Json) -> Sent<T> {
 }
 
 /// One page of a list of a region (of a project, for firewall rules and endpoint groups).
-pub(crate) async fn page(c: &Clients, collection: Collection, project: &str, region: &str, token: &str) -> Sent<Page> {
+pub(crate) async fn page(
+    c: &Clients,
+    collection: Collection,
+    project: &str,
+    region: &str,
+    token: &str,
+) -> Sent<Page> {
     macro_rules! regional {
         ($client:ident) => {{
             let list = c.$client.list().set_project(project).set_region(region).set_max_results(500_u32);
@@ -110,7 +117,8 @@ pub(crate) async fn page(c: &Clients, collection: Collection, project: &str, reg
             (answer.items.into_iter().map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token)
         }
         Collection::NetworkEndpointGroups => {
-            let list = c.network_endpoint_groups.aggregated_list().set_project(project).set_max_results(500_u32);
+            let list =
+                c.network_endpoint_groups.aggregated_list().set_project(project).set_max_results(500_u32);
             let list = if token.is_empty() { list } else { list.set_page_token(token) };
             let answer = Box::pin(list.send()).await?;
             let all = answer.items.into_values().flat_map(|scoped| scoped.network_endpoint_groups);

@@ -55,7 +55,8 @@ pub(crate) fn state(endpoint: &Json) -> ConnectionState {
 
 fn psc_id(endpoint: &Json) -> String {
     let id = endpoint.get("pscConnectionId");
-    id.and_then(|id| id.as_str().map(str::to_owned).or_else(|| id.as_u64().map(|id| id.to_string()))).unwrap_or_default()
+    id.and_then(|id| id.as_str().map(str::to_owned).or_else(|| id.as_u64().map(|id| id.to_string())))
+        .unwrap_or_default()
 }
 
 fn connection(endpoint: &Json, listed: &[Entry]) -> Connection {
@@ -74,7 +75,8 @@ fn connection(endpoint: &Json, listed: &[Entry]) -> Connection {
 fn identities(endpoint: &Json) -> BTreeSet<Identity> {
     let urls = ["endpoint", "endpointWithId"].into_iter().filter_map(|key| text(endpoint, key));
     let projects = urls.filter_map(|url| path::after(url, "projects"));
-    let mut identities: BTreeSet<Identity> = projects.map(|project| Identity::new("project", project)).collect();
+    let mut identities: BTreeSet<Identity> =
+        projects.map(|project| Identity::new("project", project)).collect();
     identities.extend(network(endpoint).map(|network| Identity::new("network", &network)));
     identities
 }
@@ -125,7 +127,11 @@ mod tests {
         let named: Vec<_> = found[0].identities.iter().map(ToString::to_string).collect();
         assert_eq!(
             named,
-            ["network:projects/fivetran-donkeys/global/networks/n", "project:323456789012", "project:fivetran-donkeys"]
+            [
+                "network:projects/fivetran-donkeys/global/networks/n",
+                "project:323456789012",
+                "project:fivetran-donkeys"
+            ]
         );
         assert!(found[0].note.is_none());
     }
@@ -133,7 +139,9 @@ mod tests {
     #[test]
     fn states_are_explained() {
         let listed = json!([{ "projectIdOrNum": "fivetran-donkeys", "connectionLimit": 1 }]);
-        assert!(of(&attachment("PENDING", listed))[0].note.as_deref().is_some_and(|n| n.contains("limit of 1")));
+        assert!(
+            of(&attachment("PENDING", listed))[0].note.as_deref().is_some_and(|n| n.contains("limit of 1"))
+        );
         let closed = &of(&attachment("CLOSED", json!([])))[0];
         assert!(closed.note.is_some() && !closed.state.may_be_live());
         let attention = &of(&attachment("NEEDS_ATTENTION", json!([])))[0];

@@ -53,13 +53,19 @@ fn envelope(at: &At, latest: &Json) -> Json {
         "reconcileConnections": flag(latest, "reconcileConnections"), "fingerprint": text(latest, "fingerprint") })
 }
 
-async fn accept(act: &Act<'_>, at: &At, connection: &ConnectionAction, terms: Terms) -> Result<Applied, Error> {
+async fn accept(
+    act: &Act<'_>,
+    at: &At,
+    connection: &ConnectionAction,
+    terms: Terms,
+) -> Result<Applied, Error> {
     act.merge(at, |latest| {
         let endpoint = find(act, latest, connection)?;
         match connections::state(endpoint) {
             ConnectionState::Accepted | ConnectionState::NeedsAttention => return Ok(None),
             ConnectionState::Closed => {
-                let message = format!("{} is closed for good: the consumer must make a new endpoint", connection.id);
+                let message =
+                    format!("{} is closed for good: the consumer must make a new endpoint", connection.id);
                 return Err(act.error(ErrorKind::Conflict, message));
             }
             ConnectionState::Pending | ConnectionState::Rejected | ConnectionState::Changing => {}
@@ -83,7 +89,8 @@ async fn accept(act: &Act<'_>, at: &At, connection: &ConnectionAction, terms: Te
         let rejected = texts(latest, "consumerRejectLists");
         let handle = connections::handle(endpoint);
         if rejected.iter().any(|url| path::same(url, &handle)) {
-            body["consumerRejectLists"] = rejected.iter().filter(|url| !path::same(url, &handle)).cloned().collect();
+            body["consumerRejectLists"] =
+                rejected.iter().filter(|url| !path::same(url, &handle)).cloned().collect();
         }
         Ok(Some(body))
     })
@@ -95,7 +102,8 @@ async fn accept(act: &Act<'_>, at: &At, connection: &ConnectionAction, terms: Te
 }
 
 fn entry_for(act: &Act<'_>, endpoint: &Json, terms: Terms) -> Result<Entry, Error> {
-    let unknown = |what: &str| act.error(ErrorKind::Other, format!("the cloud does not say which {what} it is of"));
+    let unknown =
+        |what: &str| act.error(ErrorKind::Other, format!("the cloud does not say which {what} it is of"));
     let limit = terms.limit;
     Ok(match terms.by {
         GcpAcceptBy::Endpoint => Entry::Endpoint { endpoint: connections::handle(endpoint) },
@@ -114,7 +122,9 @@ fn entry_for(act: &Act<'_>, endpoint: &Json, terms: Terms) -> Result<Entry, Erro
 fn add(entries: &mut Vec<Entry>, new: Entry) -> bool {
     for there in entries.iter_mut() {
         match (there, &new) {
-            (Entry::Project { project, limit }, Entry::Project { project: other, limit: wanted }) if project == other => {
+            (Entry::Project { project, limit }, Entry::Project { project: other, limit: wanted })
+                if project == other =>
+            {
                 let raised = *wanted > *limit;
                 *limit = (*limit).max(*wanted);
                 return raised;
@@ -126,7 +136,9 @@ fn add(entries: &mut Vec<Entry>, new: Entry) -> bool {
                 *limit = (*limit).max(*wanted);
                 return raised;
             }
-            (Entry::Endpoint { endpoint }, Entry::Endpoint { endpoint: other }) if path::same(endpoint, other) => {
+            (Entry::Endpoint { endpoint }, Entry::Endpoint { endpoint: other })
+                if path::same(endpoint, other) =>
+            {
                 return false;
             }
             _ => {}
@@ -136,7 +148,12 @@ fn add(entries: &mut Vec<Entry>, new: Entry) -> bool {
     true
 }
 
-async fn reject(act: &Act<'_>, at: &At, connection: &ConnectionAction, terms: Terms) -> Result<Applied, Error> {
+async fn reject(
+    act: &Act<'_>,
+    at: &At,
+    connection: &ConnectionAction,
+    terms: Terms,
+) -> Result<Applied, Error> {
     let before = act.read(at).await?;
     let Ok(endpoint) = find(act, &before, connection) else {
         return Ok(Applied { note: Some("the connection is gone".to_owned()), ..Applied::default() });
@@ -144,7 +161,9 @@ async fn reject(act: &Act<'_>, at: &At, connection: &ConnectionAction, terms: Te
     let live = connections::state(endpoint).may_be_live();
     if live && !connection.sever {
         let message = format!("{} has been let in meanwhile and would be cut", connection.id);
-        return Err(act.error(ErrorKind::Conflict, message).with_hint("use --sever-connections if that is meant"));
+        return Err(act
+            .error(ErrorKind::Conflict, message)
+            .with_hint("use --sever-connections if that is meant"));
     }
     let reconciled = flag(&before, "reconcileConnections");
     act.merge(at, |latest| {
@@ -152,8 +171,10 @@ async fn reject(act: &Act<'_>, at: &At, connection: &ConnectionAction, terms: Te
         Ok(turned_away(at, latest, endpoint, terms, live))
     })
     .await?;
-    let applied =
-        shown(act, at, connection, "rejected", |state| !state.may_be_live() && state != ConnectionState::Pending).await?;
+    let applied = shown(act, at, connection, "rejected", |state| {
+        !state.may_be_live() && state != ConnectionState::Pending
+    })
+    .await?;
     if live && !reconciled {
         // As it was; whoever was turned away stays so, being on the reject list.
         act.merge(at, |latest| {
@@ -176,7 +197,12 @@ fn turned_away(at: &At, latest: &Json, endpoint: &Json, terms: Terms, live: bool
     let (subject, is_it): (String, Box<dyn Fn(&Entry) -> bool>) = match by {
         GcpAcceptBy::Endpoint => {
             let own = handle.clone();
-            (handle, Box::new(move |entry| matches!(entry, Entry::Endpoint { endpoint } if path::same(endpoint, &own))))
+            (
+                handle,
+                Box::new(
+                    move |entry| matches!(entry, Entry::Endpoint { endpoint } if path::same(endpoint, &own)),
+                ),
+            )
         }
         GcpAcceptBy::Project => {
             let own = project.clone();
@@ -255,7 +281,10 @@ mod tests {
     fn others_entries_stay() {
         let mut entries = vec![Entry::Project { project: "theirs".to_owned(), limit: 5 }];
         assert!(add(&mut entries, Entry::Project { project: "p-1".to_owned(), limit: 1 }));
-        assert!(!add(&mut entries, Entry::Project { project: "theirs".to_owned(), limit: 1 }), "a limit is never lowered");
+        assert!(
+            !add(&mut entries, Entry::Project { project: "theirs".to_owned(), limit: 1 }),
+            "a limit is never lowered"
+        );
         assert!(add(&mut entries, Entry::Project { project: "p-1".to_owned(), limit: 2 }));
         assert_eq!(entries.len(), 2);
     }
@@ -270,6 +299,9 @@ mod tests {
         let body = turned_away(&at(), &latest, &endpoint(), terms, true).expect("a change");
         assert_eq!(body["consumerAcceptLists"].as_array().map(Vec::len), Some(1));
         assert_eq!(body["consumerRejectLists"], json!(["projects/p-1/regions/r/forwardingRules/17"]));
-        assert_eq!((&body["reconcileConnections"], &body["enableProxyProtocol"]), (&json!(true), &json!(true)));
+        assert_eq!(
+            (&body["reconcileConnections"], &body["enableProxyProtocol"]),
+            (&json!(true), &json!(true))
+        );
     }
 }

@@ -34,7 +34,9 @@ impl Entry {
     /// The entry as the API takes it.
     pub(crate) fn json(&self) -> Json {
         match self {
-            Self::Project { project, limit } => json!({ "projectIdOrNum": project, "connectionLimit": limit }),
+            Self::Project { project, limit } => {
+                json!({ "projectIdOrNum": project, "connectionLimit": limit })
+            }
             Self::Network { network, limit } => json!({ "networkUrl": network, "connectionLimit": limit }),
             Self::Endpoint { endpoint } => json!({ "endpointUrl": endpoint, "connectionLimit": 1 }),
         }

@@ -16,9 +16,14 @@ pub(crate) type Method = str;
 /// Converts what the client returned for `method` on `subject`.
 pub(crate) fn convert(method: &Method, subject: &str, error: ClientError) -> Error {
     if error.is_authentication() {
-        return Error::new(ErrorKind::Unauthenticated, method, subject, "there are no usable Google credentials")
-            .with_hint("run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS")
-            .with_cause(error);
+        return Error::new(
+            ErrorKind::Unauthenticated,
+            method,
+            subject,
+            "there are no usable Google credentials",
+        )
+        .with_hint("run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS")
+        .with_cause(error);
     }
     if let Some(status) = error.http_status_code() {
         let body = error.http_payload().map(|payload| payload.to_vec()).unwrap_or_default();
@@ -28,16 +33,24 @@ pub(crate) fn convert(method: &Method, subject: &str, error: ClientError) -> Err
         return converted.with_cause(error);
     }
     if error.is_serialization() || error.is_binding() {
-        return Error::new(ErrorKind::Invalid, method, subject, "the request cannot be built").with_cause(error);
+        return Error::new(ErrorKind::Invalid, method, subject, "the request cannot be built")
+            .with_cause(error);
     }
     if error.is_deserialization() {
-        return Error::new(ErrorKind::Unavailable, method, subject, "the answer cannot be read").with_cause(error);
+        return Error::new(ErrorKind::Unavailable, method, subject, "the answer cannot be read")
+            .with_cause(error);
     }
     Error::new(ErrorKind::Unavailable, method, subject, "no answer from Google Cloud").with_cause(error)
 }
 
 /// The error of an answer with this status and body.
-pub(crate) fn answered(method: &Method, subject: &str, status: u16, body: &Json, said: Option<&str>) -> Error {
+pub(crate) fn answered(
+    method: &Method,
+    subject: &str,
+    status: u16,
+    body: &Json,
+    said: Option<&str>,
+) -> Error {
     let inner = body.get("error").unwrap_or(&Json::Null);
     let first = list(inner, "errors").first().unwrap_or(&Json::Null);
     let reason = text(first, "reason").or_else(|| text(inner, "status")).unwrap_or_default();
@@ -65,7 +78,9 @@ pub(crate) fn failed_operation(method: &Method, subject: &str, operation: &Json)
 
 fn by_reason(status: u16, reason: &str) -> ErrorKind {
     match (status, reason) {
-        (_, "rateLimitExceeded" | "userRateLimitExceeded" | "tooManyRequests") | (429, _) => ErrorKind::Throttled,
+        (_, "rateLimitExceeded" | "userRateLimitExceeded" | "tooManyRequests") | (429, _) => {
+            ErrorKind::Throttled
+        }
         (_, "quotaExceeded" | "limitExceeded") | (413, _) => ErrorKind::Quota,
         (_, "resourceInUseByAnotherResource" | "resourceInUse") => ErrorKind::InUse,
         (_, "resourceNotReady") => ErrorKind::NotReady,
@@ -100,10 +115,12 @@ fn advised(method: &Method, error: Error) -> Error {
             let permission = permission_in(error.message()).unwrap_or_else(|| format!("compute.{method}"));
             error.with_hint(format!("the caller lacks the permission `{permission}`"))
         }
-        ErrorKind::Unauthenticated => error.with_hint("the credentials are refused: log in again, or check the clock"),
-        ErrorKind::Quota => {
-            error.with_hint("a quota of the project is reached: raise it under IAM & Admin, Quotas, or remove what is unused")
+        ErrorKind::Unauthenticated => {
+            error.with_hint("the credentials are refused: log in again, or check the clock")
         }
+        ErrorKind::Quota => error.with_hint(
+            "a quota of the project is reached: raise it under IAM & Admin, Quotas, or remove what is unused",
+        ),
         _ => error,
     }
 }
@@ -123,7 +140,8 @@ mod tests {
     #[test]
     fn reasons_and_statuses_become_kinds() {
         let kind = |status: u16, reason: &str| {
-            let body = json!({ "error": { "code": status, "message": "m", "errors": [{ "reason": reason }] } });
+            let body =
+                json!({ "error": { "code": status, "message": "m", "errors": [{ "reason": reason }] } });
             answered("x.insert", "s", status, &body, None).kind()
         };
         assert_eq!(kind(403, "rateLimitExceeded"), ErrorKind::Throttled);

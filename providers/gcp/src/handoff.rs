@@ -76,7 +76,9 @@ fn add_what_the_file_says(handoff: &mut Handoff, service: &Service, gcp: &GcpSer
             }
         }
         GcpForm::OnForwardingRule(_) | GcpForm::ServiceAttachment { .. } => {
-            handoff.notes.push("ports: those of the forwarding rule; privnet does not manage them".to_owned());
+            handoff
+                .notes
+                .push("ports: those of the forwarding rule; privnet does not manage them".to_owned());
         }
         GcpForm::Removed => {}
     }

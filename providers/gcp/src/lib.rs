@@ -87,7 +87,8 @@ impl GcpProvider {
                 GcpForm::Removed => GcpAcceptBy::Endpoint,
             };
             let allow = service.allow.iter();
-            let limits = allow.map(|(name, allow)| (name.to_string(), i64::from(allow.max_connections.get())));
+            let limits =
+                allow.map(|(name, allow)| (name.to_string(), i64::from(allow.max_connections.get())));
             terms.insert(service.name.to_string(), (by, limits.collect()));
         }
     }

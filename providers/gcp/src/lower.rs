@@ -33,7 +33,13 @@ impl<'a> Lowering<'a> {
     }
 
     /// Wants a resource.
-    pub(crate) fn want(&mut self, address: Address, origin: Origin, fields: Fields, needs: BTreeSet<Address>) {
+    pub(crate) fn want(
+        &mut self,
+        address: Address,
+        origin: Origin,
+        fields: Fields,
+        needs: BTreeSet<Address>,
+    ) {
         let scope = self.place.scope();
         self.lowered.resources.push(Resource { address, scope, origin, fields, needs });
     }
@@ -80,7 +86,11 @@ pub(crate) fn lower(spec: &Spec, service: &Service, world: &World) -> Lowered {
         return nothing(spec, service, world, Scope(format!("{}//", crate::CLOUD)), "main");
     };
     let place = Place::of(gcp);
-    let of = if matches!(gcp.form, GcpForm::ServiceAttachment { .. }) { service_attachment::SUPPLIED } else { "main" };
+    let of = if matches!(gcp.form, GcpForm::ServiceAttachment { .. }) {
+        service_attachment::SUPPLIED
+    } else {
+        "main"
+    };
     let lowered = nothing(spec, service, world, place.scope(), of);
     if lowered.intent.remove {
         return lowered;
@@ -153,7 +163,10 @@ fn check_backend(lowering: &mut Lowering<'_>) {
                 match lowering.facts.machines.get(&path) {
                     None => problems.push(format!("there is no machine {path}")),
                     Some(machine) if machine.network != network => {
-                        problems.push(format!("{path} has its first interface in {}, not in {network}", machine.network));
+                        problems.push(format!(
+                            "{path} has its first interface in {}, not in {network}",
+                            machine.network
+                        ));
                     }
                     Some(_) => {}
                 }
@@ -184,7 +197,10 @@ fn check_nat(lowering: &mut Lowering<'_>) {
                     continue;
                 }
                 if let Some((name, there)) = overlapping(&lowering.facts, cidr, &network) {
-                    problems.push(format!("the NAT range {cidr} overlaps with {} of the subnet `{name}`", there.cidr));
+                    problems.push(format!(
+                        "the NAT range {cidr} overlaps with {} of the subnet `{name}`",
+                        there.cidr
+                    ));
                 }
             }
             GcpNatSubnet::Existing(name) => {
@@ -195,7 +211,9 @@ fn check_nat(lowering: &mut Lowering<'_>) {
                 let users = lowering.facts.nat_users.get(&there.path);
                 let others = users.into_iter().flatten().filter(|user| !is_own(&own, lowering, user));
                 for user in others {
-                    problems.push(format!("the subnet `{name}` is used by {user}: two attachments cannot share one"));
+                    problems.push(format!(
+                        "the subnet `{name}` is used by {user}: two attachments cannot share one"
+                    ));
                 }
             }
         }
@@ -211,7 +229,11 @@ fn is_own(live: &BTreeSet<&str>, lowering: &Lowering<'_>, attachment: &str) -> b
         })
 }
 
-fn overlapping<'f>(facts: &'f Facts, cidr: &ipnet::Ipv4Net, network: &str) -> Option<(&'f String, &'f Subnet)> {
+fn overlapping<'f>(
+    facts: &'f Facts,
+    cidr: &ipnet::Ipv4Net,
+    network: &str,
+) -> Option<(&'f String, &'f Subnet)> {
     facts.subnets.iter().find(|(_, subnet)| {
         let range: Option<ipnet::Ipv4Net> = subnet.cidr.parse().ok();
         subnet.network == network && range.is_some_and(|range| range.contains(cidr) || cidr.contains(&range))

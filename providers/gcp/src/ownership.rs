@@ -53,7 +53,12 @@ pub(crate) fn marker(deployment: &str, address: &Address, generation: Generation
 }
 
 /// The same, with the keys of the user's labels: a label that leaves the file goes, one that somebody else set stays.
-pub(crate) fn marker_with_keys(deployment: &str, address: &Address, generation: Generation, user: &Labels) -> String {
+pub(crate) fn marker_with_keys(
+    deployment: &str,
+    address: &Address,
+    generation: Generation,
+    user: &Labels,
+) -> String {
     let keys: Vec<&str> = user.keys().map(String::as_str).collect();
     format!("{} labels={}", marker(deployment, address, generation), keys.join(","))
 }
@@ -97,8 +102,11 @@ pub(crate) fn is_ours(deployment: &str, address: &Address, resource: &Json) -> b
 /// Why a resource is not proved ours, in words.
 pub(crate) fn why_not(resource: &Json) -> String {
     match said(resource).get("deployment") {
-        Some(other) => format!("what it says does not prove it is this one's (it names the deployment `{other}`)"),
-        None => "it has no marker of privnet: rename or delete it, or give this deployment another name".to_owned(),
+        Some(other) => {
+            format!("what it says does not prove it is this one's (it names the deployment `{other}`)")
+        }
+        None => "it has no marker of privnet: rename or delete it, or give this deployment another name"
+            .to_owned(),
     }
 }
 
@@ -115,7 +123,9 @@ fn said(resource: &Json) -> Labels {
         .iter()
         .filter_map(|part| Some(((*part).to_owned(), labels.get(&format!("{PREFIX}{part}"))?.clone())))
         .collect();
-    if by_label.is_empty() && resource.get("loadBalancingScheme").is_none_or(|_| resource.get("IPAddress").is_none()) {
+    if by_label.is_empty()
+        && resource.get("loadBalancingScheme").is_none_or(|_| resource.get("IPAddress").is_none())
+    {
         return words(resource);
     }
     by_label
@@ -181,7 +191,8 @@ pub(crate) fn unsuitable(user: &Labels) -> Option<String> {
         return Some(format!("the value of the tag `{key}` cannot be a label's: {rule}"));
     }
     let most = MOST_LABELS - PARTS.len();
-    (user.len() > most).then(|| format!("GCP allows {MOST_LABELS} labels, of which privnet needs {}", PARTS.len()))
+    (user.len() > most)
+        .then(|| format!("GCP allows {MOST_LABELS} labels, of which privnet needs {}", PARTS.len()))
 }
 
 #[cfg(test)]

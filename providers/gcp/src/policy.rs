@@ -43,7 +43,8 @@ fn consumer(name: &str, defined: Option<&Consumer>, allow: &Allow, world: &World
         identities,
         max_connections: allow.max_connections.get(),
         only: allow.only.clone(),
-        preset: preset.map(|preset| PresetVersion { name: preset.name.clone(), version: preset.version.clone() }),
+        preset: preset
+            .map(|preset| PresetVersion { name: preset.name.clone(), version: preset.version.clone() }),
     }
 }
 
@@ -55,10 +56,12 @@ pub(crate) fn automatic(spec: &Spec, service: &Service, by: GcpAcceptBy) -> (BTr
         let gcp = spec.consumers.get(name).and_then(|consumer| consumer.gcp.as_ref());
         let before = entries.len();
         match (gcp, by) {
-            (Some(gcp), GcpAcceptBy::Project) => entries.extend(gcp.projects.iter().filter_map(|who| match who {
-                Who::Is(project) => Some(Entry::Project { project: project.to_string(), limit }),
-                Who::Anyone => None,
-            })),
+            (Some(gcp), GcpAcceptBy::Project) => {
+                entries.extend(gcp.projects.iter().filter_map(|who| match who {
+                    Who::Is(project) => Some(Entry::Project { project: project.to_string(), limit }),
+                    Who::Anyone => None,
+                }))
+            }
             (Some(gcp), GcpAcceptBy::Network) => entries.extend(
                 gcp.networks.iter().map(|network| Entry::Network { network: network.to_string(), limit }),
             ),

@@ -105,13 +105,15 @@ pub(crate) async fn read<'a>(
         Ok((*collection, cloud.list(*collection, project, &place.region).await?))
     });
     let everything = purpose != Purpose::Connections;
-    let machines = async { if everything { machines(cloud, &services, &place).await } else { Ok(BTreeMap::new()) } };
+    let machines =
+        async { if everything { machines(cloud, &services, &place).await } else { Ok(BTreeMap::new()) } };
     let groups = async { if everything { groups(cloud, &services, &place).await } else { Ok(Vec::new()) } };
     let (lists, (machines, groups)) =
         futures::future::try_join(try_join_all(lists), futures::future::try_join(machines, groups)).await?;
     let lists: BTreeMap<Collection, Vec<Json>> = lists.into_iter().collect();
     let facts = facts(&lists, machines, groups, everything);
-    let named = services.iter().flat_map(|(service, gcp)| kinds::named(service.name.as_str(), gcp, &facts)).collect();
+    let named =
+        services.iter().flat_map(|(service, gcp)| kinds::named(service.name.as_str(), gcp, &facts)).collect();
     let mut snapshot = Snapshot {
         deployment,
         place,
@@ -139,8 +141,12 @@ fn facts(
     let subnet = |json: &Json| {
         let link = |key| text(json, key).map(path::of).unwrap_or_default();
         let word = |key| text(json, key).unwrap_or_default().to_owned();
-        let subnet =
-            Subnet { path: link("selfLink"), cidr: word("ipCidrRange"), network: link("network"), purpose: word("purpose") };
+        let subnet = Subnet {
+            path: link("selfLink"),
+            cidr: word("ipCidrRange"),
+            network: link("network"),
+            purpose: word("purpose"),
+        };
         (word("name"), subnet)
     };
     let mut nat_users: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -150,7 +156,13 @@ fn facts(
             nat_users.entry(path::of(subnet)).or_default().push(user.clone());
         }
     }
-    Facts { read, subnets: all(Collection::Subnetworks).iter().map(subnet).collect(), machines, groups, nat_users }
+    Facts {
+        read,
+        subnets: all(Collection::Subnetworks).iter().map(subnet).collect(),
+        machines,
+        groups,
+        nat_users,
+    }
 }
 
 /// The targets that a service names.
@@ -199,7 +211,11 @@ async fn machines(
     Ok(found)
 }
 
-async fn list_machines(cloud: &Cloud<'_>, project: &str, paths: &BTreeSet<String>) -> Result<Vec<Json>, Error> {
+async fn list_machines(
+    cloud: &Cloud<'_>,
+    project: &str,
+    paths: &BTreeSet<String>,
+) -> Result<Vec<Json>, Error> {
     let names: BTreeSet<&str> = paths.iter().map(|path| path::name(path)).collect();
     let filter = (names.len() <= NAMES_IN_A_FILTER).then(|| {
         let each: Vec<String> = names.iter().map(|name| format!("(name = \"{name}\")")).collect();
@@ -209,7 +225,8 @@ async fn list_machines(cloud: &Cloud<'_>, project: &str, paths: &BTreeSet<String
     loop {
         let page = cloud
             .call(Group::Read, project, "instances.aggregatedList", project, || async {
-                let list = cloud.clients.instances.aggregated_list().set_project(project).set_max_results(500_u32);
+                let list =
+                    cloud.clients.instances.aggregated_list().set_project(project).set_max_results(500_u32);
                 let list = if token.is_empty() { list } else { list.set_page_token(&token) };
                 let list = list.set_or_clear_filter(filter.clone());
                 let answer = Box::pin(list.send()).await?;
@@ -285,7 +302,8 @@ pub(crate) async fn endpoints_of(cloud: &Cloud<'_>, group: &str) -> Result<Vec<J
     loop {
         let (items, next) = cloud
             .call(Group::Read, project, "networkEndpointGroups.listNetworkEndpoints", name, || async {
-                let list = cloud.clients.network_endpoint_groups.list_network_endpoints().set_project(project);
+                let list =
+                    cloud.clients.network_endpoint_groups.list_network_endpoints().set_project(project);
                 let list = list.set_zone(zone).set_network_endpoint_group(name).set_max_results(500_u32);
                 let list = list.set_body(
                     google_cloud_compute_v1::model::NetworkEndpointGroupsListEndpointsRequest::new(),
@@ -324,7 +342,9 @@ async fn health(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> BTreeMap<String, 
     let ours = snapshot.claimed(Collection::BackendServices, kinds::backend_service::KIND.name);
     let asked = ours.iter().flat_map(|(_, json)| {
         let service = text(json, "selfLink").map(path::of).unwrap_or_default();
-        list(json, "backends").iter().filter_map(move |backend| Some((service.clone(), text(backend, "group")?.to_owned())))
+        list(json, "backends")
+            .iter()
+            .filter_map(move |backend| Some((service.clone(), text(backend, "group")?.to_owned())))
     });
     let read = asked.map(|(service, group)| async move {
         let answer = health_of(cloud, &service, &group).await;

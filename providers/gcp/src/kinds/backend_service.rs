@@ -46,7 +46,9 @@ pub(crate) const KIND: Kind = Kind {
 pub(crate) fn group_path(place: &Place, group: &GcpInstanceGroup) -> String {
     let project = group.project.as_ref().map_or(place.project.as_str(), |project| project.as_str());
     match &group.scope {
-        GcpGroupScope::Zone(zone) => path::zonal(project, zone.as_str(), "instanceGroups", group.name.as_str()),
+        GcpGroupScope::Zone(zone) => {
+            path::zonal(project, zone.as_str(), "instanceGroups", group.name.as_str())
+        }
         GcpGroupScope::Region(region) => {
             path::regional(project, region.as_str(), "instanceGroups", group.name.as_str())
         }
@@ -69,7 +71,13 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
 }
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
-    super::live_of(snapshot, Collection::BackendServices, &KIND, |json| fields::of(&read(json)), |_| Fields::new())
+    super::live_of(
+        snapshot,
+        Collection::BackendServices,
+        &KIND,
+        |json| fields::of(&read(json)),
+        |_| Fields::new(),
+    )
 }
 
 fn read(json: &Json) -> BackendService {
@@ -111,7 +119,10 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
         .merge(&at, |latest| {
             let there = read(latest);
             let set = |of: &BackendService| of.backends.iter().cloned().collect::<BTreeSet<_>>();
-            if there.health_check == wanted.health_check && there.drain == wanted.drain && set(&there) == set(&wanted) {
+            if there.health_check == wanted.health_check
+                && there.drain == wanted.drain
+                && set(&there) == set(&wanted)
+            {
                 return Ok(None);
             }
             let mut body = body(&wanted);

@@ -46,7 +46,8 @@ pub(crate) const KIND: Kind = Kind {
 /// The groups of a service by their names in addresses.
 pub(crate) fn wanted(gcp: &GcpService, place: &Place, facts: &Facts) -> BTreeMap<String, EndpointGroup> {
     let mut groups: BTreeMap<String, EndpointGroup> = BTreeMap::new();
-    let (GcpForm::Made(made), Some(GcpDirect::Instances(instances))) = (&gcp.form, snapshot::direct(gcp)) else {
+    let (GcpForm::Made(made), Some(GcpDirect::Instances(instances))) = (&gcp.form, snapshot::direct(gcp))
+    else {
         return groups;
     };
     let network = path::global(&place.host, "networks", made.network.as_str());
@@ -54,11 +55,8 @@ pub(crate) fn wanted(gcp: &GcpService, place: &Place, facts: &Facts) -> BTreeMap
         let machine = snapshot::machine_path(&place.project, instance);
         let subnet = facts.machines.get(&machine).map(|found| found.subnet.clone()).unwrap_or_default();
         let zone = instance.zone.to_string();
-        let group = groups.entry(format!("{zone}-{}", path::name(&subnet))).or_insert_with(|| EndpointGroup {
-            network: network.clone(),
-            subnet,
-            zone,
-            endpoints: BTreeSet::new(),
+        let group = groups.entry(format!("{zone}-{}", path::name(&subnet))).or_insert_with(|| {
+            EndpointGroup { network: network.clone(), subnet, zone, endpoints: BTreeSet::new() }
         });
         group.endpoints.insert(machine);
     }
@@ -86,7 +84,9 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     };
     let all = super::live_of(snapshot, Collection::NetworkEndpointGroups, &KIND, read, |_| Fields::new());
     // The list is that of the whole project.
-    let here = |live: &Live| path::after(&live.id, "zones").is_some_and(|zone| zone.starts_with(&snapshot.place.region));
+    let here = |live: &Live| {
+        path::after(&live.id, "zones").is_some_and(|zone| zone.starts_with(&snapshot.place.region))
+    };
     all.into_iter().filter(here).collect()
 }
 
@@ -97,7 +97,11 @@ fn read(json: &Json, endpoints: &[Json]) -> EndpointGroup {
     let machine = |endpoint: &Json| {
         let named = text(endpoint, "instance")?;
         // The API takes a name or a URL, and may answer with either.
-        Some(if named.contains('/') { path::of(named) } else { path::zonal(project, &zone, "instances", named) })
+        Some(if named.contains('/') {
+            path::of(named)
+        } else {
+            path::zonal(project, &zone, "instances", named)
+        })
     };
     EndpointGroup {
         network: link("network"),

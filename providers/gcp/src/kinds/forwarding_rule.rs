@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use privnet_core::execute::{Poll, Until};
 use privnet_core::spec::gcp::{GcpAddress, GcpBackend, GcpForm};
-use privnet_core::{Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Replacement, Shape, Value};
+use privnet_core::{
+    Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Replacement, Shape, Value,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -156,7 +158,8 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     let at = act.there(Collection::ForwardingRules)?;
     // Labels before the list of their keys: what is cut short then shows as a difference still.
     set_labels(act, &at, &wanted.labels).await?;
-    let keys = ownership::marker_with_keys(act.step.deployment, act.address(), act.generation(), &wanted.labels);
+    let keys =
+        ownership::marker_with_keys(act.step.deployment, act.address(), act.generation(), &wanted.labels);
     let found = act
         .merge(&at, |latest| {
             let same = flag(latest, "allowGlobalAccess") == wanted.global_access
@@ -181,14 +184,17 @@ async fn set_labels(act: &Act<'_>, at: &At, user: &Labels) -> Result<(), Error> 
         .context
         .until(until, || async {
             let latest = act.read(at).await?;
-            let all = ownership::all_labels(&latest, act.step.deployment, act.address(), act.generation(), user);
+            let all =
+                ownership::all_labels(&latest, act.step.deployment, act.address(), act.generation(), user);
             if ownership::labels(&latest) == all {
                 return Ok(Poll::Ready(()));
             }
             let body = json!({ "labels": all, "labelFingerprint": text(&latest, "labelFingerprint") });
             match act.cloud.write(at, Write::SetLabels(&body)).await {
                 Ok(()) => Ok(Poll::Pending("not shown yet".to_owned())),
-                Err(error) if error.kind() == ErrorKind::Conflict => Ok(Poll::Pending("changed meanwhile".to_owned())),
+                Err(error) if error.kind() == ErrorKind::Conflict => {
+                    Ok(Poll::Pending("changed meanwhile".to_owned()))
+                }
                 Err(error) => Err(error),
             }
         })

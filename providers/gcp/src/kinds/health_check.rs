@@ -85,7 +85,9 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         ));
     }
     if let Some(mysql) = ports.iter().find(|port| {
-        port.engine == Some(privnet_core::spec::Engine::Mysql) && typed.protocol == "tcp" && typed.port == i64::from(port.listen.get())
+        port.engine == Some(privnet_core::spec::Engine::Mysql)
+            && typed.protocol == "tcp"
+            && typed.port == i64::from(port.listen.get())
     }) {
         lowering.lowered.warnings.push(format!(
             "{}: TCP health checks of MySQL's port {} count as interrupted handshakes, for which MySQL blocks a host (max_connect_errors); give `health_check: {{ port, http }}` of an agent beside it",
@@ -97,7 +99,13 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
 }
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
-    super::live_of(snapshot, Collection::HealthChecks, &KIND, |json| fields::of(&read(json)), |_| Fields::new())
+    super::live_of(
+        snapshot,
+        Collection::HealthChecks,
+        &KIND,
+        |json| fields::of(&read(json)),
+        |_| Fields::new(),
+    )
 }
 
 fn read(json: &Json) -> HealthCheck {
@@ -147,13 +155,18 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     let body = body(&at.name, text(&latest, "description").unwrap_or_default(), &wanted);
     act.cloud.write(&at, Write::Replace(&body)).await?;
     let method = at.collection.method("get");
-    let until = Until { operation: &method, subject: &at.name, what: "changed", limit: Duration::from_secs(120) };
+    let until =
+        Until { operation: &method, subject: &at.name, what: "changed", limit: Duration::from_secs(120) };
     let found = act
         .cloud
         .context
         .until(until, || async {
             let found = act.read(&at).await?;
-            Ok(if read(&found) == wanted { Poll::Ready(found) } else { Poll::Pending("as before".to_owned()) })
+            Ok(if read(&found) == wanted {
+                Poll::Ready(found)
+            } else {
+                Poll::Pending("as before".to_owned())
+            })
         })
         .await?;
     Ok(super::applied(&found))

@@ -46,7 +46,8 @@ pub(crate) fn name_of(cidr: &Ipv4Net) -> String {
 
 /// The addresses of a service's NAT subnets.
 pub(crate) fn addresses(lowering: &Lowering<'_>) -> Vec<Address> {
-    let subnets = lowering.attachment().map(|(attachment, _)| attachment.nat_subnets.as_slice()).unwrap_or_default();
+    let subnets =
+        lowering.attachment().map(|(attachment, _)| attachment.nat_subnets.as_slice()).unwrap_or_default();
     let name = |subnet: &GcpNatSubnet| match subnet {
         GcpNatSubnet::Create { cidr } => name_of(cidr),
         GcpNatSubnet::Existing(name) => name.to_string(),
@@ -56,7 +57,8 @@ pub(crate) fn addresses(lowering: &Lowering<'_>) -> Vec<Address> {
 
 /// The ranges of a service's NAT subnets, as far as they are known.
 pub(crate) fn ranges(lowering: &Lowering<'_>) -> BTreeSet<String> {
-    let subnets = lowering.attachment().map(|(attachment, _)| attachment.nat_subnets.as_slice()).unwrap_or_default();
+    let subnets =
+        lowering.attachment().map(|(attachment, _)| attachment.nat_subnets.as_slice()).unwrap_or_default();
     let range = |subnet: &GcpNatSubnet| match subnet {
         GcpNatSubnet::Create { cidr } => Some(cidr.to_string()),
         GcpNatSubnet::Existing(name) => Some(lowering.facts.subnets.get(name.as_str())?.cidr.clone()),
@@ -82,8 +84,13 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
 }
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
-    let mut live =
-        super::live_of(snapshot, Collection::Subnetworks, &KIND, |json| fields::of(&read(json)), |_| Fields::new());
+    let mut live = super::live_of(
+        snapshot,
+        Collection::Subnetworks,
+        &KIND,
+        |json| fields::of(&read(json)),
+        |_| Fields::new(),
+    );
     for (service, gcp) in &snapshot.services {
         let attachment = match &gcp.form {
             GcpForm::Made(made) => &made.attachment,

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use privnet_core::accept::ConnectionState;
-use privnet_core::spec::gcp::{GcpAcceptBy, GcpAttachment, GcpForm};
 use privnet_core::spec::Acceptance;
+use privnet_core::spec::gcp::{GcpAcceptBy, GcpAttachment, GcpForm};
 use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -113,7 +113,8 @@ type Listed = Option<BTreeSet<String>>;
 /// entries are of another type than the file says: then they are switched at once, and whoever is let in stays so.
 fn consumers(lowering: &mut Lowering<'_>, address: &Address, settings: GcpAttachment) -> (Listed, Listed) {
     let by = settings.accept_by;
-    let live = lowering.world.at(address).and_then(|live| fields::typed::<Attachment>(KIND.name, &live.fields).ok());
+    let live =
+        lowering.world.at(address).and_then(|live| fields::typed::<Attachment>(KIND.name, &live.fields).ok());
     if lowering.service.acceptance == Acceptance::Manual {
         return (live.and_then(|live| switched(&live, by, lowering)), None);
     }
@@ -138,7 +139,10 @@ fn switched(live: &Attachment, by: GcpAcceptBy, lowering: &Lowering<'_>) -> List
     }
     match by {
         GcpAcceptBy::Endpoint => Some(
-            live.accepted.iter().map(|endpoint| Entry::Endpoint { endpoint: endpoint.clone() }.spelled()).collect(),
+            live.accepted
+                .iter()
+                .map(|endpoint| Entry::Endpoint { endpoint: endpoint.clone() }.spelled())
+                .collect(),
         ),
         GcpAcceptBy::Project | GcpAcceptBy::Network => {
             let (entries, _) = policy::automatic(lowering.spec, lowering.service, by);
@@ -148,8 +152,13 @@ fn switched(live: &Attachment, by: GcpAcceptBy, lowering: &Lowering<'_>) -> List
 }
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
-    let mut live =
-        super::live_of(snapshot, Collection::ServiceAttachments, &KIND, |json| fields::of(&read(json)), |_| Fields::new());
+    let mut live = super::live_of(
+        snapshot,
+        Collection::ServiceAttachments,
+        &KIND,
+        |json| fields::of(&read(json)),
+        |_| Fields::new(),
+    );
     for (service, gcp) in &snapshot.services {
         let GcpForm::ServiceAttachment { name, .. } = &gcp.form else { continue };
         if let Some(json) = snapshot.by_name(Collection::ServiceAttachments, name.as_str()) {

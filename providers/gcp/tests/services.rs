@@ -1,0 +1,157 @@
+//! Services of each form on the local cloud: made, decided on, destroyed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+mod stage;
+
+use privnet_core::Value;
+use privnet_core::accept::{Ask, ConnectionState};
+use privnet_core::conformance::Subject;
+use privnet_core::plan::{PlanOptions, Rule};
+use stage::{ONE, PROJECT, REGION, Stage, assert_done, made, with_policy};
+
+const DESTROY: PlanOptions = PlanOptions { destroy: true, prune: false, sever_connections: true };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_behind_a_group_is_made_and_destroyed_without_a_trace() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let spec = made(ONE, "", "tags: { owner: me }");
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+    let world = stage.world(&spec).await;
+    let handoff = stage.provider().handoff(&spec, &spec.services[0], &world);
+    let uri = handoff.fields["service_attachment"].as_str().unwrap();
+    assert!(uri.starts_with("projects/acme-data/regions/us-east4/serviceAttachments/pn-orders-"), "{uri}");
+    stage.apply_with(&spec, DESTROY).await;
+    assert_eq!(stage.everything().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_named_endpoint_alone_is_let_in_and_cut_with_the_word_only() {
+    let stage = Stage::open().await;
+    let spec = made(ONE, "", "");
+    stage.apply(&spec).await;
+    stage.until_pending(&spec, "orders", 2).await;
+    let (_, plan, report) = stage.decide(&spec, &Ask::default()).await;
+    assert_done(&plan, &report);
+    let id = plan.actions[0].connection.as_ref().unwrap().id.clone();
+    let state = |all: Vec<privnet_core::accept::Connection>, id: &str| {
+        all.into_iter().find(|c| c.id == id).unwrap().state
+    };
+    assert_eq!(state(stage.connections(&spec, "orders").await, &id), ConnectionState::Accepted);
+    stage.assert_settled(&spec).await;
+    let (refused, _) = stage.reject(&spec, &id, false).await;
+    assert!(refused.refusals.iter().any(|refusal| refusal.rule == Rule::WouldSever));
+    let (plan, report) = stage.reject(&spec, &id, true).await;
+    assert_done(&plan, &report);
+    assert_eq!(state(stage.connections(&spec, "orders").await, &id), ConnectionState::Rejected);
+    stage.assert_settled(&spec).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_entries_of_an_attachment_that_exists_stay() {
+    let stage = Stage::open().await;
+    let spec = with_policy(
+        "allow: { fivetran: {} }",
+        "accept_by: project\nexisting: { service_attachment: shared-db }",
+        "",
+    );
+    assert!(stage.apply(&spec).await.is_empty());
+    stage.connect("shared-db", "fivetran-donkeys");
+    stage.until_pending(&spec, "orders", 1).await;
+    let (_, plan, report) = stage.decide(&spec, &Ask::default()).await;
+    assert_eq!(plan.actions.len(), 1, "{plan:#?}");
+    assert_done(&plan, &report);
+    let get = stage.attachments().await.get().set_project(PROJECT).set_region(REGION);
+    let there = get.set_service_attachment("shared-db").send().await.unwrap();
+    let mut listed: Vec<_> =
+        there.consumer_accept_lists.into_iter().filter_map(|entry| entry.project_id_or_num).collect();
+    listed.sort();
+    assert_eq!(listed, ["acme-reader", "fivetran-donkeys"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_automatic_service_lets_its_projects_in_and_goes_over_to_endpoints() {
+    let stage = Stage::open().await;
+    let block = format!("ports: [{ONE}]");
+    let spec =
+        with_policy("allow: { fivetran: { max_connections: 2 } }\n    acceptance: automatic", &block, "");
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+    let listed = |live: &privnet_core::Live| live.fields["consumers"].clone();
+    let live = stage.live(&spec, "service-attachment").await.unwrap();
+    assert_eq!(listed(&live), Value::texts(["project:fivetran-donkeys=2"]));
+    stage.until_pending(&spec, "orders", 1).await;
+    let manual = made(ONE, "", "");
+    stage.apply(&manual).await;
+    stage.assert_settled(&manual).await;
+    let live = stage.live(&manual, "service-attachment").await.unwrap();
+    assert!(listed(&live).to_string().contains("endpoint:projects/fivetran-donkeys"), "{}", listed(&live));
+    let states = stage.connections(&manual, "orders").await;
+    assert!(states.iter().any(|connection| connection.state == ConnectionState::Accepted), "{states:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_exists_is_attached_to_and_left_alone() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let block = "nat_subnets: [{ existing: nat-spare }, { create: { cidr: 10.8.4.0/24 } }]\nexisting: { forwarding_rule: shared-db }";
+    let spec = with_policy("allow: { fivetran: {} }", block, "");
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+    stage.apply_with(&spec, DESTROY).await;
+    assert_eq!(stage.everything().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_network_of_a_host_project() {
+    let stage = Stage::open().await;
+    let block = "host_project: acme-net\nnetwork: shared\nports: [{ listen: 5432, to: { instances: [zones/us-east4-b/instances/db-hosted] } }]";
+    let spec = with_policy("allow: { fivetran: {} }", block, "");
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+    stage.apply_with(&spec, DESTROY).await;
+    assert!(stage.world(&spec).await.live.iter().all(|live| !live.is_ours()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_work_is_refused_at_plan() {
+    let stage = Stage::open().await;
+    let refused = |spec| {
+        let stage = &stage;
+        async move {
+            stage
+                .plan(&spec)
+                .await
+                .refusals
+                .iter()
+                .map(|refusal| refusal.why.clone())
+                .collect::<Vec<_>>()
+                .join("; ")
+        }
+    };
+    let shared = refused(made(ONE, "nat_subnets: [{ existing: nat-shared-db }]", "")).await;
+    assert!(shared.contains("two attachments cannot share one"), "{shared}");
+    let overlap = refused(made(ONE, "nat_subnets: [{ create: { cidr: 10.7.1.0/28 } }]", "")).await;
+    assert!(overlap.contains("overlaps with 10.7.1.0/24"), "{overlap}");
+    let machine = refused(made(&ONE.replace("db-1", "db-9"), "", "")).await;
+    assert!(machine.contains("there is no machine"), "{machine}");
+    let purpose = refused(made(ONE, "nat_subnets: [{ existing: data }]", "")).await;
+    assert!(purpose.contains("has the purpose PRIVATE"), "{purpose}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_answers_and_failed_operations_are_mended_by_the_next_run() {
+    let stage = Stage::open().await;
+    let spec = made(ONE, "", "");
+    for call in ["serviceAttachments.insert", "forwardingRules.insert", "regionBackendServices.insert"] {
+        stage.fault(&format!("gcp:{call}:1:lost"));
+    }
+    stage.fault("gcp:subnetworks.insert:1:code=QUOTA_EXCEEDED");
+    let (_, report) = stage.driver().apply(&spec, PlanOptions::default()).await;
+    assert!(report.failures().any(|error| error.kind() == privnet_core::ErrorKind::Quota), "{report:#?}");
+    stage.heal();
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+}

@@ -1,0 +1,271 @@
+//! A local cloud with a file on it: the provider's own pipeline, and the user's own client beside it.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(unreachable_pub, reason = "a module of several test programs")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "the stage of tests: what fails here fails the test"
+)]
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use google_cloud_auth::credentials::anonymous;
+use google_cloud_compute_v1::client as compute;
+use privnet_core::Provider;
+use privnet_core::accept::{Ask, Connection, Decision, decide};
+use privnet_core::conformance::{Driver, Subject, Variant};
+use privnet_core::execute::{Outcome, Report};
+use privnet_core::plan::{Plan, PlanOptions, plan_decisions, plan_rejection};
+use privnet_core::spec::{Spec, decode};
+use privnet_core::{Live, Purpose, World};
+use privnet_gcp::{GcpProvider, GcpSettings};
+use privnet_sandbox::frame::Fault;
+use privnet_sandbox::{Options, Running, Sandbox};
+
+/// How fast time passes.
+const SPEED: f64 = 1_000.0;
+/// No test waits for anything longer than this.
+const PATIENCE: Duration = Duration::from_secs(60);
+pub const PROJECT: &str = "acme-data";
+pub const REGION: &str = "us-east4";
+/// One machine.
+pub const ONE: &str = "{ listen: 5432, to: { instances: [zones/us-east4-b/instances/db-1] } }";
+
+pub struct Stage {
+    folder: tempfile::TempDir,
+    running: Running,
+}
+
+/// A client of the user's own.
+macro_rules! client {
+    ($stage:expr, $name:ident) => {
+        compute::$name::builder()
+            .with_endpoint($stage.url())
+            .with_credentials(anonymous::Builder::new().build())
+            .build()
+            .await
+            .unwrap()
+    };
+}
+
+impl Stage {
+    pub async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::new(folder.path());
+        options.speed = Some(SPEED);
+        options.rate_limits = false;
+        let running = Sandbox::serve(&options).await.unwrap();
+        Self { folder, running }
+    }
+
+    /// A new process.
+    pub fn driver(&self) -> Driver {
+        Driver::new(self)
+    }
+
+    pub fn url(&self) -> String {
+        self.running.url("gcp").unwrap().to_owned()
+    }
+
+    pub async fn attachments(&self) -> compute::ServiceAttachments {
+        client!(self, ServiceAttachments)
+    }
+
+    /// Everything of the kinds that privnet makes, by URL.
+    pub async fn everything(&self) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        macro_rules! regional {
+            ($name:ident) => {
+                let found =
+                    client!(self, $name).list().set_project(PROJECT).set_region(REGION).send().await.unwrap();
+                all.extend(found.items.into_iter().filter_map(|item| item.self_link));
+            };
+        }
+        regional!(Subnetworks);
+        regional!(RegionHealthChecks);
+        regional!(RegionBackendServices);
+        regional!(ForwardingRules);
+        regional!(ServiceAttachments);
+        let found = client!(self, Firewalls).list().set_project(PROJECT).send().await.unwrap();
+        all.extend(found.items.into_iter().filter_map(|item| item.self_link));
+        let found =
+            client!(self, NetworkEndpointGroups).aggregated_list().set_project(PROJECT).send().await.unwrap();
+        let groups = found.items.into_values().flat_map(|scoped| scoped.network_endpoint_groups);
+        all.extend(groups.filter_map(|item| item.self_link));
+        all
+    }
+
+    /// Makes calls fail from now on: `gcp:serviceAttachments.insert:1:lost`.
+    pub fn fault(&self, spec: &str) {
+        self.running.faults().add(spec.parse::<Fault>().unwrap());
+    }
+
+    pub fn heal(&self) {
+        self.running.faults().clear();
+    }
+
+    /// A consumer asks for a connection.
+    pub fn connect(&self, service: &str, consumer: &str) -> serde_json::Value {
+        Sandbox::open(self.folder.path()).unwrap().connect(service, Some(consumer)).unwrap()
+    }
+
+    /// Applies, and demands that all of it was done.
+    pub async fn apply(&self, spec: &Spec) -> Plan {
+        self.apply_with(spec, PlanOptions::default()).await
+    }
+
+    pub async fn apply_with(&self, spec: &Spec, options: PlanOptions) -> Plan {
+        let (plan, report) = self.driver().apply(spec, options).await;
+        assert_eq!(plan.refusals, []);
+        assert_done(&plan, &report);
+        plan
+    }
+
+    pub async fn plan(&self, spec: &Spec) -> Plan {
+        self.driver().plan(spec, PlanOptions::default()).await.0
+    }
+
+    /// Nothing is left to do.
+    pub async fn assert_settled(&self, spec: &Spec) {
+        let plan = self.plan(spec).await;
+        assert!(plan.is_empty() && plan.refusals.is_empty(), "{:#?}", (plan.actions, plan.refusals));
+    }
+
+    pub async fn world(&self, spec: &Spec) -> World {
+        self.driver().observe(spec, Purpose::Plan).await.1
+    }
+
+    pub async fn live(&self, spec: &Spec, kind: &str) -> Option<Live> {
+        self.world(spec).await.live.into_iter().find(|live| live.address.kind == kind)
+    }
+
+    pub async fn connections(&self, spec: &Spec, service: &str) -> Vec<Connection> {
+        let world = self.driver().observe(spec, Purpose::Connections).await.1;
+        world.services.get(service).map(|seen| seen.connections.known().to_vec()).unwrap_or_default()
+    }
+
+    /// Waits for this many connections of a service that wait for a decision.
+    pub async fn until_pending(&self, spec: &Spec, service: &str, count: usize) -> Vec<Connection> {
+        until("requests are pending", || async {
+            let all = self.connections(spec, service).await;
+            let pending =
+                all.iter().filter(|c| c.state == privnet_core::accept::ConnectionState::Pending).count();
+            (pending >= count).then_some(all)
+        })
+        .await
+    }
+
+    /// Decides by policy and carries it out.
+    pub async fn decide(&self, spec: &Spec, ask: &Ask) -> (Vec<Decision>, Plan, Report) {
+        let driver = self.driver();
+        let (desired, world) = driver.observe(spec, Purpose::Connections).await;
+        let decisions: Vec<Decision> = desired
+            .services
+            .values()
+            .flat_map(|intent| {
+                let known =
+                    world.services.get(&intent.name).map(|seen| seen.connections.known()).unwrap_or_default();
+                decide(&intent.policy, known, ask)
+            })
+            .collect();
+        let plan = plan_decisions(&desired, &world, &decisions);
+        let report = driver.execute(&plan, &desired, &world).await;
+        (decisions, plan, report)
+    }
+
+    /// Rejects one connection.
+    pub async fn reject(&self, spec: &Spec, id: &str, sever: bool) -> (Plan, Report) {
+        let driver = self.driver();
+        let (desired, world) = driver.observe(spec, Purpose::Connections).await;
+        let plan = plan_rejection(&desired, &world, id, sever).expect("the connection is there");
+        let report = driver.execute(&plan, &desired, &world).await;
+        (plan, report)
+    }
+}
+
+#[async_trait]
+impl Subject for Stage {
+    async fn reset(&self) {
+        Sandbox::reset(self.folder.path()).unwrap();
+    }
+
+    fn provider(&self) -> Arc<dyn Provider> {
+        Arc::new(GcpProvider::new(GcpSettings::sandbox(self.url())))
+    }
+
+    fn pace(&self) -> f64 {
+        self.running.clock().speed()
+    }
+
+    fn base(&self) -> Spec {
+        made(ONE, "", "")
+    }
+
+    fn edits(&self) -> Vec<Variant> {
+        Vec::new()
+    }
+
+    async fn raise_requests(&self) {}
+
+    async fn census(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Asks until there is an answer.
+pub async fn until<T, Fut>(what: &str, mut ask: impl FnMut() -> Fut) -> T
+where
+    Fut: Future<Output = Option<T>>,
+{
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub fn assert_done(plan: &Plan, report: &Report) {
+    for (action, outcome) in plan.actions.iter().zip(&report.outcomes) {
+        assert!(matches!(outcome, Outcome::Done { .. }), "{}: {outcome:#?}", action.id);
+    }
+}
+
+/// A file with one service of these ports, with these lines in its block and these at the top. The subnet for NAT is made unless
+/// the block has its own.
+pub fn made(ports: &str, block: &str, top: &str) -> Spec {
+    with_policy("allow: { fivetran: {} }", &format!("ports: [{ports}]\n{block}"), top)
+}
+
+/// The same with other words about who may connect.
+pub fn with_policy(policy: &str, block: &str, top: &str) -> Spec {
+    let nat = if block.contains("nat_subnets") || block.contains("service_attachment") {
+        ""
+    } else {
+        "nat_subnets: [{ create: { cidr: 10.8.0.0/24 } }]\n"
+    };
+    let lines: String = format!("{nat}{block}").lines().map(|line| format!("      {line}\n")).collect();
+    spec(&format!(
+        "version: 1
+deployment: stage
+{top}
+defaults:
+  gcp: {{ project: acme-data, region: us-east4, network: prod, subnet: ilb }}
+services:
+  - name: orders
+    {policy}
+    gcp:
+{lines}"
+    ))
+}
+
+pub fn spec(text: &str) -> Spec {
+    decode("stage.yaml", text).unwrap_or_else(|errors| panic!("{errors:#?}\n{text}"))
+}
