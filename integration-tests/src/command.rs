@@ -4,28 +4,37 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The binary, built by cargo once for all tests of a process.
-///
-/// # Panics
-/// When it cannot be built: then nothing can be tested.
+/// The program `privnet`; see [`program`].
 #[must_use]
-#[allow(clippy::panic, reason = "test machinery")]
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "-p", "privnet-cli", "--message-format=json-render-diagnostics"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stderr(Stdio::inherit())
-            .output();
-        let found = built.ok().filter(|built| built.status.success()).and_then(|built| {
-            let lines = String::from_utf8_lossy(&built.stdout).into_owned();
-            let messages =
-                lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-            messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back()
-        });
-        found.unwrap_or_else(|| panic!("cargo build -p privnet-cli failed"))
-    })
+    BINARY.get_or_init(|| program("privnet-cli", "privnet"))
+}
+
+/// A program of this workspace: from the folder that `PRIVNET_PROGRAMS` names, where somebody has built everything already (building one
+/// package by itself would build its dependencies again, with fewer features), or else built by cargo now.
+///
+/// # Panics
+/// When it is not there, or cannot be built: then nothing can be tested.
+#[must_use]
+#[allow(clippy::panic, reason = "test machinery")]
+pub fn program(package: &str, name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("PRIVNET_PROGRAMS") {
+        let program = PathBuf::from(folder).join(name);
+        assert!(program.exists(), "{} is not there: build it first", program.display());
+        return program;
+    }
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "-p", package, "--bin", name, "--message-format=json-render-diagnostics"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output();
+    let found = built.ok().filter(|built| built.status.success()).and_then(|built| {
+        let lines = String::from_utf8_lossy(&built.stdout).into_owned();
+        let messages = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back()
+    });
+    found.unwrap_or_else(|| panic!("cargo build -p {package} failed"))
 }
 
 /// The command in a folder, which is its home too.

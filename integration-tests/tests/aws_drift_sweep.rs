@@ -1,7 +1,12 @@
 //! The drift sweep: for every kind and every managed field, boto3 changes it in the cloud; the next plan names exactly that
 //! field, and apply restores it. A field without a row in `aws/drift.py` fails the test.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test, which says what it tried")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test, which says what it tried"
+)]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -4,7 +4,12 @@
 //!
 //! The number of points tried equals the number of recorded requests times the number of faults; the test prints both.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test, which says what it tried")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test, which says what it tried"
+)]
 
 use std::collections::BTreeSet;
 use std::path::Path;

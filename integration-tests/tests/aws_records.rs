@@ -2,7 +2,12 @@
 //! of every example's whole life goes through botocore's service models. The same records say which permissions are needed:
 //! each recorded action is allowed by `examples/permissions/aws.json`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test, which says what it tried")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test, which says what it tried"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,6 +15,7 @@ use std::process::Command;
 
 use privnet::{Ask, PlanOptions};
 use privnet_integration_tests::census::{here, python};
+use privnet_integration_tests::command::program;
 use privnet_integration_tests::stage::{Stage, spec};
 
 fn examples() -> PathBuf {
@@ -124,17 +130,8 @@ async fn every_example_lives_by_the_models_and_the_policy() {
 
 #[test]
 fn the_program_that_uses_the_library_runs() {
-    let ran = Command::new(env!("CARGO"))
-        .args([
-            "run",
-            "--quiet",
-            "-p",
-            "privnet-examples",
-            "--bin",
-            "apply_and_accept",
-            "--",
-            "examples/aws.yaml",
-        ])
+    let ran = Command::new(program("privnet-examples", "apply_and_accept"))
+        .arg("examples/aws.yaml")
         .current_dir(here().join(".."))
         .output()
         .unwrap();
