@@ -186,17 +186,17 @@ async fn sweep(work: Work) {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_an_apply_may_be_spoiled() {
     sweep(Work::Apply).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_a_replacement_may_be_spoiled() {
     sweep(Work::Replace).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_a_destroy_may_be_spoiled() {
     sweep(Work::Destroy).await;
 }

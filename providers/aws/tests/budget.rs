@@ -15,7 +15,9 @@ fn file(services: usize, ports: usize) -> Spec {
         (0..ports).map(|i| format!("{{ listen: {}, to: {{ ips: [10.0.0.25] }} }}", 5432 + i)).collect();
     let ports = ports.join(", ");
     let services: String = (0..services)
-        .map(|i| format!("  - {{ name: s{i:02}, allow: {{ fivetran: {{}} }}, aws: {{ ports: [{ports}] }} }}\n"))
+        .map(|i| {
+            format!("  - {{ name: s{i:02}, allow: {{ fivetran: {{}} }}, aws: {{ ports: [{ports}] }} }}\n")
+        })
         .collect();
     spec(&format!(
         "version: 1

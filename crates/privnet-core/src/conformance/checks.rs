@@ -71,8 +71,17 @@ async fn apply(what: &str, subject: &dyn Subject, spec: &Spec) -> Plan {
 }
 
 async fn destroy(what: &str, subject: &dyn Subject, spec: &Spec, options: PlanOptions) {
-    let (plan, report) = Driver::new(subject).apply(spec, options).await;
-    demand_done(what, &plan, &report);
+    // A consumer may ask between the plan and its end, and the cloud then keeps the service: the same command ends it.
+    let mut tries = 0;
+    loop {
+        let (plan, report) = Driver::new(subject).apply(spec, options).await;
+        let kept = report.failures().any(|error| error.kind() == crate::error::ErrorKind::InUse);
+        tries += 1;
+        if !kept || tries == 4 {
+            demand_done(what, &plan, &report);
+            break;
+        }
+    }
     let left = subject.census().await;
     assert!(left.is_empty(), "{what}: destroy left {left:?}");
     let (again, ..) = Driver::new(subject).plan(spec, options).await;

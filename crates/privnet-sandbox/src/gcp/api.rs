@@ -107,6 +107,10 @@ impl Api {
     pub(crate) fn is_common(&self, name: &str) -> bool {
         // System parameters may be written with a dollar sign: the Rust client sends `$alt`.
         let plain = name.strip_prefix('$').unwrap_or(name);
+        // A system parameter of all Google APIs that no method lists: <https://cloud.google.com/apis/docs/system-parameters>.
+        if plain == "apiVersion" {
+            return true;
+        }
         // Older clients send `returnPartialSuccess`, and the public API still takes it.
         name == "returnPartialSuccess"
             || self.common_parameters.iter().any(|common| common == name || common == plain)
