@@ -98,7 +98,12 @@ impl World {
 /// What a session needs to know of a sandbox that is served.
 pub(crate) fn endpoints(running: &Running) -> SandboxEndpoints {
     let url = |cloud| running.url(cloud).unwrap_or_default().to_owned();
-    SandboxEndpoints { aws: url("aws"), azure: url("azure"), dns: running.dns(), speed: running.clock().speed() }
+    SandboxEndpoints {
+        aws: url("aws"),
+        azure: url("azure"),
+        dns: running.dns(),
+        speed: running.clock().speed(),
+    }
 }
 
 /// The first Ctrl-C lets begun work end; the second ends the process at once.

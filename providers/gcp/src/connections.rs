@@ -111,6 +111,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "a literal, at each call")]
     fn attachment(status: &str, accept: Json) -> Json {
         json!({ "consumerAcceptLists": accept, "connectedEndpoints": [{
             "endpoint": "https://www.googleapis.com/compute/v1/projects/fivetran-donkeys/regions/r/forwardingRules/ep",

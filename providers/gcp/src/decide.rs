@@ -187,6 +187,9 @@ async fn reject(
     Ok(applied)
 }
 
+/// Whether an entry of the accept list is the one in question.
+type IsIt = Box<dyn Fn(&Entry) -> bool>;
+
 /// The change that turns an endpoint away: its entry goes, and it is put on the reject list. A live one is cut only while the
 /// attachment reconciles. Nothing where that is so already.
 fn turned_away(at: &At, latest: &Json, endpoint: &Json, terms: Terms, live: bool) -> Option<Json> {
@@ -194,7 +197,7 @@ fn turned_away(at: &At, latest: &Json, endpoint: &Json, terms: Terms, live: bool
         (connections::handle(endpoint), connections::project(endpoint), connections::network(endpoint));
     let entries = connections::entries(latest);
     let by = entries.first().map_or(terms.by, Entry::by);
-    let (subject, is_it): (String, Box<dyn Fn(&Entry) -> bool>) = match by {
+    let (subject, is_it): (String, IsIt) = match by {
         GcpAcceptBy::Endpoint => {
             let own = handle.clone();
             (

@@ -54,13 +54,16 @@ pub use crate::settings::{Endpoint, GcpSettings};
 /// The first part of this provider's scopes.
 pub(crate) const CLOUD: &str = "gcp";
 
+/// How a service lets consumers in, and the most connections of each.
+type ServiceTerms = (GcpAcceptBy, BTreeMap<String, i64>);
+
 /// Google Cloud. An observation comes before any action: it learns how each service lets consumers in.
 #[derive(Debug)]
 pub struct GcpProvider {
     settings: GcpSettings,
     clients: OnceCell<Clients>,
     /// How a service names whom it lets in, and how many connections each of its consumers may have.
-    terms: Mutex<BTreeMap<String, (GcpAcceptBy, BTreeMap<String, i64>)>>,
+    terms: Mutex<BTreeMap<String, ServiceTerms>>,
 }
 
 impl GcpProvider {

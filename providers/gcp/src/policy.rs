@@ -60,7 +60,7 @@ pub(crate) fn automatic(spec: &Spec, service: &Service, by: GcpAcceptBy) -> (BTr
                 entries.extend(gcp.projects.iter().filter_map(|who| match who {
                     Who::Is(project) => Some(Entry::Project { project: project.to_string(), limit }),
                     Who::Anyone => None,
-                }))
+                }));
             }
             (Some(gcp), GcpAcceptBy::Network) => entries.extend(
                 gcp.networks.iter().map(|network| Entry::Network { network: network.to_string(), limit }),

@@ -82,7 +82,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let rule = lowering.address(forwarding_rule::KIND.name, rule);
     let subnets = nat_subnet::addresses(lowering);
     let address = lowering.address(KIND.name, "main");
-    let (consumers, reconciled_consumers) = consumers(lowering, &address, settings.clone());
+    let (consumers, reconciled_consumers) = consumers(lowering, &address, &settings.clone());
     let typed = Attachment {
         target: Value::output(&rule, "path"),
         nat_subnets: subnets.iter().map(|subnet| Value::output(subnet, "path")).collect(),
@@ -111,7 +111,7 @@ type Listed = Option<BTreeSet<String>>;
 
 /// The accept list that the file decides, as one of the two fields. A manual one is nobody's but the decisions', unless its
 /// entries are of another type than the file says: then they are switched at once, and whoever is let in stays so.
-fn consumers(lowering: &mut Lowering<'_>, address: &Address, settings: GcpAttachment) -> (Listed, Listed) {
+fn consumers(lowering: &mut Lowering<'_>, address: &Address, settings: &GcpAttachment) -> (Listed, Listed) {
     let by = settings.accept_by;
     let live =
         lowering.world.at(address).and_then(|live| fields::typed::<Attachment>(KIND.name, &live.fields).ok());
