@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The core knows no cloud, no HTTP, no files and no terminal. Providers implement [`provider::Provider`];
-//! everything that decides ([`plan`], [`accept`], [`status`]) is a pure function over plain data, and
+//! everything that decides ([`mod@plan`], [`accept`], [`status`]) is a pure function over plain data, and
 //! [`execute`] carries out what was decided without choosing anything itself.
 
 pub mod accept;

@@ -356,9 +356,11 @@ impl<'a> Draft<'a> {
             };
             let Some(delete) = self.steps.iter().find(|step| goes(step)) else { continue };
             let policy = self.desired.services.get(service).map(|intent| &intent.policy);
-            for connection in
-                seen.connections.known().iter().filter(|connection| decisions::blocks_deletion(connection))
-            {
+            let known = seen.connections.known().iter();
+            let mut open: Vec<_> =
+                known.filter(|connection| decisions::blocks_deletion(connection)).collect();
+            open.sort_by_key(|connection| (connection.who(), connection.id.clone()));
+            for connection in open {
                 let mut action =
                     decisions::reject(exposed, connection, policy, self.options.sever_connections);
                 action.scope = delete.action.scope.clone();
@@ -434,7 +436,9 @@ impl<'a> Draft<'a> {
         let remaining = self.desired.services.values().filter_map(|intent| {
             let seen = self.world.services.get(&intent.name)?;
             let goes = |exposed: &Address| actions.iter().any(|a| a.op == Op::Delete && a.address == *exposed);
-            if seen.exposed.as_ref().is_some_and(goes) || self.blocked.contains(intent.name.as_str()) {
+            let ours = |exposed: &Address| self.world.at(exposed).is_some_and(Live::is_ours);
+            let exposed = seen.exposed.as_ref()?;
+            if goes(exposed) || ours(exposed) || self.blocked.contains(intent.name.as_str()) {
                 return None;
             }
             let stay: Vec<&str> = seen
