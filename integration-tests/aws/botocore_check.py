@@ -8,8 +8,8 @@ A record is what `sandbox serve --record FILE` writes: one JSON object a line. O
   enumeration (compared without case, as the wire does) is a failure; botocore's own validator must accept the
   parameters; and botocore's serializer must turn them back into the same form;
 - the answer is parsed by botocore's own parser; and every element of its XML must be in the published output shape,
-  with the right type and an enumeration's value. An error must have a code and a message, and for ELBv2 a code that
-  the action documents.
+  with the right type and an enumeration's value. An error must have a code and a message, and for ELBv2
+  and Auto Scaling a code that the action documents.
 
 Prints a JSON summary; the exit status is 1 when there are failures, and when there was nothing to check.
 """
@@ -28,7 +28,7 @@ import botocore.session
 import botocore.validate
 import dateutil.parser
 
-SERVICES = {"2016-11-15": "ec2", "2015-12-01": "elbv2", "2011-06-15": "sts"}
+SERVICES = {"2016-11-15": "ec2", "2015-12-01": "elbv2", "2011-01-01": "autoscaling", "2011-06-15": "sts"}
 # Errors that any action of a Query service can answer ("Common errors" of the API references).
 COMMON = {
     "AccessDenied", "IncompleteSignature", "InternalFailure", "InvalidAction", "InvalidClientTokenId", "MalformedInput",
@@ -196,7 +196,7 @@ class Decoder:
         if shape.type_name == "timestamp":
             return dateutil.parser.isoparse(value)
         if in_enumeration(shape, value) is False:
-            self.fail(path, f"{value!r} is not one of {shape.enum}")
+            self.fail(path, f"{value!r} is not one of {shown(shape.enum)}")
         return value
 
 
@@ -204,6 +204,11 @@ def in_enumeration(shape, value):
     """Whether a value is in the shape's enumeration, without case; None where there is no enumeration."""
     values = getattr(shape, "enum", None)
     return value.lower() in [known.lower() for known in values] if values else None
+
+
+def shown(enumeration):
+    """An enumeration in a message; EC2's instance types are more than a thousand."""
+    return enumeration if len(enumeration) <= 50 else f"{len(enumeration)} values"
 
 
 def check_answer(model, operation, status, body):
@@ -242,7 +247,7 @@ def check_error(model, operation, error):
     if not code or not error.get("Message"):
         yield f"an error without code or message: {error}"
         return
-    if model.service_name == "elbv2":
+    if model.service_name in ("elbv2", "autoscaling"):
         known = {shape.metadata.get("error", {}).get("code", shape.name) for shape in operation.error_shapes}
         # DescribeAccountLimits and the deletes document fewer errors than they answer; not-found is common to all.
         if code not in known | COMMON and not code.endswith("NotFound"):
@@ -293,7 +298,7 @@ def value(shape, element, path):
     elif kind == "timestamp" and not is_time(content):
         yield f"answer: {path} = {content!r} is not a time"
     elif kind == "string" and in_enumeration(shape, content) is False:
-        yield f"answer: {path} = {content!r} is not one of {shape.enum}"
+        yield f"answer: {path} = {content!r} is not one of {shown(shape.enum)}"
 
 
 def is_time(content):

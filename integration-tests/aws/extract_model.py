@@ -29,6 +29,9 @@ ACTIONS = {
         CreateVpcEndpointConnectionNotification DescribeVpcEndpointConnectionNotifications
         ModifyVpcEndpointConnectionNotification DeleteVpcEndpointConnectionNotifications
         CreateVpcEndpoint DescribeVpcEndpoints DeleteVpcEndpoints
+        CreateLaunchTemplate DescribeLaunchTemplates ModifyLaunchTemplate DeleteLaunchTemplate
+        CreateLaunchTemplateVersion DescribeLaunchTemplateVersions DeleteLaunchTemplateVersions
+        DescribeImages TerminateInstances DeleteSubnet
     """,
     "elbv2": """
         CreateLoadBalancer DescribeLoadBalancers DeleteLoadBalancer
@@ -41,6 +44,15 @@ ACTIONS = {
         DescribeListenerAttributes ModifyListenerAttributes
         AddTags RemoveTags DescribeTags DescribeAccountLimits
     """,
+    "autoscaling": """
+        CreateAutoScalingGroup DescribeAutoScalingGroups UpdateAutoScalingGroup DeleteAutoScalingGroup
+        AttachLoadBalancerTargetGroups DetachLoadBalancerTargetGroups DescribeLoadBalancerTargetGroups
+        AttachTrafficSources DetachTrafficSources DescribeTrafficSources
+        CreateOrUpdateTags DeleteTags DescribeTags
+        DescribeScalingActivities DescribeAutoScalingInstances
+        SetDesiredCapacity TerminateInstanceInAutoScalingGroup SetInstanceHealth
+        SuspendProcesses ResumeProcesses
+    """,
     "sts": "GetCallerIdentity AssumeRole",
 }
 
@@ -48,13 +60,18 @@ ACTIONS = {
 SKIPPED = {
     "AuthenticateOidcConfig", "AuthenticateCognitoConfig", "JwtValidationConfig", "RedirectConfig",
     "FixedResponseConfig", "MutualAuthentication",
+    "InstanceRequirements", "MixedInstancesPolicy", "WarmPoolConfiguration", "LifecycleHookSpecificationList",
+    "ElasticGpuSpecifications", "ElasticInferenceAccelerators", "ImageWatermarks", "ScanResults",
 }
+# Enumerations of more than a thousand values; the sandbox has rules of its own for these.
+UNLISTED = {"InstanceType", "ResourceType"}
 # The members of an instance that are answered; the published shape has some eighty, many of them trees.
 INSTANCE = {
     "InstanceId", "ImageId", "InstanceType", "KeyName", "LaunchTime", "Placement", "PrivateDnsName",
     "PrivateIpAddress", "PublicDnsName", "State", "SubnetId", "VpcId", "SecurityGroups", "Tags", "Architecture",
     "AmiLaunchIndex", "ClientToken", "EbsOptimized", "Hypervisor", "RootDeviceType", "SourceDestCheck",
-    "VirtualizationType", "NetworkInterfaces", "StateTransitionReason",
+    "VirtualizationType", "NetworkInterfaces", "StateTransitionReason", "StateReason", "MetadataOptions",
+    "BlockDeviceMappings", "RootDeviceName", "PublicIpAddress", "IamInstanceProfile", "Monitoring",
 }
 
 
@@ -80,8 +97,9 @@ class Extract:
         kind = shape.type_name
         if kind == "structure":
             members = {}
+            of_ec2 = self.protocol == "ec2" and shape.name == "Instance"
             for name, member in shape.members.items():
-                if name in SKIPPED or (shape.name == "Instance" and name not in INSTANCE):
+                if name in SKIPPED or (of_ec2 and name not in INSTANCE):
                     continue
                 members[name] = [self.wire(name, member), self.add(member)]
             out = {"type": "structure", "members": members}
@@ -98,7 +116,7 @@ class Extract:
             out = {"type": "string"}
         else:
             out = {"type": kind}
-            if self.request and getattr(shape, "enum", None):
+            if self.request and getattr(shape, "enum", None) and shape.name not in UNLISTED:
                 out["enum"] = list(shape.enum)
             if self.request:
                 out.update({k: v for k, v in shape.metadata.items() if k in ("min", "max")})

@@ -1,4 +1,5 @@
-//! The AWS sandbox: EC2 (2016-11-15), ELBv2 (2015-12-01) and STS (2011-06-15) over the Query protocol, on one endpoint.
+//! The AWS sandbox: EC2 (2016-11-15), ELBv2 (2015-12-01), Auto Scaling (2011-01-01) and STS (2011-06-15) over the Query
+//! protocol, on one endpoint.
 //!
 //! Which API a request is for is read from the scope of its signature, or else from `Version`. The account is the access
 //! key's, the region the signature's. Requests are decoded and answers are written by the published shapes
@@ -9,9 +10,10 @@
 //! | `model`, `decode`, `xml`, `error` | the protocol |
 //! | `call`, `filter`, `page`, `rates`, `tokens` | what every action shares |
 //! | `world` | objects and their times; the default world |
-//! | `ec2`, `elb`, `sts` | the actions |
+//! | `ec2`, `elb`, `autoscaling`, `sts` | the actions |
 //! | `consumers` | who raises connection requests |
 
+mod autoscaling;
 mod call;
 mod consumers;
 mod decode;
@@ -62,6 +64,12 @@ impl Aws {
         self.setup.dir.clone()
     }
 
+    /// Brings the world up to `now`.
+    fn tick(&self, tx: &mut Tx, now: Timestamp) {
+        consumers::tick(tx, &self.dir(), now);
+        autoscaling::tick(tx, now);
+    }
+
     /// One request from form to reply. The error is for the API that the request turned out to be for.
     fn reply(&self, exchange: &Exchange, moment: Moment) -> Result<(Api, String, Value), (Api, ApiError)> {
         let request = Request::read(exchange);
@@ -73,7 +81,7 @@ impl Aws {
         let run = |tx: &mut Tx| {
             // A stale answer is about the past; what comes to pass in it would be thrown away.
             if !moment.stale {
-                consumers::tick(tx, &self.dir(), moment.now);
+                self.tick(tx, moment.now);
             }
             let lag = SignedDuration::try_from(self.setup.list_lag).unwrap_or_default();
             let caller = sts::caller(tx, &signature);
@@ -147,6 +155,7 @@ impl Request {
         let found = match self.api {
             Some(Api::Ec2) => ec2::handler(&self.action),
             Some(Api::Elb) => elb::handler(&self.action),
+            Some(Api::Scaling) => autoscaling::handler(&self.action),
             Some(Api::Sts) => sts::handler(&self.action),
             None => None,
         };
@@ -199,7 +208,7 @@ impl CloudServer for Aws {
 
     fn describe_world(&self, now: Timestamp) -> Value {
         let read = self.store.transact(|tx| {
-            consumers::tick(tx, &self.dir(), now);
+            self.tick(tx, now);
             summary::of(tx, now)
         });
         read.unwrap_or_else(|error| serde_json::json!({"error": error.to_string()}))
@@ -207,7 +216,7 @@ impl CloudServer for Aws {
 
     fn connect(&self, service: &str, consumer: Option<&str>, now: Timestamp) -> Result<Value, String> {
         let connected = self.store.transact(|tx| {
-            consumers::tick(tx, &self.dir(), now);
+            self.tick(tx, now);
             consumers::connect(tx, service, consumer, now)
         });
         connected.unwrap_or_else(|error| Err(error.to_string()))

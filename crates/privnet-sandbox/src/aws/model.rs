@@ -1,6 +1,7 @@
 //! The published shape of each call: names, wire names, types and limits, for both directions.
 //!
-//! `model.json` is extracted from botocore's service models (EC2 2016-11-15, ELBv2 2015-12-01, STS 2011-06-15) by
+//! `model.json` is extracted from botocore's service models (EC2 2016-11-15, ELBv2 2015-12-01, Auto
+//! Scaling 2011-01-01, STS 2011-06-15) by
 //! `integration-tests/aws/extract_model.py`.
 
 use std::collections::{BTreeMap, HashMap};
@@ -70,15 +71,20 @@ fn member_name() -> String {
 pub(crate) enum Api {
     Ec2,
     Elb,
+    Scaling,
     Sts,
 }
 
 impl Api {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Ec2, Self::Elb, Self::Scaling, Self::Sts];
+
     /// The service by its name in a signing scope.
     pub(crate) fn from_scope(name: &str) -> Option<Self> {
         match name {
             "ec2" => Some(Self::Ec2),
             "elasticloadbalancing" => Some(Self::Elb),
+            "autoscaling" => Some(Self::Scaling),
             "sts" => Some(Self::Sts),
             _ => None,
         }
@@ -86,7 +92,7 @@ impl Api {
 
     /// The service by its API version.
     pub(crate) fn from_version(version: &str) -> Option<Self> {
-        [Self::Ec2, Self::Elb, Self::Sts].into_iter().find(|api| api.model().version == version)
+        Self::ALL.into_iter().find(|api| api.model().version == version)
     }
 
     /// The published description.
@@ -94,8 +100,17 @@ impl Api {
         &models()[match self {
             Self::Ec2 => "ec2",
             Self::Elb => "elbv2",
+            Self::Scaling => "autoscaling",
             Self::Sts => "sts",
         }]
+    }
+
+    /// Whether an action's answer has a member of that name.
+    pub(crate) fn answers(self, action: &str, member: &str) -> bool {
+        let model = self.model();
+        let output = model.operations.get(action).and_then(|operation| operation.output.as_deref());
+        let shape = output.and_then(|output| model.answers.get(output));
+        matches!(shape, Some(Shape::Structure { members, .. }) if members.contains_key(member))
     }
 }
 
@@ -112,7 +127,7 @@ mod tests {
 
     #[test]
     fn every_shape_that_is_named_is_there() {
-        for api in [Api::Ec2, Api::Elb, Api::Sts] {
+        for api in Api::ALL {
             let model = api.model();
             for (table, shapes) in [("requests", &model.requests), ("answers", &model.answers)] {
                 for (name, shape) in shapes {

@@ -1,4 +1,4 @@
-//! Pagination of both APIs: an opaque token that holds the last key of its page, so that pages stay right when objects go.
+//! Pagination of all APIs: an opaque token that holds the last key of its page, so that pages stay right when objects go.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,8 +22,13 @@ pub(crate) fn page<T>(
     size: Option<usize>,
     token: Option<&str>,
 ) -> Result<Page<T>, ApiError> {
-    let limit = if call.api == Api::Ec2 { 1000 } else { 400 };
-    let size = size.unwrap_or(limit).clamp(1, limit);
+    let (usual, limit) = match call.api {
+        Api::Ec2 if call.action.contains("LaunchTemplate") => (200, 200),
+        Api::Ec2 => (1000, 1000),
+        Api::Scaling => (50, 100),
+        _ => (400, 400),
+    };
+    let size = size.unwrap_or(usual).clamp(1, limit);
     let after = token.filter(|token| !token.is_empty()).map(|token| read(token, call)).transpose()?;
     let mut rest: Vec<T> = match after {
         Some(after) => items.into_iter().filter(|item| key(item) > after).collect(),
@@ -42,7 +47,7 @@ fn read(token: &str, call: &Call) -> Result<String, ApiError> {
     let text = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     match text.as_deref().and_then(|text| text.split_once('\n')) {
         Some((action, key)) if action == call.action => Ok(key.to_owned()),
-        _ if call.api == Api::Ec2 => {
+        _ if matches!(call.api, Api::Ec2 | Api::Scaling) => {
             Err(ApiError::new("InvalidNextToken", format!("The token '{token}' is invalid")))
         }
         _ => Err(ApiError::new("ValidationError", format!("The marker '{token}' is not valid"))),

@@ -13,6 +13,7 @@ pub(crate) fn bucket(call: &Call) -> (String, Bucket) {
         Api::Ec2 if is_wide(call) => (format!("{}/wide", call.action), Bucket::new(50.0, 10.0)),
         Api::Ec2 => (call.action.clone(), ec2(&call.action)),
         Api::Elb => elb(&call.action),
+        Api::Scaling => scaling(&call.action),
         Api::Sts => ("sts".to_owned(), Bucket::new(600.0, 600.0)),
     };
     (format!("{}/{}/{:?}/{name}", call.scope.account, call.scope.region, call.api), bucket)
@@ -44,6 +45,16 @@ fn elb(action: &str) -> (String, Bucket) {
         "RegisterTargets" | "DeregisterTargets" => ("registration", Bucket::new(20.0, 4.0)),
         // Not in an excerpt that we could read; the order of the other write buckets.
         _ => ("write", Bucket::new(20.0, 4.0)),
+    };
+    (name.to_owned(), bucket)
+}
+
+/// Auto Scaling's rates are not published in numbers; these are of the order of what clients report.
+fn scaling(action: &str) -> (String, Bucket) {
+    let (name, bucket) = if action.starts_with("Describe") {
+        ("describe", Bucket::new(50.0, 10.0))
+    } else {
+        ("write", Bucket::new(20.0, 5.0))
     };
     (name.to_owned(), bucket)
 }

@@ -19,6 +19,9 @@ pub(crate) fn of(world: &World, now: Timestamp) -> Value {
         "regions": ids::REGIONS,
         "in us-east-1 of the default account": home(),
         "networks": networks(world),
+        "images in us-east-1": images(world),
+        "launch templates": launch_templates(world),
+        "auto scaling groups": scaling_groups(world),
         "load balancers": load_balancers(world),
         "endpoint services": services(world, now),
     })
@@ -56,6 +59,44 @@ fn networks(world: &World) -> Vec<Value> {
         })
     };
     world.vpcs.values().map(line).collect()
+}
+
+/// Parameter name → the image that it leads to.
+fn images(world: &World) -> Value {
+    let home = world.parameters.values().filter(|parameter| parameter.region == "us-east-1");
+    home.map(|parameter| (parameter.name.clone(), json!(parameter.images.last())))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+fn launch_templates(world: &World) -> Vec<Value> {
+    let line = |template: &super::world::LaunchTemplate| {
+        json!({
+            "id": template.id,
+            "name": template.name,
+            "default version": template.default_version,
+            "latest version": template.latest_version,
+        })
+    };
+    world.launch_templates.values().map(line).collect()
+}
+
+fn scaling_groups(world: &World) -> Vec<Value> {
+    let instances = |group: &super::world::ScalingGroup| -> Vec<Value> {
+        let line = |m: &super::world::Member| json!({"id": m.id, "zone": m.zone, "state": m.state(), "healthy": !m.unhealthy});
+        group.members.values().map(line).collect()
+    };
+    let line = |group: &super::world::ScalingGroup| {
+        json!({
+            "name": group.name,
+            "account": group.scope.account,
+            "region": group.scope.region,
+            "desired": group.desired,
+            "deleting": group.deleted.is_some(),
+            "instances": instances(group),
+        })
+    };
+    world.scaling_groups.values().map(line).collect()
 }
 
 fn load_balancers(world: &World) -> Vec<Value> {

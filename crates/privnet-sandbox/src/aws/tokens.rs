@@ -24,7 +24,8 @@ pub(crate) fn once(tx: &mut Tx, call: &Call, handler: Handler) -> Reply {
         return Err(ApiError::new("IdempotentParameterMismatch", why));
     }
     let mut answered = handler(tx, call)?;
-    if let Some(members) = answered.as_object_mut() {
+    if let Some(members) = answered.as_object_mut().filter(|_| call.api.answers(&call.action, "ClientToken"))
+    {
         members.insert("ClientToken".to_owned(), Value::from(token));
     }
     tx.tokens.insert(key, Token { asked, answered: answered.clone() });

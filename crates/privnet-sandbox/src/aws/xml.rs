@@ -34,11 +34,11 @@ pub(crate) fn document(
             None => out.push_str("<return>true</return>"),
         }
     } else {
-        out.push_str(&format!("<{action}Result>"));
         if let Some(shape) = output {
+            out.push_str(&format!("<{action}Result>"));
             structure(&model.answers, shape, reply, action, &mut out)?;
+            out.push_str(&format!("</{action}Result>"));
         }
-        out.push_str(&format!("</{action}Result>"));
         out.push_str(&format!("<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"));
     }
     out.push_str(&format!("</{action}Response>"));

@@ -1,4 +1,6 @@
-//! Instances: read only.
+//! Instances: read and terminated. Auto Scaling groups launch them.
+//!
+//! Sources: API reference of DescribeInstances, TerminateInstances; EC2 user guide, "Instance lifecycle".
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,7 +10,7 @@ use super::tagging::shown;
 use crate::aws::call::{Call, Tx};
 use crate::aws::error::Reply;
 use crate::aws::filter::Filters;
-use crate::aws::world::{Instance, wire_time};
+use crate::aws::world::{Instance, World, wire_time};
 
 const INSTANCE: Noun = Noun {
     prefix: "i",
@@ -35,8 +37,11 @@ pub(super) fn describe_instances(tx: &mut Tx, call: &Call) -> Reply {
         noun: &INSTANCE,
         filters: &[
             "availability-zone",
+            "image-id",
             "instance-id",
+            "instance-state-code",
             "instance-state-name",
+            "instance-type",
             "instance.group-id",
             "network-interface.network-interface-id",
             "owner-id",
@@ -47,10 +52,17 @@ pub(super) fn describe_instances(tx: &mut Tx, call: &Call) -> Reply {
         id: |instance: &Instance| &instance.id,
         created: |instance| Some(instance.launched),
     };
-    let mine = tx.instances.values().filter(|instance| instance.scope == call.scope);
+    let mine = tx
+        .instances
+        .values()
+        .filter(|instance| instance.scope == call.scope && instance.state(call.now).is_some());
+    let state = |instance: &Instance| instance.state(call.now).unwrap_or((48, "terminated"));
     let page = kind.list(tx, call, &ask, mine, |instance, name| match name {
         "availability-zone" => one(&instance.zone),
-        "instance-state-name" => one("running"),
+        "image-id" => one(&instance.launch.image),
+        "instance-state-code" => one(state(instance).0),
+        "instance-state-name" => one(state(instance).1),
+        "instance-type" => one(&instance.launch.instance_type),
         "instance.group-id" => instance.groups.clone(),
         "network-interface.network-interface-id" => one(&instance.interface),
         "owner-id" => one(&instance.scope.account),
@@ -64,7 +76,7 @@ pub(super) fn describe_instances(tx: &mut Tx, call: &Call) -> Reply {
             "ReservationId": instance.id.replacen("i-", "r-", 1),
             "OwnerId": instance.scope.account,
             "Groups": [],
-            "Instances": [show(tx, instance)],
+            "Instances": [show(tx, call, instance)],
         })
     };
     Ok(
@@ -72,46 +84,95 @@ pub(super) fn describe_instances(tx: &mut Tx, call: &Call) -> Reply {
     )
 }
 
-fn show(tx: &Tx, instance: &Instance) -> Value {
+fn show(tx: &Tx, call: &Call, instance: &Instance) -> Value {
     let groups: Vec<Value> = instance
         .groups
         .iter()
         .filter_map(|id| tx.groups.get(id))
         .map(|group| json!({"GroupId": group.id, "GroupName": group.name}))
         .collect();
-    let address = instance.address.to_string();
-    let name = format!("ip-{}.ec2.internal", address.replace('.', "-"));
-    json!({
+    let (launch, (code, state)) = (&instance.launch, instance.state(call.now).unwrap_or((48, "terminated")));
+    let mut shown = json!({
         "InstanceId": instance.id,
-        "ImageId": "ami-0a1b2c3d4e5f60718",
-        "InstanceType": "m7g.large",
-        "Architecture": "arm64",
+        "ImageId": launch.image,
+        "InstanceType": launch.instance_type,
+        "KeyName": launch.key,
+        "Architecture": launch.architecture,
         "AmiLaunchIndex": 0,
         "LaunchTime": wire_time(instance.launched),
         "Placement": {"AvailabilityZone": instance.zone, "GroupName": "", "Tenancy": "default"},
-        "PrivateDnsName": name,
-        "PrivateIpAddress": address,
         "PublicDnsName": "",
-        "State": {"Code": 16, "Name": "running"},
-        "SubnetId": instance.subnet,
-        "VpcId": instance.vpc,
-        "SecurityGroups": groups,
+        "State": {"Code": code, "Name": state},
         "EbsOptimized": true,
         "Hypervisor": "xen",
+        "RootDeviceName": launch.root_device,
         "RootDeviceType": "ebs",
-        "SourceDestCheck": true,
+        "Monitoring": {"State": "disabled"},
         "VirtualizationType": "hvm",
-        "NetworkInterfaces": [{
-            "NetworkInterfaceId": instance.interface,
-            "OwnerId": instance.scope.account,
-            "PrivateDnsName": name,
-            "PrivateIpAddress": address,
-            "SubnetId": instance.subnet,
-            "VpcId": instance.vpc,
-            "SourceDestCheck": true,
-            "Status": "in-use",
-            "Groups": groups,
-        }],
+        "IamInstanceProfile": launch.profile,
+        "MetadataOptions": launch.metadata,
         "Tags": shown(tx, &instance.id),
-    })
+    });
+    if state == "terminated" {
+        // A terminated instance has no place in a network.
+        shown["StateTransitionReason"] = json!("User initiated");
+        return shown;
+    }
+    let address = instance.address.to_string();
+    let name = format!("ip-{}.ec2.internal", address.replace('.', "-"));
+    let public = launch.public_address.map(|address| address.to_string());
+    let interface = json!({
+        "NetworkInterfaceId": instance.interface,
+        "OwnerId": instance.scope.account,
+        "PrivateDnsName": name,
+        "PrivateIpAddress": address,
+        "PrivateIpAddresses": [{"Primary": true, "PrivateIpAddress": address, "PrivateDnsName": name}],
+        "Association": public.as_ref().map(|public| json!({"IpOwnerId": "amazon", "PublicIp": public})),
+        "SubnetId": instance.subnet,
+        "VpcId": instance.vpc,
+        "SourceDestCheck": true,
+        "Status": "in-use",
+        "Groups": groups,
+    });
+    for (member, value) in [
+        ("PrivateDnsName", json!(name)),
+        ("PrivateIpAddress", json!(address)),
+        ("PublicIpAddress", json!(public)),
+        ("SubnetId", json!(instance.subnet)),
+        ("VpcId", json!(instance.vpc)),
+        ("SecurityGroups", json!(groups)),
+        ("SourceDestCheck", json!(true)),
+        ("NetworkInterfaces", json!([interface])),
+    ] {
+        shown[member] = value;
+    }
+    shown
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Terminate {
+    instance_ids: Vec<String>,
+}
+
+/// Terminating one that is terminated succeeds; one id that is not there fails the whole call.
+pub(super) fn terminate_instances(tx: &mut Tx, call: &Call) -> Reply {
+    let input: Terminate = call.input()?;
+    let mine = |world: &World, id: &str| {
+        world.instances.get(id).filter(|i| i.scope == call.scope).and_then(|i| i.state(call.now))
+    };
+    if let Some(id) = input.instance_ids.iter().find(|id| mine(tx, id).is_none()) {
+        return Err(INSTANCE.error(id));
+    }
+    let mut changes = Vec::new();
+    for id in &input.instance_ids {
+        let before = mine(tx, id);
+        tx.terminate_instance(id, call.now);
+        let state =
+            |state: Option<(i64, &str)>| state.map(|(code, name)| json!({"Code": code, "Name": name}));
+        changes.push(json!({
+            "InstanceId": id, "PreviousState": state(before), "CurrentState": state(mine(tx, id)),
+        }));
+    }
+    Ok(json!({"TerminatingInstances": changes}))
 }

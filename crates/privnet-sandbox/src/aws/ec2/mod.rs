@@ -4,8 +4,10 @@ mod connections;
 mod discovery;
 mod endpoints;
 mod groups;
+mod images;
 mod instances;
 mod interfaces;
+mod launch_templates;
 mod listing;
 mod network;
 mod notifications;
@@ -15,6 +17,10 @@ mod rules;
 mod service_edits;
 mod services;
 mod tagging;
+mod template_data;
+mod template_versions;
+
+pub(crate) use template_data::{Launchable, launchable};
 
 use super::call::Handler;
 
@@ -23,7 +29,17 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
         "DescribeAvailabilityZones" => network::describe_availability_zones,
         "DescribeVpcs" => network::describe_vpcs,
         "DescribeSubnets" => network::describe_subnets,
+        "DeleteSubnet" => network::delete_subnet,
         "DescribeInstances" => instances::describe_instances,
+        "TerminateInstances" => instances::terminate_instances,
+        "DescribeImages" => images::describe,
+        "CreateLaunchTemplate" => launch_templates::create,
+        "DescribeLaunchTemplates" => launch_templates::describe,
+        "ModifyLaunchTemplate" => launch_templates::modify,
+        "DeleteLaunchTemplate" => launch_templates::delete,
+        "CreateLaunchTemplateVersion" => template_versions::create,
+        "DescribeLaunchTemplateVersions" => template_versions::describe,
+        "DeleteLaunchTemplateVersions" => template_versions::delete,
         "DescribeNetworkInterfaces" => interfaces::describe_network_interfaces,
         "CreateSecurityGroup" => groups::create_security_group,
         "DescribeSecurityGroups" => groups::describe_security_groups,

@@ -1,4 +1,4 @@
-//! Zones, VPCs and subnets: read only.
+//! Zones, VPCs and subnets: read only, but for the deletion of a subnet.
 
 use ipnet::Ipv6Net;
 use serde::Deserialize;
@@ -220,4 +220,25 @@ fn show_subnet(tx: &Tx, call: &Call, subnet: &Subnet) -> Value {
         "MapPublicIpOnLaunch": false,
         "Tags": shown(tx, &subnet.id),
     })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeleteSubnet {
+    subnet_id: String,
+}
+
+/// What has an interface in a subnet holds it, an instance as well as a load balancer.
+pub(super) fn delete_subnet(tx: &mut Tx, call: &Call) -> Reply {
+    let DeleteSubnet { subnet_id: id } = call.input()?;
+    if tx.subnets.get(&id).is_none_or(|subnet| subnet.scope != call.scope) {
+        return Err(SUBNET.error(&id));
+    }
+    if tx.interfaces.values().any(|interface| interface.subnet == id && interface.exists(call.now)) {
+        let why = format!("The subnet '{id}' has dependencies and cannot be deleted.");
+        return Err(ApiError::new("DependencyViolation", why));
+    }
+    tx.subnets.remove(&id);
+    tx.tags.forget(&id);
+    Ok(Value::Null)
 }

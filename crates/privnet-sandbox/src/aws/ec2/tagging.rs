@@ -11,6 +11,7 @@ use crate::aws::call::{Call, Tx};
 use crate::aws::error::{ApiError, Reply};
 use crate::aws::filter::Filters;
 use crate::aws::page::page;
+use crate::aws::world::IMAGE_SWITCH;
 
 /// A tag as requests write it. CreateTags without a value means an empty one; DeleteTags without one means any.
 #[derive(Debug, Clone, Deserialize)]
@@ -112,6 +113,9 @@ pub(super) fn create_tags(tx: &mut Tx, call: &Call) -> Reply {
     }
     for id in &input.resources {
         write(tx, call, id, &tags);
+        if let Some(value) = tags.get(IMAGE_SWITCH) {
+            tx.switch_image(id, value, call.now);
+        }
     }
     Ok(Value::Null)
 }
@@ -184,6 +188,12 @@ fn kind_of(tx: &Tx, call: &Call, id: &str) -> Result<&'static str, ApiError> {
         "i" => {
             ("instance", tx.instances.get(id).is_some_and(|o| mine(&o.scope)), "InvalidInstanceID.NotFound")
         }
+        "ami" => ("image", tx.image(&call.scope.region, id).is_some(), "InvalidAMIID.NotFound"),
+        "lt" => (
+            "launch-template",
+            tx.launch_templates.get(id).is_some_and(|o| mine(&o.scope)),
+            "InvalidLaunchTemplateId.NotFound",
+        ),
         "eni" => (
             "network-interface",
             tx.interfaces.get(id).is_some_and(|o| mine(&o.scope) && o.exists(call.now)),

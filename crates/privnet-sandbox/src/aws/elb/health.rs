@@ -103,6 +103,15 @@ fn health(world: &World, group: &TargetGroup, target: &Target, now: Timestamp) -
         LoadBalancer::first_active(balancer.created)
     };
     let start = target.registered.max(attached).max(active);
+    if let Some(instance) = world.instances.get(&target.id).filter(|i| i.terminated.is_some()) {
+        let state = instance.state(now).map_or("terminated", |(_, name)| name);
+        let why = if state == "terminated" {
+            "Target is in the terminated state"
+        } else {
+            "Target is in the shutting-down state"
+        };
+        return Health("unused", Some("Target.InvalidState"), Some(why));
+    }
     let checking = after(start, REGISTRATION);
     if now < checking {
         return Health(
@@ -111,7 +120,7 @@ fn health(world: &World, group: &TargetGroup, target: &Target, now: Timestamp) -
             Some("Target registration is in progress"),
         );
     }
-    let sick = is_sick(&target.id);
+    let sick = is_sick(&target.id) || is_told_down(world, group, &target.id, now);
     let needed = if sick { group.check.unhealthy } else { group.check.healthy };
     if now < after(checking, group.check.interval * needed) {
         return Health(
@@ -138,6 +147,32 @@ fn reaches(world: &World, group: &TargetGroup, target: &Target, balancer: &LoadB
         Some(zone) => cross || balancer.zones.iter().any(|z| z.zone == zone),
         None => true,
     }
+}
+
+/// The state of a target as its health check finds it; `None` when it is not registered.
+pub(crate) fn target_state(world: &World, group: &str, id: &str, now: Timestamp) -> Option<&'static str> {
+    let group = world.target_groups.get(group)?;
+    let target = group.targets.iter().find(|target| target.id == id && group.holds(target, now))?;
+    Some(health(world, group, target, now).0)
+}
+
+/// The tag by which somebody tells the sandbox that targets do not answer: `sandbox-health: down`.
+const SWITCH: &str = "sandbox-health";
+
+/// Whether a switch on the target group, the instance or the instance's Auto Scaling group says that a target does not answer,
+/// since as long as the health check takes to find out.
+fn is_told_down(world: &World, group: &TargetGroup, target: &str, now: Timestamp) -> bool {
+    let scaling = world.group_of(target).map(|group| group.arn.as_str());
+    [Some(group.arn.as_str()), Some(target), scaling].into_iter().flatten().any(|resource| {
+        let Some(turn) = world.tags.turn(resource, SWITCH) else { return false };
+        let is_down = turn.value == Some("down");
+        let checks = if is_down { group.check.unhealthy } else { group.check.healthy };
+        if now < after(turn.since, group.check.interval * checks) {
+            turn.before == Some("down")
+        } else {
+            is_down
+        }
+    })
 }
 
 /// The targets of the sandbox that do not answer: see the default world's ids.

@@ -12,6 +12,7 @@ mod target_groups;
 mod targets;
 
 pub(crate) use attributes::{listener_defaults, load_balancer_defaults, target_group_defaults};
+pub(crate) use health::target_state;
 
 use super::call::Handler;
 

@@ -5,6 +5,7 @@ mod connections;
 mod groups;
 mod protocol;
 mod random_calls;
+mod scaling;
 mod services;
 
 use std::cell::Cell;
@@ -58,6 +59,7 @@ impl Bench {
         let service = match api {
             Api::Ec2 => "ec2",
             Api::Elb => "elasticloadbalancing",
+            Api::Scaling => "autoscaling",
             Api::Sts => "sts",
         };
         let mut form = url::form_urlencoded::Serializer::new(String::new());
@@ -90,6 +92,14 @@ impl Bench {
     /// The error code; the call must fail.
     fn ec2_error(&self, action: &str, parameters: &[(&str, &str)]) -> String {
         failure(&self.answer_as(OWNER, Api::Ec2, action, parameters))
+    }
+
+    fn scaling(&self, action: &str, parameters: &[(&str, &str)]) -> String {
+        success(&self.answer_as(OWNER, Api::Scaling, action, parameters))
+    }
+
+    fn scaling_error(&self, action: &str, parameters: &[(&str, &str)]) -> String {
+        failure(&self.answer_as(OWNER, Api::Scaling, action, parameters))
     }
 
     fn elb_error(&self, action: &str, parameters: &[(&str, &str)]) -> String {

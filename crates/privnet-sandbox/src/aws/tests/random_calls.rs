@@ -106,7 +106,7 @@ fn no_call_makes_the_sandbox_fail() {
     let bench = Bench::new();
     let mut rng = StdRng::seed_from_u64(20_260_601);
     let (mut well, mut known) = (0, pool(&bench));
-    let mut calls: Vec<(Api, &String)> = [Api::Ec2, Api::Elb, Api::Sts]
+    let mut calls: Vec<(Api, &String)> = Api::ALL
         .into_iter()
         .flat_map(|api| api.model().operations.keys().map(move |action| (api, action)))
         .collect();

@@ -7,8 +7,8 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 
 use super::{
-    Endpoint, Group, HealthCheck, Instance, Interface, Listener, LoadBalancer, Permission, Rule, Scope,
-    Service, Source, Subnet, TagStore, Target, TargetGroup, Vpc, World, Zone,
+    Endpoint, Group, HealthCheck, Instance, Interface, Launch, Listener, LoadBalancer, Permission, Rule,
+    Scope, Service, Source, Subnet, TagStore, Target, TargetGroup, Vpc, World, Zone,
 };
 use crate::aws::ids::arn;
 use crate::frame::Table;
@@ -93,6 +93,11 @@ pub(super) fn world() -> World {
         sessions: Table::default(),
         certificates: BTreeSet::new(),
         topics: BTreeSet::new(),
+        images: super::compute::images(),
+        parameters: super::compute::parameters(),
+        launch_templates: Table::default(),
+        scaling_groups: Table::default(),
+        past_groups: Table::default(),
     };
     for (a, account) in [ids::ACCOUNT, ids::SECOND_ACCOUNT].into_iter().enumerate() {
         for (r, region) in ids::REGIONS.into_iter().enumerate() {
@@ -205,6 +210,8 @@ fn instances(world: &mut World, scope: &Scope) {
             groups: vec![ids::DATABASE_GROUP.to_owned()],
             interface: interface.to_owned(),
             launched: created,
+            launch: Launch::long_ago(),
+            terminated: None,
         };
         world.interfaces.insert(
             interface.to_owned(),

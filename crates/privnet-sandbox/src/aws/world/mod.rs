@@ -3,8 +3,10 @@
 //! Objects hold when something happened, never what state they are in: states are computed from these times when read.
 
 mod balancing;
+mod compute;
 mod default;
 mod network;
+mod scaling;
 mod services;
 mod tags;
 
@@ -18,8 +20,13 @@ use crate::frame::Table;
 pub(crate) use balancing::{
     HealthCheck, Listener, LoadBalancer, LoadBalancerState, REPROVISIONING, Target, TargetGroup, Zone,
 };
+pub(crate) use compute::{IMAGE_SWITCH, Image, LaunchTemplate, TemplateVersion};
 pub(crate) use default::ids;
-pub(crate) use network::{Group, Instance, Interface, Rule, Source, Subnet, Vpc};
+pub(crate) use network::{Group, Instance, Interface, Launch, Rule, SHUTTING_DOWN, Source, Subnet, Vpc};
+pub(crate) use scaling::{
+    ATTACHING, Activity, Attachment, Member, PENDING, REMOVED_SHOWS, ScalingGroup, TemplateRef, VANISHING,
+    group_key,
+};
 pub(crate) use services::{Endpoint, Notification, Permission, PrivateDns, Service};
 pub(crate) use tags::TagStore;
 
@@ -75,6 +82,19 @@ pub(crate) struct World {
     pub(crate) certificates: BTreeSet<String>,
     /// Topics that notifications may name.
     pub(crate) topics: BTreeSet<String>,
+    // A folder that an earlier release made has none of the following.
+    #[serde(default = "compute::images")]
+    pub(crate) images: Table<Image>,
+    #[serde(default = "compute::parameters")]
+    pub(crate) parameters: Table<compute::Parameter>,
+    #[serde(default)]
+    pub(crate) launch_templates: Table<LaunchTemplate>,
+    /// By account, region and name.
+    #[serde(default)]
+    pub(crate) scaling_groups: Table<ScalingGroup>,
+    /// The last groups that were deleted, by ARN: their activities can still be read.
+    #[serde(default)]
+    pub(crate) past_groups: Table<ScalingGroup>,
 }
 
 impl Default for World {

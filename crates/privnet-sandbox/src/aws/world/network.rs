@@ -79,7 +79,48 @@ impl Rule {
     }
 }
 
-/// An instance; always running.
+/// What an instance was launched with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Launch {
+    pub(crate) image: String,
+    pub(crate) instance_type: String,
+    pub(crate) architecture: String,
+    pub(crate) root_device: String,
+    pub(crate) key: Option<String>,
+    pub(crate) profile: Option<serde_json::Value>,
+    /// `MetadataOptions` as answers show them.
+    pub(crate) metadata: serde_json::Value,
+    /// Its public address, where its template asked for one.
+    pub(crate) public_address: Option<Ipv4Addr>,
+}
+
+impl Launch {
+    /// How the default world's instances were launched.
+    pub(crate) fn long_ago() -> Self {
+        Self {
+            image: "ami-0a1b2c3d4e5f60718".to_owned(),
+            instance_type: "m7g.large".to_owned(),
+            architecture: "arm64".to_owned(),
+            root_device: "/dev/xvda".to_owned(),
+            key: None,
+            profile: None,
+            metadata: serde_json::json!({
+                "State": "applied", "HttpTokens": "required", "HttpPutResponseHopLimit": 2, "HttpEndpoint": "enabled",
+                "HttpProtocolIpv6": "disabled", "InstanceMetadataTags": "disabled",
+            }),
+            public_address: None,
+        }
+    }
+}
+
+/// How long a new instance is `pending`, in seconds of sandbox time.
+const INSTANCE_PENDING: i64 = 10;
+/// How long one that is terminated is `shutting-down`.
+pub(crate) const SHUTTING_DOWN: i64 = 20;
+/// How long a terminated one still shows.
+const INSTANCE_LINGER: i64 = 3600;
+
+/// An instance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Instance {
     pub(crate) scope: Scope,
@@ -91,6 +132,24 @@ pub(crate) struct Instance {
     pub(crate) groups: Vec<String>,
     pub(crate) interface: String,
     pub(crate) launched: Timestamp,
+    #[serde(default = "Launch::long_ago")]
+    pub(crate) launch: Launch,
+    /// When EC2 was told to terminate it.
+    #[serde(default)]
+    pub(crate) terminated: Option<Timestamp>,
+}
+
+impl Instance {
+    /// Its state, as code and name; `None` when it no longer shows.
+    pub(crate) fn state(&self, now: Timestamp) -> Option<(i64, &'static str)> {
+        match self.terminated {
+            Some(at) if now >= after(at, INSTANCE_LINGER) => None,
+            Some(at) if now >= after(at, SHUTTING_DOWN) => Some((48, "terminated")),
+            Some(_) => Some((32, "shutting-down")),
+            None if now < after(self.launched, INSTANCE_PENDING) => Some((0, "pending")),
+            None => Some((16, "running")),
+        }
+    }
 }
 
 /// A network interface: an instance's, a load balancer's (one in each of its subnets) or an endpoint's.
@@ -119,7 +178,9 @@ pub(crate) const INTERFACE_LINGER: i64 = 40;
 impl Interface {
     /// Whether it is still there.
     pub(crate) fn exists(&self, now: Timestamp) -> bool {
-        self.released.is_none_or(|released| now < after(released, INTERFACE_LINGER))
+        // An instance's goes with it, when it has shut down.
+        let linger = if self.kind == "interface" { SHUTTING_DOWN } else { INTERFACE_LINGER };
+        self.released.is_none_or(|released| now < after(released, linger))
     }
 }
 
@@ -175,5 +236,21 @@ impl World {
         };
         self.interfaces.update(meant, |interface| interface.released = Some(now));
         self.interfaces.retain(|_, interface| interface.exists(now));
+    }
+
+    /// Begins to shut an instance down, unless that has begun; forgets those that no longer show.
+    pub(crate) fn terminate_instance(&mut self, id: &str, now: Timestamp) {
+        let Some(instance) = self.instances.get_mut(id).filter(|instance| instance.terminated.is_none())
+        else {
+            return;
+        };
+        instance.terminated = Some(now);
+        self.release_interfaces(id, None, now);
+        let gone: Vec<String> =
+            self.instances.values().filter(|i| i.state(now).is_none()).map(|i| i.id.clone()).collect();
+        for id in gone {
+            self.instances.remove(&id);
+            self.tags.forget(&id);
+        }
     }
 }

@@ -17,6 +17,13 @@ struct Tag {
     before: Option<String>,
 }
 
+/// The last change of a tag.
+pub(crate) struct Turn<'a> {
+    pub(crate) value: Option<&'a str>,
+    pub(crate) since: Timestamp,
+    pub(crate) before: Option<&'a str>,
+}
+
 /// All tags.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -69,6 +76,12 @@ impl TagStore {
                 Some((key.as_str(), value.as_deref()?))
             })
             .collect()
+    }
+
+    /// What became of a tag last, and when; `None` when there never was one.
+    pub(crate) fn turn(&self, resource: &str, key: &str) -> Option<Turn<'_>> {
+        let tag = self.by_resource.get(resource)?.get(key)?;
+        Some(Turn { value: tag.value.as_deref(), since: tag.since, before: tag.before.as_deref() })
     }
 
     /// Every resource that has tags.
