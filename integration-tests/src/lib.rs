@@ -3,4 +3,5 @@
 pub mod census;
 pub mod command;
 pub mod proxy;
+pub mod query;
 pub mod stage;

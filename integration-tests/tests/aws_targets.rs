@@ -1,4 +1,4 @@
-//! Names that move, followed by `sync-targets`: what it does is read from the local cloud's record of what was said.
+//! Names that move, followed by `sync-targets` and by a watch: what they do is read from the local cloud's record of what was said.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
@@ -10,14 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use privnet::{Executed, Plan, PlanOptions, Planned, Session, Spec};
+use privnet::watch::{Watch, WatchEvent, WatchOptions};
+use privnet::{
+    AuditFile, Clouds, Executed, Plan, PlanOptions, Planned, SandboxEndpoints, Session, SessionBuilder, Spec,
+};
 use privnet_core::Op;
 use privnet_integration_tests::command::privnet;
-use privnet_integration_tests::stage::{Fail, Stage, spec};
+use privnet_integration_tests::stage::{Fail, SPEED, Stage, spec};
 use privnet_sandbox::Sandbox;
 use privnet_sandbox::dns::Behaviour;
 use privnet_sandbox::frame::Clock;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "orders.db.example";
 const OLD: &str = "10.0.0.25";
@@ -58,6 +62,7 @@ struct Followed {
 
 /// One exchange of the record.
 struct Said {
+    time: jiff::Timestamp,
     action: String,
     body: String,
     response: String,
@@ -90,14 +95,24 @@ impl Said {
 
 impl Followed {
     async fn with(addresses: &[&str], behaviour: Behaviour) -> Result<Self, Fail> {
+        Self::at(SPEED, addresses, behaviour).await
+    }
+
+    async fn at(speed: f64, addresses: &[&str], behaviour: Behaviour) -> Result<Self, Fail> {
         let record = tempfile::NamedTempFile::new()?;
         let path = record.path().to_owned();
-        let stage = Stage::open_with(None, |options| options.record = Some(path)).await?;
+        let stage = Stage::open_with(None, |options| {
+            options.record = Some(path);
+            options.speed = Some(SPEED);
+        })
+        .await?;
         let followed = Self { stage, record };
         followed.set(addresses, behaviour)?;
         let executed = followed.session()?.apply(PlanOptions::default()).await;
         demand_done(&executed);
         followed.until_healthy(addresses).await?;
+        // What was set up fast is looked at at this speed.
+        Clock::open(followed.stage.folder(), Some(speed))?;
         Ok(followed)
     }
 
@@ -157,6 +172,7 @@ impl Followed {
             let line: Value = serde_json::from_str(line)?;
             let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
             all.push(Said {
+                time: field("time").parse()?,
                 action: field("action"),
                 body: field("body") + "&",
                 response: field("response"),
@@ -259,6 +275,69 @@ async fn a_failover_is_followed_in_two_runs_with_a_healthy_target_at_every_momen
     let written: Vec<_> =
         record.iter().filter(|said| said.writes()).map(|said| said.action.as_str()).collect();
     assert_eq!(written, ["RegisterTargets", "DeregisterTargets"], "and nothing besides");
+    Ok(())
+}
+
+/// A watch does the same by itself, within two intervals of the cloud's time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_follows_a_failover_within_two_intervals() -> Result<(), Fail> {
+    let interval = Duration::from_secs(240);
+    let followed = Followed::at(20.0, &[OLD], Behaviour::All).await?;
+    let clouds = Clouds::Sandbox(SandboxEndpoints {
+        aws: followed.stage.url("aws"),
+        azure: followed.stage.url("azure"),
+        dns: followed.stage.running().dns(),
+        speed: 20.0,
+    });
+    let audit = followed.stage.folder().join("audit.jsonl");
+    let cancel = CancellationToken::new();
+    let stop = cancel.clone();
+    let open = move |spec| {
+        let audit = Arc::new(AuditFile::new(&audit));
+        SessionBuilder::new(spec, clouds.clone(), audit).cancel(stop.clone()).build()
+    };
+    let (send, mut rounds) = tokio::sync::mpsc::unbounded_channel();
+    let see = move |event: &WatchEvent| {
+        if let WatchEvent::Ended(round) = event {
+            let _ = send.send(round.outcome());
+        }
+    };
+    let mut watch = Watch::new(WatchOptions { interval, pace: 20.0, ..WatchOptions::default() }, open, see);
+    watch.add("test.yaml", None, text(""), file()?, &[])?;
+    let watching = tokio::spawn(watch.run(cancel.clone()));
+    // The move comes right after a look: the longest way to the next one.
+    rounds.recv().await.ok_or("no round")?;
+    let (start, onlooker) = (followed.record()?.len(), Onlooker::of(&followed)?);
+    let moved = followed.stage.running().clock().now();
+    let dns = privnet(followed.stage.folder())
+        .args(["sandbox", "dns", NAME, NEW])
+        .env("PRIVNET_SANDBOX_DIR", followed.stage.folder())
+        .output()?;
+    assert!(dns.status.success(), "{}", String::from_utf8_lossy(&dns.stderr));
+    let started = Instant::now();
+    while !followed.record()?[start..].iter().any(|said| said.changes("DeregisterTargets", OLD)) {
+        assert!(started.elapsed() < PATIENCE, "it was never followed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    rounds.recv().await.ok_or("no round")?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    cancel.cancel();
+    watching.await?;
+    onlooker.leave().await?;
+
+    let record = &followed.record()?[start..];
+    assert_always_served(record);
+    let registered = first(record, "registered", |said| said.changes("RegisterTargets", NEW));
+    let healthy = first(record, "healthy", |said| said.shows(NEW, "healthy"));
+    let deregistered = first(record, "deregistered", |said| said.changes("DeregisterTargets", OLD));
+    assert!(registered < healthy && healthy < deregistered, "{registered} {healthy} {deregistered}");
+    let took = record[deregistered].time.duration_since(moved).as_secs_f64();
+    assert!(took <= 2.0 * interval.as_secs_f64(), "followed after {took} s");
+    // Its sessions have their time: it drains and is not cut, and nothing else was written.
+    assert!(record[deregistered..].iter().any(|said| said.shows(OLD, "draining")));
+    let written: Vec<_> =
+        record.iter().filter(|said| said.writes()).map(|said| said.action.as_str()).collect();
+    assert_eq!(written, ["RegisterTargets", "DeregisterTargets"]);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -187,6 +187,24 @@ pub(crate) enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Keep clouds in agreement with files: drift, moved addresses, pending requests
+    ///
+    /// Runs until SIGTERM or Ctrl-C. Each deployment is looked at at least once an interval: what differs is mended as `apply` does
+    /// it, requests are decided as `accept-pending` decides. Never severs a live consumer, never prunes. Files are read again when
+    /// they change; a bad edit is told and the last good text is kept.
+    Watch {
+        #[command(flatten)]
+        which: Which,
+        /// The longest time from one look at a deployment to the next (10s to 24h)
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = interval)]
+        interval: Duration,
+        /// Only look: change nothing, decide nothing, tell what would be done
+        #[arg(long)]
+        observe: bool,
+        /// Serve /metrics, /healthz and /readyz here, such as 127.0.0.1:9464; loopback only
+        #[arg(long, value_name = "ADDRESS:PORT", value_parser = loopback)]
+        listen: Option<SocketAddr>,
+    },
     /// Print what machines would run; no network
     Render {
         #[command(subcommand)]
@@ -283,6 +301,22 @@ fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(|| format!("`{text}` is too long"))
 }
 
+/// The time between two looks of a watch.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    let bounds = Duration::from_secs(10)..=Duration::from_secs(24 * 3600);
+    if bounds.contains(&interval) { Ok(interval) } else { Err("an interval is 10s to 24h".to_owned()) }
+}
+
+/// An address that only this machine reaches: metrics have no password.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(address),
+        Ok(_) => Err("only a loopback address: metrics have no password; put a proxy before it".to_owned()),
+        Err(_) => Err(format!("`{text}` is not an address with a port; write 127.0.0.1:9464")),
+    }
+}
+
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if speed > 0.0 && speed <= 100_000.0 => Ok(speed),
@@ -307,6 +341,22 @@ mod tests {
         assert_eq!(duration("40ms"), Ok(Duration::from_millis(40)));
         for wrong in ["", "5", "m", "-1s", "1.5m", "5 m", "99999999999999999999s", "18446744073709551615h"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_watch_looks_neither_all_the_time_nor_never() {
+        assert_eq!(interval("10s"), Ok(Duration::from_secs(10)));
+        for wrong in ["9s", "25h", "0ms", "often"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn metrics_are_for_this_machine() {
+        assert!(loopback("127.0.0.1:9464").is_ok() && loopback("[::1]:0").is_ok());
+        for wrong in ["0.0.0.0:9464", "10.0.0.1:80", "[::]:80", "localhost:80", "9464"] {
+            assert!(loopback(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -6,6 +6,7 @@
 //! | `files` | which files, and what they say |
 //! | `commands` | one module for each command: a thin shell over the library's session |
 //! | `render` | pure functions from data to text |
+//! | `monitor` | what `watch` shows to monitoring: metrics and probes |
 //! | `world` | what a command needs of the process: clouds, terminal, interruption, audit log |
 //! | `failure`, `exit` | errors with hints, and exit statuses |
 
@@ -14,6 +15,7 @@ mod commands;
 mod exit;
 mod failure;
 mod files;
+mod monitor;
 mod output;
 mod progress;
 mod render;

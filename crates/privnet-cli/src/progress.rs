@@ -57,6 +57,14 @@ impl Progress {
         Events::new(move |event| shared.see(event))
     }
 
+    /// Does something, such as writing a result, while no progress stands in the way.
+    pub(crate) fn aside(&self, act: impl FnOnce()) {
+        match self.shared.view {
+            View::Live => self.shared.bars.suspend(act),
+            View::Log | View::Silent => act(),
+        }
+    }
+
     /// A line while something without actions is done, such as observing; it goes when the result is dropped.
     pub(crate) fn during(&self, text: &str) -> During {
         let bar = (self.shared.view == View::Live).then(|| self.shared.spinner(text));

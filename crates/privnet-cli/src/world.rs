@@ -2,10 +2,10 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use etcetera::BaseStrategy as _;
-use privnet::{AuditFile, Clouds, Events, SandboxEndpoints, Session, SessionBuilder, Spec};
+use privnet::{AuditFile, Clouds, CloudsError, Events, SandboxEndpoints, Session, SessionBuilder, Spec};
 use privnet_sandbox::{Options, Running, Sandbox};
 use tokio_util::sync::CancellationToken;
 
@@ -45,8 +45,18 @@ pub(crate) struct World {
     clouds: Clouds,
     sandbox: Option<Running>,
     audit: PathBuf,
-    /// Cancelled by Ctrl-C.
+    /// Cancelled by Ctrl-C and by SIGTERM.
     pub(crate) cancel: CancellationToken,
+    stopped_by: Arc<OnceLock<Signal>>,
+}
+
+/// What asked the process to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    /// Ctrl-C: the user, in the middle of something.
+    Interrupt,
+    /// SIGTERM: a supervisor, or a user with `kill`.
+    Terminate,
 }
 
 impl World {
@@ -58,7 +68,8 @@ impl World {
             None => state_dir()?.join("audit.jsonl"),
         };
         let cancel = CancellationToken::new();
-        listen_for_interruption(cancel.clone());
+        let stopped_by = Arc::new(OnceLock::new());
+        listen_for_interruption(cancel.clone(), Arc::clone(&stopped_by));
         let (clouds, sandbox) = if global.sandbox {
             let dir = sandbox_dir(global)?;
             let mut options = Options::new(&dir);
@@ -68,7 +79,7 @@ impl World {
         } else {
             (Clouds::Real, None)
         };
-        Ok(Self { clouds, sandbox, audit, cancel })
+        Ok(Self { clouds, sandbox, audit, cancel, stopped_by })
     }
 
     /// A session for a file of this command.
@@ -79,12 +90,35 @@ impl World {
         parallelism: usize,
         events: Events,
     ) -> Result<Session, Failure> {
-        let builder = SessionBuilder::new(spec, self.clouds.clone(), Arc::new(AuditFile::new(&self.audit)))
-            .events(events)
-            .cancel(self.cancel.clone())
-            .parallelism(parallelism)
-            .services(services.iter().cloned());
-        Ok(builder.build()?)
+        Ok(self.sessions(services.to_vec(), parallelism, events)(spec)?)
+    }
+
+    /// Makes sessions for files, also for ones that change later.
+    pub(crate) fn sessions(
+        &self,
+        services: Vec<String>,
+        parallelism: usize,
+        events: Events,
+    ) -> impl Fn(Spec) -> Result<Session, CloudsError> + Send + Sync + 'static {
+        let (clouds, audit, cancel) = (self.clouds.clone(), AuditFile::new(&self.audit), self.cancel.clone());
+        move |spec| {
+            SessionBuilder::new(spec, clouds.clone(), Arc::new(audit.clone()))
+                .events(events.clone())
+                .cancel(cancel.clone())
+                .parallelism(parallelism)
+                .services(services.iter().cloned())
+                .build()
+        }
+    }
+
+    /// How much faster than real time the clouds' time passes.
+    pub(crate) fn pace(&self) -> f64 {
+        self.clouds.pace()
+    }
+
+    /// Whether it was SIGTERM that asked the process to stop.
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.stopped_by.get() == Some(&Signal::Terminate)
     }
 
     /// Lets the local cloud answer what it has begun, and stops it.
@@ -107,15 +141,17 @@ pub(crate) fn endpoints(running: &Running) -> SandboxEndpoints {
 }
 
 /// The first Ctrl-C lets begun work end; the second ends the process at once.
-fn listen_for_interruption(cancel: CancellationToken) {
+fn listen_for_interruption(cancel: CancellationToken, stopped_by: Arc<OnceLock<Signal>>) {
     tokio::spawn(async move {
-        if interrupted().await.is_err() {
-            return;
-        }
-        let _ = writeln!(
-            std::io::stderr().lock(),
-            "\ninterrupted: what has begun is being finished; press Ctrl-C again to stop at once"
-        );
+        let Ok(signal) = interrupted().await else { return };
+        let text = match signal {
+            Signal::Interrupt => {
+                "\ninterrupted: what has begun is being finished; press Ctrl-C again to stop at once"
+            }
+            Signal::Terminate => "terminated: what has begun is being finished",
+        };
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        let _ = stopped_by.set(signal);
         cancel.cancel();
         if interrupted().await.is_ok() {
             std::process::exit(130);
@@ -124,18 +160,18 @@ fn listen_for_interruption(cancel: CancellationToken) {
 }
 
 #[cfg(unix)]
-async fn interrupted() -> std::io::Result<()> {
+async fn interrupted() -> std::io::Result<Signal> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        done = tokio::signal::ctrl_c() => done,
-        _ = terminate.recv() => Ok(()),
+        done = tokio::signal::ctrl_c() => done.map(|()| Signal::Interrupt),
+        _ = terminate.recv() => Ok(Signal::Terminate),
     }
 }
 
 #[cfg(not(unix))]
-async fn interrupted() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+async fn interrupted() -> std::io::Result<Signal> {
+    tokio::signal::ctrl_c().await.map(|()| Signal::Interrupt)
 }
 
 /// Asks the user, unless `yes`. Without a terminal and without `--yes` nothing is done; Ctrl-C is an answer.

@@ -1,4 +1,4 @@
-//! privnet as a library: a session that plans, applies and accepts private connections.
+//! privnet as a library: a session that plans, applies and accepts private connections, and a [`watch`] that keeps many in order.
 //!
 //! A [`Session`] holds one file against its clouds. Everything that the command `privnet` does goes through it:
 //!
@@ -21,6 +21,7 @@
 
 mod audit_file;
 mod clouds;
+mod decided;
 #[cfg(feature = "azure")]
 mod endpoints;
 pub mod fivetran_tf;
@@ -28,9 +29,11 @@ pub mod forwarder;
 mod report;
 mod saved;
 mod session;
+pub mod watch;
 
 pub use audit_file::{AuditFile, AuditFileError};
 pub use clouds::{Clouds, CloudsError, SandboxEndpoints};
+pub use decided::{Fate, Told, told};
 pub use privnet_core::accept::{Ask, Decision, Verdict, Why};
 pub use privnet_core::execute::{Event, Events, Outcome, Report, Settings};
 pub use privnet_core::plan::{Plan, PlanOptions};

@@ -220,12 +220,7 @@ impl Session {
     /// Decides on the pending requests by policy, and carries that out unless it is a `dry_run`.
     pub async fn accept_pending(&self, ask: &Ask, dry_run: bool) -> Decided {
         let (desired, world, unreachable) = self.observe(Purpose::Connections).await;
-        let mut decisions = Vec::new();
-        for intent in desired.services.values().filter(|intent| !intent.remove) {
-            if let Some(seen) = world.services.get(&intent.name) {
-                decisions.extend(accept::decide(&intent.policy, seen.connections.known(), ask));
-            }
-        }
+        let decisions = decide_all(&desired, &world, ask);
         let plan = plan::plan_decisions(&desired, &world, &decisions);
         let executed = Planned { plan, desired, world, unreachable };
         if dry_run {
@@ -233,6 +228,26 @@ impl Session {
         }
         let Executed { planned, report } = self.execute(executed).await;
         Decided { decisions, executed: planned, report: Some(report) }
+    }
+
+    /// What the policy says of the requests that were pending when this plan was made. Nothing is carried out.
+    #[must_use]
+    pub fn decisions(&self, planned: &Planned, ask: &Ask) -> Vec<Decision> {
+        decide_all(&planned.desired, &planned.world, ask)
+    }
+
+    /// How many requests this session has sent so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.context.calls()
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    pub(crate) async fn cancelled(&self) {
+        self.cancel.cancelled().await;
     }
 
     /// Decides again and again until every consumer of every service is connected, somebody must choose, or the time is
@@ -377,6 +392,16 @@ pub enum WaitedFor {
     Failed,
     /// The user interrupted.
     Cancelled,
+}
+
+/// The decisions on all pending requests of services that are to stay.
+fn decide_all(desired: &Desired, world: &World, ask: &Ask) -> Vec<Decision> {
+    let staying = desired.services.values().filter(|intent| !intent.remove);
+    let decisions = staying.filter_map(|intent| {
+        let seen = world.services.get(&intent.name)?;
+        Some(accept::decide(&intent.policy, seen.connections.known(), ask))
+    });
+    decisions.flatten().collect()
 }
 
 /// Whether each consumer of each service has a live connection.

@@ -9,6 +9,7 @@
 mod interruption;
 mod script;
 mod streams;
+mod watching;
 
 use script::{Script, code, text};
 use serde_json::Value;
@@ -284,6 +285,12 @@ fn bad_usage() {
         "reject",
         "handoff --as terraform",
         "destroy --prune",
+        "watch --interval 1s",
+        "watch --interval soon",
+        "watch --listen 0.0.0.0:9464",
+        "watch --listen localhost",
+        "watch --yes",
+        "watch nothing.yaml --sever-connections",
         "sandbox",
         "sandbox serve --speed -1",
         "sandbox serve --speed 0",

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use privnet::{Ask, Decided, Decision, Outcome, Plan, Planned, Report, Session, Verdict, WaitedFor};
+use privnet::{Ask, Decided, Plan, Planned, Session, Told, WaitedFor, told};
 use serde_json::json;
 
 use super::{Shell, joined};
 use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::render::{Fate, Paint, Told, count, decisions_text, executed_text};
+use crate::render::{Paint, count, decision_json, decisions_text, executed_text};
 use crate::world::confirm;
 
 /// How the command was asked to go about it.
@@ -36,7 +36,8 @@ pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner)
         });
     }
     let exit = ended.iter().map(|file| file.exit).fold(Exit::Done, Exit::worse);
-    let objects = ended.iter().map(|file| decisions_json(&file.decisions)).collect();
+    let json = |file: &Ended| file.decisions.iter().map(decision_json).collect::<Vec<_>>();
+    let objects = ended.iter().map(|file| json!({"decisions": json(file)})).collect();
     let text: String = ended.iter().map(|file| file.text.as_str()).collect();
     shell.output.result(|_| text, || joined(objects));
     Ok(exit)
@@ -59,12 +60,12 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
     let paint = shell.output.paint();
     if manner.dry_run || decided.executed.plan.is_empty() {
         let exit = shell.exit_of(&decided.executed, None);
-        let decisions = told(decided.decisions, |_| Fate::Considered);
+        let decisions = told(decided.decisions, &Plan::default(), None);
         let text = decisions_text(&decisions, paint) + &unread(&decided.executed);
         return Ok(Ended { decisions, exit, text });
     }
     if !manner.yes {
-        let considered = told(decided.decisions.clone(), |_| Fate::Considered);
+        let considered = told(decided.decisions.clone(), &Plan::default(), None);
         let text = decisions_text(&considered, paint);
         if shell.output.is_json() { shell.output.remark(&text) } else { shell.output.raw(text.as_bytes()) }
     }
@@ -72,8 +73,7 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
     confirm(&question, manner.yes, &shell.world.cancel).await?;
     let executed = session.execute(decided.executed).await;
     let exit = shell.exit_of(&executed.planned, Some(&executed.report));
-    let decisions =
-        told(decided.decisions, |decision| fate_of(decision, &executed.planned.plan, &executed.report));
+    let decisions = told(decided.decisions, &executed.planned.plan, Some(&executed.report));
     let mut text = decisions_text(&decisions, paint);
     if !executed.report.all_done() {
         text.push_str(&executed_text(&executed.planned.plan, &executed.report, paint));
@@ -122,31 +122,11 @@ async fn watch(
 
 /// Keeps each decision once: one that was carried out, or a new reason for leaving a request.
 fn note(decided: &Decided, all: &mut Vec<Told>, text: &mut String, paint: Paint) {
-    let fate = |decision: &Decision| match &decided.report {
-        Some(report) => fate_of(decision, &decided.executed.plan, report),
-        None => Fate::Considered,
-    };
-    for told in told(decided.decisions.clone(), fate) {
+    for told in told(decided.decisions.clone(), &decided.executed.plan, decided.report.as_ref()) {
         if !all.contains(&told) {
             text.push_str(&decisions_text(std::slice::from_ref(&told), paint));
             all.push(told);
         }
-    }
-}
-
-fn told(decisions: Vec<Decision>, fate: impl Fn(&Decision) -> Fate) -> Vec<Told> {
-    decisions.into_iter().map(|decision| Told { fate: fate(&decision), decision }).collect()
-}
-
-/// What became of a decision: a connection is accepted only when its action was done.
-fn fate_of(decision: &Decision, plan: &Plan, report: &Report) -> Fate {
-    let own = plan.actions.iter().zip(&report.outcomes).find(|(action, _)| {
-        action.connection.as_ref().is_some_and(|connection| connection.handle == decision.handle)
-    });
-    match own {
-        Some((_, Outcome::Failed(error))) => Fate::Failed(error.to_string()),
-        Some((_, Outcome::Skipped { why })) => Fate::Failed((*why).to_string()),
-        Some((_, Outcome::Done { .. })) | None => Fate::Done,
     }
 }
 
@@ -161,26 +141,4 @@ fn unread(planned: &Planned) -> String {
         }
     }
     text
-}
-
-/// For programs, a decision that could not be carried out is a request that was left, and why.
-fn decisions_json(decisions: &[Told]) -> serde_json::Value {
-    let decisions: Vec<_> = decisions
-        .iter()
-        .map(|Told { decision, fate }| {
-            let (verdict, why) = match fate {
-                Fate::Failed(why) => (Verdict::Left, why.clone()),
-                Fate::Considered | Fate::Done => (decision.verdict, decision.why.to_string()),
-            };
-            json!({
-                "service": decision.service,
-                "connection": decision.connection,
-                "consumer": decision.consumer,
-                "identity": decision.who,
-                "decision": verdict,
-                "why": why,
-            })
-        })
-        .collect();
-    json!({"decisions": decisions})
 }

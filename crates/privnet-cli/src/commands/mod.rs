@@ -10,6 +10,7 @@ mod sandbox;
 mod shell;
 mod status;
 mod validate;
+mod watch;
 
 use privnet::{Events, Planned, Session, Spec, Unreachable};
 
@@ -77,6 +78,9 @@ async fn run_connected(command: Command, global: Global, output: Output) -> Resu
         }
         Command::Reject { which, connection, yes, sever_connections } => {
             reject::run(&shell, &which, &connection, sever_connections, yes).await
+        }
+        Command::Watch { which, interval, observe, listen } => {
+            watch::run(&shell, &which, watch::Manner { interval, observe, listen }).await
         }
         Command::Handoff { which, form } => handoff::run(&shell, &which, form).await,
         Command::Validate { .. }

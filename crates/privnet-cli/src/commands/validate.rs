@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::Output;
-use crate::render::{count, file_errors_text};
+use crate::render::{count, file_error_json, file_errors_text};
 
 pub(crate) fn run(which: &Which, output: Output) -> Result<Exit, Failure> {
     let sources = files::read(&files::find(which, Path::new("."))?)?;
@@ -29,17 +29,7 @@ pub(crate) fn run(which: &Which, output: Output) -> Result<Exit, Failure> {
         || {
             let files = sources.iter().map(|source| {
                 let own = errors.iter().filter(|error| error.file == source.name);
-                let own: Vec<_> = own
-                    .map(|error| {
-                        json!({
-                            "code": error.code,
-                            "message": error.message,
-                            "line": error.line,
-                            "column": error.column,
-                            "hint": error.hint,
-                        })
-                    })
-                    .collect();
+                let own: Vec<_> = own.map(file_error_json).collect();
                 json!({"file": source.name, "errors": own})
             });
             json!({"files": files.collect::<Vec<_>>()})

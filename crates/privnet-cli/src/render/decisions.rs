@@ -1,59 +1,50 @@
 //! Decisions on connection requests.
 
-use std::fmt::Write as _;
-
-use privnet::{Decision, Verdict};
+use privnet::{Fate, Told, Verdict};
+use serde_json::{Value, json};
 
 use super::{Paint, Style};
-
-/// A decision, and what became of it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Told {
-    pub(crate) decision: Decision,
-    pub(crate) fate: Fate,
-}
-
-/// What became of a decision.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Fate {
-    /// It is only said what would be done.
-    Considered,
-    /// It was carried out; or nothing was to be done.
-    Done,
-    /// It could not be carried out, and this is why.
-    Failed(String),
-}
 
 /// All decisions for people.
 pub(crate) fn decisions_text(decisions: &[Told], paint: Paint) -> String {
     if decisions.is_empty() {
         return "No connection request is pending.\n".to_owned();
     }
-    let mut out = String::new();
-    for Told { decision, fate } in decisions {
-        let (word, style) = match (decision.verdict, fate) {
-            (Verdict::Left, _) => ("left", Style::Change),
-            (Verdict::Accepted, Fate::Failed(_)) => ("not accepted", Style::Bad),
-            (Verdict::Rejected, Fate::Failed(_)) => ("not rejected", Style::Bad),
-            (Verdict::Accepted, Fate::Done) => ("accepted", Style::Good),
-            (Verdict::Accepted, Fate::Considered) => ("would accept", Style::Good),
-            (Verdict::Rejected, Fate::Done) => ("rejected", Style::Bad),
-            (Verdict::Rejected, Fate::Considered) => ("would reject", Style::Bad),
-        };
-        let consumer = decision.consumer.as_deref().unwrap_or("a stranger");
-        let _ = writeln!(
-            out,
-            "{} {} on {}: {consumer} ({})",
-            paint.on(style, word),
-            decision.connection,
-            decision.service,
-            decision.who
-        );
-        let why = match fate {
-            Fate::Failed(why) => why.clone(),
-            Fate::Considered | Fate::Done => decision.why.to_string(),
-        };
-        let _ = writeln!(out, "  {}", paint.on(Style::Dim, why));
-    }
-    out
+    decisions.iter().map(|told| decision_text(told, paint)).collect()
+}
+
+/// One decision for people.
+pub(crate) fn decision_text(Told { decision, fate }: &Told, paint: Paint) -> String {
+    let (word, style) = match (decision.verdict, fate) {
+        (Verdict::Left, _) => ("left", Style::Change),
+        (Verdict::Accepted, Fate::Failed(_)) => ("not accepted", Style::Bad),
+        (Verdict::Rejected, Fate::Failed(_)) => ("not rejected", Style::Bad),
+        (Verdict::Accepted, Fate::Done) => ("accepted", Style::Good),
+        (Verdict::Accepted, Fate::Considered) => ("would accept", Style::Good),
+        (Verdict::Rejected, Fate::Done) => ("rejected", Style::Bad),
+        (Verdict::Rejected, Fate::Considered) => ("would reject", Style::Bad),
+    };
+    let consumer = decision.consumer.as_deref().unwrap_or("a stranger");
+    let why = match fate {
+        Fate::Failed(why) => why.clone(),
+        Fate::Considered | Fate::Done => decision.why.to_string(),
+    };
+    let (word, why) = (paint.on(style, word), paint.on(Style::Dim, why));
+    format!("{word} {} on {}: {consumer} ({})\n  {why}\n", decision.connection, decision.service, decision.who)
+}
+
+/// For programs, a decision that could not be carried out is a request that was left, and why.
+pub(crate) fn decision_json(Told { decision, fate }: &Told) -> Value {
+    let (verdict, why) = match fate {
+        Fate::Failed(why) => (Verdict::Left, why.clone()),
+        Fate::Considered | Fate::Done => (decision.verdict, decision.why.to_string()),
+    };
+    json!({
+        "service": decision.service,
+        "connection": decision.connection,
+        "consumer": decision.consumer,
+        "identity": decision.who,
+        "decision": verdict,
+        "why": why,
+    })
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use privnet::FileError;
+use serde_json::{Value, json};
 
 use super::{Paint, Style, count};
 use crate::failure::Failure;
@@ -21,6 +22,17 @@ pub(crate) fn failure_text(failure: &Failure, paint: Paint) -> String {
         let _ = writeln!(out, "{} {hint}", paint.on(Style::Change, "hint:"));
     }
     out
+}
+
+/// An error of a file for programs.
+pub(crate) fn file_error_json(error: &FileError) -> Value {
+    json!({
+        "code": error.code,
+        "message": error.message,
+        "line": error.line,
+        "column": error.column,
+        "hint": error.hint,
+    })
 }
 
 /// All errors of files, each with its line.

@@ -6,15 +6,17 @@ mod forwarder;
 mod handoff;
 mod plan;
 mod status;
+mod watch;
 
 use std::fmt;
 
-pub(crate) use decisions::{Fate, Told, decisions_text};
-pub(crate) use failures::{failure_text, file_errors_text};
+pub(crate) use decisions::{decision_json, decision_text, decisions_text};
+pub(crate) use failures::{failure_text, file_error_json, file_errors_text};
 pub(crate) use forwarder::forwarder_text;
 pub(crate) use handoff::handoff_text;
 pub(crate) use plan::{executed_text, plan_text};
 pub(crate) use status::status_text;
+pub(crate) use watch::{Changed, Watching, headline, round_text, watch_json};
 
 /// Whether text is painted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

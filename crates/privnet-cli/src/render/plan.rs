@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use privnet::{Outcome, Plan, Report};
-use privnet_core::plan::{Action, Op, Summary};
+use privnet_core::plan::{Action, Left, Op, Refusal, Summary};
 
 use super::{Paint, Style, count};
 
@@ -27,21 +27,7 @@ pub(crate) fn executed_text(plan: &Plan, report: &Report, paint: Paint) -> Strin
     for (action, outcome) in plan.actions.iter().zip(&report.outcomes) {
         match outcome {
             Outcome::Done { .. } => done += 1,
-            Outcome::Failed(error) => {
-                let _ = writeln!(out, "{} {}: {error}", paint.on(Style::Bad, "failed"), action.id);
-                for cause in privnet_core::error::causes(error) {
-                    let _ = writeln!(out, "  because {cause}");
-                }
-                if let Some(id) = error.request_id() {
-                    let _ = writeln!(out, "  {}", paint.on(Style::Dim, format!("request id {id}")));
-                }
-                for hint in error.hints() {
-                    let _ = writeln!(out, "  {} {hint}", paint.on(Style::Change, "hint:"));
-                }
-            }
-            Outcome::Skipped { why } => {
-                let _ = writeln!(out, "{} {}: {why}", paint.on(Style::Change, "skipped"), action.id);
-            }
+            Outcome::Failed(_) | Outcome::Skipped { .. } => undone(&mut out, action, outcome, paint),
         }
     }
     let total = plan.actions.len();
@@ -59,6 +45,31 @@ pub(crate) fn executed_text(plan: &Plan, report: &Report, paint: Paint) -> Strin
         count(to_usize(report.calls), "call")
     );
     out
+}
+
+/// An action that failed or was skipped; nothing for one that was done.
+pub(super) fn undone(out: &mut String, action: &Action, outcome: &Outcome, paint: Paint) {
+    match outcome {
+        Outcome::Done { .. } => {}
+        Outcome::Failed(error) => error_text(out, &action.id, error, paint),
+        Outcome::Skipped { why } => {
+            let _ = writeln!(out, "{} {}: {why}", paint.on(Style::Change, "skipped"), action.id);
+        }
+    }
+}
+
+/// A cloud's error about something, with its causes and hints.
+pub(super) fn error_text(out: &mut String, what: &str, error: &privnet_core::Error, paint: Paint) {
+    let _ = writeln!(out, "{} {what}: {error}", paint.on(Style::Bad, "failed"));
+    for cause in privnet_core::error::causes(error) {
+        let _ = writeln!(out, "  because {cause}");
+    }
+    if let Some(id) = error.request_id() {
+        let _ = writeln!(out, "  {}", paint.on(Style::Dim, format!("request id {id}")));
+    }
+    for hint in error.hints() {
+        let _ = writeln!(out, "  {} {hint}", paint.on(Style::Change, "hint:"));
+    }
 }
 
 fn to_usize(number: u64) -> usize {
@@ -79,7 +90,8 @@ fn actions(out: &mut String, plan: &Plan, detail: bool, paint: Paint) {
     }
 }
 
-fn one_action(out: &mut String, action: &Action, detail: bool, paint: Paint) {
+/// An action with what it changes.
+pub(super) fn one_action(out: &mut String, action: &Action, detail: bool, paint: Paint) {
     let (sign, style) = match action.op {
         Op::Create => ("+", Style::Good),
         Op::Update => ("~", Style::Change),
@@ -117,36 +129,51 @@ fn additions(out: &mut String, plan: &Plan, paint: Paint) {
 
 fn remarks(out: &mut String, plan: &Plan, paint: Paint) {
     for left in &plan.left {
-        let tally = count(left.resources.len(), "resource");
-        let _ =
-            writeln!(out, "\n{} {} ({tally}): {}", paint.on(Style::Change, "left"), left.service, left.why);
+        out.push('\n');
+        left_behind(out, left, paint);
     }
     for refusal in &plan.refusals {
-        let rule = paint.on(Style::Dim, format!("[{}]", refusal.rule.as_str()));
-        let _ = writeln!(out, "\n{} {} {rule}", paint.on(Style::Bad, "refused"), refusal.address);
-        let _ = writeln!(out, "  {}", refusal.why);
+        out.push('\n');
+        refused(out, refusal, paint);
         if let Some(flag) = &refusal.flag {
             let _ = writeln!(out, "  {} to do it all the same: {flag}", paint.on(Style::Change, "hint:"));
         }
     }
     if !plan.warnings.is_empty() {
         out.push('\n');
-    }
-    for warning in &plan.warnings {
-        let _ = writeln!(out, "{} {warning}", paint.on(Style::Change, "warning"));
+        warnings(out, plan, paint);
     }
     if !plan.waits.is_empty() {
         out.push('\n');
+        waits(out, plan, paint);
     }
+}
+
+/// A service that the file no longer lists.
+pub(super) fn left_behind(out: &mut String, left: &Left, paint: Paint) {
+    let tally = count(left.resources.len(), "resource");
+    let _ = writeln!(out, "{} {} ({tally}): {}", paint.on(Style::Change, "left"), left.service, left.why);
+}
+
+/// What a safety rule refuses, without the flag that lifts it.
+pub(super) fn refused(out: &mut String, refusal: &Refusal, paint: Paint) {
+    let rule = paint.on(Style::Dim, format!("[{}]", refusal.rule.as_str()));
+    let _ = writeln!(out, "{} {} {rule}", paint.on(Style::Bad, "refused"), refusal.address);
+    let _ = writeln!(out, "  {}", refusal.why);
+}
+
+/// What a user should know.
+pub(super) fn warnings(out: &mut String, plan: &Plan, paint: Paint) {
+    for warning in &plan.warnings {
+        let _ = writeln!(out, "{} {warning}", paint.on(Style::Change, "warning"));
+    }
+}
+
+/// What is waited for.
+pub(super) fn waits(out: &mut String, plan: &Plan, paint: Paint) {
     for wait in &plan.waits {
-        let _ = writeln!(
-            out,
-            "{} {} for {}: {}",
-            paint.on(Style::Change, "waits"),
-            wait.service,
-            wait.on,
-            wait.why
-        );
+        let word = paint.on(Style::Change, "waits");
+        let _ = writeln!(out, "{word} {} for {}: {}", wait.service, wait.on, wait.why);
     }
 }
 

@@ -1,0 +1,218 @@
+//! One process that keeps the clouds in agreement with many files.
+//!
+//! Each deployment has a task, a session and a [`Clock`] of its own: one that is slow, or fails, delays no other. A round plans
+//! like `apply`, without `--prune` and without `--sever-connections`, carries the plan out, and decides on pending requests like
+//! `accept-pending`. A name that moved is a difference like any other, and follows the same rules: nothing goes before what
+//! takes its place is healthy. What a safety rule refuses is told, and nothing is done about it.
+//!
+//! Files are read again and again; [`WatchedFile`] says what a change leads to. A bad one is told, and the last good text is kept.
+
+mod clock;
+mod file;
+mod round;
+mod task;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use privnet_core::spec::Spec;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clouds::CloudsError;
+use crate::session::Session;
+
+pub use clock::{Clock, Ended, Rhythm};
+pub use file::{Kept, Reading, Step, WatchedFile};
+pub use round::{Round, RoundOutcome};
+
+/// How a watch goes about it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WatchOptions {
+    /// The longest time from the begin of one look at a deployment to the begin of the next, at pace 1.
+    pub interval: Duration,
+    /// The longest pause after failures, at pace 1.
+    pub longest_pause: Duration,
+    /// Only look: nothing is changed, nothing is decided.
+    pub observe: bool,
+    /// How much faster than real time the clouds' time passes ([`Clouds::pace`](crate::Clouds::pace)): intervals are
+    /// divided by it.
+    pub pace: f64,
+    /// How often files are looked at, in real time. A change counts when two looks in a row show it.
+    pub reread: Duration,
+}
+
+impl Default for WatchOptions {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(60),
+            longest_pause: Duration::from_secs(15 * 60),
+            observe: false,
+            pace: 1.0,
+            reread: Duration::from_secs(1),
+        }
+    }
+}
+
+impl WatchOptions {
+    /// The clouds' rhythm in real time.
+    fn rhythm(&self) -> Rhythm {
+        let paced = |real: Duration| real.div_f64(self.pace.max(0.001)).max(Duration::from_millis(1));
+        Rhythm { interval: paced(self.interval), longest: paced(self.longest_pause) }
+    }
+}
+
+/// What a watch tells.
+#[derive(Debug)]
+pub enum WatchEvent {
+    /// A look at a deployment begins.
+    Began {
+        /// The deployment.
+        deployment: String,
+    },
+    /// A look at a deployment is over.
+    Ended(Box<Round>),
+    /// A file changed.
+    File {
+        /// The deployment.
+        deployment: String,
+        /// The file.
+        file: String,
+        /// What that leads to.
+        change: FileChange,
+    },
+}
+
+/// What the change of a file leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FileChange {
+    /// It is gone by from now on.
+    Taken,
+    /// It is again what is gone by.
+    Back,
+    /// The text of before is kept.
+    Kept(Kept),
+}
+
+/// A deployment to be watched.
+#[derive(Debug)]
+struct Deployment {
+    file: WatchedFile,
+    /// Absent where it cannot be read again, such as standard input.
+    path: Option<std::path::PathBuf>,
+    session: Session,
+}
+
+type Open = dyn Fn(Spec) -> Result<Session, CloudsError> + Send + Sync;
+type See = dyn Fn(&WatchEvent) + Send + Sync;
+
+/// A watch over deployments.
+///
+/// ```no_run
+/// # async fn example(cancel: tokio_util::sync::CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+///
+/// use privnet::watch::{Watch, WatchEvent, WatchOptions};
+/// use privnet::{AuditFile, Clouds, SessionBuilder, decode};
+///
+/// let text = std::fs::read_to_string("aws.yaml")?;
+/// let spec = decode("aws.yaml", &text).map_err(|errors| format!("{} error(s)", errors.len()))?;
+/// let stop = cancel.clone();
+/// let open = move |spec| {
+///     SessionBuilder::new(spec, Clouds::Real, Arc::new(AuditFile::new("audit.jsonl"))).cancel(stop.clone()).build()
+/// };
+/// let see = |event: &WatchEvent| {
+///     if let WatchEvent::Ended(round) = event {
+///         println!("{}: {}", round.deployment, round.outcome().as_str());
+///     }
+/// };
+/// let mut watch = Watch::new(WatchOptions::default(), open, see);
+/// watch.add("aws.yaml", Some("aws.yaml".into()), text, spec, &[])?;
+/// watch.run(cancel).await; // until it is cancelled
+/// # Ok(())
+/// # }
+/// ```
+pub struct Watch {
+    options: WatchOptions,
+    open: Arc<Open>,
+    see: Arc<See>,
+    deployments: Vec<Deployment>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("deployments", &self.deployments).finish_non_exhaustive()
+    }
+}
+
+/// Two watched files declare the same deployment: each would undo what the other does.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The deployment is watched already.
+    #[error("the deployment `{deployment}` is declared by {first} and by {second}")]
+    Twice {
+        /// Which.
+        deployment: String,
+        /// The file that was added first.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// A session cannot be made.
+    #[error("no session can be made for it")]
+    Clouds(#[from] CloudsError),
+}
+
+impl Watch {
+    /// A watch over nothing yet. `open` makes the session for a file, whenever its text is a new one; its sessions must be
+    /// cancelled by the token that [`run`](Self::run) gets. `see` is told of everything; it must return soon.
+    pub fn new(
+        options: WatchOptions,
+        open: impl Fn(Spec) -> Result<Session, CloudsError> + Send + Sync + 'static,
+        see: impl Fn(&WatchEvent) + Send + Sync + 'static,
+    ) -> Self {
+        Self { options, open: Arc::new(open), see: Arc::new(see), deployments: Vec::new() }
+    }
+
+    /// Watches this file, too. `path` is where it is read again; `services` limits the watch to some of its services (empty: all).
+    ///
+    /// # Errors
+    /// When its deployment is watched already, or no session can be made for it.
+    pub fn add(
+        &mut self,
+        name: &str,
+        path: Option<std::path::PathBuf>,
+        text: impl Into<String>,
+        spec: Spec,
+        services: &[String],
+    ) -> Result<(), WatchError> {
+        let deployment = spec.deployment.as_str();
+        if let Some(other) = self.deployments.iter().find(|d| d.session.spec().deployment.as_str() == deployment) {
+            let first = other.file.name().to_owned();
+            return Err(WatchError::Twice { deployment: deployment.to_owned(), first, second: name.to_owned() });
+        }
+        let file = WatchedFile::new(name, text, &spec, services);
+        self.deployments.push(Deployment { file, path, session: (self.open)(spec)? });
+        Ok(())
+    }
+
+    /// Watches until `cancel` is cancelled. What has begun by then is finished or told.
+    pub async fn run(self, cancel: CancellationToken) {
+        let count = u32::try_from(self.deployments.len()).unwrap_or(u32::MAX);
+        let mut tasks = JoinSet::new();
+        for (index, deployment) in (0..count).zip(self.deployments) {
+            let clock = Clock::new(self.options.rhythm(), index, count);
+            let task = task::Task {
+                options: self.options,
+                open: Arc::clone(&self.open),
+                see: Arc::clone(&self.see),
+                deployment,
+                clock,
+                started: tokio::time::Instant::now(),
+            };
+            tasks.spawn(task.run(cancel.clone()));
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+}

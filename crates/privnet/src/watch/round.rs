@@ -1,0 +1,223 @@
+//! One look at a deployment: what differs is mended, what is pending is decided. Or, observing, only told.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use privnet_core::accept::{Ask, Decision, Verdict, Why};
+use privnet_core::execute::Report;
+use privnet_core::plan::{Plan, PlanOptions, Rule};
+use privnet_core::world::Connections;
+
+use super::clock::Ended;
+use crate::decided::{Told, told};
+use crate::session::{Decided, Executed, Planned, Session, Unreachable};
+
+/// What a round came to, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RoundOutcome {
+    /// The cloud agrees with the file.
+    Agrees,
+    /// It did not, and does now; or a request was decided.
+    Mended,
+    /// It does not, and was only looked at.
+    Differs,
+    /// A safety rule refuses something, or somebody must choose; nothing was done about that.
+    Refused,
+    /// Something could not be read or done.
+    Failed,
+    /// The watch is being stopped.
+    Interrupted,
+}
+
+impl RoundOutcome {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Agrees, Self::Mended, Self::Differs, Self::Refused, Self::Failed, Self::Interrupted];
+
+    /// The word as JSON output and metrics have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Agrees => "agrees",
+            Self::Mended => "mended",
+            Self::Differs => "differs",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// One look at a deployment.
+#[derive(Debug)]
+pub struct Round {
+    /// The deployment.
+    pub deployment: String,
+    /// Its file.
+    pub file: String,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Whether it was only looked at.
+    pub observed_only: bool,
+    /// What differs, is waited for, refused, left.
+    pub plan: Plan,
+    /// What became of the plan; absent where nothing was tried.
+    pub report: Option<Report>,
+    /// The decisions on pending requests.
+    pub decisions: Vec<Told>,
+    /// Clouds that could not be observed.
+    pub unreachable: Vec<Unreachable>,
+    /// Services whose connections could not be read, and why: nobody is let in there.
+    pub unread: Vec<(String, String)>,
+    /// A fault of privnet itself that ended the round.
+    pub fault: Option<String>,
+    /// How many requests were sent.
+    pub calls: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// How long it is until the next one.
+    pub next: Duration,
+    /// Whether the watch was being stopped.
+    pub interrupted: bool,
+}
+
+impl Round {
+    /// How many requests wait for a decision now.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.decisions.iter().filter(|told| told.still_waits()).count()
+    }
+
+    /// How many requests this round let in.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        self.decisions.iter().filter(|told| told.is_accepted()).count()
+    }
+
+    /// How many requests wait for somebody to choose.
+    #[must_use]
+    pub fn ambiguous(&self) -> usize {
+        self.decisions.iter().filter(|told| is_ambiguous(&told.decision)).count()
+    }
+
+    /// How many things could not be read or done: clouds, services, actions, decisions.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        let unobserved = self.plan.refusals.iter().filter(|refusal| refusal.rule == Rule::Unobserved).count();
+        // The services of a cloud that is down are refused too; those count once.
+        let unobserved = if self.unreachable.is_empty() { unobserved } else { self.unreachable.len() };
+        let failed = self.report.as_ref().map_or(0, |report| report.failures().count());
+        let undecided =
+            self.decisions.iter().filter(|told| matches!(told.fate, crate::Fate::Failed(_))).count();
+        unobserved + failed + undecided + self.unread.len() + usize::from(self.fault.is_some())
+    }
+
+    /// What it came to.
+    #[must_use]
+    pub fn outcome(&self) -> RoundOutcome {
+        if self.interrupted {
+            RoundOutcome::Interrupted
+        } else if self.errors() > 0 || self.report.as_ref().is_some_and(|report| !report.all_done()) {
+            RoundOutcome::Failed
+        } else if !self.plan.refusals.is_empty() || self.ambiguous() > 0 {
+            RoundOutcome::Refused
+        } else if self.report.is_some() || self.accepted() > 0 {
+            RoundOutcome::Mended
+        } else if self.plan.is_empty() && !self.decisions.iter().any(would_act) {
+            RoundOutcome::Agrees
+        } else {
+            RoundOutcome::Differs
+        }
+    }
+
+    /// How it ended for the deployment's clock.
+    pub(super) fn ended(&self) -> Ended {
+        match self.outcome() {
+            RoundOutcome::Failed => Ended::Badly,
+            _ if self.report.is_some() || self.accepted() > 0 => Ended::Changed,
+            _ => Ended::Well,
+        }
+    }
+
+    /// A round in which nothing was seen yet.
+    pub(super) fn blank(deployment: &str, file: &str, observe: bool) -> Self {
+        Self {
+            deployment: deployment.to_owned(),
+            file: file.to_owned(),
+            at: Timestamp::now(),
+            observed_only: observe,
+            plan: Plan::default(),
+            report: None,
+            decisions: Vec::new(),
+            unreachable: Vec::new(),
+            unread: Vec::new(),
+            fault: None,
+            calls: 0,
+            took: Duration::ZERO,
+            next: Duration::ZERO,
+            interrupted: false,
+        }
+    }
+}
+
+fn is_ambiguous(decision: &Decision) -> bool {
+    matches!(decision.why, Why::Ambiguous { .. })
+}
+
+fn would_act(told: &Told) -> bool {
+    told.decision.verdict != Verdict::Left
+}
+
+/// One round. With `observe` the cloud is read and nothing else happens: no action, no decision, no line in the audit log.
+pub(super) async fn round(session: &Session, file: &str, observe: bool) -> Round {
+    let (started, calls) = (Instant::now(), session.calls());
+    let mut round = Round::blank(session.spec().deployment.as_str(), file, observe);
+    // Reads only: they are dropped where the watch is stopped.
+    let planned = tokio::select! {
+        planned = session.plan(PlanOptions::default()) => Some(planned),
+        () = session.cancelled() => None,
+    };
+    if let Some(planned) = planned {
+        act(session, planned, &mut round).await;
+    }
+    round.interrupted = session.is_cancelled();
+    round.calls = session.calls() - calls;
+    round.took = started.elapsed();
+    round.at = Timestamp::now();
+    round
+}
+
+async fn act(session: &Session, planned: Planned, round: &mut Round) {
+    let observe = round.observed_only;
+    let decisions = session.decisions(&planned, &Ask::default());
+    let planned = if observe || planned.plan.is_empty() || session.is_cancelled() {
+        planned
+    } else {
+        let Executed { planned, report } = session.execute(planned).await;
+        round.report = Some(report);
+        planned
+    };
+    round.unread = unread(&planned);
+    round.plan = planned.plan;
+    round.unreachable = planned.unreachable;
+    let acts = decisions.iter().any(|decision| decision.verdict != Verdict::Left);
+    if observe || !acts || session.is_cancelled() {
+        round.decisions = told(decisions, &Plan::default(), None);
+        return;
+    }
+    // The requests are read again and decided anew: what was seen is from before the plan was carried out.
+    let Decided { decisions, executed, report } = session.accept_pending(&Ask::default(), false).await;
+    round.decisions = told(decisions, &executed.plan, report.as_ref());
+    if round.unreachable.is_empty() {
+        round.unreachable = executed.unreachable;
+    }
+}
+
+fn unread(planned: &Planned) -> Vec<(String, String)> {
+    let services = planned.world.services.iter();
+    let unread = services.filter_map(|(service, seen)| match &seen.connections {
+        Connections::Unreadable { why } => Some((service.clone(), why.clone())),
+        Connections::NotExposed | Connections::Known(_) => None,
+    });
+    unread.collect()
+}

@@ -1,0 +1,68 @@
+//! What people see of `privnet watch`.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
+
+use privnet_integration_tests::command::privnet;
+
+use super::orders;
+use super::script::{Script, redact};
+
+/// Runs a watch until its standard output has had this many lines that begin a message, then stops it. What it said, redacted.
+fn watched(script: &Script, line: &str, messages: usize) -> String {
+    let mut command = privnet(script.path());
+    command.args(line.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (mut said, mut seen) = (format!("$ privnet {line}\n"), 0);
+    // The text of a message comes in one write with its first line.
+    while seen < messages {
+        let line = lines.next().unwrap_or_else(|| panic!("it ended after\n{said}")).unwrap();
+        seen += usize::from(!line.starts_with(' '));
+        said.push_str(&message(&line));
+    }
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    for line in lines.map_while(Result::ok).take_while(|line| line.starts_with(' ')) {
+        said.push_str(&message(&line));
+    }
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    for line in err.lines() {
+        said.push_str(&format!("[stderr] {line}\n"));
+    }
+    let status = child.wait().unwrap();
+    redact(&format!("{said}→ {}", status.code().unwrap_or(-1)))
+}
+
+/// A line without its time and its numbers.
+fn message(line: &str) -> String {
+    let Some((_, rest)) = line.split_once("Z ").filter(|_| !line.starts_with(' ')) else { return format!("{line}\n") };
+    match rest.rsplit_once(" (") {
+        Some((rest, numbers)) if numbers.contains("; again in ") => {
+            format!("TIME {rest} (N s, N calls; again in N s)\n")
+        }
+        _ => format!("TIME {rest}\n"),
+    }
+}
+
+#[test]
+fn a_watch_tells_what_it_does_and_how_things_stand() {
+    let script = Script::with(&[("aws.yaml", &orders())]);
+    let observed = watched(&script, "--sandbox watch --observe --interval 60s", 1);
+    // Before anybody asks, so that what is said does not hang on the time.
+    let acme = super::for_acme();
+    script.write("acme.yaml", &acme);
+    let made = watched(&script, "--sandbox watch acme.yaml", 2);
+    script.write("acme.yaml", &acme.replace("123456789012", "210987654321"));
+    let refused = watched(&script, "--sandbox watch acme.yaml", 1);
+    insta::assert_snapshot!("a_watch", format!("{observed}\n\n{made}\n\n{refused}\n"));
+}
+
+#[test]
+fn a_quiet_watch_says_nothing_but_results() {
+    let script = Script::with(&[("aws.yaml", &orders())]);
+    let said = watched(&script, "--sandbox watch -q --observe", 1);
+    assert!(!said.contains("[stderr] watching"), "{said}");
+    assert!(said.contains("TIME golden differs from aws.yaml"), "{said}");
+}

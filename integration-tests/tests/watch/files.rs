@@ -1,0 +1,74 @@
+//! Files that change under a watch.
+
+use super::process::Folder;
+use super::{SPEED, file};
+
+const IPS: &str = "{ ips: [10.0.0.25] }";
+
+#[test]
+fn a_bad_edit_keeps_the_last_good_one_and_a_good_one_is_taken() {
+    let folder = Folder::new(SPEED);
+    let good = file("orders", "fivetran", IPS);
+    folder.write("orders.yaml", &good);
+    let mut watch = folder.watch("--interval 20s");
+    watch.round("orders", "is made", |round| round["outcome"] == "mended");
+
+    folder.write("orders.yaml", &good.replace("listen: 5432", "listen: 99999"));
+    let kept = watch.file("kept");
+    assert_eq!((&kept["deployment"], &kept["code"]), (&"orders".into(), &"wrong".into()), "{kept:#}");
+    assert!(kept["errors"][0]["line"].as_u64() > Some(5), "{kept:#}");
+    watch.round("orders", "goes on with the last good one", |round| round["outcome"] == "agrees");
+
+    folder.write("orders.yaml", &file("renamed", "fivetran", IPS));
+    let kept = watch.file("kept");
+    assert_eq!(kept["code"], "other-deployment", "{kept:#}");
+    assert!(kept["why"].as_str().unwrap().contains("`renamed`"), "{kept:#}");
+
+    folder.remove("orders.yaml");
+    assert_eq!(watch.file("kept")["code"], "gone");
+    watch.round("orders", "goes on without the file", |round| round["outcome"] == "agrees");
+
+    folder.write("orders.yaml", &good);
+    assert_eq!(watch.file("back")["file"], "orders.yaml");
+    folder.write("orders.yaml", &good.replace("10.0.0.25", "10.0.0.25, 10.0.1.26"));
+    watch.file("taken");
+    let mended = watch.round("orders", "does what the edit says", |round| round["outcome"] == "mended");
+    assert!(mended["actions"].to_string().contains("10.0.1.26"), "{mended:#}");
+    assert_eq!(watch.stop("-TERM").0, Some(0));
+}
+
+/// Two files of one deployment would undo each other's work: neither at the start nor by an edit.
+#[test]
+fn a_deployment_is_watched_once() {
+    let folder = Folder::new(SPEED);
+    folder.write("a.yaml", &file("orders", "fivetran", IPS));
+    folder.write("b.yaml", &file("orders", "fivetran", IPS));
+    let refused = folder.run("--sandbox watch a.yaml b.yaml");
+    assert_eq!(refused.status.code(), Some(65), "{}", String::from_utf8_lossy(&refused.stderr));
+    folder.write("b.yaml", &file("billing", "acme", IPS).replace("5432", "5433"));
+    let mut watch = folder.watch("a.yaml b.yaml --interval 20s --observe");
+    watch.round("billing", "is looked at", |_| true);
+    folder.write("b.yaml", &file("orders", "fivetran", IPS));
+    assert_eq!(watch.file("kept")["code"], "other-deployment");
+    watch.round("billing", "is watched on", |_| true);
+    assert_eq!(watch.stop("-TERM").0, Some(0));
+}
+
+#[test]
+fn a_watch_of_some_services_keeps_to_them() {
+    let folder = Folder::new(SPEED);
+    let both = |second: &str| {
+        let other = file("orders", "acme", IPS).replace("name: orders", &format!("name: {second}")).replace("5432", "5433");
+        let (_, service) = other.split_once("services:\n").unwrap();
+        file("orders", "acme", IPS) + service
+    };
+    folder.write("orders.yaml", &both("second"));
+    let mut watch = folder.watch("--observe --service second --interval 20s");
+    let round = watch.round("orders", "is looked at", |_| true);
+    let actions = round["actions"].as_array().unwrap();
+    assert!(actions.iter().all(|a| a["address"].as_str().unwrap().starts_with("second/")), "{round:#}");
+    folder.write("orders.yaml", &both("third"));
+    assert_eq!(watch.file("kept")["code"], "no-such-service");
+    assert_eq!(watch.stop("-TERM").0, Some(0));
+    assert_eq!(folder.run("--sandbox watch --service nobody").status.code(), Some(64));
+}

@@ -1,0 +1,323 @@
+//! A watch under random faults, for as many rounds as asked for: it ends converged, and no larger than it was.
+//!
+//! `PRIVNET_SOAK_ROUNDS` is how many rounds (400 unless told), `PRIVNET_SOAK_SEED` repeats a run. The watch is a process of its own,
+//! so that its memory is measured and not the local cloud's.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Lines};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use privnet::watch::{Watch, WatchEvent, WatchOptions};
+use privnet::{AuditFile, Clouds, PlanOptions, SandboxEndpoints, SessionBuilder};
+use privnet_integration_tests::query::{Api, element, query};
+use privnet_integration_tests::stage::{Fail, SPEED, Stage, spec};
+use privnet_sandbox::Sandbox;
+use privnet_sandbox::dns::Behaviour;
+use privnet_sandbox::frame::Fault;
+use tokio_util::sync::CancellationToken;
+
+const NAME: &str = "orders.db.example";
+const ADDRESSES: [&str; 4] = ["10.0.0.25", "10.0.1.26", "10.0.0.27", "10.0.1.28"];
+const MODES: [&str; 7] =
+    ["fail", "lost", "reset", "throttle", "stale", "code=RequestLimitExceeded", "code=InternalError"];
+/// The end may be this much larger than a tenth of the run.
+const GROWTH: f64 = 1.1;
+
+fn text(deployment: &str, to: &str, tag: u64) -> String {
+    format!(
+        "version: 1
+deployment: {deployment}
+tags: {{ soak: 'n{tag}' }}
+services:
+  - name: {deployment}
+    allow: {{ fivetran: {{}} }}
+    aws:
+      account: '123456789012'
+      region: us-east-1
+      vpc: vpc-0a1b2c3d4e5f60718
+      subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
+      ports: [{{ listen: 5432, engine: postgres, to: {to} }}]
+"
+    )
+}
+
+/// The two deployments: one follows a name, the other has addresses.
+fn files() -> [(&'static str, String); 2] {
+    [("orders", format!("{{ dns: {NAME} }}")), ("billing", "{ ips: [10.0.0.40] }".to_owned())]
+}
+
+/// SplitMix64: the same numbers for the same seed, on every machine (<https://prng.di.unimi.it/splitmix64.c>).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % below
+    }
+}
+
+/// The process that watches, and what it says.
+struct Watcher {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Watcher {
+    fn start(stage: &Stage, folder: &Path) -> Result<Self, Fail> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["--ignored", "--exact", "--nocapture", "the_process_that_is_measured"])
+            .env("PRIVNET_SOAK_CHILD", folder)
+            .env("PRIVNET_SOAK_AWS", stage.url("aws"))
+            .env("PRIVNET_SOAK_AZURE", stage.url("azure"))
+            .env("PRIVNET_SOAK_DNS", stage.running().dns().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
+        Ok(Self { child, lines })
+    }
+
+    /// The next round: its deployment and outcome.
+    fn round(&mut self) -> Result<(String, String), Fail> {
+        loop {
+            let line = self.lines.next().ok_or("the watch ended")??;
+            // The test harness writes the test's name before its output.
+            if let Some((_, round)) = line.split_once("round ") {
+                let (deployment, outcome) = round.split_once(' ').ok_or("not a round")?;
+                return Ok((deployment.to_owned(), outcome.to_owned()));
+            }
+        }
+    }
+
+    /// Resident memory, in KiB.
+    fn memory(&self) -> Result<f64, Fail> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What goes wrong and what changes between two rounds.
+struct World<'a> {
+    stage: &'a Stage,
+    folder: PathBuf,
+    dice: Dice,
+    done: BTreeMap<&'static str, usize>,
+    asked: usize,
+}
+
+impl World<'_> {
+    fn happens(&mut self) -> Result<(), Fail> {
+        self.faults()?;
+        let what = match self.dice.roll(16) {
+            0..4 => self.name_moves()?,
+            4..6 => self.target_goes()?,
+            6 => self.rule_goes()?,
+            7 => self.file_changes()?,
+            8 => self.file_is_bad()?,
+            9 if self.asked < 4 => self.somebody_asks(),
+            _ => "calm",
+        };
+        *self.done.entry(what).or_default() += 1;
+        Ok(())
+    }
+
+    /// Up to three of the next calls fail, each in its way.
+    fn faults(&mut self) -> Result<(), Fail> {
+        self.stage.running().faults().clear();
+        for _ in 0..self.dice.roll(4) {
+            let mode = MODES[self.dice.roll(7) as usize];
+            let fault: Fault = format!("*:*:{}:{mode}", 1 + self.dice.roll(30)).parse()?;
+            self.stage.running().faults().add(fault);
+            *self.done.entry("fault").or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn name_moves(&mut self) -> Result<&'static str, Fail> {
+        let address = ADDRESSES[self.dice.roll(4) as usize];
+        let names = Sandbox::open(self.stage.folder())?.names()?;
+        names.set(NAME, &[address.parse()?])?;
+        let behaviour = if self.dice.roll(6) == 0 { Behaviour::Fail } else { Behaviour::All };
+        names.set_behaviour(NAME, behaviour)?;
+        Ok("name moves")
+    }
+
+    /// Whatever is registered somewhere is deregistered by somebody.
+    fn target_goes(&mut self) -> Result<&'static str, Fail> {
+        let url = self.stage.url("aws");
+        let Ok(groups) = query(&url, Api::Elb, "DescribeTargetGroups", &[]) else { return Ok("calm") };
+        let own = groups.split("<member>").filter(|group| group.contains("<TargetGroupName>pn-billing"));
+        for arn in own.filter_map(|group| element(group, "", "TargetGroupArn")) {
+            let target =
+                [("TargetGroupArn", arn), ("Targets.member.1.Id", "10.0.0.40"), ("Targets.member.1.Port", "5432")];
+            let _ = query(&url, Api::Elb, "DeregisterTargets", &target);
+        }
+        Ok("target goes")
+    }
+
+    /// A listener is deleted by somebody.
+    fn rule_goes(&mut self) -> Result<&'static str, Fail> {
+        let url = self.stage.url("aws");
+        let Ok(balancers) = query(&url, Api::Elb, "DescribeLoadBalancers", &[]) else { return Ok("calm") };
+        let own = balancers.split("<member>").find(|one| one.contains("/pn-orders"));
+        if let Some(arn) = own.and_then(|one| element(one, "", "LoadBalancerArn"))
+            && let Ok(listeners) = query(&url, Api::Elb, "DescribeListeners", &[("LoadBalancerArn", arn)])
+            && let Some(listener) = element(&listeners, "", "ListenerArn")
+        {
+            let _ = query(&url, Api::Elb, "DeleteListener", &[("ListenerArn", listener)]);
+            return Ok("listener goes");
+        }
+        Ok("calm")
+    }
+
+    fn file_changes(&mut self) -> Result<&'static str, Fail> {
+        let (name, to) = &files()[self.dice.roll(2) as usize];
+        self.write(name, &text(name, to, self.dice.0 % 1000))?;
+        Ok("file changes")
+    }
+
+    fn file_is_bad(&mut self) -> Result<&'static str, Fail> {
+        let (name, _) = &files()[self.dice.roll(2) as usize];
+        self.write(name, "version: 2\n")?;
+        Ok("bad edit")
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), Fail> {
+        Ok(std::fs::write(self.folder.join(format!("{name}.yaml")), text)?)
+    }
+
+    fn somebody_asks(&mut self) -> &'static str {
+        let Ok(sandbox) = Sandbox::open(self.stage.folder()) else { return "calm" };
+        if sandbox.connect("orders", None).is_err() {
+            return "calm";
+        }
+        self.asked += 1;
+        "request"
+    }
+
+    /// From now on nothing goes wrong any more.
+    fn peace(&self) -> Result<(), Fail> {
+        self.stage.running().faults().clear();
+        let names = Sandbox::open(self.stage.folder())?.names()?;
+        names.set(NAME, &[ADDRESSES[0].parse()?])?;
+        names.set_behaviour(NAME, Behaviour::All)?;
+        for (name, to) in files() {
+            self.write(name, &text(name, &to, 0))?;
+        }
+        Ok(())
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_soak_ends_converged_and_no_larger() -> Result<(), Fail> {
+    let rounds = usize::try_from(number("PRIVNET_SOAK_ROUNDS").unwrap_or(400))?;
+    let random = std::time::SystemTime::UNIX_EPOCH.elapsed()?.subsec_nanos();
+    let seed = number("PRIVNET_SOAK_SEED").unwrap_or(u64::from(random));
+    println!("PRIVNET_SOAK_ROUNDS={rounds} PRIVNET_SOAK_SEED={seed}");
+    let stage = Stage::open(None).await?;
+    let files_at = tempfile::tempdir()?;
+    let mut world = World {
+        stage: &stage,
+        folder: files_at.path().to_owned(),
+        dice: Dice(seed),
+        done: BTreeMap::new(),
+        asked: 0,
+    };
+    world.peace()?;
+    let started = Instant::now();
+    let mut watcher = Watcher::start(&stage, files_at.path())?;
+    let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
+    let mut tenth = 0.0_f64;
+    for round in 0..rounds {
+        let (_, outcome) = tokio::task::block_in_place(|| watcher.round())?;
+        *outcomes.entry(outcome).or_default() += 1;
+        tokio::task::block_in_place(|| world.happens())?;
+        // The largest of the first tenth: what a busy moment needs is no growth.
+        if round <= rounds / 10 {
+            tenth = tenth.max(watcher.memory()?);
+        }
+    }
+    world.peace()?;
+    let mut calm = BTreeSet::new();
+    let peace = Instant::now();
+    // Everybody agrees twice: a look from before the peace proves nothing.
+    for _ in 0..2 {
+        calm.clear();
+        while calm.len() < 2 {
+            assert!(peace.elapsed() < Duration::from_secs(60), "not converged (seed {seed}): {calm:?} {outcomes:?}");
+            let (deployment, outcome) = tokio::task::block_in_place(|| watcher.round())?;
+            if ["agrees", "refused"].contains(&outcome.as_str()) {
+                calm.insert(deployment);
+            } else {
+                calm.remove(&deployment);
+            }
+        }
+    }
+    let end = watcher.memory()?;
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{rounds} rounds in {seconds:.1} s: {outcomes:?}\nbetween them: {:?}", world.done);
+    println!("memory: {tenth:.0} KiB at most in the first tenth, {end:.0} KiB at the end ({:.3})", end / tenth);
+    drop(watcher);
+    for (name, to) in files() {
+        let session = stage.session(spec(&text(name, &to, 0))?, &stage.url("aws"))?;
+        let plan = session.plan(PlanOptions::default()).await.plan;
+        assert!(plan.is_empty() && plan.refusals.is_empty(), "not converged (seed {seed}): {plan:#?}");
+    }
+    assert!(world.done.get("fault").is_some_and(|faults| *faults > rounds / 4), "{:?}", world.done);
+    assert!(outcomes.get("mended").is_some_and(|mended| *mended > 10), "{outcomes:?}");
+    assert!(end <= tenth * GROWTH, "it grew (seed {seed}): {tenth} KiB, then {end} KiB");
+    Ok(())
+}
+
+/// The watch itself, for the parent process, which stops it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the soak starts it"]
+async fn the_process_that_is_measured() -> Result<(), Fail> {
+    let folder = PathBuf::from(std::env::var("PRIVNET_SOAK_CHILD")?);
+    let clouds = Clouds::Sandbox(SandboxEndpoints {
+        aws: std::env::var("PRIVNET_SOAK_AWS")?,
+        azure: std::env::var("PRIVNET_SOAK_AZURE")?,
+        dns: std::env::var("PRIVNET_SOAK_DNS")?.parse()?,
+        speed: SPEED,
+    });
+    let options =
+        WatchOptions { pace: SPEED, reread: Duration::from_millis(20), ..WatchOptions::default() };
+    let cancel = CancellationToken::new();
+    let (stop, audit) = (cancel.clone(), AuditFile::new(folder.join("audit.jsonl")));
+    let open = move |spec| {
+        SessionBuilder::new(spec, clouds.clone(), Arc::new(audit.clone())).cancel(stop.clone()).build()
+    };
+    let mut watch = Watch::new(options, open, |event| {
+        if let WatchEvent::Ended(round) = event {
+            println!("round {} {}", round.deployment, round.outcome().as_str());
+        }
+    });
+    for (name, _) in files() {
+        let path = folder.join(format!("{name}.yaml"));
+        let text = std::fs::read_to_string(&path)?;
+        let own = spec(&text)?;
+        watch.add(name, Some(path), text, own, &[])?;
+    }
+    watch.run(cancel).await;
+    Ok(())
+}
