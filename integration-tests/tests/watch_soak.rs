@@ -1,6 +1,6 @@
 //! A watch under random faults, for as many rounds as asked for: it ends converged, and no larger than it was.
 //!
-//! `PRIVNET_SOAK_ROUNDS` is how many rounds (400 unless told), `PRIVNET_SOAK_SEED` repeats a run. The watch is a process of its own,
+//! `PRIVNET_SOAK_ROUNDS` is how many rounds (500 unless told), `PRIVNET_SOAK_SEED` repeats a run. The watch is a process of its own,
 //! so that its memory is measured and not the local cloud's.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
@@ -137,9 +137,14 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Up to three of the next calls fail, each in its way.
+    /// Up to three of the next calls fail, each in its way; now and then all do until the next round is over.
     fn faults(&mut self) -> Result<(), Fail> {
         self.stage.running().faults().clear();
+        if self.dice.roll(25) == 0 {
+            let mode = MODES[self.dice.roll(3) as usize];
+            self.stage.running().faults().add(format!("*:*:*:{mode}").parse()?);
+            *self.done.entry("outage").or_default() += 1;
+        }
         for _ in 0..self.dice.roll(4) {
             let mode = MODES[self.dice.roll(7) as usize];
             let fault: Fault = format!("*:*:{}:{mode}", 1 + self.dice.roll(30)).parse()?;
@@ -164,8 +169,11 @@ impl World<'_> {
         let Ok(groups) = query(&url, Api::Elb, "DescribeTargetGroups", &[]) else { return Ok("calm") };
         let own = groups.split("<member>").filter(|group| group.contains("<TargetGroupName>pn-billing"));
         for arn in own.filter_map(|group| element(group, "", "TargetGroupArn")) {
-            let target =
-                [("TargetGroupArn", arn), ("Targets.member.1.Id", "10.0.0.40"), ("Targets.member.1.Port", "5432")];
+            let target = [
+                ("TargetGroupArn", arn),
+                ("Targets.member.1.Id", "10.0.0.40"),
+                ("Targets.member.1.Port", "5432"),
+            ];
             let _ = query(&url, Api::Elb, "DeregisterTargets", &target);
         }
         Ok("target goes")
@@ -230,7 +238,7 @@ fn number(variable: &str) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_soak_ends_converged_and_no_larger() -> Result<(), Fail> {
-    let rounds = usize::try_from(number("PRIVNET_SOAK_ROUNDS").unwrap_or(400))?;
+    let rounds = usize::try_from(number("PRIVNET_SOAK_ROUNDS").unwrap_or(500))?;
     let random = std::time::SystemTime::UNIX_EPOCH.elapsed()?.subsec_nanos();
     let seed = number("PRIVNET_SOAK_SEED").unwrap_or(u64::from(random));
     println!("PRIVNET_SOAK_ROUNDS={rounds} PRIVNET_SOAK_SEED={seed}");
@@ -264,7 +272,10 @@ async fn a_soak_ends_converged_and_no_larger() -> Result<(), Fail> {
     for _ in 0..2 {
         calm.clear();
         while calm.len() < 2 {
-            assert!(peace.elapsed() < Duration::from_secs(60), "not converged (seed {seed}): {calm:?} {outcomes:?}");
+            assert!(
+                peace.elapsed() < Duration::from_secs(60),
+                "not converged (seed {seed}): {calm:?} {outcomes:?}"
+            );
             let (deployment, outcome) = tokio::task::block_in_place(|| watcher.round())?;
             if ["agrees", "refused"].contains(&outcome.as_str()) {
                 calm.insert(deployment);
@@ -276,7 +287,10 @@ async fn a_soak_ends_converged_and_no_larger() -> Result<(), Fail> {
     let end = watcher.memory()?;
     let seconds = started.elapsed().as_secs_f64();
     println!("{rounds} rounds in {seconds:.1} s: {outcomes:?}\nbetween them: {:?}", world.done);
-    println!("memory: {tenth:.0} KiB at most in the first tenth, {end:.0} KiB at the end ({:.3})", end / tenth);
+    println!(
+        "memory: {tenth:.0} KiB at most in the first tenth, {end:.0} KiB at the end ({:.3})",
+        end / tenth
+    );
     drop(watcher);
     for (name, to) in files() {
         let session = stage.session(spec(&text(name, &to, 0))?, &stage.url("aws"))?;
@@ -300,8 +314,7 @@ async fn the_process_that_is_measured() -> Result<(), Fail> {
         dns: std::env::var("PRIVNET_SOAK_DNS")?.parse()?,
         speed: SPEED,
     });
-    let options =
-        WatchOptions { pace: SPEED, reread: Duration::from_millis(20), ..WatchOptions::default() };
+    let options = WatchOptions { pace: SPEED, reread: Duration::from_millis(20), ..WatchOptions::default() };
     let cancel = CancellationToken::new();
     let (stop, audit) = (cancel.clone(), AuditFile::new(folder.join("audit.jsonl")));
     let open = move |spec| {

@@ -41,7 +41,8 @@ impl Told {
 /// What became of decisions whose plan was carried out; without a report nothing was.
 #[must_use]
 pub fn told(decisions: Vec<Decision>, plan: &Plan, report: Option<&Report>) -> Vec<Told> {
-    let fate = |decision: &Decision| report.map_or(Fate::Considered, |report| fate_of(decision, plan, report));
+    let fate =
+        |decision: &Decision| report.map_or(Fate::Considered, |report| fate_of(decision, plan, report));
     decisions.into_iter().map(|decision| Told { fate: fate(&decision), decision }).collect()
 }
 

@@ -122,7 +122,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 /// Connections come in the order of their ids, which are random: here they come in the order of what is said of them.
-fn in_order(text: &str) -> String {
+pub(crate) fn in_order(text: &str) -> String {
     if let Ok(mut json) = serde_json::from_str::<Value>(text) {
         sort_connections(&mut json);
         return format!("{json:#}\n");

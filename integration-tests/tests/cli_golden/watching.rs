@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use privnet_integration_tests::command::privnet;
 
 use super::orders;
-use super::script::{Script, redact};
+use super::script::{Script, in_order, redact};
 
 /// Runs a watch until its standard output has had this many lines that begin a message, then stops it. What it said, redacted.
 fn watched(script: &Script, line: &str, messages: usize) -> String {
@@ -31,13 +31,15 @@ fn watched(script: &Script, line: &str, messages: usize) -> String {
     for line in err.lines() {
         said.push_str(&format!("[stderr] {line}\n"));
     }
-    let status = child.wait().unwrap();
+    let (said, status) = (in_order(&said), child.wait().unwrap());
     redact(&format!("{said}→ {}", status.code().unwrap_or(-1)))
 }
 
 /// A line without its time and its numbers.
 fn message(line: &str) -> String {
-    let Some((_, rest)) = line.split_once("Z ").filter(|_| !line.starts_with(' ')) else { return format!("{line}\n") };
+    let Some((_, rest)) = line.split_once("Z ").filter(|_| !line.starts_with(' ')) else {
+        return format!("{line}\n");
+    };
     match rest.rsplit_once(" (") {
         Some((rest, numbers)) if numbers.contains("; again in ") => {
             format!("TIME {rest} (N s, N calls; again in N s)\n")
@@ -50,13 +52,13 @@ fn message(line: &str) -> String {
 fn a_watch_tells_what_it_does_and_how_things_stand() {
     let script = Script::with(&[("aws.yaml", &orders())]);
     let observed = watched(&script, "--sandbox watch --observe --interval 60s", 1);
-    // Before anybody asks, so that what is said does not hang on the time.
-    let acme = super::for_acme();
-    script.write("acme.yaml", &acme);
-    let made = watched(&script, "--sandbox watch acme.yaml", 2);
-    script.write("acme.yaml", &acme.replace("123456789012", "210987654321"));
-    let refused = watched(&script, "--sandbox watch acme.yaml", 1);
-    insta::assert_snapshot!("a_watch", format!("{observed}\n\n{made}\n\n{refused}\n"));
+    let made = watched(&script, "--sandbox watch aws.yaml", 1);
+    script.pass(60);
+    let would = watched(&script, "--sandbox watch --observe", 1);
+    let decided = watched(&script, "--sandbox watch", 1);
+    script.write("aws.yaml", &orders().replace("123456789012", "210987654321"));
+    let refused = watched(&script, "--sandbox watch aws.yaml", 1);
+    insta::assert_snapshot!("a_watch", [observed, made, would, decided, refused].join("\n\n"));
 }
 
 #[test]

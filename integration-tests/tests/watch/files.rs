@@ -58,7 +58,9 @@ fn a_deployment_is_watched_once() {
 fn a_watch_of_some_services_keeps_to_them() {
     let folder = Folder::new(SPEED);
     let both = |second: &str| {
-        let other = file("orders", "acme", IPS).replace("name: orders", &format!("name: {second}")).replace("5432", "5433");
+        let other = file("orders", "acme", IPS)
+            .replace("name: orders", &format!("name: {second}"))
+            .replace("5432", "5433");
         let (_, service) = other.split_once("services:\n").unwrap();
         file("orders", "acme", IPS) + service
     };

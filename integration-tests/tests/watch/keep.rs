@@ -5,7 +5,7 @@ use privnet_sandbox::{Options, Sandbox};
 use serde_json::Value;
 
 use super::process::Folder;
-use super::{SPEED, file};
+use super::{SPEED, broken, file};
 
 const IPS: &str = "{ ips: [10.0.0.25] }";
 
@@ -21,7 +21,8 @@ fn take_target_away(folder: &Folder) {
     let groups = query(url, Api::Elb, "DescribeTargetGroups", &[]).unwrap();
     let own = groups.split("<member>").find(|group| group.contains("<TargetGroupName>pn-orders")).unwrap();
     let arn = element(own, "", "TargetGroupArn").unwrap();
-    let target = [("TargetGroupArn", arn), ("Targets.member.1.Id", "10.0.0.25"), ("Targets.member.1.Port", "5432")];
+    let target =
+        [("TargetGroupArn", arn), ("Targets.member.1.Id", "10.0.0.25"), ("Targets.member.1.Port", "5432")];
     query(url, Api::Elb, "DeregisterTargets", &target).unwrap();
     runtime.block_on(serving.shutdown());
 }
@@ -58,7 +59,10 @@ fn a_file_is_applied_its_consumer_let_in_and_drift_mended() {
     take_target_away(&folder);
     let mended = watch.round("orders", "mends it", |round| round["outcome"] == "mended");
     let actions = mended["actions"].as_array().unwrap();
-    assert!(actions.iter().all(|action| action["op"] == "update" && action["outcome"] == "done"), "{mended:#}");
+    assert!(
+        actions.iter().all(|action| action["op"] == "update" && action["outcome"] == "done"),
+        "{mended:#}"
+    );
     watch.round("orders", "agrees again", agrees);
     let (code, last, said) = watch.stop("-TERM");
     assert_eq!((code, &last["why"]), (Some(0), &"terminated".into()), "{said}");
@@ -72,7 +76,10 @@ fn observing_changes_and_decides_nothing() {
     folder.write("orders.yaml", &file("orders", "fivetran", IPS));
     let mut watch = folder.watch("--observe --interval 10s");
     let empty = watch.round("orders", "differs", |round| round["outcome"] == "differs");
-    assert!(empty["summary"]["create"].as_u64() > Some(4) && empty["actions"][0]["outcome"].is_null(), "{empty:#}");
+    assert!(
+        empty["summary"]["create"].as_u64() > Some(4) && empty["actions"][0]["outcome"].is_null(),
+        "{empty:#}"
+    );
     watch.round("orders", "differs still", |round| round["outcome"] == "differs");
     assert_eq!(folder.json("--sandbox status")["services"][0]["state"], "absent");
 
@@ -127,7 +134,9 @@ fn what_a_safety_rule_refuses_is_told_and_left() {
     let folder = Folder::new(SPEED);
     folder.write("orders.yaml", &file("orders", "fivetran", IPS));
     let mut watch = folder.watch("--interval 10s");
-    watch.round("orders", "lets the vendor in", |round| round["decisions"].to_string().contains("\"carried_out\":true"));
+    watch.round("orders", "lets the vendor in", |round| {
+        round["decisions"].to_string().contains("\"carried_out\":true")
+    });
     let severing = file("orders", "fivetran", IPS).replace("listen: 5432", "listen: 6432");
     folder.write("orders.yaml", &severing);
     assert_eq!(watch.file("taken")["file"], "orders.yaml");
@@ -135,7 +144,8 @@ fn what_a_safety_rule_refuses_is_told_and_left() {
     assert_eq!(refused["refusals"][0]["rule"], "would-sever", "{refused:#}");
     assert_eq!(refused["actions"], serde_json::json!([]), "{refused:#}");
     folder.write("orders.yaml", &file("orders", "fivetran", IPS).replace("123456789012", "210987654321"));
-    let refused = watch.round("orders", "is another account's", |round| round["refusals"][0]["rule"] == "wrong-account");
+    let refused = watch
+        .round("orders", "is another account's", |round| round["refusals"][0]["rule"] == "wrong-account");
     assert_eq!(refused["actions"], serde_json::json!([]), "{refused:#}");
     // A service that is taken out of the file is left.
     let two = file("orders", "fivetran", IPS).replace("name: orders", "name: other").replace("5432", "5433");
@@ -153,10 +163,7 @@ fn what_a_safety_rule_refuses_is_told_and_left() {
 fn a_deployment_that_fails_delays_no_other() {
     let folder = Folder::new(SPEED);
     folder.write("orders.yaml", &file("orders", "fivetran", IPS));
-    // No role of this account can be assumed, so that nothing of it can be read.
-    let broken = file("broken", "acme", IPS)
-        .replace("account: '123456789012'", "assume_role: { arn: 'arn:aws:iam::555555555555:role/x', external_id: 'x' }");
-    folder.write("broken.yaml", &broken);
+    folder.write("broken.yaml", &broken());
     folder.demand("--sandbox apply --yes orders.yaml");
     let mut watch = folder.watch("--interval 20s");
     let mut pauses = Vec::new();

@@ -31,5 +31,11 @@ deployment: {deployment}
     )
 }
 
+/// A file of which nothing can be read: no role of its account can be assumed.
+pub(crate) fn broken() -> String {
+    let role = "assume_role: { arn: 'arn:aws:iam::555555555555:role/nobody' }";
+    file("broken", "acme", "{ ips: [10.0.0.25] }").replace("account: '123456789012'", role)
+}
+
 /// Fast enough that provisioning takes a second, slow enough that what is looked at does not pass by.
 pub(crate) const SPEED: f64 = 200.0;

@@ -1,7 +1,7 @@
 //! Metrics and probes on a loopback port.
 
 use super::process::{Folder, get};
-use super::{SPEED, file};
+use super::{SPEED, broken, file};
 
 /// The value of a metric.
 fn value(text: &str, name: &str, labels: &str) -> f64 {
@@ -14,22 +14,23 @@ fn value(text: &str, name: &str, labels: &str) -> f64 {
 fn metrics_are_scraped_over_loopback() {
     let folder = Folder::new(SPEED);
     folder.write("orders.yaml", &file("orders", "fivetran", "{ ips: [10.0.0.25] }"));
-    let broken = file("broken", "acme", "{ ips: [10.0.0.25] }").replace(
-        "account: '123456789012'",
-        "assume_role: { arn: 'arn:aws:iam::555555555555:role/x', external_id: 'x' }",
-    );
-    folder.write("broken.yaml", &broken);
+    folder.write("broken.yaml", &broken());
     let mut watch = folder.watch("--interval 20s --listen 127.0.0.1:0");
     let started = watch.until("started", |line| line["event"] == "started");
     let address = started["listen"].as_str().unwrap().to_owned();
     assert_eq!(get(&address, "/healthz").0, 200);
-    watch.round("orders", "lets the vendor in", |round| round["decisions"].to_string().contains("\"carried_out\":true"));
+    watch.round("orders", "lets the vendor in", |round| {
+        round["decisions"].to_string().contains("\"carried_out\":true")
+    });
     watch.round("broken", "fails", |round| round["outcome"] == "failed");
     let at = watch.round("orders", "agrees", |round| round["outcome"] == "agrees" && round["pending"] == 1);
 
     let (status, head, text) = get(&address, "/metrics");
     assert_eq!(status, 200);
-    assert!(head.to_lowercase().contains("content-type: application/openmetrics-text; version=1.0.0"), "{head}");
+    assert!(
+        head.to_lowercase().contains("content-type: application/openmetrics-text; version=1.0.0"),
+        "{head}"
+    );
     assert!(text.ends_with("# EOF\n"), "{text}");
     let orders = "deployment=\"orders\"";
     assert!(value(&text, "accepted_total", orders) >= 1.0);
@@ -37,7 +38,9 @@ fn metrics_are_scraped_over_loopback() {
     assert!(value(&text, "drift_found_total", orders) > 4.0, "what was made was found missing");
     assert!(value(&text, "calls_total", orders) >= at["calls"].as_f64().unwrap());
     assert!(value(&text, "last_success_timestamp_seconds", orders) > 1.7e9);
-    for (name, expected) in [("ambiguous_requests", 0.0), ("drift", 0.0), ("errors_total", 0.0), ("file_good", 1.0)] {
+    for (name, expected) in
+        [("ambiguous_requests", 0.0), ("drift", 0.0), ("errors_total", 0.0), ("file_good", 1.0)]
+    {
         assert_eq!(value(&text, name, orders), expected, "{name}");
     }
     let broken = "deployment=\"broken\"";

@@ -52,7 +52,12 @@ impl Folder {
     pub(crate) fn demand(&self, line: &str) {
         let output = self.run(line);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(0), "{line}: {said}{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{line}: {said}{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
 
     /// The object that a command gives.

@@ -21,8 +21,12 @@ fn sigterm_in_the_middle_of_an_apply_ends_it_in_order_and_the_next_watch_mends()
     watch.signal("-TERM");
     let round = watch.round("orders", "tells what became of it", |_| true);
     assert_eq!(round["outcome"], "interrupted", "{round:#}");
-    let outcomes: Vec<_> =
-        round["actions"].as_array().unwrap().iter().map(|action| action["outcome"].as_str().unwrap()).collect();
+    let outcomes: Vec<_> = round["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|action| action["outcome"].as_str().unwrap())
+        .collect();
     assert!(outcomes.contains(&"failed") && outcomes.contains(&"skipped"), "{round:#}");
     let (code, last, said) = watch.end();
     assert_eq!((code, &last["why"]), (Some(0), &"terminated".into()), "{said}");

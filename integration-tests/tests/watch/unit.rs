@@ -31,7 +31,8 @@ fn the_unit_is_right_and_hardened() {
         .arg(&copy)
         .output()
         .unwrap();
-    let (table, said) = (String::from_utf8_lossy(&hardened.stdout), String::from_utf8_lossy(&hardened.stderr));
+    let (table, said) =
+        (String::from_utf8_lossy(&hardened.stdout), String::from_utf8_lossy(&hardened.stderr));
     assert!(hardened.status.success(), "{table}{said}");
 
     // The command line that it starts is one that the command takes.

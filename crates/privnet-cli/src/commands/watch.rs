@@ -35,8 +35,11 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
     let sources = files::read(&paths)?;
     let specs = files::decode_or_fail(&sources)?;
     files::check_services(which, &specs)?;
-    let deployments: Vec<(String, String)> =
-        specs.iter().zip(&sources).map(|(spec, source)| (spec.deployment.to_string(), source.name.clone())).collect();
+    let deployments: Vec<(String, String)> = specs
+        .iter()
+        .zip(&sources)
+        .map(|(spec, source)| (spec.deployment.to_string(), source.name.clone()))
+        .collect();
 
     let server = match manner.listen {
         Some(address) => Some(Server::bind(address).await?),
@@ -144,7 +147,8 @@ impl Teller {
         let word = if text.happened.is_empty() { round.outcome().as_str() } else { calm };
         let stands = format!("{word}\n{}", text.standing);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let as_before = told.insert(round.deployment.clone(), stands.clone()).is_some_and(|last| last == stands);
+        let as_before =
+            told.insert(round.deployment.clone(), stands.clone()).is_some_and(|last| last == stands);
         let standing = if as_before && !self.every_round { "" } else { text.standing.as_str() };
         if self.every_round || !as_before || !text.happened.is_empty() {
             self.say(&format!("{}{}{standing}", headline(round, paint), text.happened));

@@ -73,6 +73,9 @@ impl Metrics {
             for gauge in [&metrics.pending, &metrics.ambiguous, &metrics.drift, &metrics.refused] {
                 drop(gauge.get_or_create(&of));
             }
+            for seconds in [&metrics.last_success, &metrics.round_seconds] {
+                drop(seconds.get_or_create(&of));
+            }
             metrics.file_good.get_or_create(&of).set(1);
             for counter in [&metrics.accepted, &metrics.drift_found, &metrics.calls, &metrics.errors] {
                 drop(counter.get_or_create(&of));
@@ -91,20 +94,36 @@ impl Metrics {
             ("ambiguous_requests", "Connection requests that somebody must choose between", &self.ambiguous),
             ("drift", "Things that the last round found not as the file says", &self.drift),
             ("refused", "Things that a safety rule refused in the last round", &self.refused),
-            ("file_good", "1 when the file as it is now is the one that is used, 0 when an earlier one is", &self.file_good),
+            (
+                "file_good",
+                "1 when the file as it is now is the one that is used, 0 when an earlier one is",
+                &self.file_good,
+            ),
         ] {
             registry.register(name, help, family.clone());
         }
         for (name, help, family) in [
             ("accepted", "Connection requests that were let in", &self.accepted),
-            ("drift_found", "Things that were found not as the file says, each once as long as it lasts", &self.drift_found),
+            (
+                "drift_found",
+                "Things that were found not as the file says, each once as long as it lasts",
+                &self.drift_found,
+            ),
             ("calls", "Requests sent to clouds", &self.calls),
-            ("errors", "Clouds, services, actions and decisions that could not be read or done", &self.errors),
+            (
+                "errors",
+                "Clouds, services, actions and decisions that could not be read or done",
+                &self.errors,
+            ),
         ] {
             registry.register(name, help, family.clone());
         }
         for (name, help, family) in [
-            ("last_success_timestamp_seconds", "When the last round ended well, in Unix time", &self.last_success),
+            (
+                "last_success_timestamp_seconds",
+                "When the last round ended well, in Unix time",
+                &self.last_success,
+            ),
             ("round_seconds", "How long the last round took", &self.round_seconds),
         ] {
             registry.register(name, help, family.clone());

@@ -103,7 +103,9 @@ mod tests {
         assert!(monitor.healthy().well);
         assert_eq!(monitor.ready().text, "a: no round has ended well yet\nb: no round has ended well yet\n");
         let text = monitor.metrics().unwrap();
-        for name in ["pending_requests", "accepted_total", "ambiguous_requests", "drift_found_total", "calls_total"] {
+        for name in
+            ["pending_requests", "accepted_total", "ambiguous_requests", "drift_found_total", "calls_total"]
+        {
             assert!(text.contains(&format!("privnet_{name}{{deployment=\"a\"}} 0")), "{name}: {text}");
         }
         assert!(text.ends_with("# EOF\n"), "{text}");

@@ -30,7 +30,10 @@ pub(crate) fn decision_text(Told { decision, fate }: &Told, paint: Paint) -> Str
         Fate::Considered | Fate::Done => decision.why.to_string(),
     };
     let (word, why) = (paint.on(style, word), paint.on(Style::Dim, why));
-    format!("{word} {} on {}: {consumer} ({})\n  {why}\n", decision.connection, decision.service, decision.who)
+    format!(
+        "{word} {} on {}: {consumer} ({})\n  {why}\n",
+        decision.connection, decision.service, decision.who
+    )
 }
 
 /// For programs, a decision that could not be carried out is a request that was left, and why.

@@ -85,13 +85,14 @@ fn actions(out: &mut String, plan: &Plan, detail: bool, paint: Paint) {
         let scope = actions.first().map(|action| action.scope.to_string()).unwrap_or_default();
         let _ = writeln!(out, "\n{}  {}", paint.on(Style::Bold, service), paint.on(Style::Dim, scope));
         for action in actions {
-            one_action(out, action, detail, paint);
+            let what = format!("{}/{}", action.address.kind, action.address.name);
+            one_action(out, action, &what, detail, paint);
         }
     }
 }
 
-/// An action with what it changes.
-pub(super) fn one_action(out: &mut String, action: &Action, detail: bool, paint: Paint) {
+/// An action on a resource that is called `what`, with what it changes.
+pub(super) fn one_action(out: &mut String, action: &Action, what: &str, detail: bool, paint: Paint) {
     let (sign, style) = match action.op {
         Op::Create => ("+", Style::Good),
         Op::Update => ("~", Style::Change),
@@ -101,7 +102,7 @@ pub(super) fn one_action(out: &mut String, action: &Action, detail: bool, paint:
     };
     let what = match &action.connection {
         Some(connection) => format!("{} {}", connection.id, connection.who),
-        None => format!("{}/{}", action.address.kind, action.address.name),
+        None => what.to_owned(),
     };
     let reason = paint.on(Style::Dim, format!("({})", action.reason));
     let _ =

@@ -28,7 +28,8 @@ impl Watching<'_> {
     pub(crate) fn text(&self) -> String {
         let files: Vec<_> = self.deployments.iter().map(|(name, file)| format!("{name} ({file})")).collect();
         let seconds = self.interval.as_secs_f64();
-        let mut text = format!("watching {}: a look at least every {seconds} s; Ctrl-C ends it", files.join(", "));
+        let mut text =
+            format!("watching {}: a look at least every {seconds} s; Ctrl-C ends it", files.join(", "));
         if self.observe {
             text.push_str("\nonly looking: nothing is changed, nothing is decided");
         }
@@ -67,14 +68,16 @@ pub(crate) fn round_text(round: &Round, paint: Paint) -> RoundText {
     if let Some(report) = &round.report {
         for (action, outcome) in round.plan.actions.iter().zip(&report.outcomes) {
             if matches!(outcome, Outcome::Done { .. }) {
-                one_action(&mut happened, action, false, paint);
+                one_action(&mut happened, action, &action.address.to_string(), false, paint);
             } else {
                 undone(&mut happened, action, outcome, paint);
             }
         }
     }
-    let (decided, standing): (Vec<_>, Vec<_>) =
-        round.decisions.iter().partition(|told| told.is_accepted() || matches!(told.fate, privnet::Fate::Failed(_)));
+    let (decided, standing): (Vec<_>, Vec<_>) = round
+        .decisions
+        .iter()
+        .partition(|told| told.is_accepted() || matches!(told.fate, privnet::Fate::Failed(_)));
     happened.extend(decided.into_iter().map(|told| decision_text(told, paint)));
     let mut text = standing_text(round, paint);
     text.extend(standing.into_iter().map(|told| decision_text(told, paint)));
@@ -86,7 +89,7 @@ fn standing_text(round: &Round, paint: Paint) -> String {
     let (mut out, plan) = (String::new(), &round.plan);
     if round.report.is_none() {
         for action in &plan.actions {
-            one_action(&mut out, action, false, paint);
+            one_action(&mut out, action, &action.address.to_string(), false, paint);
         }
     }
     for down in &round.unreachable {
@@ -229,7 +232,8 @@ impl Changed<'_> {
             FileChange::Taken => head(Style::Good, &format!("{} changed and is taken", self.file)),
             FileChange::Back => head(Style::Good, &format!("{} is again the one that is used", self.file)),
             FileChange::Kept(kept) => {
-                let mut text = head(Style::Bad, &format!("{} is not taken, the last good one is kept", self.file));
+                let mut text =
+                    head(Style::Bad, &format!("{} is not taken, the last good one is kept", self.file));
                 let mut why = format!("{kept}\n");
                 if let Kept::Wrong(errors) = kept {
                     why = file_errors_text(errors, paint);

@@ -119,6 +119,13 @@ pub(super) fn blocks_deletion(connection: &Connection) -> bool {
     connection.state == ConnectionState::Pending || connection.state.may_be_live()
 }
 
+/// What a plan says of a service's pending requests, which it does not decide on itself.
+#[must_use]
+pub fn pending_wait(service: &str, pending: usize) -> Wait {
+    let why = format!("{pending} pending connection request(s): run `privnet accept-pending`");
+    Wait { on: "you".to_owned(), why, service: service.to_owned() }
+}
+
 /// What a service waits for on the consumers' side.
 pub(super) fn wait_of(intent: &ServiceIntent, connections: &Connections) -> Option<Wait> {
     let wait = |on: &str, why: String| Wait { on: on.to_owned(), why, service: intent.name.clone() };
@@ -133,10 +140,7 @@ pub(super) fn wait_of(intent: &ServiceIntent, connections: &Connections) -> Opti
             let pending =
                 known.iter().filter(|connection| connection.state == ConnectionState::Pending).count();
             if pending > 0 {
-                return Some(wait(
-                    "you",
-                    format!("{pending} pending connection request(s): run `privnet accept-pending`"),
-                ));
+                return Some(pending_wait(&intent.name, pending));
             }
             let missing: Vec<_> = intent
                 .policy

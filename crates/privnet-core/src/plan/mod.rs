@@ -22,7 +22,7 @@ use crate::resource::{Address, Generation, Scope};
 use crate::value::Value;
 use crate::world::{Desired, World};
 
-pub use decisions::{plan_decisions, plan_rejection};
+pub use decisions::{pending_wait, plan_decisions, plan_rejection};
 pub use follow::only_targets;
 
 /// What an action does.

@@ -99,8 +99,7 @@ impl Clock {
             Ended::Badly => {
                 self.failures = self.failures.saturating_add(1);
                 let doublings = (self.failures - 1).min(16);
-                let pause =
-                    interval.saturating_mul(1 << doublings).min(self.rhythm.longest.max(interval));
+                let pause = interval.saturating_mul(1 << doublings).min(self.rhythm.longest.max(interval));
                 self.due = now + pause.mul_f64(SHORTEST_PAUSE + (1.0 - SHORTEST_PAUSE) * draw);
             }
         }

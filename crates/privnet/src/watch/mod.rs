@@ -188,9 +188,15 @@ impl Watch {
         services: &[String],
     ) -> Result<(), WatchError> {
         let deployment = spec.deployment.as_str();
-        if let Some(other) = self.deployments.iter().find(|d| d.session.spec().deployment.as_str() == deployment) {
+        if let Some(other) =
+            self.deployments.iter().find(|d| d.session.spec().deployment.as_str() == deployment)
+        {
             let first = other.file.name().to_owned();
-            return Err(WatchError::Twice { deployment: deployment.to_owned(), first, second: name.to_owned() });
+            return Err(WatchError::Twice {
+                deployment: deployment.to_owned(),
+                first,
+                second: name.to_owned(),
+            });
         }
         let file = WatchedFile::new(name, text, &spec, services);
         self.deployments.push(Deployment { file, path, session: (self.open)(spec)? });

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use privnet_core::accept::{Ask, Decision, Verdict, Why};
 use privnet_core::execute::Report;
-use privnet_core::plan::{Plan, PlanOptions, Rule};
+use privnet_core::plan::{Plan, PlanOptions, Rule, pending_wait};
 use privnet_core::world::Connections;
 
 use super::clock::Ended;
@@ -199,6 +199,7 @@ async fn act(session: &Session, planned: Planned, round: &mut Round) {
     };
     round.unread = unread(&planned);
     round.plan = planned.plan;
+    forget_pending(&mut round.plan, &decisions);
     round.unreachable = planned.unreachable;
     let acts = decisions.iter().any(|decision| decision.verdict != Verdict::Left);
     if observe || !acts || session.is_cancelled() {
@@ -211,6 +212,14 @@ async fn act(session: &Session, planned: Planned, round: &mut Round) {
     if round.unreachable.is_empty() {
         round.unreachable = executed.unreachable;
     }
+}
+
+/// The decisions say more of the pending requests than the plan, and decide on them.
+fn forget_pending(plan: &mut Plan, decisions: &[Decision]) {
+    plan.waits.retain(|wait| {
+        let pending = decisions.iter().filter(|decision| decision.service == wait.service).count();
+        *wait != pending_wait(&wait.service, pending)
+    });
 }
 
 fn unread(planned: &Planned) -> Vec<(String, String)> {

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Clock, Deployment, FileChange, Kept, Open, Reading, Round, RoundOutcome, See, Step, WatchEvent, WatchOptions,
-    round,
+    Clock, Deployment, FileChange, Kept, Open, Reading, Round, RoundOutcome, See, Step, WatchEvent,
+    WatchOptions, round,
 };
 
 pub(super) struct Task {
