@@ -2,6 +2,8 @@
 
 pub mod census;
 pub mod command;
+pub mod drift;
 pub mod proxy;
 pub mod query;
 pub mod stage;
+pub mod sweep;

@@ -147,7 +147,7 @@ impl Shared {
             }
             Some(Fault::Lost | Fault::KillAfter | Fault::Stale) | None => {}
         }
-        let key = without_head(&request).to_vec();
+        let key = key_of(&request);
         let before = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let (Some(Fault::Stale), Some(before), true) = (fault, before, is_read(&action)) {
             write_all(client, &before).await?;
@@ -190,23 +190,36 @@ fn action_of(request: &[u8]) -> String {
     action.map_or(line, str::to_owned)
 }
 
+/// What a request asks for: its first line and its body. Two reads with the same are the same read.
+fn key_of(request: &[u8]) -> Vec<u8> {
+    let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    [line, without_head(request)].concat()
+}
+
 fn without_head(message: &[u8]) -> &[u8] {
     message.windows(4).position(|window| window == b"\r\n\r\n").map_or(&[], |end| &message[end + 4..])
 }
 
-/// "Too many requests" as EC2 or as the other Query services say it.
+/// "Too many requests" as EC2, the other Query services, Azure Resource Manager or Google's APIs say it.
 fn throttled(request: &[u8]) -> Vec<u8> {
     let body = String::from_utf8_lossy(without_head(request));
-    let (status, xml) = if body.contains("Version=2016-11-15") {
+    let path = action_of(request);
+    let (status, kind, said) = if body.contains("Version=2016-11-15") {
         let xml = "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>Request limit exceeded.</Message>\
                    </Error></Errors><RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>";
-        ("503 Service Unavailable", xml)
-    } else {
+        ("503 Service Unavailable", "text/xml", xml)
+    } else if body.contains("Action=") {
         let xml = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message>\
                    </Error><RequestId>00000000-0000-0000-0000-000000000000</RequestId></ErrorResponse>";
-        ("400 Bad Request", xml)
+        ("400 Bad Request", "text/xml", xml)
+    } else if path.contains(" /subscriptions/") {
+        let json = r#"{"error":{"code":"SubscriptionRequestsThrottled","message":"Number of requests for subscription exceeded the limit. Please try again after '1' seconds."}}"#;
+        ("429 Too Many Requests\r\nRetry-After: 1", "application/json", json)
+    } else {
+        let json = r#"{"error":{"code":429,"message":"Too many requests","errors":[{"message":"Too many requests","domain":"usageLimits","reason":"rateLimitExceeded"}]}}"#;
+        ("429 Too Many Requests", "application/json", json)
     };
-    format!("HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n{xml}", xml.len())
+    format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{said}", said.len())
         .into_bytes()
 }
 

@@ -74,12 +74,25 @@ impl Stage {
     /// # Errors
     /// When the file's cloud has no provider.
     pub fn session(&self, spec: Spec, aws: &str) -> Result<Session, Fail> {
-        let endpoints = SandboxEndpoints {
-            aws: aws.to_owned(),
+        self.session_at(spec, |endpoints| aws.clone_into(&mut endpoints.aws))
+    }
+
+    /// A session for a file, with other endpoints than the stage's own.
+    ///
+    /// # Errors
+    /// When the file's cloud has no provider.
+    pub fn session_at(
+        &self,
+        spec: Spec,
+        change: impl FnOnce(&mut SandboxEndpoints),
+    ) -> Result<Session, Fail> {
+        let mut endpoints = SandboxEndpoints {
+            aws: self.url("aws"),
             azure: self.url("azure"),
             dns: self.running.dns(),
             speed: self.running.clock().speed(),
         };
+        change(&mut endpoints);
         let audit = Arc::new(AuditFile::new(self.folder.path().join("audit.jsonl")));
         Ok(SessionBuilder::new(spec, Clouds::Sandbox(endpoints), audit).build()?)
     }

@@ -104,14 +104,28 @@ async fn of_group(
 ) -> Result<World, Error> {
     let mut world = World::default();
     world.searched.insert(snapshot.scope.clone());
-    if let Err(error) = read_lists(arm, context, &mut snapshot, purpose).await {
-        let services: Vec<&Service> = snapshot.listed.iter().map(|(service, _)| *service).collect();
-        refuse_or_fail(&mut world, &services, error)?;
-        return Ok(world);
+    // What the file names is read in the same round as the lists.
+    let around = async {
+        if purpose == Purpose::Connections {
+            return Ok(None);
+        }
+        surroundings::of_file(arm, context, &snapshot).await.map(Some)
+    };
+    let (lists, around) = futures::join!(read_lists(arm, context, &snapshot.scope, purpose), around);
+    match lists {
+        Ok(lists) => {
+            [snapshot.services, snapshot.load_balancers, snapshot.security_groups, snapshot.scale_sets] =
+                lists;
+        }
+        Err(error) => {
+            let services: Vec<&Service> = snapshot.listed.iter().map(|(service, _)| *service).collect();
+            refuse_or_fail(&mut world, &services, error)?;
+            return Ok(world);
+        }
     }
     snapshot.learn_services();
-    if purpose != Purpose::Connections {
-        surroundings::read(arm, context, &mut snapshot, &mut world).await?;
+    if let Some(around) = around? {
+        surroundings::learn(arm, context, &mut snapshot, around, &mut world).await?;
     }
     world.live.extend(kinds::live(&snapshot));
     add_services(&snapshot, &mut world);
@@ -121,30 +135,31 @@ async fn of_group(
     Ok(world)
 }
 
+/// The private link services, load balancers, security groups and scale sets of a group; of these the services alone where only
+/// connections count.
 async fn read_lists(
     arm: &Arm,
     context: &Context,
-    snapshot: &mut Snapshot<'_>,
+    scope: &Scope,
     purpose: Purpose,
-) -> Result<(), Error> {
-    let group = crate::scope::path(&snapshot.scope);
+) -> Result<[Vec<Json>; 4], Error> {
+    let group = crate::scope::path(scope);
     let list = |provider: &str, kind: &str| {
         let target = Target::of(format!("{group}/providers/{provider}/{kind}"));
         async move { arm.list(context, &target).await }
     };
     let services = list("Microsoft.Network", "privateLinkServices");
     if purpose == Purpose::Connections {
-        snapshot.services = services.await?;
-        return Ok(());
+        return Ok([services.await?, Vec::new(), Vec::new(), Vec::new()]);
     }
-    (snapshot.services, snapshot.load_balancers, snapshot.security_groups, snapshot.scale_sets) = try_join4(
+    let (services, load_balancers, security_groups, scale_sets) = try_join4(
         services,
         list("Microsoft.Network", "loadBalancers"),
         list("Microsoft.Network", "networkSecurityGroups"),
         list("Microsoft.Compute", "virtualMachineScaleSets"),
     )
     .await?;
-    Ok(())
+    Ok([services, load_balancers, security_groups, scale_sets])
 }
 
 /// Each service with its connections: those of the file, and those that something of ours names.

@@ -83,16 +83,19 @@ impl<'a> Snapshot<'a> {
         self.known.extend(names);
     }
 
+    /// The virtual networks that the file names, by id in lower case.
+    pub(crate) fn networks_of_file(&self) -> BTreeSet<String> {
+        let named = self.listed.iter().filter_map(|(_, azure)| match &azure.form {
+            AzureForm::Made(made) => Some(made.scope.vnet.key()),
+            AzureForm::OnFrontend(form) => Some(form.scope.vnet.key()),
+            _ => None,
+        });
+        named.collect()
+    }
+
     /// The virtual networks that the file or something of ours names, by id in lower case.
     pub(crate) fn networks(&self) -> BTreeSet<String> {
-        let mut ids: BTreeSet<String> = BTreeSet::new();
-        for (_, azure) in &self.listed {
-            match &azure.form {
-                AzureForm::Made(made) => ids.insert(made.scope.vnet.key()),
-                AzureForm::OnFrontend(form) => ids.insert(form.scope.vnet.key()),
-                _ => false,
-            };
-        }
+        let mut ids = self.networks_of_file();
         for service in &self.services {
             if self.claim(service, kinds::private_link_service::KIND.name).is_some() {
                 ids.insert(kinds::private_link_service::read(service).vnet);

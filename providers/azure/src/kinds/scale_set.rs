@@ -50,6 +50,10 @@ pub(crate) struct ScaleSet {
     pub(crate) image: String,
     /// The fingerprint of what they run.
     pub(crate) forwarder: String,
+    /// Whether their interfaces pass on what is not addressed to them: without it nothing is forwarded.
+    pub(crate) ip_forwarding: bool,
+    /// Whether they have public addresses.
+    pub(crate) public_address: bool,
     /// Their network security group, by id in lower case.
     pub(crate) security_group: Value,
     /// Their pool, by id in lower case.
@@ -80,6 +84,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("size").on_change(Change::Replace).shaped(Shape::IgnoreCase),
         Field::managed("image").on_change(Change::Replace).shaped(Shape::IgnoreCase),
         Field::managed("forwarder").on_change(Change::Replace),
+        Field::managed("ip_forwarding").on_change(Change::Replace),
+        Field::managed("public_address").on_change(Change::Replace),
         Field::managed("security_group").on_change(Change::Replace).shaped(Shape::IgnoreCase),
         Field::managed("pool").on_change(Change::Replace).shaped(Shape::IgnoreCase),
         Field::managed("drain"),
@@ -128,6 +134,8 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
             size: forwarder.size.clone(),
             image: forwarder.image.as_deref().map_or(IMAGE.to_owned(), image_name),
             forwarder: rendered.fingerprint.clone(),
+            ip_forwarding: true,
+            public_address: false,
             security_group: network_security_group::id_of(lowering.name()),
             pool: load_balancer::pool_of(lowering.name(), load_balancer::FORWARDERS),
             drain: forwarder.drain.get().into(),
@@ -203,6 +211,11 @@ fn read(group: &Json) -> ScaleSet {
         size: text(group, "sku.name").unwrap_or_default().to_owned(),
         image,
         forwarder: ownership::get(&tags, FORWARDER_TAG).unwrap_or_default().to_owned(),
+        ip_forwarding: at(nic, "properties.enableIPForwarding").and_then(Json::as_bool).unwrap_or(false),
+        public_address: nics.iter().any(|nic| {
+            let has = |c: &Json| at(c, "properties.publicIPAddressConfiguration").is_some_and(|p| !p.is_null());
+            items(nic, "properties.ipConfigurations").iter().any(has)
+        }),
         security_group: Value::text(id_at(nic, "properties.networkSecurityGroup.id")),
         pool: Value::text(pool),
         drain: ownership::get(&tags, DRAIN_TAG).and_then(|drain| drain.parse().ok()).unwrap_or_default(),
@@ -227,7 +240,7 @@ fn body(wanted: &ScaleSet) -> Json {
         "primary": true, "subnet": {"id": wanted.subnet},
         "loadBalancerBackendAddressPools": [{"id": fields::resolved(&wanted.pool)}]}});
     let nic = json!({"name": "nic", "properties": {
-        "primary": true, "enableIPForwarding": true,
+        "primary": true, "enableIPForwarding": wanted.ip_forwarding,
         "networkSecurityGroup": {"id": fields::resolved(&wanted.security_group)}, "ipConfigurations": [configuration]}});
     let mut body = json!({
         "location": wanted.location,
@@ -353,6 +366,8 @@ mod tests {
             size: "Standard_D2s_v5".to_owned(),
             image: IMAGE.to_owned(),
             forwarder: "0123456789abcdef".to_owned(),
+            ip_forwarding: true,
+            public_address: false,
             security_group: Value::text("/nsg"),
             pool: Value::text("/lb/backendaddresspools/forwarder"),
             drain: 300,

@@ -16,18 +16,30 @@ use crate::kinds::{load_balancer, private_link_service};
 use crate::ownership;
 use crate::snapshot::{Listed, Snapshot, nics_of};
 
-/// Reads what surrounds the services of a group, and keeps it as facts.
+/// What surrounds the services of a group, as far as the file names it.
+pub(super) struct Around {
+    vnets: Vec<Json>,
+    /// The networks that were asked for, by id in lower case.
+    asked: BTreeSet<String>,
+    nics: Vec<Json>,
+    /// The load balancer of each frontend that exists, by the frontend's id in lower case.
+    frontends: BTreeMap<String, Option<Json>>,
+    /// All private link services of the subscription, where they were read.
+    services: Option<Vec<Json>>,
+    zones: BTreeMap<String, Vec<String>>,
+}
+
+/// Reads what the file names.
 ///
 /// # Errors
 /// What ARM answered, where that is neither "not there" nor "not yours".
-pub(super) async fn read(
+pub(super) async fn of_file(
     arm: &Arm,
     context: &Context,
-    snapshot: &mut Snapshot<'_>,
-    world: &mut World,
-) -> Result<(), Error> {
-    let networks = snapshot.networks();
-    let vnets = try_join_all(networks.iter().map(|id| find(arm, context, id)));
+    snapshot: &Snapshot<'_>,
+) -> Result<Around, Error> {
+    let asked = snapshot.networks_of_file();
+    let vnets = try_join_all(asked.iter().map(|id| find(arm, context, id)));
     let nics = read_nics(arm, context, snapshot);
     let frontends = try_join_all(frontends_of(snapshot).into_iter().map(|id| async move {
         let balancer = id.parent().map(|balancer| balancer.to_string()).unwrap_or_default();
@@ -37,15 +49,30 @@ pub(super) async fn read(
     let zones = read_zones(arm, context, snapshot);
     let (vnets, nics, frontends, everywhere, zones) =
         futures::join!(vnets, nics, frontends, everywhere, zones);
-    snapshot.vnets = vnets?.into_iter().flatten().collect();
-    let frontends: BTreeMap<String, Option<Json>> = frontends?.into_iter().collect();
     let (services, more_vnets) = everywhere?;
-    snapshot.vnets.extend(more_vnets);
+    let vnets = vnets?.into_iter().flatten().chain(more_vnets).collect();
+    Ok(Around { vnets, asked, nics: nics?, frontends: frontends?.into_iter().collect(), services, zones })
+}
+
+/// Reads the networks that only something of ours names, and keeps everything as facts.
+///
+/// # Errors
+/// As [`of_file`].
+pub(super) async fn learn(
+    arm: &Arm,
+    context: &Context,
+    snapshot: &mut Snapshot<'_>,
+    around: Around,
+    world: &mut World,
+) -> Result<(), Error> {
+    let more: Vec<String> = snapshot.networks().difference(&around.asked).cloned().collect();
+    let more = try_join_all(more.iter().map(|id| find(arm, context, id))).await?;
+    snapshot.vnets = around.vnets.into_iter().chain(more.into_iter().flatten()).collect();
     snapshot.vnets.sort_by_key(|vnet| text(vnet, "id").unwrap_or_default().to_lowercase());
     snapshot.vnets.dedup_by_key(|vnet| text(vnet, "id").unwrap_or_default().to_lowercase());
-    let nics = nics?;
+    let services = around.services.as_ref().unwrap_or(&snapshot.services);
     for listed in &snapshot.listed {
-        let facts = facts_of(snapshot, *listed, &nics, &frontends, &services, &zones);
+        let facts = facts_of(snapshot, *listed, &around.nics, &around.frontends, services, &around.zones);
         facts::keep(world, listed.0.name.as_str(), &facts);
     }
     Ok(())
@@ -92,17 +119,17 @@ async fn read_everywhere(
     arm: &Arm,
     context: &Context,
     snapshot: &Snapshot<'_>,
-) -> Result<(Vec<Json>, Vec<Json>), Error> {
+) -> Result<(Option<Vec<Json>>, Vec<Json>), Error> {
     let subscription = crate::scope::path(&snapshot.scope);
     let subscription = subscription.split("/resourceGroups/").next().unwrap_or_default().to_owned();
     let services = async {
         if frontends_of(snapshot).is_empty() {
-            return Ok(snapshot.services.clone());
+            return Ok(None);
         }
         let path = format!("{subscription}/providers/Microsoft.Network/privateLinkServices");
         match arm.list(context, &Target::of(path)).await {
-            Err(error) if is_foreign(&error) => Ok(snapshot.services.clone()),
-            listed => listed,
+            Err(error) if is_foreign(&error) => Ok(None),
+            listed => listed.map(Some),
         }
     };
     let vnets = async {

@@ -187,3 +187,37 @@ fn flexible_sets_have_ordinary_machines() {
     arm.get(machine).is(404);
     assert_eq!(arm.get(&set("fwd")).body["sku"]["capacity"], 1);
 }
+
+#[test]
+fn the_administrative_state_overrides_the_probe_and_goes_with_its_machine() {
+    let mut arm = with_set();
+    arm.pass(120);
+    let balancer = network("loadBalancers", "lb");
+    let set_first = |arm: &mut Arm, state: &str| {
+        let mut body = arm.get(&balancer).body;
+        let entries = &mut body["properties"]["backendAddressPools"][0]["properties"]["loadBalancerBackendAddresses"];
+        entries[0]["properties"]["adminState"] = json!(state);
+        arm.make(&balancer, body);
+    };
+    set_first(&mut arm, "Down");
+    let shown = arm.get(&balancer).body["properties"]["backendAddressPools"][0]["properties"].clone();
+    assert_eq!(shown["loadBalancerBackendAddresses"][0]["properties"]["adminState"], "Down");
+    assert!(!shown.to_string().contains("$since"));
+    let now = health(&mut arm);
+    assert_eq!((&now["up"], &now["down"]), (&json!(2), &json!(1)), "{now}");
+    assert_eq!(now["loadBalancerBackendAddresses"][0]["reason"], "Down_Admin");
+    set_first(&mut arm, "None");
+    assert_eq!(health(&mut arm)["up"], 3);
+
+    // Another machine in the same place is not down.
+    set_first(&mut arm, "Down");
+    arm.delete(&set("fwd")).is(202);
+    arm.pass(61);
+    assert_eq!(
+        arm.get(&balancer).body["properties"]["backendAddressPools"][0]["properties"]["loadBalancerBackendAddresses"],
+        json!([])
+    );
+    arm.put(&set("fwd"), body(3, "aGVsbG8=")).is(201);
+    arm.pass(120);
+    assert_eq!(health(&mut arm)["up"], 3);
+}

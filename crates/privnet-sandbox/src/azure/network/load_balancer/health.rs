@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::interface::members_of_pool;
+use super::members::admin_state;
 use crate::azure::error::ArmError;
 use crate::azure::id::ResourceId;
 use crate::azure::kind::linked;
@@ -24,17 +25,24 @@ pub(crate) fn health(world: &World, rule: &ResourceId, now: Timestamp) -> Result
         _ => "Down_Probe_TcpProbeTimeout",
     };
     let pool = linked(&found["properties"]["backendAddressPool"]);
-    let members = pool.map(|pool| members_of_pool(world, &pool)).unwrap_or_default();
+    let members = pool.as_ref().map(|pool| members_of_pool(world, pool)).unwrap_or_default();
+    let pool = pool.and_then(|id| balancer.child("backendAddressPools", id.name()));
     let mut backends = Vec::new();
     let mut up = 0;
     for member in &members {
-        let is_up = !told_down(world, &member.holder) && now >= later(member.up_since, wait);
+        let (is_up, reason) = match pool.and_then(|pool| admin_state(pool, member)) {
+            // It overrides the probe.
+            Some("Up") => (true, "Up_Admin"),
+            Some("Down") => (false, "Down_Admin"),
+            _ if told_down(world, &member.holder) || now < later(member.up_since, wait) => (false, down),
+            _ => (true, "Up_Probe_Success"),
+        };
         up += i64::from(is_up);
         backends.push(json!({
             "networkInterfaceIPConfigurationId": member.id,
             "ipAddress": member.address,
             "state": if is_up { "Up" } else { "Down" },
-            "reason": if is_up { "Up_Probe_Success" } else { down },
+            "reason": reason,
         }));
     }
     let all = backends.len() as i64;

@@ -4,6 +4,7 @@
 //! (`PrivateLinkServiceIsNotSupportedForIPBasedLoadBalancer`, as in MicrosoftDocs/azure-docs issue 75134).
 
 mod health;
+mod members;
 mod rules;
 
 use serde_json::{Map, Value, json};
@@ -157,30 +158,11 @@ impl Kind for LoadBalancers {
                     }
                 }
                 if property == "backendAddressPools" {
-                    show_members(world, &id, child);
+                    members::show(world, &id, child);
                 }
             }
         }
     }
-}
-
-fn show_members(world: &World, pool: &ResourceId, child: &mut Value) {
-    let members = members_of_pool(world, pool);
-    if members.is_empty() {
-        return;
-    }
-    let ids: Vec<Value> = members.iter().map(|member| json!({"id": member.id})).collect();
-    let entries: Vec<Value> = members
-        .iter()
-        .map(|member| {
-            let name =
-                member.id.split('/').skip(4).filter(|part| !part.contains('.')).collect::<Vec<_>>().join("_");
-            json!({"name": name, "properties": {"provisioningState": "Succeeded",
-                "networkInterfaceIPConfiguration": {"id": member.id}}})
-        })
-        .collect();
-    child["properties"]["backendIPConfigurations"] = Value::Array(ids);
-    child["properties"]["loadBalancerBackendAddresses"] = Value::Array(entries);
 }
 
 fn check_sku(put: &Put<'_>, draft: &mut Resource) -> Result<(), ArmError> {
@@ -276,6 +258,7 @@ fn complete_pools(put: &Put<'_>, draft: &Resource, properties: &mut Value) -> Re
         let id = put.id.child("backendAddressPools", pool["name"].as_str().unwrap_or_default());
         let mut entries = take_list(&mut pool["properties"], "loadBalancerBackendAddresses");
         // Entries of NICs are computed; a client that reads, changes and writes sends them back.
+        let states = members::states(put, &id, &entries);
         entries.retain(|entry| entry["properties"]["ipAddress"].is_string());
         if !entries.is_empty() {
             if draft.body["sku"]["name"] != "Standard" {
@@ -291,6 +274,7 @@ fn complete_pools(put: &Put<'_>, draft: &Resource, properties: &mut Value) -> Re
                 return Err(pool_in_use(&id, &member.id));
             }
         }
+        entries.extend(states);
         pool["properties"]["loadBalancerBackendAddresses"] = Value::Array(entries);
     }
     properties["backendAddressPools"] = Value::Array(pools);

@@ -1,0 +1,263 @@
+"""Changes one field of one thing in an Azure subscription with azure-mgmt-*, as a colleague in the portal would.
+
+For each line of JSON on standard input (`{"url", "kind", "field"}`) one line on standard output: `{"changed": true}`, or
+`{"immutable": "why"}` where ARM has no way to change that field of something that exists, or refused it just now. A field that
+is not in the table is an error: whoever adds one to privnet adds its row here.
+"""
+
+import json
+import sys
+
+from azure.core.exceptions import HttpResponseError
+from azure.mgmt.network import models as net
+from subscription import GROUP, OWN, Subscription, name_of
+
+SERVICE = "orders"
+STRANGER = "99999999-8888-7777-6666-555555555555"
+FIXED = "the type has no way to change it: it is part of what the resource is"
+
+
+def network_id(kind, name):
+    return f"/subscriptions/{OWN}/resourceGroups/{GROUP}/providers/Microsoft.Network/{kind}/{name}"
+
+
+class Drift(Subscription):
+    """Finds privnet's things by their tags, and changes them."""
+
+    def tagged(self, things, kind):
+        wanted = {"privnet:service": SERVICE, "privnet:kind": kind}
+        return next(thing for thing in things if wanted.items() <= (thing.tags or {}).items())
+
+    def edit(self, operations, kind, change):
+        found = self.tagged(operations.list(GROUP), kind)
+        found = operations.get(GROUP, found.name)
+        change(found)
+        return operations.begin_create_or_update(GROUP, found.name, found).result()
+
+    def security_group(self, change):
+        self.edit(self.network.network_security_groups, "network-security-group", change)
+
+    def balancer(self, change):
+        self.edit(self.network.load_balancers, "load-balancer", change)
+
+    def machines(self, change):
+        self.edit(self.compute.virtual_machine_scale_sets, "scale-set", change)
+
+    def service(self, change):
+        self.edit(self.network.private_link_services, "private-link-service", change)
+
+    def interface(self, change):
+        """The machines' interface as the group's model has it."""
+
+        def of_group(group):
+            (nic,) = group.properties.virtual_machine_profile.network_profile.network_interface_configurations
+            change(nic.properties)
+
+        self.machines(of_group)
+
+    def configuration(self, change):
+        self.interface(lambda nic: change(nic.ip_configurations[0].properties))
+
+    def subnet(self, name, change):
+        found = self.network.subnets.get(GROUP, "hub", name)
+        change(found.properties)
+        self.network.subnets.begin_create_or_update(GROUP, "hub", name, found).result()
+
+    def own_subnet(self, change):
+        hub = self.network.virtual_networks.get(GROUP, "hub")
+        self.subnet(next(s.name for s in hub.properties.subnets if s.name.startswith(f"pn-{SERVICE}-")), change)
+
+    def membership(self, change):
+        """The pools of the user's own machine."""
+        nic = self.network.network_interfaces.get(GROUP, "db-1-nic")
+        (configuration,) = nic.properties.ip_configurations
+        configuration.properties.load_balancer_backend_address_pools = change()
+        self.network.network_interfaces.begin_create_or_update(GROUP, nic.name, nic).result()
+
+    def spare_security_group(self):
+        body = net.NetworkSecurityGroup(location="eastus2")
+        return self.network.network_security_groups.begin_create_or_update(GROUP, "somebody-elses", body).result()
+
+    def spare_pool(self):
+        frontend = net.FrontendIPConfiguration(
+            name="fe",
+            properties=net.FrontendIPConfigurationPropertiesFormat(
+                subnet=net.Subnet(id=network_id("virtualNetworks", "hub/subnets/db"))
+            ),
+        )
+        body = net.LoadBalancer(
+            location="eastus2",
+            sku=net.LoadBalancerSku(name="Standard"),
+            properties=net.LoadBalancerPropertiesFormat(
+                frontend_ip_configurations=[frontend], backend_address_pools=[net.BackendAddressPool(name="pool")]
+            ),
+        )
+        self.network.load_balancers.begin_create_or_update(GROUP, "somebody-elses", body).result()
+        return network_id("loadBalancers", "somebody-elses/backendAddressPools/pool")
+
+    def drained(self):
+        """A colleague takes the forwarders out of service."""
+
+        def down(balancer):
+            for pool in balancer.properties.backend_address_pools:
+                for member in pool.properties.load_balancer_backend_addresses or []:
+                    if name_of(pool.id) == "forwarder":
+                        member.properties.admin_state = "Down"
+
+        self.balancer(down)
+
+
+def tag(thing):
+    thing.tags["cost-center"] = "drifted"
+
+
+def set_tag(name, value):
+    return lambda thing: thing.tags.update({name: value})
+
+
+def on(edit, **values):
+    """Sets these properties of what `edit` shows."""
+
+    def change(shown):
+        for name, value in values.items():
+            setattr(shown, name, value)
+
+    return lambda drift: edit(drift, change)
+
+
+def inside(edit, change):
+    """Changes the properties of what `edit` shows."""
+    return lambda drift: edit(drift, lambda found: change(found.properties))
+
+
+def add_address(properties):
+    first = properties.ip_configurations[0].properties
+    properties.ip_configurations.append(
+        net.PrivateLinkServiceIpConfiguration(
+            name="theirs",
+            properties=net.PrivateLinkServiceIpConfigurationProperties(subnet=net.Subnet(id=first.subnet.id)),
+        )
+    )
+
+
+def first_frontend(subnet):
+    def change(properties):
+        properties.frontend_ip_configurations[0].properties.subnet = net.Subnet(
+            id=network_id("virtualNetworks", f"hub/subnets/{subnet}")
+        )
+
+    return change
+
+
+def elsewhere(properties):
+    properties.load_balancer_frontend_ip_configurations = [
+        net.FrontendIPConfiguration(id=network_id("loadBalancers", "somebody-elses/frontendIPConfigurations/fe"))
+    ]
+
+
+def moved_addresses(properties):
+    for configuration in properties.ip_configurations:
+        configuration.properties.subnet = net.Subnet(id=network_id("virtualNetworks", "hub/subnets/nat"))
+
+
+ROWS = {
+    "nat-subnet": {
+        "vnet": FIXED,
+        "cidr": on(Drift.own_subnet, address_prefix="10.1.10.0/28"),
+        "policy": on(Drift.own_subnet, private_link_service_network_policies="Enabled"),
+    },
+    "subnet-policy": {
+        "subnet": lambda d: d.subnet(
+            "nat-policed", lambda s: setattr(s, "private_link_service_network_policies", "Enabled")
+        ),
+    },
+    "network-security-group": {
+        "location": FIXED,
+        "rules": inside(Drift.security_group, lambda p: p.security_rules.pop()),
+        "tags": lambda d: d.security_group(tag),
+    },
+    "load-balancer": {
+        "location": FIXED,
+        "subnet": inside(Drift.balancer, first_frontend("db")),
+        "pools": inside(Drift.balancer, lambda p: p.backend_address_pools.append(net.BackendAddressPool(name="theirs"))),
+        "probes": inside(Drift.balancer, lambda p: setattr(p.probes[0].properties, "interval_in_seconds", 60)),
+        "rules": inside(
+            Drift.balancer, lambda p: setattr(p.load_balancing_rules[0].properties, "idle_timeout_in_minutes", 30)
+        ),
+        "tags": lambda d: d.balancer(tag),
+    },
+    "scale-set": {
+        "location": FIXED,
+        "subnet": lambda d: d.configuration(
+            lambda c: setattr(c.subnet, "id", network_id("virtualNetworks", "hub/subnets/db"))
+        ),
+        "zones": lambda d: d.machines(lambda g: g.zones.append("3")),
+        "count": lambda d: d.machines(lambda g: setattr(g.sku, "capacity", 3)),
+        "size": lambda d: d.machines(lambda g: setattr(g.sku, "name", "Standard_D8s_v5")),
+        "image": lambda d: d.machines(
+            lambda g: setattr(g.properties.virtual_machine_profile.storage_profile.image_reference, "version", "24.04.1")
+        ),
+        "forwarder": lambda d: d.machines(set_tag("privnet:forwarder", "0000000000000000")),
+        "security_group": lambda d: d.interface(
+            lambda nic: setattr(nic.network_security_group, "id", d.spare_security_group().id)
+        ),
+        "pool": lambda d: d.configuration(
+            lambda c: setattr(c.load_balancer_backend_address_pools[0], "id", d.spare_pool())
+        ),
+        "ip_forwarding": lambda d: d.interface(lambda nic: setattr(nic, "enable_ip_forwarding", False)),
+        "public_address": lambda d: d.configuration(
+            lambda c: setattr(c, "public_ip_address_configuration", {"name": "public"})
+        ),
+        "drain": lambda d: d.machines(set_tag("privnet:drain", "1")),
+        "draining": Drift.drained,
+        "tags": lambda d: d.machines(tag),
+    },
+    "nic-membership": {
+        "nic": lambda d: d.membership(list),
+        "pool": lambda d: d.membership(lambda: [net.BackendAddressPool(id=d.spare_pool())]),
+    },
+    "private-link-service": {
+        "location": FIXED,
+        "frontend": lambda d: (d.spare_pool(), inside(Drift.service, elsewhere)(d)),
+        "nat_subnet": inside(Drift.service, moved_addresses),
+        "nat_addresses": inside(Drift.service, add_address),
+        "visibility": inside(Drift.service, lambda p: p.visibility.subscriptions.append(STRANGER)),
+        "auto_approval": inside(
+            Drift.service, lambda p: p.auto_approval.subscriptions.append(p.visibility.subscriptions[0])
+        ),
+        "access_mode": inside(Drift.service, lambda p: setattr(p, "access_mode", "Default")),
+        "proxy_protocol": inside(Drift.service, lambda p: setattr(p, "enable_proxy_protocol", True)),
+        "fqdns": inside(Drift.service, lambda p: p.fqdns.append("theirs.example.com")),
+        "tags": lambda d: d.service(tag),
+    },
+    # What nobody manages may be whatever it likes.
+    "unmanaged": {
+        "": lambda d: d.balancer(
+            lambda b: b.properties.outbound_rules is None and setattr(b, "tags", {**b.tags, "policy": "theirs"})
+        ),
+    },
+}
+
+
+def answer(asked):
+    row = ROWS.get(asked["kind"], {}).get(asked["field"])
+    if row is None:
+        return {"missing": f"{asked['kind']}.{asked['field']} has no row in azure/drift.py"}
+    if row is FIXED:
+        return {"immutable": FIXED}
+    try:
+        row(Drift(asked["url"]))
+    except HttpResponseError as refused:
+        if refused.status_code in (400, 409) and refused.error:
+            return {"immutable": f"ARM refuses it: {refused.error.code}"}
+        raise
+    return {"changed": True}
+
+
+def main():
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+//! The fault sweep on Azure: each request of an apply, a replacement and a destroy is spoiled in turn, in each way, and at sampled
+//! pairs; and each write is also accepted and fails at the end of its operation. Then the same command runs again. It must end in
+//! the same state, with an empty plan, and a census by azure-mgmt-* must find exactly what it finds after an undisturbed run.
+//!
+//! The number of points tried equals the number of recorded requests times the number of faults, and of recorded writes times the
+//! number of late failures; the test prints them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test, which says what it tried"
+)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use privnet::{PlanOptions, Session};
+use privnet_integration_tests::census::Census;
+use privnet_integration_tests::proxy::{Fault, Proxy};
+use privnet_integration_tests::stage::{Fail, Stage, spec};
+use privnet_integration_tests::sweep::{Sample, do_work, mend};
+
+/// How many pairs of spoiled requests are tried besides.
+const PAIRS: usize = 24;
+/// How an operation ends that was accepted: `Canceled` is that of `CanceledAndSupersededDueToAnotherOperation`.
+const LATE: [&str; 2] = ["InternalServerError", "Canceled"];
+
+/// A service over forwarders and a machine of the user's own. Nobody asks for a connection: who asks, and when, is not part of it.
+fn file(target: &str) -> String {
+    format!(
+        "
+version: 1
+deployment: sweep
+tags: {{ cost-center: '4711', sandbox-consumers: none }}
+consumers:
+  acme: {{ azure: {{ subscriptions: [11111111-2222-3333-4444-555555555555] }} }}
+services:
+  - name: orders
+    allow: {{ acme: {{}} }}
+    azure:
+      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
+      resource_group: rg-data
+      location: eastus2
+      vnet: hub
+      load_balancer_subnet: lb
+      nat_subnet: {{ create: {{ cidr: 10.1.9.0/28 }} }}
+      forwarder: {{ subnets: [fwd], size: Standard_D2s_v5 }}
+      join_nics: true
+      ports:
+        - {{ listen: 1433, engine: sqlserver, to: {{ forwarder: {{ ip: {target} }} }} }}
+        - {{ listen: 5432, engine: postgres, to: {{ nics: [db-1-nic] }} }}
+"
+    )
+}
+
+/// What is done at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Apply,
+    Replace,
+    Destroy,
+}
+
+impl Work {
+    fn options(self) -> PlanOptions {
+        PlanOptions { destroy: self == Self::Destroy, ..PlanOptions::default() }
+    }
+
+    /// The database behind the forwarders: another one makes another group of them.
+    fn target(self) -> &'static str {
+        if self == Self::Replace { "172.16.4.21" } else { "172.16.4.20" }
+    }
+}
+
+/// What is spoiled: requests on their way, and a write's operation after it was accepted.
+#[derive(Clone, Debug, Default)]
+struct Point {
+    on_the_way: Vec<(usize, Fault)>,
+    late: Option<(usize, &'static str)>,
+}
+
+impl Point {
+    fn named(&self, actions: &[String]) -> String {
+        let action = |at: usize| actions.get(at).map_or("", String::as_str);
+        let faults = self.on_the_way.iter().map(|(at, fault)| format!("{fault:?} at {at} {}", action(*at)));
+        let late = self.late.iter().map(|(at, code)| format!("late {code} at {at} {}", action(*at)));
+        faults.chain(late).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+struct Sweep {
+    work: Work,
+    applied: Stage,
+    census: Census,
+}
+
+impl Sweep {
+    async fn of(work: Work) -> Result<Self, Fail> {
+        let applied = Stage::open(None).await?;
+        if work != Work::Apply {
+            let session = applied.session(spec(&file(Work::Apply.target()))?, &applied.url("aws"))?;
+            let done = session.apply(PlanOptions::default()).await;
+            if !done.report.all_done() {
+                return Err(format!("{:?}", done.report).into());
+            }
+        }
+        Ok(Self { work, applied, census: Census::start("azure/census.py")? })
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        (self.work != Work::Apply).then(|| self.applied.folder())
+    }
+
+    fn session(&self, stage: &Stage, azure: String) -> Result<Session, Fail> {
+        stage.session_at(spec(&file(self.work.target()))?, |endpoints| endpoints.azure = azure)
+    }
+
+    /// The state after undisturbed work, and the names of its requests.
+    async fn undisturbed(&mut self) -> Result<(BTreeSet<String>, Vec<String>), Fail> {
+        let stage = Stage::open(self.folder()).await?;
+        let proxy = Proxy::start(&stage.url("azure"), Vec::new()).await?;
+        let done = self.session(&stage, proxy.url())?.apply(self.work.options()).await;
+        if !done.report.all_done() {
+            return Err(format!("undisturbed: {:?}", done.report).into());
+        }
+        Ok((self.census.take(&stage.url("azure"))?, proxy.actions()))
+    }
+
+    /// One point: the work with these faults, then the same work again.
+    async fn point(&mut self, point: &Point, expected: &BTreeSet<String>) -> Result<(), Fail> {
+        let stage = Stage::open(self.folder()).await?;
+        if let Some((at, code)) = point.late {
+            stage.running().faults().add(format!("azure:*:{}:code=async.{code}", at + 1).parse()?);
+        }
+        let proxy = Proxy::start(&stage.url("azure"), point.on_the_way.clone()).await?;
+        do_work(&self.session(&stage, proxy.url())?, self.work.options(), &proxy).await;
+        drop(proxy);
+        stage.running().faults().clear();
+        mend(&self.session(&stage, stage.url("azure"))?, self.work.options()).await?;
+        let found = self.census.take(&stage.url("azure"))?;
+        if found != *expected {
+            let (more, less): (Vec<_>, Vec<_>) =
+                (found.difference(expected).collect(), expected.difference(&found).collect());
+            return Err(format!("the census finds too much: {more:#?}\nand too little: {less:#?}").into());
+        }
+        Ok(())
+    }
+}
+
+/// The points of work with these requests: each in each way, each write with each late failure, and pairs.
+fn points(work: Work, actions: &[String]) -> Vec<Point> {
+    let single = |at, fault| Point { on_the_way: vec![(at, fault)], late: None };
+    let mut points: Vec<Point> =
+        (0..actions.len()).flat_map(|at| Fault::ALL.map(|fault| single(at, fault))).collect();
+    for (at, _) in actions.iter().enumerate().filter(|(_, action)| is_write(action)) {
+        points.extend(LATE.map(|code| Point { on_the_way: Vec::new(), late: Some((at, code)) }));
+    }
+    let writes = actions.iter().filter(|action| is_write(action)).count();
+    assert!(!actions.is_empty() && writes > 0);
+    assert_eq!(points.len(), actions.len() * Fault::ALL.len() + writes * LATE.len());
+    println!(
+        "fault sweep on Azure, {work:?}: {} requests × {} faults + {writes} writes × {} late failures = {} points, and {PAIRS} pairs",
+        actions.len(),
+        Fault::ALL.len(),
+        LATE.len(),
+        points.len()
+    );
+    let mut sample = Sample(work as u64 + 1);
+    points.extend((0..PAIRS).map(|_| Point { on_the_way: sample.pair(actions.len()), late: None }));
+    points
+}
+
+fn is_write(action: &str) -> bool {
+    action.starts_with("PUT ") || action.starts_with("DELETE ")
+}
+
+/// All points of one work.
+async fn sweep(work: Work) {
+    let mut sweep = Sweep::of(work).await.unwrap();
+    let (expected, actions) = sweep.undisturbed().await.unwrap();
+    let points = points(work, &actions);
+    let mut failures = Vec::new();
+    for point in &points {
+        if let Err(why) = sweep.point(point, &expected).await {
+            failures.push(format!("{work:?}, {}: {why}", point.named(&actions)));
+        }
+    }
+    println!(
+        "fault sweep on Azure, {work:?}: {} tried, {} passed",
+        points.len(),
+        points.len() - failures.len()
+    );
+    assert!(
+        failures.is_empty(),
+        "{} failures, the first: {:#?}",
+        failures.len(),
+        &failures[..failures.len().min(5)]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_an_apply_may_be_spoiled() {
+    sweep(Work::Apply).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_a_replacement_may_be_spoiled() {
+    sweep(Work::Replace).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_a_destroy_may_be_spoiled() {
+    sweep(Work::Destroy).await;
+}
