@@ -195,7 +195,7 @@ ROWS = {
         "count": lambda d: d.machines(lambda g: setattr(g.sku, "capacity", 3)),
         "size": lambda d: d.machines(lambda g: setattr(g.sku, "name", "Standard_D8s_v5")),
         "image": lambda d: d.machines(
-            lambda g: setattr(g.properties.virtual_machine_profile.storage_profile.image_reference, "version", "24.04.1")
+            lambda g: setattr(g.properties.virtual_machine_profile.storage_profile.image_reference, "version", "24.04.202510010")
         ),
         "forwarder": lambda d: d.machines(set_tag("privnet:forwarder", "0000000000000000")),
         "security_group": lambda d: d.interface(

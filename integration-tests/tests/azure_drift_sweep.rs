@@ -121,9 +121,7 @@ async fn one(applied: &Stage, drift: &mut Drift, kind: &str, field: &str) -> Res
     }
     let again = session.plan(PlanOptions::default()).await;
     if !again.plan.is_empty() || !again.plan.refusals.is_empty() {
-        return Err(
-            format!("planning again gives {:?} {:?}", again.plan.actions, again.plan.refusals).into()
-        );
+        return Err(format!("planning again gives {:?} {:?}", again.plan.actions, again.plan.refusals).into());
     }
     Ok(Some(told))
 }

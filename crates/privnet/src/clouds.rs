@@ -46,6 +46,12 @@ pub enum CloudsError {
         /// What it says.
         url: String,
     },
+    /// An endpoint of one's own is no URL of a place, or holds a user's name or password; it is not shown.
+    #[error("{variable} must be a URL like https://HOST, without a user or password in it")]
+    NoPlace {
+        /// The variable that names it.
+        variable: &'static str,
+    },
 }
 
 impl Clouds {

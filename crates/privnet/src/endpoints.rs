@@ -19,6 +19,11 @@ const INSECURE: &str = "PRIVNET_INSECURE_LOOPBACK_CREDENTIALS";
 #[cfg(feature = "azure")]
 pub(crate) fn azure(variable: &dyn Fn(&str) -> Option<String>) -> Result<AzureSettings, CloudsError> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    for name in [AZURE_MANAGER, AZURE_AUTHORITY] {
+        if set(name).is_some_and(|url| !is_place(&url)) {
+            return Err(CloudsError::NoPlace { variable: name });
+        }
+    }
     let authority = set(AZURE_AUTHORITY);
     let Some(url) = set(AZURE_MANAGER) else {
         let cloud = authority.as_deref().map_or(Cloud::Public, cloud_of_authority);
@@ -31,8 +36,20 @@ pub(crate) fn azure(variable: &dyn Fn(&str) -> Option<String>) -> Result<AzureSe
         let endpoint = Some(Endpoint { url, token: "loopback".to_owned() });
         return Ok(AzureSettings { cloud: Cloud::Public, endpoint });
     }
-    let authority = authority.unwrap_or_else(|| "https://login.microsoftonline.com".to_owned());
-    Ok(AzureSettings { cloud: Cloud::Other { resource_manager: url, authority }, endpoint: None })
+    let known = [Cloud::Public, Cloud::UsGovernment, Cloud::China]
+        .into_iter()
+        .find(|cloud| authority.is_none() && cloud.resource_manager() == url.trim_end_matches('/'));
+    let cloud = known.unwrap_or_else(|| Cloud::Other {
+        resource_manager: url,
+        authority: authority.unwrap_or_else(|| "https://login.microsoftonline.com".to_owned()),
+    });
+    Ok(AzureSettings { cloud, endpoint: None })
+}
+
+/// Whether a text is the URL of a place, and of nobody there: what stands before an `@` would be shown in messages.
+fn is_place(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains('@'))
 }
 
 /// The cloud whose tokens this authority gives
@@ -43,7 +60,12 @@ fn cloud_of_authority(authority: &str) -> Cloud {
     match host {
         "login.microsoftonline.us" => Cloud::UsGovernment,
         "login.chinacloudapi.cn" | "login.partner.microsoftonline.cn" => Cloud::China,
-        _ => Cloud::Public,
+        "login.microsoftonline.com" => Cloud::Public,
+        // Tokens come from where the user says, or from nowhere.
+        _ => Cloud::Other {
+            resource_manager: Cloud::Public.resource_manager().to_owned(),
+            authority: authority.to_owned(),
+        },
     }
 }
 
@@ -92,6 +114,22 @@ mod tests {
         assert_eq!(
             with(&[(AZURE_AUTHORITY, "https://login.microsoftonline.us/")]).unwrap().cloud,
             Cloud::UsGovernment
+        );
+        for (name, url) in
+            [(AZURE_MANAGER, "https://user:hush@manage.example"), (AZURE_AUTHORITY, "login.example")]
+        {
+            let wrong = azure(&|asked| (asked == name).then(|| url.to_owned())).unwrap_err().to_string();
+            assert!(wrong.starts_with(name) && !wrong.contains("hush"), "{wrong}");
+        }
+        let manager = "https://management.usgovcloudapi.net/";
+        assert_eq!(with(&[(AZURE_MANAGER, manager)]).unwrap().cloud, Cloud::UsGovernment);
+        let own = with(&[(AZURE_AUTHORITY, "https://login.example")]).unwrap().cloud;
+        let authority = "https://login.example".to_owned();
+        let resource_manager = Cloud::Public.resource_manager().to_owned();
+        assert_eq!(
+            own,
+            Cloud::Other { resource_manager, authority },
+            "never Microsoft's when told otherwise"
         );
         assert!(with(&[(AZURE_MANAGER, "http://127.0.0.1:1")]).is_err(), "not without the word");
         assert!(

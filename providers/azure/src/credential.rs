@@ -1,22 +1,25 @@
 //! Who the caller is: the places where Azure's own tools look for credentials, in their order.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::error::ErrorKind;
-use azure_core::http::ClientOptions;
+use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions};
 use azure_core::time::OffsetDateTime;
 use azure_identity::{
     AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
     ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
     UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
+use tokio::sync::Mutex;
 
 use crate::settings::Cloud;
 
 /// How long a source may take to say that it has nothing. Outside Azure nobody answers at the metadata address.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it is believed that no source has anything: a plan's requests ask one after the other, and each would wait again.
+const BELIEVED: Duration = Duration::from_secs(30);
 
 /// A token that is given and never changes: for a local endpoint.
 #[derive(Debug)]
@@ -48,17 +51,38 @@ impl TokenCredential for GivenToken {
 #[derive(Debug)]
 pub(crate) struct Chain {
     cloud: Cloud,
-    found: Mutex<Option<Arc<dyn TokenCredential>>>,
+    found: Mutex<Found>,
+}
+
+/// What came of asking the sources.
+#[derive(Debug)]
+enum Found {
+    /// They have not been asked.
+    Unasked,
+    /// This one has tokens.
+    Source(Arc<dyn TokenCredential>),
+    /// None had one then, for these reasons.
+    None { since: Instant, why: String },
 }
 
 impl Chain {
     /// The chain for this cloud.
     pub(crate) fn credential(cloud: Cloud) -> Arc<dyn TokenCredential> {
-        Arc::new(Self { cloud, found: Mutex::new(None) })
+        Arc::new(Self { cloud, found: Mutex::new(Found::Unasked) })
     }
 
     fn options(&self) -> ClientOptions {
-        ClientOptions { cloud: Some(Arc::new(self.cloud.configuration())), ..ClientOptions::default() }
+        // The library's own eight retries would keep a user waiting for a minute before an authority that is not there.
+        let retry = ExponentialRetryOptions {
+            max_retries: 3,
+            max_total_elapsed: azure_core::time::Duration::seconds(10),
+            ..ExponentialRetryOptions::default()
+        };
+        ClientOptions {
+            cloud: Some(Arc::new(self.cloud.configuration())),
+            retry: RetryOptions::exponential(retry),
+            ..ClientOptions::default()
+        }
     }
 
     /// Each source that could have something, with its name.
@@ -91,8 +115,24 @@ impl Chain {
         sources
     }
 
-    fn remembered(&self) -> Option<Arc<dyn TokenCredential>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Asks each source for a token; the first that has one is kept.
+    async fn ask_all(
+        &self,
+        scopes: &[&str],
+        options: Option<TokenRequestOptions<'_>>,
+    ) -> Result<(Arc<dyn TokenCredential>, AccessToken), String> {
+        let mut tried = Vec::new();
+        for (name, source) in self.sources() {
+            let asked = match source {
+                Ok(source) => ask(name, &source, scopes, options.clone()).await.map(|token| (source, token)),
+                Err(error) => Err(error),
+            };
+            match asked {
+                Ok(found) => return Ok(found),
+                Err(error) => tried.push(format!("{name}: {}", first_line(&error.to_string()))),
+            }
+        }
+        Err(tried.join("; "))
     }
 }
 
@@ -103,30 +143,26 @@ impl TokenCredential for Chain {
         scopes: &[&str],
         options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        if let Some(found) = self.remembered() {
-            return found.get_token(scopes, options).await;
-        }
-        let mut tried = Vec::new();
-        for (name, source) in self.sources() {
-            let asked = match source {
-                Ok(source) => {
-                    let answer = ask(name, &source, scopes, options.clone()).await;
-                    if answer.is_ok() {
-                        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(source);
-                    }
-                    answer
-                }
-                Err(error) => Err(error),
-            };
-            match asked {
-                Ok(token) => return Ok(token),
-                Err(error) => tried.push(format!("{name}: {}", first_line(&error.to_string()))),
+        let mut found = self.found.lock().await;
+        let why = match &*found {
+            Found::Source(source) => {
+                let source = Arc::clone(source);
+                drop(found);
+                return source.get_token(scopes, options).await;
             }
-        }
-        Err(azure_core::Error::with_message(
-            ErrorKind::Credential,
-            format!("no credentials found ({})", tried.join("; ")),
-        ))
+            Found::None { since, why } if since.elapsed() < BELIEVED => why.clone(),
+            Found::None { .. } | Found::Unasked => match self.ask_all(scopes, options).await {
+                Ok((source, token)) => {
+                    *found = Found::Source(source);
+                    return Ok(token);
+                }
+                Err(why) => {
+                    *found = Found::None { since: Instant::now(), why: why.clone() };
+                    why
+                }
+            },
+        };
+        Err(azure_core::Error::with_message(ErrorKind::Credential, format!("no credentials found ({why})")))
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use privnet_core::World;
 use serde::{Deserialize, Serialize};
 
+use crate::image;
+
 /// What was read for one service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Facts {
@@ -16,6 +18,8 @@ pub(crate) struct Facts {
     pub(crate) nics: BTreeMap<String, Nic>,
     /// The location's zones; empty: it has none, or they could not be read.
     pub(crate) zones: Vec<String>,
+    /// The image of forwarder machines; absent: there are none.
+    pub(crate) image: Option<image::Seen>,
     /// How many private link services use each load balancer, by id in lower case, those of this service left out.
     pub(crate) services_of: BTreeMap<String, usize>,
 }

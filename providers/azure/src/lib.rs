@@ -11,6 +11,7 @@ mod facts;
 mod fields;
 mod handoff;
 mod hosted;
+mod image;
 mod kinds;
 mod lower;
 mod observe;

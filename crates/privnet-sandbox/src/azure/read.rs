@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::compute::{
-    flexible_resource, flexible_resources, instance_view, machine_view, render_instance,
+    catalogue, flexible_resource, flexible_resources, instance_view, machine_view, render_instance,
     render_instance_interface, render_instance_interfaces, set_view,
 };
 use super::connections::render_connection;
@@ -37,6 +37,9 @@ pub(crate) fn connection_body(connection: &Connection) -> Value {
 
 /// GET of anything under a resource provider.
 pub(crate) fn get(world: &World, cx: &Cx<'_>, path: &ArmPath) -> Result<Answer, ArmError> {
+    if let Some(answer) = catalogue(cx, path) {
+        return answer;
+    }
     match (path.resource(), path.tail.as_deref()) {
         (Some(id), None) if id.pairs.len() == 1 => {
             let flexible = || flexible_resource(world, &id, cx.now).map(|body| Answer::json(200, &body));

@@ -18,6 +18,7 @@ use crate::credential::{Chain, GivenToken, who};
 use crate::settings::AzureSettings;
 
 const ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperation");
+const IF_NONE_MATCH: HeaderName = HeaderName::from_static("if-none-match");
 const LOCATION: HeaderName = HeaderName::from_static("location");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 /// The longest that ARM is waited for when it says `Retry-After`.
@@ -99,7 +100,18 @@ struct Out<'a> {
     method: Method,
     url: &'a Url,
     body: Option<&'a Json>,
-    if_match: Option<&'a str>,
+    only: Only<'a>,
+}
+
+/// What must be so for a request to have its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Only<'a> {
+    /// Nothing.
+    Always,
+    /// What is there has this ETag.
+    Unchanged(&'a str),
+    /// Nothing is there.
+    New,
 }
 
 impl Arm {
@@ -175,7 +187,7 @@ impl Arm {
         let mut url = Some(self.url(target)?);
         let mut all = Vec::new();
         while let Some(page) = url {
-            let out = Out { method: Method::Get, url: &page, body: None, if_match: None };
+            let out = Out { method: Method::Get, url: &page, body: None, only: Only::Always };
             let answer = self.send(context, &out, &asked, target).await?;
             all.extend(json::items(&answer.body, "value").iter().cloned());
             url = match json::text(&answer.body, "nextLink") {
@@ -228,26 +240,46 @@ impl Arm {
                 let etag = there
                     .as_ref()
                     .and_then(|answer| answer.etag.as_deref().or(json::text(&answer.body, "etag")));
-                self.put(context, target, &body, etag).await?;
+                self.put(context, target, &body, etag.map_or(Only::Always, Only::Unchanged)).await?;
             }
         }
         self.ready(context, target).await
     }
 
-    /// Writes a resource as it is given and waits for the operation.
+    /// Makes a resource that was not there when the plan was made: `If-None-Match: *` takes the place of the read before the
+    /// write. Where something is there after all, or another write came between, it goes on as [`Arm::write`].
+    ///
+    /// Only for types where that header, or the resource's name, keeps others' things from being overwritten.
     ///
     /// # Errors
-    /// What ARM answered, at once or at the end of the operation.
-    pub(crate) async fn put(
+    /// What `build` or ARM answered.
+    pub(crate) async fn make(
+        &self,
+        context: &Context,
+        target: &Target,
+        build: &(dyn Fn(Option<&Json>) -> Result<Write, Error> + Sync),
+    ) -> Result<Json, Error> {
+        if let Write::Put(body) = build(None)? {
+            match self.put(context, target, &body, Only::New).await {
+                Ok(()) => return self.ready(context, target).await,
+                Err(error) if error::comes_later(&error) => self.rest(context, error.retry_after()).await,
+                Err(error) => return Err(error),
+            }
+        }
+        self.write(context, target, build).await
+    }
+
+    /// Writes a resource as it is given and waits for the operation.
+    async fn put(
         &self,
         context: &Context,
         target: &Target,
         body: &Json,
-        if_match: Option<&str>,
+        only: Only<'_>,
     ) -> Result<(), Error> {
         let asked = asked("PUT", target);
         let url = self.url(target)?;
-        let out = Out { method: Method::Put, url: &url, body: Some(body), if_match };
+        let out = Out { method: Method::Put, url: &url, body: Some(body), only };
         let answer = self.send(context, &out, &asked, target).await?;
         self.finish(context, answer, target, &asked).await.map(|_| ())
     }
@@ -259,7 +291,7 @@ impl Arm {
     pub(crate) async fn post(&self, context: &Context, target: &Target) -> Result<Json, Error> {
         let asked = asked("POST", target);
         let url = self.url(target)?;
-        let out = Out { method: Method::Post, url: &url, body: None, if_match: None };
+        let out = Out { method: Method::Post, url: &url, body: None, only: Only::Always };
         let answer = self.send(context, &out, &asked, target).await?;
         self.finish(context, answer, target, &asked).await
     }
@@ -316,7 +348,7 @@ impl Arm {
     async fn delete_once(&self, context: &Context, target: &Target) -> Result<(), Error> {
         let asked = asked("DELETE", target);
         let url = self.url(target)?;
-        let out = Out { method: Method::Delete, url: &url, body: None, if_match: None };
+        let out = Out { method: Method::Delete, url: &url, body: None, only: Only::Always };
         let answer = self.send(context, &out, &asked, target).await?;
         self.finish(context, answer, target, &asked).await?;
         let until = Until { operation: "DELETE", subject: &target.path, what: "gone", limit: LIMIT };
@@ -333,7 +365,7 @@ impl Arm {
 
     async fn read(&self, context: &Context, target: &Target) -> Result<Answer, Error> {
         let url = self.url(target)?;
-        let out = Out { method: Method::Get, url: &url, body: None, if_match: None };
+        let out = Out { method: Method::Get, url: &url, body: None, only: Only::Always };
         self.send(context, &out, &asked("GET", target), target).await
     }
 
@@ -346,7 +378,7 @@ impl Arm {
         target: &Target,
     ) -> Result<Answer, Error> {
         let url = self.follow(url, asked)?;
-        let out = Out { method: Method::Get, url: &url, body: None, if_match: None };
+        let out = Out { method: Method::Get, url: &url, body: None, only: Only::Always };
         self.send(context, &out, asked, target).await
     }
 
@@ -366,8 +398,10 @@ impl Arm {
     async fn send_once(&self, out: &Out<'_>, asked: &Asked) -> Result<Answer, Error> {
         let mut request = Request::new(out.url.clone(), out.method);
         request.insert_header("accept", "application/json");
-        if let Some(etag) = out.if_match {
-            request.insert_header(IF_MATCH, etag.to_owned());
+        match out.only {
+            Only::Always => {}
+            Only::Unchanged(etag) => request.insert_header(IF_MATCH, etag.to_owned()),
+            Only::New => request.insert_header(IF_NONE_MATCH, "*"),
         }
         if let Some(body) = out.body {
             request.set_json(body).map_err(|error| error::of_transport(asked, &error))?;

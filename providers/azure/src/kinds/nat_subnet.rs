@@ -126,7 +126,11 @@ pub(crate) async fn write(act: &Act<'_>) -> Result<Applied, Error> {
         let broken = there.is_some_and(|there| matches!(health(there), Health::Broken { .. }));
         Ok(if there == Some(&body) && !broken { Write::Keep } else { Write::Put(body) })
     };
-    let made = act.arm.write(act.context, &target, &build).await?;
+    // What has a derived name is ours, so that a new one needs no look before.
+    let made = match act.step.action.live_id {
+        Some(_) => act.arm.write(act.context, &target, &build).await?,
+        None => act.arm.make(act.context, &target, &build).await?,
+    };
     act.until_listed(&target, true).await?;
     let id = fields::id(text(&made, "id").unwrap_or(&id));
     Ok(applied(outputs([("id", id)])))

@@ -17,12 +17,10 @@ use crate::act::Act;
 use crate::arm::{Json, Target, Write, at, items, merge_text_map, set, text, text_map, texts};
 use crate::lower::Lowering;
 use crate::snapshot::Snapshot;
-use crate::{facts, fields, ownership};
+use crate::{facts, fields, image, ownership};
 
 mod handover;
 
-/// The image where the file names none. It has nftables and Python, and gets its updates from Canonical's mirror in Azure.
-const IMAGE: &str = "Canonical:ubuntu-24_04-lts:server:latest";
 /// What the machines run is not returned by ARM: its fingerprint stands in this tag.
 const FORWARDER_TAG: &str = "privnet:forwarder";
 /// How long an old group keeps established sessions, for the run that deletes it.
@@ -132,7 +130,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
             all_zones: all_zones.clone(),
             count: count.max(1).into(),
             size: forwarder.size.clone(),
-            image: forwarder.image.as_deref().map_or(IMAGE.to_owned(), image_name),
+            image: image_name(forwarder.image.as_deref().unwrap_or(image::DEFAULT)),
             forwarder: rendered.fingerprint.clone(),
             ip_forwarding: true,
             public_address: false,
@@ -213,7 +211,8 @@ fn read(group: &Json) -> ScaleSet {
         forwarder: ownership::get(&tags, FORWARDER_TAG).unwrap_or_default().to_owned(),
         ip_forwarding: at(nic, "properties.enableIPForwarding").and_then(Json::as_bool).unwrap_or(false),
         public_address: nics.iter().any(|nic| {
-            let has = |c: &Json| at(c, "properties.publicIPAddressConfiguration").is_some_and(|p| !p.is_null());
+            let has =
+                |c: &Json| at(c, "properties.publicIPAddressConfiguration").is_some_and(|p| !p.is_null());
             items(nic, "properties.ipConfigurations").iter().any(has)
         }),
         security_group: Value::text(id_at(nic, "properties.networkSecurityGroup.id")),
@@ -304,7 +303,9 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
         set(&mut made, "tags", merge_text_map(&tags));
         Ok(Write::Put(made))
     };
-    act.arm.write(act.context, &target, &build).await?;
+    // Scale sets honour `If-None-Match`
+    // (<https://learn.microsoft.com/rest/api/compute/virtual-machine-scale-sets/create-or-update>).
+    act.arm.make(act.context, &target, &build).await?;
     act.until_listed(&target, true).await?;
     if handover::other_generation(act, act.generation()).await?.is_some() {
         handover::until_healthy(act, fields::resolved(&wanted.pool), &id).await?;
@@ -364,7 +365,7 @@ mod tests {
             all_zones: Vec::new(),
             count: 2,
             size: "Standard_D2s_v5".to_owned(),
-            image: IMAGE.to_owned(),
+            image: image::DEFAULT.to_owned(),
             forwarder: "0123456789abcdef".to_owned(),
             ip_forwarding: true,
             public_address: false,

@@ -9,6 +9,7 @@ use privnet_core::spec::{Engine, Zones};
 
 use super::{Lowering, bad_tags};
 use crate::facts::short_location;
+use crate::image;
 use crate::kinds::{
     load_balancer, nat_subnet, nic_membership, private_link_service, scale_set, subnet_policy,
 };
@@ -28,6 +29,7 @@ pub(super) fn all(lowering: &mut Lowering<'_>) {
         subnets(lowering, made);
         nics(lowering, made);
         zones(lowering, made);
+        images(lowering, made);
         warn_of_probes(lowering, made);
         proxy_header(lowering, made);
     }
@@ -182,6 +184,16 @@ fn zones(lowering: &mut Lowering<'_>, made: &AzureMade) {
             there.join(", ")
         );
         lowering.refuse(&scale_set::address(lowering.name(), "main"), why);
+    }
+}
+
+fn images(lowering: &mut Lowering<'_>, made: &AzureMade) {
+    let (Some(name), Some(seen)) = (image::of(made), &lowering.facts.image) else { return };
+    if let Some(why) = image::problem(name, made.scope.location.as_str(), seen) {
+        return lowering.refuse(&scale_set::address(lowering.name(), "main"), why);
+    }
+    if let Some(doubt) = image::doubt(name, seen) {
+        lowering.lowered.warnings.push(format!("{}: {doubt}", lowering.service.name));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 use privnet_core::execute::Context;
-use privnet_core::spec::azure::AzureForm;
+use privnet_core::spec::azure::{AzureForm, AzureService};
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::world::{Target as Backend, TargetState};
 use privnet_core::{Error, Ownership, World};
@@ -12,6 +12,7 @@ use privnet_core::{Error, Ownership, World};
 use crate::arm::{Arm, Json, Target, at, is_foreign, is_gone, items, same_id, text, texts};
 use crate::facts::{self, Facts, Frontend, Nic, Subnet, Vnet, short_location};
 use crate::fields;
+use crate::image;
 use crate::kinds::{load_balancer, private_link_service};
 use crate::ownership;
 use crate::snapshot::{Listed, Snapshot, nics_of};
@@ -27,17 +28,15 @@ pub(super) struct Around {
     /// All private link services of the subscription, where they were read.
     services: Option<Vec<Json>>,
     zones: BTreeMap<String, Vec<String>>,
+    /// The images of forwarder machines, by location and name.
+    images: BTreeMap<(String, String), image::Seen>,
 }
 
 /// Reads what the file names.
 ///
 /// # Errors
 /// What ARM answered, where that is neither "not there" nor "not yours".
-pub(super) async fn of_file(
-    arm: &Arm,
-    context: &Context,
-    snapshot: &Snapshot<'_>,
-) -> Result<Around, Error> {
+pub(super) async fn of_file(arm: &Arm, context: &Context, snapshot: &Snapshot<'_>) -> Result<Around, Error> {
     let asked = snapshot.networks_of_file();
     let vnets = try_join_all(asked.iter().map(|id| find(arm, context, id)));
     let nics = read_nics(arm, context, snapshot);
@@ -47,11 +46,13 @@ pub(super) async fn of_file(
     }));
     let everywhere = read_everywhere(arm, context, snapshot);
     let zones = read_zones(arm, context, snapshot);
-    let (vnets, nics, frontends, everywhere, zones) =
-        futures::join!(vnets, nics, frontends, everywhere, zones);
+    let images = read_images(arm, context, snapshot);
+    let (vnets, nics, frontends, everywhere, zones, images) =
+        futures::join!(vnets, nics, frontends, everywhere, zones, images);
     let (services, more_vnets) = everywhere?;
     let vnets = vnets?.into_iter().flatten().chain(more_vnets).collect();
-    Ok(Around { vnets, asked, nics: nics?, frontends: frontends?.into_iter().collect(), services, zones })
+    let frontends = frontends?.into_iter().collect();
+    Ok(Around { vnets, asked, nics: nics?, frontends, services, zones, images: images? })
 }
 
 /// Reads the networks that only something of ours names, and keeps everything as facts.
@@ -67,12 +68,11 @@ pub(super) async fn learn(
 ) -> Result<(), Error> {
     let more: Vec<String> = snapshot.networks().difference(&around.asked).cloned().collect();
     let more = try_join_all(more.iter().map(|id| find(arm, context, id))).await?;
-    snapshot.vnets = around.vnets.into_iter().chain(more.into_iter().flatten()).collect();
+    snapshot.vnets = around.vnets.iter().cloned().chain(more.into_iter().flatten()).collect();
     snapshot.vnets.sort_by_key(|vnet| text(vnet, "id").unwrap_or_default().to_lowercase());
     snapshot.vnets.dedup_by_key(|vnet| text(vnet, "id").unwrap_or_default().to_lowercase());
-    let services = around.services.as_ref().unwrap_or(&snapshot.services);
     for listed in &snapshot.listed {
-        let facts = facts_of(snapshot, *listed, &around.nics, &around.frontends, services, &around.zones);
+        let facts = facts_of(snapshot, *listed, &around);
         facts::keep(world, listed.0.name.as_str(), &facts);
     }
     Ok(())
@@ -162,14 +162,31 @@ async fn read_zones(arm: &Arm, context: &Context, snapshot: &Snapshot<'_>) -> BT
     locations.iter().filter_map(|l| Some((short_location(text(l, "name")?), zones(l)))).collect()
 }
 
-fn facts_of(
+/// Each image of forwarder machines once for each location.
+async fn read_images(
+    arm: &Arm,
+    context: &Context,
     snapshot: &Snapshot<'_>,
-    (service, azure): Listed<'_>,
-    nics: &[Json],
-    frontends: &BTreeMap<String, Option<Json>>,
-    services: &[Json],
-    zones: &BTreeMap<String, Vec<String>>,
-) -> Facts {
+) -> Result<BTreeMap<(String, String), image::Seen>, Error> {
+    let subscription = snapshot.scope.0.split('/').nth(1).unwrap_or_default();
+    let wanted: BTreeSet<(String, String)> =
+        snapshot.listed.iter().filter_map(|(_, azure)| image_of(azure)).collect();
+    let looks = wanted.into_iter().map(|(location, name)| async move {
+        let seen = image::look(arm, context, subscription, &location, &name).await?;
+        Ok::<_, Error>(((location, name), seen))
+    });
+    Ok(try_join_all(looks).await?.into_iter().collect())
+}
+
+/// The location and the image of a service's forwarder machines.
+fn image_of(azure: &AzureService) -> Option<(String, String)> {
+    let AzureForm::Made(made) = &azure.form else { return None };
+    Some((made.scope.location.to_string(), image::of(made)?.to_owned()))
+}
+
+fn facts_of(snapshot: &Snapshot<'_>, (service, azure): Listed<'_>, around: &Around) -> Facts {
+    let Around { nics, frontends, zones, images, .. } = around;
+    let services = around.services.as_ref().unwrap_or(&snapshot.services);
     let (place, frontend) = match &azure.form {
         AzureForm::Made(made) => (Some(&made.scope), None),
         AzureForm::OnFrontend(form) => (Some(&form.scope), Some(&form.frontend)),
@@ -187,6 +204,7 @@ fn facts_of(
             .and_then(|id| frontends.get(&id.key())?.as_ref().map(|balancer| frontend_fact(balancer, id))),
         nics: nics.iter().filter_map(nic).filter(|(id, _)| wanted.contains(id)).collect(),
         zones: place.and_then(|place| zones.get(place.location.as_str())).cloned().unwrap_or_default(),
+        image: image_of(azure).and_then(|image| images.get(&image).cloned()),
         services_of: services_of(snapshot, service.name.as_str(), services),
     }
 }

@@ -161,6 +161,7 @@ fn check_system(put: &Put<'_>, profile: &mut Value, draft: &mut Resource) -> Res
     if profile["storageProfile"]["imageReference"].as_object().is_none_or(serde_json::Map::is_empty) {
         return Err(parameter("imageReference", "Required parameter 'imageReference' is missing (null)."));
     }
+    super::images::check(&profile["storageProfile"]["imageReference"])?;
     drop_secrets(profile);
     let system = &mut profile["osProfile"];
     let old_system = put.old.map(|old| &old.properties()["virtualMachineProfile"]["osProfile"]);

@@ -195,7 +195,8 @@ fn the_administrative_state_overrides_the_probe_and_goes_with_its_machine() {
     let balancer = network("loadBalancers", "lb");
     let set_first = |arm: &mut Arm, state: &str| {
         let mut body = arm.get(&balancer).body;
-        let entries = &mut body["properties"]["backendAddressPools"][0]["properties"]["loadBalancerBackendAddresses"];
+        let entries =
+            &mut body["properties"]["backendAddressPools"][0]["properties"]["loadBalancerBackendAddresses"];
         entries[0]["properties"]["adminState"] = json!(state);
         arm.make(&balancer, body);
     };

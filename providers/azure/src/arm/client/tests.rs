@@ -33,6 +33,28 @@ async fn a_create_waits_for_its_operation_and_for_its_own_read() {
 }
 
 #[tokio::test]
+async fn what_is_new_is_written_without_a_look_and_what_is_there_is_looked_at() {
+    let (arm, script) = Script::arm(vec![
+        (201, vec![], json!({})),
+        (200, vec![], json!({"properties": {"provisioningState": "Succeeded"}})),
+    ]);
+    arm.make(&context(), &target(), &put).await.unwrap();
+    assert_eq!(script.asked(), [format!("PUT {ID}"), format!("GET {ID}")]);
+
+    let (arm, script) = Script::arm(vec![
+        (412, vec![], json!({"error": {"code": "PreconditionFailed", "message": "m"}})),
+        (200, vec![("etag", "W/\"1\"")], json!({"tags": {"owner": "somebody"}})),
+    ]);
+    let refuse = |there: Option<&Json>| match there {
+        None => put(None),
+        Some(_) => Err(Error::new(ErrorKind::Conflict, "PUT", ID, "not ours")),
+    };
+    let error = arm.make(&context(), &target(), &refuse).await.unwrap_err();
+    assert_eq!(error.message(), "not ours");
+    assert_eq!(script.asked(), [format!("PUT {ID}"), format!("GET {ID}")], "it is not overwritten");
+}
+
+#[tokio::test]
 async fn an_update_is_under_its_etag_and_begins_again_when_beaten() {
     let (arm, script) = Script::arm(vec![
         (200, vec![("etag", "W/\"1\"")], json!({})),

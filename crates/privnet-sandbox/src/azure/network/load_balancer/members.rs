@@ -7,9 +7,9 @@
 
 use serde_json::{Value, json};
 
+use crate::azure::compute::Member;
 use crate::azure::id::ResourceId;
 use crate::azure::kind::Put;
-use crate::azure::compute::Member;
 use crate::azure::network::interface::members_of_pool;
 use crate::azure::world::World;
 
@@ -26,7 +26,8 @@ fn name(member: &Member) -> String {
 pub(super) fn states(put: &Put<'_>, pool: &ResourceId, sent: &[Value]) -> Vec<Value> {
     let stored = put.old.and_then(|old| old.child("backendAddressPools", pool.name()));
     if sent.is_empty() {
-        let kept = stored.and_then(|pool| pool["properties"][ENTRIES].as_array().cloned()).unwrap_or_default();
+        let kept =
+            stored.and_then(|pool| pool["properties"][ENTRIES].as_array().cloned()).unwrap_or_default();
         return kept.into_iter().filter(|entry| entry.get(SINCE).is_some()).collect();
     }
     let members = members_of_pool(put.world, pool);

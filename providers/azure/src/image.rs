@@ -1,0 +1,176 @@
+//! The image of forwarder machines, checked at plan: whether it is there, and whether it can run a forwarder.
+//!
+//! Nothing is installed at boot, so the image must hold nftables and Python. What Canonical's and Debian's images hold is known
+//! (`privnet-forwarder` is tested on them); into others nobody can look from outside, which is said.
+
+use privnet_core::Error;
+use privnet_core::execute::Context;
+use privnet_core::spec::azure::AzureMade;
+use serde::{Deserialize, Serialize};
+
+use crate::arm::{Arm, Json, Target, is_foreign, is_gone, text};
+
+/// The image where the file names none. It has nftables and Python, and gets its updates from Canonical's mirror in Azure.
+pub(crate) const DEFAULT: &str = "Canonical:ubuntu-24_04-lts:server:latest";
+
+/// Offers whose images are known to hold what a forwarder needs, by publisher and the beginning of the offer's name.
+const FIT: [(&str, &str); 6] = [
+    ("canonical", "ubuntu-24_04"),
+    ("canonical", "ubuntu-25"),
+    ("canonical", "ubuntu-26_04"),
+    ("canonical", "0001-com-ubuntu-server-jammy"),
+    ("debian", "debian-12"),
+    ("debian", "debian-13"),
+];
+/// Offers that are too old for it: nftables or Python of their releases lack what the forwarder uses.
+const TOO_OLD: [(&str, &str); 6] = [
+    ("canonical", "ubuntuserver"),
+    ("canonical", "0001-com-ubuntu-server-bionic"),
+    ("canonical", "0001-com-ubuntu-server-focal"),
+    ("debian", "debian-10"),
+    ("debian", "debian-11"),
+    ("credativ", "debian"),
+];
+
+/// What was seen of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Seen {
+    /// It may not be looked at.
+    Hidden,
+    /// It is not there.
+    Missing,
+    /// It is there, with its operating system where that is told.
+    There { system: Option<String> },
+}
+
+/// The image of a service's forwarders, if it has any.
+pub(crate) fn of(made: &AzureMade) -> Option<&str> {
+    made.forwarder.as_ref().map(|forwarder| forwarder.image.as_deref().unwrap_or(DEFAULT))
+}
+
+/// Looks for an image in a location.
+///
+/// # Errors
+/// What ARM answered, where that is neither "not there" nor "not yours".
+pub(crate) async fn look(
+    arm: &Arm,
+    context: &Context,
+    subscription: &str,
+    location: &str,
+    image: &str,
+) -> Result<Seen, Error> {
+    let Some(path) = path(subscription, location, image) else { return Ok(Seen::Hidden) };
+    match arm.get(context, &Target::of(path)).await {
+        Ok(found) => Ok(Seen::There { system: system(&found).map(str::to_owned) }),
+        Err(error) if is_foreign(&error) => Ok(Seen::Hidden),
+        Err(error) if is_gone(&error) => Ok(Seen::Missing),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where an image is read: one of the marketplace by its version, or the list of its versions where the file says `latest`; one by
+/// id where it is. Images that are shared without being in a subscription cannot be read there.
+fn path(subscription: &str, location: &str, image: &str) -> Option<String> {
+    if image.starts_with('/') {
+        return image.to_lowercase().starts_with("/subscriptions/").then(|| image.to_owned());
+    }
+    let mut parts = image.split(':');
+    let (publisher, offer, sku, version) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let versions = format!(
+        "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/publishers/{publisher}/artifacttypes/vmimage/offers/{offer}/skus/{sku}/versions"
+    );
+    Some(if version.eq_ignore_ascii_case("latest") { versions } else { format!("{versions}/{version}") })
+}
+
+/// The operating system that an image tells of: one of the marketplace, of a gallery, or a managed one.
+fn system(image: &Json) -> Option<&str> {
+    ["properties.osDiskImage.operatingSystem", "properties.osType", "properties.storageProfile.osDisk.osType"]
+        .iter()
+        .find_map(|path| text(image, path))
+}
+
+/// Why an image cannot be used, if it cannot.
+pub(crate) fn problem(image: &str, location: &str, seen: &Seen) -> Option<String> {
+    if is_of(image, &TOO_OLD) {
+        return Some(format!(
+            "the image {image} is too old for a forwarder: it needs Ubuntu 22.04 or later, or Debian 12 or later"
+        ));
+    }
+    match seen {
+        Seen::Missing if image.starts_with('/') => Some(format!("the image {image} is not there")),
+        Seen::Missing => {
+            let mut parts = image.split(':');
+            let (publisher, offer) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            Some(format!(
+                "the image {image} is not there in {location}; `az vm image list --all -l {location} -p {publisher} -f {offer}` \
+                 shows what is"
+            ))
+        }
+        Seen::There { system: Some(system) } if !system.eq_ignore_ascii_case("linux") => {
+            Some(format!("the image {image} runs {system}, and a forwarder needs Linux"))
+        }
+        Seen::There { .. } | Seen::Hidden => None,
+    }
+}
+
+/// What cannot be known of an image, if there is something.
+pub(crate) fn doubt(image: &str, seen: &Seen) -> Option<String> {
+    if is_of(image, &FIT) {
+        return None;
+    }
+    let unread = if *seen == Seen::Hidden { " could not be read, and" } else { "" };
+    Some(format!(
+        "the image {image}{unread} cannot be looked into: it must hold nft, python3 (3.9 or later), ss, sysctl, systemd and \
+         cloud-init, since nothing is installed at boot"
+    ))
+}
+
+fn is_of(image: &str, offers: &[(&str, &str)]) -> bool {
+    let lower = image.to_lowercase();
+    let mut parts = lower.split(':');
+    let (publisher, offer) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    offers.iter().any(|(p, o)| publisher == *p && offer.starts_with(o))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there(system: &str) -> Seen {
+        Seen::There { system: Some(system.to_owned()) }
+    }
+
+    #[test]
+    fn what_cannot_run_a_forwarder_is_refused_and_what_is_unknown_is_said() {
+        let listed = Seen::There { system: None };
+        assert_eq!((problem(DEFAULT, "eastus2", &listed), doubt(DEFAULT, &listed)), (None, None));
+        for (image, seen, word) in [
+            ("Canonical:0001-com-ubuntu-server-focal:20_04-lts:latest", &listed, "too old"),
+            ("Canonical:ubuntu-24_04-lts:sever:latest", &Seen::Missing, "az vm image list"),
+            ("Contoso:appliance:one:1.0", &there("Windows"), "needs Linux"),
+            (
+                "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/x",
+                &Seen::Missing,
+                "not there",
+            ),
+        ] {
+            assert!(problem(image, "eastus2", seen).unwrap().contains(word), "{image}");
+        }
+        assert!(doubt("RedHat:RHEL:9-lvm-gen2:latest", &listed).unwrap().contains("python3"));
+        assert!(
+            doubt("/CommunityGalleries/x/Images/y", &Seen::Hidden).unwrap().contains("could not be read")
+        );
+        assert_eq!(problem("RedHat:RHEL:9-lvm-gen2:latest", "eastus2", &listed), None);
+    }
+
+    #[test]
+    fn each_form_is_read_where_it_is() {
+        let at = |image| path("s", "eastus2", image);
+        assert!(at(DEFAULT).unwrap().ends_with("/offers/ubuntu-24_04-lts/skus/server/versions"));
+        assert!(at("p:o:s:1.2.3").unwrap().ends_with("/skus/s/versions/1.2.3"));
+        assert_eq!(at("/CommunityGalleries/x/Images/y"), None);
+        let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/galleries/x/images/y";
+        assert_eq!(at(id).as_deref(), Some(id));
+        assert_eq!(system(&serde_json::json!({"properties": {"osType": "Linux"}})), Some("Linux"));
+    }
+}
