@@ -119,6 +119,12 @@ class Checker:
             # System parameters may be written with a dollar sign (`$alt`).
             common = self.document["parameters"]
             spec = method["parameters"].get(name) or common.get(name) or common.get(name.removeprefix("$"))
+            if spec is None and name.removeprefix("$") == "apiVersion":
+                # Not in the document: a system parameter of all of Google's APIs, which the official Rust client sends
+                # (https://cloud.google.com/apis/docs/system-parameters).
+                if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+                    problems.append(f"parameter {name} is no version: {text}")
+                continue
             if spec is None:
                 problems.append(f"unknown parameter {name}")
                 continue

@@ -3,6 +3,7 @@
 pub mod census;
 pub mod command;
 pub mod drift;
+pub mod gcp;
 pub mod proxy;
 pub mod query;
 pub mod stage;

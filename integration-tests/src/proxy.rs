@@ -49,14 +49,33 @@ pub struct Proxy {
     stop: CancellationToken,
 }
 
+/// What the proxy does now; exchanges that have begun go on with what it did before.
 #[derive(Debug)]
 struct Shared {
+    script: Mutex<Arc<Script>>,
+}
+
+#[derive(Debug)]
+struct Script {
     upstream: String,
     faults: Vec<(usize, Fault)>,
     seen: AtomicUsize,
     answers: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
     actions: Mutex<Vec<String>>,
     kill: CancellationToken,
+}
+
+impl Script {
+    fn new(upstream: &str, faults: Vec<(usize, Fault)>) -> Arc<Self> {
+        Arc::new(Self {
+            upstream: upstream.trim_start_matches("http://").trim_end_matches('/').to_owned(),
+            faults,
+            seen: AtomicUsize::new(0),
+            answers: Mutex::default(),
+            actions: Mutex::default(),
+            kill: CancellationToken::new(),
+        })
+    }
 }
 
 impl Proxy {
@@ -67,14 +86,7 @@ impl Proxy {
     pub async fn start(upstream: &str, faults: Vec<(usize, Fault)>) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            upstream: upstream.trim_start_matches("http://").trim_end_matches('/').to_owned(),
-            faults,
-            seen: AtomicUsize::new(0),
-            answers: Mutex::default(),
-            actions: Mutex::default(),
-            kill: CancellationToken::new(),
-        });
+        let shared = Arc::new(Shared { script: Mutex::new(Script::new(upstream, faults)) });
         let stop = CancellationToken::new();
         let (accepting, serving) = (stop.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
@@ -98,22 +110,28 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
+    /// Begins anew at the same address: requests go to `upstream` and are counted from 0, and these are spoiled. So clients that are
+    /// made once can be used for many points.
+    pub fn turn_to(&self, upstream: &str, faults: Vec<(usize, Fault)>) {
+        *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) = Script::new(upstream, faults);
+    }
+
     /// How many requests it has seen.
     #[must_use]
     pub fn seen(&self) -> usize {
-        self.shared.seen.load(Ordering::SeqCst)
+        self.shared.script().seen.load(Ordering::SeqCst)
     }
 
     /// The name of each request that it has seen: the protocol's action, or method and path.
     #[must_use]
     pub fn actions(&self) -> Vec<String> {
-        self.shared.actions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.script().actions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Is cancelled when the process is to be killed.
     #[must_use]
     pub fn kill(&self) -> CancellationToken {
-        self.shared.kill.clone()
+        self.shared.script().kill.clone()
     }
 }
 
@@ -124,9 +142,19 @@ impl Drop for Proxy {
 }
 
 impl Shared {
+    fn script(&self) -> Arc<Script> {
+        Arc::clone(&self.script.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// One request and its answer; whether the connection goes on.
     async fn exchange(&self, client: &TcpStream) -> io::Result<bool> {
         let Some(request) = read_message(client, true).await? else { return Ok(false) };
+        self.script().exchange(client, request).await
+    }
+}
+
+impl Script {
+    async fn exchange(&self, client: &TcpStream, request: Vec<u8>) -> io::Result<bool> {
         let nth = self.seen.fetch_add(1, Ordering::SeqCst);
         let action = action_of(&request);
         self.actions.lock().unwrap_or_else(PoisonError::into_inner).push(action.clone());
@@ -177,7 +205,11 @@ impl Shared {
 /// Whether a request of this name reads only.
 #[must_use]
 pub fn is_read(action: &str) -> bool {
-    action.starts_with("Describe") || action.starts_with("Get") || action.starts_with("GET ")
+    let reading = ["/wait", "/getHealth", "/listNetworkEndpoints"];
+    action.starts_with("Describe")
+        || action.starts_with("Get")
+        || action.starts_with("GET ")
+        || (action.starts_with("POST ") && reading.iter().any(|end| action.ends_with(end)))
 }
 
 /// The action of a Query request, or method and path.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use privnet::{AuditFile, Clouds, SandboxEndpoints, Session, SessionBuilder, Spec};
+use privnet_core::Provider;
 use privnet_sandbox::{Options, Running, Sandbox};
 
 /// Any failure of a test's own machinery.
@@ -86,15 +87,38 @@ impl Stage {
         spec: Spec,
         change: impl FnOnce(&mut SandboxEndpoints),
     ) -> Result<Session, Fail> {
+        self.session_with(spec, change, |builder| builder)
+    }
+
+    /// A session for a file on these providers.
+    ///
+    /// # Errors
+    /// None that would be the file's.
+    pub fn session_on(&self, spec: Spec, providers: Vec<Arc<dyn Provider>>) -> Result<Session, Fail> {
+        self.session_with(spec, |_| {}, |builder| builder.providers(providers))
+    }
+
+    /// A session for a file, built another way.
+    ///
+    /// # Errors
+    /// When the file's cloud has no provider.
+    pub fn session_with(
+        &self,
+        spec: Spec,
+        change: impl FnOnce(&mut SandboxEndpoints),
+        with: impl FnOnce(SessionBuilder) -> SessionBuilder,
+    ) -> Result<Session, Fail> {
         let mut endpoints = SandboxEndpoints {
             aws: self.url("aws"),
             azure: self.url("azure"),
+            gcp: self.url("gcp"),
             dns: self.running.dns(),
             speed: self.running.clock().speed(),
         };
         change(&mut endpoints);
         let audit = Arc::new(AuditFile::new(self.folder.path().join("audit.jsonl")));
-        Ok(SessionBuilder::new(spec, Clouds::Sandbox(endpoints), audit).build()?)
+        let builder = SessionBuilder::new(spec, Clouds::Sandbox(endpoints), audit);
+        Ok(with(builder).build()?)
     }
 }
 

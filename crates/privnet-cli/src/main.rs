@@ -8,6 +8,7 @@
 //! | `render` | pure functions from data to text |
 //! | `monitor` | what `watch` shows to monitoring: metrics and probes |
 //! | `world` | what a command needs of the process: clouds, terminal, interruption, audit log |
+//! | `surroundings` | the environment of a command that must not leave this machine |
 //! | `failure`, `exit` | errors with hints, and exit statuses |
 
 mod args;
@@ -19,6 +20,7 @@ mod monitor;
 mod output;
 mod progress;
 mod render;
+mod surroundings;
 mod world;
 
 use std::process::ExitCode;
@@ -36,13 +38,15 @@ fn main() -> ExitCode {
     // One TLS stack for all clouds. It fails only when another is installed, and nothing else installs one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let output = output::Output::new(args.global.output, args.global.color);
-    match commands::run(args, &output) {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            output.failure(&failure);
-            failure.exit.into()
-        }
-    }
+    let shut_out = if args.global.sandbox { surroundings::shut_out() } else { Ok(None) };
+    let done = shut_out.and_then(|ended| match ended {
+        Some(ended) => Ok(ended),
+        None => commands::run(args, &output).map(ExitCode::from),
+    });
+    done.unwrap_or_else(|failure| {
+        output.failure(&failure);
+        failure.exit.into()
+    })
 }
 
 /// clap's own status for bad usage is 2, which here means "there are changes".

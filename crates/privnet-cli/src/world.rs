@@ -135,6 +135,7 @@ pub(crate) fn endpoints(running: &Running) -> SandboxEndpoints {
     SandboxEndpoints {
         aws: url("aws"),
         azure: url("azure"),
+        gcp: url("gcp"),
         dns: running.dns(),
         speed: running.clock().speed(),
     }

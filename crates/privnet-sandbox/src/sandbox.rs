@@ -34,6 +34,8 @@ impl Sandbox {
 
     /// Serves a folder on loopback. Must be called within a tokio runtime.
     pub async fn serve(options: &Options) -> Result<Running, SandboxError> {
+        // The clock first, so that every cloud that looks at it by itself has its speed from the beginning.
+        Clock::open(&options.dir, options.speed)?;
         let sandbox = Self::with_setup(options.setup())?;
         frame::serve(&sandbox.clouds, options).await
     }

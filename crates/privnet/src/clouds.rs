@@ -14,6 +14,8 @@ pub struct SandboxEndpoints {
     pub aws: String,
     /// The URL of the Azure Resource Manager endpoint.
     pub azure: String,
+    /// The URL of the Compute Engine endpoint.
+    pub gcp: String,
     /// The address of its name server.
     pub dns: SocketAddr,
     /// How much faster than real time the sandbox's time passes.
@@ -82,6 +84,9 @@ impl Clouds {
             CloudName::Aws => Ok(Arc::new(self.aws())),
             #[cfg(feature = "azure")]
             CloudName::Azure => Ok(Arc::new(self.azure()?)),
+            #[cfg(feature = "gcp")]
+            CloudName::Gcp => Ok(Arc::new(self.gcp()?)),
+            #[cfg(not(all(feature = "aws", feature = "azure", feature = "gcp")))]
             cloud => Err(CloudsError::NoProvider(cloud)),
         }
     }
@@ -102,5 +107,13 @@ impl Clouds {
             Self::Sandbox(endpoints) => privnet_azure::AzureSettings::sandbox(&endpoints.azure, "sandbox"),
         };
         Ok(privnet_azure::AzureProvider::new(settings))
+    }
+    #[cfg(feature = "gcp")]
+    fn gcp(&self) -> Result<privnet_gcp::GcpProvider, CloudsError> {
+        let settings = match self {
+            Self::Real => crate::endpoints::gcp(&|name| std::env::var(name).ok())?,
+            Self::Sandbox(endpoints) => privnet_gcp::GcpSettings::sandbox(&endpoints.gcp),
+        };
+        Ok(privnet_gcp::GcpProvider::new(settings))
     }
 }

@@ -2,13 +2,20 @@
 
 #[cfg(feature = "azure")]
 use privnet_azure::{AzureSettings, Cloud, Endpoint};
+#[cfg(feature = "gcp")]
+use privnet_gcp::GcpSettings;
 
 use crate::clouds::CloudsError;
 
 /// The resource manager to use instead of Azure's.
+#[cfg(feature = "azure")]
 const AZURE_MANAGER: &str = "PRIVNET_AZURE_RESOURCE_MANAGER_URL";
 /// Who gives the tokens; the variable of Azure's own libraries.
+#[cfg(feature = "azure")]
 const AZURE_AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
+/// The Compute Engine API to use instead of Google's.
+#[cfg(feature = "gcp")]
+const GCP_COMPUTE: &str = "PRIVNET_GCP_COMPUTE_URL";
 /// Says that static credentials will do on a loopback address.
 const INSECURE: &str = "PRIVNET_INSECURE_LOOPBACK_CREDENTIALS";
 
@@ -29,10 +36,7 @@ pub(crate) fn azure(variable: &dyn Fn(&str) -> Option<String>) -> Result<AzureSe
         let cloud = authority.as_deref().map_or(Cloud::Public, cloud_of_authority);
         return Ok(AzureSettings { cloud, endpoint: None });
     };
-    if let Some(rest) = url.strip_prefix("http://") {
-        if !is_loopback(rest) || set(INSECURE).as_deref() != Some("1") {
-            return Err(CloudsError::PlainHttp { variable: AZURE_MANAGER, url });
-        }
+    if is_plain(AZURE_MANAGER, &url, set(INSECURE))? {
         let endpoint = Some(Endpoint { url, token: "loopback".to_owned() });
         return Ok(AzureSettings { cloud: Cloud::Public, endpoint });
     }
@@ -50,6 +54,30 @@ pub(crate) fn azure(variable: &dyn Fn(&str) -> Option<String>) -> Result<AzureSe
 fn is_place(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     rest.is_some_and(|rest| !rest.is_empty() && !rest.contains('@'))
+}
+
+/// What the environment says of Google Cloud.
+///
+/// # Errors
+/// A plain http endpoint that is not on loopback, or without the word that this is meant.
+#[cfg(feature = "gcp")]
+pub(crate) fn gcp(variable: &dyn Fn(&str) -> Option<String>) -> Result<GcpSettings, CloudsError> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let Some(url) = set(GCP_COMPUTE) else { return Ok(GcpSettings::default()) };
+    Ok(if is_plain(GCP_COMPUTE, &url, set(INSECURE))? {
+        GcpSettings::sandbox(url)
+    } else {
+        GcpSettings::other_api(url)
+    })
+}
+
+/// Whether an endpoint is plain http; an error where that is not safe.
+fn is_plain(variable: &'static str, url: &str, word: Option<String>) -> Result<bool, CloudsError> {
+    if url.starts_with("https://") {
+        return Ok(false);
+    }
+    let safe = url.strip_prefix("http://").is_some_and(is_loopback) && word.as_deref() == Some("1");
+    if safe { Ok(true) } else { Err(CloudsError::PlainHttp { variable, url: url.to_owned() }) }
 }
 
 /// The cloud whose tokens this authority gives
@@ -139,5 +167,25 @@ mod tests {
         assert!(with(&[(AZURE_MANAGER, "http://127.0.0.1:1"), (INSECURE, "1")]).unwrap().endpoint.is_some());
         let other = with(&[(AZURE_MANAGER, "https://manage.example"), (INSECURE, "1")]).unwrap();
         assert_eq!((other.cloud.resource_manager(), other.endpoint), ("https://manage.example", None));
+    }
+    #[cfg(feature = "gcp")]
+    #[test]
+    fn gcp_follows_the_environment() {
+        let with = |pairs: &'static [(&str, &str)]| {
+            gcp(&|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert_eq!(with(&[]).unwrap(), GcpSettings::default());
+        let local = with(&[(GCP_COMPUTE, "http://127.0.0.1:1"), (INSECURE, "1")]).unwrap();
+        assert_eq!(local, GcpSettings::sandbox("http://127.0.0.1:1"));
+        for refused in [
+            &[(GCP_COMPUTE, "http://127.0.0.1:1")][..],
+            &[(GCP_COMPUTE, "http://10.0.0.1:1"), (INSECURE, "1")],
+            &[(GCP_COMPUTE, "http://localhost@example.com"), (INSECURE, "1")],
+            &[(GCP_COMPUTE, "compute.example"), (INSECURE, "1")],
+        ] {
+            assert!(with(refused).is_err(), "{refused:?}");
+        }
+        let other = with(&[(GCP_COMPUTE, "https://compute.example"), (INSECURE, "1")]).unwrap();
+        assert_eq!(other, GcpSettings::other_api("https://compute.example"));
     }
 }

@@ -22,7 +22,7 @@
 mod audit_file;
 mod clouds;
 mod decided;
-#[cfg(feature = "azure")]
+#[cfg(any(feature = "azure", feature = "gcp"))]
 mod endpoints;
 pub mod fivetran_tf;
 pub mod forwarder;

@@ -29,6 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let clouds = Clouds::Sandbox(SandboxEndpoints {
         aws: sandbox.url("aws").ok_or("the sandbox has no AWS")?.to_owned(),
         azure: sandbox.url("azure").ok_or("the sandbox has no Azure")?.to_owned(),
+        gcp: sandbox.url("gcp").ok_or("the sandbox has no GCP")?.to_owned(),
         dns: sandbox.dns(),
         speed: sandbox.clock().speed(),
     });

@@ -35,6 +35,11 @@ impl Act<'_> {
         ownership::cloud_name(self.step.deployment, self.address(), self.generation())
     }
 
+    /// The name of the resource's other generation.
+    pub(crate) fn other_name(&self) -> String {
+        ownership::cloud_name(self.step.deployment, self.address(), self.generation().other())
+    }
+
     /// The description that proves it ours.
     pub(crate) fn marker(&self) -> String {
         ownership::marker(self.step.deployment, self.address(), self.generation())

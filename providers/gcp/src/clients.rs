@@ -10,9 +10,10 @@ use google_cloud_auth::credentials::{self, CacheableResource, Credentials};
 use google_cloud_compute_v1::client as compute;
 use google_cloud_gax::client_builder::Error as BuildError;
 use google_cloud_gax::retry_policy::NeverRetry;
+use hyper_util::client::proxy::matcher::Matcher;
 use privnet_core::{Error, ErrorKind};
 
-use crate::settings::GcpSettings;
+use crate::settings::{Endpoint, GcpSettings};
 
 /// Google's own endpoint.
 const GOOGLE: &str = "https://compute.googleapis.com";
@@ -29,7 +30,9 @@ pub(crate) struct Clients {
     pub(crate) forwarding_rules: compute::ForwardingRules,
     pub(crate) global_operations: compute::GlobalOperations,
     pub(crate) health_checks: compute::RegionHealthChecks,
+    pub(crate) group_managers: compute::RegionInstanceGroupManagers,
     pub(crate) instance_groups: compute::InstanceGroups,
+    pub(crate) instance_templates: compute::InstanceTemplates,
     pub(crate) instances: compute::Instances,
     pub(crate) network_endpoint_groups: compute::NetworkEndpointGroups,
     pub(crate) projects: compute::Projects,
@@ -59,16 +62,16 @@ macro_rules! client {
 impl Clients {
     /// All clients. Nothing is sent.
     pub(crate) async fn new(settings: &GcpSettings) -> Result<Self, Error> {
-        let (credentials, endpoint) = match &settings.endpoint {
-            Some(local) => {
-                (credentials::anonymous::Builder::new().build(), local.url.trim_end_matches('/').to_owned())
-            }
-            None => (default_credentials()?, GOOGLE.to_owned()),
-        };
+        let endpoint = settings.endpoint.as_ref().map_or(GOOGLE, Endpoint::url).to_owned();
         let mut raw = reqwest::Client::builder().timeout(ATTEMPT).redirect(reqwest::redirect::Policy::none());
-        if settings.endpoint.is_some() {
-            raw = raw.no_proxy();
-        }
+        let credentials = match &settings.endpoint {
+            Some(Endpoint::Local { .. }) => {
+                refuse_proxies(&endpoint, &Matcher::from_system())?;
+                raw = raw.no_proxy();
+                credentials::anonymous::Builder::new().build()
+            }
+            Some(Endpoint::Other { .. }) | None => default_credentials()?,
+        };
         let raw = raw.build().map_err(|cause| {
             Error::new(ErrorKind::Other, "connect", "Google Cloud", "the HTTP client cannot be made")
                 .with_cause(cause)
@@ -80,7 +83,9 @@ impl Clients {
             forwarding_rules: client!(ForwardingRules, c, e),
             global_operations: client!(GlobalOperations, c, e),
             health_checks: client!(RegionHealthChecks, c, e),
+            group_managers: client!(RegionInstanceGroupManagers, c, e),
             instance_groups: client!(InstanceGroups, c, e),
+            instance_templates: client!(InstanceTemplates, c, e),
             instances: client!(Instances, c, e),
             network_endpoint_groups: client!(NetworkEndpointGroups, c, e),
             projects: client!(Projects, c, e),
@@ -132,6 +137,21 @@ pub(crate) enum RawError {
     Answered(u16, serde_json::Value),
 }
 
+/// The official client takes the proxies of the environment, and there is no way to tell it not to: before a request for a local
+/// cloud could leave by one, nothing is sent at all. `proxies` reads the environment as the client does.
+fn refuse_proxies(local: &str, proxies: &Matcher) -> Result<(), Error> {
+    let led_away = match local.parse::<http::Uri>() {
+        Ok(url) => proxies.intercept(&url).is_some(),
+        Err(_) => true,
+    };
+    if !led_away {
+        return Ok(());
+    }
+    let message = "a proxy of the environment would take the requests that are meant for the local cloud";
+    Err(Error::new(ErrorKind::Invalid, "connect", local, message)
+        .with_hint("unset HTTP_PROXY and ALL_PROXY, or set NO_PROXY=127.0.0.1"))
+}
+
 fn default_credentials() -> Result<Credentials, Error> {
     credentials::Builder::default().with_scopes([SCOPE]).build().map_err(|cause| {
         Error::new(
@@ -147,4 +167,22 @@ fn default_credentials() -> Result<Credentials, Error> {
 
 fn cannot(error: &BuildError) -> Error {
     Error::new(ErrorKind::Other, "connect", "Google Cloud", format!("the client cannot be made: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_for_a_local_cloud_is_given_to_a_proxy() {
+        let local = "http://127.0.0.1:4580";
+        let none = Matcher::builder().build();
+        assert!(refuse_proxies(local, &none).is_ok());
+        let all = Matcher::builder().all("http://proxy.example:3128").build();
+        assert!(refuse_proxies(local, &all).is_err());
+        let http = Matcher::builder().http("http://proxy.example:3128").build();
+        assert!(refuse_proxies(local, &http).is_err());
+        let not_here = Matcher::builder().http("http://proxy.example:3128").no("127.0.0.1").build();
+        assert!(refuse_proxies(local, &not_here).is_ok());
+    }
 }

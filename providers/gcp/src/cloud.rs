@@ -260,11 +260,14 @@ async fn patch(c: &Clients, at: &At, id: &str, body: &Json) -> Sent<Json> {
         Collection::ServiceAttachments => {
             regional!(service_attachments, set_service_attachment, ServiceAttachment)
         }
+        Collection::GroupManagers => {
+            regional!(group_managers, set_instance_group_manager, InstanceGroupManager)
+        }
         Collection::Firewalls => {
             let patch = c.firewalls.patch().set_project(project).set_firewall(name).set_request_id(id);
             json(Box::pin(patch.set_body(collection::model::<model::Firewall>(body)?).send()).await?)
         }
-        Collection::NetworkEndpointGroups => Err(unwritable("patch")),
+        Collection::NetworkEndpointGroups | Collection::InstanceTemplates => Err(unwritable("patch")),
     }
 }
 

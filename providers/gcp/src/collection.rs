@@ -19,6 +19,8 @@ pub(crate) enum Collection {
     BackendServices,
     ForwardingRules,
     ServiceAttachments,
+    InstanceTemplates,
+    GroupManagers,
 }
 
 /// One page of a list, and where the next begins.
@@ -37,6 +39,8 @@ impl Collection {
             Self::BackendServices => "backendServices",
             Self::ForwardingRules => "forwardingRules",
             Self::ServiceAttachments => "serviceAttachments",
+            Self::InstanceTemplates => "instanceTemplates",
+            Self::GroupManagers => "instanceGroupManagers",
         }
     }
 
@@ -45,6 +49,7 @@ impl Collection {
         let word = match self {
             Self::HealthChecks => "regionHealthChecks",
             Self::BackendServices => "regionBackendServices",
+            Self::GroupManagers => "regionInstanceGroupManagers",
             other => other.word(),
         };
         format!("{word}.{verb}")
@@ -73,7 +78,9 @@ impl At {
     pub(crate) fn path(&self) -> String {
         let word = self.collection.word();
         match self.collection {
-            Collection::Firewalls => path::global(&self.project, word, &self.name),
+            Collection::Firewalls | Collection::InstanceTemplates => {
+                path::global(&self.project, word, &self.name)
+            }
             Collection::NetworkEndpointGroups => path::zonal(&self.project, &self.place, word, &self.name),
             _ => path::regional(&self.project, &self.place, word, &self.name),
         }
@@ -104,18 +111,23 @@ pub(crate) async fn page(
             (answer.items.into_iter().map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token)
         }};
     }
+    macro_rules! global {
+        ($client:ident) => {{
+            let list = c.$client.list().set_project(project).set_max_results(500_u32);
+            let list = if token.is_empty() { list } else { list.set_page_token(token) };
+            let answer = Box::pin(list.send()).await?;
+            (answer.items.into_iter().map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token)
+        }};
+    }
     let (items, next) = match collection {
         Collection::Subnetworks => regional!(subnetworks),
         Collection::HealthChecks => regional!(health_checks),
         Collection::BackendServices => regional!(backend_services),
         Collection::ForwardingRules => regional!(forwarding_rules),
         Collection::ServiceAttachments => regional!(service_attachments),
-        Collection::Firewalls => {
-            let list = c.firewalls.list().set_project(project).set_max_results(500_u32);
-            let list = if token.is_empty() { list } else { list.set_page_token(token) };
-            let answer = Box::pin(list.send()).await?;
-            (answer.items.into_iter().map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token)
-        }
+        Collection::GroupManagers => regional!(group_managers),
+        Collection::Firewalls => global!(firewalls),
+        Collection::InstanceTemplates => global!(instance_templates),
         Collection::NetworkEndpointGroups => {
             let list =
                 c.network_endpoint_groups.aggregated_list().set_project(project).set_max_results(500_u32);
@@ -142,6 +154,11 @@ pub(crate) async fn get(c: &Clients, at: &At) -> Sent<Json> {
         Collection::BackendServices => regional!(backend_services, set_backend_service),
         Collection::ForwardingRules => regional!(forwarding_rules, set_forwarding_rule),
         Collection::ServiceAttachments => regional!(service_attachments, set_service_attachment),
+        Collection::GroupManagers => regional!(group_managers, set_instance_group_manager),
+        Collection::InstanceTemplates => {
+            let get = c.instance_templates.get().set_project(project).set_instance_template(name);
+            json(Box::pin(get.send()).await?)
+        }
         Collection::Firewalls => {
             json(Box::pin(c.firewalls.get().set_project(project).set_firewall(name).send()).await?)
         }
@@ -167,6 +184,11 @@ pub(crate) async fn insert(c: &Clients, at: &At, id: &str, body: &Json) -> Sent<
         Collection::BackendServices => regional!(backend_services, BackendService),
         Collection::ForwardingRules => regional!(forwarding_rules, ForwardingRule),
         Collection::ServiceAttachments => regional!(service_attachments, ServiceAttachment),
+        Collection::GroupManagers => regional!(group_managers, InstanceGroupManager),
+        Collection::InstanceTemplates => {
+            let insert = c.instance_templates.insert().set_project(project).set_request_id(id);
+            json(Box::pin(insert.set_body(model::<model::InstanceTemplate>(body)?).send()).await?)
+        }
         Collection::Firewalls => {
             let insert = c.firewalls.insert().set_project(project).set_request_id(id);
             json(Box::pin(insert.set_body(model::<model::Firewall>(body)?).send()).await?)
@@ -194,6 +216,11 @@ pub(crate) async fn delete(c: &Clients, at: &At, id: &str) -> Sent<Json> {
         Collection::BackendServices => regional!(backend_services, set_backend_service),
         Collection::ForwardingRules => regional!(forwarding_rules, set_forwarding_rule),
         Collection::ServiceAttachments => regional!(service_attachments, set_service_attachment),
+        Collection::GroupManagers => regional!(group_managers, set_instance_group_manager),
+        Collection::InstanceTemplates => {
+            let delete = c.instance_templates.delete().set_project(project).set_instance_template(name);
+            json(Box::pin(delete.set_request_id(id).send()).await?)
+        }
         Collection::Firewalls => {
             let delete = c.firewalls.delete().set_project(project).set_firewall(name).set_request_id(id);
             json(Box::pin(delete.send()).await?)

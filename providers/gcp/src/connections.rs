@@ -5,13 +5,69 @@ use std::collections::BTreeSet;
 use privnet_core::accept::{Connection, ConnectionState, Identity};
 
 use crate::entry::Entry;
-use crate::json::{Json, list, text};
+use crate::json::{Json, list, number, text};
 use crate::path;
 
-/// All connections of an attachment.
-pub(crate) fn of(attachment: &Json) -> Vec<Connection> {
+/// All connections of an attachment; `addresses` is how many its NAT subnets have, where that is known.
+pub(crate) fn of(attachment: &Json, addresses: Option<i64>) -> Vec<Connection> {
     let listed = entries(attachment);
-    list(attachment, "connectedEndpoints").iter().map(|endpoint| connection(endpoint, &listed)).collect()
+    let endpoints = list(attachment, "connectedEndpoints");
+    let nat = addresses.and_then(|addresses| nearly_exhausted(endpoints, addresses));
+    let of = |endpoint: &Json| {
+        let mut connection = connection(endpoint, &listed);
+        let together = together(endpoint, &listed, endpoints);
+        let notes = [connection.note.take(), together, nat.clone()];
+        let notes: Vec<String> = notes.into_iter().flatten().collect();
+        connection.note = (!notes.is_empty()).then(|| notes.join("; "));
+        connection
+    };
+    endpoints.iter().map(of).collect()
+}
+
+/// The live endpoints that an entry of the accept list lets in together with this one, by id: an entry for a project or a network
+/// stands for all of its endpoints.
+pub(crate) fn siblings(endpoint: &Json, listed: &[Entry], endpoints: &[Json]) -> Vec<String> {
+    let own = psc_id(endpoint);
+    let of_one_entry = |entry: &Entry, other: &Json| match entry {
+        Entry::Project { project, .. } => is_project(endpoint, project) && is_project(other, project),
+        Entry::Network { network, .. } => {
+            let is = |of: &Json| self::network(of).is_some_and(|found| path::same(&found, network));
+            is(endpoint) && is(other)
+        }
+        Entry::Endpoint { .. } => false,
+    };
+    endpoints
+        .iter()
+        .filter(|other| state(other).may_be_live() && psc_id(other) != own)
+        .filter(|other| listed.iter().any(|entry| of_one_entry(entry, other)))
+        .map(psc_id)
+        .collect()
+}
+
+/// Whether an endpoint is in this project, by id or number.
+pub(crate) fn is_project(endpoint: &Json, project: &str) -> bool {
+    let urls = ["endpoint", "endpointWithId"].into_iter().filter_map(|key| text(endpoint, key));
+    urls.filter_map(|url| path::after(url, "projects")).any(|found| found == project)
+}
+
+fn together(endpoint: &Json, listed: &[Entry], endpoints: &[Json]) -> Option<String> {
+    let others = siblings(endpoint, listed, endpoints);
+    (!others.is_empty()).then(|| {
+        format!("its entry stands for its whole consumer: to reject it cuts {} as well", others.join(", "))
+    })
+}
+
+/// Each endpoint, and each connection that is propagated from one, takes an address
+/// (<https://cloud.google.com/vpc/docs/about-vpc-hosted-services#nat-subnets>).
+fn nearly_exhausted(endpoints: &[Json], addresses: i64) -> Option<String> {
+    let live = endpoints.iter().filter(|endpoint| state(endpoint).may_be_live());
+    let used: i64 = live.map(|endpoint| 1 + number(endpoint, "propagatedConnectionCount").unwrap_or(0)).sum();
+    (used > 0 && used * 10 >= addresses * 8).then(|| {
+        format!(
+            "the NAT subnets have {} of {addresses} addresses left: add one to `nat_subnets`",
+            (addresses - used).max(0)
+        )
+    })
 }
 
 /// The entries of the accept list.
@@ -96,9 +152,9 @@ fn note(endpoint: &Json, state: ConnectionState, listed: &[Entry]) -> Option<Str
 }
 
 fn over_limit(endpoint: &Json, listed: &[Entry]) -> Option<String> {
-    let (project, network) = (project(endpoint), network(endpoint));
+    let network = network(endpoint);
     let limit = listed.iter().find_map(|entry| match entry {
-        Entry::Project { project: listed, limit } if Some(listed) == project.as_ref() => Some(*limit),
+        Entry::Project { project, limit } if is_project(endpoint, project) => Some(*limit),
         Entry::Network { network: listed, limit } if Some(listed) == network.as_ref() => Some(*limit),
         _ => None,
     })?;
@@ -122,7 +178,7 @@ mod tests {
 
     #[test]
     fn projects_are_known_by_id_and_number() {
-        let found = of(&attachment("PENDING", json!([])));
+        let found = of(&attachment("PENDING", json!([])), None);
         assert_eq!(found[0].id, "12345678901234567890");
         assert_eq!(found[0].handle, "projects/323456789012/regions/r/forwardingRules/17");
         let named: Vec<_> = found[0].identities.iter().map(ToString::to_string).collect();
@@ -141,12 +197,37 @@ mod tests {
     fn states_are_explained() {
         let listed = json!([{ "projectIdOrNum": "fivetran-donkeys", "connectionLimit": 1 }]);
         assert!(
-            of(&attachment("PENDING", listed))[0].note.as_deref().is_some_and(|n| n.contains("limit of 1"))
+            of(&attachment("PENDING", listed), None)[0]
+                .note
+                .as_deref()
+                .is_some_and(|n| n.contains("limit of 1"))
         );
-        let closed = &of(&attachment("CLOSED", json!([])))[0];
+        let closed = &of(&attachment("CLOSED", json!([])), None)[0];
         assert!(closed.note.is_some() && !closed.state.may_be_live());
-        let attention = &of(&attachment("NEEDS_ATTENTION", json!([])))[0];
+        let attention = &of(&attachment("NEEDS_ATTENTION", json!([])), None)[0];
         assert!(attention.note.is_some() && attention.state.may_be_live());
-        assert!(of(&attachment("SOMETHING_NEW", json!([])))[0].state.may_be_live());
+        assert!(of(&attachment("SOMETHING_NEW", json!([])), None)[0].state.may_be_live());
+    }
+    #[test]
+    fn who_would_be_cut_along_is_named() {
+        let mut two =
+            attachment("ACCEPTED", json!([{ "projectIdOrNum": "323456789012", "connectionLimit": 2 }]));
+        let mut other = two["connectedEndpoints"][0].clone();
+        other["pscConnectionId"] = json!("77");
+        two["connectedEndpoints"].as_array_mut().expect("a list").push(other);
+        let notes: Vec<_> = of(&two, None).into_iter().filter_map(|connection| connection.note).collect();
+        assert!(notes.len() == 2 && notes[0].contains("cuts 77 as well"), "{notes:?}");
+        two["consumerAcceptLists"] = json!([]);
+        assert!(of(&two, None).iter().all(|connection| connection.note.is_none()));
+    }
+
+    #[test]
+    fn addresses_that_run_out_are_told_in_time() {
+        let one = attachment("ACCEPTED", json!([]));
+        assert!(of(&one, Some(252))[0].note.is_none());
+        assert!(of(&one, Some(1))[0].note.as_deref().is_some_and(|note| note.contains("0 of 1")));
+        let mut many = attachment("ACCEPTED", json!([]));
+        many["connectedEndpoints"][0]["propagatedConnectionCount"] = json!(3);
+        assert!(of(&many, Some(5))[0].note.as_deref().is_some_and(|note| note.contains("1 of 5")));
     }
 }

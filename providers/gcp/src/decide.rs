@@ -165,6 +165,20 @@ async fn reject(
             .error(ErrorKind::Conflict, message)
             .with_hint("use --sever-connections if that is meant"));
     }
+    let along = connections::siblings(
+        endpoint,
+        &connections::entries(&before),
+        crate::json::list(&before, "connectedEndpoints"),
+    );
+    if !along.is_empty() && !connection.sever {
+        let message = format!(
+            "the accept list has its whole consumer: to reject {} would cut {} as well",
+            connection.id,
+            along.join(", ")
+        );
+        let hint = "use --sever-connections if that is meant, or `accept_by: endpoint` and apply";
+        return Err(act.error(ErrorKind::Conflict, message).with_hint(hint));
+    }
     let reconciled = flag(&before, "reconcileConnections");
     act.merge(at, |latest| {
         let Ok(endpoint) = find(act, latest, connection) else { return Ok(None) };
@@ -208,13 +222,14 @@ fn turned_away(at: &At, latest: &Json, endpoint: &Json, terms: Terms, live: bool
             )
         }
         GcpAcceptBy::Project => {
-            let own = project.clone();
-            let is = move |entry: &Entry| matches!(entry, Entry::Project { project, .. } if Some(project) == own.as_ref());
+            // An entry may have the number where the endpoint's URL has the id.
+            let own = endpoint.clone();
+            let is = move |entry: &Entry| matches!(entry, Entry::Project { project, .. } if connections::is_project(&own, project));
             (project.unwrap_or_default(), Box::new(is))
         }
         GcpAcceptBy::Network => {
             let own = network.clone();
-            let is = move |entry: &Entry| matches!(entry, Entry::Network { network, .. } if Some(network) == own.as_ref());
+            let is = move |entry: &Entry| matches!(entry, Entry::Network { network, .. } if own.as_deref().is_some_and(|own| path::same(own, network)));
             (network.unwrap_or_default(), Box::new(is))
         }
     };

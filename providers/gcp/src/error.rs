@@ -112,7 +112,7 @@ fn by_code(status: u16, code: &str) -> ErrorKind {
 fn advised(method: &Method, error: Error) -> Error {
     match error.kind() {
         ErrorKind::Denied => {
-            let permission = permission_in(error.message()).unwrap_or_else(|| format!("compute.{method}"));
+            let permission = permission_in(error.message()).unwrap_or_else(|| permission(method));
             error.with_hint(format!("the caller lacks the permission `{permission}`"))
         }
         ErrorKind::Unauthenticated => {
@@ -123,6 +123,24 @@ fn advised(method: &Method, error: Error) -> Error {
         ),
         _ => error,
     }
+}
+
+/// The permission that a method needs first (<https://cloud.google.com/compute/docs/access/iam-permissions>).
+pub(crate) fn permission(method: &Method) -> String {
+    let (collection, verb) = method.split_once('.').unwrap_or((method, "get"));
+    let collection = match collection {
+        "regionInstanceGroupManagers" => "instanceGroupManagers",
+        "operations" => "regionOperations",
+        other => other,
+    };
+    let verb = match verb {
+        "insert" => "create",
+        "patch" => "update",
+        "aggregatedList" => "list",
+        "wait" | "getHealth" | "listNetworkEndpoints" => "get",
+        other => other,
+    };
+    format!("compute.{collection}.{verb}")
 }
 
 /// Google's own words name the permission: `Required 'compute.firewalls.create' permission for …`.

@@ -7,6 +7,7 @@
 //! | `ownership` | markers and labels as proof, and the user's labels |
 //! | `observe`, `snapshot`, `facts` | what is read, in which order, and what a plan is told |
 //! | `lower`, `kinds`, `act` | what the file becomes; for each kind its table, lower, live, create, update |
+//! | `forwarders`, `handover` | what forwarder machines run, and how traffic goes from old backends to new ones |
 //! | `connections`, `entry`, `policy`, `decide` | who is connected, accept lists, and decisions |
 //! | `handoff` | what the vendor needs |
 
@@ -21,7 +22,9 @@ mod entry;
 mod error;
 mod facts;
 mod fields;
+mod forwarders;
 mod handoff;
+mod handover;
 mod json;
 mod kinds;
 mod lower;
@@ -33,7 +36,7 @@ mod settings;
 mod snapshot;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use privnet_core::execute::Context;
@@ -61,16 +64,30 @@ type ServiceTerms = (GcpAcceptBy, BTreeMap<String, i64>);
 #[derive(Debug)]
 pub struct GcpProvider {
     settings: GcpSettings,
-    clients: OnceCell<Clients>,
+    clients: Arc<OnceCell<Clients>>,
     /// How a service names whom it lets in, and how many connections each of its consumers may have.
     terms: Mutex<BTreeMap<String, ServiceTerms>>,
+    /// Decisions change an attachment one after the other: at once, each would find that the other was faster.
+    turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl GcpProvider {
     /// A provider with these settings. Nothing is read or sent yet.
     #[must_use]
     pub fn new(settings: GcpSettings) -> Self {
-        Self { settings, clients: OnceCell::new(), terms: Mutex::default() }
+        Self { settings, clients: Arc::default(), terms: Mutex::default(), turns: Mutex::default() }
+    }
+
+    /// Another provider that has seen nothing yet, over the same connections: each set of clients reads the machine's certificates
+    /// anew, which costs a process that makes many providers more than its requests do.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self {
+            settings: self.settings.clone(),
+            clients: Arc::clone(&self.clients),
+            terms: Mutex::default(),
+            turns: Mutex::default(),
+        }
     }
 
     /// The clients.
@@ -94,6 +111,12 @@ impl GcpProvider {
                 allow.map(|(name, allow)| (name.to_string(), i64::from(allow.max_connections.get())));
             terms.insert(service.name.to_string(), (by, limits.collect()));
         }
+    }
+
+    /// Whose turn it is to decide on connections of a service.
+    fn turn(&self, service: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(service.to_owned()).or_default())
     }
 
     /// What the file says of the consumer that an action is about.
@@ -128,7 +151,11 @@ impl Provider for GcpProvider {
         let cloud = Cloud { clients: self.clients().await?, context };
         let act = Act { cloud, step };
         let done = match step.action.op {
-            Op::Accept | Op::Reject => Box::pin(decide::decide(&act, self.terms_of(&step))).await,
+            Op::Accept | Op::Reject => {
+                let turn = self.turn(&step.action.address.service);
+                let _mine = turn.lock().await;
+                Box::pin(decide::decide(&act, self.terms_of(&step))).await
+            }
             Op::Create | Op::Update | Op::Delete => Box::pin(kinds::apply(&act)).await,
         };
         done.map_err(|error| error.about(step.action.address.to_string()))

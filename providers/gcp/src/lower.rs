@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use privnet_core::plan::{Refusal, Rule};
-use privnet_core::spec::gcp::{GcpAttachment, GcpBackend, GcpForm, GcpMade, GcpNatSubnet, GcpService};
+use privnet_core::spec::gcp::{GcpAttachment, GcpForm, GcpForwarder, GcpMade, GcpNatSubnet, GcpService};
 use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::{Address, Lowered, Origin, Resource, Scope, ServiceIntent, World};
 
 use crate::facts::{Facts, Subnet};
 use crate::fields::Fields;
+use crate::forwarders;
 use crate::kinds::{self, service_attachment};
 use crate::ownership;
 use crate::path;
@@ -150,9 +151,8 @@ const PSC: &str = "PRIVATE_SERVICE_CONNECT";
 
 fn check_backend(lowering: &mut Lowering<'_>) {
     let Some(made) = lowering.made() else { return };
-    if matches!(made.backend, GcpBackend::Forwarder { .. }) {
-        lowering.refuse("this release makes no forwarder machines on GCP: make the machines and an instance group yourself, and name it with `to: { instance_group: … }`");
-        return;
+    if let Some((forwarder, _)) = forwarders::of(made) {
+        return check_forwarder(lowering, forwarder, &lowering.network(made.network.as_str()));
     }
     let network = lowering.network(made.network.as_str());
     let mut problems = Vec::new();
@@ -180,6 +180,25 @@ fn check_backend(lowering: &mut Lowering<'_>) {
         }
         None => {}
     }
+    problems.into_iter().for_each(|why| lowering.refuse(why));
+}
+
+fn check_forwarder(lowering: &mut Lowering<'_>, forwarder: &GcpForwarder, network: &str) {
+    let mut problems = Vec::new();
+    for name in &forwarder.subnets {
+        match lowering.facts.subnets.get(name.as_str()) {
+            None => problems.push(format!("there is no subnet `{name}` for the forwarders")),
+            Some(subnet) if subnet.network != network => problems.push(format!(
+                "the forwarders' subnet `{name}` is in {}, not in {network}",
+                subnet.network
+            )),
+            Some(subnet) if subnet.purpose == PSC => problems.push(format!(
+                "the subnet `{name}` is for NAT addresses (PRIVATE_SERVICE_CONNECT): forwarders need an ordinary one"
+            )),
+            Some(_) => {}
+        }
+    }
+    problems.extend(forwarders::unfit(&forwarders::image(forwarder, &lowering.place.project)));
     problems.into_iter().for_each(|why| lowering.refuse(why));
 }
 

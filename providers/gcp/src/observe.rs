@@ -139,25 +139,36 @@ fn add_connections(world: &mut World, snapshot: &Snapshot<'_>) {
     let kind = service_attachment::KIND.name;
     for (claim, json) in snapshot.claimed(Collection::ServiceAttachments, kind) {
         if claim.ownership == privnet_core::Ownership::Ours {
-            expose(world, &claim.address, json);
+            expose(world, snapshot, &claim.address, json);
         }
     }
     for (service, gcp) in &snapshot.services {
         let GcpForm::ServiceAttachment { name, .. } = &gcp.form else { continue };
         if let Some(json) = snapshot.by_name(Collection::ServiceAttachments, name.as_str()) {
             let address = Address::new(service.name.as_str(), kind, service_attachment::SUPPLIED);
-            expose(world, &address, json);
+            expose(world, snapshot, &address, json);
         }
     }
 }
 
 /// Two generations can be there for a while: the connections of both count.
-fn expose(world: &mut World, address: &Address, attachment: &crate::json::Json) {
+fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachment: &crate::json::Json) {
     let seen = world.services.entry(address.service.clone()).or_default();
     let mut known = seen.connections.known().to_vec();
-    known.extend(connections::of(attachment));
+    known.extend(connections::of(attachment, addresses(snapshot, attachment)));
     seen.connections = Connections::Known(known);
     seen.exposed = Some(address.clone());
+}
+
+/// The addresses of an attachment's NAT subnets, where these were read. Four of each range are the cloud's own.
+fn addresses(snapshot: &Snapshot<'_>, attachment: &crate::json::Json) -> Option<i64> {
+    let ranges = crate::json::texts(attachment, "natSubnets").into_iter().map(|url| {
+        let path = path::of(&url);
+        let subnet = snapshot.facts.subnets.values().find(|subnet| subnet.path == path)?;
+        let range: ipnet::Ipv4Net = subnet.cidr.parse().ok()?;
+        Some((1_i64 << (32 - range.prefix_len())) - 4)
+    });
+    ranges.sum()
 }
 
 fn add_targets(world: &mut World, snapshot: &Snapshot<'_>) {

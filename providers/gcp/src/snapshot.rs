@@ -95,6 +95,8 @@ pub(crate) async fn read<'a>(
             Collection::BackendServices,
             Collection::ForwardingRules,
             Collection::ServiceAttachments,
+            Collection::InstanceTemplates,
+            Collection::GroupManagers,
         ],
     };
     let lists = wanted.iter().map(|collection| async {
@@ -357,7 +359,8 @@ async fn health(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> BTreeMap<String, 
     found
 }
 
-async fn health_of(cloud: &Cloud<'_>, service: &str, group: &str) -> Result<Vec<Json>, Error> {
+/// What the health check finds at the machines of one backend.
+pub(crate) async fn health_of(cloud: &Cloud<'_>, service: &str, group: &str) -> Result<Vec<Json>, Error> {
     let part = |word| path::after(service, word).unwrap_or_default();
     let (project, region, name) = (part("projects"), part("regions"), path::name(service));
     let answer = cloud

@@ -213,7 +213,7 @@ fn log_to_stderr(global: &Global) {
         _ => "debug",
     };
     let filter = tracing_subscriber::EnvFilter::new(format!(
-        "warn,privnet={level},privnet_core={level},privnet_aws={level}"
+        "warn,privnet={level},privnet_core={level},privnet_aws={level},privnet_azure={level},privnet_gcp={level}"
     ));
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

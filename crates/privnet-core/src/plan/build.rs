@@ -324,7 +324,12 @@ impl<'a> Draft<'a> {
         self.steps.retain(|step| !refused.contains(&step.action.address.service));
         self.reject_before_delete();
         self.wait_for_the_busy();
-        let actions = order::ordered(&self.desired.resources, self.kinds, std::mem::take(&mut self.steps));
+        let actions = order::ordered(
+            &self.desired.resources,
+            &self.world.live,
+            self.kinds,
+            std::mem::take(&mut self.steps),
+        );
         let summary = self.summary(&actions);
         let mut waits = self.desired.waits.clone();
         waits.retain(|wait| !refused.contains(&wait.service));
@@ -506,7 +511,7 @@ fn update_step(
 }
 
 /// Whether `user` refers to `used`, by its id or an output.
-fn refers(user: &Live, used: &Live) -> bool {
+pub(super) fn refers(user: &Live, used: &Live) -> bool {
     let mut found = false;
     let names: BTreeSet<&str> =
         used.outputs.values().filter_map(Value::as_text).chain([used.id.as_str()]).collect();

@@ -71,6 +71,8 @@ pub fn plan_rejection(desired: &Desired, world: &World, id: &str, sever: bool) -
                 action.scope = intent.scope.clone();
                 action.live_id = world.at(&exposed).map(|live| live.id.clone());
                 action.reason = "asked with --connection".to_owned();
+                plan.warnings
+                    .extend(connection.note.as_ref().map(|note| format!("{}: {note}", connection.id)));
                 plan.actions.push(action);
             } else {
                 plan.warnings.push(format!("{} is {} already", connection.id, connection.cloud_state));

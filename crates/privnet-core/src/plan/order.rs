@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kind::{Change, KindTable};
-use crate::plan::build::Step;
+use crate::plan::build::{Step, refers};
 use crate::plan::{Action, Op};
-use crate::resource::{Address, Resource};
+use crate::resource::{Address, Live, Resource};
 
 /// When an action happens in relation to the others on the same things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,18 +62,27 @@ fn topological(needs: &[Vec<usize>]) -> Vec<usize> {
 }
 
 /// Sets `after` in each action and sorts them accordingly.
-pub(super) fn ordered(resources: &[Resource], kinds: &KindTable, steps: Vec<Step>) -> Vec<Action> {
+pub(super) fn ordered(
+    resources: &[Resource],
+    live: &[Live],
+    kinds: &KindTable,
+    steps: Vec<Step>,
+) -> Vec<Action> {
     let needs_of: BTreeMap<&Address, BTreeSet<Address>> =
         resources.iter().map(|resource| (&resource.address, needed_first_of(resource, kinds))).collect();
     let mut by_service: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, step) in steps.iter().enumerate() {
         by_service.entry(step.action.address.service.as_str()).or_default().push(index);
     }
+    let by_id: BTreeMap<&str, &Live> = live.iter().map(|live| (live.id.as_str(), live)).collect();
     let mut after: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); steps.len()];
     for members in by_service.values() {
         for &later in members {
             for &earlier in members {
-                if later != earlier && comes_after(&steps[later], &steps[earlier], &needs_of, kinds) {
+                let (one, other) = (&steps[later], &steps[earlier]);
+                if later != earlier
+                    && (comes_after(one, other, &needs_of, kinds) || is_let_go_by(one, other, &by_id))
+                {
                     after[later].insert(earlier);
                 }
             }
@@ -113,6 +122,15 @@ fn needed_first_of(resource: &Resource, kinds: &KindTable) -> BTreeSet<Address> 
         });
     }
     all
+}
+
+/// Whether `later` deletes something that what `earlier` changes still uses. The file does not want it any more, so no need tells
+/// of it; only what is there does.
+fn is_let_go_by(later: &Step, earlier: &Step, by_id: &BTreeMap<&str, &Live>) -> bool {
+    let live = |step: &Step| step.action.live_id.as_deref().and_then(|id| by_id.get(id).copied());
+    later.timing == Timing::Late
+        && earlier.timing == Timing::Forward
+        && matches!((live(later), live(earlier)), (Some(gone), Some(user)) if refers(user, gone))
 }
 
 /// Whether `later` must wait for `earlier`. Both are of one service.

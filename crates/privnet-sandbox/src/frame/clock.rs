@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,8 @@ use super::error::SandboxError;
 #[derive(Debug)]
 pub struct Clock {
     path: PathBuf,
-    seen: Mutex<Seen>,
+    /// The base as it was last on disk: it goes on when the file goes.
+    seen: Mutex<Base>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -24,12 +25,6 @@ struct Base {
     real: Timestamp,
     sandbox: Timestamp,
     speed: f64,
-}
-
-#[derive(Debug)]
-struct Seen {
-    base: Base,
-    modified: Option<SystemTime>,
 }
 
 impl Base {
@@ -54,8 +49,7 @@ impl Clock {
             base = Base { real, sandbox: base.at(real), speed: wanted };
             write(&path, &base)?;
         }
-        let modified = modified(&path);
-        Ok(Self { path, seen: Mutex::new(Seen { base, modified }) })
+        Ok(Self { path, seen: Mutex::new(base) })
     }
 
     /// The sandbox's present.
@@ -74,26 +68,19 @@ impl Clock {
         let step = jiff::SignedDuration::try_from(by).unwrap_or(jiff::SignedDuration::MAX);
         base.sandbox = base.sandbox.checked_add(step).unwrap_or(Timestamp::MAX);
         write(&self.path, &base)?;
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen = Seen { base, modified: modified(&self.path) };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = base;
         Ok(())
     }
 
-    /// The base as it is on disk now; the file is read again only when it changed.
+    /// The base as it is on disk now. It is read each time: a file's time of change is too coarse to tell two changes apart that
+    /// follow at once, such as a new clock and its speed.
     fn base(&self) -> Base {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = modified(&self.path);
-        if now != seen.modified
-            && let Some(base) = read(&self.path)
-        {
-            *seen = Seen { base, modified: now };
+        if let Some(base) = read(&self.path) {
+            *seen = base;
         }
-        seen.base
+        *seen
     }
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|meta| meta.modified()).ok()
 }
 
 fn read(path: &Path) -> Option<Base> {
@@ -135,6 +122,16 @@ mod tests {
         });
         let left = fs::read_dir(dir.path()).unwrap().count();
         assert_eq!(left, 1, "nothing but the clock is left in the folder");
+    }
+
+    #[test]
+    fn a_speed_that_is_set_at_once_is_seen_by_who_opened_before() {
+        for _ in 0..50 {
+            let dir = tempfile::tempdir().unwrap();
+            let first = Clock::open(dir.path(), None).unwrap();
+            Clock::open(dir.path(), Some(1000.0)).unwrap();
+            assert!((first.speed() - 1000.0).abs() < 1e-9);
+        }
     }
 
     #[test]

@@ -2,28 +2,34 @@
 //! (<https://cloud.google.com/load-balancing/docs/internal>).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use privnet_core::spec::gcp::{GcpBackend, GcpDirect};
 use privnet_core::spec::gcp_ids::{GcpGroupScope, GcpInstanceGroup};
-use privnet_core::{Applied, Error, Field, Kind, Live, Origin, Replacement, Shape, Value};
+use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::act::Act;
-use crate::collection::Collection;
+use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
+use crate::handover;
 use crate::json::{Json, list, number, text};
-use crate::kinds::{endpoint_group, health_check};
+use crate::kinds::{endpoint_group, forwarder_group, health_check};
 use crate::lower::Lowering;
 use crate::path;
 use crate::snapshot::{Place, Snapshot};
 
 /// How long established sessions are left to a target that goes; the default of `version: 1`.
 const DRAIN: i64 = 300;
+const NEG: &str = "neg";
+const GROUP: &str = "group";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BackendService {
     pub(crate) health_check: Value,
+    /// `neg` or `group`: a backend service has backends of one sort.
+    pub(crate) sort: String,
     pub(crate) backends: Vec<Value>,
     pub(crate) drain: i64,
 }
@@ -33,6 +39,7 @@ pub(crate) const KIND: Kind = Kind {
     title: "backend service",
     fields: &[
         Field::managed("health_check"),
+        Field::managed("sort").on_change(Change::Replace),
         Field::managed("backends").shaped(Shape::Set),
         Field::managed("drain"),
     ],
@@ -57,15 +64,27 @@ pub(crate) fn group_path(place: &Place, group: &GcpInstanceGroup) -> String {
 
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let Some(made) = lowering.made() else { return };
-    let GcpBackend::Direct { to, .. } = &made.backend else { return };
-    let backends = match to {
-        GcpDirect::Instances(_) => {
-            endpoint_group::addresses(lowering).iter().map(|address| Value::output(address, "path")).collect()
+    let output = |addresses: Vec<Address>, name: &str| -> Vec<Value> {
+        addresses.iter().map(|address| Value::output(address, name)).collect()
+    };
+    let (sort, backends, drain) = match &made.backend {
+        GcpBackend::Direct { to: GcpDirect::Instances(_), .. } => {
+            (NEG, output(endpoint_group::addresses(lowering), "path"), DRAIN)
         }
-        GcpDirect::InstanceGroup(group) => vec![Value::text(group_path(&lowering.place, group))],
+        GcpBackend::Direct { to: GcpDirect::InstanceGroup(group), .. } => {
+            (GROUP, vec![Value::text(group_path(&lowering.place, group))], DRAIN)
+        }
+        GcpBackend::Forwarder { forwarder, .. } => {
+            (GROUP, output(forwarder_group::addresses(lowering), "group"), forwarder.drain.get().into())
+        }
     };
     let check = lowering.address(health_check::KIND.name, "main");
-    let typed = BackendService { health_check: Value::output(&check, "path"), backends, drain: DRAIN };
+    let typed = BackendService {
+        health_check: Value::output(&check, "path"),
+        sort: sort.to_owned(),
+        backends,
+        drain,
+    };
     let address = lowering.address(KIND.name, "main");
     lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
 }
@@ -83,12 +102,25 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 fn read(json: &Json) -> BackendService {
     let checks = list(json, "healthChecks").iter().filter_map(Json::as_str);
     let groups = list(json, "backends").iter().filter_map(|backend| text(backend, "group"));
-    let draining = json.get("connectionDraining").unwrap_or(&Json::Null);
+    let groups: Vec<String> = groups.map(path::of).collect();
+    // An empty one takes either sort; a network endpoint group is what the file's machines need.
+    let sort = if groups.iter().any(|group| group.contains("/instanceGroups/")) { GROUP } else { NEG };
     BackendService {
         health_check: checks.map(path::of).next().map_or(Value::Null, Value::Text),
-        backends: groups.map(|group| Value::Text(path::of(group))).collect(),
-        drain: number(draining, "drainingTimeoutSec").unwrap_or(0),
+        sort: sort.to_owned(),
+        backends: groups.into_iter().map(Value::Text).collect(),
+        drain: drain_seconds(json),
     }
+}
+
+fn drain_seconds(json: &Json) -> i64 {
+    let draining = json.get("connectionDraining").unwrap_or(&Json::Null);
+    number(draining, "drainingTimeoutSec").unwrap_or(0)
+}
+
+/// How long established sessions are left to a backend that goes.
+pub(crate) fn drain(json: &Json) -> Duration {
+    Duration::from_secs(drain_seconds(json).try_into().unwrap_or(0))
 }
 
 fn body(wanted: &BackendService) -> Json {
@@ -112,23 +144,34 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
     Ok(super::applied(&act.create(&at, &body).await?))
 }
 
+/// Changes it. Backends that are taken away stay beside the new ones until one of those is healthy.
 pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     let wanted: BackendService = fields::typed(KIND.name, act.step.fields)?;
     let at = act.there(Collection::BackendServices)?;
-    let found = act
-        .merge(&at, |latest| {
-            let there = read(latest);
-            let set = |of: &BackendService| of.backends.iter().cloned().collect::<BTreeSet<_>>();
-            if there.health_check == wanted.health_check
-                && there.drain == wanted.drain
-                && set(&there) == set(&wanted)
-            {
-                return Ok(None);
-            }
-            let mut body = body(&wanted);
+    let there = read(&act.read(&at).await?);
+    let groups = |of: &BackendService| of.backends.iter().cloned().collect::<BTreeSet<_>>();
+    let (old, new) = (groups(&there), groups(&wanted));
+    if !old.is_subset(&new) && !new.is_subset(&old) {
+        let both = BackendService { backends: old.union(&new).cloned().collect(), ..wanted.clone() };
+        set(act, &at, &both).await?;
+        let named: BTreeSet<&str> = new.iter().map(fields::resolved).collect();
+        handover::until_healthy(act, &at, |seen| named.contains(seen.group.as_str())).await?;
+    }
+    Ok(super::applied(&set(act, &at, &wanted).await?))
+}
+
+async fn set(act: &Act<'_>, at: &At, wanted: &BackendService) -> Result<Json, Error> {
+    let groups = |of: &BackendService| of.backends.iter().cloned().collect::<BTreeSet<_>>();
+    act.merge(at, |latest| {
+        let there = read(latest);
+        let same = there.health_check == wanted.health_check
+            && there.drain == wanted.drain
+            && groups(&there) == groups(wanted);
+        Ok((!same).then(|| {
+            let mut body = body(wanted);
             body["fingerprint"] = json!(text(latest, "fingerprint"));
-            Ok(Some(body))
-        })
-        .await?;
-    Ok(super::applied(&found))
+            body
+        }))
+    })
+    .await
 }

@@ -15,13 +15,13 @@ use crate::act::Act;
 use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
 use crate::json::{Json, flag, list, number, text, texts};
-use crate::kinds::{health_check, nat_subnet};
+use crate::kinds::{health_check, instance_template, nat_subnet};
 use crate::lower::Lowering;
 use crate::path;
 use crate::snapshot::Snapshot;
 
 /// Where Google's health checks come from.
-const PROBER_RANGES: [&str; 2] = ["130.211.0.0/22", "35.191.0.0/16"];
+pub(crate) const PROBER_RANGES: [&str; 2] = ["130.211.0.0/22", "35.191.0.0/16"];
 /// The rule for clients.
 pub(crate) const CLIENTS: &str = "clients";
 /// The rule for probers.
@@ -63,11 +63,17 @@ pub(crate) const KIND: Kind = Kind {
 
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let Some(made) = lowering.made() else { return };
-    let GcpBackend::Direct { ports, .. } = &made.backend else { return };
     let network = lowering.network(made.network.as_str());
     let all_ports = made.all_ports;
-    let served: BTreeSet<String> = ports.iter().map(|port| port.listen.to_string()).collect();
-    let checked = health_check::wanted(ports).port.to_string();
+    let served: BTreeSet<String> = listens(&made.backend).map(|port| port.to_string()).collect();
+    let checked = health_check::wanted(&made.backend).port.to_string();
+    let target_tags: BTreeSet<String> = match made.backend {
+        GcpBackend::Direct { .. } => BTreeSet::new(),
+        GcpBackend::Forwarder { .. } => BTreeSet::from([instance_template::tag(
+            lowering.spec.deployment.as_str(),
+            lowering.service.name.as_str(),
+        )]),
+    };
     let mut sources = nat_subnet::ranges(lowering);
     sources.extend(lowering.facts.subnets.get(made.subnet.as_str()).map(|subnet| subnet.cidr.clone()));
     let rule = |sources: BTreeSet<String>, ports: BTreeSet<String>| Firewall {
@@ -75,7 +81,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         sources,
         ports,
         destinations: BTreeSet::new(),
-        target_tags: BTreeSet::new(),
+        target_tags: target_tags.clone(),
         priority: PRIORITY,
         disabled: false,
     };
@@ -84,6 +90,14 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     for (name, typed) in [(CLIENTS, clients), (PROBERS, probers)] {
         let address = lowering.address(KIND.name, name);
         lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+    }
+}
+
+/// The ports that consumers connect to.
+pub(crate) fn listens(backend: &GcpBackend) -> Box<dyn Iterator<Item = privnet_core::spec::Port> + '_> {
+    match backend {
+        GcpBackend::Direct { ports, .. } => Box::new(ports.iter().map(|port| port.listen)),
+        GcpBackend::Forwarder { ports, .. } => Box::new(ports.iter().map(|port| port.listen)),
     }
 }
 
@@ -120,6 +134,9 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
     let at = At { collection: Collection::Firewalls, project, place: String::new(), name: act.name() };
     let mut body = body(&at.name, &wanted);
     body["description"] = json!(act.marker());
+    if !wanted.target_tags.is_empty() {
+        body["targetTags"] = json!(wanted.target_tags);
+    }
     Ok(super::applied(&act.create(&at, &body).await?))
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use privnet_core::execute::{Poll, Until};
-use privnet_core::spec::gcp::{GcpAddress, GcpBackend, GcpForm};
+use privnet_core::spec::gcp::{GcpAddress, GcpForm};
 use privnet_core::{
     Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Replacement, Shape, Value,
 };
@@ -17,8 +17,9 @@ use crate::act::Act;
 use crate::cloud::Write;
 use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
+use crate::handover;
 use crate::json::{Json, flag, text, texts};
-use crate::kinds::backend_service;
+use crate::kinds::{backend_service, firewall};
 use crate::lower::Lowering;
 use crate::ownership::{self, Labels};
 use crate::path;
@@ -68,9 +69,8 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         return;
     }
     let Some(made) = lowering.made() else { return };
-    let GcpBackend::Direct { ports, .. } = &made.backend else { return };
     let backend = lowering.address(backend_service::KIND.name, "main");
-    let listen: BTreeSet<String> = ports.iter().map(|port| port.listen.to_string()).collect();
+    let listen: BTreeSet<String> = firewall::listens(&made.backend).map(|port| port.to_string()).collect();
     let typed = ForwardingRule {
         backend_service: Value::output(&backend, "path"),
         network: lowering.network(made.network.as_str()),
@@ -144,7 +144,15 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
     if let Some(ip) = &wanted.ip_address {
         body["IPAddress"] = json!(ip);
     }
-    Ok(yields(&act.create(&at, &body).await?))
+    let made = act.create(&at, &body).await?;
+    // Where another generation is there, consumers go through that one.
+    let old = At { name: act.other_name(), ..at.clone() };
+    if act.cloud.get(&old).await?.is_some() {
+        let backend = At::of(Collection::BackendServices, fields::resolved(&wanted.backend_service));
+        let own = at.path();
+        handover::until_healthy(act, &backend, |seen| path::same(&seen.rule, &own)).await?;
+    }
+    Ok(yields(&made))
 }
 
 fn yields(json: &Json) -> Applied {

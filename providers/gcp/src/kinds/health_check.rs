@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use privnet_core::execute::{Poll, Until};
-use privnet_core::spec::gcp::{GcpBackend, GcpDirectPort};
+use privnet_core::spec::HealthCheck as SpecCheck;
+use privnet_core::spec::gcp::GcpBackend;
 use privnet_core::{Applied, Error, Field, Kind, Live, Origin, Replacement};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,6 +15,7 @@ use crate::act::Act;
 use crate::cloud::Write;
 use crate::collection::Collection;
 use crate::fields::{self, Fields};
+use crate::forwarders;
 use crate::json::{Json, number, text};
 use crate::lower::Lowering;
 use crate::snapshot::Snapshot;
@@ -22,6 +24,8 @@ use crate::snapshot::Snapshot;
 const INTERVAL: i64 = 10;
 const THRESHOLD: i64 = 3;
 const TIMEOUT: i64 = 5;
+/// What a forwarder's agent answers to.
+const AGENT_PATH: &str = "/";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HealthCheck {
@@ -54,13 +58,29 @@ pub(crate) const KIND: Kind = Kind {
     serialized_by: &[],
 };
 
-/// The check of these ports: a backend service has one, so it is that of the first port which says something, else a TCP
-/// check of the first port.
-pub(crate) fn wanted(ports: &[GcpDirectPort]) -> HealthCheck {
-    let port = ports.iter().find(|port| port.health_check.is_some()).or_else(|| ports.first());
-    let check = port.and_then(|port| port.health_check.as_ref());
-    let listen = port.map_or(0, |port| i64::from(port.listen.get()));
-    let http = check.and_then(|check| check.http.clone());
+/// The check of a backend: a backend service has one, so it is that of the first port which says something, else one of the first
+/// port: by TCP, or of forwarders by HTTP on the port that tells whether they reach the database.
+pub(crate) fn wanted(backend: &GcpBackend) -> HealthCheck {
+    let all: Vec<(u16, Option<&SpecCheck>)> = match backend {
+        GcpBackend::Direct { ports, .. } => {
+            ports.iter().map(|port| (port.listen.get(), port.health_check.as_ref())).collect()
+        }
+        GcpBackend::Forwarder { ports, .. } => {
+            ports.iter().map(|port| (port.listen.get(), port.health_check.as_ref())).collect()
+        }
+    };
+    let found = all.iter().find(|(_, check)| check.is_some()).or_else(|| all.first()).copied();
+    let agent = match (backend, found) {
+        (GcpBackend::Forwarder { ports, .. }, Some((listen, _))) => {
+            Some(forwarders::health_port(ports, listen))
+        }
+        _ => None,
+    };
+    let (first, check) = found.unwrap_or((0, None));
+    let listen = i64::from(agent.unwrap_or(first));
+    // A forwarder's own port speaks HTTP; one that the file names speaks what the file says.
+    let by_agent = agent.is_some() && check.is_none_or(|check| check.port.is_none());
+    let http = check.and_then(|check| check.http.clone()).or_else(|| by_agent.then(|| AGENT_PATH.to_owned()));
     let interval = check.map_or(INTERVAL, |check| i64::from(check.interval.get()));
     let threshold = check.map_or(THRESHOLD, |check| i64::from(check.threshold));
     HealthCheck {
@@ -76,26 +96,45 @@ pub(crate) fn wanted(ports: &[GcpDirectPort]) -> HealthCheck {
 
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let Some(made) = lowering.made() else { return };
-    let GcpBackend::Direct { ports, .. } = &made.backend else { return };
-    let typed = wanted(ports);
-    if ports.iter().filter(|port| port.health_check.is_some()).count() > 1 {
+    let typed = wanted(&made.backend);
+    warn(lowering, &made.backend, &typed);
+    let address = lowering.address(KIND.name, "main");
+    lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+}
+
+/// Says what one check for all ports cannot see, and what it does to MySQL.
+fn warn(lowering: &mut Lowering<'_>, backend: &GcpBackend, typed: &HealthCheck) {
+    let name = &lowering.service.name;
+    let (given, leads) = match backend {
+        GcpBackend::Direct { ports, .. } => {
+            (ports.iter().filter(|port| port.health_check.is_some()).count(), 1)
+        }
+        GcpBackend::Forwarder { ports, .. } => (
+            ports.iter().filter(|port| port.health_check.is_some()).count(),
+            ports.iter().map(|port| format!("{:?}", port.to)).collect::<BTreeSet<_>>().len(),
+        ),
+    };
+    if given > 1 {
         lowering.lowered.warnings.push(format!(
-            "{}: GCP's load balancer has one health check for all ports; the one of port {} is used",
-            lowering.service.name, typed.port
+            "{name}: GCP's load balancer has one health check for all ports; the one of port {} is used",
+            typed.port
+        ));
+    } else if leads > 1 {
+        lowering.lowered.warnings.push(format!(
+            "{name}: GCP's load balancer has one health check for all ports: a forwarder counts as healthy when it reaches the first port's database"
         ));
     }
+    let GcpBackend::Direct { ports, .. } = backend else { return };
     if let Some(mysql) = ports.iter().find(|port| {
         port.engine == Some(privnet_core::spec::Engine::Mysql)
             && typed.protocol == "tcp"
             && typed.port == i64::from(port.listen.get())
     }) {
         lowering.lowered.warnings.push(format!(
-            "{}: TCP health checks of MySQL's port {} count as interrupted handshakes, for which MySQL blocks a host (max_connect_errors); give `health_check: {{ port, http }}` of an agent beside it",
-            lowering.service.name, mysql.listen
+            "{name}: TCP health checks of MySQL's port {} count as interrupted handshakes, for which MySQL blocks a host (max_connect_errors); give `health_check: {{ port, http }}` of an agent beside it",
+            mysql.listen
         ));
     }
-    let address = lowering.address(KIND.name, "main");
-    lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
 }
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {

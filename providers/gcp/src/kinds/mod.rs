@@ -4,8 +4,10 @@
 pub(crate) mod backend_service;
 pub(crate) mod endpoint_group;
 pub(crate) mod firewall;
+pub(crate) mod forwarder_group;
 pub(crate) mod forwarding_rule;
 pub(crate) mod health_check;
+pub(crate) mod instance_template;
 pub(crate) mod nat_subnet;
 pub(crate) mod service_attachment;
 
@@ -17,6 +19,7 @@ use crate::act::Act;
 use crate::collection::Collection;
 use crate::facts::Facts;
 use crate::fields::Fields;
+use crate::forwarders;
 use crate::json::{Json, text};
 use crate::lower::Lowering;
 use crate::path;
@@ -28,6 +31,8 @@ pub(crate) const ALL: &[Kind] = &[
     firewall::KIND,
     health_check::KIND,
     endpoint_group::KIND,
+    instance_template::KIND,
+    forwarder_group::KIND,
     backend_service::KIND,
     forwarding_rule::KIND,
     service_attachment::KIND,
@@ -39,6 +44,8 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     firewall::lower(lowering);
     health_check::lower(lowering);
     endpoint_group::lower(lowering);
+    instance_template::lower(lowering);
+    forwarder_group::lower(lowering);
     backend_service::lower(lowering);
     forwarding_rule::lower(lowering);
     service_attachment::lower(lowering);
@@ -50,6 +57,8 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     live.extend(firewall::live(snapshot));
     live.extend(health_check::live(snapshot));
     live.extend(endpoint_group::live(snapshot));
+    live.extend(instance_template::live(snapshot));
+    live.extend(forwarder_group::live(snapshot));
     live.extend(backend_service::live(snapshot));
     live.extend(forwarding_rule::live(snapshot));
     live.extend(service_attachment::live(snapshot));
@@ -78,6 +87,14 @@ pub(crate) fn named(service: &str, gcp: &GcpService, facts: &Facts) -> Vec<Addre
     }));
     let groups = endpoint_group::wanted(gcp, &Place::of(gcp), facts);
     named.extend(groups.keys().map(|name| one(&endpoint_group::KIND, name)));
+    let forwarders = match &gcp.form {
+        GcpForm::Made(made) => forwarders::of(made),
+        _ => None,
+    };
+    for subnet in forwarders.iter().flat_map(|(forwarder, _)| &forwarder.subnets) {
+        named.push(one(&instance_template::KIND, subnet.as_str()));
+        named.push(one(&forwarder_group::KIND, subnet.as_str()));
+    }
     named
 }
 
@@ -154,6 +171,11 @@ pub(crate) async fn apply(act: &Act<'_>) -> Result<Applied, Error> {
         k if k == firewall::KIND.name => of!(firewall, Firewalls),
         k if k == health_check::KIND.name => of!(health_check, HealthChecks),
         k if k == endpoint_group::KIND.name => of!(endpoint_group, NetworkEndpointGroups),
+        k if k == instance_template::KIND.name => of!(instance_template, InstanceTemplates),
+        k if k == forwarder_group::KIND.name && act.step.action.op == Op::Delete => {
+            forwarder_group::delete(act).await
+        }
+        k if k == forwarder_group::KIND.name => of!(forwarder_group, GroupManagers),
         k if k == backend_service::KIND.name => of!(backend_service, BackendServices),
         k if k == forwarding_rule::KIND.name => of!(forwarding_rule, ForwardingRules),
         k if k == service_attachment::KIND.name => of!(service_attachment, ServiceAttachments),

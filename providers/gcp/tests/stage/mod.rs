@@ -39,6 +39,7 @@ pub const ONE: &str = "{ listen: 5432, to: { instances: [zones/us-east4-b/instan
 pub struct Stage {
     folder: tempfile::TempDir,
     running: Running,
+    provider: GcpProvider,
 }
 
 /// A client of the user's own.
@@ -60,7 +61,8 @@ impl Stage {
         options.speed = Some(SPEED);
         options.rate_limits = false;
         let running = Sandbox::serve(&options).await.unwrap();
-        Self { folder, running }
+        let provider = GcpProvider::new(GcpSettings::sandbox(running.url("gcp").unwrap()));
+        Self { folder, running, provider }
     }
 
     /// A new process.
@@ -91,6 +93,9 @@ impl Stage {
         regional!(RegionBackendServices);
         regional!(ForwardingRules);
         regional!(ServiceAttachments);
+        regional!(RegionInstanceGroupManagers);
+        let found = client!(self, InstanceTemplates).list().set_project(PROJECT).send().await.unwrap();
+        all.extend(found.items.into_iter().filter_map(|item| item.self_link));
         let found = client!(self, Firewalls).list().set_project(PROJECT).send().await.unwrap();
         all.extend(found.items.into_iter().filter_map(|item| item.self_link));
         let found =
@@ -195,7 +200,7 @@ impl Subject for Stage {
     }
 
     fn provider(&self) -> Arc<dyn Provider> {
-        Arc::new(GcpProvider::new(GcpSettings::sandbox(self.url())))
+        Arc::new(self.provider.beside())
     }
 
     fn pace(&self) -> f64 {

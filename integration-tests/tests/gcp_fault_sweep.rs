@@ -1,0 +1,227 @@
+//! The fault sweep on GCP: each request of an apply, a replacement and a destroy is spoiled in turn, in each way, each operation fails
+//! in turn after HTTP 200, and pairs are sampled; then the same command runs again. It must end in the same state, with an empty plan,
+//! and a census by google-api-python-client must find exactly what it finds after an undisturbed run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test, which says what it tried"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use privnet::{PlanOptions, Session, Spec};
+use privnet_core::Provider;
+use privnet_gcp::{GcpProvider, GcpSettings};
+use privnet_integration_tests::census::Census;
+use privnet_integration_tests::gcp::Called;
+use privnet_integration_tests::proxy::{Fault, Proxy};
+use privnet_integration_tests::stage::{Fail, Stage, spec};
+use privnet_integration_tests::sweep::{Sample, do_work, mend};
+
+const HEAD: &str = "
+version: 1
+deployment: sweep
+tags: { cost-center: '4711' }
+consumers:
+  acme: { gcp: { projects: [acme-reader] } }
+defaults:
+  gcp: { project: acme-data, region: us-east4, network: prod, subnet: ilb }
+services:
+  - name: orders
+    # Nobody asks by himself: what is counted in the end does not depend on who came when.
+    allow: { acme: {} }
+    gcp:
+      nat_subnets: [{ create: { cidr: 10.8.0.0/24 } }]
+";
+
+/// A machine on one port; then another machine, on another port: a group, the rule and the attachment's target change.
+fn file(replaced: bool) -> Result<Spec, Fail> {
+    let (port, machine) = if replaced {
+        (5433, "zones/us-east4-c/instances/db-2")
+    } else {
+        (5432, "zones/us-east4-b/instances/db-1")
+    };
+    let port =
+        format!("      ports: [{{ listen: {port}, engine: postgres, to: {{ instances: [{machine}] }} }}]\n");
+    spec(&format!("{HEAD}{port}"))
+}
+
+/// What is done at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Apply,
+    Replace,
+    Destroy,
+}
+
+impl Work {
+    fn options(self) -> PlanOptions {
+        PlanOptions { destroy: self == Self::Destroy, ..PlanOptions::default() }
+    }
+
+    fn spec(self) -> Result<Spec, Fail> {
+        file(self == Self::Replace)
+    }
+}
+
+/// What goes wrong at a point.
+#[derive(Clone, Debug)]
+enum Spoilt {
+    Requests(Vec<(usize, Fault)>),
+    /// The nth operation of a method fails.
+    Operation(String, usize),
+}
+
+/// One proxy, and one provider on it whose connections all points share.
+struct Ground {
+    proxy: Proxy,
+    provider: GcpProvider,
+    applied: Stage,
+}
+
+impl Ground {
+    async fn new() -> Result<Self, Fail> {
+        let applied = Stage::open(None).await?;
+        let proxy = Proxy::start(&applied.url("gcp"), Vec::new()).await?;
+        let provider = GcpProvider::new(GcpSettings::sandbox(proxy.url()));
+        let ground = Self { proxy, provider, applied };
+        let done = ground.session(&ground.applied, file(false)?)?.apply(PlanOptions::default()).await;
+        if let Some(error) = done.report.failures().next() {
+            return Err(error.to_string().into());
+        }
+        Ok(ground)
+    }
+
+    /// A new process.
+    fn session(&self, stage: &Stage, spec: Spec) -> Result<Session, Fail> {
+        let provider: Arc<dyn Provider> = Arc::new(self.provider.beside());
+        stage.session_on(spec, vec![provider])
+    }
+
+    fn from(&self, work: Work) -> Option<&Path> {
+        (work != Work::Apply).then(|| self.applied.folder())
+    }
+
+    /// Does the work; a process that is killed meanwhile has ended.
+    async fn work(&self, stage: &Stage, work: Work, faults: Vec<(usize, Fault)>) -> Result<(), Fail> {
+        self.proxy.turn_to(&stage.url("gcp"), faults);
+        let session = self.session(stage, work.spec()?)?;
+        do_work(&session, work.options(), &self.proxy).await;
+        Ok(())
+    }
+
+    /// One point: the work with this spoilt, then the same work again.
+    async fn point(
+        &self,
+        work: Work,
+        spoilt: &Spoilt,
+        expected: &BTreeSet<String>,
+        census: &mut Census,
+    ) -> Result<(), Fail> {
+        let stage = Stage::open(self.from(work)).await?;
+        match spoilt {
+            Spoilt::Requests(faults) => self.work(&stage, work, faults.clone()).await?,
+            Spoilt::Operation(method, nth) => {
+                let fault = format!("gcp:{method}:{nth}:code=QUOTA_EXCEEDED");
+                stage.running().faults().add(fault.parse()?);
+                self.work(&stage, work, Vec::new()).await?;
+                stage.running().faults().clear();
+            }
+        }
+        self.proxy.turn_to(&stage.url("gcp"), Vec::new());
+        let session = self.session(&stage, work.spec()?)?;
+        mend(&session, work.options()).await?;
+        let found = census.take(&stage.url("gcp"))?;
+        if found != *expected {
+            let (more, less): (Vec<_>, Vec<_>) =
+                (found.difference(expected).collect(), expected.difference(&found).collect());
+            return Err(format!("the census finds too much: {more:#?}\nand too little: {less:#?}").into());
+        }
+        Ok(())
+    }
+}
+
+/// The operations that these requests begin, by method, counted from 1.
+fn operations(actions: &[String]) -> Vec<Spoilt> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for action in actions {
+        let (method, path) = action.split_once(' ').unwrap();
+        if let Some(called) = Called::of(method, path).filter(Called::writes) {
+            *counts.entry(called.method()).or_default() += 1;
+        }
+    }
+    counts
+        .into_iter()
+        .flat_map(|(method, count)| (1..=count).map(move |nth| Spoilt::Operation(method.clone(), nth)))
+        .collect()
+}
+
+/// All points of one work.
+async fn sweep(work: Work) {
+    let mut census = Census::start("gcp/census.py").unwrap();
+    let ground = Ground::new().await.unwrap();
+    let stage = Stage::open(ground.from(work)).await.unwrap();
+    ground.work(&stage, work, Vec::new()).await.unwrap();
+    let (expected, actions) = (census.take(&stage.url("gcp")).unwrap(), ground.proxy.actions());
+    drop(stage);
+
+    let mut points: Vec<Spoilt> = Vec::new();
+    for at in 0..actions.len() {
+        points.extend(Fault::ALL.map(|fault| Spoilt::Requests(vec![(at, fault)])));
+    }
+    let singles = points.len();
+    assert!(singles > 0 && singles == actions.len() * Fault::ALL.len(), "a point for each request and fault");
+    let failing = operations(&actions);
+    assert!(failing.len() >= 8, "{actions:#?}");
+    points.extend(failing.iter().cloned());
+    let mut sample = Sample(work as u64 + 1);
+    for _ in 0..24 {
+        points.push(Spoilt::Requests(sample.pair(actions.len())));
+    }
+    let (tried, mut failures) = (points.len(), Vec::new());
+    for spoilt in points {
+        if let Err(why) = ground.point(work, &spoilt, &expected, &mut census).await {
+            let what = match &spoilt {
+                Spoilt::Requests(faults) => faults
+                    .iter()
+                    .map(|(at, fault)| format!("{fault:?} at {at} {}", actions[*at]))
+                    .collect::<Vec<_>>()
+                    .join(" and "),
+                Spoilt::Operation(method, nth) => format!("operation {nth} of {method} fails"),
+            };
+            println!("{work:?}, {what}: {why}");
+            failures.push(format!("{work:?}, {what}: {why}"));
+        }
+    }
+    println!(
+        "fault sweep on GCP, {work:?}: {} requests, {singles} single points, {} failed operations and 24 pairs tried, {} passed",
+        actions.len(),
+        failing.len(),
+        tried - failures.len()
+    );
+    assert!(
+        failures.is_empty(),
+        "{} failures, the first: {:#?}",
+        failures.len(),
+        &failures[..failures.len().min(5)]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_an_apply_may_be_spoiled() {
+    sweep(Work::Apply).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_a_replacement_may_be_spoiled() {
+    sweep(Work::Replace).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_a_destroy_may_be_spoiled() {
+    sweep(Work::Destroy).await;
+}

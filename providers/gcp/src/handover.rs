@@ -1,0 +1,117 @@
+//! From one set of backends to the next: the old one stays until the new one is healthy, and established sessions get their time.
+
+use std::time::Duration;
+
+use privnet_core::execute::{Poll, Until};
+use privnet_core::{Error, ErrorKind};
+
+use crate::act::Act;
+use crate::collection::At;
+use crate::json::{Json, list, text};
+use crate::path;
+use crate::snapshot;
+
+/// How long what is new may take to become healthy.
+const HEALTHY: Duration = Duration::from_secs(20 * 60);
+
+/// What the health check finds at one machine through one forwarding rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The group, by path.
+    pub(crate) group: String,
+    /// The forwarding rule, by path.
+    pub(crate) rule: String,
+    /// The machine, by path.
+    pub(crate) machine: String,
+    pub(crate) healthy: bool,
+}
+
+/// Waits until something of what is `new` is healthy. There is nothing to wait for where nothing of the old is healthy either: then
+/// no session can be kept.
+pub(crate) async fn until_healthy(
+    act: &Act<'_>,
+    backend_service: &At,
+    new: impl Fn(&Seen) -> bool,
+) -> Result<(), Error> {
+    let until = Until {
+        operation: "regionBackendServices.getHealth",
+        subject: &backend_service.name,
+        what: "healthy",
+        limit: HEALTHY,
+    };
+    let new = &new;
+    let ask = || async move {
+        let seen = health(act, backend_service).await?;
+        Ok(if may_go_over(&seen, new) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending("nothing of what is new is healthy yet".to_owned())
+        })
+    };
+    act.cloud.context.until(until, ask).await.map_err(|error| match error.kind() {
+        ErrorKind::TimedOut => {
+            error.with_hint("what is there stays until what is new is healthy; see `privnet status`")
+        }
+        _ => error,
+    })
+}
+
+fn may_go_over(seen: &[Seen], new: &dyn Fn(&Seen) -> bool) -> bool {
+    let (new, old): (Vec<_>, Vec<_>) = seen.iter().partition(|seen| new(seen));
+    new.iter().any(|seen| seen.healthy) || !old.iter().any(|seen| seen.healthy)
+}
+
+/// What the health check finds at all backends.
+async fn health(act: &Act<'_>, backend_service: &At) -> Result<Vec<Seen>, Error> {
+    let there = act.read(backend_service).await?;
+    let mut all = Vec::new();
+    for group in list(&there, "backends").iter().filter_map(|backend| text(backend, "group")) {
+        let states = snapshot::health_of(&act.cloud, &backend_service.path(), group).await?;
+        all.extend(states.iter().map(|state| seen(group, state)));
+    }
+    Ok(all)
+}
+
+fn seen(group: &str, state: &Json) -> Seen {
+    let link = |key| text(state, key).map(path::of).unwrap_or_default();
+    Seen {
+        group: path::of(group),
+        rule: link("forwardingRule"),
+        machine: link("instance"),
+        healthy: text(state, "healthState") == Some("HEALTHY"),
+    }
+}
+
+/// Leaves established sessions their time.
+pub(crate) async fn drain(act: &Act<'_>, subject: &str, time: Duration) -> Result<(), Error> {
+    let end = tokio::time::Instant::now() + act.cloud.context.paced(time);
+    let until = Until { operation: "drain", subject, what: "drained", limit: time + Duration::from_secs(60) };
+    let ask = || async move {
+        let over = tokio::time::Instant::now() >= end;
+        Ok(if over {
+            Poll::Ready(())
+        } else {
+            Poll::Pending(format!("established sessions have {} s", time.as_secs()))
+        })
+    };
+    act.cloud.context.until(until, ask).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(group: &str, healthy: bool) -> Seen {
+        Seen { group: group.to_owned(), rule: String::new(), machine: String::new(), healthy }
+    }
+
+    #[test]
+    fn the_old_goes_only_when_the_new_is_healthy_or_it_is_of_no_use_itself() {
+        let new = |seen: &Seen| seen.group == "new";
+        assert!(!may_go_over(&[seen("old", true), seen("new", false)], &new));
+        assert!(!may_go_over(&[seen("old", true)], &new), "nothing is known of the new one yet");
+        assert!(may_go_over(&[seen("old", true), seen("new", false), seen("new", true)], &new));
+        assert!(may_go_over(&[seen("old", false), seen("new", false)], &new));
+        assert!(may_go_over(&[], &new));
+    }
+}
