@@ -3,8 +3,12 @@
 //! A provider declares its kinds in tables of these types; [`plan()`](crate::plan::plan()) reads them and knows nothing else
 //! about the clouds.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::provider::Handled;
+use crate::resource::Scope;
 use crate::value::Value;
 
 /// Who decides a field's value.
@@ -146,27 +150,29 @@ impl Kind {
     }
 }
 
-/// All kinds of the providers that take part, by name.
+/// All kinds of the providers that take part, by cloud and name: two clouds may call different things alike.
 #[derive(Clone, Debug, Default)]
 pub struct KindTable {
-    kinds: std::collections::BTreeMap<&'static str, Kind>,
+    clouds: BTreeMap<&'static str, BTreeMap<&'static str, Kind>>,
 }
 
 impl KindTable {
-    /// A table of all these kinds. Where two have one name the later one counts; a test of each provider keeps names apart.
-    pub fn new<'a>(kinds: impl IntoIterator<Item = &'a Kind>) -> Self {
-        Self { kinds: kinds.into_iter().map(|kind| (kind.name, *kind)).collect() }
+    /// A table of all these kinds. A test of each provider keeps its names apart.
+    pub fn new(handled: impl IntoIterator<Item = Handled>) -> Self {
+        let kinds = |of: Handled| of.kinds.iter().map(|kind| (kind.name, *kind)).collect();
+        Self { clouds: handled.into_iter().map(|of| (of.cloud, kinds(of))).collect() }
     }
 
-    /// The kind of this name.
+    /// The kind of this name in the cloud that the scope is of.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Kind> {
-        self.kinds.get(name)
+    pub fn get(&self, scope: &Scope, name: &str) -> Option<&Kind> {
+        let cloud = scope.0.split('/').next().unwrap_or_default();
+        self.clouds.get(cloud)?.get(name)
     }
 
     /// Each kind, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Kind> {
-        self.kinds.values()
+        self.clouds.values().flat_map(BTreeMap::values)
     }
 }
 
@@ -189,6 +195,28 @@ pub fn canonical(value: &Value, shape: Shape) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_clouds_may_call_different_things_alike() {
+        const fn kind(rank: u8) -> Kind {
+            Kind {
+                name: "load-balancer",
+                title: "load balancer",
+                fields: &[],
+                replacement: Replacement::CreateFirst,
+                teardown_rank: rank,
+                severs: true,
+                serialized_by: &[],
+            }
+        }
+        const ONE: &[Kind] = &[kind(1)];
+        const TWO: &[Kind] = &[kind(2)];
+        let table =
+            KindTable::new([Handled { cloud: "one", kinds: ONE }, Handled { cloud: "two", kinds: TWO }]);
+        let rank =
+            |scope: &str| table.get(&Scope(scope.to_owned()), "load-balancer").map(|kind| kind.teardown_rank);
+        assert_eq!((rank("one/1"), rank("two/1"), rank("three/1")), (Some(1), Some(2), None));
+    }
 
     #[test]
     fn order_of_a_set_is_no_difference() {

@@ -146,7 +146,7 @@ impl SessionBuilder {
             Some(providers) => providers,
             None => self.clouds.providers(&self.spec)?,
         };
-        let kinds = KindTable::new(providers.iter().flat_map(|provider| provider.handles().kinds));
+        let kinds = KindTable::new(providers.iter().map(|provider| provider.handles()));
         let cancel = self.cancel.clone();
         let context = Context::new(self.settings, self.events, self.cancel);
         let executor = Executor::new(providers.clone(), context.clone(), self.audit, self.parallelism);

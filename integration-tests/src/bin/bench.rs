@@ -83,7 +83,7 @@ fn decode_and_plan(services: usize) -> Result<(), Fail> {
     let before = cpu_seconds()?;
     let spec = spec(&text)?;
     let provider = privnet_aws::AwsProvider::new(privnet_aws::AwsSettings::default());
-    let kinds = KindTable::new(provider.handles().kinds);
+    let kinds = KindTable::new([provider.handles()]);
     let mut world = World::default();
     for service in &spec.services {
         world.services.insert(service.name.to_string(), ServiceWorld::default());

@@ -103,7 +103,7 @@ fn demand_desired_known(kinds: &KindTable, desired: &Desired) {
     let addresses: BTreeSet<_> = desired.resources.iter().map(|resource| &resource.address).collect();
     assert_eq!(addresses.len(), desired.resources.len(), "an address stands twice");
     for resource in &desired.resources {
-        let kind = kinds.get(&resource.address.kind);
+        let kind = kinds.get(&resource.scope, &resource.address.kind);
         let kind = kind.unwrap_or_else(|| panic!("{}: the kind is not in the table", resource.address));
         for field in resource.fields.keys() {
             assert!(
@@ -125,7 +125,7 @@ fn demand_desired_known(kinds: &KindTable, desired: &Desired) {
 
 fn demand_live_known(kinds: &KindTable, desired: &Desired, world: &World) {
     for live in world.live.iter().filter(|live| live.is_ours()) {
-        let Some(kind) = kinds.get(&live.address.kind) else {
+        let Some(kind) = kinds.get(&live.scope, &live.address.kind) else {
             panic!("{}: the kind is not in the table", live.address)
         };
         for field in live.fields.keys() {

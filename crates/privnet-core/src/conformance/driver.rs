@@ -81,6 +81,6 @@ impl Driver {
     /// The kinds that take part.
     #[must_use]
     pub fn kinds(&self) -> KindTable {
-        KindTable::new(self.providers.iter().flat_map(|provider| provider.handles().kinds))
+        KindTable::new(self.providers.iter().map(|provider| provider.handles()))
     }
 }

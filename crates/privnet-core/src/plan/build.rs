@@ -112,7 +112,7 @@ impl<'a> Draft<'a> {
     }
 
     fn match_owned(&mut self, resource: &'a Resource, found: &[&'a Live], standing: &mut Standing<'a>) {
-        let Some(kind) = self.kinds.get(&resource.address.kind) else {
+        let Some(kind) = self.kinds.get(&resource.scope, &resource.address.kind) else {
             let why = format!("no provider of this run knows the kind `{}`", resource.address.kind);
             self.refuse(&resource.address, Rule::Unsuitable, why, None);
             return;
@@ -294,8 +294,11 @@ impl<'a> Draft<'a> {
         if self.steps.iter().any(|step| step.action.id == id) {
             id = format!("{id} {}", live.id);
         }
-        let locks =
-            self.kinds.get(&live.address.kind).map(|kind| locks(kind, &live.fields)).unwrap_or_default();
+        let locks = self
+            .kinds
+            .get(&live.scope, &live.address.kind)
+            .map(|kind| locks(kind, &live.fields))
+            .unwrap_or_default();
         let action = Action {
             id,
             address: live.address.clone(),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::kind::KindTable;
 use crate::plan::{Action, FieldChange, Op, Plan, Summary};
+use crate::resource::Scope;
 
 /// The same plan with the actions that change nothing but which targets a load balancer has: changes in place of the fields that
 /// the kinds mark as [following names](crate::Field::following_names). What else the plan would do is left, and said as a warning;
@@ -18,7 +19,7 @@ pub fn only_targets(plan: Plan, kinds: &KindTable) -> Plan {
             continue;
         }
         let changes = action.changes.len();
-        action.changes.retain(|change| follows(kinds, &action.address.kind, change));
+        action.changes.retain(|change| follows(kinds, &action.scope, &action.address.kind, change));
         if !action.changes.is_empty() {
             narrower += usize::from(action.changes.len() < changes);
             actions.push(action);
@@ -41,9 +42,11 @@ pub fn only_targets(plan: Plan, kinds: &KindTable) -> Plan {
 }
 
 /// Whether a change is one of targets, with all that it needs at hand.
-fn follows(kinds: &KindTable, kind: &str, change: &FieldChange) -> bool {
-    let marked =
-        kinds.get(kind).and_then(|kind| kind.field(&change.field)).is_some_and(|field| field.follows_names);
+fn follows(kinds: &KindTable, scope: &Scope, kind: &str, change: &FieldChange) -> bool {
+    let marked = kinds
+        .get(scope, kind)
+        .and_then(|kind| kind.field(&change.field))
+        .is_some_and(|field| field.follows_names);
     let mut known = true;
     change.to.each_output(&mut |_| known = false);
     marked && known

@@ -17,7 +17,7 @@ impl Draft<'_> {
     pub(super) fn guard(&mut self) {
         let mut refusals: Vec<Refusal> = Vec::new();
         for step in &self.steps {
-            let Some(kind) = self.kinds.get(&step.action.address.kind) else { continue };
+            let Some(kind) = self.kinds.get(&step.action.scope, &step.action.address.kind) else { continue };
             let found = match step.action.op {
                 Op::Create => None,
                 Op::Delete => self.guard_delete(step, kind),

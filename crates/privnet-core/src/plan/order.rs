@@ -112,7 +112,7 @@ pub(super) fn ordered(
 
 /// What must be there before this resource is made. What it is bound to by first use is not: both may be made at once.
 fn needed_first_of(resource: &Resource, kinds: &KindTable) -> BTreeSet<Address> {
-    let kind = kinds.get(&resource.address.kind);
+    let kind = kinds.get(&resource.scope, &resource.address.kind);
     let bound =
         |name: &str| kind.and_then(|kind| kind.field(name)).is_some_and(|field| field.change == Change::Bind);
     let mut all = resource.needs.clone();
@@ -145,7 +145,7 @@ fn comes_after(
     };
     let rank = |step: &Step| match step.action.op {
         Op::Reject => None,
-        _ => kinds.get(&step.action.address.kind).map(|kind| kind.teardown_rank),
+        _ => kinds.get(&step.action.scope, &step.action.address.kind).map(|kind| kind.teardown_rank),
     };
     match (later.timing, earlier.timing) {
         (Timing::Forward, Timing::Forward) => needs(later, earlier),

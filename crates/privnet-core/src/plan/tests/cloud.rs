@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::accept::{Connection, ConnectionState, ConsumerPolicy, Identity, ServicePolicy};
 use crate::kind::{Change, Field, Kind, KindTable, Replacement, Shape};
 use crate::plan::{Action, Op, Plan, PlanOptions, plan};
+use crate::provider::Handled;
 use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
 use crate::value::{OutputRef, Value};
 use crate::world::{Connections, Desired, ServiceIntent, ServiceWorld, World};
@@ -76,7 +77,7 @@ pub(super) const KINDS: &[Kind] = &[
 ];
 
 pub(super) fn kinds() -> KindTable {
-    KindTable::new(KINDS)
+    KindTable::new([Handled { cloud: "toy", kinds: KINDS }])
 }
 
 /// A service as a test wants it.
