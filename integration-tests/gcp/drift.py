@@ -160,7 +160,7 @@ TABLE = {
     ("forwarding-rule", "global_access"): lambda d: d.global_access(),
     ("forwarding-rule", "labels"): lambda d: d.labels(),
     ("service-attachment", "target"): lambda d: d.attachment(targetService=f"projects/{PROJECT}/regions/{REGION}/forwardingRules/shared-db"),
-    ("service-attachment", "nat_subnets"): lambda d: d.attachment(natSubnets=[f"projects/{PROJECT}/regions/{REGION}/subnetworks/nat-spare"]),
+    ("service-attachment", "nat_subnets"): "the API takes none away, and one more is refused by the plan: they only grow",
     ("service-attachment", "connection_preference"): lambda d: d.attachment(connectionPreference="ACCEPT_AUTOMATIC", consumerAcceptLists=[], consumerRejectLists=[]),
     ("service-attachment", "proxy_protocol"): lambda d: d.attachment(enableProxyProtocol=True),
     ("service-attachment", "reconcile_connections"): lambda d: d.attachment(reconcileConnections=True),

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn calls_are_told_by_method_and_path() {
-        let named = |method, path| Called::of(method, path).map(|called| called.method());
+        let named = |method: &str, path: &str| Called::of(method, path).map(|called| called.method());
         let base = "/compute/v1/projects/p";
         assert_eq!(
             named("POST", &format!("{base}/regions/r/backendServices?requestId=1")).as_deref(),

@@ -286,6 +286,7 @@ async fn a_watch_follows_a_failover_within_two_intervals() -> Result<(), Fail> {
     let clouds = Clouds::Sandbox(SandboxEndpoints {
         aws: followed.stage.url("aws"),
         azure: followed.stage.url("azure"),
+        gcp: followed.stage.url("gcp"),
         dns: followed.stage.running().dns(),
         speed: 20.0,
     });

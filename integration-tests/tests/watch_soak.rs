@@ -77,6 +77,7 @@ impl Watcher {
             .env("PRIVNET_SOAK_CHILD", folder)
             .env("PRIVNET_SOAK_AWS", stage.url("aws"))
             .env("PRIVNET_SOAK_AZURE", stage.url("azure"))
+            .env("PRIVNET_SOAK_GCP", stage.url("gcp"))
             .env("PRIVNET_SOAK_DNS", stage.running().dns().to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -310,6 +311,7 @@ async fn the_process_that_is_measured() -> Result<(), Fail> {
     let clouds = Clouds::Sandbox(SandboxEndpoints {
         aws: std::env::var("PRIVNET_SOAK_AWS")?,
         azure: std::env::var("PRIVNET_SOAK_AZURE")?,
+        gcp: std::env::var("PRIVNET_SOAK_GCP")?,
         dns: std::env::var("PRIVNET_SOAK_DNS")?.parse()?,
         speed: SPEED,
     });

@@ -56,10 +56,15 @@ macro_rules! client {
 
 impl Stage {
     pub async fn open() -> Self {
+        Self::open_with(|_| {}).await
+    }
+
+    pub async fn open_with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::new(folder.path());
         options.speed = Some(SPEED);
         options.rate_limits = false;
+        change(&mut options);
         let running = Sandbox::serve(&options).await.unwrap();
         let provider = GcpProvider::new(GcpSettings::sandbox(running.url("gcp").unwrap()));
         Self { folder, running, provider }
