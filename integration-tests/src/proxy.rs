@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,17 @@ impl Fault {
     ];
 }
 
+/// A request that was passed on and answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Its name, as in [`Proxy::actions`].
+    pub action: String,
+    /// When it came, since the proxy began.
+    pub began: Duration,
+    /// When its answer was there.
+    pub ended: Duration,
+}
+
 /// A proxy that is being served on loopback. Dropping it stops it.
 #[derive(Debug)]
 pub struct Proxy {
@@ -62,6 +74,8 @@ struct Script {
     seen: AtomicUsize,
     answers: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
     actions: Mutex<Vec<String>>,
+    exchanges: Mutex<Vec<Exchange>>,
+    started: Instant,
     kill: CancellationToken,
 }
 
@@ -73,6 +87,8 @@ impl Script {
             seen: AtomicUsize::new(0),
             answers: Mutex::default(),
             actions: Mutex::default(),
+            exchanges: Mutex::default(),
+            started: Instant::now(),
             kill: CancellationToken::new(),
         })
     }
@@ -128,6 +144,12 @@ impl Proxy {
         self.shared.script().actions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Each request that was answered, in the order of the answers.
+    #[must_use]
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.shared.script().exchanges.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Is cancelled when the process is to be killed.
     #[must_use]
     pub fn kill(&self) -> CancellationToken {
@@ -181,7 +203,10 @@ impl Script {
             write_all(client, &before).await?;
             return Ok(true);
         }
+        let began = self.started.elapsed();
         let answer = self.pass_on(&request).await?;
+        let exchange = Exchange { action, began, ended: self.started.elapsed() };
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
         match fault {
             Some(Fault::Lost) => return Ok(false),
             Some(Fault::KillAfter) => {

@@ -149,8 +149,8 @@ mod tests {
             let wrong = azure(&|asked| (asked == name).then(|| url.to_owned())).unwrap_err().to_string();
             assert!(wrong.starts_with(name) && !wrong.contains("hush"), "{wrong}");
         }
-        let manager = "https://management.usgovcloudapi.net/";
-        assert_eq!(with(&[(AZURE_MANAGER, manager)]).unwrap().cloud, Cloud::UsGovernment);
+        let government = with(&[(AZURE_MANAGER, "https://management.usgovcloudapi.net/")]).unwrap();
+        assert_eq!(government.cloud, Cloud::UsGovernment);
         let own = with(&[(AZURE_AUTHORITY, "https://login.example")]).unwrap().cloud;
         let authority = "https://login.example".to_owned();
         let resource_manager = Cloud::Public.resource_manager().to_owned();

@@ -27,6 +27,7 @@ use crate::{connection, hosted, kinds};
 pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Context) -> Result<World, Error> {
     let mut reads: Vec<BoxFuture<'_, Result<World, Error>>> = Vec::new();
     let mut groups: BTreeMap<Scope, Vec<Listed<'_>>> = BTreeMap::new();
+    let mut existing: BTreeMap<Scope, Vec<(&Service, &ArmId)>> = BTreeMap::new();
     let mut world = World::default();
     for service in request.services {
         let CloudService::Azure(azure) = &service.cloud else { continue };
@@ -36,7 +37,10 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
         };
         match &azure.form {
             AzureForm::Hosted(form) => reads.push(Box::pin(of_hosted(arm, context, service, form))),
-            AzureForm::PrivateLinkService(id) => reads.push(Box::pin(of_existing(arm, context, service, id))),
+            AzureForm::PrivateLinkService(id) => {
+                let scope = crate::scope::of(id.subscription().as_str(), id.resource_group().as_str());
+                existing.entry(scope).or_default().push((service, id));
+            }
             AzureForm::Made(made) => group(made.scope.resource_group.as_str()),
             AzureForm::OnFrontend(form) => group(form.scope.resource_group.as_str()),
             AzureForm::Removed { resource_group: Some(name) } => group(name.as_str()),
@@ -45,6 +49,9 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
                 world.services.insert(service.name.to_string(), ServiceWorld::default());
             }
         }
+    }
+    for (scope, named) in existing {
+        reads.push(Box::pin(of_existing(arm, context, scope, named)));
     }
     for (scope, listed) in groups {
         let snapshot = Snapshot::new(request.spec.deployment.as_str(), scope, listed);
@@ -75,23 +82,47 @@ async fn of_hosted(
     Ok(world)
 }
 
-async fn of_existing(arm: &Arm, context: &Context, service: &Service, id: &ArmId) -> Result<World, Error> {
-    let mut world = World::default();
-    world.searched.insert(crate::scope::of(id.subscription().as_str(), id.resource_group().as_str()));
-    let address = private_link_service::address(service.name.as_str());
-    match arm.find(context, &Target::of(id.to_string())).await {
-        Ok(found) => {
-            let live = found.as_ref().and_then(|found| private_link_service::live_of(found, address.clone()));
-            let connections = found
-                .as_ref()
-                .map_or(Connections::NotExposed, |found| Connections::Known(connections_of(found)));
-            let exposed = live.as_ref().map(|live| live.address.clone());
-            world.live.extend(live);
-            world
-                .services
-                .insert(service.name.to_string(), ServiceWorld { connections, targets: Vec::new(), exposed });
+/// Private link services of the user's own in one group: one by itself, which may be all that the role allows; several from the
+/// group's list.
+async fn of_existing(
+    arm: &Arm,
+    context: &Context,
+    scope: Scope,
+    named: Vec<(&Service, &ArmId)>,
+) -> Result<World, Error> {
+    let read = match named.as_slice() {
+        [(_, id)] => {
+            arm.find(context, &Target::of(id.to_string())).await.map(|one| one.into_iter().collect())
         }
-        Err(error) => refuse_or_fail(&mut world, &[service], error)?,
+        _ => {
+            let group = crate::scope::path(&scope);
+            let list = Target::of(format!("{group}/providers/Microsoft.Network/privateLinkServices"));
+            match arm.list(context, &list).await {
+                Err(error) if is_gone(&error) => Ok(Vec::new()),
+                listed => listed,
+            }
+        }
+    };
+    let mut world = World::default();
+    world.searched.insert(scope);
+    let shown: Vec<Json> = match read {
+        Ok(shown) => shown,
+        Err(error) => {
+            let services: Vec<&Service> = named.iter().map(|(service, _)| *service).collect();
+            refuse_or_fail(&mut world, &services, error)?;
+            return Ok(world);
+        }
+    };
+    for (service, id) in named {
+        let found = shown.iter().find(|one| text(one, "id").is_some_and(|found| same_id(found, &id.key())));
+        let address = private_link_service::address(service.name.as_str());
+        let live = found.and_then(|found| private_link_service::live_of(found, address));
+        let connections =
+            found.map_or(Connections::NotExposed, |found| Connections::Known(connections_of(found)));
+        let exposed = live.as_ref().map(|live| live.address.clone());
+        world.live.extend(live);
+        let seen = ServiceWorld { connections, targets: Vec::new(), exposed };
+        world.services.insert(service.name.to_string(), seen);
     }
     Ok(world)
 }

@@ -99,6 +99,8 @@ pub(crate) fn nameless(spec: &Spec, service: &Service) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests {
     use privnet_core::accept::{Ask, Connection, ConnectionState, Verdict, decide};
     use privnet_core::spec::AzureConsumer;

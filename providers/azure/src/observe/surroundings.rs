@@ -40,10 +40,7 @@ pub(super) async fn of_file(arm: &Arm, context: &Context, snapshot: &Snapshot<'_
     let asked = snapshot.networks_of_file();
     let vnets = try_join_all(asked.iter().map(|id| find(arm, context, id)));
     let nics = read_nics(arm, context, snapshot);
-    let frontends = try_join_all(frontends_of(snapshot).into_iter().map(|id| async move {
-        let balancer = id.parent().map(|balancer| balancer.to_string()).unwrap_or_default();
-        Ok::<_, Error>((id.key(), find(arm, context, &balancer).await?))
-    }));
+    let frontends = read_frontends(arm, context, snapshot);
     let everywhere = read_everywhere(arm, context, snapshot);
     let zones = read_zones(arm, context, snapshot);
     let images = read_images(arm, context, snapshot);
@@ -51,8 +48,7 @@ pub(super) async fn of_file(arm: &Arm, context: &Context, snapshot: &Snapshot<'_
         futures::join!(vnets, nics, frontends, everywhere, zones, images);
     let (services, more_vnets) = everywhere?;
     let vnets = vnets?.into_iter().flatten().chain(more_vnets).collect();
-    let frontends = frontends?.into_iter().collect();
-    Ok(Around { vnets, asked, nics: nics?, frontends, services, zones, images: images? })
+    Ok(Around { vnets, asked, nics: nics?, frontends: frontends?, services, zones, images: images? })
 }
 
 /// Reads the networks that only something of ours names, and keeps everything as facts.
@@ -111,6 +107,35 @@ fn frontends_of(snapshot: &Snapshot<'_>) -> Vec<ArmId> {
         _ => None,
     });
     forms.collect()
+}
+
+/// The load balancers of frontends that exist: a single one by itself, which may be all that the role allows; several by pages of
+/// their groups.
+async fn read_frontends(
+    arm: &Arm,
+    context: &Context,
+    snapshot: &Snapshot<'_>,
+) -> Result<BTreeMap<String, Option<Json>>, Error> {
+    let frontends = frontends_of(snapshot);
+    let of = |id: &ArmId| id.parent().map(|balancer| balancer.key()).unwrap_or_default();
+    let balancers: BTreeSet<String> = frontends.iter().map(of).collect();
+    let shown: Vec<Json> = match balancers.iter().collect::<Vec<_>>().as_slice() {
+        [] => Vec::new(),
+        [one] => find(arm, context, one).await?.into_iter().collect(),
+        _ => {
+            let groups: BTreeSet<String> =
+                balancers.iter().map(|id| crate::scope::path(&crate::scope::of_id(id))).collect();
+            let lists = groups.into_iter().map(|group| {
+                list(arm, context, format!("{group}/providers/Microsoft.Network/loadBalancers"))
+            });
+            try_join_all(lists).await?.into_iter().flatten().collect()
+        }
+    };
+    let balancer = |id: &ArmId| {
+        let key = of(id);
+        shown.iter().find(|one| text(one, "id").is_some_and(|found| same_id(found, &key))).cloned()
+    };
+    Ok(frontends.iter().map(|id| (id.key(), balancer(id))).collect())
 }
 
 /// What is searched for in the whole subscription: other users of a load balancer of the user's, and, where a tombstone has no
