@@ -4,7 +4,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.network import models as net
 
-from arm_sandbox import CONSUMER, GROUP, LOCATION, STRANGER, census, network_id
+from arm_sandbox import CONSUMER, GROUP, LOCATION, STRANGER, Sandbox, census, network_id
 
 
 def refused(code, call, *arguments, **named):
@@ -301,8 +301,16 @@ def test_etags_guard_a_write(sandbox):
     network.load_balancers.begin_create_or_update(GROUP, "lb", fresh, headers={"If-Match": fresh.etag}).result()
 
 
-def test_parallel_writes_under_one_network_cancel_each_other(sandbox):
-    network = sandbox.network()
+@pytest.fixture
+def slow_sandbox():
+    """One where a write is overtaken also by a client that a busy machine keeps waiting for a second."""
+    running = Sandbox(speed=1)
+    yield running
+    running.close()
+
+
+def test_parallel_writes_under_one_network_cancel_each_other(slow_sandbox):
+    network = slow_sandbox.network()
 
     def body(prefix):
         return net.Subnet(properties=net.SubnetPropertiesFormat(address_prefix=prefix))

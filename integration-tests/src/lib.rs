@@ -1,5 +1,6 @@
 //! What the tests across crates share: a stage with a local cloud, a proxy that injects faults, a census by a third-party client.
 
+pub mod azure_bench;
 pub mod census;
 pub mod command;
 pub mod drift;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `plan` | decode and plan of many services: CPU time and peak memory, each in a process of its own |
 //! | `fresh` | a fresh apply on the local cloud with 50 ms on each request, against its chain and against a plain boto3 script |
+//! | `azure` | a fresh apply on Azure, against its chain and what it provisions |
 //! | `empty` | an empty plan of 200 services in one account, against the documented request rates |
 
 #![allow(clippy::print_stdout, reason = "a program's output")]
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use privnet::PlanOptions;
 use privnet_core::provider::{Provider as _, lower_all};
 use privnet_core::{KindTable, ServiceWorld, World, plan};
+use privnet_integration_tests::azure_bench;
 use privnet_integration_tests::census::{here, python};
 use privnet_integration_tests::proxy::{Proxy, is_read};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
@@ -55,12 +57,19 @@ async fn main() -> Result<(), Fail> {
         (Some("plan"), _) => in_processes_of_their_own(),
         (Some("fresh"), _) => fresh().await,
         (Some("empty"), _) => empty().await,
+        (Some("azure"), _) => on_azure().await,
         _ => {
             in_processes_of_their_own()?;
             fresh().await?;
-            empty().await
+            empty().await?;
+            on_azure().await
         }
     }
+}
+
+async fn on_azure() -> Result<(), Fail> {
+    print!("{}", azure_bench::fresh().await?);
+    Ok(())
 }
 
 fn in_processes_of_their_own() -> Result<(), Fail> {
