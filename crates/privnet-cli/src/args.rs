@@ -17,29 +17,32 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
+/// The heading of what every command takes, so that a command's own options stand first in its help.
+const GLOBAL: &str = "Global options";
+
 /// What every command takes.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Global {
     /// Use the local cloud; no real one can be reached
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) sandbox: bool,
     /// The local cloud's folder [default: PRIVNET_SANDBOX_DIR, or the user's state directory]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
     /// What results look like
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub(crate) output: Format,
     /// When to use colour
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub(crate) color: Color,
     /// Where decisions on connections are written before they are carried out [default: the user's state directory]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub(crate) audit_log: Option<PathBuf>,
-    /// Say more; twice or three times for the requests themselves
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    /// Say more; twice for each request that is sent, three times also for what is sent again
+    #[arg(short, long, global = true, help_heading = GLOBAL, action = ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
     /// Say nothing but results and errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub(crate) quiet: bool,
 }
 
@@ -48,7 +51,7 @@ pub(crate) struct Global {
 pub(crate) enum Format {
     /// For people
     Text,
-    /// For programs: one object
+    /// For programs: one object; of watch, one a line
     Json,
 }
 
@@ -189,9 +192,9 @@ pub(crate) enum Command {
     },
     /// Keep clouds in agreement with files: drift, moved addresses, pending requests
     ///
-    /// Runs until SIGTERM or Ctrl-C. Each deployment is looked at at least once an interval: what differs is mended as `apply` does
-    /// it, requests are decided as `accept-pending` decides. Never severs a live consumer, never prunes. Files are read again when
-    /// they change; a bad edit is told and the last good text is kept.
+    /// Runs until SIGTERM or Ctrl-C, and looks at each deployment at least once an interval: what differs is mended as `apply` does
+    /// it, pending requests are decided as `accept-pending --yes` decides. Never severs a live consumer, never prunes. Files are read
+    /// again when they change; a bad edit is told, and the last good text is kept.
     Watch {
         #[command(flatten)]
         which: Which,

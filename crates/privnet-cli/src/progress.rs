@@ -90,7 +90,8 @@ impl Drop for During {
 impl Shared {
     fn spinner(&self, text: &str) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new_spinner());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}") {
+        // One line however narrow the terminal: what does not fit is cut off, and the time stands before it.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4.dim} {wide_msg}") {
             bar.set_style(style);
         }
         bar.set_message(text.to_owned());

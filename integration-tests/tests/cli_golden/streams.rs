@@ -68,6 +68,33 @@ fn results_go_to_standard_output_and_all_else_to_standard_error() {
     }
 }
 
+/// Also where there is nothing to do, each request is a line of its own, with what it is about and nothing secret.
+#[test]
+fn each_request_is_logged_when_asked_for() {
+    let script = asked();
+    for (line, lines) in [("apply --yes -vv", None), ("apply --yes -vvv --output json", Some("json"))] {
+        let output = script.quietly(&format!("--sandbox {line}"));
+        let (out, said) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(code(&output), 0, "{said}");
+        assert!(!out.contains("DescribeListeners"), "{out}");
+        let answered: Vec<_> = said.lines().filter(|line| line.contains("answered")).collect();
+        for name in ["GetCallerIdentity", "DescribeListeners", "DescribeVpcEndpointConnections"] {
+            assert!(answered.iter().any(|line| line.contains(name)), "{name}: {said}");
+        }
+        assert!(!said.contains("AKIA") && !said.contains("Signature"), "{said}");
+        if lines == Some("json") {
+            let calls = serde_json::from_str::<Value>(&out).unwrap()["calls"].as_u64().unwrap();
+            assert_eq!(answered.len() as u64, calls, "{said}");
+            for line in answered {
+                let object: Value =
+                    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                assert!(object["span"]["operation"].is_string(), "{object:#}");
+            }
+        }
+    }
+    assert_eq!(text(&script.quietly("--sandbox apply --yes -v").stderr).matches("answered").count(), 0);
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_panic() {
     let script = Script::with(&[("aws.yaml", &orders())]);

@@ -1,6 +1,6 @@
 //! `privnet watch`, as a process on the local cloud.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test")]
 
 mod files;
 mod keep;

@@ -21,6 +21,7 @@ use privnet_core::execute::{Call, Context, Replay};
 use privnet_core::spec::aws::AwsLocation;
 use privnet_core::{Error, ErrorKind, Scope};
 use tokio::sync::{Mutex, OnceCell};
+use tracing::Instrument as _;
 
 use crate::buckets::Operation;
 use crate::error;
@@ -153,6 +154,7 @@ async fn identify(config: &SdkConfig, region: &str, context: &Context) -> Result
             let sent = Box::pin(sts.get_caller_identity().send()).await;
             sent.map_err(|error| error::convert(GET_CALLER_IDENTITY, region, error))
         })
+        .instrument(tracing::debug_span!("aws", operation = GET_CALLER_IDENTITY.name, subject = region))
         .await?;
     match (answer.account, answer.arn) {
         (Some(account), Some(arn)) => Ok((account, arn)),

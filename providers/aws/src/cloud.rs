@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use privnet_core::execute::{Call, Context, Replay};
 use privnet_core::{Error, ErrorKind};
+use tracing::Instrument as _;
 
 use crate::buckets::Operation;
 use crate::clients::Reach;
@@ -87,12 +88,14 @@ impl Cloud<'_> {
     {
         let bucket = operation.bucket(&self.reach.scope.0);
         let call = Call { bucket: &bucket, replay };
+        let span = tracing::debug_span!("aws", operation = operation.name, subject);
         self.context
             .call(call, || {
                 // On the heap: the SDK's futures are large.
                 let sent = Box::pin(send());
                 async move { sent.await.map_err(|error| error::convert(operation, subject, error)) }
             })
+            .instrument(span)
             .await
     }
 }

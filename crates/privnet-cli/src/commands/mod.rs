@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::files::{self, Source};
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::render::Paint;
 use crate::world::World;
 
 /// Runs the command.
@@ -32,7 +33,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
         Command::Completions { shell } => Ok(shell::completions(shell, output)),
         Command::Man => shell::man(output),
         command => {
-            log_to_stderr(&global);
+            log_to_stderr(&global, output);
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
@@ -205,15 +206,18 @@ pub(crate) fn joined(objects: Vec<serde_json::Value>) -> serde_json::Value {
     all
 }
 
-/// Logs of the libraries, for `-vv`: never headers or bodies.
-fn log_to_stderr(global: &Global) {
+/// Logs of the libraries, for `-vv` a line for each request: never headers or bodies. Programs get objects, people text.
+fn log_to_stderr(global: &Global, output: Output) {
     let level = match global.verbose {
         0 | 1 => return,
-        2 => "info",
-        _ => "debug",
+        2 => "debug",
+        _ => "trace",
     };
-    let filter = tracing_subscriber::EnvFilter::new(format!(
-        "warn,privnet={level},privnet_core={level},privnet_aws={level},privnet_azure={level},privnet_gcp={level}"
-    ));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let own = ["privnet", "privnet_core", "privnet_aws", "privnet_azure", "privnet_gcp"];
+    let own: String = own.iter().map(|name| format!(",{name}={level}")).collect();
+    let filter = tracing_subscriber::EnvFilter::new(format!("warn{own}"));
+    let colour = output.paint_err() == Paint::Colour;
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    let _ = if output.is_json() { log.json().try_init() } else { log.try_init() };
 }

@@ -24,6 +24,7 @@ use crate::render::{Changed, Watching, headline, round_text, watch_json};
 const PARALLELISM: usize = 16;
 
 /// How the command was asked to go about it.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
     pub(crate) interval: Duration,
     pub(crate) observe: bool,

@@ -141,8 +141,9 @@ pub(crate) fn headline(round: &Round, paint: Paint) -> String {
     };
     let (what, name) = (paint.on(style, what), paint.on(Style::Bold, &round.deployment));
     let calls = count(usize::try_from(round.calls).unwrap_or(usize::MAX), "call");
-    let numbers =
-        format!("{:.1} s, {calls}; again in {:.0} s", round.took.as_secs_f64(), round.next.as_secs_f64());
+    let next = round.next.as_secs_f64();
+    let digits = usize::from(next < 10.0);
+    let numbers = format!("{:.1} s, {calls}; again in {next:.digits$} s", round.took.as_secs_f64());
     format!("{} {name} {what} {}\n", stamp(round.at), paint.on(Style::Dim, format!("({numbers})")))
 }
 

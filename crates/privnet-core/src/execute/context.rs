@@ -153,7 +153,10 @@ impl Context {
         loop {
             self.shared.limiter.acquire(call.bucket).await;
             self.shared.calls.fetch_add(1, Ordering::Relaxed);
-            let error = match send().await {
+            let sent = Instant::now();
+            let answer = send().await;
+            self.log(call.bucket, sent, answer.as_ref().err());
+            let error = match answer {
                 Ok(answer) => {
                     self.shared.limiter.went_through(call.bucket);
                     return Ok(answer);
@@ -182,10 +185,22 @@ impl Context {
         }
     }
 
+    /// One line for each request that was answered or got no answer. What was asked for is in the provider's span around it;
+    /// neither headers nor bodies are anywhere.
+    fn log(&self, bucket: &Bucket, sent: Instant, error: Option<&Error>) {
+        let milliseconds = sent.elapsed().as_millis();
+        let (bucket, action) = (bucket.key.as_str(), &*self.action);
+        match error {
+            None => tracing::debug!(bucket, action, milliseconds, "answered"),
+            Some(error) => tracing::debug!(bucket, action, milliseconds, %error, "failed"),
+        }
+    }
+
     /// Exponential, with full jitter, at most 20 s; at least what the cloud asked for. `Err` when cancelled meanwhile.
     async fn pause(&self, asked: Option<Duration>, attempt: u32) -> Result<(), ()> {
         let ceiling =
             Duration::from_millis(500).saturating_mul(1 << attempt.min(6)).min(Duration::from_secs(20));
+        tracing::trace!(attempt, action = &*self.action, "sent again after a pause");
         let drawn = ceiling.mul_f64(rand::rng().random_range(0.3..1.0));
         let pause = self.paced(drawn).max(asked.map_or(Duration::ZERO, |asked| self.paced(asked)));
         tokio::select! {
@@ -214,7 +229,12 @@ impl Context {
                 Poll::Pending(state) => state,
             };
             if state != told {
-                self.progress(format!("waiting for {} to be {}: {state}", until.subject, until.what));
+                // An action's own name says what it is about.
+                self.progress(if self.action.is_empty() {
+                    format!("waiting for {} to be {}: {state}", until.subject, until.what)
+                } else {
+                    format!("waiting to be {}: {state}", until.what)
+                });
                 told.clone_from(&state);
             }
             let passed = started.elapsed();

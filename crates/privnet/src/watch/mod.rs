@@ -204,6 +204,10 @@ impl Watch {
     }
 
     /// Watches until `cancel` is cancelled. What has begun by then is finished or told.
+    ///
+    /// # Panics
+    /// When `see` or `open` does: a deployment is never left unwatched in silence. A fault of privnet within a round does not
+    /// panic: it is told as the round's [`fault`](Round::fault).
     pub async fn run(self, cancel: CancellationToken) {
         let count = u32::try_from(self.deployments.len()).unwrap_or(u32::MAX);
         let mut tasks = JoinSet::new();
@@ -219,6 +223,12 @@ impl Watch {
             };
             tasks.spawn(task.run(cancel.clone()));
         }
-        while tasks.join_next().await.is_some() {}
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended
+                && let Ok(panic) = error.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ use azure_core::http::{
 };
 use privnet_core::execute::{Bucket, Call, Context, Poll, Replay, Until};
 use privnet_core::{Error, ErrorKind};
+use tracing::Instrument as _;
 
 use super::error::{self, Asked, Failed, is_gone};
 use super::{Json, json, versions};
@@ -392,7 +393,9 @@ impl Arm {
         let bucket = bucket(target.subscription(), out.method);
         // Every request here may be sent again: PUT and DELETE have the same effect twice, and the actions only read.
         let call = Call { bucket: &bucket, replay: Replay::Safe };
-        context.call(call, || self.send_once(out, asked)).await
+        // The path alone: a query may hold a continuation that is nobody's to see.
+        let span = tracing::debug_span!("azure", method = out.method.as_str(), path = out.url.path());
+        context.call(call, || self.send_once(out, asked)).instrument(span).await
     }
 
     async fn send_once(&self, out: &Out<'_>, asked: &Asked) -> Result<Answer, Error> {

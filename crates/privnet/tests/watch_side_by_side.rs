@@ -1,0 +1,141 @@
+//! A watch over deployments side by side, on a cloud that hangs, breaks, or does neither.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use privnet_core::accept::ServicePolicy;
+use privnet_core::audit::{AuditEntry, AuditLog};
+use privnet_core::execute::Context;
+use privnet_core::handoff::Handoff;
+use privnet_core::provider::{Applied, Handled, Lowered, ObserveRequest, Provider, Step as CloudStep};
+use privnet_core::spec::{Service, Spec, decode};
+use privnet_core::world::{ServiceIntent, World};
+use privnet_core::{Address, Error, Scope};
+
+use privnet::watch::{RoundOutcome, Watch, WatchEvent, WatchOptions};
+use privnet::{Clouds, SessionBuilder};
+use tokio_util::sync::CancellationToken;
+
+/// A cloud on which `slow` never answers and `broken` meets a fault of privnet.
+struct Odd;
+
+#[async_trait]
+impl Provider for Odd {
+    fn handles(&self) -> Handled {
+        Handled { cloud: "aws", kinds: &[] }
+    }
+
+    fn lower(&self, _: &Spec, service: &Service, _: &World) -> Lowered {
+        let name = service.name.to_string();
+        let policy = ServicePolicy { service: name.clone(), consumers: Vec::new(), shared: false };
+        let exposed = Address::new(name.as_str(), "endpoint-service", "main");
+        let intent = ServiceIntent {
+            name,
+            cloud: "aws",
+            scope: Scope("aws".to_owned()),
+            remove: false,
+            policy,
+            exposed,
+        };
+        Lowered {
+            intent,
+            resources: Vec::new(),
+            waits: Vec::new(),
+            refusals: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    async fn observe(&self, request: ObserveRequest<'_>, _: &Context) -> Result<World, Error> {
+        match request.spec.deployment.as_str() {
+            "slow" => std::future::pending().await,
+            "broken" => panic!("an index out of bounds"),
+            _ => Ok(World::default()),
+        }
+    }
+
+    async fn apply(&self, _: CloudStep<'_>, _: &Context) -> Result<Applied, Error> {
+        Ok(Applied::default())
+    }
+
+    fn handoff(&self, _: &Spec, _: &Service, _: &World) -> Handoff {
+        unreachable!("nobody asks for it")
+    }
+}
+
+struct NoLog;
+
+impl AuditLog for NoLog {
+    fn write(&self, _: &AuditEntry) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        unreachable!("nothing is decided")
+    }
+}
+
+fn text(deployment: &str) -> String {
+    format!(
+        "version: 1\ndeployment: {deployment}\nservices:
+  - name: one
+    allow: {{ fivetran: {{}} }}
+    aws: {{ account: '123456789012', region: us-east-1, vpc: vpc-0a1b2c3d4e5f60718, subnets: [subnet-0aaaaaaaaaaaaaaa1],
+           ports: [{{ listen: 5432, to: {{ ips: [10.0.0.25] }} }}] }}\n"
+    )
+}
+
+fn watch_of(
+    names: &[&str],
+    cancel: &CancellationToken,
+    see: impl Fn(&WatchEvent) + Send + Sync + 'static,
+) -> Watch {
+    let stop = cancel.clone();
+    let open = move |spec| {
+        SessionBuilder::new(spec, Clouds::Real, Arc::new(NoLog))
+            .providers(vec![Arc::new(Odd)])
+            .cancel(stop.clone())
+            .build()
+    };
+    let options = WatchOptions { interval: Duration::from_millis(40), ..WatchOptions::default() };
+    let mut watch = Watch::new(options, open, see);
+    for name in names {
+        watch.add(name, None, text(name), decode(name, &text(name)).unwrap(), &[]).unwrap();
+    }
+    watch
+}
+
+#[tokio::test]
+async fn one_that_hangs_and_one_that_breaks_delay_no_other() {
+    let (cancel, told) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
+    let (stop, seen) = (cancel.clone(), Arc::clone(&told));
+    let watch = watch_of(&["slow", "broken", "good"], &cancel, move |event| {
+        let WatchEvent::Ended(round) = event else { return };
+        let mut seen = seen.lock().unwrap();
+        seen.push((round.deployment.clone(), round.outcome(), round.fault.clone()));
+        // The order is the scheduler's: it ends when both have had their turns.
+        let count = |name: &str| seen.iter().filter(|(deployment, ..)| deployment == name).count();
+        if count("good") >= 8 && count("broken") >= 2 {
+            stop.cancel();
+        }
+    });
+    tokio::time::timeout(Duration::from_secs(60), watch.run(cancel)).await.expect("it does not end");
+    let told = told.lock().unwrap();
+    let of = |name: &'static str| told.iter().filter(move |(deployment, ..)| deployment == name);
+    assert!(of("good").all(|(_, outcome, _)| *outcome == RoundOutcome::Agrees), "{told:?}");
+    assert!(of("broken").all(|(_, outcome, fault)| {
+        *outcome == RoundOutcome::Failed
+            && fault.as_ref().is_some_and(|fault| fault.contains("out of bounds"))
+    }));
+    // What hangs is told when the watch ends, and nothing of it was begun.
+    assert!(of("slow").all(|(_, outcome, _)| *outcome == RoundOutcome::Interrupted), "{told:?}");
+    assert_eq!(of("slow").count(), 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_deployment_is_watched_by_one_file() {
+    let cancel = CancellationToken::new();
+    let mut watch = watch_of(&["good"], &cancel, |_| {});
+    let again = watch.add("copy.yaml", None, text("good"), decode("copy.yaml", &text("good")).unwrap(), &[]);
+    let error = again.unwrap_err().to_string();
+    assert_eq!(error, "the deployment `good` is declared by good and by copy.yaml");
+}
