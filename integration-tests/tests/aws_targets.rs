@@ -168,7 +168,10 @@ impl Followed {
 
     fn record(&self) -> Result<Vec<Said>, Fail> {
         let mut all = Vec::new();
-        for line in std::fs::read_to_string(self.record.path())?.lines() {
+        let text = std::fs::read_to_string(self.record.path())?;
+        // While somebody writes, the last line may be there in part.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        for line in whole.lines() {
             let line: Value = serde_json::from_str(line)?;
             let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
             all.push(Said {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use google_cloud_compute_v1::model;
 use privnet_core::execute::{Call, Context, Poll, Replay, Until};
 use privnet_core::{Error, ErrorKind};
+use tracing::Instrument as _;
 
 use crate::buckets::{Group, bucket};
 use crate::clients::{Clients, RawError};
@@ -68,11 +69,13 @@ impl Cloud<'_> {
     {
         let bucket = bucket(project, group);
         let call = Call { bucket: &bucket, replay: Replay::Safe };
+        let span = tracing::debug_span!("gcp", method, subject);
         self.context
             .call(call, || {
                 let sent = Box::pin(send());
                 async move { sent.await.map_err(|error| error::convert(method, subject, error)) }
             })
+            .instrument(span)
             .await
     }
 
@@ -168,6 +171,7 @@ impl Cloud<'_> {
                     .with_cause(cause),
                 })
             })
+            .instrument(tracing::debug_span!("gcp", method, subject = at.name))
             .await
     }
 
