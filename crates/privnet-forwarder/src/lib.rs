@@ -41,6 +41,7 @@
 //! forwarded, and forwarding by others stays as it is; a [`Machine::Dedicated`] forwards nothing but its maps.
 
 mod agent;
+mod asked;
 mod cloud_init;
 mod error;
 mod forwarder;
@@ -50,6 +51,7 @@ mod ruleset;
 mod scripts;
 mod units;
 
+pub use asked::AskedPort;
 pub use cloud_init::CloudLimit;
 pub use error::RenderError;
 pub use forwarder::{Destination, Engine, Forwarder, Machine, PortMap, Resolver, Settings, health_ports};

@@ -5,10 +5,8 @@
 use privnet_core::spec::aws::{AwsForm, AwsPort, AwsTarget};
 use privnet_core::spec::azure::{AzureForm, AzureTarget};
 use privnet_core::spec::gcp::{GcpBackend, GcpForm};
-use privnet_core::spec::{CloudService, Engine, PortSpec, Resolver, Service, Upstream};
-use privnet_forwarder::{
-    CloudLimit, Destination, Forwarder, PortMap, RenderError, Rendered, Settings, health_ports,
-};
+use privnet_core::spec::{CloudService, Engine, Resolver, Service};
+use privnet_forwarder::{AskedPort, CloudLimit, Destination, Forwarder, PortMap, RenderError, Rendered};
 use serde::Serialize;
 
 /// Where Azure's load balancer probes from
@@ -66,7 +64,8 @@ pub struct CannotRender {
 pub fn forwarder_of(service: &Service) -> Result<Option<ServiceForwarder>, CannotRender> {
     let Some(asked) = asked(service) else { return Ok(None) };
     let failed = |why| CannotRender { service: service.name.to_string(), why };
-    let forwarder = Forwarder::new(maps(&asked.ports), settings(&asked)).map_err(failed)?;
+    let probers = asked.probers.iter().filter_map(|range| range.parse().ok()).collect();
+    let forwarder = Forwarder::asked(&asked.ports, asked.resolver, probers).map_err(failed)?;
     let rendered = forwarder.render();
     rendered.user_data(asked.limit).map_err(failed)?;
     Ok(Some(ServiceForwarder {
@@ -78,13 +77,6 @@ pub fn forwarder_of(service: &Service) -> Result<Option<ServiceForwarder>, Canno
 }
 
 fn forwarded(map: &PortMap) -> Forwarded {
-    let engine = match map.engine {
-        privnet_forwarder::Engine::Postgres => Engine::Postgres,
-        privnet_forwarder::Engine::Mysql => Engine::Mysql,
-        privnet_forwarder::Engine::Sqlserver => Engine::Sqlserver,
-        privnet_forwarder::Engine::Oracle => Engine::Oracle,
-        privnet_forwarder::Engine::Other => Engine::Other,
-    };
     Forwarded {
         listen: map.listen,
         to: match &map.destination {
@@ -92,31 +84,17 @@ fn forwarded(map: &PortMap) -> Forwarded {
             Destination::Name(name) => name.clone(),
         },
         port: map.port,
-        engine: engine.as_str(),
+        engine: Engine::from(map.engine).as_str(),
         health_port: map.health_port,
     }
 }
 
 /// What a file asks forwarders for, whatever the cloud.
 struct Asked<'a> {
-    ports: Vec<Port<'a>>,
+    ports: Vec<AskedPort<'a>>,
     resolver: &'a Resolver,
     probers: &'static [&'static str],
     limit: CloudLimit,
-}
-
-/// One forwarded port.
-struct Port<'a> {
-    listen: u16,
-    port: u16,
-    engine: Option<Engine>,
-    upstream: &'a Upstream,
-}
-
-impl<'a> Port<'a> {
-    fn of<T>(port: &PortSpec<T>, upstream: &'a Upstream) -> Self {
-        Self { listen: port.listen.get(), port: port.port.get(), engine: port.engine, upstream }
-    }
 }
 
 fn asked(service: &Service) -> Option<Asked<'_>> {
@@ -133,7 +111,7 @@ fn asked(service: &Service) -> Option<Asked<'_>> {
         CloudService::Azure(azure) => {
             let AzureForm::Made(made) = &azure.form else { return None };
             let ports = made.ports.iter().filter_map(|port| match &port.to {
-                AzureTarget::Forwarder(upstream) => Some(Port::of(port, upstream)),
+                AzureTarget::Forwarder(upstream) => Some(AskedPort::of(port, upstream)),
                 AzureTarget::Nics(_) => None,
             });
             let resolver = &made.forwarder.as_ref()?.resolver;
@@ -142,49 +120,15 @@ fn asked(service: &Service) -> Option<Asked<'_>> {
         CloudService::Gcp(gcp) => {
             let GcpForm::Made(made) = &gcp.form else { return None };
             let GcpBackend::Forwarder { forwarder, ports } = &made.backend else { return None };
-            let ports = ports.iter().map(|port| Port::of(port, &port.to)).collect();
+            let ports = ports.iter().map(|port| AskedPort::of(port, &port.to)).collect();
             Some(Asked { ports, resolver: &forwarder.resolver, probers: GCP_PROBERS, limit: CloudLimit::Gcp })
         }
     }
 }
 
-fn on_aws(port: &AwsPort) -> Option<Port<'_>> {
+fn on_aws(port: &AwsPort) -> Option<AskedPort<'_>> {
     match &port.port.to {
-        AwsTarget::Forwarder(upstream) => Some(Port::of(&port.port, upstream)),
+        AwsTarget::Forwarder(upstream) => Some(AskedPort::of(&port.port, upstream)),
         AwsTarget::Ips(_) | AwsTarget::Instances(_) | AwsTarget::Dns(_) | AwsTarget::Alb(_) => None,
-    }
-}
-
-fn maps(ports: &[Port<'_>]) -> Vec<PortMap> {
-    let listens: Vec<u16> = ports.iter().map(|port| port.listen).collect();
-    let maps = ports.iter().zip(health_ports(&listens)).map(|(port, health_port)| PortMap {
-        listen: port.listen,
-        destination: match port.upstream {
-            Upstream::Ip(address) => Destination::Address(*address),
-            Upstream::Dns(name) => Destination::Name(name.to_string()),
-        },
-        port: port.port,
-        engine: engine(port.engine),
-        health_port,
-    });
-    maps.collect()
-}
-
-fn settings(asked: &Asked<'_>) -> Settings {
-    let resolver = match asked.resolver {
-        Resolver::System => privnet_forwarder::Resolver::System,
-        Resolver::Servers(servers) => privnet_forwarder::Resolver::Servers(servers.clone()),
-    };
-    let probe_sources = asked.probers.iter().filter_map(|range| range.parse().ok()).collect();
-    Settings { resolver, probe_sources, ..Settings::default() }
-}
-
-fn engine(engine: Option<Engine>) -> privnet_forwarder::Engine {
-    match engine {
-        Some(Engine::Postgres) => privnet_forwarder::Engine::Postgres,
-        Some(Engine::Mysql) => privnet_forwarder::Engine::Mysql,
-        Some(Engine::Sqlserver) => privnet_forwarder::Engine::Sqlserver,
-        Some(Engine::Oracle) => privnet_forwarder::Engine::Oracle,
-        Some(Engine::Other) | None => privnet_forwarder::Engine::Other,
     }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Api {
     Ec2,
     /// Elastic Load Balancing, version 2015-12-01.
     Elb,
+    /// EC2 Auto Scaling, version 2011-01-01.
+    AutoScaling,
     /// Security Token Service.
     Sts,
 }
@@ -24,6 +26,7 @@ impl Api {
         match self {
             Self::Ec2 => "ec2",
             Self::Elb => "elasticloadbalancing",
+            Self::AutoScaling => "autoscaling",
             Self::Sts => "sts",
         }
     }
@@ -49,6 +52,11 @@ impl Operation {
         Self { api: Api::Elb, name }
     }
 
+    /// An action of Auto Scaling.
+    pub(crate) const fn auto_scaling(name: &'static str) -> Self {
+        Self { api: Api::AutoScaling, name }
+    }
+
     /// The permission that it needs.
     pub(crate) fn permission(self) -> String {
         format!("{}:{}", self.api.permission_prefix(), self.name)
@@ -59,6 +67,7 @@ impl Operation {
         let (class, size, per_second) = match self.api {
             Api::Ec2 => ec2_rate(self.name),
             Api::Elb => elb_rate(self.name),
+            Api::AutoScaling => auto_scaling_rate(self.name),
             Api::Sts => ("sts", 100.0, 50.0),
         };
         Bucket { key: format!("{place}/{class}"), size, per_second }
@@ -87,6 +96,15 @@ fn elb_rate(name: &str) -> (&'static str, f64, f64) {
         "RegisterTargets" | "DeregisterTargets" => ("elb/register", 20.0, 4.0),
         _ if name.starts_with("Describe") => ("elb/describe", 40.0, 10.0),
         _ => ("elb/write", 20.0, 3.0),
+    }
+}
+
+/// Auto Scaling publishes no rates; these are cautious guesses, which throttling corrects.
+fn auto_scaling_rate(name: &str) -> (&'static str, f64, f64) {
+    if name.starts_with("Describe") {
+        ("autoscaling/describe", 40.0, 10.0)
+    } else {
+        ("autoscaling/write", 20.0, 3.0)
     }
 }
 

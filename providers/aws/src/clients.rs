@@ -77,6 +77,8 @@ pub(crate) struct Reach {
     pub(crate) ec2: aws_sdk_ec2::Client,
     /// Elastic Load Balancing.
     pub(crate) elb: aws_sdk_elasticloadbalancingv2::Client,
+    /// EC2 Auto Scaling.
+    pub(crate) auto_scaling: aws_sdk_autoscaling::Client,
     /// The account that the credentials belong to.
     pub(crate) account: String,
     /// The region.
@@ -135,6 +137,7 @@ impl Connector {
         Ok(Arc::new(Reach {
             ec2: aws_sdk_ec2::Client::new(&config),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(&config),
+            auto_scaling: aws_sdk_autoscaling::Client::new(&config),
             scope: Scope(format!("aws/{account}/{region}")),
             account,
             region,

@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use privnet_core::{Error, ErrorKind};
 
-use crate::buckets::Operation;
+use crate::buckets::{Api, Operation};
 
 /// What the code of an answer begins with that has none of AWS's: its HTTP status follows.
 const NO_CODE: &str = "HTTP ";
@@ -87,7 +87,13 @@ fn lacks_credentials(error: &(dyn StdError + 'static)) -> bool {
 }
 
 fn answered(operation: Operation, subject: &str, status: u16, code: &str, message: &str) -> Error {
-    let kind = classify(code, status);
+    let kind = match classify(code, status) {
+        // Auto Scaling has no code for what is not there.
+        ErrorKind::Invalid if operation.api == Api::AutoScaling && message.contains("not found") => {
+            ErrorKind::NotFound
+        }
+        kind => kind,
+    };
     // The encoded part is long, and only an administrator can read it.
     let message = message.split(" Encoded authorization failure message").next().unwrap_or(message);
     let error = Error::new(kind, operation.name, subject, message);
@@ -147,24 +153,31 @@ pub(crate) fn classify(code: &str, status: u16) -> ErrorKind {
         | "DependencyViolation"
         | "InvalidGroup.InUse"
         | "ExistingVpcEndpointConnections"
-        | "OperationNotPermitted" => ErrorKind::InUse,
+        | "OperationNotPermitted"
+        | "ScalingActivityInProgress"
+        | "ScalingActivityInProgressFault" => ErrorKind::InUse,
         "InvalidGroup.Duplicate"
         | "InvalidPermission.Duplicate"
         | "DuplicateLoadBalancerName"
         | "DuplicateTargetGroupName"
         | "DuplicateListener"
         | "IdempotentParameterMismatch"
-        | "DuplicateTagKeys" => ErrorKind::Conflict,
+        | "DuplicateTagKeys"
+        | "AlreadyExists"
+        | "AlreadyExistsFault" => ErrorKind::Conflict,
         "IncorrectState" | "InvalidState" | "ResourceNotReady" => ErrorKind::NotReady,
         "InternalError"
         | "InternalFailure"
         | "InternalServerError"
         | "ServiceUnavailable"
         | "Unavailable"
-        | "ServerInternal" => ErrorKind::Unavailable,
+        | "ServerInternal"
+        // An update of the same group is under way.
+        | "ResourceContention"
+        | "ResourceContentionFault" => ErrorKind::Unavailable,
         _ if is_absence(code) => ErrorKind::NotFound,
         _ if code.starts_with("TooMany") || code.ends_with("LimitExceeded") => ErrorKind::Quota,
-        _ if code.starts_with("Duplicate") => ErrorKind::Conflict,
+        _ if code.starts_with("Duplicate") || code.ends_with("AlreadyExistsException") => ErrorKind::Conflict,
         _ if code.is_empty() || code == "Unknown" || code.starts_with(NO_CODE) => {
             by_status(status).unwrap_or(ErrorKind::Other)
         }
@@ -176,6 +189,7 @@ pub(crate) fn classify(code: &str, status: u16) -> ErrorKind {
 fn is_absence(code: &str) -> bool {
     code.ends_with(".NotFound")
         || code.ends_with("NotFoundException")
+        || code.ends_with(".VersionNotFound")
         || matches!(
             code,
             "LoadBalancerNotFound"

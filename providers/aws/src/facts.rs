@@ -25,8 +25,12 @@ pub(crate) struct ServiceFacts {
     pub(crate) instances: BTreeMap<String, Instance>,
     /// The database security groups that the file names and that are there, with their VPCs.
     pub(crate) database_groups: BTreeMap<String, String>,
-    /// Ports that a database security group opens to the load balancer's group by a rule that is not privnet's: `<group>/<port>`.
+    /// Ports that a database security group opens to the load balancer's group by a rule that is not privnet's: `<group>/<port>/<which>`.
     pub(crate) opened_by_others: BTreeMap<String, String>,
+    /// The forwarders' image where the file names it by its id, if it is there.
+    pub(crate) image: Option<Image>,
+    /// The forwarder machines that are there, old ones among them, by id.
+    pub(crate) machines: BTreeSet<String>,
     /// The supplied load balancer.
     pub(crate) supplied: Option<SuppliedLoadBalancer>,
     /// The names of `dns` targets, by listening port.
@@ -57,6 +61,17 @@ pub(crate) struct Instance {
     pub(crate) state: String,
 }
 
+/// An image of machines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Image {
+    /// The cloud's word for the processor that it is for: `x86_64`, `arm64`.
+    pub(crate) architecture: String,
+    /// The cloud's word for its state.
+    pub(crate) state: String,
+    /// The device of its root disk: `/dev/sda1`.
+    pub(crate) root_device: String,
+}
+
 /// A load balancer that the user supplied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SuppliedLoadBalancer {
@@ -71,6 +86,9 @@ pub(crate) struct SuppliedLoadBalancer {
     /// The API's word for its address families: `ipv4` or `dualstack`.
     #[serde(default)]
     pub(crate) ip_address_type: String,
+    /// Its security groups; it may have none.
+    #[serde(default)]
+    pub(crate) security_groups: BTreeSet<String>,
     /// The ports of listeners that are not privnet's.
     pub(crate) foreign_ports: BTreeSet<i64>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{SecurityGroupRule, Vpc};
+use aws_sdk_ec2::types::{Image as Described, SecurityGroupRule, Vpc};
 use aws_sdk_elasticloadbalancingv2::types::TargetHealthDescription;
 use ipnet::IpNet;
 use privnet_core::Ownership;
@@ -10,11 +10,13 @@ use privnet_core::spec::Service;
 use privnet_core::spec::aws::{AwsForm, AwsService, AwsTarget};
 use privnet_core::world::{Target, TargetState};
 
-use crate::facts::{Instance, Registered, ServiceFacts, Subnet, SuppliedLoadBalancer};
+use crate::facts::{Image, Instance, Registered, ServiceFacts, Subnet, SuppliedLoadBalancer};
+use crate::forwarders;
+use crate::kinds::security_group_rule;
 use crate::network::tags_of;
 use crate::observe::{Snapshot, supplied_load_balancer};
 use crate::ownership;
-use crate::snapshot::{SeenLoadBalancer, SeenTargetGroup, ports};
+use crate::snapshot::{SeenGroup, SeenLoadBalancer, SeenTargetGroup, ports};
 
 impl Snapshot<'_> {
     /// The targets of a service and how they are.
@@ -53,6 +55,9 @@ impl Snapshot<'_> {
         let vpc = vpc.and_then(|id| self.network.vpcs.get(id.as_str()));
         facts.vpc_ranges = vpc.map(ranges).unwrap_or_default();
         facts.instances = self.instances(aws);
+        facts.image =
+            forwarders::of(aws).and_then(|machines| self.machines.images.get(&machines.image())).map(image);
+        facts.machines = self.machines_of(service.name.as_str());
         facts.supplied = supplied_load_balancer(aws).and_then(|arn| self.supplied(&arn));
         facts.registered = self.registered(service.name.as_str());
         facts
@@ -76,14 +81,14 @@ impl Snapshot<'_> {
         Some((id.to_owned(), group.vpc_id().unwrap_or_default().to_owned()))
     }
 
-    /// Somebody else's rule that lets the load balancer's group in: AWS takes no second one like it.
+    /// Somebody else's rule that lets the load balancer's or the forwarders' group in: AWS takes no second one like it.
     fn opened_by_others(&self, service: &str, groups: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let ours: BTreeSet<&str> = self
+        let ours: BTreeMap<&str, &str> = self
             .network
             .groups
             .iter()
             .filter(|(_, claim)| claim.ownership == Ownership::Ours && claim.address.service == service)
-            .filter_map(|(group, _)| group.group_id())
+            .filter_map(|(group, claim)| Some((group.group_id()?, claim.address.name.as_str())))
             .collect();
         let foreign = |rule: &&SecurityGroupRule| {
             let tags = tags_of(rule.tags());
@@ -96,9 +101,8 @@ impl Snapshot<'_> {
             let port = rule.from_port()?;
             let same =
                 !rule.is_egress()? && rule.ip_protocol() == Some("tcp") && rule.to_port() == Some(port);
-            let key = format!("{group}/{port}");
-            (same && ours.contains(source))
-                .then(|| (key, rule.security_group_rule_id().unwrap_or_default().to_owned()))
+            let key = security_group_rule::opened(group, port.into(), ours.get(source)?);
+            same.then(|| (key, rule.security_group_rule_id().unwrap_or_default().to_owned()))
         });
         rules.collect()
     }
@@ -120,6 +124,25 @@ impl Snapshot<'_> {
             Some((id.to_string(), fact))
         });
         found.collect()
+    }
+
+    /// The machines of a service's groups, old ones among them, by id.
+    fn machines_of(&self, service: &str) -> BTreeSet<String> {
+        let ours = |seen: &&SeenGroup| {
+            seen.claim.ownership == Ownership::Ours && seen.claim.address.service == service
+        };
+        let groups = self.machines.groups.iter().filter(ours);
+        let machines = groups.flat_map(|seen| seen.described.instances());
+        machines.filter_map(|machine| machine.instance_id().map(str::to_owned)).collect()
+    }
+
+    /// The load balancers that use any of these target groups.
+    pub(crate) fn balancers_of(&self, groups: &BTreeSet<String>) -> BTreeSet<String> {
+        let named = |group: &&SeenTargetGroup| {
+            group.described.target_group_arn().is_some_and(|arn| groups.contains(arn))
+        };
+        let used = self.balancing.target_groups.iter().filter(named);
+        used.flat_map(|group| group.described.load_balancer_arns().iter().cloned()).collect()
     }
 
     fn supplied(&self, arn: &str) -> Option<SuppliedLoadBalancer> {
@@ -144,6 +167,7 @@ impl Snapshot<'_> {
                 .get("load_balancing.cross_zone.enabled")
                 .is_some_and(|on| on == "true"),
             ip_address_type: described.ip_address_type().map_or("ipv4", |kind| kind.as_str()).to_owned(),
+            security_groups: described.security_groups().iter().cloned().collect(),
             foreign_ports: foreign.filter_map(|listener| listener.described.port().map(i64::from)).collect(),
         })
     }
@@ -161,6 +185,15 @@ impl Snapshot<'_> {
         let by_port =
             groups.into_iter().map(|group| (group.claim.address.name.clone(), registered(&group.health)));
         by_port.collect()
+    }
+}
+
+/// An image, in words of ours.
+pub(crate) fn image(described: &Described) -> Image {
+    Image {
+        architecture: described.architecture().map_or("unknown", |word| word.as_str()).to_owned(),
+        state: described.state().map_or("unknown", |word| word.as_str()).to_owned(),
+        root_device: described.root_device_name().unwrap_or_default().to_owned(),
     }
 }
 

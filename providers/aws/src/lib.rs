@@ -4,13 +4,15 @@
 //! |---|---|
 //! | `clients` | how accounts and regions are reached; the caller's identity before any other call |
 //! | `cloud`, `buckets`, `error` | one request: its rate, its errors converted |
+//! | `forwarders` | the machines that a service asks for, and what cannot be of them |
 //! | `ownership` | tags as proof, and the user's tags |
-//! | `observe`, `snapshot`, `network`, `balancing`, `names` | what is read, and in which order |
+//! | `observe`, `snapshot`, `network`, `balancing`, `auto_scaling`, `launch_templates`, `names` | what is read, and in which order |
 //! | `gather`, `facts`, `lower` | what a plan is told, and what the file becomes |
 //! | `kinds` | one file for each kind: its table, lower, observe, create, update, delete |
 //! | `exposure`, `privatelink` | endpoint services, whom they allow, who is connected |
 //! | `connections`, `policy`, `handoff` | decisions on connections, who may connect, and what the vendor needs |
 
+mod auto_scaling;
 mod balancing;
 mod buckets;
 mod clients;
@@ -20,9 +22,11 @@ mod error;
 mod exposure;
 mod facts;
 mod fields;
+mod forwarders;
 mod gather;
 mod handoff;
 mod kinds;
+mod launch_templates;
 mod lower;
 mod names;
 mod network;

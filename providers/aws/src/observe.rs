@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::future::{BoxFuture, join, join_all, try_join};
+use futures::future::{BoxFuture, join, join_all, try_join, try_join3};
 use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::CloudService;
@@ -19,7 +19,7 @@ use crate::facts::ServiceFacts;
 use crate::kinds;
 use crate::names;
 use crate::ownership::Names;
-use crate::snapshot::{self, Balancing, Network};
+use crate::snapshot::{self, Balancing, Machines, Network};
 
 /// What the file wants to know of one account and region.
 pub(crate) struct Wanted<'a> {
@@ -43,6 +43,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) network: Network,
     /// Load balancers, target groups, listeners.
     pub(crate) balancing: Balancing,
+    /// Forwarder machines: Auto Scaling groups and launch templates.
+    pub(crate) machines: Machines,
     /// Endpoint services, who is allowed, and who is connected.
     pub(crate) exposure: Exposure,
 }
@@ -223,13 +225,18 @@ async fn observe_place(
 async fn read<'a>(cloud: &Cloud<'a>, wanted: &'a Wanted<'a>) -> Result<Snapshot<'a>, Error> {
     let infrastructure = async {
         if wanted.purpose == Purpose::Connections {
-            return Ok((Network::default(), Balancing::default()));
+            return Ok((Network::default(), Balancing::default(), Machines::default()));
         }
-        try_join(snapshot::network(cloud, wanted), snapshot::balancing(cloud, wanted)).await
+        try_join3(
+            snapshot::network(cloud, wanted),
+            snapshot::balancing(cloud, wanted),
+            snapshot::machines(cloud, wanted),
+        )
+        .await
     };
     let exposure = connections::read(cloud, wanted);
-    let ((network, balancing), exposure) = try_join(infrastructure, exposure).await?;
-    Ok(Snapshot { wanted, reach: cloud.reach, network, balancing, exposure })
+    let ((network, balancing, machines), exposure) = try_join(infrastructure, exposure).await?;
+    Ok(Snapshot { wanted, reach: cloud.reach, network, balancing, machines, exposure })
 }
 
 fn world_of(snapshot: &Snapshot<'_>) -> World {

@@ -82,6 +82,12 @@ impl Names {
         Self(addresses.into_iter().flat_map(both).collect())
     }
 
+    /// The names of the addresses of one kind.
+    pub(crate) fn of_kind(&self, kind: &str) -> std::collections::BTreeSet<String> {
+        let named = self.0.iter().filter(|(_, (address, _))| address.kind == kind);
+        named.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Whose the thing of this name and these tags is; nothing where it does not concern this deployment.
     pub(crate) fn claim(&self, deployment: &str, name: &str, tags: &TagMap) -> Option<Claim> {
         if let Some(proof) = proof_under_name(tags, deployment, name) {

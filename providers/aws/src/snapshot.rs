@@ -2,15 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Instance, SecurityGroup, SecurityGroupRule, Subnet, Vpc};
+use aws_sdk_autoscaling::types::AutoScalingGroup;
+use aws_sdk_ec2::types::{
+    Image, Instance, LaunchTemplate, LaunchTemplateVersion, SecurityGroup, SecurityGroupRule, Subnet, Vpc,
+};
 use aws_sdk_elasticloadbalancingv2::types::{Listener, LoadBalancer, TargetGroup, TargetHealthDescription};
-use futures::future::{try_join, try_join4};
+use futures::future::{try_join, try_join3, try_join4};
 use futures::stream::{StreamExt, TryStreamExt};
-use privnet_core::Error;
 use privnet_core::spec::aws::{AwsForm, AwsService, AwsTarget};
+use privnet_core::{Error, ErrorKind};
 
+use crate::auto_scaling;
 use crate::balancing::{self, Attributes};
 use crate::cloud::Cloud;
+use crate::forwarders;
+use crate::kinds;
+use crate::launch_templates;
 use crate::network::{self, filter};
 use crate::observe::{Wanted, supplied_load_balancer};
 use crate::ownership::{Claim, TagMap};
@@ -84,6 +91,79 @@ pub(crate) struct SeenTargetGroup {
     pub(crate) attributes: Attributes,
     /// What is registered; nothing where it is somebody else's.
     pub(crate) health: Vec<TargetHealthDescription>,
+}
+
+/// The forwarder machines' part.
+#[derive(Default)]
+pub(crate) struct Machines {
+    /// Auto Scaling groups of ours or of our names.
+    pub(crate) groups: Vec<SeenGroup>,
+    /// Launch templates of ours or of our names.
+    pub(crate) templates: Vec<SeenTemplate>,
+    /// Images that the file names by their ids, by id.
+    pub(crate) images: BTreeMap<String, Image>,
+}
+
+/// An Auto Scaling group.
+pub(crate) struct SeenGroup {
+    /// As it is described.
+    pub(crate) described: AutoScalingGroup,
+    /// Whose it is.
+    pub(crate) claim: Claim,
+    /// Its tags.
+    pub(crate) tags: TagMap,
+}
+
+/// A launch template and its versions.
+pub(crate) struct SeenTemplate {
+    /// As it is described.
+    pub(crate) described: LaunchTemplate,
+    /// Whose it is.
+    pub(crate) claim: Claim,
+    /// Its tags.
+    pub(crate) tags: TagMap,
+    /// Its versions; none where it is somebody else's.
+    pub(crate) versions: Vec<LaunchTemplateVersion>,
+}
+
+/// Reads the forwarder machines' part.
+pub(crate) async fn machines(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Machines, Error> {
+    let asked: Vec<_> = wanted.services.iter().filter_map(|(_, aws)| forwarders::of(aws)).collect();
+    let images = asked.iter().map(forwarders::Machines::image).filter(|image| image.starts_with("ami-"));
+    let images: BTreeSet<String> = images.collect();
+    let group_names = wanted.names.of_kind(kinds::FORWARDER_GROUP);
+    let template_names = wanted.names.of_kind(kinds::LAUNCH_TEMPLATE);
+    let reads = try_join3(
+        auto_scaling::groups(cloud, wanted.deployment, &group_names),
+        launch_templates::templates(cloud, wanted.deployment, &template_names),
+        launch_templates::images(cloud, &images),
+    );
+    let (groups, templates, images) = match reads.await {
+        Ok(read) => read,
+        // Whoever asks for no forwarders need not be allowed to look for them; and without that none were ever made.
+        Err(error) if error.kind() == ErrorKind::Denied && asked.is_empty() => return Ok(Machines::default()),
+        Err(error) => return Err(error),
+    };
+    let groups = groups.into_iter().filter_map(|described| {
+        let tags = auto_scaling::tags_of(described.tags());
+        let claim = wanted.names.claim(wanted.deployment, described.auto_scaling_group_name()?, &tags)?;
+        Some(SeenGroup { described, claim, tags })
+    });
+    let templates = templates.into_iter().filter_map(|described| {
+        let tags = network::tags_of(described.tags());
+        let claim = wanted.names.claim(wanted.deployment, described.launch_template_name()?, &tags)?;
+        Some((described, claim, tags))
+    });
+    let templates = templates.map(|(described, claim, tags)| async move {
+        let id = described.launch_template_id().unwrap_or_default();
+        let versions = match claim.ownership {
+            privnet_core::Ownership::Ours => launch_templates::versions(cloud, id).await?,
+            _ => Vec::new(),
+        };
+        Ok::<_, Error>(SeenTemplate { described, claim, tags, versions })
+    });
+    let templates = futures::stream::iter(templates).buffered(AT_ONCE).try_collect().await?;
+    Ok(Machines { groups: groups.collect(), templates, images })
 }
 
 /// Reads EC2's part.

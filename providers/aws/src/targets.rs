@@ -23,16 +23,19 @@ pub(crate) enum TargetType {
     Ip,
     /// Instances.
     Instance,
+    /// The machines of a forwarder group. To the API they are instances; one list is never changed into the other.
+    Forwarders,
     /// An application load balancer.
     Alb,
 }
 
 impl TargetType {
-    /// The API's word.
+    /// The word in plans: the API's, but for forwarders.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ip => "ip",
             Self::Instance => "instance",
+            Self::Forwarders => "forwarders",
             Self::Alb => "alb",
         }
     }
@@ -97,13 +100,13 @@ pub(crate) struct Wanted {
     pub(crate) warnings: Vec<String>,
 }
 
-/// The type of the members that a port leads to; nothing for a forwarder, which has machines of its own.
-pub(crate) fn type_of(port: &AwsPort) -> Option<TargetType> {
+/// The type of the members that a port leads to.
+pub(crate) fn type_of(port: &AwsPort) -> TargetType {
     match &port.port.to {
-        AwsTarget::Ips(_) | AwsTarget::Dns(_) => Some(TargetType::Ip),
-        AwsTarget::Instances(_) => Some(TargetType::Instance),
-        AwsTarget::Alb(_) => Some(TargetType::Alb),
-        AwsTarget::Forwarder(_) => None,
+        AwsTarget::Ips(_) | AwsTarget::Dns(_) => TargetType::Ip,
+        AwsTarget::Instances(_) => TargetType::Instance,
+        AwsTarget::Forwarder(_) => TargetType::Forwarders,
+        AwsTarget::Alb(_) => TargetType::Alb,
     }
 }
 

@@ -10,9 +10,9 @@ use privnet_core::spec::azure::{
     AzureTarget,
 };
 use privnet_core::spec::azure_ids::ArmId;
-use privnet_core::spec::{CloudService, Engine, Resolver, Service, Spec, Upstream};
+use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::{Address, Lowered, Origin, Resource, Scope, ServiceIntent, World};
-use privnet_forwarder::{Destination, Forwarder, PortMap, Rendered, Settings, health_ports};
+use privnet_forwarder::{AskedPort, Forwarder, PortMap, Rendered};
 
 use crate::facts::{self, Facts};
 use crate::fields::Fields;
@@ -186,47 +186,36 @@ impl<'a> Lowering<'a> {
         (on && link.disable_subnet_policies).then(|| id.to_string())
     }
 
-    /// What the forwarders forward.
-    pub(crate) fn forwarded(&self) -> Vec<PortMap> {
-        let Some(made) = self.made() else { return Vec::new() };
-        let forwarded: Vec<_> = made
+    /// What the forwarders forward, or why that cannot be; nothing where there are none.
+    fn forwarders(&self) -> Option<Result<Forwarder, String>> {
+        let made = self.made()?;
+        let resolver = &made.forwarder.as_ref()?.resolver;
+        let ports: Vec<AskedPort<'_>> = made
             .ports
             .iter()
             .filter_map(|port| match &port.to {
-                AzureTarget::Forwarder(upstream) => Some((port, upstream)),
+                AzureTarget::Forwarder(upstream) => Some(AskedPort::of(port, upstream)),
                 AzureTarget::Nics(_) => None,
             })
             .collect();
-        let listens: Vec<u16> = forwarded.iter().map(|(port, _)| port.listen.get()).collect();
-        let maps =
-            forwarded.iter().zip(health_ports(&listens)).map(|((port, upstream), health_port)| PortMap {
-                listen: port.listen.get(),
-                destination: match upstream {
-                    Upstream::Ip(address) => Destination::Address(*address),
-                    Upstream::Dns(name) => Destination::Name(name.to_string()),
-                },
-                port: port.port.get(),
-                engine: engine(port.engine),
-                health_port,
-            });
-        maps.collect()
+        let prober = PROBER.parse().into_iter().collect();
+        Some(Forwarder::asked(&ports, resolver, prober).map_err(|why| why.to_string()))
+    }
+
+    /// What the forwarders forward; nothing where they cannot.
+    pub(crate) fn forwarded(&self) -> Vec<PortMap> {
+        let forwarder = self.forwarders().and_then(Result::ok);
+        forwarder.map(|forwarder| forwarder.ports().to_vec()).unwrap_or_default()
     }
 
     /// The forwarders' health port for a port.
     pub(crate) fn health_port(&self, listen: u16) -> Option<u16> {
-        self.forwarded().iter().find(|map| map.listen == listen).map(|map| map.health_port)
+        self.forwarders()?.ok()?.health_port(listen)
     }
 
     /// What the forwarders run, or why that cannot be; nothing where there are none.
     pub(crate) fn rendered(&self) -> Option<Result<Rendered, String>> {
-        let forwarder = self.made()?.forwarder.as_ref()?;
-        let resolver = match &forwarder.resolver {
-            Resolver::System => privnet_forwarder::Resolver::System,
-            Resolver::Servers(servers) => privnet_forwarder::Resolver::Servers(servers.clone()),
-        };
-        let probe_sources = PROBER.parse().into_iter().collect();
-        let settings = Settings { resolver, probe_sources, ..Settings::default() };
-        Some(Forwarder::new(self.forwarded(), settings).map(|f| f.render()).map_err(|why| why.to_string()))
+        Some(self.forwarders()?.map(|forwarder| forwarder.render()))
     }
 
     /// Wants a resource.
@@ -268,16 +257,6 @@ impl<'a> Lowering<'a> {
 
     fn wait(&mut self, on: &str, why: String) {
         self.lowered.waits.push(Wait { on: on.to_owned(), why, service: self.name().to_owned() });
-    }
-}
-
-fn engine(engine: Option<Engine>) -> privnet_forwarder::Engine {
-    match engine {
-        Some(Engine::Postgres) => privnet_forwarder::Engine::Postgres,
-        Some(Engine::Mysql) => privnet_forwarder::Engine::Mysql,
-        Some(Engine::Sqlserver) => privnet_forwarder::Engine::Sqlserver,
-        Some(Engine::Oracle) => privnet_forwarder::Engine::Oracle,
-        Some(Engine::Other) | None => privnet_forwarder::Engine::Other,
     }
 }
 

@@ -186,15 +186,27 @@ pub(super) const ENDPOINT: TextRule = TextRule {
     },
 };
 
-/// An image id of EC2.
+/// An AWS image: an AMI id, or a Systems Manager parameter by its name in the form that launch templates take
+/// (<https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html>).
 pub(super) const AWS_IMAGE: TextRule = TextRule {
-    what: "an AMI id",
-    pattern: Some("^ami-([0-9a-f]{8}|[0-9a-f]{17})$"),
-    example: "ami-0123456789abcdef0",
+    what: "an AMI id or a Systems Manager parameter",
+    pattern: Some("^(ami-([0-9a-f]{8}|[0-9a-f]{17})|resolve:ssm:[A-Za-z0-9_./:-]{1,1024})$"),
+    example: "resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id",
     check: |text| {
+        if let Some(parameter) = text.strip_prefix("resolve:ssm:") {
+            let ok = |c: char| c.is_ascii_alphanumeric() || "_./:-".contains(c);
+            if parameter.len() > 1024 || !super::text::all(parameter, ok) {
+                return Err(TextProblem::new(
+                    "does not name a parameter like `resolve:ssm:/images/forwarder`",
+                ));
+            }
+            return Ok(());
+        }
         let hex = text.strip_prefix("ami-").unwrap_or("");
         if !matches!(hex.len(), 8 | 17) || !hex.chars().all(super::text::lower_hex) {
-            return Err(TextProblem::new("does not look like `ami-0123456789abcdef0`"));
+            return Err(TextProblem::new(
+                "must be an AMI id like `ami-0123456789abcdef0`, or a parameter like `resolve:ssm:/images/forwarder`",
+            ));
         }
         Ok(())
     },

@@ -14,7 +14,8 @@ use privnet_core::{
 
 use crate::balancing::Attributes;
 use crate::fields::Fields;
-use crate::kinds::{LISTENER, load_balancer, outputs, security_group_rule, target_group};
+use crate::forwarders;
+use crate::kinds::{LISTENER, forwarder_group, load_balancer, outputs, security_group_rule, target_group};
 use crate::lower::Lowering;
 use crate::observe::Snapshot;
 use crate::ownership::{self, TagMap};
@@ -185,7 +186,11 @@ fn lower_port(
         ("tags".to_owned(), lowering.tags()),
     ]);
     // The way to the databases is open before traffic, and health checks, go there.
-    let needs = security_group_rule::to_databases(lowered);
+    let mut needs = security_group_rule::to_databases(lowered);
+    // So are the machines there that it will lead to.
+    if forwarders::asked_port(port).is_some() {
+        needs.insert(forwarder_group::address(lowering.name()));
+    }
     lowered.resources.push(lowering.resource(address, origin.clone(), fields, needs));
 }
 

@@ -3,6 +3,8 @@
 pub(crate) mod allowed_principals;
 pub(crate) mod connection_notification;
 pub(crate) mod endpoint_service;
+pub(crate) mod forwarder_group;
+pub(crate) mod launch_template;
 pub(crate) mod listener;
 pub(crate) mod load_balancer;
 pub(crate) mod security_group;
@@ -26,6 +28,8 @@ pub(crate) const SECURITY_GROUP: &str = "security-group";
 pub(crate) const SECURITY_GROUP_RULE: &str = "security-group-rule";
 pub(crate) const LOAD_BALANCER: &str = "load-balancer";
 pub(crate) const TARGET_GROUP: &str = "target-group";
+pub(crate) const LAUNCH_TEMPLATE: &str = "launch-template";
+pub(crate) const FORWARDER_GROUP: &str = "forwarder-group";
 pub(crate) const LISTENER: &str = "listener";
 pub(crate) const ENDPOINT_SERVICE: &str = "endpoint-service";
 pub(crate) const ALLOWED_PRINCIPALS: &str = "allowed-principals";
@@ -37,6 +41,8 @@ pub(crate) const KINDS: &[Kind] = &[
     security_group_rule::KIND,
     load_balancer::KIND,
     target_group::KIND,
+    launch_template::KIND,
+    forwarder_group::KIND,
     listener::KIND,
     endpoint_service::KIND,
     allowed_principals::KIND,
@@ -45,9 +51,11 @@ pub(crate) const KINDS: &[Kind] = &[
 
 /// The addresses of a service's resources that have a name of their own in the cloud.
 pub(crate) fn named(service: &Service, aws: &AwsService) -> Vec<Address> {
-    let mut addresses: Vec<Address> = security_group::named(service, aws).into_iter().collect();
+    let mut addresses: Vec<Address> = security_group::named(service, aws);
     addresses.extend(load_balancer::named(service, aws));
     addresses.extend(target_group::named(service, aws));
+    addresses.extend(launch_template::named(service, aws));
+    addresses.extend(forwarder_group::named(service, aws));
     addresses
 }
 
@@ -57,6 +65,8 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     security_group_rule::lower(lowering, lowered);
     load_balancer::lower(lowering, lowered);
     target_group::lower(lowering, lowered);
+    launch_template::lower(lowering, lowered);
+    forwarder_group::lower(lowering, lowered);
     listener::lower(lowering, lowered);
     endpoint_service::lower(lowering, lowered);
     allowed_principals::lower(lowering, lowered);
@@ -69,6 +79,8 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     live.extend(security_group_rule::live(snapshot));
     live.extend(load_balancer::live(snapshot));
     live.extend(target_group::live(snapshot));
+    live.extend(launch_template::live(snapshot));
+    live.extend(forwarder_group::live(snapshot));
     live.extend(listener::live(snapshot));
     live.extend(endpoint_service::live(snapshot));
     live.extend(allowed_principals::live(snapshot));
@@ -118,6 +130,12 @@ pub(crate) async fn apply(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied,
         (TARGET_GROUP, Op::Create) => target_group::create(cloud, step).await,
         (TARGET_GROUP, Op::Update) => target_group::update(cloud, step).await,
         (TARGET_GROUP, Op::Delete) => target_group::delete(cloud, step).await,
+        (LAUNCH_TEMPLATE, Op::Create) => launch_template::create(cloud, step).await,
+        (LAUNCH_TEMPLATE, Op::Update) => launch_template::update(cloud, step).await,
+        (LAUNCH_TEMPLATE, Op::Delete) => launch_template::delete(cloud, step).await,
+        (FORWARDER_GROUP, Op::Create) => forwarder_group::create(cloud, step).await,
+        (FORWARDER_GROUP, Op::Update) => forwarder_group::update(cloud, step).await,
+        (FORWARDER_GROUP, Op::Delete) => forwarder_group::delete(cloud, step).await,
         (LISTENER, Op::Create) => listener::create(cloud, step).await,
         (LISTENER, Op::Update) => listener::update(cloud, step).await,
         (LISTENER, Op::Delete) => listener::delete(cloud, step).await,
@@ -161,6 +179,10 @@ pub(crate) mod tests {
         let rank = |name| KINDS.iter().find(|kind| kind.name == name).unwrap().teardown_rank;
         assert!(rank(ENDPOINT_SERVICE) < rank(LISTENER));
         assert!(rank(LISTENER) < rank(LOAD_BALANCER));
+        assert!(rank(LOAD_BALANCER) < rank(FORWARDER_GROUP) && rank(FORWARDER_GROUP) < rank(TARGET_GROUP));
+        assert!(
+            rank(FORWARDER_GROUP) < rank(LAUNCH_TEMPLATE) && rank(LAUNCH_TEMPLATE) < rank(SECURITY_GROUP)
+        );
         assert!(rank(LOAD_BALANCER) < rank(TARGET_GROUP));
         assert!(rank(TARGET_GROUP) < rank(SECURITY_GROUP_RULE));
         assert!(rank(SECURITY_GROUP_RULE) < rank(SECURITY_GROUP));

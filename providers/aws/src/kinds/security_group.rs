@@ -1,4 +1,4 @@
-//! The load balancer's own security group. A network load balancer made without one can never gain one, so it always has one
+//! The load balancer's own security group, and the forwarder machines'. A network load balancer made without one can never gain one, so it always has one
 //! (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html>).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,28 +96,45 @@ pub(crate) const KIND: Kind = Kind {
 
 // Lower.
 
-/// The address of a service's group.
+/// The name of the load balancer's group.
+pub(crate) const BALANCER: &str = "main";
+
+/// The address of the load balancer's group.
 pub(crate) fn address(service: &str) -> Address {
-    Address::new(service, SECURITY_GROUP, "main")
+    Address::new(service, SECURITY_GROUP, BALANCER)
 }
 
-pub(crate) fn named(service: &Service, aws: &AwsService) -> Option<Address> {
-    matches!(aws.form, AwsForm::Made(_)).then(|| address(service.name.as_str()))
+/// The name of the forwarder machines' group.
+pub(crate) const FORWARDERS: &str = "forwarder";
+
+/// The address of the forwarder machines' group.
+pub(crate) fn forwarders(service: &str) -> Address {
+    Address::new(service, SECURITY_GROUP, FORWARDERS)
+}
+
+/// The groups of a service, with their VPCs.
+fn groups<'a>(service: &str, aws: &'a AwsService) -> Vec<(Address, &'a str)> {
+    let mut groups = Vec::new();
+    if let AwsForm::Made(made) = &aws.form {
+        groups.push((address(service), made.vpc.as_str()));
+    }
+    groups.extend(crate::forwarders::of(aws).map(|machines| (forwarders(service), machines.vpc)));
+    groups
+}
+
+pub(crate) fn named(service: &Service, aws: &AwsService) -> Vec<Address> {
+    groups(service.name.as_str(), aws).into_iter().map(|(address, _)| address).collect()
 }
 
 pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
-    let AwsForm::Made(made) = &lowering.aws.form else { return };
-    let fields = BTreeMap::from([
-        ("vpc".to_owned(), Value::text(made.vpc.as_str())),
-        ("open_outbound".to_owned(), Value::Bool(true)),
-        ("tags".to_owned(), lowering.tags()),
-    ]);
-    lowered.resources.push(lowering.resource(
-        address(lowering.name()),
-        Origin::Owned,
-        fields,
-        BTreeSet::new(),
-    ));
+    for (address, vpc) in groups(lowering.name(), lowering.aws) {
+        let fields = BTreeMap::from([
+            ("vpc".to_owned(), Value::text(vpc)),
+            ("open_outbound".to_owned(), Value::Bool(true)),
+            ("tags".to_owned(), lowering.tags()),
+        ]);
+        lowered.resources.push(lowering.resource(address, Origin::Owned, fields, BTreeSet::new()));
+    }
 }
 
 // Observe.
@@ -158,8 +175,9 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let made = cloud
         .call(CREATE, &name, Replay::Safe, || {
             let request = cloud.reach.ec2.create_security_group().group_name(&name).vpc_id(&wanted.vpc);
-            let request =
-                request.description(format!("privnet: load balancer of {}", step.action.address.service));
+            let Address { service, name: of, .. } = &step.action.address;
+            let what = if of == FORWARDERS { "forwarders" } else { "load balancer" };
+            let request = request.description(format!("privnet: {what} of {service}"));
             request.tag_specifications(tagging::specification(ResourceType::SecurityGroup, &tags)).send()
         })
         .await;

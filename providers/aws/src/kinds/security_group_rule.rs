@@ -1,4 +1,4 @@
-//! Rules of security groups: what may come in to the load balancer, and what may go on from it to a database.
+//! Rules of security groups: what may come in to the load balancer and to the forwarders, and what may go on to a database.
 //!
 //! A rule's address says all of what it allows, so nothing of it ever changes but its tags: another rule is another address.
 
@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::kind::Change;
 use privnet_core::plan::Rule as SafetyRule;
-use privnet_core::spec::aws::AwsForm;
+use privnet_core::spec::aws::{AwsForm, AwsMade};
 use privnet_core::{
     Address, Applied, Error, ErrorKind, Field, Generation, Health, Kind, Live, Lowered, Origin, Ownership,
     Replacement, Step, Value,
@@ -22,7 +22,8 @@ use crate::buckets::Operation;
 use crate::cloud::Cloud;
 use crate::error::gone_is_fine;
 use crate::fields::Fields;
-use crate::kinds::{SECURITY_GROUP_RULE, created_as, live_id, outputs, security_group};
+use crate::forwarders;
+use crate::kinds::{SECURITY_GROUP, SECURITY_GROUP_RULE, created_as, live_id, outputs, security_group};
 use crate::lower::Lowering;
 use crate::network::{self, filter, tags_of};
 use crate::observe::Snapshot;
@@ -130,57 +131,152 @@ fn inbound(service: &str, port: i64, range: &str) -> Address {
     Address::new(service, SECURITY_GROUP_RULE, format!("inbound/{port}/{range}"))
 }
 
-fn database(service: &str, group: &str, port: i64) -> Address {
-    Address::new(service, SECURITY_GROUP_RULE, format!("database/{group}/{port}"))
+/// Where connections to a database come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Leaving {
+    Balancer,
+    Forwarders,
 }
+
+impl Leaving {
+    /// The name of the security group that they come from.
+    fn group(self) -> &'static str {
+        match self {
+            Self::Balancer => security_group::BALANCER,
+            Self::Forwarders => security_group::FORWARDERS,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Balancer => "the load balancer",
+            Self::Forwarders => "the forwarders",
+        }
+    }
+}
+
+fn database(service: &str, group: &str, port: i64, from: Leaving) -> Address {
+    let suffix = if from == Leaving::Forwarders { "/forwarder" } else { "" };
+    Address::new(service, SECURITY_GROUP_RULE, format!("database/{group}/{port}{suffix}"))
+}
+
+/// How a port that a database group opens to one of the service's groups is called among the facts.
+pub(crate) fn opened(group: &str, port: i64, to: &str) -> String {
+    format!("{group}/{port}/{to}")
+}
+
+/// A rule that lets a load balancer in to the forwarders: its group, or where it has none a range that its nodes are in.
+fn to_forwarders(service: &str, port: i64, source: &str) -> Address {
+    Address::new(service, SECURITY_GROUP_RULE, format!("forwarder/{port}/{source}"))
+}
+
+/// How the group of the service's own load balancer is called as a source.
+const OWN: &str = "balancer";
 
 /// The rules that must be there before a target can be healthy.
 pub(crate) fn to_databases(lowered: &Lowered) -> BTreeSet<Address> {
+    named(lowered, &["database/"])
+}
+
+/// The rules on both sides of the forwarders.
+pub(crate) fn around_forwarders(lowered: &Lowered) -> BTreeSet<Address> {
+    named(lowered, &["database/", "forwarder/"])
+}
+
+fn named(lowered: &Lowered, prefixes: &[&str]) -> BTreeSet<Address> {
     let rules = lowered.resources.iter().filter(|resource| resource.address.kind == SECURITY_GROUP_RULE);
     rules
         .map(|resource| resource.address.clone())
-        .filter(|address| address.name.starts_with("database/"))
+        .filter(|address| prefixes.iter().any(|prefix| address.name.starts_with(prefix)))
         .collect()
 }
 
+fn fields(lowering: &Lowering<'_>, group: Value, source: Value, port: i64) -> BTreeMap<String, Value> {
+    BTreeMap::from([
+        ("group".to_owned(), group),
+        ("source".to_owned(), source),
+        ("port".to_owned(), Value::Int(port)),
+        ("tags".to_owned(), lowering.tags()),
+    ])
+}
+
 pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    lower_forwarders(lowering, lowered);
     let AwsForm::Made(made) = &lowering.aws.form else { return };
     let own = Value::output(&security_group::address(lowering.name()), "id");
-    let fields = |group: Value, source: Value, port: i64| {
-        BTreeMap::from([
-            ("group".to_owned(), group),
-            ("source".to_owned(), source),
-            ("port".to_owned(), Value::Int(port)),
-            ("tags".to_owned(), lowering.tags()),
-        ])
-    };
     for range in made.load_balancer.enforce_inbound.iter().flatten() {
         for port in &made.ports {
             let (listen, range) = (i64::from(port.port.listen.get()), range.trunc().to_string());
             let address = inbound(lowering.name(), listen, &range);
-            let fields = fields(own.clone(), Value::text(range), listen);
+            let fields = fields(lowering, own.clone(), Value::text(range), listen);
             lowered.resources.push(lowering.resource(address, Origin::Owned, fields, BTreeSet::new()));
         }
     }
-    let ports: BTreeSet<i64> = made.ports.iter().map(|port| i64::from(port.port.port.get())).collect();
+    lower_databases(lowering, made, lowered);
+}
+
+/// What may come in to the forwarders: the load balancer alone, on the ports and on their health ports.
+fn lower_forwarders(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    let Some(forwarder) = forwarders::of(lowering.aws).and_then(|machines| machines.forwarder().ok()) else {
+        return;
+    };
+    let group = Value::output(&security_group::forwarders(lowering.name()), "id");
+    let ports = forwarder.ports().iter().flat_map(|map| [map.listen, map.health_port]);
+    let sources = balancer_sources(lowering);
+    for port in ports.map(i64::from) {
+        for (name, source) in &sources {
+            let address = to_forwarders(lowering.name(), port, name);
+            let fields = fields(lowering, group.clone(), source.clone(), port);
+            lowered.resources.push(lowering.resource(address, Origin::Owned, fields, BTreeSet::new()));
+        }
+    }
+}
+
+/// Where the load balancer's connections come from, with a name for each: its security groups, or its subnets' ranges where the
+/// user's own load balancer has no group.
+fn balancer_sources(lowering: &Lowering<'_>) -> Vec<(String, Value)> {
+    if matches!(lowering.aws.form, AwsForm::Made(_)) {
+        return vec![(OWN.to_owned(), Value::output(&security_group::address(lowering.name()), "id"))];
+    }
+    let Some(supplied) = &lowering.facts.supplied else { return Vec::new() };
+    let ranges = supplied.zones.values().filter_map(|subnet| lowering.facts.subnets.get(subnet)?.cidr);
+    let sources: Vec<String> = if supplied.security_groups.is_empty() {
+        ranges.map(|range| range.trunc().to_string()).collect()
+    } else {
+        supplied.security_groups.iter().cloned().collect()
+    };
+    sources.into_iter().map(|source| (source.clone(), Value::text(source))).collect()
+}
+
+/// What may go on to the databases: from the load balancer on the ports that it sends on itself, and from the forwarders on theirs.
+fn lower_databases(lowering: &Lowering<'_>, made: &AwsMade, lowered: &mut Lowered) {
+    let leaving = made.ports.iter().map(|port| {
+        let from =
+            if forwarders::asked_port(port).is_some() { Leaving::Forwarders } else { Leaving::Balancer };
+        (from, i64::from(port.port.port.get()))
+    });
+    let leaving: BTreeSet<(Leaving, i64)> = leaving.collect();
     for group in made.database_security_groups.iter().map(|id| id.as_str()) {
         if lowering.facts.network_read && !lowering.facts.database_groups.contains_key(group) {
             let why = format!("the database security group {group} is not there (in {})", lowering.scope);
-            let refusal = lowering.refusal(&database(lowering.name(), group, 0), SafetyRule::Unsuitable, why);
+            let address = database(lowering.name(), group, 0, Leaving::Balancer);
+            let refusal = lowering.refusal(&address, SafetyRule::Unsuitable, why);
             lowered.refusals.push(refusal);
             continue;
         }
-        for &port in &ports {
-            if let Some(rule) = lowering.facts.opened_by_others.get(&format!("{group}/{port}")) {
+        for &(from, port) in &leaving {
+            if let Some(rule) = lowering.facts.opened_by_others.get(&opened(group, port, from.group())) {
                 lowered.warnings.push(format!(
-                    "{}: {group} lets the load balancer in to port {port} by {rule} already, which is not privnet's and stays",
-                    lowering.name()
+                    "{}: {group} lets {} in to port {port} by {rule} already, which is not privnet's and stays",
+                    lowering.name(),
+                    from.title()
                 ));
                 continue;
             }
-            let address = database(lowering.name(), group, port);
+            let address = database(lowering.name(), group, port, from);
             let to = format!("the security group {group}");
-            let fields = fields(Value::text(group), own.clone(), port);
+            let source = Address::new(lowering.name(), SECURITY_GROUP, from.group());
+            let fields = fields(lowering, Value::text(group), Value::output(&source, "id"), port);
             lowered.resources.push(lowering.resource(
                 address,
                 Origin::AddedTo { to },
@@ -194,20 +290,20 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
 // Observe.
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
-    let own_groups: BTreeMap<&str, &str> = snapshot
+    let own_groups: BTreeMap<&str, &Address> = snapshot
         .network
         .groups
         .iter()
         .filter(|(_, claim)| claim.ownership == Ownership::Ours)
-        .filter_map(|(group, claim)| Some((group.group_id()?, claim.address.service.as_str())))
+        .filter_map(|(group, claim)| Some((group.group_id()?, &claim.address)))
         .collect();
     let rules = snapshot.network.rules.iter().filter_map(|rule| {
         let id = rule.security_group_rule_id()?.to_owned();
         let tags = tags_of(rule.tags());
         let (address, generation) = match own_groups.get(rule.group_id()?) {
             // A child of an owned parent is owned, whoever made it.
-            Some(service) => (
-                own_rule(rule, service)?,
+            Some(group) => (
+                own_rule(rule, group, &own_groups)?,
                 ownership::proof(&tags, snapshot.wanted.deployment).map(|p| p.generation),
             ),
             None => {
@@ -231,18 +327,30 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 }
 
 /// The address of a rule in a group of ours. What goes out is the group's own matter.
-fn own_rule(rule: &SecurityGroupRule, service: &str) -> Option<Address> {
+fn own_rule(
+    rule: &SecurityGroupRule,
+    group: &Address,
+    own_groups: &BTreeMap<&str, &Address>,
+) -> Option<Address> {
     if rule.is_egress() == Some(true) {
         return None;
     }
-    let ingress = Ingress::of(rule).filter(|ingress| ingress.source.parse::<IpNet>().is_ok());
-    Some(match ingress {
-        Some(ingress) => inbound(service, ingress.port, &ingress.source),
-        // Nothing that the file could want: it goes.
-        None => {
-            Address::new(service, SECURITY_GROUP_RULE, format!("other/{}", rule.security_group_rule_id()?))
+    let service = group.service.as_str();
+    let ingress = Ingress::of(rule).and_then(|ingress| {
+        if group.name == security_group::FORWARDERS {
+            let balancer = security_group::address(service);
+            let own = own_groups.get(ingress.source.as_str()).is_some_and(|source| **source == balancer);
+            let source = if own { OWN } else { ingress.source.as_str() };
+            return Some(to_forwarders(service, ingress.port, source));
         }
-    })
+        ingress.source.parse::<IpNet>().ok()?;
+        Some(inbound(service, ingress.port, &ingress.source))
+    });
+    // What is nothing that the file could want goes.
+    let other = || {
+        Some(Address::new(service, SECURITY_GROUP_RULE, format!("other/{}", rule.security_group_rule_id()?)))
+    };
+    ingress.or_else(other)
 }
 
 fn fields_of(rule: &SecurityGroupRule) -> BTreeMap<String, Value> {

@@ -18,6 +18,7 @@ use privnet_core::{
 use crate::balancing::Attributes;
 use crate::facts::Registered;
 use crate::fields::Fields;
+use crate::forwarders;
 use crate::gather::registered;
 use crate::kinds::{TARGET_GROUP, load_balancer, outputs};
 use crate::lower::Lowering;
@@ -33,6 +34,9 @@ const PRESERVE_CLIENT_IP: &str = "preserve_client_ip.enabled";
 const PROXY_PROTOCOL: &str = "proxy_protocol_v2.enabled";
 const DRAIN: &str = "deregistration_delay.timeout_seconds";
 const TERMINATE: &str = "deregistration_delay.connection_termination.enabled";
+
+/// The tag of a group whose members are a forwarder group's machines.
+const MEMBERS_TAG: &str = "privnet:members";
 
 /// The defaults of `version: 1`.
 const CHECK_INTERVAL: i64 = 10;
@@ -58,7 +62,8 @@ struct Group {
     terminate_after_drain: bool,
     /// The load balancer that uses it.
     load_balancer: Option<String>,
-    targets: BTreeSet<TargetId>,
+    /// What is registered; nothing where the machines of a forwarder group come and go by themselves.
+    targets: Option<BTreeSet<TargetId>>,
     tags: TagMap,
 }
 
@@ -138,13 +143,22 @@ impl Group {
             drain: fields.number("drain")?,
             terminate_after_drain: fields.flag("terminate_after_drain")?,
             load_balancer: fields.text_if_any("load_balancer")?,
-            targets: fields.texts("targets")?.iter().filter_map(|text| TargetId::parse(text)).collect(),
+            targets: match values.get("targets") {
+                None => None,
+                Some(_) => {
+                    Some(fields.texts("targets")?.iter().filter_map(|text| TargetId::parse(text)).collect())
+                }
+            },
             tags: fields.text_map("tags")?,
         })
     }
 
     fn to_fields(&self) -> BTreeMap<String, Value> {
-        BTreeMap::from([
+        let targets = self
+            .targets
+            .as_ref()
+            .map(|targets| ("targets".to_owned(), Value::texts(targets.iter().map(ToString::to_string))));
+        let mut fields = BTreeMap::from([
             ("protocol".to_owned(), Value::text(&self.protocol)),
             ("port".to_owned(), Value::Int(self.port)),
             ("vpc".to_owned(), Value::text(&self.vpc)),
@@ -156,9 +170,10 @@ impl Group {
             ("drain".to_owned(), Value::Int(self.drain)),
             ("terminate_after_drain".to_owned(), Value::Bool(self.terminate_after_drain)),
             ("load_balancer".to_owned(), self.load_balancer.clone().into()),
-            ("targets".to_owned(), Value::texts(self.targets.iter().map(ToString::to_string))),
             ("tags".to_owned(), Value::text_map(&self.tags)),
-        ])
+        ]);
+        fields.extend(targets);
+        fields
     }
 
     fn of(
@@ -169,7 +184,10 @@ impl Group {
         vpc_ranges: &BTreeSet<IpNet>,
     ) -> Self {
         let on = |name: &str| attributes.get(name).is_some_and(|value| value == "true");
-        let target_type = described.target_type().map_or("instance", |kind| kind.as_str()).to_owned();
+        let forwarders = TargetType::Forwarders.as_str();
+        let of_machines = tags.get(MEMBERS_TAG).is_some_and(|members| members == forwarders);
+        let target_type = described.target_type().map_or("instance", |kind| kind.as_str());
+        let target_type = if of_machines { forwarders } else { target_type }.to_owned();
         let staying = health.iter().filter(|target| !target.is_leaving());
         Self {
             protocol: described.protocol().map_or("TCP", |protocol| protocol.as_str()).to_owned(),
@@ -182,7 +200,7 @@ impl Group {
             drain: attributes.get(DRAIN).and_then(|value| value.parse().ok()).unwrap_or_default(),
             terminate_after_drain: on(TERMINATE),
             load_balancer: described.load_balancer_arns().first().cloned(),
-            targets: staying.map(|target| TargetId::of(target, vpc_ranges)).collect(),
+            targets: Some(staying.map(|target| TargetId::of(target, vpc_ranges)).collect()),
             tags: ownership::managed_tags(tags),
             target_type,
         }
@@ -206,7 +224,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("drain"),
         Field::managed("terminate_after_drain"),
         Field::managed("load_balancer").on_change(Change::Bind),
-        Field::managed("targets").shaped(Shape::Set).following_names(),
+        // A forwarder group's machines come and go by themselves; of every other port the file says the targets.
+        Field::if_set("targets").shaped(Shape::Set).following_names(),
         Field::managed("tags"),
     ],
     replacement: Replacement::CreateFirst,
@@ -270,13 +289,8 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
 fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowered: &mut Lowered) {
     let listen = port.port.listen.to_string();
     let address = address(lowering.name(), &listen);
-    let Some(target_type) = targets::type_of(port) else {
-        let why = format!(
-            "port {listen} leads to a forwarder, which this release does not make on AWS yet: use `ips`, `instances`, `dns` or `alb`"
-        );
-        lowered.refusals.push(lowering.refusal(&address, Rule::Unsuitable, why));
-        return;
-    };
+    let target_type = targets::type_of(port);
+    let forwarded = forwarders::asked_port(port);
     let mut wanted = targets::wanted(port, &lowering.facts, around.settings.target_ranges.as_ref());
     targets::check_zones(&listen, &mut wanted, &lowering.facts, &around.balancer_zones, around.cross_zone);
     if around.settings.proxy_protocol && target_type == TargetType::Alb {
@@ -284,7 +298,8 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
             "port {listen}: an application load balancer takes no PROXY header; remove `proxy_protocol`"
         ));
     }
-    let check = check_of(port, target_type);
+    let health_port = forwarded.and_then(|port| forwarders::of(lowering.aws)?.health_port(port.listen));
+    let check = check_of(port, target_type, health_port);
     if port.port.engine == Some(Engine::Mysql) && check.protocol == "TCP" {
         wanted.warnings.push(format!(
             "port {listen}: MySQL counts each TCP health check as an interrupted handshake, and blocks the load balancer after \
@@ -304,7 +319,8 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
     }
     let group = Group {
         protocol: "TCP".to_owned(),
-        port: i64::from(port.port.port.get()),
+        // A forwarder listens where the load balancer does, and knows the database's port itself.
+        port: i64::from(forwarded.map_or(port.port.port.get(), |port| port.listen)),
         vpc: around.vpc.to_owned(),
         ip_address_type: family(&wanted.targets).to_owned(),
         health_check: check,
@@ -313,14 +329,33 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
         drain: i64::from(around.settings.drain.get()),
         terminate_after_drain: true,
         load_balancer: None,
-        targets: wanted.targets,
+        targets: forwarded.is_none().then_some(wanted.targets),
         tags: lowering.spec.tags.clone(),
         target_type: target_type.as_str().to_owned(),
     };
     let mut fields = group.to_fields();
+    if forwarded.is_some() {
+        warn_of_strangers(lowering, &listen, lowered);
+    }
     let balancer = load_balancer::address(lowering.name());
     fields.insert("load_balancer".to_owned(), Value::output(&balancer, "arn"));
     lowered.resources.push(lowering.resource(address, Origin::Owned, fields, BTreeSet::new()));
+}
+
+/// What is registered with the forwarders' target group and is none of them gets consumers' connections all the same. It is not
+/// deregistered: a machine that was started a moment ago would look the same.
+fn warn_of_strangers(lowering: &Lowering<'_>, listen: &str, lowered: &mut Lowered) {
+    let registered = lowering.facts.registered.get(listen).into_iter().flatten();
+    for stranger in
+        registered.filter(|target| !target.is_leaving() && !lowering.facts.machines.contains(&target.id))
+    {
+        lowered.warnings.push(format!(
+            "{}: {} is registered for port {listen}, and is no machine of the forwarder group: deregister it, unless it was started \
+             just now",
+            lowering.name(),
+            stranger.id
+        ));
+    }
 }
 
 /// What somebody must mend about a target.
@@ -343,14 +378,17 @@ fn family(targets: &BTreeSet<TargetId>) -> &'static str {
     if v6 { "ipv6" } else { "ipv4" }
 }
 
-fn check_of(port: &AwsPort, target_type: TargetType) -> Check {
+/// The check of a port. A forwarder is asked at its own health port, whose agent checks the database in its own protocol.
+fn check_of(port: &AwsPort, target_type: TargetType, health_port: Option<u16>) -> Check {
     let asked = port.port.health_check.as_ref();
     let interval = asked.map_or(CHECK_INTERVAL, |check| i64::from(check.interval.get()));
     let threshold = asked.map_or(CHECK_THRESHOLD, |check| i64::from(check.threshold));
-    let path = asked.and_then(|check| check.http.clone());
+    let path = asked.and_then(|check| check.http.clone()).filter(|_| health_port.is_none());
     // An application load balancer is only ever checked by HTTP.
-    let path = path.or_else(|| (target_type == TargetType::Alb).then(|| "/".to_owned()));
-    let own_port = asked.and_then(|check| check.port);
+    let by_http = target_type == TargetType::Alb || health_port.is_some();
+    let path = path.or_else(|| by_http.then(|| "/".to_owned()));
+    let asked_port = asked.and_then(|check| check.port).map(|port| port.get());
+    let own_port = health_port.or(asked_port);
     Check {
         protocol: if path.is_some() { "HTTP" } else { "TCP" }.to_owned(),
         port: own_port.map_or_else(|| TRAFFIC_PORT.to_owned(), |port| port.to_string()),
@@ -415,7 +453,7 @@ mod tests {
             drain: 300,
             terminate_after_drain: true,
             load_balancer: Some("arn".to_owned()),
-            targets: BTreeSet::from([TargetId::parse("10.0.0.1:5432").unwrap()]),
+            targets: Some(BTreeSet::from([TargetId::parse("10.0.0.1:5432").unwrap()])),
             tags: TagMap::from([("a".to_owned(), "b".to_owned())]),
         };
         let fields = group.to_fields();

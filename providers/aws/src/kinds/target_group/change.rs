@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::{Applied, Error, ErrorKind, Step, Value};
 
-use super::{Check, DRAIN, Group, PRESERVE_CLIENT_IP, PROXY_PROTOCOL, TERMINATE};
+use super::{Check, DRAIN, Group, MEMBERS_TAG, PRESERVE_CLIENT_IP, PROXY_PROTOCOL, TERMINATE};
 use crate::balancing::{self, tag_list};
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
@@ -80,14 +80,20 @@ async fn ranges_of(cloud: &Cloud<'_>, vpc: &str) -> Result<BTreeSet<IpNet>, Erro
 
 pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let wanted = Group::from_fields(step.fields)?;
-    let (name, tags) = created_as(step, &wanted.tags);
+    let (name, mut tags) = created_as(step, &wanted.tags);
+    let target_type = match wanted.target_type.as_str() {
+        forwarders if forwarders == TargetType::Forwarders.as_str() => {
+            tags.insert(MEMBERS_TAG.to_owned(), forwarders.to_owned());
+            TargetTypeEnum::Instance
+        }
+        other => TargetTypeEnum::from(other),
+    };
     let port = i32::try_from(wanted.port).unwrap_or_default();
     let made = cloud
         .call(CREATE, &name, Replay::Safe, || {
             let request = cloud.reach.elb.create_target_group().name(&name);
             let request = request.protocol(ProtocolEnum::from(wanted.protocol.as_str())).port(port);
-            let request =
-                request.vpc_id(&wanted.vpc).target_type(TargetTypeEnum::from(wanted.target_type.as_str()));
+            let request = request.vpc_id(&wanted.vpc).target_type(target_type.clone());
             let family = TargetGroupIpAddressTypeEnum::from(wanted.ip_address_type.as_str());
             let request = request
                 .set_ip_address_type((wanted.target_type == TargetType::Ip.as_str()).then_some(family));
@@ -130,7 +136,9 @@ async fn of_that_name(cloud: &Cloud<'_>, name: &str, conflict: Error) -> Result<
 // Update.
 
 pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
-    let wanted = Group::from_fields(step.fields)?;
+    let mut wanted = Group::from_fields(step.fields)?;
+    // What is not to change is left alone: the machines of a forwarder group may have changed since the plan.
+    wanted.targets = wanted.targets.filter(|_| step.changes_field("targets"));
     let arn = live_id(step)?;
     let ranges = ranges_of(cloud, &wanted.vpc).await?;
     converge(cloud, &arn, &wanted, &ranges).await?;
@@ -139,7 +147,8 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
 
 /// Whether all is as wanted. The load balancer is bound by the listener, not here.
 fn is_as_wanted(shown: &Group, wanted: &Group) -> bool {
-    *shown == Group { load_balancer: shown.load_balancer.clone(), ..wanted.clone() }
+    let targets = wanted.targets.clone().or_else(|| shown.targets.clone());
+    *shown == Group { load_balancer: shown.load_balancer.clone(), targets, ..wanted.clone() }
 }
 
 /// Writes what differs, and returns when reads show it.
@@ -274,8 +283,9 @@ async fn write_targets(
     wanted: &Group,
     ranges: &BTreeSet<IpNet>,
 ) -> Result<(), Error> {
-    let new: BTreeSet<&TargetId> = wanted.targets.difference(&shown.group.targets).collect();
-    let old: BTreeSet<&TargetId> = shown.group.targets.difference(&wanted.targets).collect();
+    let (Some(wanted), Some(there)) = (&wanted.targets, &shown.group.targets) else { return Ok(()) };
+    let new: BTreeSet<&TargetId> = wanted.difference(there).collect();
+    let old: BTreeSet<&TargetId> = there.difference(wanted).collect();
     if !new.is_empty() {
         let targets: Vec<_> = new.iter().map(|target| described(target)).collect();
         cloud
@@ -290,7 +300,7 @@ async fn write_targets(
     }
     let serving = shown.registered.iter().any(Registered::is_healthy);
     // An earlier run may have registered the new ones and waited in vain: then one of those that stay must be healthy.
-    let successors = if new.is_empty() { wanted.targets.iter().collect() } else { new };
+    let successors = if new.is_empty() { wanted.iter().collect() } else { new };
     if serving && !successors.is_empty() {
         healthy(cloud, arn, &successors, ranges).await?;
     }

@@ -1,0 +1,86 @@
+//! From the words of a file to what is forwarded: the same for all clouds, so that what is printed is what the machines get.
+
+use ipnet::IpNet;
+use privnet_core::spec::{self, PortSpec, Upstream};
+
+use crate::{Destination, Engine, Forwarder, PortMap, RenderError, Resolver, Settings, health_ports};
+
+/// One port of a file that leads to forwarders.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedPort<'a> {
+    /// The port that the load balancer sends to.
+    pub listen: u16,
+    /// The database's port.
+    pub port: u16,
+    /// What speaks there, if the file says so.
+    pub engine: Option<spec::Engine>,
+    /// Where the database is.
+    pub upstream: &'a Upstream,
+}
+
+impl<'a> AskedPort<'a> {
+    /// The port of a service, whatever the cloud, that leads to `upstream`.
+    #[must_use]
+    pub fn of<T>(port: &PortSpec<T>, upstream: &'a Upstream) -> Self {
+        Self { listen: port.listen.get(), port: port.port.get(), engine: port.engine, upstream }
+    }
+}
+
+impl Forwarder {
+    /// What a file asks for. `probe_sources` is where the cloud's health checks come from; none: from whoever reaches the machine.
+    ///
+    /// # Errors
+    /// As [`Forwarder::new`].
+    pub fn asked(
+        ports: &[AskedPort<'_>],
+        resolver: &spec::Resolver,
+        probe_sources: Vec<IpNet>,
+    ) -> Result<Self, RenderError> {
+        let listens: Vec<u16> = ports.iter().map(|port| port.listen).collect();
+        let maps = ports.iter().zip(health_ports(&listens)).map(|(port, health_port)| PortMap {
+            listen: port.listen,
+            destination: match port.upstream {
+                Upstream::Ip(address) => Destination::Address(*address),
+                Upstream::Dns(name) => Destination::Name(name.to_string()),
+            },
+            port: port.port,
+            engine: port.engine.map_or(Engine::Other, Engine::from),
+            health_port,
+        });
+        let resolver = match resolver {
+            spec::Resolver::System => Resolver::System,
+            spec::Resolver::Servers(servers) => Resolver::Servers(servers.clone()),
+        };
+        Self::new(maps.collect(), Settings { resolver, probe_sources, ..Settings::default() })
+    }
+
+    /// The health port behind a listening port.
+    #[must_use]
+    pub fn health_port(&self, listen: u16) -> Option<u16> {
+        self.ports.iter().find(|map| map.listen == listen).map(|map| map.health_port)
+    }
+}
+
+impl From<spec::Engine> for Engine {
+    fn from(engine: spec::Engine) -> Self {
+        match engine {
+            spec::Engine::Postgres => Self::Postgres,
+            spec::Engine::Mysql => Self::Mysql,
+            spec::Engine::Sqlserver => Self::Sqlserver,
+            spec::Engine::Oracle => Self::Oracle,
+            spec::Engine::Other => Self::Other,
+        }
+    }
+}
+
+impl From<Engine> for spec::Engine {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Postgres => Self::Postgres,
+            Engine::Mysql => Self::Mysql,
+            Engine::Sqlserver => Self::Sqlserver,
+            Engine::Oracle => Self::Oracle,
+            Engine::Other => Self::Other,
+        }
+    }
+}
