@@ -33,6 +33,7 @@ class Account:
         )
         self.ec2 = boto3.client("ec2", **settings)
         self.elb = boto3.client("elbv2", **settings)
+        self.auto_scaling = boto3.client("autoscaling", **settings)
         self.names = {}
 
     def name(self, identifier):
@@ -62,6 +63,29 @@ class Account:
         yield from self.security(groups)
         yield from self.balancing(balancers, target_groups)
         yield from self.exposing(services)
+        yield from self.machines()
+
+    def machines(self):
+        for template in pages(self.ec2, "describe_launch_templates", "LaunchTemplates"):
+            identifier = template["LaunchTemplateId"]
+            self.names[identifier] = template["LaunchTemplateName"]
+            versions = pages(
+                self.ec2, "describe_launch_template_versions", "LaunchTemplateVersions", LaunchTemplateId=identifier
+            )
+            held = [(v["VersionNumber"], v.get("VersionDescription")) for v in versions]
+            yield ["launch-template", template["LaunchTemplateName"], sorted(held), tags(template)]
+        for group in pages(self.auto_scaling, "describe_auto_scaling_groups", "AutoScalingGroups"):
+            template = group.get("LaunchTemplate", {})
+            yield [
+                "forwarder-group",
+                group["AutoScalingGroupName"],
+                group.get("Status"),
+                [group["MinSize"], group["DesiredCapacity"], group["MaxSize"], len(group["Instances"])],
+                sorted(group["VPCZoneIdentifier"].split(",")),
+                [self.name(template.get("LaunchTemplateId")), template.get("Version")],
+                sorted(map(self.name, group["TargetGroupARNs"])),
+                tags(group),
+            ]
 
     def security(self, groups):
         for group in groups:

@@ -11,6 +11,7 @@ import sys
 from census import Account, pages
 
 SERVICE = "orders"
+DATABASE = "sg-0ddddddddddddddd4"
 SPARE_SUBNET = "subnet-0ccccccccccccccc3"
 VPC = "vpc-0a1b2c3d4e5f60718"
 
@@ -25,11 +26,40 @@ class Drift(Account):
         return lambda thing: wanted.items() <= {t["Key"]: t["Value"] for t in thing.get("Tags", [])}.items()
 
     def group(self):
-        return next(filter(self.tagged("security-group"), pages(self.ec2, "describe_security_groups", "SecurityGroups")))
+        return next(filter(self.tagged("security-group", "main"), pages(self.ec2, "describe_security_groups", "SecurityGroups")))
 
     def rule(self):
         rules = pages(self.ec2, "describe_security_group_rules", "SecurityGroupRules")
-        return next(filter(self.tagged("security-group-rule"), rules))
+        return next(filter(self.tagged("security-group-rule", f"database/{DATABASE}/5432"), rules))
+
+    def template(self):
+        return next(filter(self.tagged("launch-template"), pages(self.ec2, "describe_launch_templates", "LaunchTemplates")))
+
+    def forwarders(self):
+        groups = pages(self.auto_scaling, "describe_auto_scaling_groups", "AutoScalingGroups")
+        return next(filter(self.tagged("forwarder-group"), groups))
+
+    def update_forwarders(self, **changes):
+        name = self.forwarders()["AutoScalingGroupName"]
+        self.auto_scaling.update_auto_scaling_group(AutoScalingGroupName=name, **changes)
+
+    def forwarders_tag(self, key, value):
+        tag = {"ResourceId": self.forwarders()["AutoScalingGroupName"], "ResourceType": "auto-scaling-group"}
+        self.auto_scaling.create_or_update_tags(Tags=[{**tag, "Key": key, "Value": value, "PropagateAtLaunch": False}])
+
+    def spare_template(self):
+        data = {"ImageId": "ami-0123456789abcdef0", "InstanceType": "t3.micro"}
+        data["ImageId"] = self.ec2.describe_images()["Images"][0]["ImageId"]
+        made = self.ec2.create_launch_template(LaunchTemplateName="somebody-elses", LaunchTemplateData=data)
+        return made["LaunchTemplate"]["LaunchTemplateId"]
+
+    def another_version(self):
+        template = self.template()["LaunchTemplateId"]
+        made = self.ec2.create_launch_template_version(
+            LaunchTemplateId=template, SourceVersion="1", LaunchTemplateData={"InstanceType": "t3.large"}
+        )
+        number = made["LaunchTemplateVersion"]["VersionNumber"]
+        self.update_forwarders(LaunchTemplate={"LaunchTemplateId": template, "Version": str(number)})
 
     def elb_thing(self, arns, kind, name=None):
         found = self.elb_tags(arns)
@@ -118,6 +148,7 @@ class Drift(Account):
 
 
 FIXED = "the API has no call that changes it"
+VERSIONED = "a version of a template never changes, and the group names its version, which has a row"
 ROWS = {
     "security-group": {
         "vpc": FIXED,
@@ -170,6 +201,31 @@ ROWS = {
         ),
         "tags": lambda d: d.elb_tag(d.target_group()),
     },
+    "launch-template": {
+        "image": VERSIONED,
+        "size": VERSIONED,
+        "security_groups": VERSIONED,
+        "forwarder": VERSIONED,
+        "hardened": VERSIONED,
+        "tags": lambda d: d.ec2_tag(d.template()["LaunchTemplateId"]),
+    },
+    "forwarder-group": {
+        "launch_template": lambda d: d.update_forwarders(
+            LaunchTemplate={"LaunchTemplateId": d.spare_template(), "Version": "1"}
+        ),
+        "template_version": Drift.another_version,
+        "subnets": lambda d: d.update_forwarders(VPCZoneIdentifier=f"subnet-0aaaaaaaaaaaaaaa1,{SPARE_SUBNET}"),
+        "count": lambda d: d.update_forwarders(MinSize=1, MaxSize=4),
+        "health_check": lambda d: d.update_forwarders(HealthCheckType="ELB"),
+        "target_groups": lambda d: d.auto_scaling.detach_load_balancer_target_groups(
+            AutoScalingGroupName=d.forwarders()["AutoScalingGroupName"], TargetGroupARNs=[d.target_group("5434")]
+        ),
+        "suspended": lambda d: d.auto_scaling.suspend_processes(
+            AutoScalingGroupName=d.forwarders()["AutoScalingGroupName"], ScalingProcesses=["ReplaceUnhealthy"]
+        ),
+        "drain": lambda d: d.forwarders_tag("privnet:drain", "7"),
+        "tags": lambda d: d.forwarders_tag("cost-center", "drifted"),
+    },
     "listener": {
         "load_balancer": FIXED,
         "port": lambda d: d.elb.modify_listener(ListenerArn=d.listener()["ListenerArn"], Port=5999),
@@ -221,9 +277,13 @@ def unmanaged(drift):
     drift.ec2.create_tags(Resources=[drift.service()["ServiceId"]], Tags=[{"Key": "team", "Value": "x"}])
     drift.elb.add_tags(ResourceArns=[drift.balancer(), drift.target_group()], Tags=[{"Key": "team", "Value": "x"}])
     drift.target_attribute("stickiness.enabled", "true")
-    database = "sg-0ddddddddddddddd4"
+    drift.forwarders_tag("team", "x")
+    drift.ec2.create_tags(Resources=[drift.template()["LaunchTemplateId"]], Tags=[{"Key": "team", "Value": "x"}])
+    drift.ec2.create_launch_template_version(
+        LaunchTemplateId=drift.template()["LaunchTemplateId"], SourceVersion="1", LaunchTemplateData={"InstanceType": "t3.large"}
+    )
     permission = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "IpRanges": [{"CidrIp": "10.0.0.0/24"}]}
-    drift.ec2.authorize_security_group_ingress(GroupId=database, IpPermissions=[permission])
+    drift.ec2.authorize_security_group_ingress(GroupId=DATABASE, IpPermissions=[permission])
 
 
 def main():

@@ -12,6 +12,10 @@ VPC = "vpc-0a1b2c3d4e5f60718"
 SUBNETS = ["subnet-0aaaaaaaaaaaaaaa1", "subnet-0bbbbbbbbbbbbbbb2"]
 
 
+def machine(ec2):
+    return {"ImageId": ec2.describe_images()["Images"][0]["ImageId"], "InstanceType": "t3.micro"}
+
+
 def main(url, things):
     settings = dict(
         endpoint_url=url,
@@ -21,6 +25,7 @@ def main(url, things):
     )
     ec2 = boto3.client("ec2", **settings)
     elb = boto3.client("elbv2", **settings)
+    auto_scaling = boto3.client("autoscaling", **settings)
     for thing in things:
         name, tags = thing["name"], [{"Key": k, "Value": v} for k, v in thing["tags"]]
         tagged = {"Tags": tags} if tags else {}
@@ -33,6 +38,19 @@ def main(url, things):
         elif thing["kind"] == "target-group":
             elb.create_target_group(
                 Name=name, Protocol="TCP", Port=9999, VpcId=VPC, TargetType="ip", **tagged
+            )
+        elif thing["kind"] == "launch-template":
+            specified = {"TagSpecifications": [{"ResourceType": "launch-template", "Tags": tags}]} if tags else {}
+            ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=machine(ec2), **specified)
+        elif thing["kind"] == "forwarder-group":
+            template = ec2.create_launch_template(LaunchTemplateName=f"of-{name}", LaunchTemplateData=machine(ec2))
+            auto_scaling.create_auto_scaling_group(
+                AutoScalingGroupName=name,
+                LaunchTemplate={"LaunchTemplateId": template["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"},
+                MinSize=0,
+                MaxSize=0,
+                VPCZoneIdentifier=",".join(SUBNETS),
+                Tags=[{**tag, "PropagateAtLaunch": False} for tag in tags],
             )
         else:
             raise SystemExit(f"cannot make a {thing['kind']}")

@@ -35,8 +35,10 @@ services:
       private_dns_name: orders.example.com
       supported_regions: [us-east-1, eu-west-1]
       notification: { sns_topic: 'arn:aws:sns:us-east-1:123456789012:privnet-connections', events: [Connect, Accept] }
+      forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2], size: t3.small, drain: 60s }
       ports:
         - { listen: 5432, engine: postgres, to: { ips: [10.0.0.25] } }
+        - { listen: 5434, engine: postgres, to: { forwarder: { ip: 172.16.4.20 } } }
         - { listen: 5433, port: 5432, engine: postgres, to: { ips: [10.0.0.25] },
             tls: { certificate: 'arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012' } }
 ",

@@ -93,6 +93,8 @@ fn needed(record: &Path) -> BTreeSet<String> {
             let body = exchange["body"].to_string();
             let api = if body.contains("2015-12-01") {
                 "elasticloadbalancing"
+            } else if body.contains("Version=2011-01-01") {
+                "autoscaling"
             } else if body.contains("2011-06-15") {
                 "sts"
             } else {

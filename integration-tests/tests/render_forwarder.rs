@@ -192,7 +192,12 @@ fn one_service_none_and_one_that_cannot_be() -> Result<(), Fail> {
 /// What is printed is what the provider makes its machines of: the plan names the same fingerprint.
 #[test]
 fn it_is_what_the_plan_would_make() -> Result<(), Fail> {
-    let folder = folder(include_str!("../../examples/azure.yaml"))?;
+    planned_as_shown(include_str!("../../examples/azure.yaml"))?;
+    planned_as_shown(include_str!("../../examples/aws-forwarder.yaml"))
+}
+
+fn planned_as_shown(file: &str) -> Result<(), Fail> {
+    let folder = folder(file)?;
     let json = |line: &str| -> Result<Value, Fail> {
         Ok(serde_json::from_slice(&run(folder.path(), line)?.stdout)?)
     };

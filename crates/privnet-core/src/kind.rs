@@ -27,6 +27,8 @@ pub enum Class {
 pub enum Change {
     /// The field is changed in place.
     Update,
+    /// As `Update`, but refused while a consumer is connected, unless the user asks to sever: its clients would have to change too.
+    UpdateUnlessConnected,
     /// The resource is replaced; the hand-over is kept.
     Replace,
     /// As `Replace`, but refused while a consumer is connected, unless the user asks to sever.

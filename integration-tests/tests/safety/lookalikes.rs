@@ -9,7 +9,14 @@ use privnet_integration_tests::command::privnet;
 use privnet_integration_tests::stage::Stage;
 use serde_json::{Value, json};
 
-use super::{both, orders};
+use super::both;
+
+/// Every kind that has a name: also what forwarders are made of.
+fn orders() -> String {
+    let machines = "      forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2], size: t3.small }\n      ports:\n";
+    let port = "        - { listen: 5434, engine: postgres, to: { forwarder: { ip: 172.16.4.20 } } }\n";
+    format!("{}{port}", super::orders().replacen("      ports:\n", machines, 1))
+}
 
 struct Town {
     stage: Stage,
@@ -65,13 +72,14 @@ async fn made_by_apply() -> Vec<Value> {
     for line in after.difference(&before) {
         let thing: Vec<Value> = serde_json::from_str(line).unwrap();
         let kind = thing[0].as_str().unwrap().to_owned();
-        if ["security-group", "load-balancer", "target-group"].contains(&kind.as_str()) {
+        let named = ["security-group", "load-balancer", "target-group", "launch-template", "forwarder-group"];
+        if named.contains(&kind.as_str()) {
             made.push(json!({"kind": kind, "name": thing[1], "tags": thing.last()}));
         } else if kind == "endpoint-service" {
             made.push(json!({"kind": kind, "name": "-", "tags": thing.last()}));
         }
     }
-    assert_eq!(made.len(), 5, "{made:#?}");
+    assert_eq!(made.len(), 9, "{made:#?}");
     made
 }
 

@@ -92,7 +92,7 @@ pub(super) fn choose<'a>(
 /// Whether a difference cannot be mended in place.
 fn needs_replacement(difference: &Difference) -> bool {
     match difference.change {
-        Change::Update => false,
+        Change::Update | Change::UpdateUnlessConnected => false,
         Change::Replace | Change::ReplaceUnlessConnected | Change::Refuse | Change::Bind => true,
         // Members that are missing are added; the guard refuses to take one away.
         Change::Grow | Change::GrowUnlessConnected => false,

@@ -15,7 +15,7 @@ pub(super) const SEVER: &str = "--sever-connections";
 impl Draft<'_> {
     /// Refuses what would cut somebody off, change the hand-over, or is impossible.
     pub(super) fn guard(&mut self) {
-        let mut refusals: Vec<Refusal> = Vec::new();
+        let mut refusals: Vec<Refusal> = self.moved();
         for step in &self.steps {
             let Some(kind) = self.kinds.get(&step.action.scope, &step.action.address.kind) else { continue };
             let found = match step.action.op {
@@ -30,6 +30,23 @@ impl Draft<'_> {
         refusals.retain(|refusal| seen.insert((refusal.address.clone(), refusal.rule)));
         self.say_once(&mut refusals);
         self.refusals.extend(refusals);
+    }
+
+    /// A service does not move to another place: what the vendor was given would change, and nothing that is there can follow.
+    fn moved(&self) -> Vec<Refusal> {
+        let staying = |service: &&crate::world::ServiceIntent| !service.remove && !self.options.destroy;
+        let moved = self.desired.services.values().filter(staying).filter_map(|service| {
+            let elsewhere = self.world.live.iter().find(|live| {
+                live.is_ours() && live.address.service == service.name && live.scope != service.scope
+            })?;
+            let why = format!(
+                "it is in {} and the file puts it into {}: its name would change, and who uses it would be cut; keep a tombstone \
+                 (`remove: true`) with the old place under this name, and give the service in the new place another one",
+                elsewhere.scope, service.scope
+            );
+            Some(refusal(&service.exposed, Rule::HandOver, why, None))
+        });
+        moved.collect()
     }
 
     /// Where what consumers connect to would go, that says it all: its parts are not refused one by one.
@@ -87,7 +104,7 @@ impl Draft<'_> {
                 let why = format!("{} can only grow on this cloud: {gone} cannot be taken away", of.field);
                 Some(refusal(address, Rule::GrowOnly, why, None))
             }
-            Change::GrowUnlessConnected | Change::ReplaceUnlessConnected => {
+            Change::GrowUnlessConnected | Change::ReplaceUnlessConnected | Change::UpdateUnlessConnected => {
                 let live = live().filter(|_| !lifted)?;
                 let why = format!("changing {} from {} to {} would cut {live}", of.field, of.from, of.to);
                 Some(refusal(address, Rule::WouldSever, why, Some(SEVER)))

@@ -156,8 +156,11 @@ fn comes_after(
         (Timing::Early, Timing::Early) => rank(earlier) < rank(later),
         (Timing::Late, Timing::Early) => rank(earlier) < rank(later),
         (Timing::Late, Timing::Late) => rank(earlier) < rank(later),
+        // What goes first in a teardown uses what goes later: it is changed to do without before that goes.
         (Timing::Late, Timing::Forward) => {
-            later.action.address == earlier.action.address || needs(earlier, later)
+            later.action.address == earlier.action.address
+                || needs(earlier, later)
+                || rank(earlier) < rank(later)
         }
     }
 }

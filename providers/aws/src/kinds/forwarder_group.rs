@@ -146,7 +146,8 @@ pub(crate) const KIND: Kind = Kind {
     ],
     replacement: Replacement::CreateFirst,
     teardown_rank: 45,
-    severs: true,
+    // Its sessions are drained. Where consumers would be cut for good a listener goes as well, and that is refused.
+    severs: false,
     serialized_by: &[],
 };
 

@@ -117,7 +117,8 @@ pub(crate) const KIND: Kind = Kind {
     fields: &[
         Field::managed("load_balancer").on_change(Change::Replace),
         Field::managed("port").on_change(Change::Replace),
-        Field::managed("protocol"),
+        // Clients that speak TLS do not reach a TCP listener, and the other way round.
+        Field::managed("protocol").on_change(Change::UpdateUnlessConnected),
         Field::managed("certificate"),
         Field::managed("ssl_policy"),
         Field::managed("target_group"),

@@ -98,6 +98,23 @@ impl Stage {
         aws_sdk_elasticloadbalancingv2::Client::from_conf(config.build())
     }
 
+    /// The same for groups of machines.
+    pub fn auto_scaling(&self) -> aws_sdk_autoscaling::Client {
+        let credentials = Credentials::new(
+            self.variable("AWS_ACCESS_KEY_ID"),
+            self.variable("AWS_SECRET_ACCESS_KEY"),
+            None,
+            None,
+            "test",
+        );
+        let config = aws_sdk_autoscaling::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(self.running.url("aws").unwrap())
+            .credentials_provider(SharedCredentialsProvider::new(credentials));
+        aws_sdk_autoscaling::Client::from_conf(config.build())
+    }
+
     /// Makes calls fail from now on: `aws:CreateTags:1:lost`.
     pub fn fault(&self, spec: &str) {
         self.running.faults().add(spec.parse::<Fault>().unwrap());

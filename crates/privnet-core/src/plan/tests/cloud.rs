@@ -51,7 +51,16 @@ pub(super) const KINDS: &[Kind] = &[
         40,
         true,
     ),
-    kind("listener", &[Field::managed("lb").on_change(Change::Replace), Field::managed("tg")], 20, true),
+    kind(
+        "listener",
+        &[
+            Field::managed("lb").on_change(Change::Replace),
+            Field::managed("tg"),
+            Field::managed("tls").on_change(Change::UpdateUnlessConnected),
+        ],
+        20,
+        true,
+    ),
     kind(
         "svc",
         &[
@@ -89,6 +98,7 @@ pub(super) struct Want {
     pub(super) ports: BTreeMap<u16, u16>,
     pub(super) title: u8,
     pub(super) remove: bool,
+    pub(super) tls: bool,
 }
 
 impl Want {
@@ -100,6 +110,7 @@ impl Want {
             ports: BTreeMap::from([(5432, 5432)]),
             title: 0,
             remove: false,
+            tls: false,
         }
     }
 }
@@ -137,7 +148,8 @@ fn lower(want: &Want) -> Vec<Resource> {
             ("lb", Value::output(&lb, "id")),
         ];
         resources.push(resource(&tg, fields, &[]));
-        let fields = vec![("lb", Value::output(&lb, "id")), ("tg", Value::output(&tg, "id"))];
+        let tls = Value::Bool(want.tls);
+        let fields = vec![("lb", Value::output(&lb, "id")), ("tg", Value::output(&tg, "id")), ("tls", tls)];
         resources.push(resource(&listener, fields, &[]));
         listeners.push(listener);
     }

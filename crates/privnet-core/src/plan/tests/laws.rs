@@ -16,7 +16,7 @@ fn wants() -> impl Strategy<Value = Vec<Want>> {
     let one = (1u8..3, subnets, ports, 0u8..2, prop::bool::weighted(0.1));
     prop::collection::vec(one, 1..4).prop_map(|services| {
         let named = services.into_iter().enumerate().map(|(index, (vpc, subnets, ports, title, remove))| {
-            Want { name: format!("s{index}"), vpc, subnets, ports, title, remove }
+            Want { name: format!("s{index}"), vpc, subnets, ports, title, remove, tls: title == 1 }
         });
         named.collect()
     })

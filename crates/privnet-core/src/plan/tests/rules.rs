@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cloud::{Cloud, Want, desired, kinds};
 use crate::accept::{Connection, ConnectionState, Identity};
 use crate::plan::{Op, Plan, PlanOptions, Rule, plan, plan_rejection};
-use crate::resource::{Health, Ownership};
+use crate::resource::{Health, Ownership, Scope};
 use crate::value::Value;
-use crate::world::Connections;
+use crate::world::{Connections, Desired};
 
 fn connection(id: &str, state: ConnectionState) -> Connection {
     Connection {
@@ -46,6 +46,7 @@ fn nothing_severs_without_the_word() {
         ("a subnet less", |want| want.subnets = BTreeSet::from([1]), &[(Rule::WouldSever, true)]),
         ("a port less", |want| want.ports = BTreeMap::from([(3306, 3306)]), &[(Rule::WouldSever, true)]),
         ("a tombstone", |want| want.remove = true, &[(Rule::WouldSever, true)]),
+        ("TLS where clients speak plainly", |want| want.tls = true, &[(Rule::WouldSever, true)]),
         ("the hand-over", |want| want.title = 1, &[(Rule::HandOver, true)]),
     ];
     for state in [ConnectionState::Accepted, ConnectionState::NeedsAttention, ConnectionState::Changing] {
@@ -71,6 +72,22 @@ fn nothing_severs_without_the_word() {
             }
         }
     }
+}
+
+/// A service whose place in the file is another one stays where it is.
+#[test]
+fn a_service_does_not_move() {
+    let want = Want::new("s");
+    let cloud = applied(&[want.clone()], None);
+    let mut desired = desired(&[want]);
+    for intent in desired.services.values_mut() {
+        intent.scope = Scope("toy/2".to_owned());
+    }
+    let plan = cloud.plan(&desired, PlanOptions::default());
+    assert_eq!(rules(&plan), [(Rule::HandOver, false)]);
+    assert!(plan.is_empty() && plan.refusals[0].why.contains("toy/1"), "{plan:#?}");
+    let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
+    assert!(cloud.plan(&Desired { resources: Vec::new(), ..desired }, destroy).refusals.is_empty());
 }
 
 #[test]

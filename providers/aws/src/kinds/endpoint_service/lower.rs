@@ -14,7 +14,6 @@ use crate::lower::Lowering;
 
 /// Adds the endpoint service to what the service wants, and what there is to say about it.
 pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
-    refuse_to_move(lowering, lowered);
     match &lowering.aws.form {
         AwsForm::Made(made) => {
             let zones =
@@ -32,21 +31,6 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
         }
         AwsForm::EndpointService(id) => supplied(lowering, lowered, id),
         AwsForm::Removed => {}
-    }
-}
-
-/// An endpoint service cannot move to another account or region: what the vendor was given would change.
-fn refuse_to_move(lowering: &Lowering<'_>, lowered: &mut Lowered) {
-    let ours = |live: &&Live| live.is_ours() && live.address.service == lowering.name();
-    let elsewhere = lowering.world.live.iter().filter(ours).find(|live| live.scope != lowering.scope);
-    if let Some(live) = elsewhere {
-        let why = format!(
-            "it is in {} and the file puts it into {}: its name would change, and who uses it would be cut; keep a tombstone \
-             (`remove: true`) with the old place under this name, and give the service in the new place another one",
-            live.scope, lowering.scope
-        );
-        let exposed = lowered.intent.exposed.clone();
-        lowered.refusals.push(lowering.refusal(&exposed, Rule::HandOver, why));
     }
 }
 
@@ -239,19 +223,6 @@ mod tests {
         assert_eq!(refused.intent.exposed.name, SUPPLIED);
         spec.services[0].acceptance = Acceptance::Automatic;
         assert_eq!(lowered(&spec, &world).refusals, []);
-    }
-
-    #[test]
-    fn a_service_does_not_move() {
-        let mut elsewhere = live(BTreeMap::new());
-        elsewhere.ownership = privnet_core::Ownership::Ours;
-        elsewhere.scope = privnet_core::Scope("aws/123456789012/eu-west-1".to_owned());
-        let world = World { live: vec![elsewhere], ..World::default() };
-        let refused = lowered(&supplied_spec(), &world).refusals;
-        assert!(
-            refused.iter().any(|r| r.rule == Rule::HandOver && r.why.contains("eu-west-1")),
-            "{refused:?}"
-        );
     }
 
     #[test]

@@ -1,0 +1,443 @@
+//! Groups of forwarder machines: what they are made of, who reaches them, how one gives way to the next, and what is refused.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test, which says what it tried"
+)]
+
+mod stage;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_autoscaling::types::AutoScalingGroup;
+use privnet_core::accept::Ask;
+use privnet_core::plan::{Op, PlanOptions, Rule};
+use privnet_core::spec::Spec;
+use privnet_core::world::TargetState;
+use stage::{Stage, assert_done, spec, until};
+
+const DATABASE: &str = "sg-0ddddddddddddddd4";
+const DESTROY: PlanOptions = PlanOptions { prune: false, sever_connections: true, destroy: true };
+/// An answer that is lost, an error of the cloud's, a connection that is cut, one that is told to go slower, and an old answer.
+const MODES: [&str; 5] = ["lost", "code=InternalError", "reset", "throttle", "stale"];
+const TWO_ZONES: &str = "subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]";
+
+/// A service of one forwarded port, with these machines and these ports.
+fn with(machines: &str, ports: &str, more: &str) -> Spec {
+    spec(&format!(
+        "version: 1
+deployment: forward
+tags: {{ team: data }}
+defaults:
+  aws:
+    account: \"123456789012\"
+    region: us-east-1
+    vpc: vpc-0a1b2c3d4e5f60718
+    subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
+services:
+  - name: ledger
+    allow: {{ fivetran: {{}} }}
+    aws:
+      database_security_groups: [{DATABASE}]
+      {machines}
+      ports: [{ports}]
+{more}"
+    ))
+}
+
+const PORT: &str = "{ listen: 5432, engine: postgres, to: { forwarder: { ip: 172.16.4.20 } } }";
+
+fn sized(size: &str) -> Spec {
+    with(&format!("forwarder: {{ {TWO_ZONES}, size: {size}, drain: 60s }}"), PORT, "")
+}
+
+async fn groups(stage: &Stage) -> Vec<AutoScalingGroup> {
+    let answer = stage.auto_scaling().describe_auto_scaling_groups().send().await.unwrap();
+    answer.auto_scaling_groups.unwrap_or_default()
+}
+
+async fn only_group(stage: &Stage) -> AutoScalingGroup {
+    let mut all = groups(stage).await;
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all.remove(0)
+}
+
+/// Waits until a load balancer calls each machine healthy.
+async fn served(stage: &Stage, spec: &Spec) {
+    until("the machines are healthy", || async {
+        let world = stage.world(spec).await;
+        let targets = &world.services["ledger"].targets;
+        let healthy = targets.iter().filter(|target| target.state == TargetState::Healthy).count();
+        (healthy == 2 && targets.len() == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_have_all_that_they_need_and_nothing_else() {
+    let stage = Stage::open().await;
+    let spec = sized("t3.small");
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+    served(&stage, &spec).await;
+
+    let group = only_group(&stage).await;
+    assert_eq!((group.min_size(), group.desired_capacity(), group.max_size()), (Some(2), Some(2), Some(2)));
+    assert_eq!(group.health_check_type(), Some("EC2"));
+    let zones: BTreeSet<_> = group.instances().iter().filter_map(|one| one.availability_zone()).collect();
+    assert_eq!(zones.len(), 2, "{zones:?}");
+
+    let ec2 = stage.ec2();
+    let template = group.launch_template().unwrap();
+    let versions = ec2
+        .describe_launch_template_versions()
+        .launch_template_id(template.launch_template_id().unwrap())
+        .versions(template.version().unwrap())
+        .send()
+        .await
+        .unwrap();
+    let data = versions.launch_template_versions()[0].launch_template_data().unwrap();
+    let metadata = data.metadata_options().unwrap();
+    assert_eq!(metadata.http_tokens().map(|word| word.as_str()), Some("required"));
+    assert_eq!(metadata.http_put_response_hop_limit(), Some(1));
+    assert_eq!((data.key_name(), data.iam_instance_profile()), (None, None));
+    assert!(data.image_id().unwrap().starts_with("resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/"));
+    let disks = data.block_device_mappings();
+    assert_eq!(disks.len(), 1);
+    assert_eq!(disks[0].ebs().unwrap().encrypted(), Some(true));
+    let interfaces = data.network_interfaces();
+    assert!(interfaces.iter().all(|one| one.associate_public_ip_address() == Some(false)));
+
+    let ids: Vec<_> =
+        group.instances().iter().filter_map(|one| one.instance_id().map(str::to_owned)).collect();
+    let instances = ec2.describe_instances().set_instance_ids(Some(ids)).send().await.unwrap();
+    let instances: Vec<_> = instances.reservations().iter().flat_map(|one| one.instances()).collect();
+    assert_eq!(instances.len(), 2);
+    for instance in instances {
+        assert_eq!(instance.public_ip_address().filter(|ip| !ip.is_empty()), None);
+        assert!(instance.tags().iter().any(|tag| tag.key() == Some("team") && tag.value() == Some("data")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_load_balancer_alone_reaches_them_and_they_alone_the_database() {
+    let stage = Stage::open().await;
+    let both = format!("{PORT}, {{ listen: 6432, port: 5432, to: {{ ips: [10.0.0.25] }} }}");
+    let spec = with(&format!("forwarder: {{ {TWO_ZONES}, size: t4g.small }}"), &both, "");
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+    let world = stage.world(&spec).await;
+    let group = |name: &str| {
+        let found = world.live.iter().find(|l| l.address.kind == "security-group" && l.address.name == name);
+        found.unwrap().id.clone()
+    };
+    let (balancer, machines) = (group("main"), group("forwarder"));
+    let rules = stage.ec2().describe_security_group_rules().send().await.unwrap();
+    let inbound: BTreeSet<(String, String, i32)> = rules
+        .security_group_rules()
+        .iter()
+        .filter(|rule| rule.is_egress() == Some(false))
+        .filter_map(|rule| {
+            let source = rule.referenced_group_info()?.group_id()?.to_owned();
+            Some((rule.group_id()?.to_owned(), source, rule.from_port()?))
+        })
+        .filter(|(group, source, _)| *group == machines || *source == machines || *source == balancer)
+        .collect();
+    let expected = BTreeSet::from([
+        (machines.clone(), balancer.clone(), 5432),
+        (machines.clone(), balancer.clone(), 25432),
+        (DATABASE.to_owned(), machines, 5432),
+        (DATABASE.to_owned(), balancer, 5432),
+    ]);
+    assert_eq!(inbound, expected);
+    let checks = stage.elb().describe_target_groups().send().await.unwrap();
+    let check = checks
+        .target_groups()
+        .iter()
+        .find(|group| {
+            group.port() == Some(5432) && group.target_type().is_some_and(|kind| kind.as_str() == "instance")
+        })
+        .unwrap();
+    assert_eq!((check.health_check_port(), check.health_check_path()), (Some("25432"), Some("/")));
+}
+
+/// A change makes group b, and a goes when b is healthy and a's sessions had their time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_makes_another_group_and_nobody_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.jsonl");
+    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
+    let first = sized("t3.small");
+    stage.apply(&first).await;
+    served(&stage, &first).await;
+    stage.until_pending(&first, "ledger", 2).await;
+    let (_, plan, report) = stage.decide(&first, &Ask::default()).await;
+    assert_done(&plan, &report);
+    let before = only_group(&stage).await;
+    let said = std::fs::read_to_string(&record).unwrap().lines().count();
+
+    let second = sized("t3.medium");
+    let plan = stage.apply(&second).await;
+    let of =
+        |op: Op| plan.actions.iter().filter(move |action| action.op == op).map(|a| a.address.kind.as_str());
+    assert_eq!(of(Op::Create).collect::<Vec<_>>(), ["launch-template", "forwarder-group"]);
+    assert_eq!(of(Op::Delete).collect::<Vec<_>>(), ["forwarder-group", "launch-template"]);
+    assert_eq!(of(Op::Update).count(), 0);
+    stage.assert_settled(&second).await;
+    let after = only_group(&stage).await;
+    assert_ne!(before.auto_scaling_group_name(), after.auto_scaling_group_name());
+
+    // Before the old machines were taken from the load balancer, it called all new ones healthy.
+    let text = std::fs::read_to_string(&record).unwrap();
+    let exchanges: Vec<serde_json::Value> =
+        text.lines().skip(said).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let at = |action: &str| exchanges.iter().position(|one| one["action"] == action);
+    let detached = at("DetachLoadBalancerTargetGroups").expect("the old group was drained");
+    let deleted = at("DeleteAutoScalingGroup").expect("the old group was deleted");
+    assert!(detached < deleted);
+    let health =
+        exchanges[..detached].iter().rev().find(|one| one["action"] == "DescribeTargetHealth").unwrap();
+    let health = health["response"].to_string();
+    for machine in after.instances() {
+        let id = machine.instance_id().unwrap();
+        let (_, rest) = health.split_once(id).unwrap_or_else(|| panic!("{id} was not registered: {health}"));
+        let state = rest.split("<State>").nth(1).unwrap_or_default();
+        assert!(state.starts_with("healthy"), "{id} is {state}");
+    }
+    let connections = stage.connections(&second, "ledger").await;
+    assert!(connections.iter().any(|one| one.state.may_be_live()), "{connections:?}");
+}
+
+/// To other targets and back again: the listener turns first, then the machines go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_turns_to_other_targets_and_back() {
+    let stage = Stage::open().await;
+    let forwarded = sized("t3.small");
+    let direct = with("", "{ listen: 5432, engine: postgres, to: { instances: [i-0123456789abcdef0] } }", "");
+    stage.apply(&direct).await;
+    stage.until_pending(&direct, "ledger", 2).await;
+    let (_, plan, report) = stage.decide(&direct, &Ask::default()).await;
+    assert_done(&plan, &report);
+    for spec in [&forwarded, &direct] {
+        let plan = stage.apply(spec).await;
+        stage.assert_settled(spec).await;
+        if let Some(gone) =
+            plan.actions.iter().find(|action| action.id.starts_with("delete ledger/forwarder-group"))
+        {
+            assert!(gone.after.iter().any(|id| id == "update ledger/listener/5432"), "{gone:#?}");
+        }
+    }
+    assert_eq!(groups(&stage).await.len(), 0);
+    assert!(stage.ec2().describe_launch_templates().send().await.unwrap().launch_templates().is_empty());
+    stage.apply_with(&direct, DESTROY).await;
+}
+
+/// What the plan refuses, and in which words.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_is_refused_in_words() {
+    let stage = Stage::open().await;
+    let machines = |rest: &str| with(&format!("forwarder: {{ {rest} }}"), PORT, "");
+    let fitting = format!("{TWO_ZONES}, size: t3.small");
+    for (spec, words) in [
+        (machines("subnets: [subnet-0aaaaaaaaaaaaaaa1], size: t3.small"), "in at least 2 zones"),
+        (machines(&format!("{fitting}, zones: [us-east-1a]")), "in at least 2 zones"),
+        (machines(&format!("{fitting}, zones: [us-east-1a, us-east-1b, us-east-1c]")), "is in us-east-1c"),
+        (
+            machines("subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0123456789abcdef9], size: t3.small"),
+            "subnet-0123456789abcdef9 is not in vpc-0a1b2c3d4e5f60718",
+        ),
+        (machines(&format!("{fitting}, image: ami-0fedcba9876543210")), "ami-0fedcba9876543210 is not there"),
+        (
+            with(&format!("forwarder: {{ {fitting} }}"), PORT, "      proxy_protocol: true\n"),
+            "proxy_protocol",
+        ),
+        (
+            with(
+                &format!("forwarder: {{ {fitting} }}"),
+                "{ listen: 22, to: { forwarder: { ip: 172.16.4.20 } } }",
+                "",
+            ),
+            "SSH",
+        ),
+    ] {
+        let plan = stage.plan(&spec).await;
+        assert!(plan.is_empty(), "{words}: {:#?}", plan.actions);
+        let said = plan.refusals.iter().find(|refusal| refusal.why.contains(words));
+        assert!(
+            said.is_some_and(|refusal| refusal.rule == Rule::Unsuitable),
+            "{words}: {:#?}",
+            plan.refusals
+        );
+    }
+}
+
+/// A parameter that names no image ends the apply in words, and the next one goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_names_nothing_is_told() {
+    let stage = Stage::open().await;
+    let image = |name: &str| {
+        with(
+            &format!("forwarder: {{ {TWO_ZONES}, size: t3.small, image: \"resolve:ssm:{name}\" }}"),
+            PORT,
+            "",
+        )
+    };
+    let (_, report) = stage.driver().apply(&image("/nobody/has/this"), PlanOptions::default()).await;
+    let error = stage::failure(&report);
+    assert!(error.to_string().contains("/nobody/has/this"), "{error}");
+    assert_eq!(groups(&stage).await.len(), 0);
+    let (_, report) = stage
+        .driver()
+        .apply(&image("/aws/service/debian/release/12/latest/arm64"), PlanOptions::default())
+        .await;
+    let said = stage::failure(&report).to_string();
+    assert!(said.contains("arm64") && said.contains("t3.small is x86_64"), "{said}");
+    let mended = image("/aws/service/debian/release/12/latest/amd64");
+    stage.apply(&mended).await;
+    stage.assert_settled(&mended).await;
+}
+
+/// Machines that die are replaced by the group; that is no difference.
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_that_come_and_go_are_no_difference() {
+    let stage = Stage::open().await;
+    let spec = sized("t3.small");
+    stage.apply(&spec).await;
+    served(&stage, &spec).await;
+    let dead = only_group(&stage).await.instances()[0].instance_id().unwrap().to_owned();
+    stage.ec2().terminate_instances().instance_ids(&dead).send().await.unwrap();
+    until("another machine is there", || async {
+        let group = only_group(&stage).await;
+        let ids: Vec<_> = group.instances().iter().filter_map(|one| one.instance_id()).collect();
+        (ids.len() == 2 && !ids.contains(&dead.as_str())).then_some(())
+    })
+    .await;
+    stage.assert_settled(&spec).await;
+    served(&stage, &spec).await;
+}
+
+/// The user's own load balancer: its groups, or the ranges of its subnets, may come in.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_load_balancer_that_is_there() {
+    let stage = Stage::open().await;
+    let spec = spec(&format!(
+        "version: 1
+deployment: forward
+services:
+  - name: legacy
+    allow: {{ fivetran: {{}} }}
+    aws:
+      account: \"123456789012\"
+      region: us-east-1
+      vpc: vpc-0a1b2c3d4e5f60718
+      existing: {{ load_balancer: \"arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/db/0123456789abcdef\" }}
+      forwarder: {{ {TWO_ZONES}, size: t3.small }}
+      ports: [{{ listen: 1521, engine: oracle, to: {{ forwarder: {{ ip: 172.16.4.20 }} }} }}]
+"
+    ));
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+    let world = stage.world(&spec).await;
+    let rules = world.live.iter().filter(|live| live.address.name.starts_with("forwarder/"));
+    let ports: BTreeSet<_> = rules.map(|live| live.fields["port"].clone()).collect();
+    assert_eq!(ports.len(), 2, "{:#?}", world.live);
+    stage.apply_with(&spec, DESTROY).await;
+    assert_eq!(groups(&stage).await.len(), 0);
+}
+
+/// The calls about machines.
+fn is_about_machines(action: &str) -> bool {
+    action.contains("AutoScaling")
+        || action.contains("LaunchTemplate")
+        || action.contains("LoadBalancerTargetGroups")
+        || ["DescribeScalingActivities", "DescribeImages"].contains(&action)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Apply,
+    Replace,
+    Destroy,
+}
+
+impl Work {
+    fn spec(self) -> Spec {
+        sized(if self == Self::Replace { "t3.medium" } else { "t3.small" })
+    }
+
+    fn options(self) -> PlanOptions {
+        if self == Self::Destroy { DESTROY } else { PlanOptions::default() }
+    }
+
+    async fn start(self, stage: &Stage) {
+        if self != Self::Apply {
+            stage.apply(&sized("t3.small")).await;
+            served(stage, &sized("t3.small")).await;
+        }
+    }
+}
+
+/// Each call about machines fails in turn in each way; then the same command runs again. It must end in the same state with
+/// nothing left to do, and nothing twice.
+async fn sweep(work: Work) {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.jsonl");
+    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
+    work.start(&stage).await;
+    let before = std::fs::read_to_string(&record).unwrap_or_default().lines().count();
+    stage.apply_with(&work.spec(), work.options()).await;
+    let mut calls: BTreeMap<String, usize> = BTreeMap::new();
+    for line in std::fs::read_to_string(&record).unwrap().lines().skip(before) {
+        let exchange: serde_json::Value = serde_json::from_str(line).unwrap();
+        let action = exchange["action"].as_str().unwrap_or_default().to_owned();
+        if is_about_machines(&action) {
+            *calls.entry(action).or_default() += 1;
+        }
+    }
+    // How often polls ask differs from run to run: the first few of each.
+    calls.values_mut().for_each(|count| *count = (*count).min(3));
+    let (mut tried, mut passed) = (0, 0);
+    for (action, count) in &calls {
+        for nth in 1..=*count {
+            for mode in MODES {
+                tried += 1;
+                let stage = Stage::open().await;
+                work.start(&stage).await;
+                stage.fault(&format!("aws:{action}:{nth}:{mode}"));
+                let (_, report) = stage.driver().apply(&work.spec(), work.options()).await;
+                stage.heal();
+                if !report.all_done() || work == Work::Destroy {
+                    stage.apply_with(&work.spec(), work.options()).await;
+                }
+                let templates = stage.ec2().describe_launch_templates().send().await.unwrap();
+                let left = (groups(&stage).await.len(), templates.launch_templates().len());
+                if work == Work::Destroy {
+                    assert_eq!(left, (0, 0), "{action} {nth} {mode}");
+                } else {
+                    stage.assert_settled(&work.spec()).await;
+                    assert_eq!(left, (1, 1), "{action} {nth} {mode}");
+                }
+                passed += 1;
+            }
+        }
+    }
+    println!("{calls:?}: {tried} points tried, {passed} passed");
+    assert!(passed > 0 && passed == tried);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_of_an_apply_may_fail() {
+    sweep(Work::Apply).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_of_a_replacement_may_fail() {
+    sweep(Work::Replace).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_of_a_destroy_may_fail() {
+    sweep(Work::Destroy).await;
+}
