@@ -48,10 +48,12 @@ class Drift(Account):
         self.auto_scaling.create_or_update_tags(Tags=[{**tag, "Key": key, "Value": value, "PropagateAtLaunch": False}])
 
     def spare_template(self):
-        data = {"ImageId": "ami-0123456789abcdef0", "InstanceType": "t3.micro"}
-        data["ImageId"] = self.ec2.describe_images()["Images"][0]["ImageId"]
+        intel = self.ec2.describe_images(Filters=[{"Name": "architecture", "Values": ["x86_64"]}])["Images"]
+        data = {"ImageId": intel[0]["ImageId"], "InstanceType": "t3.micro"}
         made = self.ec2.create_launch_template(LaunchTemplateName="somebody-elses", LaunchTemplateData=data)
-        return made["LaunchTemplate"]["LaunchTemplateId"]
+        identifier = made["LaunchTemplate"]["LaunchTemplateId"]
+        self.ec2.create_launch_template_version(LaunchTemplateId=identifier, LaunchTemplateData=data)
+        return identifier
 
     def another_version(self):
         template = self.template()["LaunchTemplateId"]
@@ -211,7 +213,7 @@ ROWS = {
     },
     "forwarder-group": {
         "launch_template": lambda d: d.update_forwarders(
-            LaunchTemplate={"LaunchTemplateId": d.spare_template(), "Version": "1"}
+            LaunchTemplate={"LaunchTemplateId": d.spare_template(), "Version": "2"}
         ),
         "template_version": Drift.another_version,
         "subnets": lambda d: d.update_forwarders(VPCZoneIdentifier=f"subnet-0aaaaaaaaaaaaaaa1,{SPARE_SUBNET}"),

@@ -13,7 +13,8 @@ SUBNETS = ["subnet-0aaaaaaaaaaaaaaa1", "subnet-0bbbbbbbbbbbbbbb2"]
 
 
 def machine(ec2):
-    return {"ImageId": ec2.describe_images()["Images"][0]["ImageId"], "InstanceType": "t3.micro"}
+    intel = ec2.describe_images(Filters=[{"Name": "architecture", "Values": ["x86_64"]}])["Images"]
+    return {"ImageId": intel[0]["ImageId"], "InstanceType": "t3.micro"}
 
 
 def main(url, things):

@@ -32,6 +32,7 @@ services:
       vpc: vpc-0a1b2c3d4e5f60718
       subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
       database_security_groups: [sg-0ddddddddddddddd4]
+      tcp_idle_timeout: 400s
       private_dns_name: orders.example.com
       supported_regions: [us-east-1, eu-west-1]
       notification: { sns_topic: 'arn:aws:sns:us-east-1:123456789012:privnet-connections', events: [Connect, Accept] }

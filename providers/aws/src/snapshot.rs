@@ -16,11 +16,11 @@ use crate::auto_scaling;
 use crate::balancing::{self, Attributes};
 use crate::cloud::Cloud;
 use crate::forwarders;
-use crate::kinds;
+use crate::kinds::{self, listener};
 use crate::launch_templates;
 use crate::network::{self, filter};
 use crate::observe::{Wanted, supplied_load_balancer};
-use crate::ownership::{Claim, TagMap};
+use crate::ownership::{self, Claim, TagMap};
 
 /// How many things are read at once; the rate is the limiter's matter.
 const AT_ONCE: usize = 40;
@@ -310,7 +310,7 @@ async fn seen_load_balancers(
         ))
     });
     let read: Vec<_> = futures::stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
-    with_listeners(cloud, read).await
+    with_listeners(cloud, wanted, read).await
 }
 
 /// A load balancer that goes meanwhile has no attributes any more.
@@ -319,9 +319,11 @@ async fn load_balancer_attributes(cloud: &Cloud<'_>, arn: &str) -> Result<Attrib
     Ok(balancing::absent_is_none(answer)?.unwrap_or_default())
 }
 
-/// Adds tags and attributes to the listeners: tags of all of them by twenties.
+/// Adds tags and attributes to the listeners: tags of all of them by twenties. Attributes can be read one by one only, so they are
+/// where there is something to know: the file asks for a time of its own, or privnet once set one.
 async fn with_listeners(
     cloud: &Cloud<'_>,
+    wanted: &Wanted<'_>,
     read: Vec<(SeenLoadBalancer, Vec<Listener>)>,
 ) -> Result<Vec<SeenLoadBalancer>, Error> {
     let arns: BTreeSet<String> = read
@@ -329,14 +331,29 @@ async fn with_listeners(
         .flat_map(|(_, listeners)| listeners)
         .filter_map(|l| l.listener_arn().map(str::to_owned))
         .collect();
-    let attributes = async {
-        let reads = arns.iter().cloned().map(|arn| async move {
-            let answer = balancing::listener_attributes(cloud, &arn).await;
-            Ok::<_, Error>((arn, balancing::absent_is_none(answer)?.unwrap_or_default()))
-        });
-        futures::stream::iter(reads).buffered(AT_ONCE).try_collect::<BTreeMap<_, _>>().await
-    };
-    let (tags, attributes) = try_join(balancing::tags(cloud, &arns), attributes).await?;
+    let tags = balancing::tags(cloud, &arns).await?;
+    let asked: BTreeSet<&str> = wanted
+        .services
+        .iter()
+        .filter(|(_, aws)| listener::asks_for_its_own_time(aws))
+        .map(|(service, _)| service.name.as_str())
+        .collect();
+    let of_service = read.iter().flat_map(|(balancer, listeners)| {
+        let service = balancer.claim.as_ref().map(|claim| claim.address.service.as_str());
+        listeners.iter().filter_map(move |one| Some((one.listener_arn()?.to_owned(), service)))
+    });
+    let telling = of_service.filter(|(arn, service)| {
+        let tags = tags.get(arn);
+        let proved = tags.and_then(|tags| ownership::proof(tags, wanted.deployment));
+        let service = proved.as_ref().map(|proof| proof.address.service.as_str()).or(*service);
+        service.is_some_and(|service| asked.contains(service)) || tags.is_some_and(listener::had_its_own_time)
+    });
+    let telling: Vec<String> = telling.map(|(arn, _)| arn).collect();
+    let reads = telling.into_iter().map(|arn| async move {
+        let answer = balancing::listener_attributes(cloud, &arn).await;
+        Ok::<_, Error>((arn, balancing::absent_is_none(answer)?.unwrap_or_default()))
+    });
+    let attributes: BTreeMap<_, _> = futures::stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
     let seen = read.into_iter().map(|(mut balancer, listeners)| {
         let listeners = listeners.into_iter().map(|described| {
             let arn = described.listener_arn().unwrap_or_default();

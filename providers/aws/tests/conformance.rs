@@ -53,7 +53,9 @@ impl Whole {
             groups.target_groups().iter().filter_map(|group| group.target_group_arn().map(str::to_owned)),
         );
         let templates = ec2.describe_launch_templates().send().await.unwrap();
-        ids.extend(templates.launch_templates().iter().filter_map(|one| one.launch_template_id().map(str::to_owned)));
+        ids.extend(
+            templates.launch_templates().iter().filter_map(|one| one.launch_template_id().map(str::to_owned)),
+        );
         let groups = self.stage.auto_scaling().describe_auto_scaling_groups().send().await.unwrap();
         ids.extend(
             groups
@@ -129,7 +131,9 @@ impl Subject for Whole {
             edit("forwarders", FORWARDED, MACHINES, ""),
             edit(
                 "forwarders beside targets",
-                &format!("{IPS}, {{ listen: 3306, engine: mysql, to: {{ forwarder: {{ dns: db.corp.example }} }} }}"),
+                &format!(
+                    "{IPS}, {{ listen: 3306, engine: mysql, to: {{ forwarder: {{ dns: db.corp.example }} }} }}"
+                ),
                 MACHINES,
                 "",
             ),
@@ -158,8 +162,7 @@ impl Subject for Whole {
 }
 
 const FORWARDED: &str = "{ listen: 5432, engine: postgres, to: { forwarder: { ip: 172.16.4.20 } } }";
-const MACHINES: &str =
-    "forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2], size: t3.small, drain: 60s }";
+const MACHINES: &str = "forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2], size: t3.small, drain: 60s }";
 const IPS: &str = "{ listen: 5432, engine: postgres, to: { ips: [10.0.0.25] } }";
 const CERTIFICATE: &str =
     "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012";

@@ -48,6 +48,7 @@ services:
       subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
       database_security_groups: [{ANOTHER_GROUP}]
       enforce_inbound: {{ cidrs: [10.0.0.0/8] }}
+      tcp_idle_timeout: 400s
       ports:
         - {{ listen: 5432, engine: postgres, to: {{ ips: [10.0.0.25] }} }}
         - {{ listen: 6432, tls: {{ certificate: \"{CERTIFICATE}\" }}, to: {{ ips: [10.0.0.26] }} }}

@@ -273,6 +273,19 @@ async fn what_cannot_be_is_refused_in_words() {
     }
 }
 
+/// MySQL counts a TCP probe as a broken handshake; a forwarder's own check is a whole one.
+#[tokio::test(flavor = "multi_thread")]
+async fn mysql_behind_a_tcp_check_is_warned_of_and_behind_a_forwarder_not() {
+    let stage = Stage::open().await;
+    let machines = format!("forwarder: {{ {TWO_ZONES}, size: t3.small }}");
+    let direct = "{ listen: 3306, engine: mysql, to: { ips: [10.0.0.25] } }";
+    let forwarded = "{ listen: 3307, port: 3306, engine: mysql, to: { forwarder: { ip: 172.16.4.20 } } }";
+    let plan = stage.plan(&with(&machines, &format!("{direct}, {forwarded}"), "")).await;
+    let warned: Vec<_> = plan.warnings.iter().filter(|text| text.contains("max_connect_errors")).collect();
+    assert_eq!(warned.len(), 1, "{:#?}", plan.warnings);
+    assert!(warned[0].contains("port 3306") && warned[0].contains("use a forwarder"), "{warned:?}");
+}
+
 /// A parameter that names no image ends the apply in words, and the next one goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parameter_that_names_nothing_is_told() {

@@ -144,6 +144,16 @@ pub(crate) const CASES: &[Case] = &[
         "      forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1], size: t4g.small, dns: db.corp.example }\n",
     ),
     (
+        "a forwarder's image that is neither an AMI nor a parameter",
+        FIRST,
+        "      forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1], size: t4g.small, image: ubuntu-24.04 }\n",
+    ),
+    (
+        "a forwarder's image of a parameter without a name",
+        FIRST,
+        "      forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1], size: t4g.small, image: \"resolve:ssm:\" }\n",
+    ),
+    (
         "a forwarder's zone elsewhere",
         FIRST,
         "      forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1], size: t4g.small, zones: [us-west-2a] }\n",

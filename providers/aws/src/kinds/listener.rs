@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use aws_sdk_elasticloadbalancingv2::types::Listener as Described;
 use privnet_core::kind::Change;
 use privnet_core::plan::Rule;
-use privnet_core::spec::aws::{AwsForm, AwsPort, AwsTargets};
+use privnet_core::spec::aws::{AwsForm, AwsPort, AwsService, AwsTargets};
 use privnet_core::{
     Address, Error, Field, Generation, Health, Kind, Live, Lowered, Origin, Ownership, Replacement, Value,
 };
@@ -28,6 +28,8 @@ pub(crate) use change::{create, delete, update};
 const IDLE_TIMEOUT: &str = "tcp.idle_timeout.seconds";
 /// The idle timeout that TLS listeners have, and TCP listeners where nothing else is set.
 const FIXED_IDLE_TIMEOUT: i64 = 350;
+/// The tag of a listener that privnet gave another one: attributes are read one by one, so only where there is something to know.
+const IDLE_TAG: &str = "privnet:idle-timeout";
 /// The policy of `version: 1`: TLS 1.2 and 1.3
 /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/describe-ssl-policies.html>).
 const SSL_POLICY: &str = "ELBSecurityPolicy-TLS13-1-2-2021-06";
@@ -107,6 +109,22 @@ fn forwards_to(described: &Described) -> Option<String> {
     let group =
         action.target_group_arn().or_else(|| groups.first().and_then(|group| group.target_group_arn()));
     group.map(str::to_owned)
+}
+
+/// Whether the file asks for another idle timeout than the one that AWS gives each listener.
+pub(crate) fn asks_for_its_own_time(aws: &AwsService) -> bool {
+    let targets = match &aws.form {
+        AwsForm::Made(made) => &made.targets,
+        AwsForm::OnLoadBalancer(on) => &on.targets,
+        AwsForm::EndpointService(_) | AwsForm::Removed => return false,
+    };
+    i64::from(targets.tcp_idle_timeout.get()) != FIXED_IDLE_TIMEOUT
+}
+
+/// Whether privnet gave a listener of these tags a time of its own: then it is looked after from there on, also when the file
+/// goes back to the default.
+pub(crate) fn had_its_own_time(tags: &TagMap) -> bool {
+    tags.contains_key(IDLE_TAG)
 }
 
 // The table.

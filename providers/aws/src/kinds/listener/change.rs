@@ -9,13 +9,13 @@ use futures::future::{try_join, try_join3};
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::{Applied, Error, ErrorKind, Step, Value};
 
-use super::{IDLE_TIMEOUT, Listener};
+use super::{FIXED_IDLE_TIMEOUT, IDLE_TAG, IDLE_TIMEOUT, Listener};
 use crate::balancing::{self, tag_list};
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
 use crate::error::gone_is_fine;
 use crate::kinds::{created_as, live_id, outputs};
-use crate::ownership;
+use crate::ownership::{self, Retag};
 use crate::tagging;
 
 const CREATE: Operation = Operation::elb("CreateListener");
@@ -46,7 +46,8 @@ async fn read(cloud: &Cloud<'_>, load_balancer: &str, arn: &str) -> Result<Optio
 
 pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let wanted = Listener::from_fields(step.fields)?;
-    let (_, tags) = created_as(step, &wanted.tags);
+    let (_, mut tags) = created_as(step, &wanted.tags);
+    tags.extend(own_time(&wanted));
     let port = i32::try_from(wanted.port).unwrap_or_default();
     let made = cloud
         .create(CREATE, &wanted.load_balancer, || {
@@ -92,6 +93,12 @@ async fn demand_proof(cloud: &Cloud<'_>, arn: &str, step: &Step<'_>) -> Result<(
             Err(Error::new(ErrorKind::Conflict, CREATE.name, arn, message))
         }
     }
+}
+
+/// The tag of a listener whose idle timeout is not the one that AWS gives.
+fn own_time(wanted: &Listener) -> Option<(String, String)> {
+    let idle = wanted.idle_timeout.filter(|idle| *idle != FIXED_IDLE_TIMEOUT)?;
+    Some((IDLE_TAG.to_owned(), idle.to_string()))
 }
 
 fn certificates(wanted: &Listener) -> Option<Vec<Certificate>> {
@@ -160,6 +167,9 @@ async fn write(cloud: &Cloud<'_>, arn: &str, shown: &Listener, wanted: &Listener
     }
     // After the protocol: only a TCP listener has it.
     if let Some(idle) = wanted.idle_timeout.filter(|idle| shown.idle_timeout != Some(*idle)) {
+        // Marked first, so that whatever becomes of the time is seen.
+        let mark = Retag { set: own_time(wanted).into_iter().collect(), remove: Vec::new() };
+        tagging::retag_elb(cloud, arn, &mark).await?;
         let attribute = ListenerAttribute::builder().key(IDLE_TIMEOUT).value(idle.to_string()).build();
         cloud
             .call(MODIFY_ATTRIBUTES, arn, Replay::Safe, || {
