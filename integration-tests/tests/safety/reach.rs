@@ -71,6 +71,7 @@ impl Trap {
             variables.push((name, self.url()));
         }
         variables.push(("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", self.url()));
+        variables.push(("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "trap.example".to_owned()));
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
             variables.push((name, self.url()));
         }
@@ -137,4 +138,71 @@ fn a_sandboxed_command_reaches_nothing_else() {
     let caught = run("plan");
     assert_eq!(caught.status.code(), Some(1), "{}", both(&caught));
     assert!(trap.caught() > 0, "the trap catches nothing: {}", both(&caught));
+}
+
+/// The official Google client takes proxies from the environment and cannot be told not to: the command shuts them out before.
+#[test]
+fn a_sandboxed_command_on_gcp_reaches_nothing_else() {
+    let ground = Ground::new();
+    let trap = Trap::new();
+    trap.profiles(&ground);
+    std::fs::remove_file(ground.at("aws.yaml")).unwrap();
+    let file = privnet_integration_tests::census::here().join("../examples/gcp.yaml");
+    ground.write("gcp.yaml", &std::fs::read_to_string(file).unwrap());
+    let variables = trap.variables(&ground);
+    let run = |line: &str, without: &[&str]| {
+        let given = variables.iter().filter(|(name, _)| !without.contains(&name.as_str())).cloned();
+        privnet(ground.path()).args(line.split_whitespace()).envs(given).output().unwrap()
+    };
+    for (line, status) in [
+        ("--sandbox plan --detailed-exitcode", 2),
+        ("--sandbox apply --yes", 0),
+        ("--sandbox status", 0),
+        ("--sandbox accept-pending --watch --yes --timeout 10m", 0),
+        ("--sandbox handoff", 0),
+        ("--sandbox plan --detailed-exitcode", 0),
+        ("--sandbox destroy --yes", 3),
+        ("--sandbox destroy --yes --sever-connections", 0),
+    ] {
+        let output = run(line, &[]);
+        assert_eq!(output.status.code(), Some(status), "{line}: {}", both(&output));
+        assert_eq!(trap.caught(), 0, "{line} came to the trap");
+    }
+    // Without the flag the same environment leads there: by its URL, and not past a proxy that would be meant for others.
+    let proxied = run("plan", &["GOOGLE_CLOUD_UNIVERSE_DOMAIN"]);
+    assert!(both(&proxied).contains("NO_PROXY"), "{}", both(&proxied));
+    assert_eq!((proxied.status.code(), trap.caught()), (Some(1), 0), "{}", both(&proxied));
+    let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+    let caught = run("plan", &[&proxies[..], &["GOOGLE_CLOUD_UNIVERSE_DOMAIN"]].concat());
+    assert_eq!(caught.status.code(), Some(1), "{}", both(&caught));
+    assert!(trap.caught() > 0, "the trap catches nothing: {}", both(&caught));
+}
+
+/// A key that cannot be used is named by its file, never by what is in it, and is not sent anywhere.
+#[test]
+fn a_google_key_is_not_told() {
+    let ground = Ground::new();
+    let trap = Trap::new();
+    std::fs::remove_file(ground.at("aws.yaml")).unwrap();
+    let file = privnet_integration_tests::census::here().join("../examples/gcp.yaml");
+    ground.write("gcp.yaml", &std::fs::read_to_string(file).unwrap());
+    let canary = "Q0FOQVJZLWluLWEtcHJpdmF0ZS1rZXk";
+    let key = serde_json::json!({
+        "type": "service_account", "client_email": "p@acme-data.iam.gserviceaccount.com", "private_key_id": "k",
+        "private_key": format!("-----BEGIN PRIVATE KEY-----\n{canary}\n-----END PRIVATE KEY-----\n"),
+        "token_uri": format!("{}/token", trap.url()), "project_id": "acme-data",
+    });
+    ground.write("key.json", &key.to_string());
+    for line in ["plan", "plan -vvv", "plan --output json", "status -vv"] {
+        let output = privnet(ground.path())
+            .args(line.split_whitespace())
+            .env("GOOGLE_APPLICATION_CREDENTIALS", ground.at("key.json"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line}: {}", both(&output));
+        let said = both(&output);
+        assert!(said.contains("credentials"), "{line}: {said}");
+        assert!(!said.contains(canary) && !said.contains("Q0FOQVJZ"), "{line} tells the key: {said}");
+    }
+    assert_eq!(trap.caught(), 0);
 }

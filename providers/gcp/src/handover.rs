@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use privnet_core::execute::{Poll, Until};
-use privnet_core::{Error, ErrorKind};
+use privnet_core::{Address, Error, ErrorKind, Generation};
 
 use crate::act::Act;
-use crate::collection::At;
+use crate::collection::{At, Collection};
+use crate::connections;
 use crate::json::{Json, list, text};
+use crate::kinds;
+use crate::ownership;
 use crate::path;
 use crate::snapshot;
 
@@ -82,8 +85,47 @@ fn seen(group: &str, state: &Json) -> Seen {
     }
 }
 
-/// Leaves established sessions their time.
-pub(crate) async fn drain(act: &Act<'_>, subject: &str, time: Duration) -> Result<(), Error> {
+/// Before something goes that the backend service has let go of: leaves established sessions their time, where anybody is connected.
+pub(crate) async fn let_sessions_end(act: &Act<'_>, subject: &str) -> Result<(), Error> {
+    if !is_anybody_connected(act).await? {
+        return Ok(());
+    }
+    match backend_service(act).await? {
+        Some(there) => drain(act, subject, kinds::backend_service::drain(&there)).await,
+        None => Ok(()),
+    }
+}
+
+/// Where the service's backend service is, and what it is like, if there is one.
+pub(crate) async fn backend_service(act: &Act<'_>) -> Result<Option<Json>, Error> {
+    either(act, kinds::backend_service::KIND.name, Collection::BackendServices).await
+}
+
+async fn is_anybody_connected(act: &Act<'_>) -> Result<bool, Error> {
+    let there = either(act, kinds::service_attachment::KIND.name, Collection::ServiceAttachments).await?;
+    let endpoints = there.iter().flat_map(|there| list(there, "connectedEndpoints"));
+    Ok(endpoints.into_iter().any(|endpoint| connections::state(endpoint).may_be_live()))
+}
+
+/// The service's one resource of a kind, under either of its names.
+async fn either(act: &Act<'_>, kind: &str, collection: Collection) -> Result<Option<Json>, Error> {
+    let address = Address::new(act.address().service.as_str(), kind, "main");
+    let (project, region) = act.place();
+    for generation in [Generation::A, Generation::B] {
+        let at = At {
+            collection,
+            project: project.to_owned(),
+            place: region.to_owned(),
+            name: ownership::cloud_name(act.step.deployment, &address, generation),
+        };
+        if let Some(there) = act.cloud.get(&at).await? {
+            return Ok(Some(there));
+        }
+    }
+    Ok(None)
+}
+
+async fn drain(act: &Act<'_>, subject: &str, time: Duration) -> Result<(), Error> {
     let end = tokio::time::Instant::now() + act.cloud.context.paced(time);
     let until = Until { operation: "drain", subject, what: "drained", limit: time + Duration::from_secs(60) };
     let ask = || async move {

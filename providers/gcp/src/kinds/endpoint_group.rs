@@ -13,6 +13,7 @@ use crate::cloud::Write;
 use crate::collection::{At, Collection};
 use crate::facts::Facts;
 use crate::fields::{self, Fields};
+use crate::handover;
 use crate::json::{Json, text};
 use crate::lower::Lowering;
 use crate::path;
@@ -39,7 +40,8 @@ pub(crate) const KIND: Kind = Kind {
     ],
     replacement: Replacement::CreateFirst,
     teardown_rank: 40,
-    severs: true,
+    // What its sessions need is left to them before.
+    severs: false,
     serialized_by: &[],
 };
 
@@ -117,42 +119,66 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
     let body = json!({ "name": at.name, "description": act.marker(), "networkEndpointType": "GCE_VM_IP",
         "network": wanted.network, "subnetwork": wanted.subnet });
     let found = act.create(&at, &body).await?;
-    fill(act, &at, &found, &wanted).await?;
+    // It has none yet; where it was there already, what is told twice is seen in the end.
+    fill(act, &at, &found, &wanted, Some(BTreeSet::new())).await?;
     Ok(super::applied(&found))
+}
+
+/// Deletes it: the backend service has let go of it.
+pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
+    let at = act.there(Collection::NetworkEndpointGroups)?;
+    handover::let_sessions_end(act, &at.name).await?;
+    act.delete(&at).await
 }
 
 pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     let wanted: EndpointGroup = fields::typed(KIND.name, act.step.fields)?;
     let at = act.there(Collection::NetworkEndpointGroups)?;
     let found = act.read(&at).await?;
-    fill(act, &at, &found, &wanted).await?;
+    fill(act, &at, &found, &wanted, None).await?;
     Ok(super::applied(&found))
 }
 
-/// Attaches what is missing, then detaches what is too much. Somebody else may do the same at the same time: what counts is
-/// what the group has in the end.
-async fn fill(act: &Act<'_>, at: &At, group: &Json, wanted: &EndpointGroup) -> Result<(), Error> {
+async fn until_one_that_stays_is_healthy(act: &Act<'_>, wanted: &EndpointGroup) -> Result<(), Error> {
+    let Some(backend) = handover::backend_service(act).await? else { return Ok(()) };
+    let path = text(&backend, "selfLink").map(path::of).unwrap_or_default();
+    let at = At::of(Collection::BackendServices, &path);
+    handover::until_healthy(act, &at, |seen| wanted.endpoints.contains(&seen.machine)).await
+}
+
+/// Attaches what is missing, then, when something that stays is healthy, detaches what is too much. Somebody else may do the same at
+/// the same time: what counts is what the group has in the end. `there` is what it has, where that is known.
+async fn fill(
+    act: &Act<'_>,
+    at: &At,
+    group: &Json,
+    wanted: &EndpointGroup,
+    there: Option<BTreeSet<String>>,
+) -> Result<(), Error> {
+    let list = || async {
+        Ok::<_, Error>(read(group, &snapshot::endpoints_of(&act.cloud, &at.path()).await?).endpoints)
+    };
+    let mut there = match there {
+        Some(there) => there,
+        None => list().await?,
+    };
     let mut failure = None;
-    for _ in 0..3 {
-        let there = read(group, &snapshot::endpoints_of(&act.cloud, &at.path()).await?).endpoints;
+    for _ in 0..4 {
         let members = |of: &BTreeSet<String>, without: &BTreeSet<String>| -> Vec<Json> {
             of.difference(without).map(|machine| json!({ "instance": machine })).collect()
         };
         let (missing, surplus) = (members(&wanted.endpoints, &there), members(&there, &wanted.endpoints));
-        if missing.is_empty() && surplus.is_empty() {
-            return Ok(());
-        }
-        failure = None;
-        for write in [Write::Attach(&missing), Write::Detach(&surplus)] {
-            if matches!(write, Write::Attach([]) | Write::Detach([])) {
-                continue;
+        let write = match (missing.is_empty(), surplus.is_empty()) {
+            (true, true) => return Ok(()),
+            (false, _) => Write::Attach(&missing),
+            (true, false) => {
+                until_one_that_stays_is_healthy(act, wanted).await?;
+                Write::Detach(&surplus)
             }
-            if let Err(error) = act.cloud.write(at, write).await {
-                failure = Some(error);
-            }
-        }
+        };
+        failure = act.cloud.write(at, write).await.err();
+        there = list().await?;
     }
-    let there = read(group, &snapshot::endpoints_of(&act.cloud, &at.path()).await?).endpoints;
     match failure {
         _ if there == wanted.endpoints => Ok(()),
         Some(error) => Err(error),

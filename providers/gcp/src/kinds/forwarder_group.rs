@@ -20,7 +20,7 @@ use crate::act::Act;
 use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
 use crate::json::{Json, flag, list, number, text};
-use crate::kinds::{backend_service, instance_template};
+use crate::kinds::instance_template;
 use crate::lower::Lowering;
 use crate::path;
 use crate::snapshot::Snapshot;
@@ -50,7 +50,8 @@ pub(crate) const KIND: Kind = Kind {
     ],
     replacement: Replacement::CreateFirst,
     teardown_rank: 40,
-    severs: true,
+    // What its sessions need is left to them before.
+    severs: false,
     serialized_by: &[],
 };
 
@@ -179,30 +180,11 @@ async fn yields(act: &Act<'_>, at: &At) -> Result<Applied, Error> {
     Ok(applied)
 }
 
-/// Deletes it. Where another generation has taken its place, sessions that are established get their time first: the backend
-/// service has let go of it, and its machines go with it.
+/// Deletes it: the backend service has let go of it, and its machines go with it.
 pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
     let at = act.there(Collection::GroupManagers)?;
-    let successor = At { name: act.other_name(), ..at.clone() };
-    if act.cloud.get(&successor).await?.is_some()
-        && let Some(drain) = drain_of(act).await?
-    {
-        handover::drain(act, &at.name, drain).await?;
-    }
+    handover::let_sessions_end(act, &at.name).await?;
     act.delete(&at).await
-}
-
-/// How long the service's backend service leaves established sessions to a group that goes; nothing where there is none any more.
-async fn drain_of(act: &Act<'_>) -> Result<Option<Duration>, Error> {
-    let address = Address::new(act.address().service.as_str(), backend_service::KIND.name, "main");
-    for generation in [privnet_core::Generation::A, privnet_core::Generation::B] {
-        let name = crate::ownership::cloud_name(act.step.deployment, &address, generation);
-        let at = At { name, ..act.new_regional(Collection::BackendServices) };
-        if let Some(there) = act.cloud.get(&at).await? {
-            return Ok(Some(backend_service::drain(&there)));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

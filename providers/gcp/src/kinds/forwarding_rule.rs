@@ -50,8 +50,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("backend_service").on_change(Change::Replace),
         Field::managed("network").on_change(Change::Refuse),
         Field::managed("subnet").on_change(Change::Refuse),
-        Field::managed("ports").on_change(Change::Replace).shaped(Shape::Set),
-        Field::managed("all_ports").on_change(Change::Replace),
+        Field::managed("ports").on_change(Change::ReplaceUnlessConnected).shaped(Shape::Set),
+        Field::managed("all_ports").on_change(Change::ReplaceUnlessConnected),
         Field::if_set("ip_address").on_change(Change::Refuse),
         Field::managed("global_access"),
         Field::managed("labels"),
@@ -144,10 +144,11 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
     if let Some(ip) = &wanted.ip_address {
         body["IPAddress"] = json!(ip);
     }
-    let made = act.create(&at, &body).await?;
     // Where another generation is there, consumers go through that one.
     let old = At { name: act.other_name(), ..at.clone() };
-    if act.cloud.get(&old).await?.is_some() {
+    let (made, old) = futures::future::join(act.create(&at, &body), act.cloud.get(&old)).await;
+    let made = made?;
+    if old?.is_some() {
         let backend = At::of(Collection::BackendServices, fields::resolved(&wanted.backend_service));
         let own = at.path();
         handover::until_healthy(act, &backend, |seen| path::same(&seen.rule, &own)).await?;
@@ -159,6 +160,16 @@ fn yields(json: &Json) -> Applied {
     let mut applied = super::applied(json);
     applied.outputs.extend(fields::outputs([("ip_address", text(json, "IPAddress").unwrap_or_default())]));
     applied
+}
+
+/// Deletes it. Where another generation has taken its place, established sessions still go through this one.
+pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
+    let at = act.there(Collection::ForwardingRules)?;
+    let successor = At { name: act.other_name(), ..at.clone() };
+    if act.cloud.get(&successor).await?.is_some() {
+        handover::let_sessions_end(act, &at.name).await?;
+    }
+    act.delete(&at).await
 }
 
 pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {

@@ -172,8 +172,14 @@ pub(crate) async fn apply(act: &Act<'_>) -> Result<Applied, Error> {
         k if k == health_check::KIND.name => of!(health_check, HealthChecks),
         k if k == endpoint_group::KIND.name => of!(endpoint_group, NetworkEndpointGroups),
         k if k == instance_template::KIND.name => of!(instance_template, InstanceTemplates),
-        k if k == forwarder_group::KIND.name && act.step.action.op == Op::Delete => {
+        k if act.step.action.op == Op::Delete && k == forwarder_group::KIND.name => {
             forwarder_group::delete(act).await
+        }
+        k if act.step.action.op == Op::Delete && k == endpoint_group::KIND.name => {
+            endpoint_group::delete(act).await
+        }
+        k if act.step.action.op == Op::Delete && k == forwarding_rule::KIND.name => {
+            forwarding_rule::delete(act).await
         }
         k if k == forwarder_group::KIND.name => of!(forwarder_group, GroupManagers),
         k if k == backend_service::KIND.name => of!(backend_service, BackendServices),

@@ -59,6 +59,12 @@ impl Stage {
         Self::open_with(|_| {}).await
     }
 
+    /// A stage with the state of another one, changed as text.
+    pub async fn copy_of(other: &Self, change: impl Fn(&str) -> String) -> Self {
+        let state = std::fs::read_to_string(other.folder.path().join("gcp.json")).unwrap();
+        Self::open_with(|options| std::fs::write(options.dir.join("gcp.json"), change(&state)).unwrap()).await
+    }
+
     pub async fn open_with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::new(folder.path());

@@ -1,0 +1,327 @@
+//! What bites on GCP: answers that are lost, fingerprints, limits of accept lists, addresses that run out, entries that stand for a whole
+//! project, and edits that would cut a live consumer.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+mod stage;
+
+use std::collections::BTreeMap;
+
+use privnet_core::accept::{Ask, Connection, ConnectionState};
+use privnet_core::execute::Outcome;
+use privnet_core::plan::{PlanOptions, Rule};
+use privnet_core::spec::Spec;
+use stage::{ONE, Stage, assert_done, made, with_policy};
+
+const SEVER: PlanOptions = PlanOptions { prune: false, sever_connections: true, destroy: false };
+
+/// The request ids of a method's exchanges in a record, in order.
+fn request_ids(record: &std::path::Path, path_ends: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(record).unwrap();
+    let exchanges = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    exchanges
+        .filter(|exchange| exchange["method"] == "POST")
+        .filter_map(|exchange| {
+            let path = exchange["path"].as_str()?.to_owned();
+            let (path, query) = path.split_once('?')?;
+            if !path.ends_with(path_ends) {
+                return None;
+            }
+            query.split('&').find_map(|pair| pair.strip_prefix("requestId=")).map(str::to_owned)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_sent_again_keeps_its_id_and_another_attempt_has_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.jsonl");
+    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
+    let spec = made(ONE, "", "");
+    stage.fault("gcp:subnetworks.insert:1:lost");
+    stage.fault("gcp:regionBackendServices.insert:1:code=QUOTA_EXCEEDED");
+    let (_, report) = stage.driver().apply(&spec, PlanOptions::default()).await;
+    assert!(report.failures().any(|error| error.kind() == privnet_core::ErrorKind::Quota), "{report:#?}");
+    stage.heal();
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+    let subnet = request_ids(&record, "/subnetworks");
+    assert!(subnet.len() == 2 && subnet[0] == subnet[1], "{subnet:?}");
+    let backend = request_ids(&record, "/backendServices");
+    assert!(
+        backend.len() == 2 && backend[0] != backend[1],
+        "a failed attempt would be replayed: {backend:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_was_faster_is_read_again_and_merged() {
+    let stage = Stage::open().await;
+    let spec = made(ONE, "", "");
+    stage.apply(&spec).await;
+    stage.until_pending(&spec, "orders", 2).await;
+    stage.fault("gcp:serviceAttachments.patch:1:code=conditionNotMet");
+    let (_, plan, report) = stage.decide(&spec, &Ask::default()).await;
+    assert_eq!(plan.actions.len(), 1, "{plan:#?}");
+    assert_done(&plan, &report);
+    stage.assert_settled(&spec).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polls_that_get_no_answer_are_asked_again() {
+    let stage = Stage::open().await;
+    let spec = made(ONE, "", "");
+    for nth in 1..=3 {
+        stage.fault(&format!("gcp:regionOperations.wait:{nth}:lost"));
+    }
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+}
+
+/// The connections of a state, with what is said of them.
+async fn notes(stage: &Stage, spec: &Spec, state: ConnectionState) -> Vec<String> {
+    let world = stage.driver().observe(spec, privnet_core::Purpose::Status).await.1;
+    let known: Vec<Connection> = world.services["orders"].connections.known().to_vec();
+    known.into_iter().filter(|one| one.state == state).map(|one| one.note.unwrap_or_default()).collect()
+}
+
+/// A service that lets this many endpoints of the colleague's project in, over a range of this size.
+fn open_to_colleagues(limit: u32, cidr: &str) -> Spec {
+    let policy = format!("allow: {{ acme: {{ max_connections: {limit} }} }}\n    acceptance: automatic");
+    let block = format!("nat_subnets: [{{ create: {{ cidr: {cidr} }} }}]\nports: [{ONE}]");
+    with_policy(&policy, &block, "consumers: { acme: { gcp: { projects: [acme-reader] } } }")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_the_limit_is_explained() {
+    let stage = Stage::open().await;
+    let spec = open_to_colleagues(1, "10.8.0.0/24");
+    stage.apply(&spec).await;
+    stage.connect("orders", "acme-reader");
+    stage.connect("orders", "acme-reader");
+    let pending = stage::until("one is over the limit", || async {
+        let pending = notes(&stage, &spec, ConnectionState::Pending).await;
+        pending.iter().any(|note| note.contains("limit of 1")).then_some(pending)
+    })
+    .await;
+    assert!(
+        pending.iter().any(|note| note.contains("has its limit of 1 connection(s) already")),
+        "{pending:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_run_out_are_explained() {
+    let stage = Stage::open().await;
+    // Eight addresses, of which four are the cloud's.
+    let spec = open_to_colleagues(9, "10.8.0.0/29");
+    stage.apply(&spec).await;
+    for _ in 0..5 {
+        stage.connect("orders", "acme-reader");
+    }
+    let attention = stage::until("one has no address", || async {
+        let attention = notes(&stage, &spec, ConnectionState::NeedsAttention).await;
+        (!attention.is_empty()).then_some(attention)
+    })
+    .await;
+    assert!(attention.iter().all(|note| note.contains("NAT subnets")), "{attention:?}");
+    let accepted = notes(&stage, &spec, ConnectionState::Accepted).await;
+    assert!(accepted.iter().all(|note| note.contains("0 of 4 addresses left")), "{accepted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_for_a_project_is_not_taken_away_for_one_of_its_endpoints() {
+    let stage = Stage::open().await;
+    let spec = open_to_colleagues(2, "10.8.0.0/24");
+    stage.apply(&spec).await;
+    let ids: Vec<String> = (0..3)
+        .map(|_| stage.connect("orders", "acme-reader")["connection"].as_str().unwrap().to_owned())
+        .collect();
+    let states = || async {
+        let all = stage.connections(&spec, "orders").await;
+        all.into_iter().map(|one| (one.id, one.state)).collect::<BTreeMap<_, _>>()
+    };
+    let before = stage::until("two are let in, one is over the limit", || async {
+        let all = states().await;
+        let count = |state| ids.iter().filter(|id| all.get(*id) == Some(&state)).count();
+        (count(ConnectionState::Accepted) == 2 && count(ConnectionState::Pending) == 1).then_some(all)
+    })
+    .await;
+    let of = |state| ids.iter().find(|id| before.get(*id) == Some(&state)).unwrap().clone();
+    // To turn the one away that waits would cut the others: not without the word.
+    let (plan, report) = stage.reject(&spec, &of(ConnectionState::Pending), false).await;
+    assert!(plan.warnings.iter().any(|warning| warning.contains("as well")), "{:?}", plan.warnings);
+    let Outcome::Failed(error) = &report.outcomes[0] else { panic!("{report:#?}") };
+    assert!(error.hints().iter().any(|hint| hint.contains("--sever-connections")), "{error:?}");
+    assert_eq!(states().await, before);
+    // With the word they all go, and the plan has said so.
+    let (plan, report) = stage.reject(&spec, &of(ConnectionState::Accepted), true).await;
+    assert!(plan.warnings.iter().any(|warning| warning.contains("as well")), "{:?}", plan.warnings);
+    assert_done(&plan, &report);
+    let after = states().await;
+    assert!(ids.iter().all(|id| after.get(id) != Some(&ConnectionState::Accepted)), "{after:?}");
+}
+
+/// A service with a live connection.
+async fn connected() -> (Stage, Spec, String) {
+    let stage = Stage::open().await;
+    let spec = made(ONE, "", "");
+    stage.apply(&spec).await;
+    stage.until_pending(&spec, "orders", 2).await;
+    let (_, plan, report) = stage.decide(&spec, &Ask::default()).await;
+    assert_done(&plan, &report);
+    let live = stage.connections(&spec, "orders").await;
+    let id = live.iter().find(|one| one.state == ConnectionState::Accepted).unwrap().id.clone();
+    (stage, spec, id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_that_would_cut_is_refused_without_the_word() {
+    let (stage, spec, id) = connected().await;
+    let tombstone = stage::spec(
+        "version: 1\ndeployment: stage\nservices: [{ name: orders, remove: true, gcp: { project: acme-data, region: us-east4, network: prod, subnet: ilb } }]",
+    );
+    let other = |ports: &str, block: &str| made(ports, block, "");
+    let edits = [
+        ("a tombstone", tombstone),
+        ("another port", other(&ONE.replace("5432", "5433"), "")),
+        ("all ports", other(ONE, "all_ports: true")),
+        ("another subnet", other(ONE, "subnet: data")),
+        ("an address of its own", other(ONE, "ip_address: 10.7.0.77")),
+        ("a domain name", other(ONE, "domain_names: [db.example.com.]")),
+        ("another NAT range", other(ONE, "nat_subnets: [{ create: { cidr: 10.8.9.0/24 } }]")),
+        (
+            "an attachment that is there",
+            with_policy(
+                "allow: { fivetran: {} }",
+                "accept_by: project\nexisting: { service_attachment: shared-db }",
+                "",
+            ),
+        ),
+    ];
+    for (what, edited) in &edits {
+        let plan = stage.plan(edited).await;
+        let severing = [Rule::WouldSever, Rule::HandOver, Rule::GrowOnly];
+        assert!(plan.is_empty(), "{what}: {:#?}", plan.actions);
+        assert!(
+            plan.refusals.iter().any(|refusal| severing.contains(&refusal.rule)),
+            "{what}: {:#?}",
+            plan.refusals
+        );
+    }
+    let live = stage.connections(&spec, "orders").await;
+    assert!(live.iter().any(|one| one.id == id && one.state == ConnectionState::Accepted), "{live:#?}");
+    // Another machine takes over without anybody being cut, and the word carries out what it is for.
+    let machine = made("{ listen: 5432, to: { instances: [zones/us-east4-c/instances/db-2] } }", "", "");
+    stage.apply(&machine).await;
+    stage.assert_settled(&machine).await;
+    let live = stage.connections(&machine, "orders").await;
+    assert!(live.iter().any(|one| one.id == id && one.state == ConnectionState::Accepted), "{live:#?}");
+    let (plan, report) = stage.driver().apply(&edits[1].1, SEVER).await;
+    assert_eq!(plan.refusals, []);
+    assert_done(&plan, &report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn look_alikes_are_refused_and_left_alone() {
+    let applied = Stage::open().await;
+    let forwarder = "forwarder: { subnets: [data], size: e2-small }";
+    let forwarded = "{ listen: 5432, engine: postgres, to: { forwarder: { ip: 10.90.0.3 } } }";
+    for (ports, block) in [(ONE, ""), (forwarded, forwarder)] {
+        let spec = made(ports, block, "");
+        applied.apply(&spec).await;
+        // The same names, and nothing that proves them ours.
+        let stage = Stage::copy_of(&applied, |state| {
+            state
+                .replace("Managed by privnet:", "Made by hand:")
+                .replace("privnet-deployment", "somebodys-deployment")
+        })
+        .await;
+        let before = stage.everything().await;
+        let plan = stage.plan(&spec).await;
+        assert!(plan.is_empty(), "{:#?}", plan.actions);
+        let wanted: Vec<_> =
+            applied.world(&spec).await.live.iter().map(|live| live.address.clone()).collect();
+        for address in &wanted {
+            let refused =
+                plan.refusals.iter().any(|one| one.address == *address && one.rule == Rule::NotOurs);
+            assert!(refused, "{address} is not refused: {:#?}", plan.refusals);
+        }
+        for destroy in [false, true] {
+            let options = PlanOptions { prune: true, sever_connections: true, destroy };
+            let (plan, _) = stage.driver().apply(&spec, options).await;
+            assert!(plan.is_empty(), "{:#?}", plan.actions);
+        }
+        assert_eq!(stage.everything().await, before);
+    }
+}
+
+/// How many requests a record has.
+fn requests(record: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read_to_string(record).unwrap_or_default();
+    let exchanges = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    exchanges
+        .map(|exchange| {
+            let path = exchange["path"].as_str().unwrap_or_default();
+            format!(
+                "{} {}",
+                exchange["method"].as_str().unwrap_or_default(),
+                path.split('?').next().unwrap_or_default()
+            )
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_plan_reads_by_pages_and_once_for_each_group() {
+    const SERVICES: usize = 12;
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.jsonl");
+    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
+    let services: String = (0..SERVICES)
+        .map(|nth| {
+            format!(
+                "  - name: s{nth}\n    allow: {{ fivetran: {{}} }}\n    gcp:\n      nat_subnets: [{{ create: {{ cidr: 10.8.{nth}.0/28 }} }}]\n      ports: [{ONE}]\n"
+            )
+        })
+        .collect();
+    let spec = stage::spec(&format!(
+        "version: 1\ndeployment: stage\ndefaults:\n  gcp: {{ project: acme-data, region: us-east4, network: prod, subnet: ilb }}\nservices:\n{services}"
+    ));
+    stage.apply(&spec).await;
+    let before = requests(&record).len();
+    stage.assert_settled(&spec).await;
+    let made = requests(&record).split_off(before);
+    // A page of each of nine collections and of the machines, and one request for each network endpoint group.
+    assert_eq!(made.len(), 9 + 1 + SERVICES, "{made:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_apply_has_few_rounds_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.jsonl");
+    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
+    let spec = made(ONE, "", "");
+    let plan = stage.apply(&spec).await;
+    let made = requests(&record);
+    // Besides what begins operations and waits for them.
+    let is_operation = |request: &str| {
+        let insert = request.starts_with("POST ") && !request.ends_with("/listNetworkEndpoints");
+        insert || request.contains("/operations/")
+    };
+    let reads: Vec<&String> = made.iter().filter(|request| !is_operation(request)).collect();
+    // The longest chain of the plan: a group, its backend service, the rule, the attachment.
+    let mut longest: BTreeMap<&str, usize> = BTreeMap::new();
+    let rounds = |kind: &str| if kind == "endpoint-group" { 2 } else { 1 };
+    for action in &plan.actions {
+        let before =
+            action.after.iter().filter_map(|id| longest.get(id.as_str())).max().copied().unwrap_or(0);
+        longest.insert(&action.id, before + rounds(&action.address.kind));
+    }
+    // Each action reads what the chain above counts, one more concurrently for the rule, and the observation reads once, in parallel.
+    let observed = 9 + 1;
+    let by_actions: usize = plan.actions.iter().map(|action| rounds(&action.address.kind)).sum();
+    assert_eq!(reads.len(), observed + by_actions + 1, "{reads:#?}");
+    let chain = 1 + longest.values().max().copied().unwrap_or(0);
+    assert!(chain <= 7, "{chain} rounds");
+}
