@@ -4,6 +4,7 @@ google-api-python-client lists there, a text for each thing with what somebody c
 It knows nothing of privnet: what it reports is what a stranger's client sees.
 """
 
+import functools
 import json
 import sys
 import warnings
@@ -23,6 +24,7 @@ COLLECTIONS = {
 }
 
 
+@functools.cache
 def client(url):
     warnings.simplefilter("ignore", ResourceWarning)
     return googleapiclient.discovery.build(

@@ -212,7 +212,8 @@ fn check_nat(lowering: &mut Lowering<'_>) {
             GcpNatSubnet::Create { cidr } => {
                 let ours = kinds::nat_subnet::name_of(cidr);
                 let address = lowering.address(kinds::nat_subnet::KIND.name, ours);
-                if lowering.world.at(&address).is_some() {
+                // Also where it is not proved ours: the plan says so then.
+                if lowering.world.live.iter().any(|live| live.address == address) {
                     continue;
                 }
                 if let Some((name, there)) = overlapping(&lowering.facts, cidr, &network) {

@@ -38,20 +38,32 @@ pub(crate) async fn observe(
         }
     }
     let deployment = request.spec.deployment.as_str();
-    let mut reads: Vec<BoxFuture<'_, World>> = Vec::with_capacity(places.len());
+    let mut reads: Vec<BoxFuture<'_, Seen>> = Vec::with_capacity(places.len());
     for (place, services) in places {
         reads.push(Box::pin(observe_place(cloud, deployment, place, services, request)));
     }
     let numbers = numbers(cloud, request.spec);
     let (worlds, numbers) = futures::future::join(join_all(reads), numbers).await;
-    let mut world = World::default();
+    let (mut world, mut failure) = (World::default(), None);
+    let some = worlds.iter().any(|seen| seen.failure.is_none());
     for seen in worlds {
-        take_in(&mut world, seen);
+        take_in(&mut world, seen.world);
+        failure = failure.or(seen.failure);
+    }
+    // Where nothing at all can be read it is not a place that fails, but the cloud.
+    if let Some(error) = failure.filter(|_| !some) {
+        return Err(error);
     }
     if let Ok(json) = serde_json::to_value(numbers) {
         world.facts.insert(facts::PROJECTS.to_owned(), json);
     }
     Ok(world)
+}
+
+/// What was seen of a place; with a failure, only the refusals of its services.
+struct Seen {
+    world: World,
+    failure: Option<Error>,
 }
 
 /// Two regions of a project both list what is global: it counts once.
@@ -96,17 +108,18 @@ async fn observe_place<'a>(
     place: Place,
     services: Vec<(&'a Service, &'a GcpService)>,
     request: ObserveRequest<'a>,
-) -> World {
+) -> Seen {
     let scope = place.scope();
-    let mut world = match snapshot::read(&cloud, deployment, place, services.clone(), request.purpose).await {
-        Ok(snapshot) => world_of(&snapshot),
-        Err(error) => {
-            let refusals = services.iter().map(|(service, _)| unobserved(service, &error)).collect();
-            World { refusals, ..World::default() }
-        }
-    };
+    let (mut world, failure) =
+        match snapshot::read(&cloud, deployment, place, services.clone(), request.purpose).await {
+            Ok(snapshot) => (world_of(&snapshot), None),
+            Err(error) => {
+                let refusals = services.iter().map(|(service, _)| unobserved(service, &error)).collect();
+                (World { refusals, ..World::default() }, Some(error))
+            }
+        };
     world.searched.insert(scope);
-    world
+    Seen { world, failure }
 }
 
 fn unobserved(service: &Service, error: &Error) -> Refusal {

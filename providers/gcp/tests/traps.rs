@@ -325,3 +325,34 @@ async fn a_fresh_apply_has_few_rounds_one_after_the_other() {
     let chain = 1 + longest.values().max().copied().unwrap_or(0);
     assert!(chain <= 7, "{chain} rounds");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_of_several_regions_know_their_own() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let forwarders = "forwarder: { subnets: [ilb], size: e2-small }\n      ports: [{ listen: 3306, to: { forwarder: { ip: 10.90.0.3 } } }]";
+    let service = |name: &str, region: &str, cidr: &str, ports: &str| {
+        format!(
+            "  - name: {name}\n    allow: {{ fivetran: {{}} }}\n    gcp:\n      region: {region}\n      nat_subnets: [{{ create: {{ cidr: {cidr} }} }}]\n      {ports}\n"
+        )
+    };
+    let central = "ports: [{ listen: 5432, to: { instances: [zones/us-central1-a/instances/db-central] } }]";
+    let services = [
+        service("east", "us-east4", "10.8.0.0/28", &format!("ports: [{ONE}]")),
+        service("east-forwarded", "us-east4", "10.8.1.0/28", forwarders),
+        service("central", "us-central1", "10.8.2.0/28", central),
+        service("central-forwarded", "us-central1", "10.8.3.0/28", forwarders),
+    ];
+    let spec = stage::spec(&format!(
+        "version: 1\ndeployment: stage\ndefaults:\n  gcp: {{ project: acme-data, network: prod, subnet: ilb }}\nservices:\n{}",
+        services.concat()
+    ));
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+    let world = stage.world(&spec).await;
+    let ids: std::collections::BTreeSet<_> = world.live.iter().map(|live| live.id.as_str()).collect();
+    assert_eq!(ids.len(), world.live.len(), "something is seen twice");
+    stage.apply_with(&spec, PlanOptions { destroy: true, ..SEVER }).await;
+    assert!(stage.world(&spec).await.live.iter().all(|live| !live.is_ours()));
+    assert_eq!(stage.everything().await, before);
+}
