@@ -41,7 +41,7 @@ def command():
 class Sandbox:
     """A sandbox in a folder of its own; `record` is the file of its exchanges."""
 
-    def __init__(self, speed=60, faults=(), lag=None, rates=False):
+    def __init__(self, speed=60, faults=(), lag=None, rates=False, held=False):
         self.folder = tempfile.TemporaryDirectory()
         self.record = pathlib.Path(self.folder.name) / "record.jsonl"
         self.speed = speed
@@ -50,6 +50,8 @@ class Sandbox:
             arguments += ["--lag", str(lag)]
         if not rates:
             arguments += ["--no-rate-limits"]
+        if held:
+            arguments += ["--hold-requests"]
         for fault in faults:
             arguments += ["--fault", fault]
         self.process = subprocess.Popen(command() + arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -5,7 +5,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from aws_sandbox import CERTIFICATE, FIVETRAN, INSTANCE, OWN, SECOND, STRANGER, SUBNETS, TOPIC, VPC
+from aws_sandbox import CERTIFICATE, FIVETRAN, INSTANCE, OWN, SECOND, STRANGER, SUBNETS, TOPIC, VPC, Sandbox
 
 
 def code(failure):
@@ -170,6 +170,18 @@ def test_fivetran_and_a_stranger_ask_by_themselves(sandbox):
     assert owners == {FIVETRAN: "pendingAcceptance", STRANGER: "pendingAcceptance"}
     sandbox.pass_time(120)
     assert len(stack.connections()) == 2, "each asks once"
+
+
+def test_nobody_asks_while_requests_are_held_back():
+    sandbox = Sandbox(held=True)
+    try:
+        stack = Stack(sandbox)
+        stack.serve(principals=[f"arn:aws:iam::{FIVETRAN}:root"])
+        sandbox.pass_time(120)
+        assert stack.connections() == []
+        assert stack.ec2.delete_vpc_endpoint_service_configurations(ServiceIds=[stack.service])["Unsuccessful"] == []
+    finally:
+        sandbox.close()
 
 
 def test_without_acceptance_only_the_allowed_get_in(sandbox):

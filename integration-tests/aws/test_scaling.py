@@ -207,6 +207,11 @@ def test_target_groups_and_traffic_sources(sandbox):
     source = [{"Identifier": stack.targets, "Type": "elbv2"}]
     asg.attach_traffic_sources(AutoScalingGroupName="fwd-a", TrafficSources=source)
     sandbox.until(lambda: len(stack.health()) == 2)
+    # What was attached as a traffic source is unknown to the older calls.
+    assert state() == [] and stack.group()["TargetGroupARNs"] == []
+    with pytest.raises(ClientError) as failure:
+        asg.detach_load_balancer_target_groups(AutoScalingGroupName="fwd-a", TargetGroupARNs=[stack.targets])
+    assert code(failure) == "ValidationError"
     asg.detach_traffic_sources(AutoScalingGroupName="fwd-a", TrafficSources=source)
     by_address = stack.elb.create_target_group(Name="ip", Protocol="TCP", Port=1, VpcId=VPC, TargetType="ip")
     with pytest.raises(ClientError) as failure:

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run -p privnet-sandbox --example serve -- --dir DIR [--port N] [--latency MS] [--speed N] [--record FILE]
-//!     [--fault SPEC]… [--lag MS] [--no-rate-limits]
+//!     [--fault SPEC]… [--lag MS] [--no-rate-limits] [--hold-requests]
 //! ```
 //!
 //! Prints one `NAME=value` line for each variable that clients need, then `ready`.
@@ -33,9 +33,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Box<dyn std::error::Error>> {
     let mut options = Options::new(std::env::temp_dir().join("privnet-sandbox"));
     while let Some(flag) = arguments.next() {
-        if flag == "--no-rate-limits" {
-            options.rate_limits = false;
-            continue;
+        match flag.as_str() {
+            "--no-rate-limits" => {
+                options.rate_limits = false;
+                continue;
+            }
+            "--hold-requests" => {
+                options.hold_requests = true;
+                continue;
+            }
+            _ => {}
         }
         let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
         match flag.as_str() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::dns::Names;
-use crate::frame::{self, Clock, CloudServer, Options, Running, SandboxError, Setup};
+use crate::frame::{self, Clock, CloudServer, Options, Requests, Running, SandboxError, Setup};
 
 /// A sandbox folder. Opening it starts nothing.
 pub struct Sandbox {
@@ -46,6 +46,7 @@ impl Sandbox {
         for name in ["aws", "azure", "gcp", "dns"] {
             frame::reset(&dir, name)?;
         }
+        Requests::open(&dir).reset()?;
         match std::fs::remove_file(dir.join("clock.json")) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 Err(SandboxError::io("remove the clock", e))
@@ -83,6 +84,17 @@ impl Sandbox {
             }
         }
         Err(SandboxError::NoSuchService { service: service.to_owned(), answers })
+    }
+
+    /// Holds back the requests that consumers raise by themselves, until they are released or the folder is reset. What is
+    /// there stays, and [`Sandbox::connect`] goes on working.
+    pub fn hold_requests(&self) -> Result<(), SandboxError> {
+        Requests::open(&self.setup.dir).hold()
+    }
+
+    /// Lets consumers ask again; those whose time came meanwhile ask at once.
+    pub fn release_requests(&self) -> Result<(), SandboxError> {
+        Requests::open(&self.setup.dir).release(Clock::open(&self.setup.dir, None)?.now())
     }
 
     /// Sets what a name answers in the sandbox's DNS. An empty list is an empty answer.

@@ -155,6 +155,10 @@ impl Subject for Whole {
         self.stage.until_pending(&self.base(), "orders", 2).await;
     }
 
+    async fn hold_requests(&self) {
+        self.stage.hold_requests().await;
+    }
+
     async fn census(&self) -> Vec<String> {
         let before = self.before.get_or_init(|| self.everything()).await;
         self.everything().await.difference(before).cloned().collect()

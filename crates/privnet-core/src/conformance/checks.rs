@@ -71,17 +71,10 @@ async fn apply(what: &str, subject: &dyn Subject, spec: &Spec) -> Plan {
 }
 
 async fn destroy(what: &str, subject: &dyn Subject, spec: &Spec, options: PlanOptions) {
-    // A consumer may ask between the plan and its end, and the cloud then keeps the service: the same command ends it.
-    let mut tries = 0;
-    loop {
-        let (plan, report) = Driver::new(subject).apply(spec, options).await;
-        let kept = report.failures().any(|error| error.kind() == crate::error::ErrorKind::InUse);
-        tries += 1;
-        if !kept || tries == 4 {
-            demand_done(what, &plan, &report);
-            break;
-        }
-    }
+    // A consumer that asks between the plan and its end would keep the service, and only the next run would end it.
+    subject.hold_requests().await;
+    let (plan, report) = Driver::new(subject).apply(spec, options).await;
+    demand_done(what, &plan, &report);
     let left = subject.census().await;
     assert!(left.is_empty(), "{what}: destroy left {left:?}");
     let (again, ..) = Driver::new(subject).plan(spec, options).await;

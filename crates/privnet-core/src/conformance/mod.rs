@@ -46,6 +46,10 @@ pub trait Subject: Send + Sync {
     /// Makes the consumer of the first service, and a stranger, ask for a connection, and returns once both are pending.
     async fn raise_requests(&self);
 
+    /// Sees to it that no consumer asks by himself from now on, until the next reset. A cloud that deletes a service whoever is
+    /// connected has nothing to do here.
+    async fn hold_requests(&self) {}
+
     /// Everything in the cloud that was not there in the default world, by id, as the cloud's own client lists it.
     async fn census(&self) -> Vec<String>;
 }

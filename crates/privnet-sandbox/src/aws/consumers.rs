@@ -21,12 +21,17 @@ const FIVETRAN_AFTER: i64 = 30;
 /// How long the stranger takes.
 const STRANGER_AFTER: i64 = 45;
 
-/// Brings the world up to `now`: requests that are due, verifications that are due.
-pub(crate) fn tick(tx: &mut Tx, dir: &Path, now: Timestamp) {
-    let due: Vec<Due> = tx.services.values().flat_map(|service| due_requests(service, now)).collect();
+/// The tag by which somebody tells the consumers to leave a service alone: `sandbox-consumers: none`.
+const SWITCH: &str = "sandbox-consumers";
+
+/// Brings the world up to `now`: requests that are due, verifications that are due. Consumers ask `since` then, or not at all.
+pub(crate) fn tick(tx: &mut Tx, dir: &Path, now: Timestamp, since: Option<Timestamp>) {
+    let quiet = |service: &&Service| tx.tags.of(&service.id).get(SWITCH) == Some(&"none");
+    let asked = tx.services.values().filter(|service| since.is_some() && !quiet(service));
+    let due: Vec<Due> = asked.flat_map(|service| due_requests(service, now)).collect();
     for Due { service, account, at } in due {
         // The request came when it was due, whenever somebody looks.
-        raise(tx, &service, account, at);
+        raise(tx, &service, account, since.map_or(at, |since| at.max(since)));
         if let Some(service) = tx.services.get_mut(&service) {
             service.asked.insert(account.to_owned());
         }

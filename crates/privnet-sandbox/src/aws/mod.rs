@@ -39,7 +39,9 @@ use std::path::PathBuf;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::frame::{Answer, Buckets, CloudServer, Exchange, Failure, Moment, SandboxError, Setup, Store};
+use crate::frame::{
+    Answer, Buckets, CloudServer, Exchange, Failure, Moment, Requests, SandboxError, Setup, Store,
+};
 
 use call::{Call, Handler, Signature, Tx};
 use error::ApiError;
@@ -66,7 +68,7 @@ impl Aws {
 
     /// Brings the world up to `now`.
     fn tick(&self, tx: &mut Tx, now: Timestamp) {
-        consumers::tick(tx, &self.dir(), now);
+        consumers::tick(tx, &self.dir(), now, Requests::open(&self.setup.dir).since());
         autoscaling::tick(tx, now);
     }
 

@@ -41,14 +41,17 @@ impl World {
         due
     }
 
-    /// Whether [`World::consume`] would change anything.
-    pub(crate) fn is_wanted(&self, now: Timestamp) -> bool {
-        self.first_use.is_none() || !self.requests_due(now).is_empty()
+    /// Whether [`World::consume`] would change anything; with `held`, nobody asks.
+    pub(crate) fn is_wanted(&self, now: Timestamp, held: bool) -> bool {
+        self.first_use.is_none() || !(held || self.requests_due(now).is_empty())
     }
 
-    /// Raises the requests that are due.
-    pub(crate) fn consume(&mut self, now: Timestamp) {
+    /// Raises the requests that are due, unless they are `held`.
+    pub(crate) fn consume(&mut self, now: Timestamp, held: bool) {
         self.first_use.get_or_insert(now);
+        if held {
+            return;
+        }
         for (consumer, service) in self.requests_due(now) {
             let Some(found) = self.resource(&service) else { continue };
             self.requested.insert(mark(&consumer, found));

@@ -17,7 +17,7 @@ use super::request::{Cx, base_of, is_operations};
 use super::throttle::{Throttle, remaining, throttled};
 use super::world::{World, guid};
 use crate::frame::{
-    Answer, Clock, CloudServer, Exchange, Failure, Moment, SandboxError, Setup, Store, Transaction,
+    Answer, Clock, CloudServer, Exchange, Failure, Moment, Requests, SandboxError, Setup, Store, Transaction,
 };
 
 /// Azure Resource Manager over a folder's world.
@@ -25,6 +25,7 @@ pub struct AzureServer {
     store: Store<World>,
     throttle: Throttle,
     clock: Clock,
+    requests: Requests,
     rate_limits: bool,
     list_lag: SignedDuration,
 }
@@ -46,6 +47,7 @@ impl AzureServer {
             store: Store::open(&setup.dir, "azure")?,
             throttle: Throttle::default(),
             clock: Clock::open(&setup.dir, None)?,
+            requests: Requests::open(&setup.dir),
             rate_limits: setup.rate_limits,
             list_lag: SignedDuration::try_from(setup.list_lag).unwrap_or(SignedDuration::ZERO),
         })
@@ -63,7 +65,7 @@ impl AzureServer {
             return self.store.transact_stale(|tx| run(tx));
         }
         self.store.transact(|tx| {
-            catch_up(tx, moment.now);
+            catch_up(tx, moment.now, &self.requests);
             run(tx)
         })
     }
@@ -75,7 +77,7 @@ impl AzureServer {
         run: impl FnOnce(&mut World) -> Result<T, E>,
     ) -> Result<Result<T, E>, SandboxError> {
         self.store.transact(|tx| {
-            catch_up(tx, now);
+            catch_up(tx, now, &self.requests);
             let mut draft: World = (**tx).clone();
             let result = run(&mut draft);
             if result.is_ok() {
@@ -146,10 +148,11 @@ impl AzureServer {
 }
 
 /// Lets happen what is due; a world with nothing due is not touched.
-fn catch_up(tx: &mut Transaction<World>, now: Timestamp) {
-    if tx.is_due(now) || tx.is_wanted(now) {
+fn catch_up(tx: &mut Transaction<World>, now: Timestamp, requests: &Requests) {
+    let held = requests.since().is_none();
+    if tx.is_due(now) || tx.is_wanted(now, held) {
         tx.settle(now);
-        tx.consume(now);
+        tx.consume(now, held);
     }
 }
 

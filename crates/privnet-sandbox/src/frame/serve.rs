@@ -36,6 +36,8 @@ pub struct Options {
     pub list_lag: Duration,
     /// Whether the documented request rates are enforced.
     pub rate_limits: bool,
+    /// Whether consumers are kept from asking by themselves from the start; see [`super::Requests`].
+    pub hold_requests: bool,
 }
 
 impl Options {
@@ -51,6 +53,7 @@ impl Options {
             faults: Vec::new(),
             list_lag: setup.list_lag,
             rate_limits: setup.rate_limits,
+            hold_requests: false,
         }
     }
 
@@ -129,6 +132,9 @@ impl Drop for Running {
 pub async fn serve(clouds: &[Arc<dyn CloudServer>], options: &Options) -> Result<Running, SandboxError> {
     let clock = Arc::new(Clock::open(&options.dir, options.speed)?);
     let faults = Arc::new(Faults::parse(&options.faults)?);
+    if options.hold_requests {
+        super::Requests::open(&options.dir).hold()?;
+    }
     let recorder = options.record.as_deref().map(Recorder::open).transpose()?;
     let shared =
         Arc::new(Shared { clock: clock.clone(), faults: faults.clone(), recorder, latency: options.latency });

@@ -14,8 +14,8 @@ use super::operation::{self, Start};
 use super::world::World;
 use super::{batch, consumer, default_world, kinds, settle, token};
 use crate::frame::{
-    Answer, Bucket, Buckets, Clock, CloudServer, Exchange, Failure, Moment, SandboxError, Setup, Store,
-    Transaction,
+    Answer, Bucket, Buckets, Clock, CloudServer, Exchange, Failure, Moment, Requests, SandboxError, Setup,
+    Store, Transaction,
 };
 
 /// Mutations of a project in a region: 1500 a minute, from "Rate quotas" of the Compute Engine API.
@@ -32,6 +32,7 @@ pub struct Gcp {
     seen: Mutex<Timestamp>,
     /// What `wait` looks at while it holds a request; without one it answers at once.
     clock: Option<Clock>,
+    requests: Requests,
 }
 
 impl Gcp {
@@ -42,6 +43,7 @@ impl Gcp {
             buckets: setup.rate_limits.then(Buckets::default),
             seen: Mutex::new(default_world::epoch()),
             clock: Some(Clock::open(&setup.dir, None)?),
+            requests: Requests::open(&setup.dir),
         })
     }
 
@@ -81,7 +83,7 @@ impl Gcp {
         moment: Moment,
         buckets: Option<&Buckets>,
     ) -> Result<Value, ApiError> {
-        let run = |world: &mut Transaction<World>| run(world, exchange, moment, buckets);
+        let run = |world: &mut Transaction<World>| run(world, exchange, moment, buckets, &self.requests);
         let answer = if moment.stale { self.store.transact_stale(run) } else { self.store.transact(run) };
         answer.unwrap_or_else(|error| {
             tracing::error!(%error, "the GCP world cannot be used");
@@ -96,11 +98,12 @@ fn run(
     exchange: &Exchange,
     moment: Moment,
     buckets: Option<&Buckets>,
+    requests: &Requests,
 ) -> Result<Value, ApiError> {
     let now = moment.now;
     // A lagging replica has not heard of what is due.
-    if !moment.stale && settle::is_due(world, now) {
-        settle::settle(world, now);
+    if !moment.stale && settle::is_due(world, now, requests) {
+        settle::settle(world, now, requests);
     }
     let call = Call::read(world, exchange, now)?;
     let reads = is_read(exchange);
@@ -196,8 +199,8 @@ impl CloudServer for Gcp {
 
     fn describe_world(&self, now: Timestamp) -> Value {
         let described = self.store.transact(|world| {
-            if settle::is_due(world, now) {
-                settle::settle(world, now);
+            if settle::is_due(world, now, &self.requests) {
+                settle::settle(world, now, &self.requests);
             }
             default_world::describe(world)
         });
@@ -206,8 +209,8 @@ impl CloudServer for Gcp {
 
     fn connect(&self, service: &str, consumer: Option<&str>, now: Timestamp) -> Result<Value, String> {
         let connected = self.store.transact(|world| {
-            if settle::is_due(world, now) {
-                settle::settle(world, now);
+            if settle::is_due(world, now, &self.requests) {
+                settle::settle(world, now, &self.requests);
             }
             consumer::connect(world, service, consumer, now)
         });

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::world::{Effect, Operation, World};
 use super::{consumer, kinds};
+use crate::frame::Requests;
 
 enum Event {
     Operation(usize),
@@ -12,13 +13,14 @@ enum Event {
 }
 
 /// Whether anything is due: asked first, since touching the world means writing it.
-pub(crate) fn is_due(world: &World, now: Timestamp) -> bool {
-    next(world).is_some_and(|(at, _)| at <= now)
+pub(crate) fn is_due(world: &World, now: Timestamp, requests: &Requests) -> bool {
+    next(world, requests.since()).is_some_and(|(at, _)| at <= now)
 }
 
 /// Lets everything happen that is due at `now`.
-pub(crate) fn settle(world: &mut World, now: Timestamp) {
-    while let Some((at, event)) = next(world) {
+pub(crate) fn settle(world: &mut World, now: Timestamp, requests: &Requests) {
+    let since = requests.since();
+    while let Some((at, event)) = next(world, since) {
         if at > now {
             return;
         }
@@ -32,7 +34,8 @@ pub(crate) fn settle(world: &mut World, now: Timestamp) {
     }
 }
 
-fn next(world: &World) -> Option<(Timestamp, Event)> {
+/// What happens next. Consumers arrive `since` then, or not at all.
+fn next(world: &World, since: Option<Timestamp>) -> Option<(Timestamp, Event)> {
     let ends = |path: &String| world.operations.get(path).map_or(Timestamp::MIN, |operation| operation.ends);
     let operation = world
         .running
@@ -45,7 +48,7 @@ fn next(world: &World) -> Option<(Timestamp, Event)> {
         .arrivals
         .iter()
         .enumerate()
-        .map(|(index, arrival)| (arrival.at, index))
+        .filter_map(|(index, arrival)| Some((arrival.at.max(since?), index)))
         .min()
         .map(|(at, index)| (at, Event::Arrival(index)));
     match (operation, arrival) {

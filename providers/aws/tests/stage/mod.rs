@@ -151,21 +151,20 @@ impl Stage {
         self.apply_with(spec, PlanOptions::default()).await
     }
 
-    /// Plans and carries out. A consumer may ask between a destroy's plan and its end, and the cloud then keeps the service: that is
-    /// what running the same command again is for.
+    /// Plans and carries out, and demands that all of it was done. While a destroy runs no consumer asks: the cloud would keep the
+    /// service for him, and only the next run would end it.
     pub async fn apply_with(&self, spec: &Spec, options: PlanOptions) -> Plan {
-        let mut tries = 0;
-        loop {
-            let (plan, report) = self.driver().apply(spec, options).await;
-            assert_eq!(plan.refusals, []);
-            let kept = report.failures().any(|error| error.kind() == privnet_core::ErrorKind::InUse);
-            tries += 1;
-            if options.destroy && kept && tries < 4 {
-                continue;
-            }
-            assert_done(&plan, &report);
-            return plan;
+        let sandbox = Sandbox::open(self.folder.path()).unwrap();
+        if options.destroy {
+            sandbox.hold_requests().unwrap();
         }
+        let (plan, report) = self.driver().apply(spec, options).await;
+        assert_eq!(plan.refusals, []);
+        assert_done(&plan, &report);
+        if options.destroy {
+            sandbox.release_requests().unwrap();
+        }
+        plan
     }
 
     pub async fn plan(&self, spec: &Spec) -> Plan {
@@ -258,6 +257,10 @@ impl Subject for Stage {
     }
 
     async fn raise_requests(&self) {}
+
+    async fn hold_requests(&self) {
+        Sandbox::open(self.folder.path()).unwrap().hold_requests().unwrap();
+    }
 
     async fn census(&self) -> Vec<String> {
         Vec::new()

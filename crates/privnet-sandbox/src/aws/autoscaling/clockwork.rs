@@ -132,6 +132,8 @@ fn come_into_service(world: &mut World, group: &mut ScalingGroup, id: &str, at: 
     member.in_service = Some(at);
     let activity = member.activity.clone();
     group.finish(&activity, at);
+    // What it replaces can go.
+    group.wake(at);
     if group.runs("AddToLoadBalancer") {
         let attached = group.attachments.iter().filter(|(_, a)| a.leaving.is_none() && a.registered);
         attached.for_each(|(arn, _)| traffic::register(world, arn, id, at));
@@ -189,9 +191,6 @@ fn shrink(world: &mut World, group: &mut ScalingGroup, at: Timestamp) {
             let cause = causes::difference(group, at, group.staying().count(), group.desired);
             terminate::begin(world, group, id, cause, at);
         }
-    } else if !abroad.is_empty() && group.looks_at.is_none() {
-        // Their replacements are on the way.
-        group.looks_at = Some(after(at, PENDING));
     }
     let surplus = |group: &ScalingGroup| {
         let at_home = group.staying().filter(|member| group.zones.contains(&member.zone)).count();

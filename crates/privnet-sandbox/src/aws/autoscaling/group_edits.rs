@@ -95,14 +95,16 @@ impl Processes {
 
 pub(super) fn suspend(tx: &mut Tx, call: &Call) -> Reply {
     let (mut group, processes) = Processes::read(tx, call)?;
-    group.suspended.extend(processes);
+    processes.into_iter().for_each(|process| {
+        group.suspended.entry(process).or_insert(call.now);
+    });
     put(tx, group);
     Ok(Value::Null)
 }
 
 pub(super) fn resume(tx: &mut Tx, call: &Call) -> Reply {
     let (mut group, processes) = Processes::read(tx, call)?;
-    group.suspended.retain(|process| !processes.contains(process));
+    group.suspended.retain(|process, _| !processes.contains(process));
     group.wake(call.now);
     put(tx, group);
     Ok(Value::Null)

@@ -2,7 +2,7 @@
 //!
 //! Sources: Auto Scaling API reference of CreateAutoScalingGroup, DescribeAutoScalingGroups, DeleteAutoScalingGroup, Filter.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -53,12 +53,15 @@ pub(super) fn create(tx: &mut Tx, call: &Call) -> Reply {
         );
         return Err(invalid(why));
     }
-    let mut target_groups = input.target_groups;
-    target_groups.extend(traffic::target_groups_of(&input.traffic_sources)?);
-    traffic::check(tx, call, &group, &target_groups)?;
-    for arn in target_groups {
-        let attachment = Attachment { since: call.now, at_creation: true, registered: true, leaving: None };
-        group.attachments.insert(arn, attachment);
+    let sources = traffic::target_groups_of(&input.traffic_sources)?;
+    traffic::check(tx, call, &group, &input.target_groups)?;
+    traffic::check(tx, call, &group, &sources)?;
+    for (arns, as_source) in [(sources, true), (input.target_groups, false)] {
+        for arn in arns {
+            let attachment =
+                Attachment { since: call.now, at_creation: true, as_source, registered: true, leaving: None };
+            group.attachments.insert(arn, attachment);
+        }
     }
     let tags = tags::checked(&input.tags, Some(&name))?;
     tags::write(tx, call, &mut group, &tags)?;
@@ -119,7 +122,7 @@ fn empty(call: &Call, name: &str) -> ScalingGroup {
         deletion_protection: None,
         settings: BTreeMap::new(),
         propagate: BTreeMap::new(),
-        suspended: BTreeSet::new(),
+        suspended: BTreeMap::new(),
         members: BTreeMap::new(),
         activities: Vec::new(),
         created: call.now,
@@ -171,12 +174,15 @@ pub(super) fn describe(tx: &mut Tx, call: &Call) -> Reply {
 }
 
 fn show(tx: &Tx, group: &ScalingGroup, with_instances: bool) -> Value {
-    let suspended = |process: &String| {
-        let reason = format!("User suspended at {}", wire_time(group.created));
+    let suspended = |(process, since): (&String, &jiff::Timestamp)| {
+        let reason = format!("User suspended at {}", wire_time(*since));
         json!({"ProcessName": process, "SuspensionReason": reason})
     };
     let instances = || group.members.values().map(|member| show_instance(tx, member)).collect::<Vec<_>>();
-    let target_groups: Vec<&String> = group.targets().collect();
+    let target_groups: Vec<&String> =
+        group.targets().filter(|arn| group.attachments.get(*arn).is_some_and(|a| !a.as_source)).collect();
+    let sources: Vec<Value> =
+        group.targets().map(|arn| json!({"Identifier": arn, "Type": "elbv2"})).collect();
     let zone_ids: Vec<&String> = group
         .zones
         .iter()
@@ -195,10 +201,7 @@ fn show(tx: &Tx, group: &ScalingGroup, with_instances: bool) -> Value {
         "AvailabilityZoneIds": zone_ids,
         "LoadBalancerNames": [],
         "TargetGroupARNs": target_groups,
-        "TrafficSources": target_groups
-            .iter()
-            .map(|arn| json!({"Identifier": arn, "Type": "elbv2"}))
-            .collect::<Vec<_>>(),
+        "TrafficSources": sources,
         "HealthCheckType": group.health_check,
         "HealthCheckGracePeriod": group.grace,
         "Instances": with_instances.then(instances),

@@ -124,21 +124,11 @@ fn launched_with(found: &Launchable, public_address: Option<Ipv4Addr>) -> Launch
     for (name, value) in asked.as_object().into_iter().flatten() {
         metadata[name] = value.clone();
     }
-    let profile = found.data.iam_instance_profile.as_ref().map(|profile| {
-        let arn = profile["Arn"].as_str().map(str::to_owned);
-        let name = profile["Name"].as_str().unwrap_or_default();
-        let arn = arn.unwrap_or_else(|| {
-            format!("arn:aws:iam::{}:instance-profile/{name}", super::super::world::ids::ACCOUNT)
-        });
-        json!({"Arn": arn, "Id": "AIPASANDBOX1234567890"})
-    });
     Launch {
         image: found.image.id.clone(),
         instance_type: found.instance_type.clone(),
         architecture: found.image.architecture.clone(),
         root_device: found.image.root_device.clone(),
-        key: found.data.key_name.clone(),
-        profile,
         metadata,
         public_address,
     }

@@ -102,13 +102,20 @@ pub(super) fn detached_at(world: &World, arn: &str, attachment: &Attachment) -> 
     Some(after(attachment.leaving?, drain))
 }
 
-fn attach(tx: &mut Tx, call: &Call, name: &str, arns: Vec<String>) -> Reply {
+fn attach(tx: &mut Tx, call: &Call, name: &str, arns: Vec<String>, as_source: bool) -> Reply {
+    at_most_ten(&arns)?;
     let mut group = changeable(tx, call, name)?;
     check(tx, call, &group, &arns)?;
     for arn in arns {
         let known = group.attachments.get(&arn).is_some_and(|attachment| attachment.leaving.is_none());
         if !known {
-            let fresh = Attachment { since: call.now, at_creation: false, registered: false, leaving: None };
+            let fresh = Attachment {
+                since: call.now,
+                at_creation: false,
+                as_source,
+                registered: false,
+                leaving: None,
+            };
             group.attachments.insert(arn, fresh);
         }
     }
@@ -116,10 +123,12 @@ fn attach(tx: &mut Tx, call: &Call, name: &str, arns: Vec<String>) -> Reply {
     Ok(json!({}))
 }
 
-fn detach(tx: &mut Tx, call: &Call, name: &str, arns: &[String]) -> Reply {
+fn detach(tx: &mut Tx, call: &Call, name: &str, arns: &[String], as_source: bool) -> Reply {
+    at_most_ten(arns)?;
     let mut group = changeable(tx, call, name)?;
     for arn in arns {
-        let attached = group.attachments.get_mut(arn).filter(|attachment| attachment.leaving.is_none());
+        let known = |a: &&mut Attachment| a.leaving.is_none() && (as_source || !a.as_source);
+        let attached = group.attachments.get_mut(arn).filter(known);
         let Some(attachment) = attached else {
             let why = format!("Trying to remove Target Groups that are not part of the group: {arn}");
             return Err(invalid(why));
@@ -144,20 +153,20 @@ struct TargetGroups {
 
 pub(super) fn attach_target_groups(tx: &mut Tx, call: &Call) -> Reply {
     let input: TargetGroups = call.input()?;
-    at_most_ten(&input.target_groups)?;
-    attach(tx, call, &input.auto_scaling_group_name, input.target_groups)
+    attach(tx, call, &input.auto_scaling_group_name, input.target_groups, false)
 }
 
 pub(super) fn detach_target_groups(tx: &mut Tx, call: &Call) -> Reply {
     let input: TargetGroups = call.input()?;
-    at_most_ten(&input.target_groups)?;
-    detach(tx, call, &input.auto_scaling_group_name, &input.target_groups)
+    detach(tx, call, &input.auto_scaling_group_name, &input.target_groups, false)
 }
 
 fn at_most_ten(arns: &[String]) -> Result<(), ApiError> {
     match arns.len() {
         1..=10 => Ok(()),
-        n => Err(invalid(format!("Between 1 and 10 target groups can be specified, not {n}"))),
+        n => Err(invalid(format!(
+            "Between 1 and 10 target groups or traffic sources can be specified, not {n}"
+        ))),
     }
 }
 
@@ -170,12 +179,12 @@ struct Sources {
 
 pub(super) fn attach_sources(tx: &mut Tx, call: &Call) -> Reply {
     let input: Sources = call.input()?;
-    attach(tx, call, &input.auto_scaling_group_name, target_groups_of(&input.traffic_sources)?)
+    attach(tx, call, &input.auto_scaling_group_name, target_groups_of(&input.traffic_sources)?, true)
 }
 
 pub(super) fn detach_sources(tx: &mut Tx, call: &Call) -> Reply {
     let input: Sources = call.input()?;
-    detach(tx, call, &input.auto_scaling_group_name, &target_groups_of(&input.traffic_sources)?)
+    detach(tx, call, &input.auto_scaling_group_name, &target_groups_of(&input.traffic_sources)?, true)
 }
 
 #[derive(Deserialize)]
@@ -203,31 +212,35 @@ fn state(tx: &Tx, group: &ScalingGroup, arn: &str, attachment: &Attachment, now:
     }
 }
 
+/// The states of all traffic sources, or of those that the calls about target groups know.
 fn states(
     tx: &Tx,
     call: &Call,
     input: &Describe,
+    sources: bool,
 ) -> Result<(Vec<(String, &'static str)>, Option<String>), ApiError> {
     let group = find(tx, call, &input.auto_scaling_group_name)?;
     let all: Vec<(String, &'static str)> = group
         .attachments
         .iter()
+        .filter(|(_, attachment)| sources || !attachment.as_source)
         .map(|(arn, attachment)| (arn.clone(), state(tx, group, arn, attachment, call.now)))
         .filter(|_| input.traffic_source_type.as_deref().is_none_or(|kind| kind == "elbv2"))
         .collect();
-    let page = page(all, |(arn, _)| arn.clone(), call, input.max_records, input.next_token.as_deref())?;
+    let size = Some(input.max_records.unwrap_or(100));
+    let page = page(all, |(arn, _)| arn.clone(), call, size, input.next_token.as_deref())?;
     Ok((page.items, page.next))
 }
 
 pub(super) fn describe_target_groups(tx: &mut Tx, call: &Call) -> Reply {
-    let (states, next) = states(tx, call, &call.input()?)?;
+    let (states, next) = states(tx, call, &call.input()?, false)?;
     let show = |(arn, state): &(String, &str)| json!({"LoadBalancerTargetGroupARN": arn, "State": state});
     let shown: Vec<Value> = states.iter().map(show).collect();
     Ok(json!({"LoadBalancerTargetGroups": shown, "NextToken": next}))
 }
 
 pub(super) fn describe_sources(tx: &mut Tx, call: &Call) -> Reply {
-    let (states, next) = states(tx, call, &call.input()?)?;
+    let (states, next) = states(tx, call, &call.input()?, true)?;
     let show = |(arn, state): &(String, &str)| json!({"TrafficSource": arn, "Identifier": arn, "Type": "elbv2", "State": state});
     let shown: Vec<Value> = states.iter().map(show).collect();
     Ok(json!({"TrafficSources": shown, "NextToken": next}))

@@ -43,7 +43,7 @@ pub(super) fn describe(tx: &mut Tx, call: &Call) -> Reply {
             "service-id" => one(&endpoint.service),
             "vpc-endpoint-owner" => one(&endpoint.scope.account),
             "vpc-endpoint-region" => one(&endpoint.scope.region),
-            _ => endpoint.state(call.now).map(one).unwrap_or_default(),
+            _ => endpoint.seen(tx, call.now).map(one).unwrap_or_default(),
         })
     });
     let key = |endpoint: &&Endpoint| endpoint.id.clone();
@@ -57,7 +57,7 @@ fn show(tx: &Tx, call: &Call, endpoint: &Endpoint) -> Value {
         "ServiceId": endpoint.service,
         "VpcEndpointId": endpoint.id,
         "VpcEndpointOwner": endpoint.scope.account,
-        "VpcEndpointState": endpoint.state(call.now),
+        "VpcEndpointState": endpoint.seen(tx, call.now),
         "CreationTimestamp": wire_time(endpoint.created),
         "NetworkLoadBalancerArns": endpoint.load_balancers,
         "IpAddressType": endpoint.ip_type,

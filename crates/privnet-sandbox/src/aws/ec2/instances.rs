@@ -96,7 +96,6 @@ fn show(tx: &Tx, call: &Call, instance: &Instance) -> Value {
         "InstanceId": instance.id,
         "ImageId": launch.image,
         "InstanceType": launch.instance_type,
-        "KeyName": launch.key,
         "Architecture": launch.architecture,
         "AmiLaunchIndex": 0,
         "LaunchTime": wire_time(instance.launched),
@@ -109,7 +108,6 @@ fn show(tx: &Tx, call: &Call, instance: &Instance) -> Value {
         "RootDeviceType": "ebs",
         "Monitoring": {"State": "disabled"},
         "VirtualizationType": "hvm",
-        "IamInstanceProfile": launch.profile,
         "MetadataOptions": launch.metadata,
         "Tags": shown(tx, &instance.id),
     });

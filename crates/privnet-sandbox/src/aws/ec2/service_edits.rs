@@ -13,7 +13,7 @@ use super::tagging::{TagSpecification, specified, write};
 use crate::aws::call::{Call, Tx};
 use crate::aws::error::{ApiError, Reply};
 use crate::aws::ids::{fresh, hex, partition};
-use crate::aws::world::{LoadBalancerState, PrivateDns, Service};
+use crate::aws::world::{PrivateDns, Service};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -87,7 +87,7 @@ fn associate(tx: &Tx, call: &Call, service: &mut Service, arn: &str) -> Result<(
             "Network Load Balancer {arn} does not exist or is not a Network Load Balancer"
         )));
     };
-    if balancer.state(call.now) != LoadBalancerState::Active {
+    if !matches!(balancer.state(tx, call.now), "active" | "active_impaired") {
         return Err(invalid(format!("Network Load Balancer {arn} is not in the active state")));
     }
     if tx.service_of(arn).is_some_and(|other| other.id != service.id) {

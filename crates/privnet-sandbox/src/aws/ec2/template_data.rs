@@ -159,6 +159,14 @@ pub(crate) fn launchable(
         return Err(ApiError::new("InvalidAMIID.NotFound", why));
     };
     let instance_type = check_type(&data, image)?;
+    if let Some(key) = &data.key_name {
+        // The accounts here have no key pairs, and no instance profiles.
+        return Err(ApiError::not_found("InvalidKeyPair.NotFound", "key pair", key));
+    }
+    if data.iam_instance_profile.is_some() {
+        let why = "Value for parameter iamInstanceProfile is invalid. Invalid IAM Instance Profile name";
+        return Err(ApiError::new("InvalidParameterValue", why));
+    }
     if !data.network_interfaces.is_empty()
         && !(data.security_group_ids.is_empty() && data.security_groups.is_empty())
     {

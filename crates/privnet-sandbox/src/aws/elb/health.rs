@@ -120,7 +120,15 @@ fn health(world: &World, group: &TargetGroup, target: &Target, now: Timestamp) -
             Some("Target registration is in progress"),
         );
     }
-    let sick = is_sick(&target.id) || is_told_down(world, group, &target.id, now);
+    if is_told_unavailable(world, group) {
+        return Health(
+            "unavailable",
+            Some("Elb.InternalError"),
+            Some("Health checks failed due to an internal error"),
+        );
+    }
+    let told = told_down(world, group, &target.id, now);
+    let sick = is_sick(&target.id) || told.is_some();
     let needed = if sick { group.check.unhealthy } else { group.check.healthy };
     if now < after(checking, group.check.interval * needed) {
         return Health(
@@ -130,6 +138,11 @@ fn health(world: &World, group: &TargetGroup, target: &Target, now: Timestamp) -
         );
     }
     if sick {
+        let since = told.unwrap_or(checking).max(after(checking, group.check.interval * needed));
+        if now < after(since, group.unhealthy_drain()) {
+            let why = Some("Health checks failed");
+            return Health("unhealthy.draining", Some("Target.FailedHealthChecks"), why);
+        }
         return Health("unhealthy", Some("Target.FailedHealthChecks"), Some("Health checks failed"));
     }
     Health("healthy", None, None)
@@ -159,20 +172,27 @@ pub(crate) fn target_state(world: &World, group: &str, id: &str, now: Timestamp)
 /// The tag by which somebody tells the sandbox that targets do not answer: `sandbox-health: down`.
 const SWITCH: &str = "sandbox-health";
 
-/// Whether a switch on the target group, the instance or the instance's Auto Scaling group says that a target does not answer,
-/// since as long as the health check takes to find out.
-fn is_told_down(world: &World, group: &TargetGroup, target: &str, now: Timestamp) -> bool {
+/// Since when the health check finds that a target does not answer, because a switch on the target group, the instance or
+/// the instance's Auto Scaling group says so; both ways it takes its time to find out.
+fn told_down(world: &World, group: &TargetGroup, target: &str, now: Timestamp) -> Option<Timestamp> {
     let scaling = world.group_of(target).map(|group| group.arn.as_str());
-    [Some(group.arn.as_str()), Some(target), scaling].into_iter().flatten().any(|resource| {
-        let Some(turn) = world.tags.turn(resource, SWITCH) else { return false };
+    let of_one = |resource: &str| {
+        let turn = world.tags.turn(resource, SWITCH)?;
         let is_down = turn.value == Some("down");
         let checks = if is_down { group.check.unhealthy } else { group.check.healthy };
-        if now < after(turn.since, group.check.interval * checks) {
-            turn.before == Some("down")
-        } else {
-            is_down
+        let found = after(turn.since, group.check.interval * checks);
+        match (now < found, is_down, turn.before == Some("down")) {
+            (true, _, true) => Some(turn.since),
+            (false, true, _) => Some(found),
+            _ => None,
         }
-    })
+    };
+    [Some(group.arn.as_str()), Some(target), scaling].into_iter().flatten().filter_map(of_one).min()
+}
+
+/// `sandbox-health: unavailable` on a target group: the load balancer does not know.
+fn is_told_unavailable(world: &World, group: &TargetGroup) -> bool {
+    world.tags.of(&group.arn).get(SWITCH) == Some(&"unavailable")
 }
 
 /// The targets of the sandbox that do not answer: see the default world's ids.

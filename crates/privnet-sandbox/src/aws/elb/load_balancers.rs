@@ -11,7 +11,7 @@ use crate::aws::call::{Call, Tx};
 use crate::aws::error::{ApiError, Reply};
 use crate::aws::ids::hex;
 use crate::aws::page::page;
-use crate::aws::world::{LoadBalancer, LoadBalancerState, Subnet, Zone, wire_time};
+use crate::aws::world::{LoadBalancer, Subnet, World, Zone, wire_time};
 
 /// How many load balancers an account may have in a region; above AWS's default of 50, as for large users.
 pub(super) const QUOTA: usize = 500;
@@ -84,7 +84,7 @@ pub(super) fn create(tx: &mut Tx, call: &Call) -> Reply {
     if let Some(existing) = same_name {
         return if same_settings(existing, &balancer) {
             // Nothing is changed, tags neither; the caller cannot tell that it did not make this one.
-            Ok(json!({"LoadBalancers": [show(call, existing)]}))
+            Ok(json!({"LoadBalancers": [show(tx, call, existing)]}))
         } else {
             let why = format!(
                 "A load balancer with the same name '{}' exists, but with different settings",
@@ -111,7 +111,7 @@ pub(super) fn create(tx: &mut Tx, call: &Call) -> Reply {
         })?;
     }
     write(tx, call, &arn, &tags);
-    let shown = show(call, &balancer);
+    let shown = show(tx, call, &balancer);
     tx.load_balancers.insert(arn, balancer);
     Ok(json!({"LoadBalancers": [shown]}))
 }
@@ -192,11 +192,7 @@ pub(super) fn check_groups(tx: &Tx, call: &Call, groups: &[String], vpc: &str) -
 }
 
 /// A load balancer as answers show it.
-pub(super) fn show(call: &Call, balancer: &LoadBalancer) -> Value {
-    let code = match balancer.state(call.now) {
-        LoadBalancerState::Provisioning => "provisioning",
-        LoadBalancerState::Active => "active",
-    };
+pub(super) fn show(world: &World, call: &Call, balancer: &LoadBalancer) -> Value {
     json!({
         "LoadBalancerArn": balancer.arn,
         "DNSName": balancer.dns_name(),
@@ -206,7 +202,7 @@ pub(super) fn show(call: &Call, balancer: &LoadBalancer) -> Value {
         "LoadBalancerName": balancer.name,
         "Scheme": balancer.scheme,
         "VpcId": balancer.vpc,
-        "State": {"Code": code},
+        "State": {"Code": balancer.state(world, call.now)},
         "Type": balancer.kind,
         "AvailabilityZones": show_zones(balancer),
         "SecurityGroups": (!balancer.groups.is_empty()).then_some(&balancer.groups),
@@ -262,7 +258,7 @@ pub(super) fn describe(tx: &mut Tx, call: &Call) -> Reply {
     });
     let key = |lb: &&LoadBalancer| lb.arn.clone();
     let page = page(found, key, call, input.page_size, input.marker.as_deref())?;
-    let shown: Vec<Value> = page.items.iter().map(|lb| show(call, lb)).collect();
+    let shown: Vec<Value> = page.items.iter().map(|lb| show(tx, call, lb)).collect();
     Ok(json!({"LoadBalancers": shown, "NextMarker": page.next}))
 }
 

@@ -192,3 +192,30 @@ fn a_stale_read_shows_nothing_that_never_was() {
     bench.ec2("CreateTags", &[("ResourceId.1", ids::VPC), ("Tag.1.Key", "k")]);
     assert_eq!(values(&success(&bench.cloud.answer(&exchange, stale)), "vpcEndpointId"), now);
 }
+
+#[test]
+fn requests_are_held_back_and_let_go() {
+    let bench = Bench::new();
+    let requests = crate::frame::Requests::open(bench.dir.path());
+    requests.hold().unwrap();
+    let service = |name: &str| {
+        let balancer = bench.balancer(name, &[]);
+        bench.service(&balancer, "true", &format!("arn:aws:iam::{}:root", ids::FIVETRAN))
+    };
+    let (first, left_alone) = (service("one"), service("two"));
+    let tag =
+        [("ResourceId.1", left_alone.as_str()), ("Tag.1.Key", "sandbox-consumers"), ("Tag.1.Value", "none")];
+    bench.ec2("CreateTags", &tag);
+    bench.pass(3600);
+    assert!(bench.connections(&first).is_empty());
+    bench.cloud.connect(&first, Some("stranger"), bench.now.get()).unwrap();
+    assert_eq!(bench.connections(&first).len(), 1, "on demand they come");
+    requests.release(bench.now.get()).unwrap();
+    assert_eq!(bench.connections(&first).len(), 3);
+    let text = bench.ec2("DescribeVpcEndpointConnections", &[]);
+    let late = bench.now.get().strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    let came = values(&text, "creationTimestamp").iter().filter(|time| time.starts_with(&late)).count();
+    assert_eq!(came, 3, "they ask when they are let go, not before: {text}");
+    bench.pass(3600);
+    assert!(bench.connections(&left_alone).is_empty(), "that service is left alone");
+}

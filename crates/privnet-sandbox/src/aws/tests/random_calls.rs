@@ -43,6 +43,16 @@ fn pool(bench: &Bench) -> Vec<String> {
         "Connect",
         "ipv4",
         "eu-west-1",
+        "resolve:ssm:/aws/service/debian/release/12/latest/arm64",
+        "t4g.small",
+        "$Latest",
+        "1",
+        "group-one",
+        "instance",
+        "Launch",
+        "ELB",
+        "sandbox-health",
+        "down",
     ]
     .map(str::to_owned)
     .to_vec();
@@ -55,6 +65,9 @@ fn pool(bench: &Bench) -> Vec<String> {
     let text = bench.ec2("DescribeSecurityGroups", &[]) + &bench.elb("DescribeTargetGroups", &[]);
     pool.extend(values(&text, "groupId").into_iter().chain(values(&text, "TargetGroupArn")));
     pool.extend(values(&bench.ec2("DescribeVpcEndpointConnections", &[]), "vpcEndpointId"));
+    pool.extend(values(&bench.ec2("DescribeLaunchTemplates", &[]), "launchTemplateId"));
+    let text = bench.scaling("DescribeAutoScalingGroups", &[]);
+    pool.extend(["AutoScalingGroupName", "InstanceId"].into_iter().flat_map(|name| values(&text, name)));
     pool
 }
 

@@ -334,3 +334,62 @@ fn what_a_group_cannot_be() {
     }
     assert!(!bench.scaling("DescribeAutoScalingGroups", &[]).contains("<AutoScalingGroupName>"));
 }
+
+#[test]
+fn a_group_that_leaves_a_zone_has_its_replacement_first() {
+    let bench = Bench::new();
+    let template = template(&bench, "t-1", &[]);
+    success(&create(&bench, "g", &template, &[]));
+    bench.pass(60);
+    let moved = [ids::SUBNETS[0], ids::SUBNETS[2]].join(",");
+    bench.scaling("UpdateAutoScalingGroup", &[("AutoScalingGroupName", "g"), ("VPCZoneIdentifier", &moved)]);
+    bench.pass(2);
+    assert_eq!(states(&bench, "g"), ["InService", "InService", "Pending"]);
+    bench.pass(31);
+    group(&bench, "g");
+    bench.pass(30);
+    let mut zones = values(&bench.scaling("DescribeAutoScalingInstances", &[]), "AvailabilityZone");
+    zones.sort();
+    assert_eq!(zones, ["us-east-1a", "us-east-1c"]);
+}
+
+#[test]
+fn states_that_do_not_come_about_by_themselves_come_on_demand() {
+    let bench = Bench::new();
+    let balancer = bench.balancer("one", &[]);
+    let state =
+        || value(&bench.elb("DescribeLoadBalancers", &[("LoadBalancerArns.member.1", &balancer)]), "Code");
+    let tell = |resource: &str, key: &str, value: &str| {
+        let tag =
+            [("ResourceArns.member.1", resource), ("Tags.member.1.Key", key), ("Tags.member.1.Value", value)];
+        bench.elb("AddTags", &tag);
+    };
+    assert_eq!(state(), "active");
+    tell(&balancer, "sandbox-state", "active_impaired");
+    assert_eq!(state(), "active_impaired");
+    let connection = "vpce-svc-conn-0eeeeeeeeeeeeeee7";
+    bench.ec2(
+        "CreateTags",
+        &[("ResourceId.1", connection), ("Tag.1.Key", "sandbox-state"), ("Tag.1.Value", "partial")],
+    );
+    assert_eq!(bench.connections(ids::SERVICE), [(ids::SECOND_ACCOUNT.to_owned(), "partial".to_owned())]);
+
+    let (template, targets) = (template(&bench, "t-1", &[]), served_target_group(&bench, "tg"));
+    success(&create(&bench, "g", &template, &[("TargetGroupARNs.member.1", &targets)]));
+    bench.pass(120);
+    let attributes = [
+        ("TargetGroupArn", targets.as_str()),
+        ("Attributes.member.1.Key", "target_health_state.unhealthy.connection_termination.enabled"),
+        ("Attributes.member.1.Value", "false"),
+        ("Attributes.member.2.Key", "target_health_state.unhealthy.draining_interval_seconds"),
+        ("Attributes.member.2.Value", "60"),
+    ];
+    bench.elb("ModifyTargetGroupAttributes", &attributes);
+    tell(&targets, "sandbox-health", "down");
+    bench.pass(20);
+    assert_eq!(healths(&bench, &targets), ["unhealthy.draining", "unhealthy.draining"]);
+    bench.pass(60);
+    assert_eq!(healths(&bench, &targets), ["unhealthy", "unhealthy"]);
+    tell(&targets, "sandbox-health", "unavailable");
+    assert_eq!(healths(&bench, &targets), ["unavailable", "unavailable"]);
+}

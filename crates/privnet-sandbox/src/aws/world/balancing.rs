@@ -42,16 +42,11 @@ pub(crate) struct LoadBalancer {
     pub(crate) busy_until: Timestamp,
 }
 
-/// A load balancer's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LoadBalancerState {
-    Provisioning,
-    Active,
-}
-
 impl LoadBalancer {
-    pub(crate) fn state(&self, now: Timestamp) -> LoadBalancerState {
-        if now < self.busy_until { LoadBalancerState::Provisioning } else { LoadBalancerState::Active }
+    /// Its state as the wire spells it: `provisioning`, `active`, or what a switch says (`active_impaired`, `failed`).
+    pub(crate) fn state<'w>(&self, world: &'w World, now: Timestamp) -> &'w str {
+        let own = if now < self.busy_until { "provisioning" } else { "active" };
+        world.tags.told_state(&self.arn).unwrap_or(own)
     }
 
     /// When a new one will be active.
@@ -124,6 +119,16 @@ impl TargetGroup {
             .get("deregistration_delay.timeout_seconds")
             .and_then(|value| value.parse().ok())
             .unwrap_or(300)
+    }
+
+    /// How long a target that became unhealthy is drained, in seconds; nothing where its connections are terminated at once.
+    pub(crate) fn unhealthy_drain(&self) -> i64 {
+        let attribute = |key: &str| self.attributes.get(key).map(String::as_str);
+        if attribute("target_health_state.unhealthy.connection_termination.enabled") != Some("false") {
+            return 0;
+        }
+        let seconds = attribute("target_health_state.unhealthy.draining_interval_seconds");
+        seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
     }
 
     /// Whether a target is still there: registered, or draining.

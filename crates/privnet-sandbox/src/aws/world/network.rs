@@ -86,8 +86,6 @@ pub(crate) struct Launch {
     pub(crate) instance_type: String,
     pub(crate) architecture: String,
     pub(crate) root_device: String,
-    pub(crate) key: Option<String>,
-    pub(crate) profile: Option<serde_json::Value>,
     /// `MetadataOptions` as answers show them.
     pub(crate) metadata: serde_json::Value,
     /// Its public address, where its template asked for one.
@@ -102,8 +100,6 @@ impl Launch {
             instance_type: "m7g.large".to_owned(),
             architecture: "arm64".to_owned(),
             root_device: "/dev/xvda".to_owned(),
-            key: None,
-            profile: None,
             metadata: serde_json::json!({
                 "State": "applied", "HttpTokens": "required", "HttpPutResponseHopLimit": 2, "HttpEndpoint": "enabled",
                 "HttpProtocolIpv6": "disabled", "InstanceMetadataTags": "disabled",

@@ -1,6 +1,6 @@
 //! Auto Scaling groups: what they should have, what they have, and what they did.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub(crate) struct Attachment {
     pub(crate) since: Timestamp,
     /// Whether it came with the group.
     pub(crate) at_creation: bool,
+    /// Whether it was named as a traffic source: the calls about target groups do not know it then.
+    pub(crate) as_source: bool,
     /// Whether the instances of that time have been registered.
     pub(crate) registered: bool,
     /// When it was detached; instances drain from then on.
@@ -114,7 +116,8 @@ pub(crate) struct ScalingGroup {
     pub(crate) settings: BTreeMap<String, Value>,
     /// Tag key → whether new instances get the tag. The values are with all the other tags.
     pub(crate) propagate: BTreeMap<String, bool>,
-    pub(crate) suspended: BTreeSet<String>,
+    /// Suspended process → since when.
+    pub(crate) suspended: BTreeMap<String, Timestamp>,
     pub(crate) members: BTreeMap<String, Member>,
     pub(crate) activities: Vec<Activity>,
     pub(crate) created: Timestamp,
@@ -140,7 +143,7 @@ impl ScalingGroup {
 
     /// Whether one of its processes runs.
     pub(crate) fn runs(&self, process: &str) -> bool {
-        !self.suspended.contains(process)
+        !self.suspended.contains_key(process)
     }
 
     /// Target groups that new instances are registered with.

@@ -142,6 +142,12 @@ impl Endpoint {
         })
     }
 
+    /// Its state as the service's owner sees it: its own, or what a switch on the connection says.
+    pub(crate) fn seen<'w>(&self, world: &'w World, now: Timestamp) -> Option<&'w str> {
+        let own = self.state(now)?;
+        Some(world.tags.told_state(&self.connection).unwrap_or(own))
+    }
+
     /// Whether its service cannot be deleted because of it.
     pub(crate) fn holds_service(&self, now: Timestamp) -> bool {
         match self.state(now) {

@@ -78,6 +78,12 @@ impl TagStore {
             .collect()
     }
 
+    /// The state that the tag `sandbox-state` gives to a load balancer or a connection: for states that do not come about here
+    /// by themselves.
+    pub(crate) fn told_state(&self, resource: &str) -> Option<&str> {
+        self.of(resource).get("sandbox-state").copied()
+    }
+
     /// What became of a tag last, and when; `None` when there never was one.
     pub(crate) fn turn(&self, resource: &str, key: &str) -> Option<Turn<'_>> {
         let tag = self.by_resource.get(resource)?.get(key)?;

@@ -64,3 +64,18 @@ fn a_tag_names_the_privnet_service() {
     arm.make(&network("privateLinkServices", "svc"), body);
     assert!(arm.server.connect("onprem-sql", None, arm.now).is_ok());
 }
+
+#[test]
+fn requests_are_held_back_and_let_go() {
+    let mut arm = Arm::new();
+    let requests = crate::frame::Requests::open(arm.dir.path());
+    requests.hold().unwrap();
+    let server = format!("/subscriptions/{OWN}/resourceGroups/{GROUP}/providers/Microsoft.Sql/servers/crm");
+    assert!(endpoints(&arm, &server).is_empty());
+    arm.pass(1000);
+    assert!(endpoints(&arm, &server).is_empty());
+    arm.server.connect("crm", None, arm.now).unwrap();
+    assert_eq!(endpoints(&arm, &server).len(), 1, "on demand they come");
+    requests.release(arm.now).unwrap();
+    assert_eq!(endpoints(&arm, &server).len(), 3);
+}

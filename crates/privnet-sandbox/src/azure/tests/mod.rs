@@ -25,7 +25,7 @@ use crate::frame::{Answer, CloudServer, Exchange, Failure, Moment, Setup};
 struct Arm {
     server: AzureServer,
     now: Timestamp,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// An answer, unpacked.
@@ -75,7 +75,7 @@ impl Arm {
         setup.list_lag = std::time::Duration::ZERO;
         change(&mut setup);
         let server = AzureServer::open(&setup).unwrap();
-        Self { server, now: "2026-11-21T10:00:00Z".parse().unwrap(), _dir: dir }
+        Self { server, now: "2026-11-21T10:00:00Z".parse().unwrap(), dir }
     }
 
     fn pass(&mut self, seconds: i64) {

@@ -58,6 +58,23 @@ fn consumers_arrive_some_seconds_after_an_attachment() {
 }
 
 #[test]
+fn arrivals_are_held_back_and_let_go() {
+    let mut sandbox = Sandbox::new();
+    let requests = crate::frame::Requests::open(sandbox.dir.path());
+    sandbox.producer();
+    sandbox.attachment("sa", "10.8.0.0/24", json!({}));
+    requests.hold().unwrap();
+    sandbox.pass(1000);
+    assert!(sandbox.endpoints("sa").is_empty());
+    requests.release(sandbox.now).unwrap();
+    assert_eq!(sandbox.endpoints("sa").len(), 2);
+    let rule = endpoint_of(&mut sandbox, FIVETRAN)["endpoint"].as_str().unwrap().to_owned();
+    let shown = sandbox.get(rule.split("/compute/v1/").nth(1).unwrap());
+    let came: jiff::Timestamp = shown["creationTimestamp"].as_str().unwrap().parse().unwrap();
+    assert_eq!(came.as_second(), sandbox.now.as_second(), "they come when they are let go, not before");
+}
+
+#[test]
 fn ids_are_the_same_in_every_new_world() {
     let id = |sandbox: &mut Sandbox| endpoint_of(sandbox, FIVETRAN)["pscConnectionId"].clone();
     assert_eq!(id(&mut arrived()), id(&mut arrived()));

@@ -24,7 +24,7 @@ use crate::frame::{CloudServer, Exchange, Failure, Moment, Setup};
 struct Sandbox {
     cloud: Gcp,
     now: Timestamp,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 const P: &str = "projects/acme-data";
@@ -35,7 +35,7 @@ impl Sandbox {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let cloud = Gcp::open(&Setup::new(dir.path())).unwrap().without_holding();
-        Self { cloud, now: "2026-03-01T12:00:00Z".parse().unwrap(), _dir: dir }
+        Self { cloud, now: "2026-03-01T12:00:00Z".parse().unwrap(), dir }
     }
 
     fn exchange(method: &str, target: &str, body: &Value) -> Exchange {
