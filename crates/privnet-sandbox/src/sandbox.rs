@@ -86,17 +86,6 @@ impl Sandbox {
         Err(SandboxError::NoSuchService { service: service.to_owned(), answers })
     }
 
-    /// Holds back the requests that consumers raise by themselves, until they are released or the folder is reset. What is
-    /// there stays, and [`Sandbox::connect`] goes on working.
-    pub fn hold_requests(&self) -> Result<(), SandboxError> {
-        Requests::open(&self.setup.dir).hold()
-    }
-
-    /// Lets consumers ask again; those whose time came meanwhile ask at once.
-    pub fn release_requests(&self) -> Result<(), SandboxError> {
-        Requests::open(&self.setup.dir).release(Clock::open(&self.setup.dir, None)?.now())
-    }
-
     /// Sets what a name answers in the sandbox's DNS. An empty list is an empty answer.
     pub fn set_name(&self, name: &str, addresses: &[IpAddr]) -> Result<(), SandboxError> {
         Names::open(&self.setup.dir)?.set(name, addresses)

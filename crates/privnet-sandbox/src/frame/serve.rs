@@ -16,6 +16,7 @@ use super::error::SandboxError;
 use super::faults::Faults;
 use super::http_server::{Shared, serve_connection};
 use super::recorder::Recorder;
+use super::requests::Requests;
 
 /// How a sandbox is served.
 #[derive(Debug, Clone)]
@@ -71,6 +72,7 @@ pub struct Running {
     dns: SocketAddr,
     azure_https: Option<(String, PathBuf)>,
     clock: Arc<Clock>,
+    requests: Requests,
     faults: Arc<Faults>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -107,6 +109,17 @@ impl Running {
         &self.clock
     }
 
+    /// Holds back the requests that consumers raise by themselves, until they are released or the folder is reset. What is
+    /// there stays, and a request on demand goes on working.
+    pub fn hold_requests(&self) -> Result<(), SandboxError> {
+        self.requests.hold()
+    }
+
+    /// Lets consumers ask again; those whose time came meanwhile ask at once.
+    pub fn release_requests(&self) -> Result<(), SandboxError> {
+        self.requests.release(self.clock.now())
+    }
+
     /// The faults; more can be added while it runs.
     pub fn faults(&self) -> &Faults {
         &self.faults
@@ -132,8 +145,9 @@ impl Drop for Running {
 pub async fn serve(clouds: &[Arc<dyn CloudServer>], options: &Options) -> Result<Running, SandboxError> {
     let clock = Arc::new(Clock::open(&options.dir, options.speed)?);
     let faults = Arc::new(Faults::parse(&options.faults)?);
+    let requests = Requests::open(&options.dir);
     if options.hold_requests {
-        super::Requests::open(&options.dir).hold()?;
+        requests.hold()?;
     }
     let recorder = options.record.as_deref().map(Recorder::open).transpose()?;
     let shared =
@@ -145,6 +159,7 @@ pub async fn serve(clouds: &[Arc<dyn CloudServer>], options: &Options) -> Result
         dns: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         azure_https: None,
         clock,
+        requests,
         faults,
         stop: stop.clone(),
         tasks: tasks.clone(),

@@ -161,15 +161,14 @@ impl Stage {
     /// Plans and carries out, and demands that all of it was done. While a destroy runs no consumer asks: the cloud would keep the
     /// service for him, and only the next run would end it.
     pub async fn apply_with(&self, spec: &Spec, options: PlanOptions) -> Plan {
-        let sandbox = Sandbox::open(self.folder.path()).unwrap();
         if options.destroy {
-            sandbox.hold_requests().unwrap();
+            self.running.hold_requests().unwrap();
         }
         let (plan, report) = self.driver().apply(spec, options).await;
         assert_eq!(plan.refusals, []);
         assert_done(&plan, &report);
         if options.destroy {
-            sandbox.release_requests().unwrap();
+            self.running.release_requests().unwrap();
         }
         plan
     }
@@ -269,7 +268,7 @@ impl Subject for Stage {
     async fn raise_requests(&self) {}
 
     async fn hold_requests(&self) {
-        Sandbox::open(self.folder.path()).unwrap().hold_requests().unwrap();
+        self.running.hold_requests().unwrap();
     }
 
     async fn census(&self) -> Vec<String> {
