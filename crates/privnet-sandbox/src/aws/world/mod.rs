@@ -6,6 +6,7 @@ mod balancing;
 mod compute;
 mod default;
 mod network;
+mod published;
 mod scaling;
 mod services;
 mod tags;
@@ -81,9 +82,9 @@ pub(crate) struct World {
     /// Topics that notifications may name.
     pub(crate) topics: BTreeSet<String>,
     // A folder that an earlier release made has none of the following.
-    #[serde(default = "compute::images")]
+    #[serde(default = "published::images")]
     pub(crate) images: Table<Image>,
-    #[serde(default = "compute::parameters")]
+    #[serde(default = "published::parameters")]
     pub(crate) parameters: Table<compute::Parameter>,
     #[serde(default)]
     pub(crate) launch_templates: Table<LaunchTemplate>,
