@@ -1,4 +1,4 @@
-//! The fault sweep on Azure: each request of an apply, a replacement and a destroy is spoiled in turn, in each way, and at sampled
+//! The fault sweep on Azure: each request of an apply, a replacement, an acceptance and a destroy is spoiled in turn, in each way, and at sampled
 //! pairs; and each write is also accepted and fails at the end of its operation. Then the same command runs again. It must end in
 //! the same state, with an empty plan, and a census by azure-mgmt-* must find exactly what it finds after an undisturbed run.
 //!
@@ -14,12 +14,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use privnet::{PlanOptions, Session};
+use privnet_core::accept::{Ask, Verdict};
 use privnet_integration_tests::census::Census;
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
-use privnet_integration_tests::sweep::{Sample, do_work, mend};
+use privnet_integration_tests::sweep::{Sample, mend};
+use privnet_sandbox::Sandbox;
 
 /// How many pairs of spoiled requests are tried besides.
 const PAIRS: usize = 24;
@@ -60,6 +63,8 @@ enum Work {
     Apply,
     Replace,
     Destroy,
+    /// Lets in a consumer whose request is pending, and not a stranger's.
+    Accept,
 }
 
 impl Work {
@@ -105,7 +110,11 @@ impl Sweep {
                 return Err(format!("{:?}", done.report).into());
             }
         }
-        Ok(Self { work, applied, census: Census::start("azure/census.py")? })
+        if work == Work::Accept {
+            ask_for_connections(&applied).await?;
+        }
+        let script = if work == Work::Accept { "azure/connections.py" } else { "azure/census.py" };
+        Ok(Self { work, applied, census: Census::start(script)? })
     }
 
     fn folder(&self) -> Option<&Path> {
@@ -116,13 +125,37 @@ impl Sweep {
         stage.session_at(spec(&file(self.work.target()))?, |endpoints| endpoints.azure = azure)
     }
 
+    /// Does the work; whether all of it was done.
+    async fn run(&self, session: &Session) -> bool {
+        if self.work == Work::Accept {
+            let decided = session.accept_pending(&Ask::default(), false).await;
+            return decided.executed.unreachable.is_empty()
+                && decided.report.is_some_and(|report| report.all_done());
+        }
+        session.apply(self.work.options()).await.report.all_done()
+    }
+
+    /// The same work again, undisturbed: it succeeds, and nothing is left to do.
+    async fn mend(&self, session: &Session) -> Result<(), Fail> {
+        if self.work != Work::Accept {
+            return mend(session, self.work.options()).await;
+        }
+        if !self.run(session).await {
+            return Err("the second run failed".into());
+        }
+        let left = session.accept_pending(&Ask::default(), true).await.decisions;
+        match left.iter().find(|decision| decision.verdict != Verdict::Left) {
+            Some(more) => Err(format!("deciding again gives {more:?}").into()),
+            None => Ok(()),
+        }
+    }
+
     /// The state after undisturbed work, and the names of its requests.
     async fn undisturbed(&mut self) -> Result<(BTreeSet<String>, Vec<String>), Fail> {
         let stage = Stage::open(self.folder()).await?;
         let proxy = Proxy::start(&stage.url("azure"), Vec::new()).await?;
-        let done = self.session(&stage, proxy.url())?.apply(self.work.options()).await;
-        if !done.report.all_done() {
-            return Err(format!("undisturbed: {:?}", done.report).into());
+        if !self.run(&self.session(&stage, proxy.url())?).await {
+            return Err("the undisturbed work was not done".into());
         }
         Ok((self.census.take(&stage.url("azure"))?, proxy.actions()))
     }
@@ -134,10 +167,14 @@ impl Sweep {
             stage.running().faults().add(format!("azure:*:{}:code=async.{code}", at + 1).parse()?);
         }
         let proxy = Proxy::start(&stage.url("azure"), point.on_the_way.clone()).await?;
-        do_work(&self.session(&stage, proxy.url())?, self.work.options(), &proxy).await;
+        let (session, kill) = (self.session(&stage, proxy.url())?, proxy.kill());
+        tokio::select! {
+            _ = self.run(&session) => {}
+            () = kill.cancelled() => {}
+        }
         drop(proxy);
         stage.running().faults().clear();
-        mend(&self.session(&stage, stage.url("azure"))?, self.work.options()).await?;
+        self.mend(&self.session(&stage, stage.url("azure"))?).await?;
         let found = self.census.take(&stage.url("azure"))?;
         if found != *expected {
             let (more, less): (Vec<_>, Vec<_>) =
@@ -146,6 +183,22 @@ impl Sweep {
         }
         Ok(())
     }
+}
+
+/// The consumer and a stranger ask for a connection.
+async fn ask_for_connections(applied: &Stage) -> Result<(), Fail> {
+    let sandbox = Sandbox::open(applied.folder())?;
+    sandbox.connect("orders", Some("consumer"))?;
+    sandbox.connect("orders", Some("stranger")).ok();
+    let session = applied.session(spec(&file(Work::Apply.target()))?, &applied.url("aws"))?;
+    for _ in 0..200 {
+        let (services, _) = session.status().await;
+        if services.iter().any(|service| !service.connections.is_empty()) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err("nobody's request arrived".into())
 }
 
 /// The points of work with these requests: each in each way, each write with each late failure, and pairs.
@@ -207,6 +260,11 @@ async fn every_request_of_an_apply_may_be_spoiled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_a_replacement_may_be_spoiled() {
     sweep(Work::Replace).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_an_acceptance_may_be_spoiled() {
+    sweep(Work::Accept).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -69,10 +69,10 @@ pub(crate) async fn look(
 }
 
 /// Where an image is read: one of the marketplace by its version, or the list of its versions where the file says `latest`; one by
-/// id where it is. Images that are shared without being in a subscription cannot be read there.
+/// id where it is.
 fn path(subscription: &str, location: &str, image: &str) -> Option<String> {
     if image.starts_with('/') {
-        return image.to_lowercase().starts_with("/subscriptions/").then(|| image.to_owned());
+        return Some(image.to_owned());
     }
     let mut parts = image.split(':');
     let (publisher, offer, sku, version) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -168,7 +168,6 @@ mod tests {
         let at = |image| path("s", "eastus2", image);
         assert!(at(DEFAULT).unwrap().ends_with("/offers/ubuntu-24_04-lts/skus/server/versions"));
         assert!(at("p:o:s:1.2.3").unwrap().ends_with("/skus/s/versions/1.2.3"));
-        assert_eq!(at("/CommunityGalleries/x/Images/y"), None);
         let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/galleries/x/images/y";
         assert_eq!(at(id).as_deref(), Some(id));
         assert_eq!(system(&serde_json::json!({"properties": {"osType": "Linux"}})), Some("Linux"));

@@ -1,6 +1,6 @@
 //! One service: who may use it, and the rules between consumers and clouds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use super::super::aws_ids::VpcEndpointId;
@@ -186,7 +186,8 @@ fn known_consumer(reader: &mut Reader<'_, '_>, shared: &Shared, entry: &Entry) -
         return Some(from_preset(preset));
     }
     let defined = shared.consumers.keys().map(String::as_str);
-    let names: Vec<&str> = defined.chain(presets().map(|preset| preset.name.as_str())).collect();
+    let names: BTreeSet<&str> = defined.chain(presets().map(|preset| preset.name.as_str())).collect();
+    let names: Vec<&str> = names.into_iter().collect();
     let hint = suggest(&entry.key, &names, "defined or preset are");
     let message = format!("no consumer is named `{}`", entry.key);
     reader.errors.add_hint("unknown-consumer", entry.span, message, hint);
