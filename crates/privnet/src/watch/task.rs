@@ -4,7 +4,6 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt as _;
 use privnet_core::spec::Spec;
@@ -114,7 +113,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 fn log(round: &Round) {
     let (deployment, outcome) = (round.deployment.as_str(), round.outcome().as_str());
     let (actions, pending, calls) = (round.plan.actions.len(), round.pending(), round.calls);
-    let (seconds, next) = (round.took.as_secs_f64(), round.next.max(Duration::ZERO).as_secs_f64());
+    let (seconds, next) = (round.took.as_secs_f64(), round.next.as_secs_f64());
     if round.outcome() == RoundOutcome::Failed {
         tracing::warn!(deployment, outcome, actions, pending, calls, seconds, next, "a round is over");
     } else {
