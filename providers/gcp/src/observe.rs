@@ -9,7 +9,7 @@ use privnet_core::spec::gcp::{GcpForm, GcpService};
 use privnet_core::spec::gcp_ids::ProjectRef;
 use privnet_core::spec::{CloudService, Service, Spec, Who};
 use privnet_core::world::{Connections, Target, TargetState};
-use privnet_core::{Address, Error, ObserveRequest, ServiceWorld, World};
+use privnet_core::{Address, Error, ObserveRequest, Scope, ServiceWorld, World};
 
 use crate::GcpProvider;
 use crate::buckets::Group;
@@ -37,6 +37,12 @@ pub(crate) async fn observe(
             places.entry(Place::of(gcp)).or_default().push((service, gcp));
         }
     }
+    let homes: BTreeMap<&str, Scope> = places
+        .iter()
+        .flat_map(|(place, services)| {
+            services.iter().map(|(service, _)| (service.name.as_str(), place.scope()))
+        })
+        .collect();
     let deployment = request.spec.deployment.as_str();
     let mut reads: Vec<BoxFuture<'_, Seen>> = Vec::with_capacity(places.len());
     for (place, services) in places {
@@ -53,6 +59,12 @@ pub(crate) async fn observe(
     // Where nothing at all can be read it is not a place that fails, but the cloud.
     if let Some(error) = failure.filter(|_| !some) {
         return Err(error);
+    }
+    // What is global is seen from every region of its project; its own is that of its service.
+    for live in world.live.iter_mut().filter(|live| live.id.contains("/global/")) {
+        if let Some(home) = homes.get(live.address.service.as_str()) {
+            live.scope = home.clone();
+        }
     }
     if let Ok(json) = serde_json::to_value(numbers) {
         world.facts.insert(facts::PROJECTS.to_owned(), json);
