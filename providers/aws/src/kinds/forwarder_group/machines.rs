@@ -130,15 +130,13 @@ pub(super) async fn drained(
     let name = group.auto_scaling_group_name().unwrap_or_default();
     let members: BTreeSet<&str> = group.instances().iter().filter_map(|one| one.instance_id()).collect();
     let end = tokio::time::Instant::now() + cloud.context.paced(drain);
-    let limit = drain + Duration::from_secs(60);
+    // The time itself ends the wait. How long one look takes is no matter of it.
+    let limit = drain + Duration::from_secs(3600);
     let until = Until { operation: "DescribeTargetHealth", subject: name, what: "drained", limit };
     let members = &members;
     cloud
         .context
         .until(until, || async move {
-            if tokio::time::Instant::now() >= end {
-                return Ok(Poll::Ready(()));
-            }
             let mut left = 0;
             for arn in groups {
                 let health = balancing::absent_is_none(balancing::target_health(cloud, arn).await)?;
@@ -146,8 +144,10 @@ pub(super) async fn drained(
                 let ours = |target: &&Registered| members.contains(target.id.as_str());
                 left += registered.iter().filter(ours).count();
             }
+            let over = tokio::time::Instant::now() >= end;
             Ok(match left {
                 0 => Poll::Ready(()),
+                _ if over => Poll::Ready(()),
                 left => Poll::Pending(format!(
                     "{left} target(s) keep their sessions for up to {} s",
                     drain.as_secs()
