@@ -1,7 +1,8 @@
 """Takes a census of what is in an AWS account: for each URL read from standard input, one line of JSON with everything that
 boto3 lists there, a text for each thing, generated ids replaced by names so that two runs can be compared.
 
-It knows nothing of privnet: what it reports is what a stranger's client sees.
+It knows nothing of privnet: what it reports is what a stranger's client sees. Its arguments name what is left out: an emulator may
+have no call for it.
 """
 
 import json
@@ -46,13 +47,15 @@ class Account:
                 found[described["ResourceArn"]] = described["Tags"]
         return found
 
-    def things(self):
+    def things(self, without=()):
         groups = pages(self.ec2, "describe_security_groups", "SecurityGroups")
         balancers = pages(self.elb, "describe_load_balancers", "LoadBalancers")
         target_groups = pages(self.elb, "describe_target_groups", "TargetGroups")
         services = pages(self.ec2, "describe_vpc_endpoint_service_configurations", "ServiceConfigurations")
         for group in groups:
-            self.names[group["GroupId"]] = group["GroupName"]
+            # Each VPC has a group of this name.
+            default = group["GroupName"] == "default"
+            self.names[group["GroupId"]] = f"default of {group['VpcId']}" if default else group["GroupName"]
         for balancer in balancers:
             self.names[balancer["LoadBalancerArn"]] = balancer["LoadBalancerName"]
         for target_group in target_groups:
@@ -64,6 +67,8 @@ class Account:
         yield from self.balancing(balancers, target_groups)
         yield from self.exposing(services)
         yield from self.machines()
+        if "notifications" not in without:
+            yield from self.notifications()
 
     def machines(self):
         for template in pages(self.ec2, "describe_launch_templates", "LaunchTemplates"):
@@ -144,6 +149,8 @@ class Account:
             )
             for principal in allowed:
                 yield ["allowed-principal", self.name(identifier), principal["Principal"], tags(principal)]
+
+    def notifications(self):
         notifications = pages(
             self.ec2, "describe_vpc_endpoint_connection_notifications", "ConnectionNotificationSet"
         )
@@ -154,7 +161,7 @@ class Account:
 
 def main():
     for line in sys.stdin:
-        things = [json.dumps(thing) for thing in Account(line.strip()).things()]
+        things = [json.dumps(thing) for thing in Account(line.strip()).things(without=sys.argv[1:])]
         print(json.dumps(things), flush=True)
 
 

@@ -10,11 +10,16 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 
-def main():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+def serve(server_of):
+    """A server on a free port, and its URL."""
+    server = server_of(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
+    return server, f"http://{host}:{port}"
+
+
+def network(url):
+    """Makes a network in the account at this URL; the URL and the ids."""
     settings = {"endpoint_url": url, "region_name": "us-east-1"}
     settings.update(aws_access_key_id="testing", aws_secret_access_key="testing")
     ec2 = boto3.client("ec2", **settings)
@@ -24,7 +29,12 @@ def main():
         for index, zone in enumerate("ab")
     ]
     group = ec2.create_security_group(GroupName="database", Description="x", VpcId=vpc)["GroupId"]
-    print(json.dumps({"url": url, "vpc": vpc, "subnets": subnets, "group": group}), flush=True)
+    return {"url": url, "vpc": vpc, "subnets": subnets, "group": group}
+
+
+def main():
+    server, url = serve(ThreadedMotoServer)
+    print(json.dumps(network(url)), flush=True)
     sys.stdin.read()
     server.stop()
 

@@ -40,8 +40,17 @@ impl Census {
     /// # Errors
     /// When Python is not set up or does not start.
     pub fn start(script: impl AsRef<Path>) -> io::Result<Self> {
+        Self::start_without(script, &[])
+    }
+
+    /// The same, leaving out sorts of things that an emulator has no call for.
+    ///
+    /// # Errors
+    /// When Python is not set up or does not start.
+    pub fn start_without(script: impl AsRef<Path>, left_out: &[&str]) -> io::Result<Self> {
         let mut child = Command::new(python()?)
             .arg(here().join(script))
+            .args(left_out)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .env_clear()
