@@ -155,3 +155,146 @@ proptest! {
         }
     }
 }
+
+/// Accounts that are easily taken for one another, in every way in which clouds and people write them.
+const LOOK_ALIKES: [&str; 8] = [
+    "834469178297",
+    "834469178279",
+    "83446917829",
+    "8344691782970",
+    "0834469178297",
+    "834469178297 ",
+    "11111111-aaaa-bbbb-cccc-222222222222",
+    "11111111-AAAA-BBBB-CCCC-222222222222",
+];
+
+fn account() -> impl Strategy<Value = Identity> {
+    (prop::sample::select(vec!["account", "project"]), prop::sample::select(LOOK_ALIKES.to_vec()))
+        .prop_map(|(sort, id)| Identity::new(sort, id))
+}
+
+prop_compose! {
+    /// Consumers with several identities, which may overlap; connections of which the cloud says several things or nothing, some
+    /// of them let in by the cloud itself, and ids in any case.
+    fn awkward_case()(
+        consumers in prop::collection::vec(
+            (prop::collection::btree_set(account(), 1..3), 0u32..4, prop::collection::btree_set(0u8..8, 0..3)), 0..4),
+        connections in prop::collection::vec((prop::collection::btree_set(account(), 0..3), states()), 0..9),
+        chosen in prop::option::of(0u8..9),
+        reject_others in any::<bool>(),
+        shared in any::<bool>(),
+    ) -> (ServicePolicy, Vec<Connection>, Ask) {
+        let consumers = consumers.into_iter().enumerate().map(|(index, (identities, max, only))| ConsumerPolicy {
+            name: format!("c{index}"),
+            identities,
+            max_connections: max,
+            only: only.iter().map(|id| format!("VPCE-{id}")).collect(),
+            preset: None,
+        }).collect();
+        let connections = connections.into_iter().enumerate().map(|(index, (identities, state))| Connection {
+            identities,
+            ..connection(&format!("vpce-{index}"), "", state)
+        }).collect();
+        let ask = Ask { connection: chosen.map(|id| format!("vpce-{id}")), reject_others };
+        (ServicePolicy { service: "s".to_owned(), consumers, shared }, connections, ask)
+    }
+}
+
+/// What the rule says, written a second time, without the functions under test.
+struct Rule<'a> {
+    consumer: &'a ConsumerPolicy,
+    connections: &'a [Connection],
+}
+
+impl Rule<'_> {
+    fn is_its(&self, connection: &Connection) -> bool {
+        connection.identities.iter().any(|identity| self.consumer.identities.contains(identity))
+    }
+
+    fn names(&self, connection: &Connection) -> bool {
+        let only = &self.consumer.only;
+        only.is_empty() || only.iter().any(|id| id.to_lowercase() == connection.id.to_lowercase())
+    }
+
+    /// Places that are left: whoever let the others in, and whichever of the consumers they belong to.
+    fn room(&self) -> usize {
+        use ConnectionState::{Changing, NeedsAttention};
+        let live =
+            |c: &&Connection| matches!(c.state, Accepted | NeedsAttention | Changing) && self.is_its(c);
+        (self.consumer.max_connections as usize).saturating_sub(self.connections.iter().filter(live).count())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    /// The named consumer, within `max_connections` (those that the cloud let in by itself count), and in `only`: nobody else, not
+    /// even one whose account differs by a digit, and none of a surplus.
+    #[test]
+    fn look_alikes_and_what_the_cloud_let_in_leave_no_gap((policy, connections, ask) in awkward_case()) {
+        let decisions = decide(&policy, &connections, &ask);
+        for decision in &decisions {
+            let connection = connections.iter().find(|c| c.id == decision.connection).unwrap();
+            let its = |consumer| Rule { consumer, connections: &connections }.is_its(connection);
+            match decision.verdict {
+                Verdict::Accepted => {
+                    prop_assert_eq!(connection.state, Pending);
+                    let consumer = policy.consumers.iter().find(|c| Some(&c.name) == decision.consumer.as_ref());
+                    let rule = Rule { consumer: consumer.unwrap(), connections: &connections };
+                    prop_assert!(rule.is_its(connection) && rule.names(connection), "{:?}", decision);
+                }
+                Verdict::Rejected => prop_assert!(!policy.consumers.iter().any(its), "{:?}", decision),
+                Verdict::Left => {}
+            }
+        }
+        for consumer in &policy.consumers {
+            let rule = Rule { consumer, connections: &connections };
+            let of = |verdict: Option<Verdict>| decisions.iter().filter(move |d| {
+                d.consumer.as_deref() == Some(&consumer.name) && verdict.is_none_or(|verdict| d.verdict == verdict)
+            });
+            let accepted = of(Some(Verdict::Accepted)).count();
+            prop_assert!(accepted <= rule.room(), "{} of {} places", accepted, rule.room());
+            let eligible = of(None).filter(|d| {
+                rule.names(connections.iter().find(|c| c.id == d.connection).unwrap())
+            }).count();
+            if ask.connection.is_none() && eligible > rule.room() {
+                prop_assert_eq!(accepted, 0, "one of a surplus was let in");
+            }
+        }
+        if let Some(chosen) = &ask.connection {
+            prop_assert!(decisions.iter().all(|d| d.verdict != Verdict::Accepted || d.connection == *chosen));
+        }
+    }
+
+    /// Nobody is turned away who matches a consumer; and nobody at all unless asked, or where others are colleagues.
+    #[test]
+    fn only_strangers_are_turned_away((policy, connections, ask) in awkward_case()) {
+        for decision in decide(&policy, &connections, &ask).iter().filter(|d| d.verdict == Verdict::Rejected) {
+            prop_assert!(ask.reject_others && !policy.shared && decision.consumer.is_none());
+        }
+    }
+
+    /// What `status` says of a connection agrees with what `accept-pending` would do, and more live connections than a consumer may
+    /// have are never all called allowed.
+    #[test]
+    fn status_tells_what_the_policy_does((policy, connections, _) in awkward_case()) {
+        let decisions = decide(&policy, &connections, &Ask::default());
+        for connection in &connections {
+            let (allowed, _) = assess(&policy, connection, &connections);
+            if let Some(decision) = decisions.iter().find(|d| d.connection == connection.id) {
+                prop_assert_eq!(allowed, decision.verdict == Verdict::Accepted);
+            }
+            let matches = policy.consumers.iter().any(|consumer| {
+                let rule = Rule { consumer, connections: &connections };
+                rule.is_its(connection) && rule.names(connection)
+            });
+            prop_assert!(matches || !allowed, "{:?} is allowed by nobody", connection);
+        }
+        for consumer in &policy.consumers {
+            let live = connections.iter().filter(|c| c.state.may_be_live()
+                && policy.consumer_of(c).is_some_and(|own| own.name == consumer.name));
+            let allowed = live.filter(|c| assess(&policy, c, &connections).0).count();
+            prop_assert!(allowed <= consumer.max_connections as usize);
+        }
+    }
+}
