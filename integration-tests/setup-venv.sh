@@ -18,7 +18,19 @@ if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; the
   exit 0
 fi
 rm -rf .venv
-"${PYTHON:-python3}" -m venv .venv
+python=${PYTHON:-python3}
+# Debian and Ubuntu keep what makes such folders in a package of its own.
+if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "setup-venv: installing python3-venv" >&2
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
+  else
+    echo "setup-venv: $python cannot make virtual environments: install python3-venv (Debian, Ubuntu), or name another with PYTHON" >&2
+    exit 1
+  fi
+fi
+"$python" -m venv .venv
 arguments=()
 for file in "${requirements[@]}"; do
   arguments+=(-r "$file")

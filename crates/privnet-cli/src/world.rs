@@ -175,12 +175,17 @@ async fn interrupted() -> std::io::Result<Signal> {
     tokio::signal::ctrl_c().await.map(|()| Signal::Interrupt)
 }
 
+/// Whether somebody could be asked.
+pub(crate) fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// Asks the user, unless `yes`. Without a terminal and without `--yes` nothing is done; Ctrl-C is an answer.
 pub(crate) async fn confirm(question: &str, yes: bool, cancel: &CancellationToken) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !can_ask() {
         return Err(Failure::usage("there is no terminal to ask on, and --yes was not given")
             .hint("look at what would be done, then run the command with --yes"));
     }

@@ -71,11 +71,20 @@ pub struct Field {
     /// Whether it says which targets a load balancer sends to, and so follows names whose addresses move:
     /// [`plan::only_targets`](crate::plan::only_targets()) keeps it.
     pub follows_names: bool,
+    /// Whether the cloud refuses to delete the resource while this is true: so does a plan, before it takes anything else away.
+    pub protects: bool,
 }
 
 impl Field {
     const fn plain(name: &'static str, class: Class) -> Self {
-        Self { name, class, change: Change::Update, shape: Shape::Plain, follows_names: false }
+        Self {
+            name,
+            class,
+            change: Change::Update,
+            shape: Shape::Plain,
+            follows_names: false,
+            protects: false,
+        }
     }
 
     /// A managed field that is changed in place.
@@ -112,6 +121,12 @@ impl Field {
     #[must_use]
     pub const fn following_names(self) -> Self {
         Self { follows_names: true, ..self }
+    }
+
+    /// The same, and while it is true the cloud does not delete the resource.
+    #[must_use]
+    pub const fn protecting(self) -> Self {
+        Self { protects: true, ..self }
     }
 }
 

@@ -26,8 +26,8 @@ pub enum Value {
     List(Vec<Value>),
     /// Named values.
     Map(BTreeMap<String, Value>),
-    /// Another resource's output, known once that resource exists.
-    Output(OutputRef),
+    /// Another resource's output, known once that resource exists. Boxed, so that the many values that are none stay small.
+    Output(Box<OutputRef>),
 }
 
 /// A reference to what a resource yields once it exists: its ARN, id or address.
@@ -56,7 +56,7 @@ impl Value {
 
     /// A reference to `output` of the resource at `address`.
     pub fn output(address: &Address, output: impl Into<String>) -> Self {
-        Self::Output(OutputRef { address: address.clone(), output: output.into() })
+        Self::Output(Box::new(OutputRef { address: address.clone(), output: output.into() }))
     }
 
     /// A list of texts.
@@ -259,7 +259,7 @@ impl Value {
                 if let (1, Some(serde_json::Value::String(reference))) =
                     (entries.len(), entries.get(KNOWN_AFTER))
                 {
-                    return reference.parse().map(Self::Output);
+                    return reference.parse().map(|reference| Self::Output(Box::new(reference)));
                 }
                 let entries = entries.into_iter().map(|(key, entry)| Ok((key, Self::from_json(entry)?)));
                 Self::Map(entries.collect::<Result<_, String>>()?)

@@ -11,11 +11,12 @@ use privnet_integration_tests::census::Census;
 use privnet_integration_tests::command::privnet;
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
+use privnet_integration_tests::sweep::Sample;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use super::sandbox::same;
-use super::{Sample, Tally, Work, default_file, named};
+use super::{Tally, Work, default_file, named};
 
 /// Every so manieth request is one at which the process is killed.
 const STRIDE: usize = 1;
@@ -91,10 +92,10 @@ impl Start {
             }
             () = killed => {}
         }
-        let kill = tokio::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status().await?;
+        // A shell has `kill`; the program of that name is not on every machine. A process that was at its end already needs no killing.
+        let kill = format!("kill -KILL {pid}");
+        tokio::process::Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().await?;
         let output = ended.await?;
-        // A process that was at its end already needs no killing.
-        let _ = kill;
         Ok(if output.status.code().is_none() { End::Killed } else { End::By(output.status, String::new()) })
     }
 

@@ -70,20 +70,6 @@ fn default_file(port: u16) -> String {
     file(port, "vpc-0a1b2c3d4e5f60718", subnets, "sg-0ddddddddddddddd4")
 }
 
-/// A small generator, so that the sampled pairs are the same in every run.
-struct Sample(u64);
-
-impl Sample {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % end.max(1)
-    }
-
-    fn pair(&mut self, requests: usize) -> Vec<(usize, Fault)> {
-        [0; 2].map(|_| (self.below(requests), Fault::ALL[self.below(Fault::ALL.len())])).to_vec()
-    }
-}
-
 /// The points that failed, and how many there were.
 struct Tally {
     what: String,

@@ -7,8 +7,9 @@ use privnet::{PlanOptions, Session};
 use privnet_integration_tests::census::Census;
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
+use privnet_integration_tests::sweep::{Sample, do_work, mend};
 
-use super::{Sample, Tally, Work, default_file, named};
+use super::{Tally, Work, default_file, named};
 
 /// How many pairs of spoiled requests are tried besides.
 const PAIRS: usize = 24;
@@ -39,32 +40,6 @@ impl Start {
     fn session(&self, stage: &Stage, url: &str) -> Result<Session, Fail> {
         stage.session(spec(&default_file(self.work.port()))?, url)
     }
-}
-
-/// Does the work through a proxy, until it is done or killed.
-pub(super) async fn do_work(session: &Session, options: PlanOptions, proxy: &Proxy) {
-    let kill = proxy.kill();
-    tokio::select! {
-        _ = session.apply(options) => {}
-        () = kill.cancelled() => {}
-    }
-}
-
-/// The same work again, undisturbed: it succeeds, and planning it once more gives nothing.
-pub(super) async fn mend(session: &Session, options: PlanOptions) -> Result<(), Fail> {
-    let again = session.apply(options).await;
-    if let Some(error) = again.report.failures().next() {
-        return Err(format!("the second run failed: {error}").into());
-    }
-    if !again.planned.plan.refusals.is_empty() || !again.planned.unreachable.is_empty() {
-        let refusals = &again.planned.plan.refusals;
-        return Err(format!("the second run: {refusals:?} {:?}", again.planned.unreachable).into());
-    }
-    let empty = session.plan(options).await;
-    if !empty.plan.is_empty() {
-        return Err(format!("planning again gives {:?}", empty.plan.actions).into());
-    }
-    Ok(())
 }
 
 /// Compares two censuses.

@@ -6,8 +6,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+mod examples;
 mod interruption;
 mod script;
+mod shapes;
+mod statuses;
 mod streams;
 mod watching;
 

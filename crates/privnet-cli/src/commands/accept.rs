@@ -10,7 +10,7 @@ use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::render::{Paint, count, decision_json, decisions_text, executed_text};
-use crate::world::confirm;
+use crate::world::{can_ask, confirm};
 
 /// How the command was asked to go about it.
 pub(crate) struct Manner {
@@ -67,7 +67,12 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
     if !manner.yes {
         let considered = told(decided.decisions.clone(), &Plan::default(), None);
         let text = decisions_text(&considered, paint);
-        if shell.output.is_json() { shell.output.remark(&text) } else { shell.output.raw(text.as_bytes()) }
+        // Whoever is asked sees what about; a program's standard error is for errors.
+        if !shell.output.is_json() {
+            shell.output.raw(text.as_bytes());
+        } else if can_ask() {
+            shell.output.remark(&text);
+        }
     }
     let question = format!("Carry out {}?", count(decided.executed.plan.actions.len(), "decision"));
     confirm(&question, manner.yes, &shell.world.cancel).await?;

@@ -11,7 +11,7 @@ use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::render::{Paint, count, executed_text, plan_text};
-use crate::world::confirm;
+use crate::world::{can_ask, confirm};
 
 /// What a plan is carried out for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,7 +135,8 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Res
     let total: usize = ready.iter().map(|file| file.planned.plan.actions.len()).sum();
     if total > 0 && !shell.world.cancel.is_cancelled() {
         let what = if aim == Aim::Destroy { "Destroy this" } else { "Do this" };
-        if shell.output.is_json() && !yes {
+        // Whoever is asked sees what about; a program's standard error is for errors.
+        if shell.output.is_json() && !yes && can_ask() {
             shell.output.remark(&shown);
         }
         confirm(&format!("{what}: {}?", count(total, "action")), yes, &shell.world.cancel).await?;

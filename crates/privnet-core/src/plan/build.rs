@@ -22,6 +22,8 @@ pub(super) struct Step {
     pub(super) differences: Vec<Difference>,
     /// For a delete: whether something takes its place.
     pub(super) replaced: bool,
+    /// Its place in the plan, once the order is made.
+    pub(super) place: usize,
 }
 
 pub(super) struct Draft<'a> {
@@ -79,6 +81,7 @@ impl<'a> Draft<'a> {
 
     /// Holds each desired resource against what is there.
     pub(super) fn match_resources(&mut self) {
+        self.steps.reserve_exact(self.desired.resources.len());
         let mut standing = Standing::of(&self.world.live);
         let mut found: BTreeMap<&Address, Vec<&'a Live>> = BTreeMap::new();
         for live in &self.world.live {
@@ -211,6 +214,7 @@ impl<'a> Draft<'a> {
             timing: Timing::Forward,
             differences: because.to_vec(),
             replaced: false,
+            place: 0,
         });
     }
 
@@ -312,7 +316,7 @@ impl<'a> Draft<'a> {
             connection: None,
             locks,
         };
-        self.steps.push(Step { action, timing, differences: differences.to_vec(), replaced });
+        self.steps.push(Step { action, timing, differences: differences.to_vec(), replaced, place: 0 });
     }
 
     pub(super) fn refuse(&mut self, address: &Address, rule: Rule, why: String, flag: Option<&str>) {
@@ -379,6 +383,7 @@ impl<'a> Draft<'a> {
                     timing: Timing::Early,
                     differences: Vec::new(),
                     replaced: false,
+                    place: 0,
                 });
             }
         }
@@ -421,8 +426,9 @@ impl<'a> Draft<'a> {
         intents
             .filter_map(|intent| {
                 let seen = self.world.services.get(&intent.name)?;
-                decisions::wait_of(intent, &seen.connections)
+                Some(decisions::waits_of(intent, &seen.connections))
             })
+            .flatten()
             .collect()
     }
 
@@ -510,7 +516,7 @@ fn update_step(
         connection: None,
         locks,
     };
-    Step { action, timing: Timing::Forward, differences, replaced: false }
+    Step { action, timing: Timing::Forward, differences, replaced: false, place: 0 }
 }
 
 /// Whether `user` refers to `used`, by its id or an output.

@@ -1,6 +1,6 @@
 //! Decisions on connections as plans, and what is waited for.
 
-use crate::accept::{Connection, ConnectionState, Decision, ServicePolicy, Verdict, Why};
+use crate::accept::{self, Ask, Connection, ConnectionState, Decision, ServicePolicy, Verdict, Why};
 use crate::plan::build::connection_action;
 use crate::plan::guard::SEVER;
 use crate::plan::{Action, ConnectionAction, Op, Plan, Refusal, Rule, Summary, Wait};
@@ -121,46 +121,58 @@ pub(super) fn blocks_deletion(connection: &Connection) -> bool {
     connection.state == ConnectionState::Pending || connection.state.may_be_live()
 }
 
-/// What a plan says of a service's pending requests, which it does not decide on itself.
-#[must_use]
-pub fn pending_wait(service: &str, pending: usize) -> Wait {
-    let why = format!("{pending} pending connection request(s): run `privnet accept-pending`");
-    Wait { on: "you".to_owned(), why, service: service.to_owned() }
-}
-
-/// What a service waits for on the consumers' side.
-pub(super) fn wait_of(intent: &ServiceIntent, connections: &Connections) -> Option<Wait> {
+/// What a service waits for on the consumers' side, and on the user's.
+pub(super) fn waits_of(intent: &ServiceIntent, connections: &Connections) -> Vec<Wait> {
+    let policy = &intent.policy;
     let wait = |on: &str, why: String| Wait { on: on.to_owned(), why, service: intent.name.clone() };
-    let consumers: Vec<_> = intent.policy.consumers.iter().map(|consumer| consumer.name.as_str()).collect();
-    match connections {
-        Connections::Unreadable { .. } => None,
-        Connections::NotExposed => Some(wait(
+    let asking = |consumers: &[&str]| {
+        wait(
             &consumers.join(", "),
             "its connection request, once it has what `privnet handoff` prints".to_owned(),
-        )),
-        Connections::Known(known) => {
-            let pending =
-                known.iter().filter(|connection| connection.state == ConnectionState::Pending).count();
-            if pending > 0 {
-                return Some(pending_wait(&intent.name, pending));
-            }
-            let missing: Vec<_> = intent
-                .policy
-                .consumers
-                .iter()
-                .filter(|consumer| {
-                    !known.iter().any(|connection| {
-                        connection.state.may_be_live()
-                            && intent
-                                .policy
-                                .consumer_of(connection)
-                                .is_some_and(|own| own.name == consumer.name)
-                    })
-                })
-                .map(|consumer| consumer.name.as_str())
-                .collect();
-            let why = "its connection request, once it has what `privnet handoff` prints".to_owned();
-            (!missing.is_empty()).then(|| wait(&missing.join(", "), why))
+        )
+    };
+    let known = match connections {
+        Connections::Unreadable { .. } => return Vec::new(),
+        Connections::NotExposed => {
+            return vec![asking(&policy.consumers.iter().map(|c| c.name.as_str()).collect::<Vec<_>>())];
         }
+        Connections::Known(known) => known,
+    };
+    let decisions = accept::decide(policy, known, &Ask::default());
+    let mut waits = Vec::new();
+    waits.extend(pending_wait(&intent.name, &decisions));
+    // Who has neither a connection nor a request has yet to ask.
+    let came = |consumer: &str| {
+        let live = |c: &Connection| {
+            c.state.may_be_live() && policy.consumer_of(c).is_some_and(|own| own.name == consumer)
+        };
+        known.iter().any(live) || decisions.iter().any(|d| d.consumer.as_deref() == Some(consumer))
+    };
+    let missing: Vec<&str> =
+        policy.consumers.iter().map(|c| c.name.as_str()).filter(|name| !came(name)).collect();
+    if !missing.is_empty() {
+        waits.push(asking(&missing));
     }
+    waits
+}
+
+/// What a plan says of a service's pending requests, which it does not decide on itself: what the user is to do about them.
+#[must_use]
+pub fn pending_wait(service: &str, decisions: &[Decision]) -> Option<Wait> {
+    let pending = decisions.len();
+    let any = |wanted: fn(&Decision) -> bool| decisions.iter().any(wanted);
+    let why = if pending == 0 {
+        return None;
+    } else if any(|decision| decision.verdict == Verdict::Accepted) {
+        format!("{pending} pending connection request(s): run `privnet accept-pending`")
+    } else if any(|decision| matches!(decision.why, Why::Ambiguous { .. })) {
+        format!(
+            "{pending} pending connection request(s), more than there is room for: `privnet accept-pending --connection ID` chooses"
+        )
+    } else {
+        format!(
+            "{pending} pending connection request(s) that the policy does not let in: `privnet status` says why"
+        )
+    };
+    Some(Wait { on: "you".to_owned(), why, service: service.to_owned() })
 }

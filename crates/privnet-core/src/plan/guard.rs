@@ -7,6 +7,7 @@ use crate::plan::build::{Draft, Step};
 use crate::plan::diff::Difference;
 use crate::plan::{Op, Refusal, Rule};
 use crate::resource::Address;
+use crate::value::Value;
 use crate::world::Connections;
 
 /// The flag that lifts refusals to sever.
@@ -20,7 +21,7 @@ impl Draft<'_> {
             let Some(kind) = self.kinds.get(&step.action.scope, &step.action.address.kind) else { continue };
             let found = match step.action.op {
                 Op::Create => None,
-                Op::Delete => self.guard_delete(step, kind),
+                Op::Delete => self.guard_protected(step, kind).or_else(|| self.guard_delete(step, kind)),
                 Op::Update => self.guard_differences(&step.action.address, &step.differences),
                 Op::Accept | Op::Reject => None,
             };
@@ -70,6 +71,15 @@ impl Draft<'_> {
         });
     }
 
+    /// What is protected from deletion is not half taken down before the cloud says so.
+    fn guard_protected(&self, step: &Step, kind: &Kind) -> Option<Refusal> {
+        let live = self.world.live.iter().find(|live| Some(&live.id) == step.action.live_id.as_ref())?;
+        let on = |name: &str| live.fields.get(name) == Some(&Value::Bool(true));
+        let field = kind.fields.iter().find(|field| field.protects && on(field.name))?;
+        let why = format!("{} is on: set `{}: false`, apply, then delete", field.name, field.name);
+        Some(refusal(&step.action.address, Rule::Protected, why, None))
+    }
+
     fn guard_delete(&self, step: &Step, kind: &Kind) -> Option<Refusal> {
         if step.replaced {
             if let Some(refusal) = self.guard_differences(&step.action.address, &step.differences) {
@@ -100,7 +110,7 @@ impl Draft<'_> {
             Change::Grow if difference.taken_away.is_empty() => None,
             Change::GrowUnlessConnected if difference.taken_away.is_empty() => None,
             Change::Grow => {
-                let gone = crate::value::Value::List(difference.taken_away.clone());
+                let gone = Value::List(difference.taken_away.clone());
                 let why = format!("{} can only grow on this cloud: {gone} cannot be taken away", of.field);
                 Some(refusal(address, Rule::GrowOnly, why, None))
             }

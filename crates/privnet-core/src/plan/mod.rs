@@ -138,6 +138,8 @@ pub enum Rule {
     NotOurs,
     /// The cloud allows growing only.
     GrowOnly,
+    /// The cloud keeps it from being deleted, as somebody asked it to.
+    Protected,
     /// What the file names is not there, or is not what it must be.
     Unsuitable,
     /// The file is for another account.
@@ -157,6 +159,7 @@ impl Rule {
             Self::HandOver => "hand-over",
             Self::NotOurs => "not-ours",
             Self::GrowOnly => "grow-only",
+            Self::Protected => "protected",
             Self::Unsuitable => "unsuitable",
             Self::WrongAccount => "wrong-account",
             Self::Unobserved => "unobserved",

@@ -66,9 +66,9 @@ pub(super) fn ordered(
     resources: &[Resource],
     live: &[Live],
     kinds: &KindTable,
-    steps: Vec<Step>,
+    mut steps: Vec<Step>,
 ) -> Vec<Action> {
-    let needs_of: BTreeMap<&Address, BTreeSet<Address>> =
+    let needs_of: BTreeMap<&Address, BTreeSet<&Address>> =
         resources.iter().map(|resource| (&resource.address, needed_first_of(resource, kinds))).collect();
     let mut by_service: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, step) in steps.iter().enumerate() {
@@ -94,31 +94,33 @@ pub(super) fn ordered(
     for (position, &index) in order.iter().enumerate() {
         place[index] = position;
     }
-    let ids: Vec<String> = steps.iter().map(|step| step.action.id.clone()).collect();
-    let mut actions: Vec<(usize, Action)> = steps
-        .into_iter()
+    // What a broken circle would point forward to is dropped, so that the order is always possible.
+    let befores: Vec<Vec<String>> = after
+        .iter()
         .enumerate()
-        .map(|(index, step)| {
-            let mut action = step.action;
-            // What a broken circle would point forward to is dropped, so that the order is always possible.
-            action.after =
-                after[index].iter().filter(|&&e| place[e] < place[index]).map(|&e| ids[e].clone()).collect();
-            (place[index], action)
+        .map(|(index, after)| {
+            let before = after.iter().filter(|&&earlier| place[earlier] < place[index]);
+            before.map(|&earlier| steps[earlier].action.id.clone()).collect()
         })
         .collect();
-    actions.sort_by_key(|(position, _)| *position);
-    actions.into_iter().map(|(_, action)| action).collect()
+    // Plans may be large: the steps are put in order where they are.
+    for ((step, befores), place) in steps.iter_mut().zip(befores).zip(place) {
+        step.action.after = befores;
+        step.place = place;
+    }
+    steps.sort_unstable_by_key(|step| step.place);
+    steps.into_iter().map(|step| step.action).collect()
 }
 
 /// What must be there before this resource is made. What it is bound to by first use is not: both may be made at once.
-fn needed_first_of(resource: &Resource, kinds: &KindTable) -> BTreeSet<Address> {
+fn needed_first_of<'a>(resource: &'a Resource, kinds: &KindTable) -> BTreeSet<&'a Address> {
     let kind = kinds.get(&resource.scope, &resource.address.kind);
     let bound =
         |name: &str| kind.and_then(|kind| kind.field(name)).is_some_and(|field| field.change == Change::Bind);
-    let mut all = resource.needs.clone();
+    let mut all: BTreeSet<&Address> = resource.needs.iter().collect();
     for (_, value) in resource.fields.iter().filter(|(name, _)| !bound(name)) {
         value.each_output(&mut |reference| {
-            all.insert(reference.address.clone());
+            all.insert(&reference.address);
         });
     }
     all
@@ -137,7 +139,7 @@ fn is_let_go_by(later: &Step, earlier: &Step, by_id: &BTreeMap<&str, &Live>) -> 
 fn comes_after(
     later: &Step,
     earlier: &Step,
-    needs_of: &BTreeMap<&Address, BTreeSet<Address>>,
+    needs_of: &BTreeMap<&Address, BTreeSet<&Address>>,
     kinds: &KindTable,
 ) -> bool {
     let needs = |who: &Step, whom: &Step| {

@@ -217,8 +217,8 @@ async fn act(session: &Session, planned: Planned, round: &mut Round) {
 /// The decisions say more of the pending requests than the plan, and decide on them.
 fn forget_pending(plan: &mut Plan, decisions: &[Decision]) {
     plan.waits.retain(|wait| {
-        let pending = decisions.iter().filter(|decision| decision.service == wait.service).count();
-        *wait != pending_wait(&wait.service, pending)
+        let own: Vec<Decision> = decisions.iter().filter(|d| d.service == wait.service).cloned().collect();
+        pending_wait(&wait.service, &own).as_ref() != Some(wait)
     });
 }
 

@@ -106,7 +106,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("security_groups").shaped(Shape::Set),
         Field::managed("ip_address_type"),
         Field::managed("cross_zone"),
-        Field::managed("deletion_protection"),
+        Field::managed("deletion_protection").protecting(),
         Field::if_set("enforce_inbound"),
         Field::managed("tags"),
     ],

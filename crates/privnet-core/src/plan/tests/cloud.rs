@@ -36,6 +36,7 @@ pub(super) const KINDS: &[Kind] = &[
             Field::managed("subnets").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
             Field::managed("group"),
             Field::if_set("note"),
+            Field::if_set("locked").protecting(),
             Field::observed("seen"),
         ],
         30,

@@ -114,6 +114,27 @@ fn a_pending_request_keeps_nothing_from_changing_and_is_turned_away_before_the_e
     assert!(cloud.live.is_empty());
 }
 
+/// Nothing of a service goes while the cloud keeps a part of it, not even with the word to sever.
+#[test]
+fn what_is_protected_is_not_half_taken_down() {
+    let mut cloud = applied(&[Want::new("s"), Want::new("other")], None);
+    let lock = |cloud: &mut Cloud, locked: bool| {
+        for live in cloud.live.iter_mut().filter(|l| l.address.service == "s" && l.address.kind == "lb") {
+            live.fields.insert("locked".to_owned(), Value::Bool(locked));
+        }
+    };
+    lock(&mut cloud, true);
+    let all = PlanOptions { destroy: true, sever_connections: true, prune: false };
+    let none =
+        desired(&[Want { remove: true, ..Want::new("s") }, Want { remove: true, ..Want::new("other") }]);
+    let plan = cloud.plan(&none, all);
+    assert_eq!(rules(&plan), [(Rule::Protected, false)]);
+    assert!(plan.refusals[0].why.contains("`locked: false`"), "{}", plan.refusals[0].why);
+    assert!(!plan.is_empty() && plan.actions.iter().all(|action| action.address.service == "other"));
+    lock(&mut cloud, false);
+    assert!(cloud.plan(&none, all).refusals.is_empty());
+}
+
 #[test]
 fn a_look_alike_is_refused_and_untouched() {
     let mut cloud = applied(&[Want::new("s")], None);
@@ -205,6 +226,33 @@ fn waits_say_who_is_waited_for() {
     let cloud = applied(&[Want::new("s")], Some(ConnectionState::Pending));
     let plan = cloud.plan(&desired(&[Want::new("s")]), PlanOptions::default());
     assert_eq!(plan.waits[0].on, "you");
+    assert!(plan.waits[0].why.contains("`privnet accept-pending`"), "{:?}", plan.waits);
+}
+
+/// A request that nobody will let in is not what the service waits for, and the command that would leave it is not named.
+#[test]
+fn a_stranger_is_not_waited_for() {
+    let mut cloud = applied(&[Want::new("s")], None);
+    let stranger = Connection {
+        identities: BTreeSet::from([Identity::new("account", "2")]),
+        ..connection("vpce-9", ConnectionState::Pending)
+    };
+    cloud.connections.insert("s".to_owned(), vec![stranger]);
+    let waits = |cloud: &Cloud| {
+        let plan = cloud.plan(&desired(&[Want::new("s")]), PlanOptions::default());
+        plan.waits.into_iter().map(|wait| (wait.on, wait.why)).collect::<BTreeMap<_, _>>()
+    };
+    let found = waits(&cloud);
+    assert!(found.contains_key("fivetran"), "{found:?}");
+    assert!(
+        found["you"].contains("`privnet status`") && !found["you"].contains("accept-pending"),
+        "{found:?}"
+    );
+    // Two of one account, and room for one: somebody must choose.
+    let two = ["vpce-1", "vpce-2"].map(|id| connection(id, ConnectionState::Pending));
+    cloud.connections.insert("s".to_owned(), two.to_vec());
+    let found = waits(&cloud);
+    assert!(found["you"].contains("--connection ID") && !found.contains_key("fivetran"), "{found:?}");
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! The exit statuses that scripts rely on, each reached; and what `--service`, `--prune` and a tombstone reach.
+
+use serde_json::Value;
+
+use super::script::{Script, code, text};
+use super::{BILLING, HEAD, ORDERS, asked, connection, orders};
+
+fn ends(script: &Script, line: &str, status: i32) -> String {
+    let output = script.quietly(line);
+    let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert_eq!(code(&output), status, "{line}: {said}");
+    said
+}
+
+/// Which services an object's actions are about.
+fn services(plan: &Value) -> Vec<String> {
+    let actions = plan["actions"].as_array().unwrap().iter();
+    let mut names: Vec<String> =
+        actions.map(|a| a["address"].as_str().unwrap().split('/').next().unwrap().to_owned()).collect();
+    names.dedup();
+    names
+}
+
+#[test]
+fn each_status_is_reached() {
+    let script = asked();
+    // 0: done, or waiting for somebody; also with requests that are left.
+    ends(&script, "--sandbox plan --detailed-exitcode", 0);
+    ends(&script, "--sandbox accept-pending --yes --service orders", 0);
+    script.pass(60);
+    let fivetran = connection(&script, "fivetran");
+    script.write("wrong.yaml", super::WRONG);
+    // 2: only when asked for.
+    script.write("two.yaml", &orders().replace("listen: 5432", "listen: 5432, port: 6432"));
+    ends(&script, "--sandbox plan two.yaml", 0);
+    ends(&script, "--sandbox plan two.yaml --detailed-exitcode", 2);
+    // 3: a safety rule, which beats 2 and is not told by a plain plan.
+    script.write("three.yaml", &orders().replace("listen: 5432", "listen: 5433"));
+    ends(&script, "--sandbox plan three.yaml", 0);
+    ends(&script, "--sandbox plan three.yaml --detailed-exitcode", 3);
+    ends(&script, "--sandbox apply three.yaml --yes", 3);
+    ends(&script, "--sandbox destroy aws.yaml --yes", 3);
+    ends(&script, &format!("--sandbox reject aws.yaml --yes --connection {fivetran}"), 3);
+    // 1: failed, partly failed, or timed out.
+    ends(&script, "--sandbox reject aws.yaml --yes --connection vpce-0123", 1);
+    script.write("acme.yaml", &super::for_acme());
+    ends(&script, "--sandbox accept-pending acme.yaml --watch --yes --timeout 100ms", 1);
+    let down = script.quietly_with("plan aws.yaml", &[("AWS_ENDPOINT_URL", "http://127.0.0.1:9")], None);
+    assert_eq!(code(&down), 1, "{}", text(&down.stderr));
+    // 64: bad usage, also without a terminal to ask on.
+    ends(&script, "--sandbox plan aws.yaml --perhaps", 64);
+    ends(&script, "--sandbox destroy aws.yaml --sever-connections", 64);
+    ends(&script, "--sandbox apply aws.yaml --service nobody", 64);
+    // 65: a bad file, in every command that reads one.
+    for command in
+        ["validate", "--sandbox plan", "--sandbox apply --yes", "--sandbox status", "--sandbox handoff"]
+    {
+        ends(&script, &format!("{command} wrong.yaml"), 65);
+        ends(&script, &format!("{command} missing.yaml"), 65);
+    }
+}
+
+/// `--service` narrows everything: what is not named is neither made nor left nor refused.
+#[test]
+fn a_service_by_name_is_all_that_is_touched() {
+    let script = Script::with(&[("aws.yaml", &format!("{}{BILLING}", orders()))]);
+    let applied = script.json("--sandbox apply --yes --service billing");
+    assert_eq!(services(&applied), ["billing"]);
+    assert_eq!(services(&script.json("--sandbox plan")), ["orders"]);
+    let both = script.json("--sandbox status --service orders billing");
+    assert_eq!(both["services"].as_array().map(Vec::len), Some(2), "{both:#}");
+    // A prune of one service is not one of the others.
+    script.quietly("--sandbox apply --yes");
+    script.write("aws.yaml", &orders());
+    let pruned = script.json("--sandbox plan --prune --service orders");
+    assert_eq!(services(&pruned), Vec::<String>::new(), "{pruned:#}");
+    assert_eq!(services(&script.json("--sandbox plan --prune")), ["billing"]);
+}
+
+/// A tombstone keeps the location, so that what was there is found; it goes alone, and is kept while somebody is connected.
+#[test]
+fn a_tombstone_takes_its_service_and_no_other() {
+    let script = Script::with(&[("aws.yaml", &format!("{}{BILLING}", orders()))]);
+    ends(&script, "--sandbox apply --yes", 0);
+    script.pass(60);
+    ends(&script, "--sandbox accept-pending --yes --service billing", 0);
+    script.pass(60);
+    let tombstone = |name: &str, text: &str| {
+        text.replacen(&format!("  - name: {name}\n"), &format!("  - name: {name}\n    remove: true\n"), 1)
+    };
+    script.write("aws.yaml", &format!("{HEAD}{}{BILLING}", tombstone("orders", ORDERS)));
+    let planned = script.json("--sandbox plan");
+    assert_eq!(services(&planned), ["orders"], "{planned:#}");
+    ends(&script, "--sandbox apply --yes", 0);
+    ends(&script, "--sandbox plan --detailed-exitcode", 0);
+    script.write("aws.yaml", &format!("{}{}", orders(), tombstone("billing", BILLING)));
+    let kept = ends(&script, "--sandbox plan --detailed-exitcode --service billing", 3);
+    assert!(kept.contains("[would-sever]"), "{kept}");
+    ends(&script, "--sandbox apply --yes --service billing --sever-connections", 0);
+    script.write(
+        "aws.yaml",
+        &format!("{HEAD}{}{}", tombstone("orders", ORDERS), tombstone("billing", BILLING)),
+    );
+    let empty = script.json("--sandbox plan");
+    assert_eq!(services(&empty), Vec::<String>::new(), "{empty:#}");
+}
