@@ -19,7 +19,7 @@ use super::sandbox::same;
 use super::{Tally, Work, default_file, named};
 
 /// Every so manieth request is one at which the process is killed.
-const STRIDE: usize = 1;
+const STRIDE: usize = 3;
 /// How many times a process is killed and its successor too.
 const PAIRS: usize = 4;
 /// How many points are tried at once: most of the time of each is waiting.
