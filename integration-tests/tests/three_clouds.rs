@@ -59,8 +59,8 @@ async fn one_file_lives_on_three_clouds() {
     let seen: Arc<Mutex<Vec<(String, bool)>>> = Arc::default();
     let log = Arc::clone(&seen);
     let events = Events::new(move |event| match event {
-        Event::Started { action, .. } => log.lock().unwrap().push((action.clone(), false)),
-        Event::Done { action, .. } => log.lock().unwrap().push((action.clone(), true)),
+        Event::Started { action, .. } => log.lock().unwrap().push((action, false)),
+        Event::Done { action, .. } => log.lock().unwrap().push((action, true)),
         _ => {}
     });
     let session = stage.session_with(file(), |_| {}, |builder| builder.events(events)).unwrap();

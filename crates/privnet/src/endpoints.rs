@@ -36,7 +36,7 @@ pub(crate) fn azure(variable: &dyn Fn(&str) -> Option<String>) -> Result<AzureSe
         let cloud = authority.as_deref().map_or(Cloud::Public, cloud_of_authority);
         return Ok(AzureSettings { cloud, endpoint: None });
     };
-    if is_plain(AZURE_MANAGER, &url, set(INSECURE))? {
+    if is_plain(AZURE_MANAGER, &url, set(INSECURE).as_deref())? {
         let endpoint = Some(Endpoint { url, token: "loopback".to_owned() });
         return Ok(AzureSettings { cloud: Cloud::Public, endpoint });
     }
@@ -64,7 +64,7 @@ fn is_place(url: &str) -> bool {
 pub(crate) fn gcp(variable: &dyn Fn(&str) -> Option<String>) -> Result<GcpSettings, CloudsError> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let Some(url) = set(GCP_COMPUTE) else { return Ok(GcpSettings::default()) };
-    Ok(if is_plain(GCP_COMPUTE, &url, set(INSECURE))? {
+    Ok(if is_plain(GCP_COMPUTE, &url, set(INSECURE).as_deref())? {
         GcpSettings::sandbox(url)
     } else {
         GcpSettings::other_api(url)
@@ -72,11 +72,11 @@ pub(crate) fn gcp(variable: &dyn Fn(&str) -> Option<String>) -> Result<GcpSettin
 }
 
 /// Whether an endpoint is plain http; an error where that is not safe.
-fn is_plain(variable: &'static str, url: &str, word: Option<String>) -> Result<bool, CloudsError> {
+fn is_plain(variable: &'static str, url: &str, word: Option<&str>) -> Result<bool, CloudsError> {
     if url.starts_with("https://") {
         return Ok(false);
     }
-    let safe = url.strip_prefix("http://").is_some_and(is_loopback) && word.as_deref() == Some("1");
+    let safe = url.strip_prefix("http://").is_some_and(is_loopback) && word == Some("1");
     if safe { Ok(true) } else { Err(CloudsError::PlainHttp { variable, url: url.to_owned() }) }
 }
 

@@ -363,13 +363,11 @@ async fn deletion_protection_is_the_users_word() {
     let spec = file(&[made("orders", IPS, ", deletion_protection: true")]);
     stage.apply(&spec).await;
     everybody_asked(&stage, &spec, "orders").await;
-    let (_, report) = stage.driver().apply(&spec, DESTROY).await;
-    let error = stage::failure(&report);
-    assert!(
-        error.hints().iter().any(|hint| hint.contains("deletion_protection: false")),
-        "{error} {:?}",
-        error.hints()
-    );
+    let (plan, report) = stage.driver().apply(&spec, DESTROY).await;
+    let rules: Vec<_> = plan.refusals.iter().map(|refusal| refusal.rule).collect();
+    assert_eq!(rules, [Rule::Protected], "{:?}", plan.refusals);
+    assert!(plan.refusals[0].why.contains("`deletion_protection: false`"), "{}", plan.refusals[0].why);
+    assert!(report.outcomes.is_empty(), "nothing of it is half taken down: {report:#?}");
     let open = file(&[made("orders", IPS, "")]);
     let attribute =
         LoadBalancerAttribute::builder().key("deletion_protection.enabled").value("false").build();

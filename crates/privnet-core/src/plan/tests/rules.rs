@@ -78,7 +78,7 @@ fn nothing_severs_without_the_word() {
 #[test]
 fn a_service_does_not_move() {
     let want = Want::new("s");
-    let cloud = applied(&[want.clone()], None);
+    let cloud = applied(std::slice::from_ref(&want), None);
     let mut desired = desired(&[want]);
     for intent in desired.services.values_mut() {
         intent.scope = Scope("toy/2".to_owned());

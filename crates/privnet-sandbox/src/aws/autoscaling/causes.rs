@@ -48,7 +48,7 @@ pub(super) fn asked(at: Timestamp, instance: &str) -> String {
 /// An activity that begins.
 pub(super) fn activity(
     description: String,
-    cause: String,
+    cause: &str,
     status: &str,
     at: Timestamp,
     subnet: &str,

@@ -147,7 +147,7 @@ fn look(world: &mut World, group: &mut ScalingGroup, at: Timestamp) {
         let all: Vec<String> = group.staying().map(|member| member.id.clone()).collect();
         for id in all {
             let cause = causes::difference(group, at, group.staying().count(), 0);
-            terminate::begin(world, group, &id, cause, at);
+            terminate::begin(world, group, &id, &cause, at);
         }
         return;
     }
@@ -156,7 +156,7 @@ fn look(world: &mut World, group: &mut ScalingGroup, at: Timestamp) {
             group.staying().filter(|member| member.unhealthy).map(|member| member.id.clone()).collect();
         for id in unhealthy {
             let runs = world.instances.get(&id).is_some_and(|instance| instance.terminated.is_none());
-            terminate::begin(world, group, &id, causes::unhealthy(at, runs), at);
+            terminate::begin(world, group, &id, &causes::unhealthy(at, runs), at);
         }
     }
     // Instances in a zone that the group has left are replaced before they go.
@@ -189,7 +189,7 @@ fn shrink(world: &mut World, group: &mut ScalingGroup, at: Timestamp) {
     if serving_at_home >= group.desired {
         for id in &abroad {
             let cause = causes::difference(group, at, group.staying().count(), group.desired);
-            terminate::begin(world, group, id, cause, at);
+            terminate::begin(world, group, id, &cause, at);
         }
     }
     let surplus = |group: &ScalingGroup| {
@@ -199,7 +199,7 @@ fn shrink(world: &mut World, group: &mut ScalingGroup, at: Timestamp) {
     while surplus(group) {
         let Some(id) = terminate::choose(group) else { break };
         let cause = causes::difference(group, at, group.staying().count(), group.desired);
-        terminate::begin(world, group, &id, cause, at);
+        terminate::begin(world, group, &id, &cause, at);
     }
 }
 

@@ -96,7 +96,7 @@ pub(super) fn terminate(tx: &mut Tx, call: &Call) -> Reply {
             group.desired -= 1;
         }
         let cause = causes::asked(call.now, &id);
-        let activity = terminate::begin(tx, &mut group, &id, cause, call.now);
+        let activity = terminate::begin(tx, &mut group, &id, &cause, call.now);
         let found = group.activities.iter().find(|known| Some(&known.id) == activity.as_ref());
         shown.extend(found.map(|found| activities::show(&group, found, "InService")));
         group.why.clear();

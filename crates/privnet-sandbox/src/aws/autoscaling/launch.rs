@@ -22,7 +22,7 @@ pub(super) fn launch(world: &mut World, group: &mut ScalingGroup, cause: &str, a
     match made {
         Ok(mut member) => {
             let about = format!("Launching a new EC2 instance: {}", member.id);
-            let activity = causes::activity(about, cause.to_owned(), "PreInService", at, &id, &zone);
+            let activity = causes::activity(about, cause, "PreInService", at, &id, &zone);
             member.activity.clone_from(&activity.id);
             group.begin(activity);
             group.members.insert(member.id.clone(), member);
@@ -33,7 +33,7 @@ pub(super) fn launch(world: &mut World, group: &mut ScalingGroup, cause: &str, a
             let why: String =
                 format!("{} Launching EC2 instance failed.", error.message).chars().take(255).collect();
             let about = format!("Launching a new EC2 instance.  Status Reason: {why}");
-            let mut activity = causes::activity(about, cause.to_owned(), "Failed", at, &id, &zone);
+            let mut activity = causes::activity(about, cause, "Failed", at, &id, &zone);
             activity.end = Some(at);
             activity.message = Some(why);
             group.begin(activity);

@@ -11,7 +11,7 @@ pub(super) fn begin(
     world: &mut World,
     group: &mut ScalingGroup,
     instance: &str,
-    cause: String,
+    cause: &str,
     at: Timestamp,
 ) -> Option<String> {
     let member = group.members.get(instance).filter(|member| member.leaving.is_none())?;

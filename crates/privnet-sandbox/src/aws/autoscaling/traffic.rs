@@ -212,15 +212,18 @@ fn state(tx: &Tx, group: &ScalingGroup, arn: &str, attachment: &Attachment, now:
     }
 }
 
-/// The states of all traffic sources, or of those that the calls about target groups know.
+/// ARNs with their states.
+type States = Vec<(String, &'static str)>;
+
+/// The states of all traffic sources, or of those that the calls about target groups know; with the token of the next page.
 fn states(
     tx: &Tx,
     call: &Call,
     input: &Describe,
     sources: bool,
-) -> Result<(Vec<(String, &'static str)>, Option<String>), ApiError> {
+) -> Result<(States, Option<String>), ApiError> {
     let group = find(tx, call, &input.auto_scaling_group_name)?;
-    let all: Vec<(String, &'static str)> = group
+    let all: States = group
         .attachments
         .iter()
         .filter(|(_, attachment)| sources || !attachment.as_source)

@@ -167,9 +167,8 @@ pub(crate) fn launchable(
         let why = "Value for parameter iamInstanceProfile is invalid. Invalid IAM Instance Profile name";
         return Err(ApiError::new("InvalidParameterValue", why));
     }
-    if !data.network_interfaces.is_empty()
-        && !(data.security_group_ids.is_empty() && data.security_groups.is_empty())
-    {
+    let names_groups = !data.security_group_ids.is_empty() || !data.security_groups.is_empty();
+    if names_groups && !data.network_interfaces.is_empty() {
         let why = "Network interfaces and an instance-level security groups may not be specified on the same request";
         return Err(ApiError::new("InvalidParameterCombination", why));
     }

@@ -104,10 +104,11 @@ impl World {
     /// away. Both once.
     pub(crate) fn switch_image(&mut self, id: &str, value: &str, now: Timestamp) {
         let Some(image) = self.images.get(id).cloned() else { return };
-        if value == "gone" && image.deregistered.is_none() {
-            if let Some(image) = self.images.get_mut(id) {
-                image.deregistered = Some(now);
-            }
+        if value == "gone"
+            && image.deregistered.is_none()
+            && let Some(image) = self.images.get_mut(id)
+        {
+            image.deregistered = Some(now);
         }
         let led_to = |parameter: &Parameter| parameter.images.last().is_some_and(|last| last == id);
         if value == "newer" && self.parameters.values().any(led_to) {
