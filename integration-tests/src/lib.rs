@@ -10,3 +10,16 @@ pub mod proxy;
 pub mod query;
 pub mod stage;
 pub mod sweep;
+
+/// Says a line that the test runner would keep to itself of a test that passes: how much was tried, and what was left out.
+#[macro_export]
+macro_rules! tell {
+    ($($words:tt)*) => { $crate::tell_line(&format!($($words)*)) };
+}
+
+/// What [`tell!`] says, on standard error itself: the runner catches only what the printing macros write.
+pub fn tell_line(line: &str) {
+    use std::io::Write as _;
+    // Nobody listens: nothing to be done about it.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -200,7 +200,10 @@ async fn every_managed_field_is_watched_and_restored() {
             }
         }
     }
-    println!("drift sweep: {restored} fields restored, {immutable} cannot drift, {} failed", failures.len());
+    privnet_integration_tests::tell!(
+        "drift sweep: {restored} fields restored, {immutable} cannot drift, {} failed",
+        failures.len()
+    );
     assert!(failures.is_empty(), "{failures:#?}");
 }
 

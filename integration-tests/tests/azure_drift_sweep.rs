@@ -155,7 +155,7 @@ async fn every_managed_field_is_watched_and_restored() {
             }
         }
     }
-    println!(
+    privnet_integration_tests::tell!(
         "drift sweep on Azure: {restored} fields restored, {refused} refused in words, {immutable} cannot drift, {} failed",
         failures.len()
     );

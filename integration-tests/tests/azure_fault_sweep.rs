@@ -212,7 +212,7 @@ fn points(work: Work, actions: &[String]) -> Vec<Point> {
     let writes = actions.iter().filter(|action| is_write(action)).count();
     assert!(!actions.is_empty() && writes > 0);
     assert_eq!(points.len(), actions.len() * Fault::ALL.len() + writes * LATE.len());
-    println!(
+    privnet_integration_tests::tell!(
         "fault sweep on Azure, {work:?}: {} requests × {} faults + {writes} writes × {} late failures = {} points, and {PAIRS} pairs",
         actions.len(),
         Fault::ALL.len(),
@@ -239,7 +239,7 @@ async fn sweep(work: Work) {
             failures.push(format!("{work:?}, {}: {why}", point.named(&actions)));
         }
     }
-    println!(
+    privnet_integration_tests::tell!(
         "fault sweep on Azure, {work:?}: {} tried, {} passed",
         points.len(),
         points.len() - failures.len()

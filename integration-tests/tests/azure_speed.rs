@@ -133,7 +133,7 @@ async fn a_fresh_apply_takes_seven_rounds_besides_provisioning() {
         plan.actions.iter().map(|action| longest(&plan, &own, &action.id, &mut seen)).max().unwrap();
     assert_eq!(seen.len(), plan.actions.len());
     let observed = rounds(&observing);
-    println!(
+    privnet_integration_tests::tell!(
         "fresh apply: {observed} round(s) of {} reads, and {writing} rounds of writing",
         observing.len()
     );
@@ -224,7 +224,7 @@ async fn an_empty_plan_reads_by_pages() {
     /// Entries of a page of ARM's.
     const PAGE: usize = 100;
     let (one, many) = (empty_plan(1).await, empty_plan(SERVICES).await);
-    println!(
+    privnet_integration_tests::tell!(
         "an empty plan of {SERVICES} private link services: {} requests: {many:#?}",
         many.values().sum::<usize>()
     );

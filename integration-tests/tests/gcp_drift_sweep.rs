@@ -163,7 +163,7 @@ async fn every_managed_field_is_watched_and_restored() {
             }
         }
     }
-    println!(
+    privnet_integration_tests::tell!(
         "drift sweep on GCP: {restored} fields restored, {immutable} cannot drift, {} failed",
         failures.len()
     );

@@ -206,7 +206,7 @@ async fn sweep(work: Work) {
             failures.push(format!("{work:?}, {what}: {why}"));
         }
     }
-    println!(
+    privnet_integration_tests::tell!(
         "fault sweep on GCP, {work:?}: {} requests, {singles} single points, {} failed operations and 24 pairs tried, {} passed",
         actions.len(),
         failing.len(),

@@ -256,7 +256,7 @@ async fn a_soak_ends_converged_and_no_larger() -> Result<(), Fail> {
     let rounds = usize::try_from(number("PRIVNET_SOAK_ROUNDS").unwrap_or(500))?;
     let random = std::time::SystemTime::UNIX_EPOCH.elapsed()?.subsec_nanos();
     let seed = number("PRIVNET_SOAK_SEED").unwrap_or(u64::from(random));
-    println!("PRIVNET_SOAK_ROUNDS={rounds} PRIVNET_SOAK_SEED={seed}");
+    privnet_integration_tests::tell!("PRIVNET_SOAK_ROUNDS={rounds} PRIVNET_SOAK_SEED={seed}");
     let stage = Stage::open(None).await?;
     let files_at = tempfile::tempdir()?;
     let mut world = World {
@@ -291,8 +291,11 @@ async fn a_soak_ends_converged_and_no_larger() -> Result<(), Fail> {
     }
     let end = watcher.memory()?;
     let seconds = started.elapsed().as_secs_f64();
-    println!("{rounds} rounds in {seconds:.1} s: {outcomes:?}\nbetween them: {:?}", world.done);
-    println!(
+    privnet_integration_tests::tell!(
+        "{rounds} rounds in {seconds:.1} s: {outcomes:?}\nbetween them: {:?}",
+        world.done
+    );
+    privnet_integration_tests::tell!(
         "memory: {tenth:.0} KiB at most in the first tenth, {end:.0} KiB at the end ({:.3})",
         end / tenth
     );

@@ -180,7 +180,7 @@ async fn sweep(work: Work) {
             Err(why) => failures.push(why),
         }
     }
-    println!("{work:?}: {killed} processes were killed");
+    privnet_integration_tests::tell!("{work:?}: {killed} processes were killed");
     assert!(killed >= all - PAIRS, "{killed} of {all} points killed a process");
     let what = format!("{work:?} by killed processes");
     Tally { what, requests: actions.len(), singles: all - PAIRS, pairs: PAIRS, failures }.conclude();

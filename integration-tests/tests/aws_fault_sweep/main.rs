@@ -83,7 +83,7 @@ impl Tally {
     /// Says what was tried, and fails when a point did.
     fn conclude(self) {
         let Self { what, requests, singles, pairs, failures } = self;
-        println!(
+        privnet_integration_tests::tell!(
             "fault sweep, {what}: {requests} requests, {singles} single points and {pairs} pairs tried, {} passed",
             singles + pairs - failures.len()
         );

@@ -71,7 +71,7 @@ async fn eight_at_once_end_with_one_of_each() {
 
     let conflicts = conflicts(&std::fs::read_to_string(&record).unwrap());
     let succeeded = ends.iter().filter(|(success, _)| *success).count();
-    println!(
+    privnet_integration_tests::tell!(
         "{TOGETHER} applies at once: {succeeded} succeeded, {} reported a failure",
         TOGETHER - succeeded
     );
