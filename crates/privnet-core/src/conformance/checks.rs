@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 
-use super::{Driver, Subject};
-use crate::accept::{Ask, ConnectionState, Verdict, decide};
-use crate::execute::{Outcome, Report};
+use super::{Driver, Subject, assert_done};
+use crate::accept::{Ask, ConnectionState, Verdict};
+use crate::execute::Report;
 use crate::kind::{Class, KindTable};
-use crate::plan::{Plan, PlanOptions, Rule, plan_decisions};
+use crate::plan::{Plan, PlanOptions, Rule};
 use crate::provider::Purpose;
 use crate::spec::Spec;
 use crate::world::{Desired, World};
@@ -41,16 +41,8 @@ pub async fn run(subject: &dyn Subject) -> Vec<&'static str> {
 }
 
 fn demand_done(what: &str, plan: &Plan, report: &Report) {
-    for (action, outcome) in plan.actions.iter().zip(&report.outcomes) {
-        match outcome {
-            Outcome::Done { .. } => {}
-            Outcome::Failed(error) => {
-                panic!("{what}: {} failed: {error} {:?}", action.id, crate::error::causes(error))
-            }
-            Outcome::Skipped { why } => panic!("{what}: {} was skipped: {why}", action.id),
-        }
-    }
     assert!(plan.refusals.is_empty(), "{what}: refused: {:?}", plan.refusals);
+    assert_done(plan, report);
 }
 
 async fn demand_empty(what: &str, subject: &dyn Subject, spec: &Spec) {
@@ -228,17 +220,10 @@ async fn only_the_consumer_is_let_in(subject: &dyn Subject) {
     apply("before requests", subject, &spec).await;
     subject.raise_requests().await;
     let driver = Driver::new(subject);
-    let (desired, world) = driver.observe(&spec, Purpose::Connections).await;
-    let mut decisions = Vec::new();
-    for intent in desired.services.values() {
-        let seen = &world.services[&intent.name];
-        decisions.extend(decide(&intent.policy, seen.connections.known(), &Ask::default()));
-    }
+    let (decisions, plan, report) = driver.decide(&spec, &Ask::default()).await;
     let accepted: Vec<_> = decisions.iter().filter(|d| d.verdict == Verdict::Accepted).cloned().collect();
     assert!(!accepted.is_empty(), "the consumer's request is let in: {decisions:#?}");
     assert!(accepted.len() < decisions.len(), "the stranger's request is left: {decisions:#?}");
-    let plan = plan_decisions(&desired, &world, &decisions);
-    let report = driver.execute(&plan, &desired, &world).await;
     demand_done("accept", &plan, &report);
     let (_, world) = driver.observe(&spec, Purpose::Connections).await;
     for connection in world.services.values().flat_map(|seen| seen.connections.known()) {

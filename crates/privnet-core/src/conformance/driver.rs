@@ -1,18 +1,20 @@
 //! The pipeline in the suite's hands.
 
+use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::Subject;
+use crate::accept::{Ask, Connection, Decision, decide};
 use crate::audit::{AuditEntry, AuditLog};
-use crate::execute::{Context, Events, Executor, Report, Settings};
+use crate::execute::{Context, Events, Executor, Outcome, Report, Settings};
 use crate::kind::KindTable;
-use crate::plan::{Plan, PlanOptions, plan};
+use crate::plan::{Plan, PlanOptions, plan, plan_decisions, plan_rejection};
 use crate::provider::{ObserveRequest, Provider, Purpose, lower_all};
 use crate::spec::Spec;
-use crate::world::{Desired, World};
+use crate::world::{Desired, ServiceIntent, World};
 
 /// Accepts every entry: the suite looks at the cloud.
 struct NoLog;
@@ -78,9 +80,85 @@ impl Driver {
         (plan, report)
     }
 
+    /// Decides by each service's policy, as `accept-pending` does, and carries it out.
+    pub async fn decide(&self, spec: &Spec, ask: &Ask) -> (Vec<Decision>, Plan, Report) {
+        let (desired, world) = self.observe(spec, Purpose::Connections).await;
+        let known = |intent: &ServiceIntent| {
+            world.services.get(&intent.name).map(|seen| seen.connections.known()).unwrap_or_default()
+        };
+        let services = desired.services.values();
+        let decisions: Vec<Decision> =
+            services.flat_map(|intent| decide(&intent.policy, known(intent), ask)).collect();
+        let plan = plan_decisions(&desired, &world, &decisions);
+        let report = self.execute(&plan, &desired, &world).await;
+        (decisions, plan, report)
+    }
+
+    /// Rejects one connection, with or without the word that a live one may be cut.
+    ///
+    /// # Panics
+    /// Where no service has it.
+    #[allow(clippy::expect_used, reason = "the suite is a test")]
+    pub async fn reject(&self, spec: &Spec, id: &str, sever: bool) -> (Plan, Report) {
+        let (desired, world) = self.observe(spec, Purpose::Connections).await;
+        let plan = plan_rejection(&desired, &world, id, sever).expect("the connection is there");
+        let report = self.execute(&plan, &desired, &world).await;
+        (plan, report)
+    }
+
+    /// A service's connections, of whatever state.
+    pub async fn connections(&self, spec: &Spec, service: &str) -> Vec<Connection> {
+        let (_, world) = self.observe(spec, Purpose::Connections).await;
+        world.services.get(service).map(|seen| seen.connections.known().to_vec()).unwrap_or_default()
+    }
+
+    /// Demands that nothing is left to do.
+    ///
+    /// # Panics
+    /// Where something is.
+    pub async fn assert_settled(&self, spec: &Spec) {
+        let (plan, ..) = self.plan(spec, PlanOptions::default()).await;
+        assert!(plan.is_empty() && plan.refusals.is_empty(), "{:#?}", (plan.actions, plan.refusals));
+    }
+
     /// The kinds that take part.
     #[must_use]
     pub fn kinds(&self) -> KindTable {
         KindTable::new(self.providers.iter().map(|provider| provider.handles()))
+    }
+}
+
+/// No test waits for anything longer than this.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks until there is an answer.
+///
+/// # Panics
+/// Where there is none for a minute.
+pub async fn until<T, Fut: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> Fut) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Demands that every action of a plan was done.
+///
+/// # Panics
+/// At the first that was not, with its error and what caused that.
+#[allow(clippy::panic, reason = "the suite is a test")]
+pub fn assert_done(plan: &Plan, report: &Report) {
+    for (action, outcome) in plan.actions.iter().zip(&report.outcomes) {
+        match outcome {
+            Outcome::Done { .. } => {}
+            Outcome::Failed(error) => {
+                panic!("{} failed: {error} {:?}", action.id, crate::error::causes(error))
+            }
+            Outcome::Skipped { why } => panic!("{} was skipped: {why}", action.id),
+        }
     }
 }

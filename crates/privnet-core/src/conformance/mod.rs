@@ -14,7 +14,7 @@ use crate::provider::Provider;
 use crate::spec::Spec;
 
 pub use checks::run;
-pub use driver::Driver;
+pub use driver::{Driver, assert_done, until};
 
 /// A file, and what a check calls it.
 #[derive(Clone, Debug)]

@@ -4,19 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what a test rests on must be there")]
 #![allow(unreachable_pub, reason = "a module of several test programs")]
 
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use privnet_azure::{AzureProvider, AzureSettings};
 use privnet_core::Provider;
-use privnet_core::accept::{Ask, Connection, ConnectionState, Decision, decide};
+use privnet_core::accept::{Ask, Connection, ConnectionState, Decision};
 use privnet_core::conformance::{Driver, Subject, Variant};
-use privnet_core::execute::{Outcome, Report};
-use privnet_core::plan::{Plan, PlanOptions, plan_decisions, plan_rejection};
+pub use privnet_core::conformance::{assert_done, until};
+use privnet_core::execute::Report;
+use privnet_core::plan::{Plan, PlanOptions};
 use privnet_core::spec::{Spec, decode};
 use privnet_core::{Live, Purpose, World};
 use privnet_sandbox::frame::Fault;
@@ -26,8 +26,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// How fast time passes.
 const SPEED: f64 = 300.0;
-/// No test waits for anything longer than this.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// The default world's subscription and resource group.
 pub const GROUP: &str = "/subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data";
 /// The default world's consumer.
@@ -188,8 +186,7 @@ impl Stage {
 
     /// Nothing is left to do.
     pub async fn assert_settled(&self, spec: &Spec) {
-        let plan = self.plan(spec).await;
-        assert!(plan.is_empty() && plan.refusals.is_empty(), "{:#?}", (plan.actions, plan.refusals));
+        self.driver().assert_settled(spec).await;
     }
 
     pub async fn world(&self, spec: &Spec) -> World {
@@ -201,8 +198,7 @@ impl Stage {
     }
 
     pub async fn connections(&self, spec: &Spec, service: &str) -> Vec<Connection> {
-        let world = self.driver().observe(spec, Purpose::Connections).await.1;
-        world.services.get(service).map(|seen| seen.connections.known().to_vec()).unwrap_or_default()
+        self.driver().connections(spec, service).await
     }
 
     /// Waits for this many connections of a service that wait for a decision.
@@ -217,29 +213,12 @@ impl Stage {
 
     /// Decides by policy and carries it out.
     pub async fn decide(&self, spec: &Spec, ask: &Ask) -> (Vec<Decision>, Plan, Report) {
-        let driver = self.driver();
-        let (desired, world) = driver.observe(spec, Purpose::Connections).await;
-        let decisions: Vec<Decision> = desired
-            .services
-            .values()
-            .flat_map(|intent| {
-                let known =
-                    world.services.get(&intent.name).map(|seen| seen.connections.known()).unwrap_or_default();
-                decide(&intent.policy, known, ask)
-            })
-            .collect();
-        let plan = plan_decisions(&desired, &world, &decisions);
-        let report = driver.execute(&plan, &desired, &world).await;
-        (decisions, plan, report)
+        self.driver().decide(spec, ask).await
     }
 
     /// Rejects one connection.
     pub async fn reject(&self, spec: &Spec, id: &str, sever: bool) -> (Plan, Report) {
-        let driver = self.driver();
-        let (desired, world) = driver.observe(spec, Purpose::Connections).await;
-        let plan = plan_rejection(&desired, &world, id, sever).expect("the connection is there");
-        let report = driver.execute(&plan, &desired, &world).await;
-        (plan, report)
+        self.driver().reject(spec, id, sever).await
     }
 }
 
@@ -273,27 +252,6 @@ impl Subject for Stage {
 
     async fn census(&self) -> Vec<String> {
         Vec::new()
-    }
-}
-
-/// Asks until there is an answer.
-pub async fn until<T, Fut>(what: &str, mut ask: impl FnMut() -> Fut) -> T
-where
-    Fut: Future<Output = Option<T>>,
-{
-    let started = Instant::now();
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(started.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-pub fn assert_done(plan: &Plan, report: &Report) {
-    for (action, outcome) in plan.actions.iter().zip(&report.outcomes) {
-        assert!(matches!(outcome, Outcome::Done { .. }), "{}: {outcome:#?}", action.id);
     }
 }
 
