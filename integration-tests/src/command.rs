@@ -8,24 +8,26 @@ use std::sync::OnceLock;
 #[must_use]
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| program("privnet-cli", "privnet"))
+    BINARY.get_or_init(|| program("privnet"))
 }
 
-/// A program of this workspace: from the folder that `PRIVNET_PROGRAMS` names, where somebody has built everything already (building one
-/// package by itself would build its dependencies again, with fewer features), or else built by cargo now.
+/// A program of this workspace: from the folder that `PRIVNET_PROGRAMS` names, where somebody has built everything already, or else built
+/// by cargo now. With the whole workspace's features: building one package by itself would build its dependencies again, with fewer.
 ///
 /// # Panics
 /// When it is not there, or cannot be built: then nothing can be tested.
 #[must_use]
 #[allow(clippy::panic, reason = "test machinery")]
-pub fn program(package: &str, name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     if let Some(folder) = std::env::var_os("PRIVNET_PROGRAMS") {
         let program = PathBuf::from(folder).join(name);
         assert!(program.exists(), "{} is not there: build it first", program.display());
         return program;
     }
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "-p", package, "--bin", name, "--message-format=json-render-diagnostics"])
+    // Under `cargo test` the cargo that runs it; otherwise the one that the pinned toolchain gives.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--workspace", "--bin", name, "--message-format=json-render-diagnostics"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output();
@@ -34,7 +36,7 @@ pub fn program(package: &str, name: &str) -> PathBuf {
         let messages = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back()
     });
-    found.unwrap_or_else(|| panic!("cargo build -p {package} failed"))
+    found.unwrap_or_else(|| panic!("cargo build --bin {name} failed"))
 }
 
 /// The command in a folder, which is its home too.

@@ -132,7 +132,7 @@ async fn every_example_lives_by_the_models_and_the_policy() {
 
 #[test]
 fn the_program_that_uses_the_library_runs() {
-    let ran = Command::new(program("privnet-examples", "apply_and_accept"))
+    let ran = Command::new(program("apply_and_accept"))
         .arg("examples/aws.yaml")
         .current_dir(here().join(".."))
         .output()
