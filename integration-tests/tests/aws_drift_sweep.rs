@@ -97,7 +97,9 @@ fn named(plan: &privnet::Plan) -> BTreeSet<(String, String)> {
     for action in &plan.actions {
         match action.op {
             Op::Update => {
-                named.extend(action.changes.iter().map(|c| (action.address.kind.clone(), c.field.clone())));
+                named.extend(
+                    action.changes.iter().map(|c| (action.address.kind.clone(), c.field.to_string())),
+                );
             }
             Op::Create => {
                 let fields = action.reason.trim_end_matches(" cannot be changed in place").split(", ");

@@ -82,7 +82,7 @@ fn named(plan: &privnet::Plan) -> BTreeSet<(String, String)> {
     for action in &plan.actions {
         let kind = &action.address.kind;
         match action.op {
-            Op::Update => named.extend(action.changes.iter().map(|c| (kind.clone(), c.field.clone()))),
+            Op::Update => named.extend(action.changes.iter().map(|c| (kind.clone(), c.field.to_string()))),
             Op::Create => {
                 let fields = action.reason.trim_end_matches(" cannot be changed in place").split(", ");
                 named.extend(fields.map(|field| (kind.clone(), field.to_owned())));

@@ -197,13 +197,13 @@ impl KindTable {
 #[must_use]
 pub fn canonical(value: &Value, shape: Shape) -> Value {
     match (shape, value) {
-        (Shape::IgnoreCase | Shape::SetIgnoreCase, Value::Text(text)) => Value::Text(text.to_lowercase()),
+        (Shape::IgnoreCase | Shape::SetIgnoreCase, Value::Text(text)) => Value::text(text.to_lowercase()),
         (Shape::Set | Shape::SetIgnoreCase, Value::List(members)) => {
             let inner = if shape == Shape::SetIgnoreCase { Shape::IgnoreCase } else { Shape::Plain };
             let mut members: Vec<_> = members.iter().map(|member| canonical(member, inner)).collect();
             members.sort();
             members.dedup();
-            Value::List(members)
+            Value::list(members)
         }
         _ => value.clone(),
     }

@@ -4,13 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::resource::Address;
 
-/// The value of one field.
+/// The value of one field. What a value holds is shared by its clones: a plan of many thousand actions says of each the fields that were
+/// lowered from the file, and holds them once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Value {
     /// Nothing: the field is not set.
@@ -21,13 +23,13 @@ pub enum Value {
     /// A whole number.
     Int(i64),
     /// Text, ids among it (ids are never numbers).
-    Text(String),
+    Text(Arc<str>),
     /// Several values; whether their order matters is the field's [`Shape`](crate::kind::Shape).
-    List(Vec<Value>),
+    List(Arc<[Value]>),
     /// Named values.
-    Map(BTreeMap<String, Value>),
-    /// Another resource's output, known once that resource exists. Boxed, so that the many values that are none stay small.
-    Output(Box<OutputRef>),
+    Map(Arc<BTreeMap<String, Value>>),
+    /// Another resource's output, known once that resource exists.
+    Output(Arc<OutputRef>),
 }
 
 /// A reference to what a resource yields once it exists: its ARN, id or address.
@@ -49,23 +51,34 @@ impl fmt::Display for OutputRef {
 pub const KNOWN_AFTER: &str = "known_after";
 
 impl Value {
-    /// Text from anything that turns into a string.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self::Text(text.into())
+    /// Text from anything that holds it.
+    pub fn text(text: impl AsRef<str>) -> Self {
+        Self::Text(text.as_ref().into())
     }
 
     /// A reference to `output` of the resource at `address`.
     pub fn output(address: &Address, output: impl Into<String>) -> Self {
-        Self::Output(Box::new(OutputRef { address: address.clone(), output: output.into() }))
+        Self::Output(Arc::new(OutputRef { address: address.clone(), output: output.into() }))
+    }
+
+    /// A list.
+    pub fn list(members: impl IntoIterator<Item = Self>) -> Self {
+        Self::List(members.into_iter().collect())
     }
 
     /// A list of texts.
     pub fn texts<I, S>(texts: I) -> Self
     where
         I: IntoIterator<Item = S>,
-        S: Into<String>,
+        S: AsRef<str>,
     {
-        Self::List(texts.into_iter().map(Self::text).collect())
+        Self::list(texts.into_iter().map(Self::text))
+    }
+
+    /// A map.
+    #[must_use]
+    pub fn map(entries: BTreeMap<String, Self>) -> Self {
+        Self::Map(Arc::new(entries))
     }
 
     /// A map of texts, such as tags.
@@ -73,7 +86,7 @@ impl Value {
     where
         I: IntoIterator<Item = (&'a String, &'a String)>,
     {
-        Self::Map(entries.into_iter().map(|(k, v)| (k.clone(), Self::text(v))).collect())
+        Self::map(entries.into_iter().map(|(k, v)| (k.clone(), Self::text(v))).collect())
     }
 
     /// The text, where this is text.
@@ -150,13 +163,15 @@ impl Value {
     /// This value with each reference that `look` knows replaced by what it refers to; others stay.
     #[must_use]
     pub fn resolved(&self, look: &dyn Fn(&OutputRef) -> Option<Value>) -> Self {
+        let mut refers = false;
+        self.each_output(&mut |_| refers = true);
         match self {
             Self::Output(reference) => look(reference).unwrap_or_else(|| self.clone()),
-            Self::List(members) => Self::List(members.iter().map(|member| member.resolved(look)).collect()),
-            Self::Map(entries) => {
-                Self::Map(entries.iter().map(|(key, entry)| (key.clone(), entry.resolved(look))).collect())
+            Self::List(members) if refers => Self::list(members.iter().map(|member| member.resolved(look))),
+            Self::Map(entries) if refers => {
+                Self::map(entries.iter().map(|(key, entry)| (key.clone(), entry.resolved(look))).collect())
             }
-            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Text(_) => self.clone(),
+            _ => self.clone(),
         }
     }
 }
@@ -181,7 +196,7 @@ impl From<&str> for Value {
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::Text(text)
+        Self::text(text)
     }
 }
 
@@ -226,8 +241,8 @@ impl Serialize for Value {
             Self::Bool(on) => serializer.serialize_bool(*on),
             Self::Int(number) => serializer.serialize_i64(*number),
             Self::Text(text) => serializer.serialize_str(text),
-            Self::List(members) => serializer.collect_seq(members),
-            Self::Map(entries) => serializer.collect_map(entries),
+            Self::List(members) => serializer.collect_seq(members.iter()),
+            Self::Map(entries) => serializer.collect_map(entries.iter()),
             Self::Output(reference) => serializer.collect_map([(KNOWN_AFTER, reference.to_string())]),
         }
     }
@@ -251,7 +266,7 @@ impl Value {
             serde_json::Value::Number(number) => {
                 Self::Int(number.as_i64().ok_or_else(|| format!("{number} is not a whole 64-bit number"))?)
             }
-            serde_json::Value::String(text) => Self::Text(text),
+            serde_json::Value::String(text) => Self::text(text),
             serde_json::Value::Array(members) => {
                 Self::List(members.into_iter().map(Self::from_json).collect::<Result<_, _>>()?)
             }
@@ -259,10 +274,10 @@ impl Value {
                 if let (1, Some(serde_json::Value::String(reference))) =
                     (entries.len(), entries.get(KNOWN_AFTER))
                 {
-                    return reference.parse().map(|reference| Self::Output(Box::new(reference)));
+                    return reference.parse().map(|reference| Self::Output(Arc::new(reference)));
                 }
                 let entries = entries.into_iter().map(|(key, entry)| Ok((key, Self::from_json(entry)?)));
-                Self::Map(entries.collect::<Result<_, String>>()?)
+                Self::map(entries.collect::<Result<_, String>>()?)
             }
         })
     }
@@ -285,9 +300,9 @@ mod tests {
     #[test]
     fn reads_back_what_it_writes() {
         let address: Address = "orders/listener/10.0.0.1".parse().unwrap();
-        let value = Value::Map(BTreeMap::from([
+        let value = Value::map(BTreeMap::from([
             ("a".to_owned(), Value::output(&address, "arn")),
-            ("b".to_owned(), Value::List(vec![Value::Int(-3), Value::Null, Value::Bool(true)])),
+            ("b".to_owned(), Value::list([Value::Int(-3), Value::Null, Value::Bool(true)])),
             ("c".to_owned(), Value::text("0123")),
         ]));
         let json = serde_json::to_string(&value).unwrap();
@@ -299,8 +314,8 @@ mod tests {
     fn resolves_nested_references_and_keeps_unknown_ones() {
         let known: Address = "s/k/known".parse().unwrap();
         let unknown: Address = "s/k/unknown".parse().unwrap();
-        let value = Value::List(vec![Value::output(&known, "id"), Value::output(&unknown, "id")]);
+        let value = Value::list([Value::output(&known, "id"), Value::output(&unknown, "id")]);
         let resolved = value.resolved(&|r| (r.address == known).then(|| Value::text("x")));
-        assert_eq!(resolved, Value::List(vec![Value::text("x"), Value::output(&unknown, "id")]));
+        assert_eq!(resolved, Value::list([Value::text("x"), Value::output(&unknown, "id")]));
     }
 }

@@ -213,7 +213,7 @@ impl<'a> Ready<'a> {
         for change in &action.changes {
             let to = change.to.resolved(&look);
             to.each_output(&mut |reference| unresolved = Some(reference.clone()));
-            fields.insert(change.field.clone(), to.clone());
+            fields.insert(change.field.to_string(), to.clone());
             changes.push(FieldChange { field: change.field.clone(), from: change.from.clone(), to });
         }
         Self { fields, changes, live, unresolved }

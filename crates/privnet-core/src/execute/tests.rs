@@ -129,7 +129,7 @@ async fn what_comes_after_gets_what_came_before() {
     let fake = Arc::new(Fake::default());
     let mut second = action("second", &["first"]);
     let reference = Value::output(&Address::new("s", "thing", "first"), "id");
-    second.changes = vec![FieldChange { field: "of".to_owned(), from: Value::Null, to: reference }];
+    second.changes = vec![FieldChange { field: "of".into(), from: Value::Null, to: reference }];
     let report =
         run(&fake, &plan(vec![action("first", &[]), second]), 4, Arc::default(), &CancellationToken::new())
             .await;
@@ -184,14 +184,14 @@ async fn an_interruption_starts_nothing_new_and_reports_the_rest() {
 fn acceptance() -> Plan {
     let mut accept = action("accept", &[]);
     accept.op = Op::Accept;
-    accept.connection = Some(ConnectionAction {
+    accept.connection = Some(Box::new(ConnectionAction {
         id: "vpce-1".to_owned(),
         handle: "vpce-1".to_owned(),
         consumer: Some("fivetran".to_owned()),
         who: "account:1".to_owned(),
         preset: None,
         sever: false,
-    });
+    }));
     plan(vec![accept])
 }
 

@@ -1,8 +1,8 @@
 //! Decisions on connections as plans, and what is waited for.
 
 use crate::accept::{self, Ask, Connection, ConnectionState, Decision, ServicePolicy, Verdict, Why};
-use crate::plan::build::connection_action;
 use crate::plan::guard::SEVER;
+use crate::plan::steps::connection_action;
 use crate::plan::{Action, ConnectionAction, Op, Plan, Refusal, Rule, Summary, Wait};
 use crate::resource::{Address, Scope};
 use crate::world::{Connections, Desired, ServiceIntent, World};
@@ -111,7 +111,7 @@ fn action(op: Op, exposed: &Address, scope: Scope, connection: ConnectionAction)
         generation: None,
         scope,
         live_id: None,
-        connection: Some(connection),
+        connection: Some(Box::new(connection)),
         locks: Vec::new(),
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn differences(
             _ => Vec::new(),
         };
         let (from, to) = if matches!(field.shape, Shape::Set) { (a, b) } else { (there, wanted) };
-        let change_of = FieldChange { field: field.name.to_owned(), from, to };
+        let change_of = FieldChange { field: field.name.into(), from, to };
         found.push(Difference { change_of, change: field.change, taken_away });
     }
     found
@@ -64,7 +64,7 @@ fn missing(there: &Value, wanted: &Value) -> Vec<Value> {
         (Value::List(there), Value::List(wanted)) => {
             there.iter().filter(|member| !wanted.contains(member)).cloned().collect()
         }
-        (Value::List(there), Value::Null) => there.clone(),
+        (Value::List(there), Value::Null) => there.to_vec(),
         (Value::Int(there), Value::Int(wanted)) if there > wanted => vec![Value::Int(*there)],
         _ => Vec::new(),
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::kind::{Change, Kind, Replacement};
-use crate::plan::build::{Draft, Step};
+use crate::plan::build::Draft;
 use crate::plan::diff::Difference;
+use crate::plan::steps::Step;
 use crate::plan::{Op, Refusal, Rule};
 use crate::resource::Address;
 use crate::value::Value;
@@ -110,7 +111,7 @@ impl Draft<'_> {
             Change::Grow if difference.taken_away.is_empty() => None,
             Change::GrowUnlessConnected if difference.taken_away.is_empty() => None,
             Change::Grow => {
-                let gone = Value::List(difference.taken_away.clone());
+                let gone = Value::list(difference.taken_away.iter().cloned());
                 let why = format!("{} can only grow on this cloud: {gone} cannot be taken away", of.field);
                 Some(refusal(address, Rule::GrowOnly, why, None))
             }

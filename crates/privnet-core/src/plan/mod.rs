@@ -7,12 +7,16 @@ mod build;
 mod choose;
 mod decisions;
 mod diff;
+mod finish;
 mod follow;
 mod guard;
 mod order;
+mod steps;
 #[cfg(test)]
 mod tests;
+mod undesired;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -55,11 +59,14 @@ impl Op {
     }
 }
 
+/// A field's name: the one in its kind's table, or text where a plan was read back.
+pub type FieldName = Cow<'static, str>;
+
 /// One field's difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {
     /// The field.
-    pub field: String,
+    pub field: FieldName,
     /// What is there.
     pub from: Value,
     /// What is wanted.
@@ -89,9 +96,9 @@ pub struct Action {
     /// The cloud's id of what is changed or deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live_id: Option<String>,
-    /// The connection that is decided on.
+    /// The connection that is decided on. Boxed, since most actions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection: Option<ConnectionAction>,
+    pub connection: Option<Box<ConnectionAction>>,
     /// What must not be written in parallel with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<String>,

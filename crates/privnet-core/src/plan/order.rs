@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kind::{Change, KindTable};
-use crate::plan::build::{Step, refers};
+use crate::plan::steps::Step;
+use crate::plan::undesired::refers;
 use crate::plan::{Action, Op};
 use crate::resource::{Address, Live, Resource};
 
@@ -30,30 +31,26 @@ pub(super) fn needed_first(resources: &[Resource]) -> Vec<&Resource> {
     topological(&needs).into_iter().filter_map(|i| resources.get(i)).collect()
 }
 
-/// Indexes in an order in which each comes after its `needs`; deterministic; circles are broken at the smallest index.
+/// Indexes in an order in which each comes after its `needs`, each of which is named once; deterministic; circles are broken at the
+/// smallest index.
 fn topological(needs: &[Vec<usize>]) -> Vec<usize> {
-    let mut waits_for: Vec<BTreeSet<usize>> = needs
-        .iter()
-        .enumerate()
-        .map(|(i, n)| n.iter().copied().filter(|other| *other != i).collect())
-        .collect();
+    let others = |index: usize| needs[index].iter().copied().filter(move |need| *need != index);
+    let mut waits_for: Vec<usize> = (0..needs.len()).map(|index| others(index).count()).collect();
     let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
-    for (index, waits) in waits_for.iter().enumerate() {
-        for &need in waits {
+    for index in 0..needs.len() {
+        for need in others(index) {
             needed_by[need].push(index);
         }
     }
-    let mut ready: BTreeSet<usize> = (0..needs.len()).filter(|&i| waits_for[i].is_empty()).collect();
+    let mut ready: BTreeSet<usize> = (0..needs.len()).filter(|&i| waits_for[i] == 0).collect();
     let mut rest: BTreeSet<usize> = (0..needs.len()).collect();
     let mut order = Vec::with_capacity(needs.len());
     while let Some(next) = ready.pop_first().or_else(|| rest.first().copied()) {
         rest.remove(&next);
         order.push(next);
         for &dependant in &needed_by[next] {
-            if waits_for[dependant].remove(&next)
-                && waits_for[dependant].is_empty()
-                && rest.contains(&dependant)
-            {
+            waits_for[dependant] -= 1;
+            if waits_for[dependant] == 0 && rest.contains(&dependant) {
                 ready.insert(dependant);
             }
         }
@@ -75,7 +72,8 @@ pub(super) fn ordered(
         by_service.entry(step.action.address.service.as_str()).or_default().push(index);
     }
     let by_id: BTreeMap<&str, &Live> = live.iter().map(|live| (live.id.as_str(), live)).collect();
-    let mut after: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); steps.len()];
+    // Plans may be large: what is needed here only is kept small, and given up before the names are written.
+    let mut after: Vec<Vec<usize>> = vec![Vec::new(); steps.len()];
     for members in by_service.values() {
         for &later in members {
             for &earlier in members {
@@ -83,13 +81,13 @@ pub(super) fn ordered(
                 if later != earlier
                     && (comes_after(one, other, &needs_of, kinds) || is_let_go_by(one, other, &by_id))
                 {
-                    after[later].insert(earlier);
+                    after[later].push(earlier);
                 }
             }
         }
     }
-    let needs: Vec<Vec<usize>> = after.iter().map(|set| set.iter().copied().collect()).collect();
-    let order = topological(&needs);
+    drop(needs_of);
+    let order = topological(&after);
     let mut place = vec![0; steps.len()];
     for (position, &index) in order.iter().enumerate() {
         place[index] = position;
@@ -103,7 +101,7 @@ pub(super) fn ordered(
             before.map(|&earlier| steps[earlier].action.id.clone()).collect()
         })
         .collect();
-    // Plans may be large: the steps are put in order where they are.
+    // The steps are put in order where they are.
     for ((step, befores), place) in steps.iter_mut().zip(befores).zip(place) {
         step.action.after = befores;
         step.place = place;

@@ -83,7 +83,7 @@ fn an_unverified_name_is_missing_with_its_record() {
         let part = |key: &str, text: &str| (key.to_owned(), Value::text(text));
         let parts =
             [part("name", "_abc"), part("type", "TXT"), part("value", "vpce:xyz"), part("state", state)];
-        Value::Map(BTreeMap::from(parts))
+        Value::map(BTreeMap::from(parts))
     };
     let with = |state: &str| {
         of(
@@ -109,7 +109,7 @@ fn an_unverified_name_is_missing_with_its_record() {
 fn other_regions_are_told_with_their_state() {
     let states = [("eu-west-1", "Pending"), ("us-east-1", "Available"), ("us-east-2", "available")];
     let states = states.iter().map(|(region, state)| ((*region).to_owned(), Value::text(*state))).collect();
-    let handoff = of("us-east-1", &[("region_states", Value::Map(states))]);
+    let handoff = of("us-east-1", &[("region_states", Value::map(states))]);
     assert_eq!(handoff.fields["regions"], json!(["us-east-1", "us-east-2"]));
     assert!(
         handoff.notes.iter().any(|note| note.contains("eu-west-1") && note.contains("Pending")),

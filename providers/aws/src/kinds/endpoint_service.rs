@@ -10,6 +10,7 @@ mod delete;
 mod lower;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aws_sdk_ec2::types::{ServiceConfiguration, ServiceState};
 use privnet_core::{Error, Field, Health, Kind, Live, Replacement, Shape, Value};
@@ -192,7 +193,7 @@ fn observed(service: &ServiceConfiguration) -> BTreeMap<String, Value> {
             ("state", record.state().map(|state| state.as_str())),
         ];
         let parts = parts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::text(text?))));
-        add("private_dns_record", Value::Map(parts.collect()));
+        add("private_dns_record", Value::map(parts.collect()));
     }
     let regions = service.supported_regions().iter();
     let states: BTreeMap<_, _> = regions
@@ -201,7 +202,7 @@ fn observed(service: &ServiceConfiguration) -> BTreeMap<String, Value> {
         })
         .collect();
     if !states.is_empty() {
-        add("region_states", Value::Map(states));
+        add("region_states", Value::map(states));
     }
     fields
 }
@@ -213,7 +214,7 @@ pub(crate) fn failed_record(live: &mut Live) -> Option<(String, String, &mut BTr
     let Some(Value::Map(record)) = live.fields.get_mut("private_dns_record") else { return None };
     let part = |part: &str| record.get(part).and_then(Value::as_text).map(str::to_owned);
     let (name, value, state) = (part("name")?, part("value")?, part("state")?);
-    state.eq_ignore_ascii_case("failed").then(|| (record_name(&name, &private), value, record))
+    state.eq_ignore_ascii_case("failed").then(|| (record_name(&name, &private), value, Arc::make_mut(record)))
 }
 
 /// Notes that the record was found.

@@ -175,8 +175,8 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
         ("subnets".to_owned(), Value::texts(machines.subnets(&lowering.facts))),
         ("count".to_owned(), Value::Int(machines.asked.count.get().into())),
         ("health_check".to_owned(), Value::text(MACHINES_ONLY)),
-        ("target_groups".to_owned(), Value::List(groups.collect())),
-        ("suspended".to_owned(), Value::List(Vec::new())),
+        ("target_groups".to_owned(), Value::list(groups)),
+        ("suspended".to_owned(), Value::list([])),
         ("drain".to_owned(), Value::Int(machines.asked.drain.get().into())),
         ("tags".to_owned(), lowering.tags()),
     ]);

@@ -160,7 +160,7 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     };
     let mut fields = wanted.to_fields();
     let group = Value::output(&security_group::forwarders(lowering.name()), "id");
-    fields.insert("security_groups".to_owned(), Value::List(vec![group]));
+    fields.insert("security_groups".to_owned(), Value::list([group]));
     lowered.resources.push(lowering.resource(address, Origin::Owned, fields, BTreeSet::new()));
 }
 

@@ -90,7 +90,7 @@ impl Check {
             ("unhealthy".to_owned(), Value::Int(self.unhealthy)),
         ]);
         entries.extend(self.path.as_ref().map(|path| ("path".to_owned(), Value::text(path))));
-        Value::Map(entries)
+        Value::map(entries)
     }
 
     fn from_value(value: &Value) -> Result<Self, Error> {
@@ -220,7 +220,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("ip_address_type").on_change(Change::Replace),
         Field::managed("health_check"),
         Field::managed("preserve_client_ip"),
-        Field::managed("proxy_protocol"),
+        // A database that does not expect the header takes no new session from whoever is connected, nor one that waits for it.
+        Field::managed("proxy_protocol").on_change(Change::UpdateUnlessConnected),
         Field::managed("drain"),
         Field::managed("terminate_after_drain"),
         Field::managed("load_balancer").on_change(Change::Bind),

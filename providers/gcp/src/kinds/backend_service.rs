@@ -106,9 +106,9 @@ fn read(json: &Json) -> BackendService {
     // An empty one takes either sort; a network endpoint group is what the file's machines need.
     let sort = if groups.iter().any(|group| group.contains("/instanceGroups/")) { GROUP } else { NEG };
     BackendService {
-        health_check: checks.map(path::of).next().map_or(Value::Null, Value::Text),
+        health_check: checks.map(path::of).next().map_or(Value::Null, Value::text),
         sort: sort.to_owned(),
-        backends: groups.into_iter().map(Value::Text).collect(),
+        backends: groups.into_iter().map(Value::text).collect(),
         drain: drain_seconds(json),
     }
 }

@@ -111,7 +111,7 @@ fn read(json: &Json) -> Group {
     let distribution = json.get("distributionPolicy").unwrap_or(&Json::Null);
     let zones = list(distribution, "zones").iter().filter_map(|zone| text(zone, "zone"));
     Group {
-        template: text(json, "instanceTemplate").map_or(Value::Null, |url| Value::Text(path::of(url))),
+        template: text(json, "instanceTemplate").map_or(Value::Null, |url| Value::text(path::of(url))),
         zones: Some(zones.map(|zone| path::name(zone).to_owned()).collect()),
         count: number(json, "targetSize").unwrap_or(0),
     }

@@ -116,7 +116,7 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 fn read(json: &Json) -> ForwardingRule {
     let link = |key| text(json, key).map(path::of).unwrap_or_default();
     ForwardingRule {
-        backend_service: text(json, "backendService").map_or(Value::Null, |url| Value::Text(path::of(url))),
+        backend_service: text(json, "backendService").map_or(Value::Null, |url| Value::text(path::of(url))),
         network: link("network"),
         subnet: link("subnetwork"),
         ports: texts(json, "ports").into_iter().collect(),

@@ -176,8 +176,8 @@ fn read(json: &Json) -> Attachment {
         matches!(connections::state(endpoint), ConnectionState::Accepted | ConnectionState::NeedsAttention)
     });
     Attachment {
-        target: text(json, "targetService").map_or(Value::Null, |url| Value::Text(path::of(url))),
-        nat_subnets: texts(json, "natSubnets").iter().map(|url| Value::Text(path::of(url))).collect(),
+        target: text(json, "targetService").map_or(Value::Null, |url| Value::text(path::of(url))),
+        nat_subnets: texts(json, "natSubnets").iter().map(|url| Value::text(path::of(url))).collect(),
         connection_preference: text(json, "connectionPreference").unwrap_or_default().to_owned(),
         proxy_protocol: flag(json, "enableProxyProtocol"),
         reconcile_connections: flag(json, "reconcileConnections"),

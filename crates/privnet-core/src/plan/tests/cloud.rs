@@ -132,7 +132,7 @@ fn lower(want: &Want) -> Vec<Resource> {
     let vpc = Value::text(format!("vpc-{}", want.vpc));
     let subnets = Value::texts(want.subnets.iter().map(|s| format!("vpc-{}-subnet-{s}", want.vpc)));
     let mut resources = vec![
-        resource(&group, vec![("vpc", vpc.clone()), ("tags", Value::Map(BTreeMap::new()))], &[]),
+        resource(&group, vec![("vpc", vpc.clone()), ("tags", Value::map(BTreeMap::new()))], &[]),
         resource(
             &at("rule", "db"),
             vec![("group", Value::output(&group, "id")), ("port", Value::Int(1))],
@@ -155,7 +155,7 @@ fn lower(want: &Want) -> Vec<Resource> {
         listeners.push(listener);
     }
     let fields = vec![
-        ("lbs", Value::List(vec![Value::output(&lb, "id")])),
+        ("lbs", Value::list([Value::output(&lb, "id")])),
         ("title", Value::Int(i64::from(want.title))),
         ("zones", Value::texts(["z1"])),
     ];
@@ -261,8 +261,11 @@ impl Cloud {
         assert!(self.live.iter().find(same).is_none(), "{}: the name is taken", action.id);
         self.made += 1;
         let id = format!("{}-{}", action.address.kind, self.made);
-        let fields =
-            action.changes.iter().map(|change| (change.field.clone(), self.resolve(&change.to))).collect();
+        let fields = action
+            .changes
+            .iter()
+            .map(|change| (change.field.to_string(), self.resolve(&change.to)))
+            .collect();
         self.live.push(Live {
             address: action.address.clone(),
             generation: action.generation,
@@ -277,7 +280,8 @@ impl Cloud {
     }
 
     fn update(&mut self, action: &Action) {
-        let changes: Vec<_> = action.changes.iter().map(|c| (c.field.clone(), self.resolve(&c.to))).collect();
+        let changes: Vec<_> =
+            action.changes.iter().map(|c| (c.field.to_string(), self.resolve(&c.to))).collect();
         let live = self.live.iter_mut().find(|live| Some(&live.id) == action.live_id.as_ref());
         let live = live.unwrap_or_else(|| panic!("{}: nothing is there", action.id));
         live.fields.extend(changes);

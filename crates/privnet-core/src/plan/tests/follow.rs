@@ -62,11 +62,11 @@ fn an_action_is_narrowed_to_its_targets() {
     let desired = moved(&[Want::new("s")]);
     let mut whole = cloud.plan(&desired, PlanOptions::default());
     let mut other = whole.actions[0].changes[0].clone();
-    other.field = "port".to_owned();
+    other.field = "port".into();
     whole.actions[0].changes.insert(0, other);
     whole.actions[0].after.push("create s/lb/main@b".to_owned());
     let plan = only_targets(whole, &kinds());
-    let fields: Vec<_> = plan.actions[0].changes.iter().map(|change| change.field.as_str()).collect();
+    let fields: Vec<_> = plan.actions[0].changes.iter().map(|change| &*change.field).collect();
     assert_eq!(fields, ["targets"]);
     assert_eq!(plan.actions[0].after, Vec::<String>::new());
     assert!(plan.warnings[0].starts_with("1 more thing is"), "{:?}", plan.warnings);

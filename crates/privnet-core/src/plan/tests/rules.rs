@@ -186,8 +186,7 @@ fn drift_is_named_by_its_field_and_mended() {
     }
     let desired = desired(&[Want::new("s")]);
     let plan = cloud.plan(&desired, PlanOptions::default());
-    let named: Vec<_> =
-        plan.actions.iter().flat_map(|a| a.changes.iter().map(|c| c.field.as_str())).collect();
+    let named: Vec<_> = plan.actions.iter().flat_map(|a| a.changes.iter().map(|c| &*c.field)).collect();
     assert_eq!(named, ["targets"]);
     cloud.apply(&plan, plan.actions.len());
     assert!(cloud.plan(&desired, PlanOptions::default()).is_empty());

@@ -38,7 +38,7 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         fields.remove("zones");
     }
     for change in step.changes {
-        fields.insert(change.field.clone(), change.to.clone());
+        fields.insert(change.field.to_string(), change.to.clone());
         if change.field == "private_dns_name" && change.to != Value::Null {
             fields.insert("private_dns_verification".to_owned(), Value::text(STARTED));
         }

@@ -50,7 +50,7 @@ fn owned(lowering: &Lowering<'_>, lowered: &mut Lowered, wanted: &AwsEndpointSer
     };
     let balancer = lowering.address(LOAD_BALANCER, "main");
     let mut fields = BTreeMap::from([
-        ("load_balancers".to_owned(), Value::List(vec![Value::output(&balancer, "arn")])),
+        ("load_balancers".to_owned(), Value::list([Value::output(&balancer, "arn")])),
         ("acceptance_required".to_owned(), (lowering.service.acceptance == Acceptance::Manual).into()),
         ("ip_address_types".to_owned(), Value::texts(types.iter().copied())),
         ("private_dns_name".to_owned(), wanted.private_dns_name.as_ref().map(ToString::to_string).into()),
@@ -259,7 +259,7 @@ mod tests {
             ]);
             let fields = BTreeMap::from([
                 part("private_dns_name", "*.db.corp.example"),
-                ("private_dns_record".to_owned(), Value::Map(record)),
+                ("private_dns_record".to_owned(), Value::map(record)),
             ]);
             let mut into = lowered(&spec, &world);
             into.waits.clear();
@@ -287,7 +287,7 @@ mod tests {
                 record.insert(SEEN.to_owned(), true.into());
             }
             let name = part("private_dns_name", "db.corp.example");
-            live(BTreeMap::from([name, ("private_dns_record".to_owned(), Value::Map(record))]))
+            live(BTreeMap::from([name, ("private_dns_record".to_owned(), Value::map(record))]))
         };
         let name = Some("db.corp.example");
         assert!(lacks_record(&with("failed", false), name));

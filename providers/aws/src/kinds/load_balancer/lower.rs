@@ -43,7 +43,7 @@ fn wanted(lowering: &Lowering<'_>, made: &AwsMade) -> BTreeMap<String, Value> {
     let mut fields = BTreeMap::from([
         ("vpc".to_owned(), Value::text(made.vpc.as_str())),
         ("subnets".to_owned(), Value::texts(made.subnets.iter().map(|id| id.as_str()))),
-        ("security_groups".to_owned(), Value::List(vec![group])),
+        ("security_groups".to_owned(), Value::list([group])),
         ("ip_address_type".to_owned(), Value::text(settings.ip_address_type.as_str())),
         ("cross_zone".to_owned(), Value::Bool(settings.cross_zone)),
         ("deletion_protection".to_owned(), Value::Bool(settings.deletion_protection)),

@@ -1,0 +1,183 @@
+//! The end of a draft: refused services are dropped, the order is made, and what is not an action is said.
+
+use std::collections::BTreeSet;
+
+use crate::plan::build::Draft;
+use crate::plan::order::{self, Timing};
+use crate::plan::steps::{Step, update_step};
+use crate::plan::{Action, Addition, Op, Plan, Summary, Wait, decisions};
+use crate::resource::{Address, Health, Live, Origin};
+use crate::world::Connections;
+
+impl Draft<'_> {
+    /// The plan: actions of refused services dropped, the rest in order.
+    pub(super) fn finish(mut self) -> Plan {
+        let refused: BTreeSet<&str> =
+            self.refusals.iter().map(|refusal| refusal.address.service.as_str()).collect();
+        let refused: BTreeSet<String> = refused.into_iter().map(str::to_owned).collect();
+        self.steps.retain(|step| !refused.contains(&step.action.address.service));
+        self.reject_before_delete();
+        self.wait_for_the_busy();
+        let actions = order::ordered(
+            &self.desired.resources,
+            &self.world.live,
+            self.kinds,
+            std::mem::take(&mut self.steps),
+        );
+        let summary = self.summary(&actions);
+        let mut waits = self.desired.waits.clone();
+        waits.retain(|wait| !refused.contains(&wait.service));
+        waits.extend(self.connection_waits(&refused));
+        waits.sort();
+        waits.dedup();
+        let mut warnings = self.desired.warnings.clone();
+        warnings.extend(self.unreadable_warnings());
+        warnings.extend(self.remaining_warnings(&actions));
+        Plan {
+            format: crate::plan::Format::default(),
+            adds_to_yours: self.additions(),
+            actions,
+            waits,
+            refusals: self.refusals,
+            warnings,
+            left: self.left,
+            summary,
+        }
+    }
+
+    /// A service with open requests cannot be deleted on some clouds: they are turned away first, each audited.
+    fn reject_before_delete(&mut self) {
+        let mut rejects = Vec::new();
+        for (service, seen) in &self.world.services {
+            let Some(exposed) = &seen.exposed else { continue };
+            let goes = |step: &Step| {
+                step.action.op == Op::Delete && step.action.address == *exposed && !step.replaced
+            };
+            let Some(delete) = self.steps.iter().find(|step| goes(step)) else { continue };
+            let policy = self.desired.services.get(service).map(|intent| &intent.policy);
+            let known = seen.connections.known().iter();
+            let mut open: Vec<_> =
+                known.filter(|connection| decisions::blocks_deletion(connection)).collect();
+            open.sort_by_key(|connection| (connection.who(), connection.id.clone()));
+            for connection in open {
+                let mut action =
+                    decisions::reject(exposed, connection, policy, self.options.sever_connections);
+                action.scope = delete.action.scope.clone();
+                action.live_id.clone_from(&delete.action.live_id);
+                action.reason = "the service goes".to_owned();
+                rejects.push(Step {
+                    action,
+                    timing: Timing::Early,
+                    differences: Vec::new(),
+                    replaced: false,
+                    place: 0,
+                });
+            }
+        }
+        self.steps.extend(rejects);
+    }
+
+    /// What others need and is still on its way becomes an action that waits for it.
+    fn wait_for_the_busy(&mut self) {
+        let acted: BTreeSet<&Address> = self.steps.iter().map(|step| &step.action.address).collect();
+        let forward = |address: &Address| {
+            self.steps.iter().any(|step| step.timing == Timing::Forward && step.action.address == *address)
+        };
+        let mut busy = Vec::new();
+        for resource in &self.desired.resources {
+            let Some(live) = self.kept.get(&resource.address) else { continue };
+            let Health::Busy { state } = &live.health else { continue };
+            let needed = self.desired.resources.iter().any(|other| {
+                other.address.service == resource.address.service
+                    && forward(&other.address)
+                    && other.all_needs().contains(&resource.address)
+            });
+            if needed && !acted.contains(&resource.address) {
+                busy.push(update_step(
+                    resource,
+                    live,
+                    format!("wait: its state is `{state}`"),
+                    Vec::new(),
+                    Vec::new(),
+                    Vec::new(),
+                ));
+            }
+        }
+        self.unchanged = self.unchanged.saturating_sub(busy.len());
+        self.steps.extend(busy);
+    }
+
+    fn connection_waits(&self, refused: &BTreeSet<String>) -> Vec<Wait> {
+        let intents =
+            self.desired.services.values().filter(|intent| !intent.remove && !refused.contains(&intent.name));
+        intents
+            .filter_map(|intent| {
+                let seen = self.world.services.get(&intent.name)?;
+                Some(decisions::waits_of(intent, &seen.connections))
+            })
+            .flatten()
+            .collect()
+    }
+
+    fn unreadable_warnings(&self) -> Vec<String> {
+        let unreadable = self.world.services.iter().filter_map(|(service, seen)| match &seen.connections {
+            Connections::Unreadable { why } => {
+                Some(format!("{service}: its connections cannot be read ({why}); they are taken to be live"))
+            }
+            Connections::Known(_) | Connections::NotExposed => None,
+        });
+        unreadable.collect()
+    }
+
+    /// A destroy takes nothing away from services that are not ours: the consumers that were let in there stay.
+    fn remaining_warnings(&self, actions: &[Action]) -> Vec<String> {
+        if !self.options.destroy {
+            return Vec::new();
+        }
+        let remaining = self.desired.services.values().filter_map(|intent| {
+            let seen = self.world.services.get(&intent.name)?;
+            let goes = |exposed: &Address| actions.iter().any(|a| a.op == Op::Delete && a.address == *exposed);
+            let ours = |exposed: &Address| self.world.at(exposed).is_some_and(Live::is_ours);
+            let exposed = seen.exposed.as_ref()?;
+            if goes(exposed) || ours(exposed) || self.blocked.contains(intent.name.as_str()) {
+                return None;
+            }
+            let stay: Vec<&str> = seen
+                .connections
+                .known()
+                .iter()
+                .filter(|c| c.state.may_be_live() && intent.policy.consumer_of(c).is_some())
+                .map(|c| c.id.as_str())
+                .collect();
+            (!stay.is_empty()).then(|| {
+                format!(
+                    "{}: {} connection(s) stay accepted: {}; `privnet reject --connection ID --sever-connections` ends one",
+                    intent.name,
+                    stay.len(),
+                    stay.join(", ")
+                )
+            })
+        });
+        remaining.collect()
+    }
+
+    fn additions(&self) -> Vec<Addition> {
+        let added = self.desired.resources.iter().filter_map(|resource| match &resource.origin {
+            Origin::AddedTo { to } => Some(Addition { address: resource.address.clone(), to: to.clone() }),
+            Origin::Owned | Origin::Supplied => None,
+        });
+        added.collect()
+    }
+
+    fn summary(&self, actions: &[Action]) -> Summary {
+        let count = |op: Op| actions.iter().filter(|action| action.op == op).count();
+        Summary {
+            create: count(Op::Create),
+            update: count(Op::Update),
+            delete: count(Op::Delete),
+            accept: count(Op::Accept),
+            reject: count(Op::Reject),
+            unchanged: self.unchanged,
+        }
+    }
+}
