@@ -21,7 +21,7 @@ const VPC: &str =
 
 const CERTIFICATE: &str = "listen: 5433, tls: { certificate: 'arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012' },";
 
-const EDITS: [Edit; 8] = [
+const EDITS: [Edit; 9] = [
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n"),
     edit(
         "another endpoint service",
@@ -32,6 +32,11 @@ const EDITS: [Edit; 8] = [
     edit("another VPC", VPC, "vpc: vpc-007b2c3d4e5f60718\n    subnets: [subnet-007aaaaaaaaaaaaa1]"),
     edit("a port less", "        - { listen: 5433, engine: postgres, to: { ips: [10.0.0.26] } }\n", ""),
     edit("TLS where clients speak plainly", "listen: 5433,", CERTIFICATE),
+    edit(
+        "the PROXY header where databases do not expect it",
+        "    aws:\n      database",
+        "    aws:\n      proxy_protocol: true\n      database",
+    ),
     edit("another port to listen on", "listen: 5433,", "listen: 5434, port: 5433,"),
     Edit {
         what: "a service taken out, with --prune",
