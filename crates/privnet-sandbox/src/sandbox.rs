@@ -40,19 +40,14 @@ impl Sandbox {
         frame::serve(&sandbox.clouds, options).await
     }
 
-    /// Deletes the folder's state: worlds, names and clock. Processes that serve the folder go on with the default world.
+    /// Deletes the folder's state: worlds and names. Processes that serve the folder go on with the default world; so does its clock,
+    /// since their time must neither jump nor change its pace.
     pub fn reset(dir: impl Into<PathBuf>) -> Result<(), SandboxError> {
         let dir = dir.into();
         for name in ["aws", "azure", "gcp", "dns"] {
             frame::reset(&dir, name)?;
         }
-        Requests::open(&dir).reset()?;
-        match std::fs::remove_file(dir.join("clock.json")) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(SandboxError::io("remove the clock", e))
-            }
-            _ => Ok(()),
-        }
+        Requests::open(&dir).reset()
     }
 
     /// Each cloud's fixed ids and present contents, by cloud, and the names under `dns`.
@@ -129,6 +124,17 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_keeps_its_pace_when_the_folder_is_reset() {
+        let dir = tempfile::tempdir().unwrap();
+        let serving = Clock::open(dir.path(), Some(50.0)).unwrap();
+        serving.advance(std::time::Duration::from_secs(3_600)).unwrap();
+        let before = serving.now();
+        Sandbox::reset(dir.path()).unwrap();
+        Sandbox::open(dir.path()).unwrap().world().unwrap();
+        assert!((serving.speed() - 50.0).abs() < 1e-9 && serving.now() >= before, "time went back or slowed");
+    }
 
     #[test]
     fn the_outline_is_readable() {
