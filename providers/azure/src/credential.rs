@@ -18,6 +18,8 @@ use crate::settings::Cloud;
 
 /// How long a source may take to say that it has nothing. Outside Azure nobody answers at the metadata address.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long before its end a token is asked for anew: not later than the pipeline that carries it does.
+const EARLY: azure_core::time::Duration = azure_core::time::Duration::minutes(10);
 /// How long it is believed that no source has anything: a plan's requests ask one after the other, and each would wait again.
 const BELIEVED: Duration = Duration::from_secs(30);
 
@@ -59,10 +61,27 @@ pub(crate) struct Chain {
 enum Found {
     /// They have not been asked.
     Unasked,
-    /// This one has tokens.
-    Source(Arc<dyn TokenCredential>),
+    /// This one has tokens; the last one is kept, for the Azure CLI starts a process for each.
+    Source(Arc<dyn TokenCredential>, Kept),
     /// None had one then, for these reasons.
     None { since: Instant, why: String },
+}
+
+/// A token and what it was asked for.
+#[derive(Debug)]
+struct Kept {
+    scopes: Vec<String>,
+    token: AccessToken,
+}
+
+impl Kept {
+    fn new(scopes: &[&str], token: AccessToken) -> Self {
+        Self { scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(), token }
+    }
+
+    fn is_good_for(&self, scopes: &[&str], now: OffsetDateTime) -> bool {
+        self.scopes == scopes && self.token.expires_on - EARLY > now
+    }
 }
 
 impl Chain {
@@ -144,16 +163,17 @@ impl TokenCredential for Chain {
         options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
         let mut found = self.found.lock().await;
-        let why = match &*found {
-            Found::Source(source) => {
-                let source = Arc::clone(source);
-                drop(found);
-                return source.get_token(scopes, options).await;
+        let why = match &mut *found {
+            Found::Source(source, kept) => {
+                if !kept.is_good_for(scopes, OffsetDateTime::now_utc()) {
+                    *kept = Kept::new(scopes, source.get_token(scopes, options).await?);
+                }
+                return Ok(kept.token.clone());
             }
             Found::None { since, why } if since.elapsed() < BELIEVED => why.clone(),
             Found::None { .. } | Found::Unasked => match self.ask_all(scopes, options).await {
                 Ok((source, token)) => {
-                    *found = Found::Source(source);
+                    *found = Found::Source(source, Kept::new(scopes, token.clone()));
                     return Ok(token);
                 }
                 Err(why) => {
@@ -246,6 +266,15 @@ mod tests {
         let path = "/subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Network/virtualNetworks/hub";
         let hub = arm.get(&crate::arm::fake::context(), &crate::arm::Target::of(path)).await.unwrap();
         assert_eq!(hub["name"], "hub");
+    }
+
+    #[test]
+    fn a_token_is_kept_for_its_scope_and_not_to_its_end() {
+        let now = OffsetDateTime::now_utc();
+        let kept = Kept::new(&["s"], AccessToken::new(Secret::new("t"), now + EARLY * 2));
+        assert!(kept.is_good_for(&["s"], now));
+        assert!(!kept.is_good_for(&["other"], now));
+        assert!(!kept.is_good_for(&["s"], now + EARLY));
     }
 
     #[tokio::test]
