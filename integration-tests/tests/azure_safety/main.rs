@@ -5,6 +5,7 @@
 
 mod credentials;
 mod lookalikes;
+mod metadata_address;
 mod severing;
 mod together;
 
