@@ -3,7 +3,8 @@
 //! The schema is the one that the provider documents (fivetran/terraform-provider-fivetran,
 //! `docs/resources/private_link.md`, as of provider 1.9): `name`, `region`, `service` and the map `config_map` are required;
 //! a name is at most 23 of `[A-Za-z0-9_]` and begins with a letter or underscore. The values of `service` and the keys of
-//! the map are those of Fivetran's REST API (<https://fivetran.com/docs/rest-api/api-reference/private-links>).
+//! the map are those of Fivetran's REST API (<https://fivetran.com/docs/rest-api/api-reference/private-links>; which keys each
+//! service needs is in the provider's `open-api-spec.json`, under `source_aws_private_link_config_V1` and its siblings).
 //!
 //! Which values a cloud needs is the provider's business: it leaves them in the hand-over under [`FIELD`]. Here they
 //! only become text.
@@ -15,7 +16,8 @@ use privnet_core::handoff::Handoff;
 use privnet_core::name::hash8;
 use serde::Deserialize;
 
-/// The field of a hand-over that holds `service`, `config_map` and, where it is known, `region`.
+/// The field of a hand-over that holds `service`, `config_map` and, where they are known, `region`, `remarks` (why a value of the
+/// map is what it is) and `asked` (keys of the map whose value the user must give, each with what it is).
 pub const FIELD: &str = "fivetran_private_link";
 
 /// The most characters of a private link's name.
@@ -106,6 +108,17 @@ struct Arguments {
     #[serde(default)]
     region: Option<String>,
     config_map: BTreeMap<String, String>,
+    #[serde(default)]
+    remarks: BTreeMap<String, String>,
+    #[serde(default)]
+    asked: BTreeMap<String, String>,
+}
+
+/// One resource, and the variables that it uses, each with what it is.
+struct Block {
+    name: PrivateLinkName,
+    text: String,
+    variables: BTreeMap<String, String>,
 }
 
 /// The hand-overs as one Terraform file. Services whose vendor arguments are not known yet are left out, with the reason
@@ -116,14 +129,14 @@ pub fn render(handoffs: &[Handoff]) -> Rendered {
         String::from("# For Fivetran's Terraform provider (source \"fivetran/fivetran\", 1.9 or later).\n");
     let mut left_out = Vec::new();
     let mut taken = BTreeSet::new();
-    let mut asks_region = false;
+    let mut variables = BTreeMap::new();
     for handoff in handoffs {
         match resource(handoff, &taken) {
-            Ok((name, block, asks)) => {
+            Ok(block) => {
                 text.push('\n');
-                text.push_str(&block);
-                taken.insert(name);
-                asks_region |= asks;
+                text.push_str(&block.text);
+                taken.insert(block.name);
+                variables.extend(block.variables);
             }
             Err(why) => {
                 let _ = write!(text, "\n# {}: left out: {}\n", comment(&handoff.name), comment(&why));
@@ -131,24 +144,22 @@ pub fn render(handoffs: &[Handoff]) -> Rendered {
             }
         }
     }
-    if asks_region {
-        text.push_str(REGION_VARIABLE);
+    for (name, what) in &variables {
+        let _ = write!(
+            text,
+            "\nvariable {} {{\n  description = {}\n  type        = string\n}}\n",
+            quoted(name),
+            quoted(what)
+        );
     }
     Rendered { text, left_out }
 }
 
-const REGION_VARIABLE: &str = r#"
-variable "fivetran_region" {
-  description = "Fivetran's data processing location, such as AWS_US_EAST_1"
-  type        = string
-}
-"#;
+/// The variable of those links whose region is not known.
+const REGION: &str = "fivetran_region";
+const REGION_IS: &str = "Fivetran's data processing location, such as AWS_US_EAST_1";
 
-/// One resource; the flag says whether it uses the region variable.
-fn resource(
-    handoff: &Handoff,
-    taken: &BTreeSet<PrivateLinkName>,
-) -> Result<(PrivateLinkName, String, bool), String> {
+fn resource(handoff: &Handoff, taken: &BTreeSet<PrivateLinkName>) -> Result<Block, String> {
     let Some(field) = handoff.fields.get(FIELD) else {
         return Err(match handoff.missing.as_slice() {
             [] => format!("nothing for Fivetran is known of this {} service", handoff.cloud),
@@ -158,25 +169,48 @@ fn resource(
     let arguments: Arguments =
         serde_json::from_value(field.clone()).map_err(|error| format!("{FIELD}: {error}"))?;
     let name = PrivateLinkName::of_service(&handoff.name, taken).map_err(|error| error.to_string())?;
-    let region = arguments.region.as_deref().map_or_else(|| "var.fivetran_region".to_owned(), quoted);
-    let mut block = format!("# {}\n", comment(&handoff.name));
+    let mut variables = BTreeMap::new();
+    let region = arguments.region.as_deref().map_or_else(
+        || {
+            variables.insert(REGION.to_owned(), REGION_IS.to_owned());
+            format!("var.{REGION}")
+        },
+        quoted,
+    );
+    let mut text = format!("# {}\n", comment(&handoff.name));
     for note in &handoff.notes {
-        let _ = writeln!(block, "# {}", comment(note));
+        let _ = writeln!(text, "# {}", comment(note));
     }
-    let _ = writeln!(block, "resource \"fivetran_private_link\" {} {{", quoted(name.as_str()));
-    let _ = writeln!(block, "  name    = {}", quoted(name.as_str()));
+    let _ = writeln!(text, "resource \"fivetran_private_link\" {} {{", quoted(name.as_str()));
+    let _ = writeln!(text, "  name    = {}", quoted(name.as_str()));
     let _ = writeln!(
-        block,
+        text,
         "  region  = {region} # where Fivetran processes the data: change it if yours is another"
     );
-    let _ = writeln!(block, "  service = {}", quoted(&arguments.service));
-    block.push_str("\n  config_map = {\n");
-    let widest = arguments.config_map.keys().map(|key| key_text(key).chars().count()).max().unwrap_or(0);
-    for (key, value) in &arguments.config_map {
-        let _ = writeln!(block, "    {:widest$} = {}", key_text(key), quoted(value));
+    let _ = writeln!(text, "  service = {}", quoted(&arguments.service));
+    text.push_str("\n  config_map = {\n");
+    let mut values: BTreeMap<&str, String> =
+        arguments.config_map.iter().map(|(key, value)| (key.as_str(), quoted(value))).collect();
+    for (key, what) in &arguments.asked {
+        let variable = format!("{}_{}", name.as_str(), identifier(key));
+        values.insert(key, format!("var.{variable}"));
+        variables.insert(variable, what.clone());
     }
-    block.push_str("  }\n}\n");
-    Ok((name, block, arguments.region.is_none()))
+    let widest = values.keys().map(|key| key_text(key).chars().count()).max().unwrap_or(0);
+    for (key, value) in &values {
+        let _ = write!(text, "    {:widest$} = {value}", key_text(key));
+        if let Some(remark) = arguments.remarks.get(*key) {
+            let _ = write!(text, " # {}", comment(remark));
+        }
+        text.push('\n');
+    }
+    text.push_str("  }\n}\n");
+    Ok(Block { name, text, variables })
+}
+
+/// A key as part of a Terraform identifier.
+fn identifier(key: &str) -> String {
+    key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
 /// A map's key: bare where HCL takes it bare.
@@ -269,6 +303,27 @@ resource "fivetran_private_link" "orders_rds" {
         let rendered = render(&[handoff("a", field()), handoff("b", field())]);
         assert_eq!(rendered.text.matches("region  = var.fivetran_region").count(), 2);
         assert_eq!(rendered.text.matches("variable \"fivetran_region\"").count(), 1);
+    }
+
+    #[test]
+    fn what_only_the_user_knows_is_a_variable_of_its_own() {
+        let field = || {
+            Some(json!({"service": "SOURCE_AZURE", "region": "AZURE_EASTUS2",
+                "config_map": {"connection_service_id": "/s/privateLinkServices/x"},
+                "remarks": {"sub_resource_name": "ask\nthem"},
+                "asked": {"sub_resource_name": "which \"one\""}}))
+        };
+        let rendered = render(&[handoff("a", field()), handoff("b", field())]).text;
+        assert!(
+            rendered.contains("    sub_resource_name     = var.a_sub_resource_name # ask them\n"),
+            "{rendered}"
+        );
+        for name in ["a", "b"] {
+            let variable = format!(
+                "\nvariable \"{name}_sub_resource_name\" {{\n  description = \"which \\\"one\\\"\"\n"
+            );
+            assert_eq!(rendered.matches(&variable).count(), 1, "{rendered}");
+        }
     }
 
     #[test]

@@ -50,6 +50,9 @@ fn live_through(file: &Path) {
     }
     let handoff: Value = serde_json::from_str(&run("--sandbox handoff --output json", &[0])).unwrap();
     assert_eq!(handoff["services"].as_array().map(Vec::len), Some(services.len()), "{name}");
+    let terraform = run("--sandbox handoff --as fivetran-tf", &[0]);
+    let links = terraform.matches("resource \"fivetran_private_link\" ").count();
+    assert_eq!(links, services.len(), "{name}: {terraform}");
 
     if text_of.contains("deletion_protection: true") {
         let kept = run("--sandbox destroy --yes --sever-connections", &[3]);

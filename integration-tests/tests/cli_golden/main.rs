@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod examples;
+mod fivetran;
 mod interruption;
 mod script;
 mod shapes;

@@ -6,9 +6,31 @@ use privnet_core::handoff::Handoff;
 use privnet_core::spec::gcp::{GcpBackend, GcpForm, GcpService};
 use privnet_core::spec::{Acceptance, CloudService, Service};
 use privnet_core::{Address, Value, World};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::kinds::service_attachment::{KIND, SUPPLIED};
+
+/// Where the values for the vendor's Terraform stand: its `service`, `region` and `config_map`.
+const FIVETRAN: &str = "fivetran_private_link";
+/// Fivetran's word for a source behind Private Service Connect, and the one key of its `config_map`
+/// (fivetran/terraform-provider-fivetran, `open-api-spec.json`, `source_gcp_private_link_config_V1`).
+const FIVETRAN_SERVICE: &str = "SOURCE_GCP";
+const FIVETRAN_KEY: &str = "private_connection_service_id";
+/// The regions of Google Cloud in which Fivetran processes data
+/// (<https://fivetran.com/docs/rest-api/private-links-management>, read 2026-11).
+const FIVETRAN_REGIONS: [&str; 11] = [
+    "asia-northeast1",
+    "asia-south1",
+    "asia-southeast1",
+    "asia-southeast2",
+    "australia-southeast1",
+    "europe-west2",
+    "europe-west3",
+    "northamerica-northeast1",
+    "us-central1",
+    "us-east4",
+    "us-west1",
+];
 
 /// The hand-over of a service.
 pub(crate) fn handoff(service: &Service, world: &World) -> Handoff {
@@ -30,6 +52,7 @@ pub(crate) fn handoff(service: &Service, world: &World) -> Handoff {
     match world.at(&Address::new(name, KIND.name, if supplied { SUPPLIED } else { "main" })) {
         Some(live) => {
             handoff.fields.insert("service_attachment".to_owned(), json!(live.id));
+            handoff.fields.insert(FIVETRAN.to_owned(), for_fivetran(&live.id, gcp.location.region.as_str()));
             let names = live.fields.get("domain_names").and_then(Value::as_list).unwrap_or_default();
             let names: Vec<&str> = names.iter().filter_map(Value::as_text).collect();
             if !names.is_empty() {
@@ -82,4 +105,14 @@ fn add_what_the_file_says(handoff: &mut Handoff, service: &Service, gcp: &GcpSer
         }
         GcpForm::Removed => {}
     }
+}
+
+/// The values for the vendor's Terraform. The region is where the vendor processes the data: the service's own, where the vendor has
+/// that one, is a first guess.
+fn for_fivetran(attachment: &str, region: &str) -> Json {
+    let mut arguments = json!({ "service": FIVETRAN_SERVICE, "config_map": { FIVETRAN_KEY: attachment } });
+    if FIVETRAN_REGIONS.contains(&region) {
+        arguments["region"] = json!(format!("GCP_{}", region.to_uppercase().replace('-', "_")));
+    }
+    arguments
 }
