@@ -53,8 +53,18 @@ pub(crate) struct Row {
 
 /// The registrations of `az network private-endpoint-connection`: type, api-version, and whether there is a collection.
 const CLI: &str = "https://github.com/Azure/azure-cli/blob/dev/src/azure-cli/azure/cli/command_modules/network/private_link_resource_and_endpoint_connections/custom.py";
-/// The recorded test of the same commands on a MySQL flexible server, of 2024-10.
-const RECORDED: &str = "https://github.com/Azure/azure-cli/tree/dev/src/azure-cli/azure/cli/command_modules/network/tests/latest/recordings/test_private_endpoint_connection_mysql_flexible_server.yaml";
+/// A recorded test of the same commands, by the command's module and the test's name.
+macro_rules! recording {
+    ($module:literal, $test:literal) => {
+        concat!(
+            "https://github.com/Azure/azure-cli/tree/dev/src/azure-cli/azure/cli/command_modules/",
+            $module,
+            "/tests/latest/recordings/test_private_endpoint_connection_",
+            $test,
+            ".yaml"
+        )
+    };
+}
 
 /// The row of a resource type.
 pub(crate) fn row(resource_type: &str) -> Option<&'static Row> {
@@ -71,7 +81,7 @@ pub(crate) const TABLE: &[Row] = &[
         answer: Answer::Begun,
         subresources: &["sqlServer"],
         evidence: Evidence::Recorded,
-        source: CLI,
+        source: recording!("network", "sql_server"),
     },
     Row {
         resource_type: "Microsoft.Sql/managedInstances",
@@ -164,7 +174,7 @@ pub(crate) const TABLE: &[Row] = &[
         answer: Answer::Begun,
         subresources: &["mysqlServer"],
         evidence: Evidence::Recorded,
-        source: RECORDED,
+        source: recording!("network", "mysql_flexible_server"),
     },
     Row {
         resource_type: "Microsoft.DBforMySQL/servers",
@@ -254,7 +264,7 @@ pub(crate) const TABLE: &[Row] = &[
         answer: Answer::Done,
         subresources: &["searchService"],
         evidence: Evidence::Recorded,
-        source: CLI,
+        source: recording!("search", "crud"),
     },
     Row {
         resource_type: "Microsoft.Web/sites",
@@ -264,7 +274,7 @@ pub(crate) const TABLE: &[Row] = &[
         answer: Answer::Begun,
         subresources: &["sites"],
         evidence: Evidence::Recorded,
-        source: CLI,
+        source: recording!("network", "webapp"),
     },
     Row {
         resource_type: "Microsoft.Web/hostingEnvironments",
@@ -614,7 +624,11 @@ mod tests {
             assert!(row.source.starts_with("https://"), "{}", row.resource_type);
             assert!(row.resource_type.split('/').count() == 2, "{}", row.resource_type);
         }
-        assert!(TABLE.iter().any(|row| row.evidence == Evidence::Recorded));
+        let recorded: Vec<_> = TABLE.iter().filter(|row| row.evidence == Evidence::Recorded).collect();
+        assert!(!recorded.is_empty());
+        for row in recorded {
+            assert!(row.source.contains("/recordings/"), "{}", row.resource_type);
+        }
     }
 
     #[test]

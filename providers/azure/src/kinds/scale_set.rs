@@ -303,8 +303,8 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
         set(&mut made, "tags", merge_text_map(&tags));
         Ok(Write::Put(made))
     };
-    // Scale sets honour `If-None-Match`
-    // (<https://learn.microsoft.com/rest/api/compute/virtual-machine-scale-sets/create-or-update>).
+    // Scale sets take `If-None-Match: *` "to prevent updating an existing" one, in the api-version that is sent here
+    // (Azure/azure-rest-api-specs, `ComputeRP/stable/2024-11-01/virtualMachineScaleSet.json`, `VirtualMachineScaleSets_CreateOrUpdate`).
     act.arm.make(act.context, &target, &build).await?;
     act.until_listed(&target, true).await?;
     if handover::other_generation(act, act.generation()).await?.is_some() {

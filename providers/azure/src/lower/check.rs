@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use ipnet::Ipv4Net;
-use privnet_core::spec::azure::{AzureMade, AzureNatSubnet, AzureOnFrontend, AzureTarget};
+use privnet_core::spec::azure::{AzureForm, AzureMade, AzureNatSubnet, AzureOnFrontend, AzureTarget};
 use privnet_core::spec::azure_ids::ArmId;
-use privnet_core::spec::{Engine, Zones};
+use privnet_core::spec::{CloudService, Engine, Service, Zones};
 
 use super::{Lowering, bad_tags};
 use crate::facts::short_location;
@@ -259,14 +259,33 @@ fn frontend(lowering: &mut Lowering<'_>, form: &AzureOnFrontend) {
         ));
     }
     let balancer = id.parent().map(|balancer| balancer.key()).unwrap_or_default();
-    let others = lowering.facts.services_of.get(&balancer).copied().unwrap_or_default();
+    let others =
+        lowering.facts.services_of.get(&balancer).copied().unwrap_or_default() + to_come(lowering, &balancer);
     if others >= MOST_SERVICES {
-        problems
-            .push(format!("it carries {others} private link services, and {MOST_SERVICES} is Azure's limit"));
+        problems.push(format!(
+            "it carries {others} private link services without this one, and {MOST_SERVICES} is Azure's limit"
+        ));
     }
     for problem in problems {
         lowering.refuse(&address, format!("{id}: {problem}"));
     }
+}
+
+/// How many services before a new one in the file are to come to the same load balancer: nobody sees them there yet.
+fn to_come(lowering: &Lowering<'_>, balancer: &str) -> usize {
+    let is_there = |name: &str| lowering.world.at(&private_link_service::address(name)).is_some();
+    if is_there(lowering.name()) {
+        return 0;
+    }
+    let on_it = |service: &Service| match &service.cloud {
+        CloudService::Azure(azure) => match &azure.form {
+            AzureForm::OnFrontend(form) => form.frontend.parent().is_some_and(|of| of.key() == balancer),
+            _ => false,
+        },
+        _ => false,
+    };
+    let before = lowering.spec.services.iter().take_while(|service| service.name != lowering.service.name);
+    before.filter(|service| on_it(service) && !is_there(service.name.as_str())).count()
 }
 
 #[cfg(test)]

@@ -81,6 +81,12 @@ fn has_healthy(health: &Json, group: &str) -> bool {
 
 /// Takes new connections away from a group, and gives established ones their time. Tells where the load balancer does not keep
 /// the state, so that new ones still came until the end.
+///
+/// Two documents of Microsoft's differ on what `Down` does to established TCP connections: the feature's own page says that they persist
+/// (<https://learn.microsoft.com/azure/load-balancer/admin-state-overview>, of 2026-01), the description of the enum says "reset existing
+/// connections" (Azure/azure-rest-api-specs, `LoadBalancerBackendAddressAdminState`). The page tells TCP from UDP and is the newer
+/// one, so it is followed. If the other is right, a session ends when the drain begins instead of when it is over; without a
+/// drain new sessions would come until the machines go, and end with them.
 pub(super) async fn drain(
     act: &Act<'_>,
     pool: &str,

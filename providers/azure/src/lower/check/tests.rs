@@ -101,6 +101,63 @@ fn a_frontend_that_cannot_is_refused_in_words() {
 }
 
 #[test]
+fn the_ninth_new_service_of_a_file_on_one_load_balancer_is_refused() {
+    let services: String = (1..=9)
+        .map(|nth| {
+            format!(
+                "  - {{ name: orders-{nth}, allow: {{ acme: {{}} }}, azure: {{ nat_subnet: {{ existing: nat }}, existing: {{ \
+                 load_balancer_frontend: {GROUP}/loadBalancers/mine/frontendIPConfigurations/fe-{nth} }} }} }}\n"
+            )
+        })
+        .collect();
+    let text = format!(
+        "version: 1
+deployment: data
+consumers: {{ acme: {{ azure: {{ subscriptions: [11111111-2222-3333-4444-555555555555] }} }} }}
+defaults:
+  azure: {{ subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee, resource_group: rg-data, location: eastus2, vnet: hub }}
+services:
+{services}"
+    );
+    let spec = decode("t.yaml", &text).unwrap();
+    let facts = good();
+    let world = |live: &[&str]| {
+        let mut world = World::default();
+        for service in &spec.services {
+            facts::keep(&mut world, service.name.as_str(), &facts);
+        }
+        for name in live {
+            world.live.push(privnet_core::Live {
+                address: crate::kinds::private_link_service::address(name),
+                generation: None,
+                scope: privnet_core::Scope(String::new()),
+                id: String::new(),
+                ownership: privnet_core::Ownership::Ours,
+                fields: BTreeMap::new(),
+                outputs: BTreeMap::new(),
+                health: privnet_core::Health::Ready,
+            });
+        }
+        world
+    };
+    let refused = |world: &World| -> Vec<String> {
+        let of = |service| super::super::service(&spec, service, world).refusals;
+        let all = spec.services.iter().flat_map(of);
+        all.map(|refusal| {
+            assert!(refusal.why.contains("8 private link services without this one"), "{refusal:?}");
+            refusal.address.service
+        })
+        .collect()
+    };
+    assert_eq!(refused(&world(&[])), ["orders-9"]);
+    assert_eq!(
+        refused(&world(&["orders-9"])),
+        Vec::<String>::new(),
+        "the cloud's count is for those that are there"
+    );
+}
+
+#[test]
 fn interfaces_must_be_there_in_the_location_and_private() {
     let nic = format!("{GROUP}/networkInterfaces/db");
     let spec = file(&format!(
