@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::Filter;
 use aws_sdk_elasticloadbalancingv2::types::{LoadBalancerAttribute, ProtocolEnum, Tag};
+use privnet_core::Purpose;
 use privnet_core::accept::Ask;
 use privnet_core::conformance::Subject;
+use privnet_core::execute::Outcome;
 use privnet_core::plan::{Op, Plan, PlanOptions, Rule};
 use privnet_core::spec::Spec;
 use stage::{Stage, assert_done, spec};
@@ -400,4 +402,30 @@ async fn a_target_that_never_answers_takes_nobodys_place_however_often_it_is_tri
     let good = file(&[made("orders", &IPS.replace("10.0.0.25", "10.0.1.26"), "")]);
     stage.apply(&good).await;
     stage.assert_settled(&good).await;
+}
+
+/// Reads are not of one moment: a run that looked for the security group before another run made it, and for the rules after, would
+/// replace a rule by itself. It fails, and the rule stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_another_run_made_meanwhile_is_not_replaced_by_itself() {
+    let stage = Stage::open().await;
+    let orders = file(&[made("orders", IPS, ", database_security_groups: [sg-0ddddddddddddddd4]")]);
+    stage.apply(&orders).await;
+
+    let driver = stage.driver();
+    let (desired, mut world) = driver.observe(&orders, Purpose::Plan).await;
+    world.live.retain(|live| live.address.kind != "security-group");
+    let mut plan = privnet_core::plan(&desired, &world, &driver.kinds(), PlanOptions::default());
+    plan.actions.retain(|action| action.address.kind.starts_with("security-group"));
+    let of_rule = |op: Op| {
+        plan.actions
+            .iter()
+            .position(|a| a.op == op && a.address.kind == "security-group-rule")
+            .expect("a rule's action")
+    };
+    let (create, delete) = (of_rule(Op::Create), of_rule(Op::Delete));
+    let report = driver.execute(&plan, &desired, &world).await;
+    assert!(matches!(report.outcomes[create], Outcome::Failed(_)), "{:#?}", report.outcomes);
+    assert!(matches!(report.outcomes[delete], Outcome::Skipped { .. }), "{:#?}", report.outcomes);
+    stage.assert_settled(&orders).await;
 }

@@ -390,6 +390,13 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         return Err(Error::new(ErrorKind::Conflict, AUTHORIZE.name, id, message)
             .with_hint("run the same command again: the plan then leaves that rule alone"));
     }
+    // A rule has no name of its own, so the two of a replacement may be one and the same: another run made it while this one was
+    // planned. Taking it for the new one would end with it deleted as the old one.
+    if proved.is_some_and(|proof| Some(proof.generation) != step.action.generation) {
+        let message = format!("{} has this rule already ({id}): another run made it meanwhile", wanted.group);
+        return Err(Error::new(ErrorKind::Conflict, AUTHORIZE.name, id, message)
+            .with_hint("run the same command again: the plan then finds nothing to replace"));
+    }
     converge(cloud, &id, &wanted, &tags).await?;
     Ok(Applied { outputs: outputs([("id", &id)]), note })
 }
