@@ -1,5 +1,5 @@
-//! The process itself is killed by the system, at every few requests of its work, before or after the request's effect; and again in
-//! its second run. Then the same command runs undisturbed.
+//! The process itself is killed by the system, at each request of its work, before or after the request's effect in turn; and again
+//! in its second run. Then the same command runs undisturbed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,12 +18,10 @@ use tokio::task::JoinSet;
 use super::sandbox::same;
 use super::{Tally, Work, default_file, named};
 
-/// Every so manieth request is one at which the process is killed.
-const STRIDE: usize = 3;
 /// How many times a process is killed and its successor too.
 const PAIRS: usize = 4;
-/// How many points are tried at once: most of the time of each is waiting.
-const AT_ONCE: usize = 4;
+/// How many points are tried at once: most of the time of each is waiting, a real second between two looks at the cloud.
+const AT_ONCE: usize = 12;
 /// Provisioning takes a moment: what a cloud does in minutes is swept elsewhere, and a process waits a real second between two looks.
 const SPEED: f64 = 50_000.0;
 
@@ -138,11 +136,10 @@ impl Start {
     }
 }
 
-/// The points of a work: singles at every few requests, before and after the effect in turn, and pairs.
+/// The points of a work: one at each request, before and after the effect in turn, and pairs.
 fn points(work: Work, requests: usize) -> Vec<Vec<(usize, Fault)>> {
     let kinds = [Fault::KillBefore, Fault::KillAfter];
-    let singles = (work as usize..requests).step_by(STRIDE).enumerate();
-    let mut points: Vec<_> = singles.map(|(nth, at)| vec![(at, kinds[nth % 2])]).collect();
+    let mut points: Vec<_> = (0..requests).map(|at| vec![(at, kinds[at % 2])]).collect();
     let mut sample = Sample(work as u64 + 21);
     points.extend((0..PAIRS).map(|_| {
         // The second run does what the first one left: fewer requests that change something, as many that look.

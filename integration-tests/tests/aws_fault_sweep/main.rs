@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `sandbox` | the local cloud | each request in each way; a kill is the end of the run in this process |
 //! | `moto` | a third party's emulator | each request in one way, the ways in turn; with `PRIVNET_SWEEP=all` in each way |
-//! | `kills` | the local cloud | the process `privnet` is killed by the system at every few requests, also twice in a row |
+//! | `kills` | the local cloud | the process `privnet` is killed by the system at each request, also twice in a row |
 //!
 //! Each test prints how many requests there are and how many points were tried and passed.
 
