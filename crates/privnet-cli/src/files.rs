@@ -32,6 +32,8 @@ pub(crate) fn find(which: &Which, here: &Path) -> Result<Vec<PathBuf>, Failure> 
     let mut found: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        // A named pipe that nobody writes to is not waited for.
+        .filter(|path| path.is_file())
         .filter(|path| std::fs::read_to_string(path).is_ok_and(|text| begins_a_deployment(&text)))
         .filter_map(|path| path.file_name().map(PathBuf::from))
         .collect();
@@ -50,6 +52,23 @@ fn begins_a_deployment(text: &str) -> bool {
         text.lines().any(|line| line.strip_prefix(wanted).is_some_and(|rest| rest.starts_with(':')))
     };
     key("version") && key("deployment")
+}
+
+/// Files that are read again and again must be regular ones: a pipe has its text once, and one that nobody writes to never.
+pub(crate) fn demand_regular(paths: &[PathBuf]) -> Result<(), Failure> {
+    let is_other = |path: &&PathBuf| {
+        path.as_path() != Path::new("-") && std::fs::metadata(path).is_ok_and(|there| !there.is_file())
+    };
+    let Some(path) = paths.iter().find(is_other) else { return Ok(()) };
+    let failure = Failure::file(format!(
+        "{} is no regular file, and a watch reads its files again and again",
+        path.display()
+    ));
+    Err(if path.is_dir() {
+        failure.hint("run the command in that folder without FILE: files that come later are watched, too")
+    } else {
+        failure.hint("give a regular file; or `-` for standard input, which is read once")
+    })
 }
 
 /// Reads the files; `-` is standard input.
@@ -115,5 +134,17 @@ mod tests {
         assert_eq!(find(&which, dir.path()).unwrap(), [PathBuf::from("b.yaml")]);
         std::fs::write(dir.path().join("privnet.yaml"), "").unwrap();
         assert_eq!(find(&which, dir.path()).unwrap(), [PathBuf::from("privnet.yaml")]);
+    }
+
+    #[test]
+    fn what_is_read_again_is_a_regular_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.yaml");
+        std::fs::write(&file, "").unwrap();
+        let missing = dir.path().join("missing.yaml");
+        assert!(demand_regular(&[file.clone(), PathBuf::from("-"), missing]).is_ok());
+        let refused = demand_regular(&[file, dir.path().to_owned()]).unwrap_err();
+        assert_eq!(refused.exit, crate::exit::Exit::File);
+        assert!(refused.hints[0].contains("without FILE"), "{refused:?}");
     }
 }

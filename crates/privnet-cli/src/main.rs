@@ -6,6 +6,7 @@
 //! | `files` | which files, and what they say |
 //! | `commands` | one module for each command: a thin shell over the library's session |
 //! | `render` | pure functions from data to text |
+//! | `lines` | output that is written by a thread of its own |
 //! | `monitor` | what `watch` shows to monitoring: metrics and probes |
 //! | `world` | what a command needs of the process: clouds, terminal, interruption, audit log |
 //! | `surroundings` | the environment of a command that must not leave this machine |
@@ -16,6 +17,7 @@ mod commands;
 mod exit;
 mod failure;
 mod files;
+mod lines;
 mod monitor;
 mod output;
 mod progress;

@@ -55,11 +55,6 @@ impl Output {
         let _ = out.flush();
     }
 
-    /// Writes one of many results as one line.
-    pub(crate) fn line(self, json: &Value) {
-        self.raw(format!("{json}\n").as_bytes());
-    }
-
     /// Writes text that is a result in itself, such as a schema.
     pub(crate) fn raw(self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();

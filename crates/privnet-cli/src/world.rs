@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use etcetera::BaseStrategy as _;
-use privnet::{AuditFile, Clouds, CloudsError, Events, SandboxEndpoints, Session, SessionBuilder, Spec};
+use privnet::{
+    AuditFile, Clouds, CloudsError, Events, Limiter, SandboxEndpoints, Session, SessionBuilder, Spec,
+};
 use privnet_sandbox::{Options, Running, Sandbox};
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +47,8 @@ pub(crate) struct World {
     clouds: Clouds,
     sandbox: Option<Running>,
     audit: PathBuf,
+    /// All files of a process keep to the request rates together.
+    limiter: Arc<Limiter>,
     /// Cancelled by Ctrl-C and by SIGTERM.
     pub(crate) cancel: CancellationToken,
     stopped_by: Arc<OnceLock<Signal>>,
@@ -69,7 +73,7 @@ impl World {
         };
         let cancel = CancellationToken::new();
         let stopped_by = Arc::new(OnceLock::new());
-        listen_for_interruption(cancel.clone(), Arc::clone(&stopped_by));
+        listen_for_interruption(cancel.clone(), Arc::clone(&stopped_by), global.quiet);
         let (clouds, sandbox) = if global.sandbox {
             let dir = sandbox_dir(global)?;
             let mut options = Options::new(&dir);
@@ -79,7 +83,8 @@ impl World {
         } else {
             (Clouds::Real, None)
         };
-        Ok(Self { clouds, sandbox, audit, cancel, stopped_by })
+        let limiter = Arc::new(Limiter::new(clouds.pace()));
+        Ok(Self { clouds, sandbox, audit, limiter, cancel, stopped_by })
     }
 
     /// A session for a file of this command.
@@ -101,10 +106,12 @@ impl World {
         events: Events,
     ) -> impl Fn(Spec) -> Result<Session, CloudsError> + Send + Sync + 'static {
         let (clouds, audit, cancel) = (self.clouds.clone(), AuditFile::new(&self.audit), self.cancel.clone());
+        let limiter = Arc::clone(&self.limiter);
         move |spec| {
             SessionBuilder::new(spec, clouds.clone(), Arc::new(audit.clone()))
                 .events(events.clone())
                 .cancel(cancel.clone())
+                .limiter(Arc::clone(&limiter))
                 .parallelism(parallelism)
                 .services(services.iter().cloned())
                 .build()
@@ -142,7 +149,7 @@ pub(crate) fn endpoints(running: &Running) -> SandboxEndpoints {
 }
 
 /// The first Ctrl-C lets begun work end; the second ends the process at once.
-fn listen_for_interruption(cancel: CancellationToken, stopped_by: Arc<OnceLock<Signal>>) {
+fn listen_for_interruption(cancel: CancellationToken, stopped_by: Arc<OnceLock<Signal>>, quiet: bool) {
     tokio::spawn(async move {
         let Ok(signal) = interrupted().await else { return };
         let text = match signal {
@@ -151,7 +158,9 @@ fn listen_for_interruption(cancel: CancellationToken, stopped_by: Arc<OnceLock<S
             }
             Signal::Terminate => "terminated: what has begun is being finished",
         };
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        if !quiet {
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        }
         let _ = stopped_by.set(signal);
         cancel.cancel();
         if interrupted().await.is_ok() {

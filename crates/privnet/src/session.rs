@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use privnet_core::accept::{self, Ask, Decision, Verdict, Why};
 use privnet_core::audit::AuditLog;
-use privnet_core::execute::{Context, Events, Executor, Report, Settings};
+use privnet_core::execute::{Context, Events, Executor, Limiter, Report, Settings};
 use privnet_core::handoff::Handoff;
 use privnet_core::plan::{self, Plan, PlanOptions, Refusal, Rule};
 use privnet_core::provider::lower_all;
@@ -27,6 +27,7 @@ pub struct SessionBuilder {
     events: Events,
     cancel: CancellationToken,
     settings: Settings,
+    limiter: Option<Arc<Limiter>>,
     parallelism: usize,
     only: BTreeSet<String>,
     providers: Option<Vec<Arc<dyn Provider>>>,
@@ -96,6 +97,7 @@ impl SessionBuilder {
             events: Events::none(),
             cancel: CancellationToken::new(),
             settings,
+            limiter: None,
             parallelism: 16,
             only: BTreeSet::new(),
             providers: None,
@@ -113,6 +115,14 @@ impl SessionBuilder {
     #[must_use]
     pub fn cancel(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
+        self
+    }
+
+    /// Keeps to the request rates together with all other sessions that get this: clouds count by account, region and API, not by
+    /// file. A session that is not told has rates of its own. Its pace must be the clouds' ([`Clouds::pace`]).
+    #[must_use]
+    pub fn limiter(mut self, limiter: Arc<Limiter>) -> Self {
+        self.limiter = Some(limiter);
         self
     }
 
@@ -148,7 +158,8 @@ impl SessionBuilder {
         };
         let kinds = KindTable::new(providers.iter().map(|provider| provider.handles()));
         let cancel = self.cancel.clone();
-        let context = Context::new(self.settings, self.events, self.cancel);
+        let limiter = self.limiter.unwrap_or_else(|| Arc::new(Limiter::new(self.settings.pace)));
+        let context = Context::sharing(limiter, self.settings, self.events, self.cancel);
         let executor = Executor::new(providers.clone(), context.clone(), self.audit, self.parallelism);
         Ok(Session { spec: self.spec, providers, kinds, context, cancel, executor, only: self.only })
     }

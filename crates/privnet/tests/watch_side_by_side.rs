@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use privnet_core::accept::ServicePolicy;
 use privnet_core::audit::{AuditEntry, AuditLog};
-use privnet_core::execute::Context;
+use privnet_core::execute::{Bucket, Call, Context, Limiter, Replay};
 use privnet_core::handoff::Handoff;
 use privnet_core::provider::{Applied, Handled, Lowered, ObserveRequest, Provider, Step as CloudStep};
 use privnet_core::spec::{Service, Spec, decode};
@@ -19,8 +20,14 @@ use privnet::watch::{RoundOutcome, Watch, WatchEvent, WatchOptions};
 use privnet::{Clouds, SessionBuilder};
 use tokio_util::sync::CancellationToken;
 
-/// A cloud on which `slow` never answers and `broken` meets a fault of privnet.
-struct Odd;
+/// A cloud on which `slow` never answers, `broken` meets a fault of privnet, and everybody else asks five times.
+#[derive(Default)]
+struct Odd {
+    asked: AtomicUsize,
+}
+
+/// What the cloud allows of its one account.
+const RATE: f64 = 10.0;
 
 #[async_trait]
 impl Provider for Odd {
@@ -49,12 +56,21 @@ impl Provider for Odd {
         }
     }
 
-    async fn observe(&self, request: ObserveRequest<'_>, _: &Context) -> Result<World, Error> {
+    async fn observe(&self, request: ObserveRequest<'_>, context: &Context) -> Result<World, Error> {
         match request.spec.deployment.as_str() {
             "slow" => std::future::pending().await,
             "broken" => panic!("an index out of bounds"),
-            _ => Ok(World::default()),
+            _ => {}
         }
+        let bucket = Bucket { key: "aws/123456789012/us-east-1/all".to_owned(), size: 5.0, per_second: RATE };
+        for _ in 0..5 {
+            let send = || async {
+                self.asked.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            };
+            context.call(Call { bucket: &bucket, replay: Replay::Safe }, send).await?;
+        }
+        Ok(World::default())
     }
 
     async fn apply(&self, _: CloudStep<'_>, _: &Context) -> Result<Applied, Error> {
@@ -89,12 +105,25 @@ fn watch_of(
     cancel: &CancellationToken,
     see: impl Fn(&WatchEvent) + Send + Sync + 'static,
 ) -> Watch {
+    watch_on(Arc::new(Odd::default()), None, names, cancel, see)
+}
+
+fn watch_on(
+    cloud: Arc<Odd>,
+    limiter: Option<Arc<Limiter>>,
+    names: &[&str],
+    cancel: &CancellationToken,
+    see: impl Fn(&WatchEvent) + Send + Sync + 'static,
+) -> Watch {
     let stop = cancel.clone();
     let open = move |spec| {
-        SessionBuilder::new(spec, Clouds::Real, Arc::new(NoLog))
-            .providers(vec![Arc::new(Odd)])
-            .cancel(stop.clone())
-            .build()
+        let session = SessionBuilder::new(spec, Clouds::Real, Arc::new(NoLog))
+            .providers(vec![Arc::clone(&cloud) as Arc<dyn Provider>])
+            .cancel(stop.clone());
+        match &limiter {
+            Some(limiter) => session.limiter(Arc::clone(limiter)).build(),
+            None => session.build(),
+        }
     };
     let options = WatchOptions { interval: Duration::from_millis(40), ..WatchOptions::default() };
     let mut watch = Watch::new(options, open, see);
@@ -129,6 +158,24 @@ async fn one_that_hangs_and_one_that_breaks_delay_no_other() {
     // What hangs is told when the watch ends, and nothing of it was begun.
     assert!(of("slow").all(|(_, outcome, _)| *outcome == RoundOutcome::Interrupted), "{told:?}");
     assert_eq!(of("slow").count(), 1, "{told:?}");
+}
+
+/// Four deployments of one account in one process: together they send what the account may, not four times as much.
+#[tokio::test(start_paused = true)]
+async fn deployments_of_one_account_keep_to_its_rate_together() {
+    let seconds = 30.0;
+    for (limiter, at_most) in [(Some(Arc::new(Limiter::new(1.0))), 1.05), (None, 4.2)] {
+        let (cloud, cancel) = (Arc::new(Odd::default()), CancellationToken::new());
+        let shared = limiter.is_some();
+        let watch =
+            watch_on(Arc::clone(&cloud), limiter, &["first", "second", "third", "fourth"], &cancel, |_| {});
+        let watching = tokio::spawn(watch.run(cancel.clone()));
+        tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+        cancel.cancel();
+        watching.await.unwrap();
+        let rate = f64::from(u32::try_from(cloud.asked.load(Ordering::Relaxed)).unwrap()) / seconds / RATE;
+        assert!(rate <= at_most && rate > 0.6 * at_most, "{rate} of the rate, shared: {shared}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Files that change under a watch.
 
-use super::process::Folder;
+use super::process::{Folder, get};
 use super::{SPEED, file};
 
 const IPS: &str = "{ ips: [10.0.0.25] }";
@@ -51,6 +51,79 @@ fn a_deployment_is_watched_once() {
     folder.write("b.yaml", &file("orders", "fivetran", IPS));
     assert_eq!(watch.file("kept")["code"], "other-deployment");
     watch.round("billing", "is watched on", |_| true);
+    assert_eq!(watch.stop("-TERM").0, Some(0));
+}
+
+/// Without FILE a watch is over the folder: what comes later is watched, and what cannot be is told.
+#[test]
+fn a_file_that_comes_later_is_watched() {
+    let folder = Folder::new(SPEED);
+    folder.write("orders.yaml", &file("orders", "fivetran", IPS));
+    let mut watch = folder.watch("--interval 20s --observe --listen 127.0.0.1:0");
+    let started = watch.until("started", |line| line["event"] == "started");
+    let address = started["listen"].as_str().unwrap().to_owned();
+    watch.round("orders", "is looked at", |_| true);
+
+    let billing = file("billing", "acme", IPS).replace("5432", "5433");
+    folder.write("billing.yaml", &billing.replace("listen: 5433", "listen: 99999"));
+    let left = watch.file("unwatched");
+    assert_eq!((&left["file"], &left["code"]), (&"billing.yaml".into(), &"wrong".into()), "{left:#}");
+    assert!(left["deployment"].is_null() && left["errors"][0]["line"].as_u64() > Some(5), "{left:#}");
+    let metrics = get(&address, "/metrics").2;
+    assert!(metrics.contains("\nprivnet_files_not_watched 1\n"), "{metrics}");
+
+    folder.write("billing.yaml", &billing);
+    let added = watch.file("added");
+    assert_eq!(
+        (&added["file"], &added["deployment"]),
+        (&"billing.yaml".into(), &"billing".into()),
+        "{added:#}"
+    );
+    watch.round("billing", "is looked at", |round| round["outcome"] == "differs");
+    let metrics = get(&address, "/metrics").2;
+    assert!(metrics.contains("\nprivnet_files_not_watched 0\n"), "{metrics}");
+    assert!(metrics.contains("privnet_file_good{deployment=\"billing\"} 1\n"), "{metrics}");
+
+    // From then on it is a file like any other, and a copy of it is not watched.
+    folder.write("copy.yaml", &billing);
+    let twice = watch.file("unwatched");
+    assert_eq!((&twice["file"], &twice["code"]), (&"copy.yaml".into(), &"twice".into()), "{twice:#}");
+    assert!(twice["why"].as_str().unwrap().contains("billing.yaml"), "{twice:#}");
+    folder.remove("billing.yaml");
+    assert_eq!(watch.file("kept")["code"], "gone");
+    folder.write("billing.yaml", &billing);
+    assert_eq!(watch.file("back")["deployment"], "billing");
+    assert_eq!(watch.stop("-TERM").0, Some(0));
+}
+
+/// A named pipe that nobody writes to holds up nothing: neither the start nor a deployment.
+#[test]
+fn a_pipe_is_no_file_to_watch() {
+    let folder = Folder::new(SPEED);
+    let pipe = |name: &str| {
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status().unwrap();
+        assert!(made.success());
+    };
+    pipe("pipe.yaml");
+    let refused = folder.run("--sandbox watch pipe.yaml");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(65), "{said}");
+    assert!(said.contains("pipe.yaml is no regular file") && said.contains("hint:"), "{said}");
+    let refused = folder.run("--sandbox watch .");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("without FILE"), "{refused:?}");
+
+    // Among the files of a folder it is passed over.
+    folder.write("orders.yaml", &file("orders", "fivetran", IPS));
+    let mut watch = folder.watch("--interval 20s --observe");
+    watch.round("orders", "is looked at", |_| true);
+    folder.remove("orders.yaml");
+    pipe("orders.yaml");
+    let kept = watch.file("kept");
+    assert_eq!(kept["code"], "unreadable", "{kept:#}");
+    watch.round("orders", "is looked at by the last good text", |_| true);
+    folder.remove("orders.yaml");
+    folder.write("orders.yaml", &file("orders", "fivetran", IPS));
+    assert_eq!(watch.file("back")["deployment"], "orders");
     assert_eq!(watch.stop("-TERM").0, Some(0));
 }
 

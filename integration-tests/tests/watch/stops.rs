@@ -1,8 +1,13 @@
 //! How a watch ends: what has begun is finished or told, and the next run mends the rest.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::process::{Folder, PATIENCE};
+use privnet_integration_tests::command::privnet;
+use serde_json::Value;
+
+use super::process::{Folder, PATIENCE, get};
 use super::{SPEED, file};
 
 #[test]
@@ -51,4 +56,41 @@ fn a_watch_that_waits_ends_at_once() {
         assert_eq!(watch.stop(signal).0, Some(expected));
         assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
     }
+}
+
+/// Somebody reads the first line and no more: the deployments are looked at as ever, and a signal ends it.
+#[test]
+fn a_reader_who_does_not_read_stalls_nothing() {
+    // So fast that it is looked at all the time.
+    let folder = Folder::new(1_000.0);
+    folder.write("orders.yaml", &file("orders", "fivetran", "{ ips: [10.0.0.25] }"));
+    let mut command = privnet(folder.path());
+    let words = "--sandbox watch --output json --observe --interval 10s --listen 127.0.0.1:0";
+    command.args(words.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    let started: Value = serde_json::from_str(&line).unwrap();
+    let address = started["listen"].as_str().unwrap();
+    line.clear();
+    out.read_line(&mut line).unwrap();
+    // A pipe holds 64 KiB, and no pipe here is larger: so many rounds do not fit into it.
+    let rounds = 2 + 2 * 65_536 / line.len();
+    let label = "privnet_rounds_total{deployment=\"orders\",outcome=\"differs\"} ";
+    let begun = Instant::now();
+    loop {
+        let text = get(address, "/metrics").2;
+        let seen = text.lines().find_map(|line| line.strip_prefix(label)?.parse::<usize>().ok()).unwrap();
+        if seen >= rounds {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{seen} of {rounds} rounds: it waits for its reader");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let asked = Instant::now();
+    let sent = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
 }

@@ -1,6 +1,7 @@
 //! `privnet watch`: keeps clouds in agreement with files until it is stopped.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,13 +16,17 @@ use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
+use crate::lines::Lines;
 use crate::monitor::{Monitor, Server};
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::render::{Changed, Watching, headline, round_text, watch_json};
+use crate::render::{Changed, Unwatched, Watching, headline, lost_json, lost_text, round_text, watch_json};
 
 /// How many actions of one deployment are carried out at once.
 const PARALLELISM: usize = 16;
+
+/// So long an ended watch waits for whoever reads what it said.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How the command was asked to go about it.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +38,7 @@ pub(crate) struct Manner {
 
 pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<Exit, Failure> {
     let paths = files::find(which, Path::new("."))?;
+    files::demand_regular(&paths)?;
     let sources = files::read(&paths)?;
     let specs = files::decode_or_fail(&sources)?;
     files::check_services(which, &specs)?;
@@ -47,9 +53,10 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
         None => None,
     };
     let monitor = Arc::new(Monitor::new(deployments.iter().map(|(name, _)| name.clone())));
+    let lines = Arc::new(lines(shell.output, shell.progress.clone()));
     let teller = Teller {
         output: shell.output,
-        progress: shell.progress.clone(),
+        lines: Arc::clone(&lines),
         every_round: shell.global.verbose > 0,
         monitor: Arc::clone(&monitor),
         told: Mutex::default(),
@@ -62,6 +69,10 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
     };
     let sessions = shell.world.sessions(which.services.clone(), PARALLELISM, shell.progress.events());
     let mut watch = Watch::new(options, sessions, move |event| teller.see(event));
+    if which.files.is_empty() {
+        let here = which.clone();
+        watch = watch.look_for(move || files::find(&here, Path::new(".")).unwrap_or_default());
+    }
     for ((path, source), spec) in paths.iter().zip(&sources).zip(specs) {
         let again: Option<PathBuf> = (path != Path::new("-")).then(|| path.clone());
         watch.add(&source.name, again, source.text.as_str(), spec, &which.services).map_err(failure)?;
@@ -72,7 +83,7 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
         observe: manner.observe,
         listen: server.as_ref().map(Server::address),
     };
-    begin(shell, &watching);
+    begin(shell, &lines, &watching);
 
     let stop = CancellationToken::new();
     let serving = server.map(|server| tokio::spawn(server.serve(monitor, stop.clone())));
@@ -82,7 +93,7 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
         let _ = serving.await;
     }
     let terminated = shell.world.is_terminated();
-    end(shell, terminated);
+    end(shell, lines, terminated);
     Ok(if terminated { Exit::Done } else { Exit::Interrupted })
 }
 
@@ -93,20 +104,47 @@ fn failure(error: WatchError) -> Failure {
     }
 }
 
-fn begin(shell: &Shell, watching: &Watching<'_>) {
+/// What is said on standard output is written by a thread of its own: a reader who does not read delays no deployment.
+fn lines(output: Output, progress: Progress) -> Lines {
+    // Progress stands in the way on a terminal only.
+    let shared = std::io::stdout().is_terminal();
+    let write = move |bytes: &[u8]| {
+        if shared {
+            progress.aside(|| output.raw(bytes));
+        } else {
+            output.raw(bytes);
+        }
+    };
+    let lost = move |count| {
+        let (now, json) = (Timestamp::now(), output.is_json());
+        if json { line(&lost_json(count, now)) } else { lost_text(count, now, output.paint()).into_bytes() }
+    };
+    Lines::new(write, lost)
+}
+
+fn line(object: &serde_json::Value) -> Vec<u8> {
+    format!("{object}\n").into_bytes()
+}
+
+fn begin(shell: &Shell, lines: &Lines, watching: &Watching<'_>) {
     if shell.output.is_json() {
-        shell.output.line(&watching.json(Timestamp::now()));
+        lines.put(line(&watching.json(Timestamp::now())));
     } else if !shell.global.quiet {
         shell.output.remark(&watching.text());
     }
 }
 
-fn end(shell: &Shell, terminated: bool) {
+fn end(shell: &Shell, lines: Arc<Lines>, terminated: bool) {
     let why = if terminated { "terminated" } else { "interrupted" };
+    let mut last = Vec::new();
     if shell.output.is_json() {
         let time = Timestamp::now().to_string();
-        shell.output.line(&serde_json::json!({"event": "stopped", "time": time, "why": why}));
-    } else if !shell.global.quiet {
+        last = line(&serde_json::json!({"event": "stopped", "time": time, "why": why}));
+    }
+    if let Some(lines) = Arc::into_inner(lines) {
+        lines.end(last, PATIENCE);
+    }
+    if !shell.output.is_json() && !shell.global.quiet {
         shell.output.remark("stopped; the next watch or apply goes on from here");
     }
 }
@@ -114,7 +152,7 @@ fn end(shell: &Shell, terminated: bool) {
 /// Tells of a watch: to standard output and to the monitor.
 struct Teller {
     output: Output,
-    progress: Progress,
+    lines: Arc<Lines>,
     every_round: bool,
     monitor: Arc<Monitor>,
     /// How each deployment was last told to stand.
@@ -126,16 +164,25 @@ impl Teller {
         self.monitor.see(event);
         match event {
             WatchEvent::Began { .. } => {}
-            WatchEvent::Ended(round) if self.output.is_json() => self.output.line(&watch_json(round)),
+            WatchEvent::Ended(round) if self.output.is_json() => self.put(line(&watch_json(round))),
             WatchEvent::Ended(round) => self.round(round),
             WatchEvent::File { deployment, file, change } => {
                 let changed = Changed { deployment, file, change };
-                if self.output.is_json() {
-                    self.output.line(&changed.json(Timestamp::now()));
+                self.put(if self.output.is_json() {
+                    line(&changed.json(Timestamp::now()))
                 } else {
-                    self.say(&changed.text(Timestamp::now(), self.output.paint()));
-                }
+                    changed.text(Timestamp::now(), self.output.paint()).into_bytes()
+                });
             }
+            WatchEvent::Unwatched { file, why } => {
+                let unwatched = Unwatched { file, why };
+                self.put(if self.output.is_json() {
+                    line(&unwatched.json(Timestamp::now()))
+                } else {
+                    unwatched.text(Timestamp::now(), self.output.paint()).into_bytes()
+                });
+            }
+            WatchEvent::Strangers(_) => {}
         }
     }
 
@@ -152,11 +199,13 @@ impl Teller {
             told.insert(round.deployment.clone(), stands.clone()).is_some_and(|last| last == stands);
         let standing = if as_before && !self.every_round { "" } else { text.standing.as_str() };
         if self.every_round || !as_before || !text.happened.is_empty() {
-            self.say(&format!("{}{}{standing}", headline(round, paint), text.happened));
+            self.put(format!("{}{}{standing}", headline(round, paint), text.happened).into_bytes());
         }
     }
 
-    fn say(&self, text: &str) {
-        self.progress.aside(|| self.output.raw(text.as_bytes()));
+    fn put(&self, message: Vec<u8>) {
+        if !self.lines.put(message) {
+            self.monitor.lost();
+        }
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct Metrics {
     rounds: Family<Ended, Counter>,
     /// The differences that the last round of a deployment saw: one that is still there is not found again.
     known: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    strangers: Gauge,
+    lost: Counter,
 }
 
 impl Metrics {
@@ -66,25 +68,32 @@ impl Metrics {
             round_seconds: Family::default(),
             rounds: Family::default(),
             known: Mutex::default(),
+            strangers: Gauge::default(),
+            lost: Counter::default(),
         };
         metrics.register();
         for name in deployments {
-            let of = Of { deployment: name.clone() };
-            for gauge in [&metrics.pending, &metrics.ambiguous, &metrics.drift, &metrics.refused] {
-                drop(gauge.get_or_create(&of));
-            }
-            for seconds in [&metrics.last_success, &metrics.round_seconds] {
-                drop(seconds.get_or_create(&of));
-            }
-            metrics.file_good.get_or_create(&of).set(1);
-            for counter in [&metrics.accepted, &metrics.drift_found, &metrics.calls, &metrics.errors] {
-                drop(counter.get_or_create(&of));
-            }
-            for outcome in RoundOutcome::ALL {
-                drop(metrics.rounds.get_or_create(&ended(name, outcome)));
-            }
+            metrics.begin(name);
         }
         metrics
+    }
+
+    /// All metrics of a deployment at zero.
+    fn begin(&self, name: &str) {
+        let of = Of { deployment: name.to_owned() };
+        for gauge in [&self.pending, &self.ambiguous, &self.drift, &self.refused] {
+            drop(gauge.get_or_create(&of));
+        }
+        for seconds in [&self.last_success, &self.round_seconds] {
+            drop(seconds.get_or_create(&of));
+        }
+        self.file_good.get_or_create(&of).set(1);
+        for counter in [&self.accepted, &self.drift_found, &self.calls, &self.errors] {
+            drop(counter.get_or_create(&of));
+        }
+        for outcome in RoundOutcome::ALL {
+            drop(self.rounds.get_or_create(&ended(name, outcome)));
+        }
     }
 
     fn register(&mut self) {
@@ -128,6 +137,12 @@ impl Metrics {
         ] {
             registry.register(name, help, family.clone());
         }
+        registry.register(
+            "files_not_watched",
+            "Files that came after the start and are not watched",
+            self.strangers.clone(),
+        );
+        registry.register("lost_lines", "Messages that nobody read in time", self.lost.clone());
         registry.register("rounds", "Rounds, by how they ended", self.rounds.clone());
     }
 
@@ -137,10 +152,22 @@ impl Metrics {
             WatchEvent::Began { .. } => {}
             WatchEvent::Ended(round) => self.round(round),
             WatchEvent::File { deployment, change, .. } => {
+                if *change == FileChange::Added {
+                    self.begin(deployment);
+                }
                 let good = i64::from(!matches!(change, FileChange::Kept(_)));
                 self.file_good.get_or_create(&Of { deployment: deployment.clone() }).set(good);
             }
+            WatchEvent::Unwatched { .. } => {}
+            WatchEvent::Strangers(count) => {
+                self.strangers.set(signed(*count));
+            }
         }
+    }
+
+    /// A message could not be told.
+    pub(super) fn lost(&self) {
+        self.lost.inc();
     }
 
     fn round(&self, round: &Round) {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use privnet::watch::{RoundOutcome, WatchEvent};
+use privnet::watch::{FileChange, RoundOutcome, WatchEvent};
 
 pub(crate) use http::Server;
 use metrics::Metrics;
@@ -62,8 +62,16 @@ impl Monitor {
                 let bad = matches!(round.outcome(), RoundOutcome::Failed | RoundOutcome::Interrupted);
                 *seen = Seen { running: None, ready: seen.ready || !bad };
             }
-            WatchEvent::File { .. } => {}
+            WatchEvent::File { deployment, change: FileChange::Added, .. } => {
+                deployments.entry(deployment.clone()).or_default();
+            }
+            WatchEvent::File { .. } | WatchEvent::Unwatched { .. } | WatchEvent::Strangers(_) => {}
         }
+    }
+
+    /// A message could not be told.
+    pub(crate) fn lost(&self) {
+        self.metrics.lost();
     }
 
     /// The metrics in the OpenMetrics text format.

@@ -16,7 +16,9 @@ pub(crate) use forwarder::forwarder_text;
 pub(crate) use handoff::handoff_text;
 pub(crate) use plan::{executed_text, plan_text};
 pub(crate) use status::status_text;
-pub(crate) use watch::{Changed, Watching, headline, round_text, watch_json};
+pub(crate) use watch::{
+    Changed, Unwatched, Watching, headline, lost_json, lost_text, round_text, watch_json,
+};
 
 /// Whether text is painted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

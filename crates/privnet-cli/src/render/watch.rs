@@ -230,17 +230,13 @@ impl Changed<'_> {
         let name = paint.on(Style::Bold, self.deployment);
         let head = |style, what: &str| format!("{} {name} {}\n", stamp(now), paint.on(style, what));
         match self.change {
+            FileChange::Added => head(Style::Good, &format!("{} is new and is watched", self.file)),
             FileChange::Taken => head(Style::Good, &format!("{} changed and is taken", self.file)),
             FileChange::Back => head(Style::Good, &format!("{} is again the one that is used", self.file)),
             FileChange::Kept(kept) => {
                 let mut text =
                     head(Style::Bad, &format!("{} is not taken, the last good one is kept", self.file));
-                let mut why = format!("{kept}\n");
-                if let Kept::Wrong(errors) = kept {
-                    why = file_errors_text(errors, paint);
-                }
-                let _ = writeln!(why, "{} {}", paint.on(Style::Change, "hint:"), kept.hint());
-                text.push_str(&indented(&why));
+                text.push_str(&why_text(kept, paint));
                 text
             }
         }
@@ -254,19 +250,75 @@ impl Changed<'_> {
             "deployment": self.deployment,
             "file": self.file,
             "change": match self.change {
+                FileChange::Added => "added",
                 FileChange::Taken => "taken",
                 FileChange::Back => "back",
                 FileChange::Kept(_) => "kept",
             },
         });
         if let FileChange::Kept(kept) = self.change {
-            object["code"] = json!(kept.code());
-            object["why"] = json!(kept.to_string());
-            object["hint"] = json!(kept.hint());
-            if let Kept::Wrong(errors) = kept {
-                object["errors"] = errors.iter().map(file_error_json).collect();
-            }
+            say_why(&mut object, kept);
         }
         object
     }
+}
+
+/// A file that came later and is not watched.
+pub(crate) struct Unwatched<'a> {
+    /// The file.
+    pub(crate) file: &'a str,
+    /// Why.
+    pub(crate) why: &'a Kept,
+}
+
+impl Unwatched<'_> {
+    /// For people.
+    pub(crate) fn text(&self, now: Timestamp, paint: Paint) -> String {
+        let (name, what) =
+            (paint.on(Style::Bold, self.file), paint.on(Style::Bad, "is new and is not watched"));
+        format!("{} {name} {what}\n{}", stamp(now), why_text(self.why, paint))
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self, now: Timestamp) -> Value {
+        let mut object = json!({
+            "event": "file",
+            "time": now.to_string(),
+            "deployment": null,
+            "file": self.file,
+            "change": "unwatched",
+        });
+        say_why(&mut object, self.why);
+        object
+    }
+}
+
+fn why_text(kept: &Kept, paint: Paint) -> String {
+    let mut why = format!("{kept}\n");
+    if let Kept::Wrong(errors) = kept {
+        why = file_errors_text(errors, paint);
+    }
+    let _ = writeln!(why, "{} {}", paint.on(Style::Change, "hint:"), kept.hint());
+    indented(&why)
+}
+
+fn say_why(object: &mut Value, kept: &Kept) {
+    object["code"] = json!(kept.code());
+    object["why"] = json!(kept.to_string());
+    object["hint"] = json!(kept.hint());
+    if let Kept::Wrong(errors) = kept {
+        object["errors"] = errors.iter().map(file_error_json).collect();
+    }
+}
+
+/// Messages that nobody read in time, for people.
+pub(crate) fn lost_text(lost: u64, now: Timestamp, paint: Paint) -> String {
+    let messages = count(usize::try_from(lost).unwrap_or(usize::MAX), "message");
+    let what = format!("{messages} got lost here: nobody read them in time");
+    format!("{} {}\n", stamp(now), paint.on(Style::Bad, what))
+}
+
+/// Lines that nobody read in time, for programs.
+pub(crate) fn lost_json(lost: u64, now: Timestamp) -> Value {
+    json!({"event": "lost", "time": now.to_string(), "lines": lost})
 }

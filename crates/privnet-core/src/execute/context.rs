@@ -82,7 +82,7 @@ pub struct Context {
 #[derive(Debug)]
 struct Shared {
     settings: Settings,
-    limiter: Limiter,
+    limiter: Arc<Limiter>,
     events: Events,
     cancel: CancellationToken,
     calls: AtomicU64,
@@ -98,7 +98,17 @@ impl Context {
     /// A context of its own counts and rates.
     #[must_use]
     pub fn new(settings: Settings, events: Events, cancel: CancellationToken) -> Self {
-        let limiter = Limiter::new(settings.pace);
+        Self::sharing(Arc::new(Limiter::new(settings.pace)), settings, events, cancel)
+    }
+
+    /// A context of its own counts, with the rates of others: the limits of a cloud are for an account, whoever sends.
+    #[must_use]
+    pub fn sharing(
+        limiter: Arc<Limiter>,
+        settings: Settings,
+        events: Events,
+        cancel: CancellationToken,
+    ) -> Self {
         let shared = Shared { settings, limiter, events, cancel, calls: AtomicU64::new(0) };
         Self { shared: Arc::new(shared), action: Arc::from("") }
     }

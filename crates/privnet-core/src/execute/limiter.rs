@@ -17,7 +17,7 @@ pub struct Bucket {
     pub per_second: f64,
 }
 
-/// The state of all buckets of a process.
+/// The state of all buckets of a process: sessions that share it do not together send more than one may.
 #[derive(Debug)]
 pub struct Limiter {
     /// How much faster than the documented clock time passes here; 1 but on a sandbox that was sped up.

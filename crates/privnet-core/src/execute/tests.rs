@@ -238,6 +238,39 @@ async fn sends_again_only_where_that_is_safe() {
     assert_eq!(sent(ErrorKind::Throttled, 1000, Replay::Safe).await, (13, false), "bounded");
 }
 
+/// The clouds count by account, region and API: who shares a limiter sends no more together than one alone, and learns from the others.
+#[tokio::test(start_paused = true)]
+async fn contexts_that_share_a_limiter_keep_to_the_rate_together() {
+    let bucket = Bucket { key: "k".to_owned(), size: 2.0, per_second: 10.0 };
+    let context = |limiter: &Arc<Limiter>| {
+        let (events, cancel) = (Events::none(), CancellationToken::new());
+        Context::sharing(Arc::clone(limiter), Settings::default(), events, cancel)
+    };
+    let time_for_60_calls = |one: Context, other: Context| {
+        let bucket = bucket.clone();
+        async move {
+            let started = tokio::time::Instant::now();
+            let send = |context: Context| {
+                let bucket = bucket.clone();
+                async move {
+                    for _ in 0..30 {
+                        let call = Call { bucket: &bucket, replay: Replay::Safe };
+                        context.call(call, || async { Ok(()) }).await.unwrap();
+                    }
+                }
+            };
+            tokio::join!(send(one), send(other));
+            started.elapsed().as_secs_f64()
+        }
+    };
+    let shared = Arc::new(Limiter::new(1.0));
+    let together = time_for_60_calls(context(&shared), context(&shared)).await;
+    assert!((together - 5.8).abs() < 0.1, "{together}");
+    let alone = || context(&Arc::new(Limiter::new(1.0)));
+    let apart = time_for_60_calls(alone(), alone()).await;
+    assert!((apart - 2.8).abs() < 0.1, "{apart}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_ready_is_seen_within_two_seconds_or_a_tenth() {
     for ready_after in [3.0, 30.0, 130.0, 400.0] {

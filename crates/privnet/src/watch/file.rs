@@ -24,6 +24,13 @@ pub enum Kept {
     Unreadable(String),
     /// It has errors.
     Wrong(Vec<FileError>),
+    /// Another file declares its deployment, and is watched.
+    Twice {
+        /// Which deployment.
+        deployment: String,
+        /// The file that is watched.
+        by: String,
+    },
     /// It declares another deployment.
     OtherDeployment {
         /// Which.
@@ -44,6 +51,9 @@ impl fmt::Display for Kept {
             Self::Unreadable(why) => write!(f, "the file cannot be read: {why}"),
             Self::Wrong(errors) if errors.len() == 1 => f.write_str("the file has an error"),
             Self::Wrong(errors) => write!(f, "the file has {} errors", errors.len()),
+            Self::Twice { deployment, by } => {
+                write!(f, "the file declares the deployment `{deployment}`, which is watched by {by}")
+            }
             Self::OtherDeployment { found, watched } => write!(
                 f,
                 "the file declares the deployment `{found}`, and `{watched}` is watched: what `{watched}` has would be left with nobody"
@@ -64,6 +74,7 @@ impl Kept {
             Self::Gone => "gone",
             Self::Unreadable(_) => "unreadable",
             Self::Wrong(_) => "wrong",
+            Self::Twice { .. } => "twice",
             Self::OtherDeployment { .. } => "other-deployment",
             Self::NoSuchService(_) => "no-such-service",
             Self::Unusable(_) => "unusable",
@@ -75,10 +86,15 @@ impl Kept {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Gone => "put it back, or stop the watch; to take the deployment away: privnet destroy FILE",
-            Self::Unreadable(_) => "look at the file's permissions",
+            Self::Unreadable(_) => {
+                "it must be a regular file that may be read; the next good text is taken by itself"
+            }
             Self::Wrong(_) => "privnet validate FILE shows the errors; the next good text is taken by itself",
+            Self::Twice { .. } => {
+                "a deployment is watched by one file: take one of them away; after a change of names start the watch again"
+            }
             Self::OtherDeployment { .. } => {
-                "give the file its old `deployment:`; a new deployment is a file of its own, and the watch is started again for it"
+                "give the file its old `deployment:`; a new deployment is a file of its own"
             }
             Self::NoSuchService(_) => "put them back, or start the watch again with other services",
             Self::Unusable(_) => "the next good text is taken by itself",
@@ -178,10 +194,10 @@ impl WatchedFile {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn text(deployment: &str, services: &[&str]) -> String {
+    pub(crate) fn text(deployment: &str, services: &[&str]) -> String {
         let mut text = format!("version: 1\ndeployment: {deployment}\nservices:\n");
         for (index, service) in services.iter().enumerate() {
             text.push_str(&format!(

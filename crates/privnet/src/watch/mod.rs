@@ -6,13 +6,17 @@
 //! takes its place is healthy. What a safety rule refuses is told, and nothing is done about it.
 //!
 //! Files are read again and again; [`WatchedFile`] says what a change leads to. A bad one is told, and the last good text is kept.
+//! Where the watch knows how to look for files ([`Watch::look_for`]) those that come later are watched, too.
 
 mod clock;
 mod file;
+mod newcomers;
 mod round;
 mod task;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +29,7 @@ use crate::session::Session;
 
 pub use clock::{Clock, Ended, Rhythm};
 pub use file::{Kept, Reading, Step, WatchedFile};
+use newcomers::{Arrival, Newcomers};
 pub use round::{Round, RoundOutcome};
 
 /// How a watch goes about it.
@@ -82,11 +87,22 @@ pub enum WatchEvent {
         /// What that leads to.
         change: FileChange,
     },
+    /// A file that came later is not watched.
+    Unwatched {
+        /// The file.
+        file: String,
+        /// Why.
+        why: Kept,
+    },
+    /// How many files are there that are not watched; told when that changes.
+    Strangers(usize),
 }
 
 /// What the change of a file leads to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FileChange {
+    /// It came after the watch had begun, and is watched from now on.
+    Added,
     /// It is gone by from now on.
     Taken,
     /// It is again what is gone by.
@@ -106,6 +122,7 @@ struct Deployment {
 
 type Open = dyn Fn(Spec) -> Result<Session, CloudsError> + Send + Sync;
 type See = dyn Fn(&WatchEvent) + Send + Sync;
+type LookFor = dyn Fn() -> Vec<PathBuf> + Send + Sync;
 
 /// A watch over deployments.
 ///
@@ -137,6 +154,7 @@ pub struct Watch {
     options: WatchOptions,
     open: Arc<Open>,
     see: Arc<See>,
+    look_for: Option<Arc<LookFor>>,
     deployments: Vec<Deployment>,
 }
 
@@ -172,7 +190,15 @@ impl Watch {
         open: impl Fn(Spec) -> Result<Session, CloudsError> + Send + Sync + 'static,
         see: impl Fn(&WatchEvent) + Send + Sync + 'static,
     ) -> Self {
-        Self { options, open: Arc::new(open), see: Arc::new(see), deployments: Vec::new() }
+        Self { options, open: Arc::new(open), see: Arc::new(see), look_for: None, deployments: Vec::new() }
+    }
+
+    /// Looks for files, too, as often as files are read again: those that this finds and that are not watched are, from when they
+    /// are right. Who is watched stays so.
+    #[must_use]
+    pub fn look_for(mut self, files: impl Fn() -> Vec<PathBuf> + Send + Sync + 'static) -> Self {
+        self.look_for = Some(Arc::new(files));
+        self
     }
 
     /// Watches this file, too. `path` is where it is read again; `services` limits the watch to some of its services (empty: all).
@@ -208,27 +234,104 @@ impl Watch {
     /// # Panics
     /// When `see` or `open` does: a deployment is never left unwatched in silence. A fault of privnet within a round does not
     /// panic: it is told as the round's [`fault`](Round::fault).
-    pub async fn run(self, cancel: CancellationToken) {
-        let count = u32::try_from(self.deployments.len()).unwrap_or(u32::MAX);
+    pub async fn run(mut self, cancel: CancellationToken) {
+        let deployments = std::mem::take(&mut self.deployments);
+        let watched = deployments
+            .iter()
+            .map(|one| (one.session.spec().deployment.to_string(), one.file.name().to_owned()))
+            .collect();
+        let mut files = Files { watched, newcomers: Newcomers::default() };
+        let count = u32::try_from(deployments.len()).unwrap_or(u32::MAX);
         let mut tasks = JoinSet::new();
-        for (index, deployment) in (0..count).zip(self.deployments) {
+        for (index, deployment) in (0..count).zip(deployments) {
             let clock = Clock::new(self.options.rhythm(), index, count);
-            let task = task::Task {
-                options: self.options,
-                open: Arc::clone(&self.open),
-                see: Arc::clone(&self.see),
-                deployment,
-                clock,
-                started: tokio::time::Instant::now(),
-            };
-            tasks.spawn(task.run(cancel.clone()));
+            tasks.spawn(self.task(deployment, clock).run(cancel.clone()));
         }
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended
-                && let Ok(panic) = error.try_into_panic()
-            {
-                std::panic::resume_unwind(panic);
+        loop {
+            tokio::select! {
+                biased;
+                ended = tasks.join_next() => match ended {
+                    None => return,
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => if let Ok(panic) = error.try_into_panic() {
+                        std::panic::resume_unwind(panic);
+                    }
+                },
+                () = tokio::time::sleep(self.options.reread), if self.look_for.is_some() && !cancel.is_cancelled() => {
+                    for deployment in self.arrivals(&mut files).await {
+                        let clock = Clock::new(self.options.rhythm(), 0, 1);
+                        tasks.spawn(self.task(deployment, clock).run(cancel.clone()));
+                    }
+                }
             }
         }
     }
+
+    fn task(&self, deployment: Deployment, clock: Clock) -> task::Task {
+        task::Task {
+            options: self.options,
+            open: Arc::clone(&self.open),
+            see: Arc::clone(&self.see),
+            deployment,
+            clock,
+            started: tokio::time::Instant::now(),
+        }
+    }
+
+    /// Looks for files that are not watched; the deployments of those that are from now on.
+    async fn arrivals(&self, files: &mut Files) -> Vec<Deployment> {
+        let Some(look_for) = self.look_for.clone() else { return Vec::new() };
+        let found = tokio::task::spawn_blocking(move || look_for()).await.unwrap_or_default();
+        let watched: BTreeSet<&str> = files.watched.values().map(String::as_str).collect();
+        let mut readings = Vec::new();
+        for path in found {
+            let name = path.display().to_string();
+            if !watched.contains(name.as_str()) {
+                readings.push((name, task::read(&path).await));
+            }
+        }
+        let before = files.newcomers.left();
+        let arrivals = files.newcomers.look(readings, &files.watched);
+        let new = arrivals.into_iter().filter_map(|arrival| self.arrived(arrival, files)).collect();
+        if files.newcomers.left() != before {
+            (self.see)(&WatchEvent::Strangers(files.newcomers.left()));
+        }
+        new
+    }
+
+    fn arrived(&self, arrival: Arrival, files: &mut Files) -> Option<Deployment> {
+        let (name, text, spec) = match arrival {
+            Arrival::Right { name, text, spec } => (name, text, spec),
+            Arrival::Left { name, why } => {
+                self.unwatched(name, why);
+                return None;
+            }
+        };
+        let deployment = spec.deployment.to_string();
+        let file = WatchedFile::new(name.as_str(), text, &spec, &[]);
+        let session = match (self.open)(*spec) {
+            Ok(session) => session,
+            Err(error) => {
+                self.unwatched(name, Kept::Unusable(error.to_string()));
+                return None;
+            }
+        };
+        tracing::info!(deployment, file = name, "a new file is watched");
+        files.newcomers.forget(&name);
+        files.watched.insert(deployment.clone(), name.clone());
+        let path = Some(PathBuf::from(&name));
+        (self.see)(&WatchEvent::File { deployment, file: name, change: FileChange::Added });
+        Some(Deployment { file, path, session })
+    }
+
+    fn unwatched(&self, file: String, why: Kept) {
+        tracing::warn!(file, %why, "a new file is not watched");
+        (self.see)(&WatchEvent::Unwatched { file, why });
+    }
+}
+
+/// Which files are watched, by deployment, and what is known of the others.
+struct Files {
+    watched: BTreeMap<String, String>,
+    newcomers: Newcomers,
 }

@@ -72,6 +72,7 @@ impl Task {
         let (deployment, file) =
             (self.deployment.session.spec().deployment.to_string(), self.deployment.file.name().to_owned());
         match &change {
+            FileChange::Added => {}
             FileChange::Taken => tracing::info!(deployment, file, "the file changed and is taken"),
             FileChange::Back => tracing::info!(deployment, file, "the file is again the one that is used"),
             FileChange::Kept(kept) => {
@@ -94,14 +95,23 @@ impl Task {
     }
 }
 
-async fn read(path: &Path) -> Reading {
+/// What is no regular file is not read: a named pipe that nobody writes to would hold up the deployment for ever.
+pub(super) async fn read(path: &Path) -> Reading {
+    let unread = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Reading::Gone,
+        _ => Reading::Unreadable(error.to_string()),
+    };
+    match tokio::fs::metadata(path).await {
+        Ok(there) if !there.is_file() => return Reading::Unreadable("it is no regular file".to_owned()),
+        Ok(_) => {}
+        Err(error) => return unread(error),
+    }
     match tokio::fs::read(path).await {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => Reading::Text(text),
             Err(error) => Reading::Unreadable(error.to_string()),
         },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Reading::Gone,
-        Err(error) => Reading::Unreadable(error.to_string()),
+        Err(error) => unread(error),
     }
 }
 

@@ -1,0 +1,119 @@
+//! Output that is written by a thread of its own: whoever has something to say never waits for a reader.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// So many messages wait for a reader who is slow; what comes then is lost, and counted.
+const WAITING: usize = 256;
+
+/// A message, and how many before it were lost.
+struct Message {
+    lost: u64,
+    bytes: Vec<u8>,
+}
+
+/// Where messages are put.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    send: SyncSender<Message>,
+    lost: AtomicU64,
+    written: Mutex<Receiver<()>>,
+}
+
+impl Lines {
+    /// Begins. `write` writes a message and may block; `lost` is the message that stands for so many that were lost.
+    pub(crate) fn new(
+        write: impl Fn(&[u8]) + Send + 'static,
+        lost: impl Fn(u64) -> Vec<u8> + Send + 'static,
+    ) -> Self {
+        let (send, receive) = sync_channel::<Message>(WAITING);
+        let (tell, written) = channel();
+        std::thread::spawn(move || {
+            for message in receive {
+                if message.lost > 0 {
+                    write(&lost(message.lost));
+                }
+                write(&message.bytes);
+            }
+            let _ = tell.send(());
+        });
+        Self { send, lost: AtomicU64::new(0), written: Mutex::new(written) }
+    }
+
+    /// Writes this when its turn comes. Returns whether there was room; if not it is lost.
+    pub(crate) fn put(&self, bytes: Vec<u8>) -> bool {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let sent = self.send.try_send(Message { lost, bytes });
+        if sent.is_err() {
+            self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+        }
+        sent.is_ok()
+    }
+
+    /// Writes this last, and waits until all is written; not longer than `patience` for a reader who does not read.
+    pub(crate) fn end(self, bytes: Vec<u8>, patience: Duration) {
+        let end = Instant::now() + patience;
+        let mut message = Message { lost: self.lost.load(Ordering::Relaxed), bytes };
+        while let Err(TrySendError::Full(again)) = self.send.try_send(message) {
+            if Instant::now() >= end {
+                return;
+            }
+            message = again;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(self.send);
+        let written = self.written.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let _ = written.recv_timeout(end.saturating_duration_since(Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_reader_and_what_is_lost_is_told_in_its_place() {
+        let gate = Arc::new(Mutex::new(()));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (closed, log) = (Arc::clone(&gate), Arc::clone(&told));
+        let write = move |bytes: &[u8]| {
+            drop(closed.lock().unwrap_or_else(PoisonError::into_inner));
+            log.lock().unwrap().push(String::from_utf8(bytes.to_vec()).unwrap());
+        };
+        let lines = Lines::new(write, |lost| format!("{lost} lost").into_bytes());
+        let reader = gate.lock().unwrap();
+        let total = 2 * WAITING;
+        let mut kept = (0..total).filter(|number| lines.put(number.to_string().into_bytes())).count();
+        // The thread may hold one message already, or not yet.
+        assert!((WAITING..=WAITING + 1).contains(&kept), "{kept}");
+        drop(reader);
+        while !lines.put(b"again".to_vec()) {
+            std::thread::yield_now();
+        }
+        kept += 1;
+        lines.end(b"last".to_vec(), Duration::from_secs(60));
+        let told = told.lock().unwrap();
+        let lost: u64 = told.iter().filter_map(|line| line.strip_suffix(" lost")?.parse::<u64>().ok()).sum();
+        assert!(lost >= u64::try_from(total + 1 - kept).unwrap(), "{told:?}");
+        assert_eq!(told[told.len() - 3..], [format!("{lost} lost"), "again".to_owned(), "last".to_owned()]);
+        assert_eq!(told.len(), kept + 2);
+    }
+
+    #[test]
+    fn a_reader_who_never_reads_holds_up_no_end() {
+        let gate = Arc::new(Mutex::new(()));
+        let closed = Arc::clone(&gate);
+        let reader = gate.lock().unwrap();
+        let write = move |_: &[u8]| drop(closed.lock().unwrap_or_else(PoisonError::into_inner));
+        let lines = Lines::new(write, |_| Vec::new());
+        for number in 0..2 * WAITING {
+            lines.put(number.to_string().into_bytes());
+        }
+        lines.end(b"last".to_vec(), Duration::from_millis(100));
+        drop(reader);
+    }
+}
