@@ -240,6 +240,13 @@ ROWS = {
             ListenerArn=d.listener()["ListenerArn"],
             DefaultActions=[{"Type": "forward", "TargetGroupArn": d.spare_target_group()}],
         ),
+        "also_forwards_to": lambda d: d.elb.modify_listener(
+            ListenerArn=d.listener()["ListenerArn"],
+            DefaultActions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": [
+                {"TargetGroupArn": d.listener()["DefaultActions"][0]["TargetGroupArn"], "Weight": 1},
+                {"TargetGroupArn": d.spare_target_group(), "Weight": 1},
+            ]}}],
+        ),
         "idle_timeout": lambda d: d.elb.modify_listener_attributes(
             ListenerArn=d.listener()["ListenerArn"], Attributes=[{"Key": "tcp.idle_timeout.seconds", "Value": "60"}]
         ),

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{IpPermission, IpRange, Tag as Ec2Tag};
 use aws_sdk_elasticloadbalancingv2::types::{
     Action, ActionTypeEnum, Certificate, EnforceSecurityGroupInboundRulesOnPrivateLinkTrafficEnum as Enforce,
-    IpAddressType, ListenerAttribute, LoadBalancerAttribute, ProtocolEnum, Tag, TargetDescription,
-    TargetGroupAttribute,
+    ForwardActionConfig, IpAddressType, ListenerAttribute, LoadBalancerAttribute, ProtocolEnum, Tag,
+    TargetDescription, TargetGroupAttribute, TargetGroupTuple,
 };
 use privnet_core::conformance::Subject;
 use privnet_core::plan::{Op, Plan};
@@ -242,6 +242,18 @@ async fn drift_listener(stage: &Stage, live: &Live, lives: &BTreeMap<String, Liv
             let made = request.vpc_id(vpc).send().await.unwrap();
             let arn = made.target_groups()[0].target_group_arn().unwrap();
             let action = Action::builder().r#type(ActionTypeEnum::Forward).target_group_arn(arn).build();
+            elb.modify_listener().listener_arn(&live.id).default_actions(action).send().await.unwrap();
+        }
+        "also_forwards_to" => {
+            let vpc = lives["target-group/5432"].fields["vpc"].as_text().unwrap().to_owned();
+            let request =
+                elb.create_target_group().name("somebodys-share").protocol(ProtocolEnum::Tcp).port(9);
+            let made = request.vpc_id(vpc).send().await.unwrap();
+            let theirs = made.target_groups()[0].target_group_arn().unwrap();
+            let tuple = |arn: &str| TargetGroupTuple::builder().target_group_arn(arn).weight(1).build();
+            let groups = vec![tuple(live.fields["target_group"].as_text().unwrap()), tuple(theirs)];
+            let config = ForwardActionConfig::builder().set_target_groups(Some(groups)).build();
+            let action = Action::builder().r#type(ActionTypeEnum::Forward).forward_config(config).build();
             elb.modify_listener().listener_arn(&live.id).default_actions(action).send().await.unwrap();
         }
         "idle_timeout" => {

@@ -1,11 +1,12 @@
 //! A listener for each port: TCP, or TLS with a certificate.
 
 mod change;
+mod turn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_elasticloadbalancingv2::types::Listener as Described;
-use privnet_core::kind::Change;
+use privnet_core::kind::{Change, Shape};
 use privnet_core::plan::Rule;
 use privnet_core::spec::aws::{AwsForm, AwsPort, AwsService, AwsTargets};
 use privnet_core::{
@@ -44,6 +45,8 @@ struct Listener {
     certificate: Option<String>,
     ssl_policy: Option<String>,
     target_group: String,
+    /// Further groups that it forwards to: none but while a new one is tried out.
+    also_forwards_to: BTreeSet<String>,
     /// In seconds; absent for TLS.
     idle_timeout: Option<i64>,
     tags: TagMap,
@@ -60,6 +63,7 @@ impl Listener {
             certificate: fields.text_if_any("certificate")?,
             ssl_policy: fields.text_if_any("ssl_policy")?,
             target_group: fields.text("target_group")?,
+            also_forwards_to: fields.texts("also_forwards_to")?,
             idle_timeout: idle_timeout.map(|_| fields.number("idle_timeout")).transpose()?,
             tags: fields.text_map("tags")?,
         })
@@ -73,6 +77,7 @@ impl Listener {
             ("certificate".to_owned(), self.certificate.clone().into()),
             ("ssl_policy".to_owned(), self.ssl_policy.clone().into()),
             ("target_group".to_owned(), Value::text(&self.target_group)),
+            ("also_forwards_to".to_owned(), Value::texts(self.also_forwards_to.iter())),
             ("idle_timeout".to_owned(), self.idle_timeout.into()),
             ("tags".to_owned(), Value::text_map(&self.tags)),
         ])
@@ -81,6 +86,7 @@ impl Listener {
     fn of(described: &Described, attributes: &Attributes, tags: &TagMap) -> Self {
         let protocol = described.protocol().map_or("TCP", |protocol| protocol.as_str()).to_owned();
         let tls = protocol == "TLS";
+        let (target_group, also_forwards_to) = forwards_to(described);
         let certificate =
             described.certificates().first().and_then(|certificate| certificate.certificate_arn());
         Self {
@@ -88,7 +94,8 @@ impl Listener {
             port: described.port().map(i64::from).unwrap_or_default(),
             certificate: certificate.filter(|_| tls).map(str::to_owned),
             ssl_policy: described.ssl_policy().filter(|_| tls).map(str::to_owned),
-            target_group: forwards_to(described).unwrap_or_default(),
+            target_group,
+            also_forwards_to,
             // One that does not say has what AWS gives.
             idle_timeout: (!tls).then(|| {
                 attributes
@@ -102,13 +109,16 @@ impl Listener {
     }
 }
 
-/// The group that a listener sends everything to, in either way that the API says so.
-fn forwards_to(described: &Described) -> Option<String> {
-    let action = described.default_actions().first()?;
-    let groups = action.forward_config().map(|config| config.target_groups()).unwrap_or_default();
-    let group =
-        action.target_group_arn().or_else(|| groups.first().and_then(|group| group.target_group_arn()));
-    group.map(str::to_owned)
+/// The group that a listener sends to, in either way that the API says so, and further ones. Where there are several it is the first
+/// one with a weight: a group without one gets nothing.
+fn forwards_to(described: &Described) -> (String, BTreeSet<String>) {
+    let Some(action) = described.default_actions().first() else { return Default::default() };
+    let tuples = action.forward_config().map(|config| config.target_groups()).unwrap_or_default();
+    let main = tuples.iter().find(|tuple| tuple.weight() != Some(0)).or_else(|| tuples.first());
+    let main = action.target_group_arn().or_else(|| main?.target_group_arn()).unwrap_or_default().to_owned();
+    let all = tuples.iter().filter_map(|tuple| tuple.target_group_arn());
+    let also = all.filter(|arn| *arn != main).map(str::to_owned).collect();
+    (main, also)
 }
 
 /// Whether the file asks for another idle timeout than the one that AWS gives each listener.
@@ -140,6 +150,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("certificate"),
         Field::managed("ssl_policy"),
         Field::managed("target_group"),
+        Field::managed("also_forwards_to").shaped(Shape::Set),
         Field::managed("idle_timeout"),
         Field::managed("tags"),
     ],
@@ -201,6 +212,7 @@ fn lower_port(
         ("certificate".to_owned(), port.tls.as_ref().map(ToString::to_string).into()),
         ("ssl_policy".to_owned(), port.tls.as_ref().map(|_| SSL_POLICY).into()),
         ("target_group".to_owned(), Value::output(&target_group::address(lowering.name(), &listen), "arn")),
+        ("also_forwards_to".to_owned(), Value::texts([""; 0])),
         ("idle_timeout".to_owned(), port.tls.is_none().then_some(idle).into()),
         ("tags".to_owned(), lowering.tags()),
     ]);
@@ -257,6 +269,10 @@ fn live_of(snapshot: &Snapshot<'_>, balancer: &SeenLoadBalancer, seen: &SeenList
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_elasticloadbalancingv2::types::{
+        Action, ActionTypeEnum, ForwardActionConfig, TargetGroupTuple,
+    };
+
     use super::*;
 
     fn listener(tls: bool) -> Listener {
@@ -267,6 +283,7 @@ mod tests {
             certificate: tls.then(|| "cert".to_owned()),
             ssl_policy: tls.then(|| SSL_POLICY.to_owned()),
             target_group: "tg".to_owned(),
+            also_forwards_to: BTreeSet::new(),
             idle_timeout: (!tls).then_some(350),
             tags: TagMap::from([("a".to_owned(), "b".to_owned())]),
         }
@@ -282,9 +299,17 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_seen_in_either_form_of_an_action() {
-        let action = change::forward(&listener(false));
-        let described = Described::builder().default_actions(action).build();
-        assert_eq!(forwards_to(&described).as_deref(), Some("tg"));
+    fn groups_are_seen_in_either_form_of_an_action() {
+        let seen = |action| forwards_to(&Described::builder().default_actions(action).build());
+        assert_eq!(seen(change::forward("tg")), ("tg".to_owned(), BTreeSet::new()));
+        let (main, also) = seen(change::forward_and_check("old", "new"));
+        assert_eq!((main.as_str(), also), ("old", BTreeSet::from(["new".to_owned()])));
+        // Whichever of them stands first: the one without a weight gets nothing.
+        let tuple =
+            |arn: &str, weight| TargetGroupTuple::builder().target_group_arn(arn).weight(weight).build();
+        let config =
+            ForwardActionConfig::builder().target_groups(tuple("new", 0)).target_groups(tuple("old", 7));
+        let action = Action::builder().r#type(ActionTypeEnum::Forward).forward_config(config.build()).build();
+        assert_eq!(seen(action).0, "old");
     }
 }

@@ -38,6 +38,11 @@ const TERMINATE: &str = "deregistration_delay.connection_termination.enabled";
 /// The tag of a group whose members are a forwarder group's machines.
 const MEMBERS_TAG: &str = "privnet:members";
 
+/// Whether a group of these tags has a forwarder group's machines as its members.
+pub(crate) fn is_of_machines(tags: &TagMap) -> bool {
+    tags.get(MEMBERS_TAG).is_some_and(|members| members == TargetType::Forwarders.as_str())
+}
+
 /// The defaults of `version: 1`.
 const CHECK_INTERVAL: i64 = 10;
 const CHECK_THRESHOLD: i64 = 3;
@@ -125,6 +130,10 @@ impl Check {
     }
 }
 
+/// What to look at where a machine does not answer. Nothing is installed at boot, and the machine's install script says on its console what
+/// the image lacks.
+const FORWARDER_HINT: &str = "; its health port answers when its database does and its image holds nft and python3: see its console output";
+
 /// The API's word for "the port that traffic goes to".
 const TRAFFIC_PORT: &str = "traffic-port";
 
@@ -185,7 +194,7 @@ impl Group {
     ) -> Self {
         let on = |name: &str| attributes.get(name).is_some_and(|value| value == "true");
         let forwarders = TargetType::Forwarders.as_str();
-        let of_machines = tags.get(MEMBERS_TAG).is_some_and(|members| members == forwarders);
+        let of_machines = is_of_machines(tags);
         let target_type = described.target_type().map_or("instance", |kind| kind.as_str());
         let target_type = if of_machines { forwarders } else { target_type }.to_owned();
         let staying = health.iter().filter(|target| !target.is_leaving());
@@ -314,8 +323,10 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
     lowered.waits.extend(wanted.waits.iter().map(|why| lowering.wait("you", why.clone())));
     lowered.warnings.extend(wanted.warnings.iter().map(|why| format!("{name}: {why}")));
     for target in lowering.facts.registered.get(&listen).into_iter().flatten() {
+        let hint = if forwarded.is_some() { FORWARDER_HINT } else { "" };
         lowered.waits.extend(ailment(target).map(|ails| {
-            lowering.wait("you", format!("the target {}:{} of port {listen} {ails}", target.id, target.port))
+            let target = format!("{}:{}", target.id, target.port);
+            lowering.wait("you", format!("the target {target} of port {listen} {ails}{hint}"))
         }));
     }
     let group = Group {

@@ -86,9 +86,9 @@ fn health(world: &World, group: &TargetGroup, target: &Target, now: Timestamp) -
         let why = "Target deregistration is in progress";
         return Health("draining", Some("Target.DeregistrationInProgress"), Some(why));
     }
-    let used = world
-        .listeners_to(&group.arn)
-        .filter_map(|listener| Some((listener.attached, world.load_balancers.get(&listener.load_balancer)?)));
+    let used = world.listeners_to(&group.arn).filter_map(|listener| {
+        Some((listener.forwards_since(&group.arn)?, world.load_balancers.get(&listener.load_balancer)?))
+    });
     let Some((attached, balancer)) = used.min_by_key(|(attached, _)| *attached) else {
         let why = "Target group is not configured to receive traffic from the load balancer";
         return Health("unused", Some("Target.NotInUse"), Some(why));

@@ -12,7 +12,7 @@ use crate::aws::call::{Call, Tx};
 use crate::aws::error::{ApiError, Reply};
 use crate::aws::ids::hex;
 use crate::aws::page::page;
-use crate::aws::world::Listener;
+use crate::aws::world::{AlsoTo, Listener, LoadBalancer};
 
 /// How many listeners a network load balancer may have.
 const QUOTA: usize = 50;
@@ -59,10 +59,14 @@ struct ForwardConfig {
 #[serde(rename_all = "PascalCase")]
 struct ForwardTo {
     target_group_arn: Option<String>,
+    weight: Option<i64>,
 }
 
-/// The one group that the actions forward to.
-fn forwarded(actions: &[Action]) -> Result<String, ApiError> {
+/// The largest weight of a target group (TargetGroupTuple).
+const HEAVIEST: i64 = 999;
+
+/// The groups that the actions forward to, with their weights: one, or several by `ForwardConfig` (Action).
+fn forwarded(actions: &[Action]) -> Result<Vec<(String, Option<i64>)>, ApiError> {
     let [action] = actions else { return Err(validation("Exactly one default action must be specified")) };
     if action.kind != "forward" {
         return Err(invalid(format!(
@@ -71,13 +75,41 @@ fn forwarded(actions: &[Action]) -> Result<String, ApiError> {
         )));
     }
     let config = action.forward_config.as_ref().map(|config| config.target_groups.as_slice());
-    let group = match (&action.target_group_arn, config) {
-        (Some(arn), None | Some([])) => Some(arn.clone()),
-        (None, Some([one])) => one.target_group_arn.clone(),
-        (Some(arn), Some([one])) if one.target_group_arn.as_ref() == Some(arn) => Some(arn.clone()),
-        _ => None,
-    };
-    group.ok_or_else(|| validation("A forward action needs exactly one target group"))
+    let config: Vec<(String, Option<i64>)> = config
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|to| Some((to.target_group_arn.clone()?, to.weight)))
+        .collect();
+    if config.iter().any(|(_, weight)| weight.is_some_and(|weight| !(0..=HEAVIEST).contains(&weight))) {
+        return Err(validation(format!("The weight of a target group must be between 0 and {HEAVIEST}")));
+    }
+    let twice =
+        config.iter().enumerate().any(|(at, (arn, _))| config[..at].iter().any(|(other, _)| other == arn));
+    match (&action.target_group_arn, config.as_slice()) {
+        _ if twice => Err(validation("A target group must be specified once only")),
+        (Some(arn), []) => Ok(vec![(arn.clone(), None)]),
+        (Some(arn), [(one, weight)]) if one == arn => Ok(vec![(arn.clone(), *weight)]),
+        (None, [_, ..]) => Ok(config),
+        _ => Err(validation("A forward action needs a target group, or several by its ForwardConfig alone")),
+    }
+}
+
+/// Sets where a listener forwards to. A group that it had before is checked on as before.
+fn forward(
+    listener: &mut Listener,
+    to: Vec<(String, Option<i64>)>,
+    old: Option<&Listener>,
+    now: jiff::Timestamp,
+) {
+    let mut all = to.into_iter().map(|(target_group, weight)| {
+        let attached = old.and_then(|old| old.forwards_since(&target_group)).unwrap_or(now);
+        AlsoTo { target_group, weight, attached }
+    });
+    if let Some(first) = all.next() {
+        (listener.target_group, listener.weight, listener.attached) =
+            (first.target_group, first.weight, first.attached);
+    }
+    listener.also = all.collect();
 }
 
 pub(super) fn create(tx: &mut Tx, call: &Call) -> Reply {
@@ -95,13 +127,16 @@ pub(super) fn create(tx: &mut Tx, call: &Call) -> Reply {
         attributes: attributes_of(&protocol),
         protocol,
         port,
-        target_group: forwarded(input.default_actions.as_deref().unwrap_or_default())?,
+        target_group: String::new(),
         certificates: Vec::new(),
         ssl_policy: None,
         alpn: Vec::new(),
         created: call.now,
         attached: call.now,
+        weight: None,
+        also: Vec::new(),
     };
+    forward(&mut new, forwarded(input.default_actions.as_deref().unwrap_or_default())?, None, call.now);
     set_tls(&mut new, &input);
     check(tx, call, &new)?;
     if let Some(existing) = tx.listeners_of(&balancer.arn).find(|l| l.port == port) {
@@ -142,6 +177,12 @@ fn set_tls(listener: &mut Listener, input: &Input) {
 }
 
 fn same_settings(one: &Listener, other: &Listener) -> bool {
+    let also = |listener: &Listener| -> Vec<(String, Option<i64>)> {
+        listener.also.iter().map(|also| (also.target_group.clone(), also.weight)).collect()
+    };
+    if (one.weight, also(one)) != (other.weight, also(other)) {
+        return false;
+    }
     (&one.protocol, one.port, &one.target_group, &one.certificates, &one.ssl_policy, &one.alpn)
         == (
             &other.protocol,
@@ -166,7 +207,19 @@ fn check(tx: &Tx, call: &Call, new: &Listener) -> Result<(), ApiError> {
         ));
     }
     check_tls(tx, new)?;
-    let group = target_group(tx, call, &new.target_group)?;
+    check_group(tx, call, new, balancer, &new.target_group)?;
+    new.also.iter().try_for_each(|also| check_group(tx, call, new, balancer, &also.target_group))
+}
+
+/// Whether a listener can forward to a group.
+fn check_group(
+    tx: &Tx,
+    call: &Call,
+    new: &Listener,
+    balancer: &LoadBalancer,
+    group: &str,
+) -> Result<(), ApiError> {
+    let group = target_group(tx, call, group)?;
     let fits = match new.protocol.as_str() {
         "TLS" => matches!(group.protocol.as_str(), "TCP" | "TLS"),
         "TCP" => matches!(group.protocol.as_str(), "TCP" | "TCP_UDP"),
@@ -220,6 +273,11 @@ fn check_tls(tx: &Tx, new: &Listener) -> Result<(), ApiError> {
 }
 
 fn show(listener: &Listener) -> Value {
+    let also = listener.also.iter().map(|also| (&also.target_group, also.weight));
+    let groups: Vec<Value> = std::iter::once((&listener.target_group, listener.weight))
+        .chain(also)
+        .map(|(arn, weight)| json!({"TargetGroupArn": arn, "Weight": weight}))
+        .collect();
     let certificates: Option<Vec<Value>> = (!listener.certificates.is_empty())
         .then(|| listener.certificates.iter().map(|arn| json!({"CertificateArn": arn})).collect());
     json!({
@@ -231,8 +289,8 @@ fn show(listener: &Listener) -> Value {
         "SslPolicy": listener.ssl_policy,
         "DefaultActions": [{
             "Type": "forward",
-            "TargetGroupArn": listener.target_group,
-            "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": listener.target_group}]},
+            "TargetGroupArn": listener.also.is_empty().then_some(&listener.target_group),
+            "ForwardConfig": {"TargetGroups": groups},
         }],
         "AlpnPolicy": (!listener.alpn.is_empty()).then_some(&listener.alpn),
     })
@@ -285,12 +343,9 @@ pub(super) fn modify(tx: &mut Tx, call: &Call) -> Reply {
         new.protocol.clone_from(protocol);
     }
     if let Some(actions) = &input.default_actions {
-        new.target_group = forwarded(actions)?;
+        forward(&mut new, forwarded(actions)?, Some(&old), call.now);
     }
     set_tls(&mut new, &input);
-    if new.target_group != old.target_group {
-        new.attached = call.now;
-    }
     check(tx, call, &new)?;
     if tx.listeners_of(&old.load_balancer).any(|l| l.arn != old.arn && l.port == new.port) {
         let why =

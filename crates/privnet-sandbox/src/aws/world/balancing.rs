@@ -153,6 +153,30 @@ pub(crate) struct Listener {
     pub(crate) created: Timestamp,
     /// When its present target group was attached.
     pub(crate) attached: Timestamp,
+    /// The weight of its target group, where it was given one.
+    #[serde(default)]
+    pub(crate) weight: Option<i64>,
+    /// Further target groups that it forwards to.
+    #[serde(default)]
+    pub(crate) also: Vec<AlsoTo>,
+}
+
+/// A further target group of a listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AlsoTo {
+    pub(crate) target_group: String,
+    pub(crate) weight: Option<i64>,
+    pub(crate) attached: Timestamp,
+}
+
+impl Listener {
+    /// Since when it forwards to this group, whatever the weight: a group that a listener names is checked.
+    pub(crate) fn forwards_since(&self, group: &str) -> Option<Timestamp> {
+        if self.target_group == group {
+            return Some(self.attached);
+        }
+        self.also.iter().find(|also| also.target_group == group).map(|also| also.attached)
+    }
 }
 
 impl World {
@@ -163,6 +187,6 @@ impl World {
 
     /// The listeners that forward to a target group.
     pub(crate) fn listeners_to<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Listener> {
-        self.listeners.values().filter(move |listener| listener.target_group == group)
+        self.listeners.values().filter(move |listener| listener.forwards_since(group).is_some())
     }
 }

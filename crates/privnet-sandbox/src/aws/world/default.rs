@@ -406,6 +406,8 @@ fn add_listener(
         attributes: crate::aws::elb::listener_defaults(),
         created,
         attached: created,
+        weight: None,
+        also: Vec::new(),
     };
     world.listeners.insert(listener.arn.clone(), listener);
 }

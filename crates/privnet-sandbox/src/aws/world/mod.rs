@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::Table;
 
-pub(crate) use balancing::{HealthCheck, Listener, LoadBalancer, REPROVISIONING, Target, TargetGroup, Zone};
+pub(crate) use balancing::{
+    AlsoTo, HealthCheck, Listener, LoadBalancer, REPROVISIONING, Target, TargetGroup, Zone,
+};
 pub(crate) use compute::{IMAGE_SWITCH, Image, LaunchTemplate, TemplateVersion};
 pub(crate) use default::ids;
 pub(crate) use network::{Group, Instance, Interface, Launch, Rule, SHUTTING_DOWN, Source, Subnet, Vpc};

@@ -40,7 +40,8 @@ pub(super) async fn until(cloud: &Cloud<'_>, name: &str, demand: Demand) -> Resu
     let ended = cloud.context.until(until, || look(cloud, name, demand)).await;
     ended.map_err(|error| match (error.kind(), demand) {
         (ErrorKind::TimedOut, Demand::Healthy) => error.with_hint(
-            "a machine is healthy when its database answers it; the old group stays until then: see `privnet status`",
+            "a machine is healthy when its database answers it, and its image must hold nft and python3 (its console output says what is \
+             missing); the old group stays until then: see `privnet status`",
         ),
         _ => error,
     })

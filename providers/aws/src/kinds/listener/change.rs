@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use aws_sdk_elasticloadbalancingv2::types::{
-    Action, ActionTypeEnum, Certificate, ListenerAttribute, ProtocolEnum,
+    Action, ActionTypeEnum, Certificate, ForwardActionConfig, ListenerAttribute, ProtocolEnum,
+    TargetGroupTuple,
 };
 use futures::future::{try_join, try_join3};
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::{Applied, Error, ErrorKind, Step, Value};
 
-use super::{FIXED_IDLE_TIMEOUT, IDLE_TAG, IDLE_TIMEOUT, Listener};
+use super::{FIXED_IDLE_TIMEOUT, IDLE_TAG, IDLE_TIMEOUT, Listener, turn};
 use crate::balancing::{self, tag_list};
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
@@ -20,7 +21,7 @@ use crate::tagging;
 
 const CREATE: Operation = Operation::elb("CreateListener");
 const DELETE: Operation = Operation::elb("DeleteListener");
-const MODIFY: Operation = Operation::elb("ModifyListener");
+pub(super) const MODIFY: Operation = Operation::elb("ModifyListener");
 const MODIFY_ATTRIBUTES: Operation = Operation::elb("ModifyListenerAttributes");
 
 const SHOWS_WITHIN: Duration = Duration::from_secs(180);
@@ -56,7 +57,7 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
             let request = request.protocol(ProtocolEnum::from(wanted.protocol.as_str()));
             let request =
                 request.set_ssl_policy(wanted.ssl_policy.clone()).set_certificates(certificates(&wanted));
-            request.default_actions(forward(&wanted)).set_tags(Some(tag_list(&tags))).send()
+            request.default_actions(forward(&wanted.target_group)).set_tags(Some(tag_list(&tags))).send()
         })
         .await;
     let (arn, note) = match made {
@@ -106,8 +107,18 @@ fn certificates(wanted: &Listener) -> Option<Vec<Certificate>> {
     Some(vec![Certificate::builder().certificate_arn(arn).build()])
 }
 
-pub(super) fn forward(wanted: &Listener) -> Action {
-    Action::builder().r#type(ActionTypeEnum::Forward).target_group_arn(&wanted.target_group).build()
+pub(super) fn forward(target_group: &str) -> Action {
+    Action::builder().r#type(ActionTypeEnum::Forward).target_group_arn(target_group).build()
+}
+
+/// Sends everything to the one group, and has the other one checked, which gets nothing: a group is checked once a listener names it,
+/// and NLBs weigh their groups from 0 to 999 (TargetGroupTuple;
+/// <https://aws.amazon.com/blogs/networking-and-content-delivery/network-load-balancers-now-support-weighted-target-groups>).
+pub(super) fn forward_and_check(target_group: &str, checked: &str) -> Action {
+    let tuple = |arn: &str, weight| TargetGroupTuple::builder().target_group_arn(arn).weight(weight).build();
+    let groups = vec![tuple(target_group, 1), tuple(checked, 0)];
+    let config = ForwardActionConfig::builder().set_target_groups(Some(groups)).build();
+    Action::builder().r#type(ActionTypeEnum::Forward).forward_config(config).build()
 }
 
 // Update.
@@ -151,9 +162,13 @@ async fn shown(cloud: &Cloud<'_>, arn: &str, wanted: &Listener, written: bool) -
 
 async fn write(cloud: &Cloud<'_>, arn: &str, shown: &Listener, wanted: &Listener) -> Result<(), Error> {
     let main = |listener: &Listener| {
-        let Listener { protocol, certificate, ssl_policy, target_group, .. } = listener.clone();
-        (protocol, certificate, ssl_policy, target_group)
+        let Listener { protocol, certificate, ssl_policy, target_group, also_forwards_to, .. } =
+            listener.clone();
+        (protocol, certificate, ssl_policy, target_group, also_forwards_to)
     };
+    if shown.target_group != wanted.target_group {
+        turn::when_healthy(cloud, arn, shown, wanted).await?;
+    }
     if main(shown) != main(wanted) {
         cloud
             .call(MODIFY, arn, Replay::Safe, || {
@@ -161,7 +176,7 @@ async fn write(cloud: &Cloud<'_>, arn: &str, shown: &Listener, wanted: &Listener
                 let request = request.protocol(ProtocolEnum::from(wanted.protocol.as_str()));
                 let request =
                     request.set_ssl_policy(wanted.ssl_policy.clone()).set_certificates(certificates(wanted));
-                request.default_actions(forward(wanted)).send()
+                request.default_actions(forward(&wanted.target_group)).send()
             })
             .await?;
     }

@@ -7,11 +7,15 @@
     reason = "a test, which says what it tried"
 )]
 
+#[path = "../stage/mod.rs"]
 mod stage;
+mod sweep;
+mod turns;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use aws_sdk_autoscaling::types::AutoScalingGroup;
+use aws_sdk_ec2::types::Tag;
 use privnet_core::accept::Ask;
 use privnet_core::plan::{Op, PlanOptions, Rule};
 use privnet_core::spec::Spec;
@@ -20,13 +24,15 @@ use stage::{Stage, assert_done, spec, until};
 
 const DATABASE: &str = "sg-0ddddddddddddddd4";
 const DESTROY: PlanOptions = PlanOptions { prune: false, sever_connections: true, destroy: true };
-/// An answer that is lost, an error of the cloud's, a connection that is cut, one that is told to go slower, and an old answer.
-const MODES: [&str; 5] = ["lost", "code=InternalError", "reset", "throttle", "stale"];
 const TWO_ZONES: &str = "subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]";
 
 /// A service of one forwarded port, with these machines and these ports.
 fn with(machines: &str, ports: &str, more: &str) -> Spec {
-    spec(&format!(
+    spec(&text_with(machines, ports, more))
+}
+
+fn text_with(machines: &str, ports: &str, more: &str) -> String {
+    format!(
         "version: 1
 deployment: forward
 tags: {{ team: data }}
@@ -44,7 +50,7 @@ services:
       {machines}
       ports: [{ports}]
 {more}"
-    ))
+    )
 }
 
 const PORT: &str = "{ listen: 5432, engine: postgres, to: { forwarder: { ip: 172.16.4.20 } } }";
@@ -210,30 +216,6 @@ async fn a_change_makes_another_group_and_nobody_is_cut() {
     assert!(connections.iter().any(|one| one.state.may_be_live()), "{connections:?}");
 }
 
-/// To other targets and back again: the listener turns first, then the machines go.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_port_turns_to_other_targets_and_back() {
-    let stage = Stage::open().await;
-    let forwarded = sized("t3.small");
-    let direct = with("", "{ listen: 5432, engine: postgres, to: { instances: [i-0123456789abcdef0] } }", "");
-    stage.apply(&direct).await;
-    stage.until_pending(&direct, "ledger", 2).await;
-    let (_, plan, report) = stage.decide(&direct, &Ask::default()).await;
-    assert_done(&plan, &report);
-    for spec in [&forwarded, &direct] {
-        let plan = stage.apply(spec).await;
-        stage.assert_settled(spec).await;
-        if let Some(gone) =
-            plan.actions.iter().find(|action| action.id.starts_with("delete ledger/forwarder-group"))
-        {
-            assert!(gone.after.iter().any(|id| id == "update ledger/listener/5432"), "{gone:#?}");
-        }
-    }
-    assert_eq!(groups(&stage).await.len(), 0);
-    assert!(stage.ec2().describe_launch_templates().send().await.unwrap().launch_templates().is_empty());
-    stage.apply_with(&direct, DESTROY).await;
-}
-
 /// What the plan refuses, and in which words.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_is_refused_in_words() {
@@ -312,6 +294,53 @@ async fn a_parameter_that_names_nothing_is_told() {
     stage.assert_settled(&mended).await;
 }
 
+/// A newer image behind the parameter's name rolls nothing; a user who wants it names its version.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_image_is_no_difference_until_it_is_asked_for() {
+    let stage = Stage::open().await;
+    let name = "resolve:ssm:/aws/service/debian/release/12/latest/amd64";
+    let image = |image: &str| {
+        with(
+            &format!("forwarder: {{ {TWO_ZONES}, size: t3.small, drain: 60s, image: \"{image}\" }}"),
+            PORT,
+            "",
+        )
+    };
+    stage.apply(&image(name)).await;
+    served(&stage, &image(name)).await;
+    let built_from = || async {
+        let ids = only_group(&stage)
+            .await
+            .instances()
+            .iter()
+            .filter_map(|one| one.instance_id().map(str::to_owned))
+            .collect();
+        let found = stage.ec2().describe_instances().set_instance_ids(Some(ids)).send().await.unwrap();
+        let machines = found.reservations().iter().flat_map(|one| one.instances());
+        machines.filter_map(|one| one.image_id().map(str::to_owned)).collect::<BTreeSet<_>>()
+    };
+    let old = built_from().await;
+    let newer = Tag::builder().key("sandbox-image").value("newer").build();
+    stage
+        .ec2()
+        .create_tags()
+        .set_resources(Some(old.iter().cloned().collect()))
+        .tags(newer)
+        .send()
+        .await
+        .unwrap();
+    stage.assert_settled(&image(name)).await;
+    assert_eq!(built_from().await, old);
+
+    let plan = stage.apply(&image(&format!("{name}:2"))).await;
+    assert!(
+        plan.actions.iter().any(|action| action.id.starts_with("create ledger/forwarder-group")),
+        "{plan:#?}"
+    );
+    stage.assert_settled(&image(&format!("{name}:2"))).await;
+    assert!(built_from().await.is_disjoint(&old));
+}
+
 /// Machines that die are replaced by the group; that is no difference.
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_that_come_and_go_are_no_difference() {
@@ -358,99 +387,4 @@ services:
     assert_eq!(ports.len(), 2, "{:#?}", world.live);
     stage.apply_with(&spec, DESTROY).await;
     assert_eq!(groups(&stage).await.len(), 0);
-}
-
-/// The calls about machines.
-fn is_about_machines(action: &str) -> bool {
-    action.contains("AutoScaling")
-        || action.contains("LaunchTemplate")
-        || action.contains("LoadBalancerTargetGroups")
-        || ["DescribeScalingActivities", "DescribeImages"].contains(&action)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Work {
-    Apply,
-    Replace,
-    Destroy,
-}
-
-impl Work {
-    fn spec(self) -> Spec {
-        sized(if self == Self::Replace { "t3.medium" } else { "t3.small" })
-    }
-
-    fn options(self) -> PlanOptions {
-        if self == Self::Destroy { DESTROY } else { PlanOptions::default() }
-    }
-
-    async fn start(self, stage: &Stage) {
-        if self != Self::Apply {
-            stage.apply(&sized("t3.small")).await;
-            served(stage, &sized("t3.small")).await;
-        }
-    }
-}
-
-/// Each call about machines fails in turn in each way; then the same command runs again. It must end in the same state with
-/// nothing left to do, and nothing twice.
-async fn sweep(work: Work) {
-    let folder = tempfile::tempdir().unwrap();
-    let record = folder.path().join("record.jsonl");
-    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
-    work.start(&stage).await;
-    let before = std::fs::read_to_string(&record).unwrap_or_default().lines().count();
-    stage.apply_with(&work.spec(), work.options()).await;
-    let mut calls: BTreeMap<String, usize> = BTreeMap::new();
-    for line in std::fs::read_to_string(&record).unwrap().lines().skip(before) {
-        let exchange: serde_json::Value = serde_json::from_str(line).unwrap();
-        let action = exchange["action"].as_str().unwrap_or_default().to_owned();
-        if is_about_machines(&action) {
-            *calls.entry(action).or_default() += 1;
-        }
-    }
-    // How often polls ask differs from run to run: the first few of each.
-    calls.values_mut().for_each(|count| *count = (*count).min(3));
-    let (mut tried, mut passed) = (0, 0);
-    for (action, count) in &calls {
-        for nth in 1..=*count {
-            for mode in MODES {
-                tried += 1;
-                let stage = Stage::open().await;
-                work.start(&stage).await;
-                stage.fault(&format!("aws:{action}:{nth}:{mode}"));
-                let (_, report) = stage.driver().apply(&work.spec(), work.options()).await;
-                stage.heal();
-                if !report.all_done() || work == Work::Destroy {
-                    stage.apply_with(&work.spec(), work.options()).await;
-                }
-                let templates = stage.ec2().describe_launch_templates().send().await.unwrap();
-                let left = (groups(&stage).await.len(), templates.launch_templates().len());
-                if work == Work::Destroy {
-                    assert_eq!(left, (0, 0), "{action} {nth} {mode}");
-                } else {
-                    stage.assert_settled(&work.spec()).await;
-                    assert_eq!(left, (1, 1), "{action} {nth} {mode}");
-                }
-                passed += 1;
-            }
-        }
-    }
-    println!("{calls:?}: {tried} points tried, {passed} passed");
-    assert!(passed > 0 && passed == tried);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_call_of_an_apply_may_fail() {
-    sweep(Work::Apply).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_call_of_a_replacement_may_fail() {
-    sweep(Work::Replace).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_call_of_a_destroy_may_fail() {
-    sweep(Work::Destroy).await;
 }

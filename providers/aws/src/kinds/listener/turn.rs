@@ -1,0 +1,110 @@
+//! A listener that turns to another target group: not before that one is healthy.
+
+use std::time::Duration;
+
+use aws_sdk_elasticloadbalancingv2::types::Action;
+use privnet_core::execute::{Poll, Replay, Until};
+use privnet_core::{Error, ErrorKind};
+
+use super::Listener;
+use super::change::{MODIFY, forward, forward_and_check};
+use crate::balancing;
+use crate::cloud::Cloud;
+use crate::facts::Registered;
+use crate::gather;
+use crate::kinds::target_group;
+
+/// How long new machines may take to boot, to reach their databases and to pass their checks.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(20 * 60);
+
+/// Waits until the wanted group can take over from the one that serves now. Nobody checks a group that no listener names, so the
+/// listener names it first, with no traffic; when it stays unhealthy the listener is as before. Where the old group serves nobody
+/// there is nothing to wait for.
+pub(super) async fn when_healthy(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    shown: &Listener,
+    wanted: &Listener,
+) -> Result<(), Error> {
+    if !registered(cloud, &shown.target_group).await?.iter().any(Registered::is_healthy) {
+        return Ok(());
+    }
+    let is_checked = balancing::target_group(cloud, &wanted.target_group)
+        .await?
+        .is_some_and(|group| !group.load_balancer_arns().is_empty());
+    if !is_checked {
+        let both = forward_and_check(&shown.target_group, &wanted.target_group);
+        match modify(cloud, arn, both).await {
+            Ok(()) => {}
+            // Partitions and emulators that know no weights: there the listener turns to what is registered.
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                cloud
+                    .context
+                    .progress(format!("turned without a check: weights are not known here ({error})"));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let Err(error) = healthy(cloud, &wanted.target_group).await else { return Ok(()) };
+    if error.kind() != ErrorKind::Cancelled {
+        // Whether that succeeds or not, everything goes where it went before; what is left of it shows in the next plan.
+        let _ = modify(cloud, arn, forward(&shown.target_group)).await;
+    }
+    Err(error)
+}
+
+async fn modify(cloud: &Cloud<'_>, arn: &str, action: Action) -> Result<(), Error> {
+    let send = || cloud.reach.elb.modify_listener().listener_arn(arn).default_actions(action.clone()).send();
+    cloud.call(MODIFY, arn, Replay::Safe, send).await.map(|_| ())
+}
+
+async fn registered(cloud: &Cloud<'_>, group: &str) -> Result<Vec<Registered>, Error> {
+    let health = balancing::absent_is_none(balancing::target_health(cloud, group).await)?;
+    Ok(gather::registered(&health.unwrap_or_default()))
+}
+
+/// Waits for all of a group of forwarders, which are equal; for one of other targets, where the user may know of one that is down.
+async fn healthy(cloud: &Cloud<'_>, group: &str) -> Result<(), Error> {
+    let all = target_group::is_of_machines(&balancing::tags_of(cloud, group).await?);
+    let until = Until {
+        operation: "DescribeTargetHealth",
+        subject: group,
+        what: "healthy, so that the listener can turn to it",
+        limit: HEALTHY_WITHIN,
+    };
+    let ended = cloud
+        .context
+        .until(until, || async {
+            let registered = registered(cloud, group).await?;
+            let staying: Vec<&Registered> = registered.iter().filter(|target| !target.is_leaving()).collect();
+            let ready = staying.iter().filter(|target| target.is_healthy()).count();
+            Ok(if ready > 0 && (!all || ready == staying.len()) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending(told(&staying))
+            })
+        })
+        .await;
+    ended.map_err(|error| match error.kind() {
+        ErrorKind::TimedOut => error.with_hint(if all {
+            "a machine is healthy when its database answers it, and its image must hold nft and python3 (its console output says what is \
+             missing); everything goes to the old targets until then"
+        } else {
+            "see that the new targets answer their health checks; everything goes to the old ones until then"
+        }),
+        _ => error,
+    })
+}
+
+/// The targets that are not healthy, each with the reason that AWS gives.
+fn told(targets: &[&Registered]) -> String {
+    let ailing = targets.iter().filter(|target| !target.is_healthy());
+    let words: Vec<String> = ailing
+        .map(|target| {
+            let why = target.reason.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
+            format!("{} is {}{why}", target.id, target.state)
+        })
+        .collect();
+    if words.is_empty() { "nothing is registered yet".to_owned() } else { words.join(", ") }
+}
