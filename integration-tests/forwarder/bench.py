@@ -9,11 +9,13 @@ Four paths from the same client to the same server, taken in turns so that a bus
     haproxy    over the machine in between, which runs haproxy in TCP mode
 
 All machines share this one's processors: what a path costs the machine in between, the client and the server lack. Needs root and the
-packages of setup.sh. `bench.py [ROUNDS]`; the result is a table and, on the last line, JSON.
+packages of setup.sh. `bench.py [ROUNDS] [--without-offload]`; the result is a table and, on the last line, JSON. PRIVNET_PROGRAMS names a folder
+of built programs, as for the tests.
 """
 import json
 import os
 import pathlib
+import re
 import signal
 import statistics
 import subprocess
@@ -80,15 +82,22 @@ def haproxy(folder):
     return subprocess.Popen(inside(MIDDLE, "haproxy", "-db", "-q", "-f", path))
 
 
+def programs():
+    if "PRIVNET_PROGRAMS" in os.environ:
+        return pathlib.Path(os.environ["PRIVNET_PROGRAMS"]) / "examples"
+    for name in ("traffic", "render"):
+        run("cargo", "build", "-q", "-p", "privnet-forwarder", "--example", name, cwd=ROOT)
+    target = json.loads(run("cargo", "metadata", "--format-version=1", "--no-deps", cwd=ROOT))["target_directory"]
+    return pathlib.Path(target) / "debug" / "examples"
+
+
 def main():
     # Whoever ends this ends it in an orderly way, namespaces included.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended"))
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    cargo = ["cargo", "build", "-q", "-p", "privnet-forwarder", "--example"]
-    run(*cargo, "traffic", cwd=ROOT)
-    run(*cargo, "render", cwd=ROOT)
-    target = pathlib.Path(json.loads(run("cargo", "metadata", "--format-version=1", "--no-deps", cwd=ROOT))["target_directory"])
-    traffic, render = (target / "debug" / "examples" / name for name in ("traffic", "render"))
+    offload = "--without-offload" not in sys.argv
+    numbers = [word for word in sys.argv[1:] if not word.startswith("-")]
+    rounds = int(numbers[0]) if numbers else 7
+    traffic, render = (programs() / name for name in ("traffic", "render"))
     running = []
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -97,14 +106,16 @@ def main():
             # Shared: the routed path of this benchmark goes through the same machine.
             words = ["shared", "7001=10.78.2.2:7000/other"]
             for part, file in (("ruleset", "rules.nft"), ("agent", "agent.py"), ("config", "config.json")):
-                (folder / file).write_text(run(render, part, *words))
+                text = run(render, part, *words)
+                # Without its lines about flow tables the agent loads the same rules as on a kernel that has none.
+                (folder / file).write_text(text if offload else re.sub("(?m)^#fast.*\n", "", text))
             said = run(*inside(MIDDLE, "python3", "-c", LOAD, folder))
             server = subprocess.Popen(inside(SERVER, traffic, "serve", 7000), stdout=subprocess.PIPE, text=True)
             running.append(server)
             server.stdout.readline()
             running.append(haproxy(folder))
             time.sleep(1)
-            report(measure(traffic, rounds), "no flow table" not in said)
+            report(measure(traffic, rounds), offload and "no flow table" not in said)
         finally:
             for process in running:
                 process.kill()
@@ -131,7 +142,7 @@ def report(found, offloaded):
     def compare(what, path, other, how=lambda mine, theirs: mine / theirs):
         return statistics.median(how(*pair) for pair in zip(found[what][path], found[what][other]))
 
-    print(f"flow offload: {'on' if offloaded else 'this kernel has none'}; load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    print(f"flow offload: {'on' if offloaded else 'off'}; load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     print(f"{'':10}{'throughput':>22}{'connections':>22}{'round trip':>22}")
     result = {"flow_offload": offloaded}
     for path in PATHS:

@@ -211,8 +211,8 @@ def lookup(name, servers):
 # ---- The kernel: nft for the rules, netlink for connections (the images have no `conntrack`).
 
 
-def nft(*words, text=None):
-    done = subprocess.run(["nft", *words], input=text, capture_output=True, text=True, timeout=20)
+def nft(*words, text=None, patience=20):
+    done = subprocess.run(["nft", *words], input=text, capture_output=True, text=True, timeout=patience)
     if done.returncode:
         raise Fault("nft: " + done.stderr.strip()[:300])
     return done.stdout
@@ -352,7 +352,8 @@ class Agent:
         text = rules + changes(self.fixed(), self.wanted()) + "\n"
         devices = ", ".join('"%s"' % name for _, name in socket.if_nameindex() if name != "lo")
         try:
-            nft("-f", "-", text=text.replace("#fast", "").replace("DEVICES", devices))
+            # The first time the kernel reads its modules from the disk, while all else starts.
+            nft("-f", "-", text=text.replace("#fast", "").replace("DEVICES", devices), patience=80)
         except Fault:
             nft("-f", "-", text=text)
             log("this kernel has no flow table: forwarding without it")

@@ -187,6 +187,32 @@ fn the_shell_can_read_the_scripts() {
     }
 }
 
+/// Nothing is installed at boot, so an image that lacks something says what, on the console, before anything is changed.
+#[test]
+fn an_image_that_lacks_something_says_so_and_nothing_is_done() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("install.sh");
+    std::fs::write(&script, render(1, Settings::default()).install_script).unwrap();
+    let tools = ["nft", "python3", "ss", "sysctl", "systemctl"];
+    for missing in tools {
+        // Nothing else is to be found there: a script that went on could neither write nor load anything.
+        let bin = folder.path().join(format!("without-{missing}"));
+        std::fs::create_dir(&bin).unwrap();
+        let there = tools.into_iter().filter(|tool| *tool != missing).map(|tool| (tool, "exit 3"));
+        for (name, does) in there.chain([("id", "echo 0")]) {
+            std::fs::write(bin.join(name), format!("#!/bin/sh\n{does}\n")).unwrap();
+            std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let output = Command::new("/bin/sh").arg(&script).env("PATH", &bin).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{missing}: {said}");
+        let expected =
+            format!("privnet-forwarder: this image has no {missing}, and nothing is installed at boot");
+        assert!(said.starts_with(&expected), "{said}");
+    }
+}
+
 #[test]
 fn the_fingerprint_is_of_the_meaning() {
     let of =
