@@ -101,7 +101,7 @@ def boot(there, disk):
         "qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "1", "-m", "1024", "-nographic", "-no-user-config",
         "-kernel", kernel, "-initrd", initrd, "-append", "root=/dev/vda rw console=ttyS0 panic=-1 quiet",
         "-drive", f"file={disk},if=virtio,format=raw,cache=unsafe",
-        "-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net",
+        "-netdev", "user,id=net,restrict=on,ipv6=off", "-device", "virtio-net-pci,netdev=net",
     ]
     return subprocess.Popen(list(map(str, words)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
 

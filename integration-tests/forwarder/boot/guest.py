@@ -108,7 +108,7 @@ def check(what, holds):
         found = holds()
     except Exception as error:  # What cannot be looked at is not seen.
         found, what = None, f"{what} ({error})"
-    tell(f"{'' if found else 'not '}{what}{'' if found in (True, None, False) else f': {found}'}")
+    tell(f"{'' if found else 'not '}{what}{f': {found}' if isinstance(found, str) else ''}")
 
 
 def health(port):
@@ -130,8 +130,7 @@ def offloaded():
         consumer.stdin.write("\n")
         consumer.stdin.flush()
         answer = consumer.stdout.readline().strip()
-        listed = run("conntrack", "-L", "-p", "tcp", "--orig-port-dst", "5433")
-        return answer == "y" and ("OFFLOAD" in listed or listed.strip()) == True
+        return answer == "y" and "OFFLOAD" in run("conntrack", "-L", "-p", "tcp", "--orig-port-dst", "5433")
     finally:
         consumer.kill()
 
@@ -148,7 +147,8 @@ def look():
     for port in (25432, 25433):
         check(f"the health port {port} answers", lambda: until(lambda: health(port)))
     check("a consumer's session runs in the flow table, and lives", offloaded)
-    check("no unit failed", lambda: not run("systemctl", "--failed", "--plain", "--no-legend").strip() or None)
+    failed = run("systemctl", "--failed", "--plain", "--no-legend").split("\n")
+    tell(f"{'not ' if any(failed) else ''}no unit failed {[line.split()[0] for line in failed if line]}")
     for line in run("journalctl", "-b", "-u", "privnet-forwarder*", "-o", "cat", "--no-pager", check=False).splitlines()[-12:]:
         tell(f"journal: {line}")
     if not REBOOTED.exists():
@@ -165,8 +165,8 @@ def bench():
     """Only the two lines next to each other mean something: the same emulated processor forwards with a flow table and without."""
     for more in ([], ["--without-offload"]):
         words = [sys.executable, "/opt/bench/a/b/bench.py", "3", *more]
-        said = run(*words, check=False, env={**os.environ, "PRIVNET_PROGRAMS": "/opt/bench"})
-        for line in said.splitlines()[:-1]:
+        done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PRIVNET_PROGRAMS": "/opt/bench"})
+        for line in done.stdout.splitlines()[:-1] or [f"nothing: {done.stderr}"]:
             tell(f"benchmark: {line}")
 
 

@@ -6,6 +6,7 @@ mod files;
 mod keep;
 mod monitoring;
 mod process;
+mod soak;
 mod stops;
 mod unit;
 
