@@ -5,6 +5,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a test, which says what it tried"
 )]
@@ -12,10 +13,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use privnet::{Ask, PlanOptions};
+use privnet_integration_tests::aws_chain;
 use privnet_integration_tests::census::{here, python};
 use privnet_integration_tests::command::program;
+use privnet_integration_tests::proxy::Proxy;
 use privnet_integration_tests::stage::{Stage, spec};
 
 fn examples() -> PathBuf {
@@ -140,4 +144,17 @@ fn the_program_that_uses_the_library_runs() {
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
     assert!(said.contains("service_name") && said.contains("accepted vpce-"), "{said}");
+}
+
+/// What the benchmark calls the chain of a fresh apply is what the record of one shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_chain_of_a_fresh_apply_is_the_one_that_is_written_down() {
+    let stage = Stage::open_with(None, |options| options.latency = Duration::from_millis(20)).await.unwrap();
+    let proxy = Proxy::start(&stage.url("aws"), Vec::new()).await.unwrap();
+    let text = std::fs::read_to_string(examples().join("aws.yaml")).unwrap();
+    let done = stage.session(spec(&text).unwrap(), &proxy.url()).unwrap().apply(PlanOptions::default()).await;
+    assert!(done.report.all_done(), "{:?}", done.report);
+    if let Err(why) = aws_chain::check(&proxy.exchanges()) {
+        panic!("{why}: {:#?}", proxy.exchanges());
+    }
 }

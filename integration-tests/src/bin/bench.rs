@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use privnet::PlanOptions;
 use privnet_core::provider::{Provider as _, lower_all};
 use privnet_core::{KindTable, ServiceWorld, World, plan};
+use privnet_integration_tests::aws_chain::{self, CHAIN};
 use privnet_integration_tests::azure_bench;
 use privnet_integration_tests::census::{here, python};
 use privnet_integration_tests::proxy::{Exchange, Proxy, is_read};
@@ -132,19 +133,6 @@ const LATENCY: Duration = Duration::from_millis(50);
 /// Sandbox seconds in a real one: fast enough to measure often, slow enough that 50 ms are felt.
 const SPEED: f64 = 20.0;
 
-/// The longest chain of requests of a fresh apply, each of which needs what the one before brought; apart from waiting for the load
-/// balancer, for healthy targets and for the endpoint service.
-const CHAIN: [&str; 8] = [
-    "observe: GetCallerIdentity",
-    "observe: the lists, all at once",
-    "CreateSecurityGroup",
-    "CreateLoadBalancer",
-    "SetSecurityGroups, ModifyLoadBalancerAttributes",
-    "CreateListener",
-    "CreateVpcEndpointServiceConfiguration",
-    "ModifyVpcEndpointServicePermissions",
-];
-
 async fn fresh() -> Result<(), Fail> {
     println!("fresh apply, {} ms on each request, time at {SPEED} times", LATENCY.as_millis());
     let stage = Stage::open_with(None, |options| {
@@ -167,7 +155,12 @@ async fn fresh() -> Result<(), Fail> {
         actions.len(),
         actions.iter().filter(|a| is_read(a)).count()
     );
-    println!("  the chain: {} rounds, {chain:.2} s: {}", CHAIN.len(), CHAIN.join(" → "));
+    aws_chain::check(&proxy.exchanges())?;
+    println!(
+        "  the chain, as the record has it: {} rounds (aim: at most 8), {chain:.2} s: {}",
+        CHAIN.len(),
+        aws_chain::described()
+    );
     let provisioning = waits(&proxy.exchanges()).ok_or("a request of the chain was not seen")?;
     println!(
         "  chain and provisioning: {:.2} s; privnet takes {:.3} of that (aim: at most 1.10)",
@@ -247,6 +240,7 @@ async fn empty() -> Result<(), Fail> {
         options.latency = LATENCY;
         options.speed = Some(1.0);
         options.rate_limits = true;
+        options.record = Some(options.dir.join("record.jsonl"));
     })
     .await?;
     let proxy = Proxy::start(&stage.url("aws"), Vec::new()).await?;
@@ -269,10 +263,24 @@ async fn empty() -> Result<(), Fail> {
         "  the documented rates allow {allowed:.2} s; privnet takes {:.3} of that (aim: at most 1.1)",
         took / allowed
     );
+    let throttled = throttled(&std::fs::read_to_string(stage.folder().join("record.jsonl"))?)?;
+    println!("  {throttled} answers of {total} said that there were too many requests (aim: none)");
     for (action, count) in counts.iter().filter(|(_, count)| **count > 1) {
         println!("    {count:5} {action}");
     }
     Ok(())
+}
+
+/// How many answers of a record say that there were too many requests, in the words of EC2 or of the other Query services.
+fn throttled(record: &str) -> Result<usize, Fail> {
+    let mut found = 0;
+    for line in record.lines() {
+        let exchange: serde_json::Value = serde_json::from_str(line)?;
+        let answer = exchange["response"].as_str().unwrap_or_default();
+        let said = ["<Code>RequestLimitExceeded</Code>", "<Code>Throttling</Code>"];
+        found += usize::from(said.iter().any(|code| answer.contains(code)));
+    }
+    Ok(found)
 }
 
 /// The shortest time in which the documented rates let so many reads through: Elastic Load Balancing has one bucket for all reads, EC2
