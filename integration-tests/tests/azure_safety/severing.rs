@@ -110,3 +110,22 @@ fn another_group_of_forwarders_is_no_cut() {
     let status = ground.status();
     assert!(live(&status).is_some(), "{status:#}");
 }
+
+/// Databases that do not expect the header, or wait for it, would take no session any more.
+#[test]
+fn the_proxy_header_is_not_turned_on_under_a_consumer() {
+    let ground = Ground::new();
+    let direct: String =
+        orders().lines().filter(|line| !line.contains("forwarder")).map(|line| format!("{line}\n")).collect();
+    ground.write(&direct);
+    ground.must("--sandbox apply --yes", 0);
+    ground.pass(60);
+    ground.must("--sandbox accept-pending --yes", 0);
+    ground.pass(60);
+    assert!(live(&ground.status()).is_some(), "{:#}", ground.status());
+    ground.write(&direct.replace("join_nics: true", "join_nics: true\n      proxy_protocol: true"));
+    let refused = ground.must("--sandbox plan --detailed-exitcode", 3);
+    assert!(both(&refused).contains("proxy_protocol"), "{}", both(&refused));
+    ground.must("--sandbox apply --yes", 3);
+    ground.must("--sandbox apply --yes --sever-connections", 0);
+}

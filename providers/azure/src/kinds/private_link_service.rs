@@ -70,7 +70,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("visibility").shaped(Shape::SetIgnoreCase),
         Field::managed("auto_approval").shaped(Shape::SetIgnoreCase),
         Field::managed("access_mode").shaped(Shape::IgnoreCase),
-        Field::managed("proxy_protocol"),
+        // Databases that do not expect the header, or wait for it, would take no session any more.
+        Field::managed("proxy_protocol").on_change(Change::UpdateUnlessConnected),
         Field::managed("fqdns").shaped(Shape::SetIgnoreCase),
         Field::managed("tags"),
     ],
