@@ -11,6 +11,7 @@ pub mod proxy;
 pub mod query;
 pub mod stage;
 pub mod sweep;
+pub mod together;
 
 /// Says a line that the test runner would keep to itself of a test that passes: how much was tried, and what was left out.
 #[macro_export]
