@@ -29,6 +29,7 @@ impl Called {
         };
         let verb = match (method, parts) {
             ("GET", [_]) => "list",
+            ("GET", [_, "family", _]) => "getFromFamily",
             ("GET", [_, _]) => "get",
             ("POST", [_]) => "insert",
             ("PATCH", [_, _]) => "patch",
@@ -61,7 +62,13 @@ impl Called {
     pub fn writes(&self) -> bool {
         !matches!(
             self.verb.as_str(),
-            "list" | "get" | "aggregatedList" | "wait" | "getHealth" | "listNetworkEndpoints"
+            "list"
+                | "get"
+                | "getFromFamily"
+                | "aggregatedList"
+                | "wait"
+                | "getHealth"
+                | "listNetworkEndpoints"
         )
     }
 
@@ -108,6 +115,10 @@ mod tests {
         assert_eq!(
             named("GET", &format!("{base}/aggregated/instances")).as_deref(),
             Some("instances.aggregatedList")
+        );
+        assert_eq!(
+            named("GET", &format!("{base}/global/images/family/ubuntu-2404-lts-amd64")).as_deref(),
+            Some("images.getFromFamily")
         );
         assert_eq!(named("GET", "/somewhere"), None);
     }

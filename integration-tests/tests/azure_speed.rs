@@ -7,11 +7,12 @@
     reason = "a test, which says what it counted"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use privnet::{Plan, PlanOptions, Session};
 use privnet_integration_tests::proxy::{Exchange, Proxy};
+use privnet_integration_tests::rounds::{longest_way, rounds};
 use privnet_integration_tests::stage::{Stage, spec};
 
 const HEAD: &str = "version: 1
@@ -48,20 +49,6 @@ async fn through(stage: &Stage, text: &str) -> (Proxy, Session) {
     (proxy, session)
 }
 
-/// The most requests of which each came after the answer to the one before.
-fn rounds(exchanges: &[Exchange]) -> usize {
-    let mut by_end: Vec<&Exchange> = exchanges.iter().collect();
-    by_end.sort_by_key(|exchange| exchange.ended);
-    let (mut rounds, mut free) = (0, Duration::ZERO);
-    for exchange in by_end {
-        if exchange.began >= free {
-            rounds += 1;
-            free = exchange.ended;
-        }
-    }
-    rounds
-}
-
 /// The segment of an id that tells the kind.
 fn segment(kind: &str) -> &'static str {
     match kind {
@@ -87,28 +74,6 @@ fn own_requests(plan: &Plan, exchanges: &[Exchange]) -> BTreeMap<String, Vec<Exc
     own
 }
 
-/// The longest way through a plan: of what an action comes after, and of what was done before it under the same lock.
-fn longest(
-    plan: &Plan,
-    own: &BTreeMap<String, Vec<Exchange>>,
-    id: &str,
-    seen: &mut BTreeSet<String>,
-) -> usize {
-    let action = plan.actions.iter().find(|action| action.id == id).unwrap();
-    let began = own[id].first().unwrap().began;
-    let locked = plan.actions.iter().filter(|other| {
-        other.id != id
-            && other.locks.iter().any(|lock| action.locks.contains(lock))
-            && own[&other.id][0].began < began
-    });
-    let before: BTreeSet<&str> =
-        action.after.iter().map(String::as_str).chain(locked.map(|other| other.id.as_str())).collect();
-    let longest_before =
-        before.into_iter().map(|other| longest(plan, own, other, seen)).max().unwrap_or_default();
-    seen.insert(id.to_owned());
-    own[id].len() + longest_before
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fresh_apply_takes_seven_rounds_besides_provisioning() {
     let stage = Stage::open_with(None, |options| {
@@ -128,10 +93,8 @@ async fn a_fresh_apply_takes_seven_rounds_besides_provisioning() {
     for (id, requests) in &own {
         println!("{id}: {:?}", requests.iter().map(|one| one.action.split(' ').next()).collect::<Vec<_>>());
     }
-    let mut seen = BTreeSet::new();
-    let writing =
-        plan.actions.iter().map(|action| longest(&plan, &own, &action.id, &mut seen)).max().unwrap();
-    assert_eq!(seen.len(), plan.actions.len());
+    let writing = longest_way(&plan, &own);
+    assert!(plan.actions.iter().all(|action| own.contains_key(&action.id)));
     let observed = rounds(&observing);
     privnet_integration_tests::tell!(
         "fresh apply: {observed} round(s) of {} reads, and {writing} rounds of writing",

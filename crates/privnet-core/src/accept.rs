@@ -72,6 +72,9 @@ pub struct Connection {
     pub since: Option<Timestamp>,
     /// What a person should know of this state (NAT nearly exhausted, consumer must recreate).
     pub note: Option<String>,
+    /// The live connections that turning this one away cuts as well, by id: where the cloud's lists name whole consumers, all of one
+    /// consumer's go together.
+    pub cut_along: Vec<String>,
 }
 
 impl Connection {

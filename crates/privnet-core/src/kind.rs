@@ -31,7 +31,8 @@ pub enum Change {
     UpdateUnlessConnected,
     /// The resource is replaced; the hand-over is kept.
     Replace,
-    /// As `Replace`, but refused while a consumer is connected, unless the user asks to sever.
+    /// As `Replace`, but refused while a consumer is connected, unless the user asks to sever. Members that are added to a list cut
+    /// nobody and are not refused.
     ReplaceUnlessConnected,
     /// The hand-over would change: refused without `--sever-connections`, then replaced.
     Refuse,

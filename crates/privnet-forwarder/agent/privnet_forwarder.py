@@ -460,8 +460,10 @@ class Agent:
 
     async def answer(self, port, reader, writer):
         try:
-            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT)
-            fault = self.health(port)
+            asked = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT)
+            # Where a load balancer has one check for all its ports: healthy if all are.
+            ports = self.ports if asked.split(b" ")[1:2] == [b"/all"] else [port]
+            fault = "; ".join(sorted({fault for fault in map(self.health, ports) if fault}))
             body = ("%s\n" % (fault or "ok")).encode("ascii", "replace")
             head = "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
             writer.write((head % ("503 Service Unavailable" if fault else "200 OK", len(body))).encode() + body)

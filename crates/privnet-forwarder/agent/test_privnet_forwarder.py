@@ -368,12 +368,12 @@ class Serving(unittest.IsolatedAsyncioTestCase):
         self.port = self.agent.ports[0]
         self.port.verdict, self.port.checked = None, time.monotonic()
 
-    async def get(self):
+    async def get(self, path="/"):
         server = await asyncio.start_server(lambda r, w: self.agent.answer(self.port, r, w), "127.0.0.1", 0)
 
         def ask():
             client = http.client.HTTPConnection(*server.sockets[0].getsockname(), timeout=5)
-            client.request("GET", "/")
+            client.request("GET", path)
             response = client.getresponse()
             return response.status, response.read().decode()
 
@@ -388,6 +388,19 @@ class Serving(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await self.get(), (503, "10.0.0.1:5432: timed out\n"))
         self.agent.fault = "the rules were missing"
         self.assertEqual(await self.get(), (503, "the rules were missing\n"))
+
+    async def test_one_check_for_all_ports(self):
+        other = agent.Port({"listen": 3306, "port": 3306, "engine": "other", "health": 23306}, {})
+        other.verdict, other.checked = "10.0.0.2:3306: timed out", time.monotonic()
+        self.agent.ports.append(other)
+        self.assertEqual(await self.get(), (200, "ok\n"))
+        self.assertEqual(await self.get("/all"), (503, "10.0.0.2:3306: timed out\n"))
+        self.port.verdict = "10.0.0.1:5432: refused"
+        self.assertEqual(await self.get("/all"), (503, "10.0.0.1:5432: refused; 10.0.0.2:3306: timed out\n"))
+        self.agent.fault = "the rules were missing"
+        self.assertEqual(await self.get("/all"), (503, "the rules were missing\n"))
+        self.agent.fault = self.port.verdict = other.verdict = None
+        self.assertEqual(await self.get("/all"), (200, "ok\n"))
 
     async def test_before_the_first_check(self):
         self.assertEqual(agent.Port({"listen": 1, "port": 1, "engine": "other", "health": 2}, {}).verdict, "not checked yet")

@@ -21,7 +21,7 @@ pub struct PortMap {
     pub port: u16,
     /// What speaks there: it decides how health is checked.
     pub engine: Engine,
-    /// The HTTP port that answers 200 while this map works. See [`health_ports`].
+    /// The HTTP port that answers 200 to `/` while this map works, and to `/all` while all of the machine do. See [`health_ports`].
     pub health_port: u16,
 }
 

@@ -23,7 +23,7 @@
 //!
 //! - `rules.nft`: a table of its own, `ip privnet_forwarder`. Other tables are never read into it, changed or flushed.
 //! - `privnet-forwarder-rules.service` loads it at boot, before the network is up; `privnet-forwarder.service` is the agent: it
-//!   follows names, swaps the map in one transaction and answers one HTTP health port for each map.
+//!   follows names, swaps the map in one transaction and answers one HTTP health port for each map (`/all` there: for all maps).
 //! - Nothing is downloaded or installed: the image must hold `nft`, `python3` (3.9 or later), `ss` and `sysctl`.
 //!
 //! # Images

@@ -64,6 +64,9 @@ fn is_place(url: &str) -> bool {
 pub(crate) fn gcp(variable: &dyn Fn(&str) -> Option<String>) -> Result<GcpSettings, CloudsError> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let Some(url) = set(GCP_COMPUTE) else { return Ok(GcpSettings::default()) };
+    if url.starts_with("https://") && !is_place(&url) {
+        return Err(CloudsError::NoPlace { variable: GCP_COMPUTE });
+    }
     Ok(if is_plain(GCP_COMPUTE, &url, set(INSECURE).as_deref())? {
         GcpSettings::sandbox(url)
     } else {
@@ -185,6 +188,8 @@ mod tests {
         ] {
             assert!(with(refused).is_err(), "{refused:?}");
         }
+        let hushed = with(&[(GCP_COMPUTE, "https://user:hush@compute.example")]).unwrap_err().to_string();
+        assert!(hushed.starts_with(GCP_COMPUTE) && !hushed.contains("hush"), "{hushed}");
         let other = with(&[(GCP_COMPUTE, "https://compute.example"), (INSECURE, "1")]).unwrap();
         assert_eq!(other, GcpSettings::other_api("https://compute.example"));
     }

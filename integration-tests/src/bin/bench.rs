@@ -9,6 +9,7 @@
 //! | `plan` | decode and plan of many services: CPU time and peak memory, each in a process of its own |
 //! | `fresh` | a fresh apply on the local cloud with 50 ms on each request, against its chain and against a plain boto3 script |
 //! | `azure` | a fresh apply on Azure, against its chain and what it provisions |
+//! | `gcp` | a fresh apply on GCP, against its chain and its operations |
 //! | `empty` | an empty plan of 200 services in one account, against the documented request rates |
 
 #![allow(clippy::print_stdout, reason = "a program's output")]
@@ -22,6 +23,7 @@ use privnet_core::{KindTable, ServiceWorld, World, plan};
 use privnet_integration_tests::aws_chain::{self, CHAIN};
 use privnet_integration_tests::azure_bench;
 use privnet_integration_tests::census::{here, python};
+use privnet_integration_tests::gcp_bench;
 use privnet_integration_tests::proxy::{Exchange, Proxy, is_read};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
 
@@ -59,17 +61,24 @@ async fn main() -> Result<(), Fail> {
         (Some("fresh"), _) => fresh().await,
         (Some("empty"), _) => empty().await,
         (Some("azure"), _) => on_azure().await,
+        (Some("gcp"), _) => on_gcp().await,
         _ => {
             in_processes_of_their_own()?;
             fresh().await?;
             empty().await?;
-            on_azure().await
+            on_azure().await?;
+            on_gcp().await
         }
     }
 }
 
 async fn on_azure() -> Result<(), Fail> {
     print!("{}", azure_bench::fresh().await?);
+    Ok(())
+}
+
+async fn on_gcp() -> Result<(), Fail> {
+    print!("{}", gcp_bench::fresh().await?);
     Ok(())
 }
 

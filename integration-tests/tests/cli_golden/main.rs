@@ -8,6 +8,7 @@
 
 mod examples;
 mod fivetran;
+mod gcp;
 mod interruption;
 mod script;
 mod shapes;

@@ -3,11 +3,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+mod connections;
+mod credentials;
 mod together;
 
-/// A service over forwarders and one of a machine of the user's own. Nobody asks by himself.
-fn orders() -> String {
-    "version: 1
+use std::path::Path;
+use std::process::Output;
+
+use privnet_integration_tests::command::privnet;
+use privnet_sandbox::frame::Clock;
+use serde_json::Value;
+
+/// How fast time passes.
+const SPEED: f64 = 300.0;
+
+const HEAD: &str = "version: 1
 deployment: safety
 tags: { cost-center: '4711' }
 consumers:
@@ -15,17 +25,81 @@ consumers:
 defaults:
   gcp: { project: acme-data, region: us-east4, network: prod, subnet: ilb }
 services:
-  - name: orders
-    allow: { acme: {} }
+";
+
+/// A service of a machine of the user's own. Nobody of its consumers asks by himself.
+fn machine() -> String {
+    format!(
+        "{HEAD}  - name: orders
+    allow: {{ acme: {{}} }}
     gcp:
-      nat_subnets: [{ create: { cidr: 10.8.0.0/24 } }]
-      ports: [{ listen: 5432, engine: postgres, to: { instances: [zones/us-east4-b/instances/db-1] } }]
-  - name: billing
-    allow: { acme: {} }
-    gcp:
-      nat_subnets: [{ create: { cidr: 10.8.1.0/24 } }]
-      forwarder: { subnets: [data], size: e2-small, zones: [us-east4-a, us-east4-b] }
-      ports: [{ listen: 3306, engine: mysql, to: { forwarder: { ip: 10.90.0.3 } } }]
+      nat_subnets: [{{ create: {{ cidr: 10.8.0.0/24 }} }}]
+      ports: [{{ listen: 5432, engine: postgres, to: {{ instances: [zones/us-east4-b/instances/db-1] }} }}]
 "
-    .to_owned()
+    )
+}
+
+/// The same, and one over forwarders.
+fn orders() -> String {
+    format!(
+        "{}  - name: billing
+    allow: {{ acme: {{}} }}
+    gcp:
+      nat_subnets: [{{ create: {{ cidr: 10.8.1.0/24 }} }}]
+      forwarder: {{ subnets: [data], size: e2-small, zones: [us-east4-a, us-east4-b] }}
+      ports: [{{ listen: 3306, engine: mysql, to: {{ forwarder: {{ ip: 10.90.0.3 }} }} }}]
+",
+        machine()
+    )
+}
+
+/// A folder with `gcp.yaml` and a local cloud.
+struct Ground {
+    folder: tempfile::TempDir,
+}
+
+impl Ground {
+    fn new(file: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("gcp.yaml"), file).unwrap();
+        Clock::open(&folder.path().join("sandbox"), Some(SPEED)).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn run(&self, line: &str) -> Output {
+        privnet(self.path()).args(line.split_whitespace()).output().unwrap()
+    }
+
+    /// Runs what must come to this status.
+    fn must(&self, line: &str, status: i32) -> Output {
+        let output = self.run(line);
+        assert_eq!(output.status.code(), Some(status), "{line}: {}", both(&output));
+        output
+    }
+
+    fn json(&self, line: &str) -> Value {
+        serde_json::from_slice(&self.must(&format!("{line} --output json"), 0).stdout).unwrap()
+    }
+
+    fn status(&self) -> Value {
+        self.json("--sandbox status")
+    }
+
+    /// Closes an endpoint, as the cloud does of its own accord: the sandbox's state says so then.
+    fn close(&self, connection: &str) {
+        let path = self.path().join("sandbox/gcp.json");
+        let mut state: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let endpoints = state["endpoints"].as_object_mut().unwrap();
+        let own = endpoints.values_mut().find(|one| one["connection"].to_string() == connection);
+        own.unwrap()["decision"] = Value::from("Closed");
+        std::fs::write(&path, state.to_string()).unwrap();
+    }
+}
+
+fn both(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

@@ -64,7 +64,12 @@ impl Trap {
             ("AZURE_AUTHORITY_HOST", self.url()),
             ("PRIVNET_AZURE_RESOURCE_MANAGER_URL", self.url()),
             ("PRIVNET_GCP_COMPUTE_URL", self.url()),
-            ("GOOGLE_APPLICATION_CREDENTIALS", at("aws-credentials")),
+            ("GOOGLE_APPLICATION_CREDENTIALS", at("google-credentials.json")),
+            ("GCE_METADATA_HOST", format!("127.0.0.1:{}", self.port)),
+            ("GOOGLE_OAUTH_ACCESS_TOKEN", "ya29.a0AfB_byEXAMPLE".to_owned()),
+            ("GOOGLE_CLOUD_PROJECT", "acme-data".to_owned()),
+            ("GOOGLE_CLOUD_QUOTA_PROJECT", "acme-data".to_owned()),
+            ("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", format!("{}/compute/v1/", self.url())),
             ("PRIVNET_INSECURE_LOOPBACK_CREDENTIALS", "1".to_owned()),
         ];
         for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL_STS"] {
@@ -78,7 +83,7 @@ impl Trap {
         variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// Profiles that lead here, one of which runs a program that would leave a mark.
+    /// Profiles and credentials that lead here; one of them runs a program that would leave a mark.
     fn profiles(&self, ground: &Ground) {
         let (url, mark) = (self.url(), ground.at("mark").display().to_string());
         let config = format!(
@@ -89,6 +94,12 @@ impl Trap {
         );
         ground.write("aws-config", &config);
         ground.write(".aws/config", &config);
+        let user = serde_json::json!({
+            "type": "authorized_user", "client_id": "x.apps.googleusercontent.com", "client_secret": "x",
+            "refresh_token": "1//0gEXAMPLE", "token_uri": format!("{url}/token"),
+        });
+        ground.write("google-credentials.json", &user.to_string());
+        ground.write(".config/gcloud/application_default_credentials.json", &user.to_string());
         ground.write(
             "aws-credentials",
             "[prod]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = x\n",

@@ -68,6 +68,7 @@ pub(crate) fn seen(connection: &VpcEndpointConnection, own_region: &str) -> Opti
             .creation_timestamp()
             .and_then(|at| Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok()),
         note,
+        cut_along: Vec::new(),
     })
 }
 

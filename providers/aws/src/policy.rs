@@ -160,6 +160,7 @@ pub(crate) mod tests {
             cloud_state: "pendingAcceptance".to_owned(),
             since: None,
             note: None,
+            cut_along: Vec::new(),
         };
         let decisions = decide(&of(&spec, &spec.services[0]), &[asks], &Ask::default());
         assert_eq!(decisions[0].verdict, Verdict::Left);

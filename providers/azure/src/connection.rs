@@ -42,6 +42,7 @@ pub(crate) fn parse(item: &Json) -> Option<Connection> {
         cloud_state: plain(status),
         since: None,
         note: note(item, status, action),
+        cut_along: Vec::new(),
     })
 }
 

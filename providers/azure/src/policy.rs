@@ -120,6 +120,7 @@ mod tests {
             cloud_state: "Pending".to_owned(),
             since: None,
             note: None,
+            cut_along: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! ([`Context::call`](privnet_core::execute::Context::call)). Their pollers are not used: they ignore their time limit, do
 //! not repeat a poll that got no answer, and call a failed operation a success.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use google_cloud_auth::credentials::{self, CacheableResource, Credentials};
@@ -12,7 +13,9 @@ use google_cloud_gax::client_builder::Error as BuildError;
 use google_cloud_gax::retry_policy::NeverRetry;
 use hyper_util::client::proxy::matcher::Matcher;
 use privnet_core::{Error, ErrorKind};
+use tokio::sync::OnceCell;
 
+use crate::caller::Who;
 use crate::settings::{Endpoint, GcpSettings};
 
 /// Google's own endpoint.
@@ -31,6 +34,7 @@ pub(crate) struct Clients {
     pub(crate) global_operations: compute::GlobalOperations,
     pub(crate) health_checks: compute::RegionHealthChecks,
     pub(crate) group_managers: compute::RegionInstanceGroupManagers,
+    pub(crate) images: compute::Images,
     pub(crate) instance_groups: compute::InstanceGroups,
     pub(crate) instance_templates: compute::InstanceTemplates,
     pub(crate) instances: compute::Instances,
@@ -43,6 +47,8 @@ pub(crate) struct Clients {
     raw: reqwest::Client,
     credentials: Credentials,
     endpoint: String,
+    who: Who,
+    caller: Arc<OnceCell<Option<String>>>,
 }
 
 /// Makes one client with the settings of all.
@@ -64,13 +70,16 @@ impl Clients {
     pub(crate) async fn new(settings: &GcpSettings) -> Result<Self, Error> {
         let endpoint = settings.endpoint.as_ref().map_or(GOOGLE, Endpoint::url).to_owned();
         let mut raw = reqwest::Client::builder().timeout(ATTEMPT).redirect(reqwest::redirect::Policy::none());
-        let credentials = match &settings.endpoint {
+        let (credentials, who) = match &settings.endpoint {
             Some(Endpoint::Local { .. }) => {
                 refuse_proxies(&endpoint, &Matcher::from_system())?;
                 raw = raw.no_proxy();
-                credentials::anonymous::Builder::new().build()
+                (credentials::anonymous::Builder::new().build(), Who::Nobody)
             }
-            Some(Endpoint::Other { .. }) | None => default_credentials()?,
+            Some(Endpoint::Other { .. }) | None => {
+                let who = Who::of_environment();
+                (default_credentials(&who)?, who)
+            }
         };
         let raw = raw.build().map_err(|cause| {
             Error::new(ErrorKind::Other, "connect", "Google Cloud", "the HTTP client cannot be made")
@@ -84,6 +93,7 @@ impl Clients {
             global_operations: client!(GlobalOperations, c, e),
             health_checks: client!(RegionHealthChecks, c, e),
             group_managers: client!(RegionInstanceGroupManagers, c, e),
+            images: client!(Images, c, e),
             instance_groups: client!(InstanceGroups, c, e),
             instance_templates: client!(InstanceTemplates, c, e),
             instances: client!(Instances, c, e),
@@ -96,7 +106,15 @@ impl Clients {
             raw,
             credentials,
             endpoint,
+            who,
+            caller: Arc::default(),
         })
+    }
+
+    /// Who calls, where that can be found out. It is asked once.
+    pub(crate) async fn caller(&self) -> Option<&str> {
+        let caller = self.caller.get_or_init(|| self.who.name(&self.raw, &self.credentials)).await;
+        caller.as_deref()
     }
 
     /// Sends a PATCH as it stands. The client leaves empty lists out of what it sends, so that it cannot clear one.
@@ -152,8 +170,10 @@ fn refuse_proxies(local: &str, proxies: &Matcher) -> Result<(), Error> {
         .with_hint("unset HTTP_PROXY and ALL_PROXY, or set NO_PROXY=127.0.0.1"))
 }
 
-fn default_credentials() -> Result<Credentials, Error> {
-    credentials::Builder::default().with_scopes([SCOPE]).build().map_err(|cause| {
+fn default_credentials(who: &Who) -> Result<Credentials, Error> {
+    let found = credentials::Builder::default();
+    let found = if who.has_its_own_scopes() { found } else { found.with_scopes([SCOPE]) };
+    found.build().map_err(|cause| {
         Error::new(
             ErrorKind::Unauthenticated,
             "connect",

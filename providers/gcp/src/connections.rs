@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use privnet_core::accept::{Connection, ConnectionState, Identity};
+use privnet_core::spec::gcp::GcpAcceptBy;
 
 use crate::entry::Entry;
-use crate::json::{Json, list, number, text};
+use crate::json::{Json, flag, list, number, text, texts};
 use crate::path;
 
 /// All connections of an attachment; `addresses` is how many its NAT subnets have, where that is known.
@@ -15,46 +16,120 @@ pub(crate) fn of(attachment: &Json, addresses: Option<i64>) -> Vec<Connection> {
     let nat = addresses.and_then(|addresses| nearly_exhausted(endpoints, addresses));
     let of = |endpoint: &Json| {
         let mut connection = connection(endpoint, &listed);
-        let together = together(endpoint, &listed, endpoints);
-        let notes = [connection.note.take(), together, nat.clone()];
-        let notes: Vec<String> = notes.into_iter().flatten().collect();
+        let along = Along::of(attachment, endpoint);
+        let notes = connection.note.take().into_iter().chain(along.notes()).chain(nat.clone());
+        let notes: Vec<String> = notes.collect();
+        connection.cut_along = along.all();
         connection.note = (!notes.is_empty()).then(|| notes.join("; "));
         connection
     };
     endpoints.iter().map(of).collect()
 }
 
-/// The live endpoints that an entry of the accept list lets in together with this one, by id: an entry for a project or a network
-/// stands for all of its endpoints.
-pub(crate) fn siblings(endpoint: &Json, listed: &[Entry], endpoints: &[Json]) -> Vec<String> {
+/// The live endpoints that go when one is turned away, by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Along {
+    /// Those that an entry for its project or network lets in together with it.
+    pub(crate) siblings: BTreeSet<String>,
+    /// Those that nothing lets in any more, and that only last because the attachment does not reconcile: to cut a live one it must.
+    pub(crate) unlisted: BTreeSet<String>,
+    /// Those that were turned away, but that an entry stands for: they would come in when the attachment reconciles.
+    pub(crate) let_in: BTreeSet<String>,
+}
+
+impl Along {
+    /// Who goes with this endpoint.
+    pub(crate) fn of(attachment: &Json, endpoint: &Json) -> Self {
+        let (listed, endpoints) = (entries(attachment), list(attachment, "connectedEndpoints"));
+        let (own, kept): (Vec<Entry>, Vec<Entry>) =
+            listed.into_iter().partition(|entry| stands_for(entry, endpoint));
+        let wide = |other: &Json| {
+            own.iter().any(|entry| entry.by() != GcpAcceptBy::Endpoint && stands_for(entry, other))
+        };
+        let rejected: Vec<Entry> =
+            texts(attachment, "consumerRejectLists").iter().map(|text| Entry::rejected(text)).collect();
+        let lasts = |other: &Json| {
+            let room = |entry: &Entry| entry.room().is_none_or(|room| live_of(entry, endpoints) <= room);
+            kept.iter().any(|entry| stands_for(entry, other) && room(entry))
+                && !rejected.iter().any(|entry| stands_for(entry, other))
+        };
+        let switched_on = state(endpoint).may_be_live() && !flag(attachment, "reconcileConnections");
+        let live = || endpoints.iter().filter(|other| state(other).may_be_live());
+        let siblings: BTreeSet<String> = others(endpoint, live().filter(|other| wide(other)));
+        let unlisted = others(endpoint, live().filter(|other| switched_on && !wide(other) && !lasts(other)));
+        let turned_away = endpoints.iter().filter(|other| state(other) == ConnectionState::Rejected);
+        let listed = |other: &Json| {
+            kept.iter().any(|entry| stands_for(entry, other))
+                && !rejected.iter().any(|entry| stands_for(entry, other))
+        };
+        let let_in = others(endpoint, turned_away.filter(|other| switched_on && listed(other)));
+        Self { siblings, unlisted, let_in }
+    }
+
+    /// All that are cut.
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.siblings.union(&self.unlisted).cloned().collect()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let named = |ids: &BTreeSet<String>| ids.iter().cloned().collect::<Vec<_>>().join(", ");
+        let siblings = (!self.siblings.is_empty()).then(|| {
+            format!(
+                "its entry stands for its whole consumer: to reject it cuts {} as well",
+                named(&self.siblings)
+            )
+        });
+        let unlisted = (!self.unlisted.is_empty()).then(|| {
+            format!(
+                "to cut it the attachment reconciles its connections, which cuts {} as well: the accept list has no room for them",
+                named(&self.unlisted)
+            )
+        });
+        siblings.into_iter().chain(unlisted).collect()
+    }
+}
+
+/// The endpoints that this entry would let in together with this one, by id: those that wait, and those that are decided on anew.
+pub(crate) fn would_come_along(
+    endpoint: &Json,
+    entry: &Entry,
+    endpoints: &[Json],
+    anew: impl Fn(&Json) -> bool,
+) -> BTreeSet<String> {
+    let waiting = endpoints.iter().filter(|other| match state(other) {
+        ConnectionState::Pending => true,
+        ConnectionState::Rejected => anew(other),
+        _ => false,
+    });
+    others(endpoint, waiting.filter(|other| stands_for(entry, other)))
+}
+
+/// How many live endpoints an entry of the accept list stands for.
+pub(crate) fn live_of(entry: &Entry, endpoints: &[Json]) -> usize {
+    endpoints.iter().filter(|endpoint| state(endpoint).may_be_live() && stands_for(entry, endpoint)).count()
+}
+
+fn others<'a>(endpoint: &Json, found: impl Iterator<Item = &'a Json>) -> BTreeSet<String> {
     let own = psc_id(endpoint);
-    let of_one_entry = |entry: &Entry, other: &Json| match entry {
-        Entry::Project { project, .. } => is_project(endpoint, project) && is_project(other, project),
+    found.map(psc_id).filter(|id| *id != own).collect()
+}
+
+/// Whether an entry of the accept list is about this endpoint.
+pub(crate) fn stands_for(entry: &Entry, endpoint: &Json) -> bool {
+    match entry {
+        // An entry may have the number where the endpoint's URL has the id.
+        Entry::Project { project, .. } => is_project(endpoint, project),
         Entry::Network { network, .. } => {
-            let is = |of: &Json| self::network(of).is_some_and(|found| path::same(&found, network));
-            is(endpoint) && is(other)
+            self::network(endpoint).is_some_and(|own| path::same(&own, network))
         }
-        Entry::Endpoint { .. } => false,
-    };
-    endpoints
-        .iter()
-        .filter(|other| state(other).may_be_live() && psc_id(other) != own)
-        .filter(|other| listed.iter().any(|entry| of_one_entry(entry, other)))
-        .map(psc_id)
-        .collect()
+        Entry::Endpoint { endpoint: listed } => path::same(&handle(endpoint), listed),
+    }
 }
 
 /// Whether an endpoint is in this project, by id or number.
-pub(crate) fn is_project(endpoint: &Json, project: &str) -> bool {
+fn is_project(endpoint: &Json, project: &str) -> bool {
     let urls = ["endpoint", "endpointWithId"].into_iter().filter_map(|key| text(endpoint, key));
     urls.filter_map(|url| path::after(url, "projects")).any(|found| found == project)
-}
-
-fn together(endpoint: &Json, listed: &[Entry], endpoints: &[Json]) -> Option<String> {
-    let others = siblings(endpoint, listed, endpoints);
-    (!others.is_empty()).then(|| {
-        format!("its entry stands for its whole consumer: to reject it cuts {} as well", others.join(", "))
-    })
 }
 
 /// Each endpoint, and each connection that is propagated from one, takes an address
@@ -125,6 +200,7 @@ fn connection(endpoint: &Json, listed: &[Entry]) -> Connection {
         cloud_state: text(endpoint, "status").unwrap_or("UNKNOWN").to_owned(),
         since: None,
         note: note(endpoint, state, listed),
+        cut_along: Vec::new(),
     }
 }
 
@@ -152,10 +228,10 @@ fn note(endpoint: &Json, state: ConnectionState, listed: &[Entry]) -> Option<Str
 }
 
 fn over_limit(endpoint: &Json, listed: &[Entry]) -> Option<String> {
-    let network = network(endpoint);
     let limit = listed.iter().find_map(|entry| match entry {
-        Entry::Project { project, limit } if is_project(endpoint, project) => Some(*limit),
-        Entry::Network { network: listed, limit } if Some(listed) == network.as_ref() => Some(*limit),
+        Entry::Project { limit, .. } | Entry::Network { limit, .. } if stands_for(entry, endpoint) => {
+            Some(*limit)
+        }
         _ => None,
     })?;
     Some(format!("its consumer is let in, but has its limit of {limit} connection(s) already"))
@@ -218,6 +294,12 @@ mod tests {
         let notes: Vec<_> = of(&two, None).into_iter().filter_map(|connection| connection.note).collect();
         assert!(notes.len() == 2 && notes[0].contains("cuts 77 as well"), "{notes:?}");
         two["consumerAcceptLists"] = json!([]);
+        let notes: Vec<_> = of(&two, None).into_iter().filter_map(|connection| connection.note).collect();
+        assert!(
+            notes.len() == 2 && notes[0].contains("reconciles its connections, which cuts 77 as well"),
+            "{notes:?}"
+        );
+        two["reconcileConnections"] = json!(true);
         assert!(of(&two, None).iter().all(|connection| connection.note.is_none()));
     }
 

@@ -31,6 +31,17 @@ impl Entry {
         filled("projectIdOrNum").map(|project| Self::Project { project: project.to_owned(), limit })
     }
 
+    /// The entry of a reject list: a project's id or number, or the URL of a network or an endpoint.
+    pub(crate) fn rejected(text: &str) -> Self {
+        if !text.contains('/') {
+            Self::Project { project: text.to_owned(), limit: 0 }
+        } else if text.contains("/networks/") {
+            Self::Network { network: path::of(text), limit: 0 }
+        } else {
+            Self::Endpoint { endpoint: path::of(text) }
+        }
+    }
+
     /// The entry as the API takes it.
     pub(crate) fn json(&self) -> Json {
         match self {
@@ -39,6 +50,23 @@ impl Entry {
             }
             Self::Network { network, limit } => json!({ "networkUrl": network, "connectionLimit": limit }),
             Self::Endpoint { endpoint } => json!({ "endpointUrl": endpoint, "connectionLimit": 1 }),
+        }
+    }
+
+    /// Gives it room for so many endpoints. One that names an endpoint has room for that.
+    pub(crate) fn limit_to(&mut self, endpoints: usize) {
+        if let Self::Project { limit, .. } | Self::Network { limit, .. } = self {
+            *limit = i64::try_from(endpoints).unwrap_or(i64::MAX);
+        }
+    }
+
+    /// For how many endpoints it has room; one that names an endpoint has room for that, whatever its limit.
+    pub(crate) fn room(&self) -> Option<usize> {
+        match self {
+            Self::Project { limit, .. } | Self::Network { limit, .. } => {
+                Some((*limit).try_into().unwrap_or(0))
+            }
+            Self::Endpoint { .. } => None,
         }
     }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use privnet_core::World;
 use serde::{Deserialize, Serialize};
 
+use crate::image::Seen;
+
 /// What was found in a project, region and host project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Facts {
@@ -16,6 +18,9 @@ pub(crate) struct Facts {
     pub(crate) machines: BTreeMap<String, Machine>,
     /// The paths of the instance groups, where the file names any.
     pub(crate) groups: Vec<String>,
+    /// The images that the file's forwarders are made from, by path.
+    #[serde(default)]
+    pub(crate) images: BTreeMap<String, Seen>,
     /// Service attachments by the NAT subnets that they use: subnet's path to attachment's path.
     pub(crate) nat_users: BTreeMap<String, Vec<String>>,
 }

@@ -2,17 +2,18 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | `settings`, `clients` | how Google Cloud is reached |
+//! | `settings`, `clients`, `caller` | how Google Cloud is reached, and as whom |
 //! | `collection`, `cloud`, `buckets`, `error` | one request: its typed call, its rate, its operation, its errors |
 //! | `ownership` | markers and labels as proof, and the user's labels |
 //! | `observe`, `snapshot`, `facts` | what is read, in which order, and what a plan is told |
 //! | `lower`, `kinds`, `act` | what the file becomes; for each kind its table, lower, live, create, update |
-//! | `forwarders`, `handover` | what forwarder machines run, and how traffic goes from old backends to new ones |
-//! | `connections`, `entry`, `policy`, `decide` | who is connected, accept lists, and decisions |
+//! | `forwarders`, `image`, `handover` | what forwarder machines run and are made from, and how traffic goes from old backends to new |
+//! | `connections`, `entry`, `lists`, `policy`, `decide` | who is connected, accept and reject lists, and decisions |
 //! | `handoff` | what the vendor needs |
 
 mod act;
 mod buckets;
+mod caller;
 mod clients;
 mod cloud;
 mod collection;
@@ -25,8 +26,10 @@ mod fields;
 mod forwarders;
 mod handoff;
 mod handover;
+mod image;
 mod json;
 mod kinds;
+mod lists;
 mod lower;
 mod observe;
 mod ownership;
@@ -50,23 +53,19 @@ use tokio::sync::OnceCell;
 use crate::act::Act;
 use crate::clients::Clients;
 use crate::cloud::Cloud;
-use crate::decide::Terms;
 
 pub use crate::settings::{Endpoint, GcpSettings};
 
 /// The first part of this provider's scopes.
 pub(crate) const CLOUD: &str = "gcp";
 
-/// How a service lets consumers in, and the most connections of each.
-type ServiceTerms = (GcpAcceptBy, BTreeMap<String, i64>);
-
 /// Google Cloud. An observation comes before any action: it learns how each service lets consumers in.
 #[derive(Debug)]
 pub struct GcpProvider {
     settings: GcpSettings,
     clients: Arc<OnceCell<Clients>>,
-    /// How a service names whom it lets in, and how many connections each of its consumers may have.
-    terms: Mutex<BTreeMap<String, ServiceTerms>>,
+    /// How each service names whom it lets in.
+    accept_by: Mutex<BTreeMap<String, GcpAcceptBy>>,
     /// Decisions change an attachment one after the other: at once, each would find that the other was faster.
     turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -75,7 +74,7 @@ impl GcpProvider {
     /// A provider with these settings. Nothing is read or sent yet.
     #[must_use]
     pub fn new(settings: GcpSettings) -> Self {
-        Self { settings, clients: Arc::default(), terms: Mutex::default(), turns: Mutex::default() }
+        Self { settings, clients: Arc::default(), accept_by: Mutex::default(), turns: Mutex::default() }
     }
 
     /// Another provider that has seen nothing yet, over the same connections: each set of clients reads the machine's certificates
@@ -85,7 +84,7 @@ impl GcpProvider {
         Self {
             settings: self.settings.clone(),
             clients: Arc::clone(&self.clients),
-            terms: Mutex::default(),
+            accept_by: Mutex::default(),
             turns: Mutex::default(),
         }
     }
@@ -97,7 +96,7 @@ impl GcpProvider {
 
     /// Remembers what decisions on connections will need of the file.
     pub(crate) fn remember(&self, services: &[&Service]) {
-        let mut terms = self.terms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.accept_by.lock().unwrap_or_else(PoisonError::into_inner);
         for service in services {
             let CloudService::Gcp(gcp) = &service.cloud else { continue };
             let by = match &gcp.form {
@@ -106,10 +105,7 @@ impl GcpProvider {
                 GcpForm::ServiceAttachment { accept_by, .. } => *accept_by,
                 GcpForm::Removed => GcpAcceptBy::Endpoint,
             };
-            let allow = service.allow.iter();
-            let limits =
-                allow.map(|(name, allow)| (name.to_string(), i64::from(allow.max_connections.get())));
-            terms.insert(service.name.to_string(), (by, limits.collect()));
+            known.insert(service.name.to_string(), by);
         }
     }
 
@@ -119,17 +115,10 @@ impl GcpProvider {
         Arc::clone(turns.entry(service.to_owned()).or_default())
     }
 
-    /// What the file says of the consumer that an action is about.
-    fn terms_of(&self, step: &Step<'_>) -> Terms {
-        let terms = self.terms.lock().unwrap_or_else(PoisonError::into_inner);
-        let consumer = step.action.connection.as_ref().and_then(|connection| connection.consumer.as_ref());
-        match terms.get(&step.action.address.service) {
-            Some((by, limits)) => {
-                let limit = consumer.and_then(|consumer| limits.get(consumer)).copied();
-                Terms { by: *by, limit: limit.unwrap_or(1) }
-            }
-            None => Terms { by: GcpAcceptBy::Endpoint, limit: 1 },
-        }
+    /// How the service that an action is about names whom it lets in.
+    fn accept_by(&self, step: &Step<'_>) -> GcpAcceptBy {
+        let known = self.accept_by.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&step.action.address.service).copied().unwrap_or(GcpAcceptBy::Endpoint)
     }
 }
 
@@ -154,7 +143,7 @@ impl Provider for GcpProvider {
             Op::Accept | Op::Reject => {
                 let turn = self.turn(&step.action.address.service);
                 let _mine = turn.lock().await;
-                Box::pin(decide::decide(&act, self.terms_of(&step))).await
+                Box::pin(decide::decide(&act, self.accept_by(&step))).await
             }
             Op::Create | Op::Update | Op::Delete => Box::pin(kinds::apply(&act)).await,
         };

@@ -10,6 +10,7 @@ use privnet_core::{Address, Lowered, Origin, Resource, Scope, ServiceIntent, Wor
 use crate::facts::{Facts, Subnet};
 use crate::fields::Fields;
 use crate::forwarders;
+use crate::image;
 use crate::kinds::{self, service_attachment};
 use crate::ownership;
 use crate::path;
@@ -198,7 +199,12 @@ fn check_forwarder(lowering: &mut Lowering<'_>, forwarder: &GcpForwarder, networ
             Some(_) => {}
         }
     }
-    problems.extend(forwarders::unfit(&forwarders::image(forwarder, &lowering.place.project)));
+    let image = image::of(forwarder);
+    if let Some(seen) = lowering.facts.images.get(&image) {
+        problems.extend(image::problem(&image, &forwarder.size, seen));
+        let doubt = image::doubt(&image, seen).map(|doubt| format!("{}: {doubt}", lowering.service.name));
+        lowering.lowered.warnings.extend(doubt);
+    }
     problems.into_iter().for_each(|why| lowering.refuse(why));
 }
 

@@ -49,7 +49,7 @@ pub(crate) async fn observe(
         reads.push(Box::pin(observe_place(cloud, deployment, place, services, request)));
     }
     let numbers = numbers(cloud, request.spec);
-    let (worlds, numbers) = futures::future::join(join_all(reads), numbers).await;
+    let (worlds, numbers, caller) = futures::future::join3(join_all(reads), numbers, clients.caller()).await;
     let (mut world, mut failure) = (World::default(), None);
     let some = worlds.iter().any(|seen| seen.failure.is_none());
     for seen in worlds {
@@ -65,6 +65,9 @@ pub(crate) async fn observe(
         if let Some(home) = homes.get(live.address.service.as_str()) {
             live.scope = home.clone();
         }
+    }
+    if let Some(caller) = caller {
+        world.callers.extend(world.searched.iter().map(|scope| (scope.clone(), caller.to_owned())));
     }
     if let Ok(json) = serde_json::to_value(numbers) {
         world.facts.insert(facts::PROJECTS.to_owned(), json);

@@ -48,9 +48,19 @@ fn consumer(name: &str, defined: Option<&Consumer>, allow: &Allow, world: &World
     }
 }
 
-/// The entries of everybody who is let in without being asked, and the consumers that have no name of this type.
-pub(crate) fn automatic(spec: &Spec, service: &Service, by: GcpAcceptBy) -> (BTreeSet<Entry>, Vec<String>) {
-    let (mut entries, mut nameless) = (BTreeSet::new(), Vec::new());
+/// Whom the cloud is to let in without asking.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Automatic {
+    pub(crate) entries: BTreeSet<Entry>,
+    /// The consumers that have no name of this type.
+    pub(crate) nameless: Vec<String>,
+    /// The consumers with several names, how many, and the most connections of each.
+    pub(crate) several: Vec<(String, usize, i64)>,
+}
+
+/// The entries of everybody who is let in without being asked.
+pub(crate) fn automatic(spec: &Spec, service: &Service, by: GcpAcceptBy) -> Automatic {
+    let Automatic { mut entries, mut nameless, mut several } = Automatic::default();
     for (name, allow) in &service.allow {
         let limit = i64::from(allow.max_connections.get());
         let gcp = spec.consumers.get(name).and_then(|consumer| consumer.gcp.as_ref());
@@ -67,9 +77,14 @@ pub(crate) fn automatic(spec: &Spec, service: &Service, by: GcpAcceptBy) -> (BTr
             ),
             _ => {}
         }
-        if entries.len() == before {
-            nameless.push(name.to_string());
+        match entries.len() - before {
+            0 => nameless.push(name.to_string()),
+            1 => {}
+            count => several.push((name.to_string(), count, limit)),
         }
     }
-    (entries, nameless)
+    Automatic { entries, nameless, several }
 }
+
+#[cfg(test)]
+mod properties;

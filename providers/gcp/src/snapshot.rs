@@ -11,6 +11,7 @@ use crate::buckets::Group;
 use crate::cloud::Cloud;
 use crate::collection::{Collection, Sent, json};
 use crate::facts::{Facts, Machine, Subnet};
+use crate::image::{self, Seen};
 use crate::json::{Json, list, text};
 use crate::kinds;
 use crate::ownership::{self, Claim};
@@ -110,10 +111,11 @@ pub(crate) async fn read<'a>(
     let machines =
         async { if everything { machines(cloud, &services, &place).await } else { Ok(BTreeMap::new()) } };
     let groups = async { if everything { groups(cloud, &services, &place).await } else { Ok(Vec::new()) } };
-    let (lists, (machines, groups)) =
-        futures::future::try_join(try_join_all(lists), futures::future::try_join(machines, groups)).await?;
+    let images = async { if everything { images(cloud, &services).await } else { Ok(BTreeMap::new()) } };
+    let (lists, machines, groups, images) =
+        futures::future::try_join4(try_join_all(lists), machines, groups, images).await?;
     let lists: BTreeMap<Collection, Vec<Json>> = lists.into_iter().collect();
-    let facts = facts(&lists, machines, groups, everything);
+    let facts = Facts { read: everything, machines, groups, images, ..listed(&lists) };
     let named =
         services.iter().flat_map(|(service, gcp)| kinds::named(service.name.as_str(), gcp, &facts)).collect();
     let mut snapshot = Snapshot {
@@ -133,12 +135,8 @@ pub(crate) async fn read<'a>(
     Ok(snapshot)
 }
 
-fn facts(
-    lists: &BTreeMap<Collection, Vec<Json>>,
-    machines: BTreeMap<String, Machine>,
-    groups: Vec<String>,
-    read: bool,
-) -> Facts {
+/// The facts that are in the lists.
+fn listed(lists: &BTreeMap<Collection, Vec<Json>>) -> Facts {
     let all = |collection| lists.get(&collection).map_or(&[][..], Vec::as_slice);
     let subnet = |json: &Json| {
         let link = |key| text(json, key).map(path::of).unwrap_or_default();
@@ -158,13 +156,8 @@ fn facts(
             nat_users.entry(path::of(subnet)).or_default().push(user.clone());
         }
     }
-    Facts {
-        read,
-        subnets: all(Collection::Subnetworks).iter().map(subnet).collect(),
-        machines,
-        groups,
-        nat_users,
-    }
+    let subnets = all(Collection::Subnetworks).iter().map(subnet).collect();
+    Facts { subnets, nat_users, ..Facts::default() }
 }
 
 /// The targets that a service names.
@@ -294,6 +287,16 @@ async fn groups(
         }
     }
     Ok(found)
+}
+
+/// The images that forwarders are made from.
+async fn images(
+    cloud: &Cloud<'_>,
+    services: &[(&Service, &GcpService)],
+) -> Result<BTreeMap<String, Seen>, Error> {
+    let named: BTreeSet<String> = services.iter().filter_map(|(_, gcp)| image::of_service(gcp)).collect();
+    let look = |image: String| async move { Ok((image.clone(), image::look(cloud, &image).await?)) };
+    Ok(try_join_all(named.into_iter().map(look)).await?.into_iter().collect())
 }
 
 /// The endpoints of a group.

@@ -142,6 +142,46 @@ async fn what_cannot_work_is_refused_at_plan() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_image_of_forwarders_is_looked_into() {
+    let stage = Stage::open().await;
+    let plan = |image: &str, size: &str| {
+        let block = format!("forwarder: {{ subnets: [data], size: {size}, image: {image} }}");
+        let spec = made("{ listen: 5432, to: { forwarder: { ip: 10.90.0.3 } } }", &block, "");
+        let stage = &stage;
+        async move { stage.plan(&spec).await }
+    };
+    let ubuntu = "projects/ubuntu-os-cloud/global/images/family";
+    for (image, size, why) in [
+        ("projects/acme-data/global/images/no-such-image", "e2-small", "is not there"),
+        (&format!("{ubuntu}/ubuntu-2404-lts-amd46"), "e2-small", "is not there"),
+        (&format!("{ubuntu}/ubuntu-2404-lts-arm64"), "e2-small", "is for ARM64, and e2-small is X86_64"),
+        ("projects/debian-cloud/global/images/family/debian-12", "e2-small", "have no cloud-init"),
+        ("projects/cos-cloud/global/images/cos-stable-121-18867-294-5", "e2-small", "has no Python"),
+    ] {
+        let plan = plan(image, size).await;
+        assert!(
+            plan.is_empty() && plan.refusals.iter().any(|one| one.why.contains(why)),
+            "{image}: {plan:#?}"
+        );
+    }
+    // What is there, of the right processor and made of a system that is known, leaves no doubt.
+    let golden = "projects/acme-data/global/images/golden-forwarder";
+    for image in [golden, &format!("{ubuntu}/ubuntu-2404-lts-amd64")] {
+        let plan = plan(image, "e2-small").await;
+        assert!(plan.refusals.is_empty() && !plan.is_empty(), "{image}: {:?}", plan.refusals);
+        assert!(
+            !plan.warnings.iter().any(|one| one.contains("cannot be looked into")),
+            "{:?}",
+            plan.warnings
+        );
+    }
+    // One that may not be looked at is said to be unknown.
+    stage.fault("gcp:images.get:1:code=forbidden");
+    let hidden = plan(golden, "e2-small").await;
+    assert!(hidden.warnings.iter().any(|one| one.contains("could not be read")), "{:?}", hidden.warnings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lost_answers_and_failed_operations_are_mended_by_the_next_run() {
     let stage = Stage::open().await;
     let spec = made(ONE, "", "");

@@ -7,8 +7,8 @@ mod stage;
 
 use std::collections::BTreeMap;
 
+use privnet_core::Value;
 use privnet_core::accept::{Ask, Connection, ConnectionState};
-use privnet_core::execute::Outcome;
 use privnet_core::plan::{PlanOptions, Rule};
 use privnet_core::spec::Spec;
 use stage::{ONE, Stage, assert_done, made, with_policy};
@@ -151,10 +151,12 @@ async fn an_entry_for_a_project_is_not_taken_away_for_one_of_its_endpoints() {
     .await;
     let of = |state| ids.iter().find(|id| before.get(*id) == Some(&state)).unwrap().clone();
     // To turn the one away that waits would cut the others: not without the word.
-    let (plan, report) = stage.reject(&spec, &of(ConnectionState::Pending), false).await;
-    assert!(plan.warnings.iter().any(|warning| warning.contains("as well")), "{:?}", plan.warnings);
-    let Outcome::Failed(error) = &report.outcomes[0] else { panic!("{report:#?}") };
-    assert!(error.hints().iter().any(|hint| hint.contains("--sever-connections")), "{error:?}");
+    let (plan, _) = stage.reject(&spec, &of(ConnectionState::Pending), false).await;
+    assert!(plan.is_empty(), "{plan:#?}");
+    let refused = &plan.refusals[0];
+    assert_eq!((refused.rule, refused.flag.as_deref()), (Rule::WouldSever, Some("--sever-connections")));
+    let cut: Vec<&String> = ids.iter().filter(|id| refused.why.contains(*id)).collect();
+    assert_eq!(cut.len(), 3, "it names itself and whom it would cut: {}", refused.why);
     assert_eq!(states().await, before);
     // With the word they all go, and the plan has said so.
     let (plan, report) = stage.reject(&spec, &of(ConnectionState::Accepted), true).await;
@@ -258,74 +260,62 @@ async fn look_alikes_are_refused_and_left_alone() {
     }
 }
 
-/// How many requests a record has.
-fn requests(record: &std::path::Path) -> Vec<String> {
-    let text = std::fs::read_to_string(record).unwrap_or_default();
-    let exchanges = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    exchanges
-        .map(|exchange| {
-            let path = exchange["path"].as_str().unwrap_or_default();
-            format!(
-                "{} {}",
-                exchange["method"].as_str().unwrap_or_default(),
-                path.split('?').next().unwrap_or_default()
-            )
-        })
-        .collect()
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_is_added_under_a_live_consumer_and_none_is_taken_away() {
+    let (stage, spec, id) = connected().await;
+    let before = stage.live(&spec, "service-attachment").await.unwrap().id;
+    let more = made(&format!("{ONE}, {}", ONE.replace("5432", "5433")), "", "");
+    let plan = stage.apply(&more).await;
+    assert!(
+        plan.actions.iter().any(|one| one.id.starts_with("create orders/forwarding-rule/main@b")),
+        "{plan:#?}"
+    );
+    stage.assert_settled(&more).await;
+    assert_eq!(stage.live(&more, "service-attachment").await.unwrap().id, before, "the hand-over is kept");
+    let live = stage.connections(&more, "orders").await;
+    assert!(live.iter().any(|one| one.id == id && one.state == ConnectionState::Accepted), "{live:#?}");
+    let plan = stage.plan(&spec).await;
+    assert!(plan.is_empty() && plan.refusals.iter().any(|one| one.rule == Rule::WouldSever), "{plan:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_plan_reads_by_pages_and_once_for_each_group() {
-    const SERVICES: usize = 12;
-    let folder = tempfile::tempdir().unwrap();
-    let record = folder.path().join("record.jsonl");
-    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
-    let services: String = (0..SERVICES)
-        .map(|nth| {
-            format!(
-                "  - name: s{nth}\n    allow: {{ fivetran: {{}} }}\n    gcp:\n      nat_subnets: [{{ create: {{ cidr: 10.8.{nth}.0/28 }} }}]\n      ports: [{ONE}]\n"
-            )
-        })
-        .collect();
-    let spec = stage::spec(&format!(
-        "version: 1\ndeployment: stage\ndefaults:\n  gcp: {{ project: acme-data, region: us-east4, network: prod, subnet: ilb }}\nservices:\n{services}"
-    ));
-    stage.apply(&spec).await;
-    let before = requests(&record).len();
-    stage.assert_settled(&spec).await;
-    let made = requests(&record).split_off(before);
-    // A page of each of nine collections and of the machines, and one request for each network endpoint group.
-    assert_eq!(made.len(), 9 + 1 + SERVICES, "{made:#?}");
+async fn a_subnet_that_somebody_else_added_stays_and_the_rest_is_done() {
+    let (stage, spec, id) = connected().await;
+    let attachment = stage.live(&spec, "service-attachment").await.unwrap();
+    let name = attachment.id.rsplit('/').next().unwrap().to_owned();
+    stage.add_nat_subnet(&name, "nat-spare").await;
+    // It is said, and it is no change.
+    let plan = stage.plan(&spec).await;
+    assert!(plan.is_empty() && plan.refusals.is_empty(), "{plan:#?}");
+    let warned = plan.warnings.iter().find(|warning| warning.contains("nat-spare")).expect("it is said");
+    assert!(warned.contains("{ existing: nat-spare }"), "{warned}");
+    // What else the file says is done, also to the attachment itself.
+    let more = "reconcile_connections: true\nnat_subnets: [{ create: { cidr: 10.8.0.0/24 } }, { create: { cidr: 10.8.7.0/28 } }]";
+    let edited = made(ONE, more, "");
+    stage.apply(&edited).await;
+    let after = stage.live(&edited, "service-attachment").await.unwrap();
+    assert_eq!(after.fields["nat_subnets"].as_list().map(<[_]>::len), Some(3), "{after:#?}");
+    assert_eq!(after.fields["reconcile_connections"], Value::Bool(true));
+    let live = stage.connections(&edited, "orders").await;
+    assert!(live.iter().any(|one| one.id == id && one.state == ConnectionState::Accepted), "{live:#?}");
+    // Said to be meant, it is the file's, and clients may come from its range.
+    let named = made(ONE, &more.replace("]", ", { existing: nat-spare }]"), "");
+    let plan = stage.apply(&named).await;
+    let changed: Vec<_> = plan.actions.iter().map(|action| action.address.kind.as_str()).collect();
+    assert_eq!(changed, ["firewall-rule"], "{plan:#?}");
+    assert!(!plan.warnings.iter().any(|warning| warning.contains("nat-spare")), "{:?}", plan.warnings);
+    stage.assert_settled(&named).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fresh_apply_has_few_rounds_one_after_the_other() {
-    let folder = tempfile::tempdir().unwrap();
-    let record = folder.path().join("record.jsonl");
-    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
-    let spec = made(ONE, "", "");
-    let plan = stage.apply(&spec).await;
-    let made = requests(&record);
-    // Besides what begins operations and waits for them.
-    let is_operation = |request: &str| {
-        let insert = request.starts_with("POST ") && !request.ends_with("/listNetworkEndpoints");
-        insert || request.contains("/operations/")
-    };
-    let reads: Vec<&String> = made.iter().filter(|request| !is_operation(request)).collect();
-    // The longest chain of the plan: a group, its backend service, the rule, the attachment.
-    let mut longest: BTreeMap<&str, usize> = BTreeMap::new();
-    let rounds = |kind: &str| if kind == "endpoint-group" { 2 } else { 1 };
-    for action in &plan.actions {
-        let before =
-            action.after.iter().filter_map(|id| longest.get(id.as_str())).max().copied().unwrap_or(0);
-        longest.insert(&action.id, before + rounds(&action.address.kind));
-    }
-    // Each action reads what the chain above counts, one more concurrently for the rule, and the observation reads once, in parallel.
-    let observed = 9 + 1;
-    let by_actions: usize = plan.actions.iter().map(|action| rounds(&action.address.kind)).sum();
-    assert_eq!(reads.len(), observed + by_actions + 1, "{reads:#?}");
-    let chain = 1 + longest.values().max().copied().unwrap_or(0);
-    assert!(chain <= 7, "{chain} rounds");
+async fn what_must_be_replaced_gives_its_addresses_to_the_next() {
+    let (stage, _, _) = connected().await;
+    // A domain name can only be given when an attachment is made, and two cannot share a NAT subnet.
+    let named = made(ONE, "domain_names: [db.example.com.]", "");
+    let (plan, report) = stage.driver().apply(&named, SEVER).await;
+    assert_eq!(plan.refusals, []);
+    assert_done(&plan, &report);
+    stage.assert_settled(&named).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ fn connection(id: &str, account: &str, state: ConnectionState) -> Connection {
         cloud_state: String::new(),
         since: None,
         note: None,
+        cut_along: Vec::new(),
     }
 }
 

@@ -191,6 +191,7 @@ fn acceptance() -> Plan {
         who: "account:1".to_owned(),
         preset: None,
         sever: false,
+        along: Vec::new(),
     }));
     plan(vec![accept])
 }

@@ -26,6 +26,13 @@ pub fn plan_decisions(desired: &Desired, world: &World, decisions: &[Decision]) 
                 continue;
             }
         };
+        if op == Op::Reject
+            && let Some(why) = cut_by_decision(decision, world)
+        {
+            let flag = Some(SEVER.to_owned());
+            plan.refusals.push(Refusal { address: exposed, rule: Rule::WouldSever, why, flag });
+            continue;
+        }
         let connection = ConnectionAction {
             id: decision.connection.clone(),
             handle: decision.handle.clone(),
@@ -33,6 +40,7 @@ pub fn plan_decisions(desired: &Desired, world: &World, decisions: &[Decision]) 
             who: decision.who.clone(),
             preset: decision.preset.as_ref().map(|preset| format!("{} {}", preset.name, preset.version)),
             sever: false,
+            along: let_in_together(decision, decisions),
         };
         let mut action = action(op, &exposed, intent.scope.clone(), connection);
         action.reason = decision.why.to_string();
@@ -57,13 +65,9 @@ pub fn plan_rejection(desired: &Desired, world: &World, id: &str, sever: bool) -
         for connection in seen.connections.known().iter().filter(|connection| connection.is(id)) {
             found = true;
             let exposed = exposed_of(intent, world);
-            if connection.state.may_be_live() && !sever {
-                let why = format!(
-                    "{} ({}) is {} and would be cut",
-                    connection.id,
-                    connection.who(),
-                    connection.cloud_state
-                );
+            let cuts = cut_by_rejecting(connection);
+            if let (Some(why), false) = (&cuts, sever) {
+                let why = why.clone();
                 let flag = Some(SEVER.to_owned());
                 plan.refusals.push(Refusal { address: exposed, rule: Rule::WouldSever, why, flag });
             } else if blocks_deletion(connection) {
@@ -71,8 +75,12 @@ pub fn plan_rejection(desired: &Desired, world: &World, id: &str, sever: bool) -
                 action.scope = intent.scope.clone();
                 action.live_id = world.at(&exposed).map(|live| live.id.clone());
                 action.reason = "asked with --connection".to_owned();
-                plan.warnings
-                    .extend(connection.note.as_ref().map(|note| format!("{}: {note}", connection.id)));
+                let along = cuts.filter(|_| !connection.cut_along.is_empty());
+                plan.warnings.extend(
+                    along.or_else(|| {
+                        connection.note.as_ref().map(|note| format!("{}: {note}", connection.id))
+                    }),
+                );
                 plan.actions.push(action);
             } else {
                 plan.warnings.push(format!("{} is {} already", connection.id, connection.cloud_state));
@@ -81,6 +89,38 @@ pub fn plan_rejection(desired: &Desired, world: &World, id: &str, sever: bool) -
     }
     plan.summary.reject = plan.actions.len();
     found.then_some(plan)
+}
+
+/// Who is cut when a connection is turned away, in words; nothing where nobody is.
+fn cut_by_rejecting(connection: &Connection) -> Option<String> {
+    let (id, who) = (&connection.id, connection.who());
+    let along = connection.cut_along.join(", ");
+    let live = connection.state.may_be_live();
+    let own = format!("{id} ({who}) is {}", connection.cloud_state);
+    match (live, along.is_empty()) {
+        (false, true) => None,
+        (true, true) => Some(format!("{own} and would be cut")),
+        (true, false) => Some(format!("{own} and would be cut, and {along} as well")),
+        (false, false) => Some(format!("{own}, but to reject it cuts {along} as well")),
+    }
+}
+
+/// The others of a service that are let in by the same plan: an entry for a whole consumer lets them in at once.
+fn let_in_together(decision: &Decision, decisions: &[Decision]) -> Vec<String> {
+    let accepted = decisions.iter().filter(|other| {
+        decision.verdict == Verdict::Accepted
+            && other.verdict == Verdict::Accepted
+            && other.service == decision.service
+            && other.handle != decision.handle
+    });
+    accepted.map(|other| other.connection.clone()).collect()
+}
+
+/// Nobody is cut by a decision on what is pending: not the others of its consumer either.
+fn cut_by_decision(decision: &Decision, world: &World) -> Option<String> {
+    let seen = world.services.get(&decision.service)?;
+    let own = seen.connections.known().iter().find(|connection| connection.handle == decision.handle)?;
+    cut_by_rejecting(own)
 }
 
 /// The resource of a service that decisions are made on: the live one where the provider found it elsewhere.

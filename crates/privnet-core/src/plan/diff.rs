@@ -12,7 +12,7 @@ pub(super) struct Difference {
     pub(super) change_of: FieldChange,
     /// What it leads to.
     pub(super) change: Change,
-    /// The members that would go, where the field is a list that may only grow.
+    /// The members that would go, where it matters whether a list only grows.
     pub(super) taken_away: Vec<Value>,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn differences(
             continue;
         }
         let taken_away = match field.change {
-            Change::Grow | Change::GrowUnlessConnected => missing(&a, &b),
+            Change::Grow | Change::GrowUnlessConnected | Change::ReplaceUnlessConnected => missing(&a, &b),
             _ => Vec::new(),
         };
         let (from, to) = if matches!(field.shape, Shape::Set) { (a, b) } else { (there, wanted) };

@@ -110,6 +110,7 @@ impl Draft<'_> {
             Change::Update | Change::Replace | Change::Bind => None,
             Change::Grow if difference.taken_away.is_empty() => None,
             Change::GrowUnlessConnected if difference.taken_away.is_empty() => None,
+            Change::ReplaceUnlessConnected if only_grows(difference) => None,
             Change::Grow => {
                 let gone = Value::list(difference.taken_away.iter().cloned());
                 let why = format!("{} can only grow on this cloud: {gone} cannot be taken away", of.field);
@@ -148,6 +149,12 @@ impl Draft<'_> {
             }
         }
     }
+}
+
+/// Whether a list gains members and loses none.
+fn only_grows(difference: &Difference) -> bool {
+    let of = &difference.change_of;
+    of.from.as_list().is_some() && of.to.as_list().is_some() && difference.taken_away.is_empty()
 }
 
 fn refusal(address: &Address, rule: Rule, why: String, flag: Option<&str>) -> Refusal {

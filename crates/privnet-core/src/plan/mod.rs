@@ -119,6 +119,10 @@ pub struct ConnectionAction {
     pub preset: Option<String>,
     /// Whether the user allowed that live sessions are cut.
     pub sever: bool,
+    /// The other connections that are let in or cut with it, by id, where the cloud's lists name whole consumers: those alone,
+    /// whoever comes meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub along: Vec<String>,
 }
 
 /// Something that somebody else must do or that takes its time; a plan with waits only is done.

@@ -176,5 +176,6 @@ pub(super) fn connection_action(
             .and_then(|consumer| consumer.preset.as_ref())
             .map(|preset| format!("{} {}", preset.name, preset.version)),
         sever,
+        along: connection.cut_along.clone(),
     }
 }

@@ -4,7 +4,7 @@
 //! | module | is |
 //! |---|---|
 //! | `server` | the cloud: authorization, throttling, one transaction a request |
-//! | `login`, `tls` | tokens and metadata; the HTTPS listener's own CA |
+//! | `login` | tokens and metadata |
 //! | `id`, `models`, `error`, `request` | ARM's grammar: paths, request bodies, errors, links and pages |
 //! | `world`, `operation`, `cascade` | the state, long operations and what follows from them |
 //! | `kind`, `write`, `read`, `actions`, `groups` | the rules that all types share |
@@ -31,12 +31,10 @@ mod read;
 mod request;
 mod server;
 mod throttle;
-mod tls;
 mod world;
 mod write;
 
 pub use server::AzureServer;
-pub use tls::Authority;
 
 #[cfg(test)]
 mod tests;

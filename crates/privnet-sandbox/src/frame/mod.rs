@@ -18,6 +18,8 @@ mod store;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(any(feature = "azure", feature = "gcp"))]
+mod tls;
 
 pub use buckets::{Bucket, Buckets};
 pub use clock::Clock;

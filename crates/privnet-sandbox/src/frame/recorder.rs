@@ -18,7 +18,7 @@ pub struct Recorder {
 }
 
 /// Names whose values are secret, wherever they occur as a form field, query parameter, JSON property or XML element.
-const SECRETS: [&str; 14] = [
+const SECRETS: [&str; 16] = [
     "SecretAccessKey",
     "SessionToken",
     "ExternalId",
@@ -28,7 +28,9 @@ const SECRETS: [&str; 14] = [
     "access_token",
     "client_secret",
     "client_assertion",
+    "assertion",
     "refresh_token",
+    "subject_token",
     "adminPassword",
     "administratorLoginPassword",
     "password",

@@ -23,7 +23,7 @@ use super::requests::Requests;
 pub struct Options {
     /// The folder of the state.
     pub dir: PathBuf,
-    /// The first port: AWS; then Azure, GCP, Azure over HTTPS, and DNS (UDP) follow. 0 takes free ports.
+    /// The first port: AWS; then Azure, GCP, Azure over HTTPS, DNS (UDP), and GCP over HTTPS follow. 0 takes free ports.
     pub port: u16,
     /// Waited before each request is looked at, in real time.
     pub latency: Duration,
@@ -70,7 +70,7 @@ pub struct Running {
     urls: BTreeMap<&'static str, String>,
     variables: BTreeMap<&'static str, Vec<(String, String)>>,
     dns: SocketAddr,
-    azure_https: Option<(String, PathBuf)>,
+    https: BTreeMap<&'static str, (String, PathBuf)>,
     clock: Arc<Clock>,
     requests: Requests,
     faults: Arc<Faults>,
@@ -94,9 +94,14 @@ impl Running {
         self.urls.keys().copied()
     }
 
-    /// Azure over HTTPS, for clients that refuse plain HTTP: its base URL, and the PEM file of the CA to trust.
+    /// A cloud over HTTPS, for clients that refuse plain HTTP: its base URL, and the PEM file of the CA to trust. AWS's do not.
+    pub fn https(&self, cloud: &str) -> Option<(&str, &std::path::Path)> {
+        self.https.get(cloud).map(|(url, pem)| (url.as_str(), pem.as_path()))
+    }
+
+    /// Azure over HTTPS; see [`https`](Self::https).
     pub fn azure_https(&self) -> Option<(&str, &std::path::Path)> {
-        self.azure_https.as_ref().map(|(url, pem)| (url.as_str(), pem.as_path()))
+        self.https("azure")
     }
 
     /// The sandbox's name server (UDP).
@@ -157,7 +162,7 @@ pub async fn serve(clouds: &[Arc<dyn CloudServer>], options: &Options) -> Result
         urls: BTreeMap::new(),
         variables: BTreeMap::new(),
         dns: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        azure_https: None,
+        https: BTreeMap::new(),
         clock,
         requests,
         faults,
@@ -172,8 +177,10 @@ pub async fn serve(clouds: &[Arc<dyn CloudServer>], options: &Options) -> Result
         running.urls.insert(name, url);
         tasks.spawn(accept(listener, cloud.clone(), shared.clone(), stop.clone(), tasks.clone()));
     }
-    #[cfg(feature = "azure")]
-    serve_https(clouds, options, &shared, &mut running).await?;
+    #[cfg(any(feature = "azure", feature = "gcp"))]
+    for cloud in clouds {
+        serve_https(cloud, options, &shared, &mut running).await?;
+    }
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port(options, DNS_OFFSET)))
         .await
         .map_err(|e| SandboxError::io("listen for DNS on loopback", e))?;
@@ -182,29 +189,34 @@ pub async fn serve(clouds: &[Arc<dyn CloudServer>], options: &Options) -> Result
     Ok(running)
 }
 
-#[cfg(feature = "azure")]
-const HTTPS_OFFSET: u16 = 3;
 const DNS_OFFSET: u16 = 4;
 
-/// Azure over HTTPS too: its official clients send credentials nowhere else.
-#[cfg(feature = "azure")]
+/// Azure and GCP over HTTPS too: credentials that are worth something are sent nowhere else.
+#[cfg(any(feature = "azure", feature = "gcp"))]
 async fn serve_https(
-    clouds: &[Arc<dyn CloudServer>],
+    cloud: &Arc<dyn CloudServer>,
     options: &Options,
     shared: &Arc<Shared>,
     running: &mut Running,
 ) -> Result<(), SandboxError> {
-    let Some(cloud) = clouds.iter().find(|cloud| cloud.cloud() == "azure") else { return Ok(()) };
-    let authority = crate::azure::Authority::open(&options.dir)?;
+    let name = cloud.cloud();
+    let offset = match name {
+        "azure" => 3,
+        "gcp" => 5,
+        _ => return Ok(()),
+    };
+    let authority = super::tls::Authority::open(&options.dir)?;
     let acceptor = authority.acceptor()?;
-    let (listener, address) = listen(port(options, HTTPS_OFFSET)).await?;
+    let (listener, address) = listen(port(options, offset)).await?;
     let (url, pem) = (format!("https://{address}"), authority.pem_path().to_owned());
-    let variables = running.variables.entry("azure").or_default();
-    variables.retain(|(name, _)| name != "AZURE_AUTHORITY_HOST");
-    variables.push(("AZURE_AUTHORITY_HOST".into(), url.clone()));
-    variables.push(("REQUESTS_CA_BUNDLE".into(), pem.display().to_string()));
-    variables.push(("SSL_CERT_FILE".into(), pem.display().to_string()));
-    running.azure_https = Some((url, pem));
+    if name == "azure" {
+        let variables = running.variables.entry(name).or_default();
+        variables.retain(|(name, _)| name != "AZURE_AUTHORITY_HOST");
+        variables.push(("AZURE_AUTHORITY_HOST".into(), url.clone()));
+        variables.push(("REQUESTS_CA_BUNDLE".into(), pem.display().to_string()));
+        variables.push(("SSL_CERT_FILE".into(), pem.display().to_string()));
+    }
+    running.https.insert(name, (url, pem));
     let (cloud, shared, stop, tasks) =
         (cloud.clone(), shared.clone(), running.stop.clone(), running.tasks.clone());
     let spawner = tasks.clone();

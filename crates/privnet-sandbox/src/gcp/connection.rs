@@ -104,7 +104,9 @@ pub(crate) fn reconcile(world: &mut World, attachment: &str) {
     let mut used = vec![0_u32; policy.accept.len()];
     for (path, endpoint) in endpoints {
         let id = world.resources.get(&path).map(|record| record.id);
-        let settled = !all && matches!(endpoint.decision, Decision::Accepted | Decision::Rejected);
+        // What is closed is closed for good.
+        let settled = endpoint.decision == Decision::Closed
+            || (!all && matches!(endpoint.decision, Decision::Accepted | Decision::Rejected));
         let entry = policy.accept.iter().position(|(consumer, _)| consumer.matches(&path, id, &endpoint));
         let decision = if settled {
             endpoint.decision

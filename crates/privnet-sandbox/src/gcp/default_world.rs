@@ -248,20 +248,41 @@ fn legacy(world: &mut World) {
 }
 
 fn images(world: &mut World) {
-    for (project, name, family, size, old) in [
-        ("debian-cloud", "debian-12-bookworm-v20250910", "debian-12", 10, true),
-        ("debian-cloud", "debian-12-bookworm-v20251215", "debian-12", 10, false),
-        ("debian-cloud", "debian-13-trixie-v20251215", "debian-13", 10, false),
-        ("ubuntu-os-cloud", "ubuntu-2404-noble-amd64-v20251210", "ubuntu-2404-lts-amd64", 10, false),
-        ("ubuntu-os-cloud", "ubuntu-2204-jammy-v20251201", "ubuntu-2204-lts", 10, false),
-        ("cos-cloud", "cos-stable-121-18867-294-5", "cos-stable", 10, false),
+    for (project, name, family, license, old) in [
+        ("debian-cloud", "debian-12-bookworm-v20250910", "debian-12", "debian-12-bookworm", true),
+        ("debian-cloud", "debian-12-bookworm-v20251215", "debian-12", "debian-12-bookworm", false),
+        ("debian-cloud", "debian-13-trixie-v20251215", "debian-13", "debian-13-trixie", false),
+        (
+            "ubuntu-os-cloud",
+            "ubuntu-2404-noble-amd64-v20251210",
+            "ubuntu-2404-lts-amd64",
+            "ubuntu-2404-lts",
+            false,
+        ),
+        (
+            "ubuntu-os-cloud",
+            "ubuntu-2404-noble-arm64-v20251210",
+            "ubuntu-2404-lts-arm64",
+            "ubuntu-2404-lts",
+            false,
+        ),
+        ("ubuntu-os-cloud", "ubuntu-2204-jammy-v20251201", "ubuntu-2204-lts", "ubuntu-2204-lts", false),
+        ("cos-cloud", "cos-stable-121-18867-294-5", "cos-stable", "cos", false),
+        // An image of the producer's own, made of Ubuntu's: it has that one's license, and no family.
+        (PRODUCER, "golden-forwarder", "", "ubuntu-2404-lts", false),
     ] {
+        let arm = family.ends_with("arm64");
+        let licensor = if project == PRODUCER { "ubuntu-os-cloud" } else { project };
         let mut body = json!({
-            "description": format!("{family}, amd64"), "family": family, "status": "READY", "architecture": "X86_64",
-            "diskSizeGb": size.to_string(), "archiveSizeBytes": "1423123456", "sourceType": "RAW",
+            "description": name, "status": "READY", "architecture": if arm { "ARM64" } else { "X86_64" },
+            "diskSizeGb": "10", "archiveSizeBytes": "1423123456", "sourceType": "RAW",
+            "licenses": [link::url(&format!("projects/{licensor}/global/licenses/{license}"))],
             "guestOsFeatures": [{ "type": "UEFI_COMPATIBLE" }, { "type": "VIRTIO_SCSI_MULTIQUEUE" }],
             "storageLocations": ["us"],
         });
+        if !family.is_empty() {
+            body["family"] = json!(family);
+        }
         if old {
             body["deprecated"] = json!({ "state": "DEPRECATED" });
         }

@@ -11,7 +11,7 @@
 //! | `connection`, `consumer` | which endpoints an attachment lets in, and who raises them |
 //! | `list`, `filter`, `pattern` | lists: filters, order, pages |
 //! | `view`, `references` | what a resource shows, and who needs it |
-//! | `batch`, `token` | several requests in one; tokens for service accounts |
+//! | `batch`, `token`, `metadata` | several requests in one; tokens, whose they are, and a machine's metadata server |
 //! | `operation`, `hold`, `error` | long-running operations, waiting for them, refusals |
 //!
 //! The default world and what is not modelled: `README.md` in this folder.
@@ -30,6 +30,7 @@ mod hold;
 mod kinds;
 mod link;
 mod list;
+mod metadata;
 mod operation;
 mod pattern;
 mod references;

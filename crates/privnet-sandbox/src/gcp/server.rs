@@ -12,7 +12,7 @@ use super::hold::Hold;
 use super::link::{self, Scope};
 use super::operation::{self, Start};
 use super::world::World;
-use super::{batch, consumer, default_world, kinds, settle, token};
+use super::{batch, consumer, default_world, kinds, metadata, settle, token};
 use crate::frame::{
     Answer, Bucket, Buckets, Clock, CloudServer, Exchange, Failure, Moment, Requests, SandboxError, Setup,
     Store, Transaction,
@@ -162,8 +162,8 @@ impl CloudServer for Gcp {
 
     fn answer(&self, exchange: &Exchange, moment: Moment) -> Answer {
         self.see(moment.now);
-        if exchange.path == token::PATH {
-            return token::answer(exchange);
+        if let Some(answer) = token::answer(exchange).or_else(|| metadata::answer(exchange)) {
+            return answer;
         }
         if batch::PATHS.contains(&exchange.path.as_str()) {
             return batch::answer(exchange, |inner| self.answer(inner, moment));

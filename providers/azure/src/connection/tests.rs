@@ -29,6 +29,7 @@ fn wanted(sever: bool) -> ConnectionAction {
         who: "subscription:s1".to_owned(),
         preset: None,
         sever,
+        along: Vec::new(),
     }
 }
 

@@ -24,8 +24,10 @@ use crate::snapshot::Snapshot;
 const INTERVAL: i64 = 10;
 const THRESHOLD: i64 = 3;
 const TIMEOUT: i64 = 5;
-/// What a forwarder's agent answers to.
-const AGENT_PATH: &str = "/";
+/// What a forwarder's agent answers to for all of its ports together: a backend service has one check, so a machine counts as healthy
+/// when it reaches every database. Where none does, the load balancer sends to all of them
+/// (<https://cloud.google.com/load-balancing/docs/internal/int-netlb-traffic-distribution>), so that one database's outage cuts nobody from another.
+const AGENT_PATH: &str = "/all";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HealthCheck {
@@ -59,7 +61,7 @@ pub(crate) const KIND: Kind = Kind {
 };
 
 /// The check of a backend: a backend service has one, so it is that of the first port which says something, else one of the first
-/// port: by TCP, or of forwarders by HTTP on the port that tells whether they reach the database.
+/// port: by TCP, or of forwarders by HTTP of the agent, which tells of all ports.
 pub(crate) fn wanted(backend: &GcpBackend) -> HealthCheck {
     let all: Vec<(u16, Option<&SpecCheck>)> = match backend {
         GcpBackend::Direct { ports, .. } => {
@@ -105,23 +107,16 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
 /// Says what one check for all ports cannot see, and what it does to MySQL.
 fn warn(lowering: &mut Lowering<'_>, backend: &GcpBackend, typed: &HealthCheck) {
     let name = &lowering.service.name;
-    let (given, leads) = match backend {
-        GcpBackend::Direct { ports, .. } => {
-            (ports.iter().filter(|port| port.health_check.is_some()).count(), 1)
+    let given = match backend {
+        GcpBackend::Direct { ports, .. } => ports.iter().filter(|port| port.health_check.is_some()).count(),
+        GcpBackend::Forwarder { ports, .. } => {
+            ports.iter().filter(|port| port.health_check.is_some()).count()
         }
-        GcpBackend::Forwarder { ports, .. } => (
-            ports.iter().filter(|port| port.health_check.is_some()).count(),
-            ports.iter().map(|port| format!("{:?}", port.to)).collect::<BTreeSet<_>>().len(),
-        ),
     };
     if given > 1 {
         lowering.lowered.warnings.push(format!(
             "{name}: GCP's load balancer has one health check for all ports; the one of port {} is used",
             typed.port
-        ));
-    } else if leads > 1 {
-        lowering.lowered.warnings.push(format!(
-            "{name}: GCP's load balancer has one health check for all ports: a forwarder counts as healthy when it reaches the first port's database"
         ));
     }
     let GcpBackend::Direct { ports, .. } = backend else { return };

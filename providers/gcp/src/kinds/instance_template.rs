@@ -15,6 +15,7 @@ use crate::act::Act;
 use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
 use crate::forwarders;
+use crate::image;
 use crate::json::{Json, list, text, texts};
 use crate::lower::Lowering;
 use crate::ownership::{self, Labels};
@@ -76,7 +77,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         let typed = Template {
             subnet: lowering.subnet(subnet.as_str()),
             size: forwarder.size.clone(),
-            image: forwarders::image(forwarder, &lowering.place.project),
+            image: image::of(forwarder),
             tag: tag(lowering.spec.deployment.as_str(), lowering.service.name.as_str()),
             forwarder: program.fingerprint.clone(),
             user_data: Some(program.user_data.clone()),

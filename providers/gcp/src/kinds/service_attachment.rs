@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use privnet_core::accept::ConnectionState;
 use privnet_core::spec::Acceptance;
-use privnet_core::spec::gcp::{GcpAcceptBy, GcpAttachment, GcpForm};
+use privnet_core::spec::gcp::{GcpAcceptBy, GcpAttachment, GcpForm, GcpNatSubnet};
 use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -65,7 +65,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::if_set("reconciled_consumers").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
         Field::observed("accepted"),
     ],
-    replacement: Replacement::CreateFirst,
+    // Two attachments cannot share a NAT subnet.
+    replacement: Replacement::DeleteFirst,
     teardown_rank: 10,
     severs: true,
     serialized_by: &[],
@@ -82,10 +83,11 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let rule = lowering.address(forwarding_rule::KIND.name, rule);
     let subnets = nat_subnet::addresses(lowering);
     let address = lowering.address(KIND.name, "main");
+    let others = somebody_elses_subnets(lowering, &address);
     let (consumers, reconciled_consumers) = consumers(lowering, &address, &settings.clone());
     let typed = Attachment {
         target: Value::output(&rule, "path"),
-        nat_subnets: subnets.iter().map(|subnet| Value::output(subnet, "path")).collect(),
+        nat_subnets: subnets.iter().map(|subnet| Value::output(subnet, "path")).chain(others).collect(),
         connection_preference: PREFERENCE.to_owned(),
         proxy_protocol: settings_of(lowering).is_some_and(|settings| settings.proxy_protocol),
         reconcile_connections: settings_of(lowering).is_some_and(|settings| settings.reconcile_connections),
@@ -101,6 +103,36 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let mut fields = fields::of(&typed);
     fields.remove("accepted");
     lowering.want(address, Origin::Owned, fields, BTreeSet::new());
+}
+
+/// NAT subnets that are neither the file's nor ours. No subnet can be taken from an attachment, so they stay, and that is said; what
+/// the file says of the rest is done.
+fn somebody_elses_subnets(lowering: &mut Lowering<'_>, address: &Address) -> Vec<Value> {
+    let live = lowering.world.at(address).and_then(|live| live.fields.get("nat_subnets")?.as_list());
+    let (settings, ours) = (settings_of(lowering), nat_subnet::KIND.name);
+    let named: BTreeSet<String> = settings
+        .iter()
+        .flat_map(|settings| &settings.nat_subnets)
+        .filter_map(|subnet| match subnet {
+            GcpNatSubnet::Existing(name) => Some(lowering.subnet(name.as_str())),
+            GcpNatSubnet::Create { .. } => None,
+        })
+        .collect();
+    let is_ours = |path: &str| {
+        lowering.world.live.iter().any(|live| live.id == path && live.address.kind == ours && live.is_ours())
+    };
+    let paths = live.unwrap_or_default().iter().filter_map(Value::as_text);
+    let found: Vec<String> =
+        paths.filter(|path| !named.contains(*path) && !is_ours(path)).map(str::to_owned).collect();
+    for path in &found {
+        let name = path::name(path);
+        lowering.lowered.warnings.push(format!(
+            "{}: the attachment has the NAT subnet `{name}` too, which is not in the file. No subnet can be taken from an attachment: \
+             it stays; write `{{ existing: {name} }}` into `nat_subnets` to say that it is meant",
+            lowering.service.name
+        ));
+    }
+    found.into_iter().map(Value::text).collect()
 }
 
 fn settings_of<'a>(lowering: &'a Lowering<'_>) -> Option<&'a GcpAttachment> {
@@ -122,9 +154,16 @@ fn consumers(lowering: &mut Lowering<'_>, address: &Address, settings: &GcpAttac
         lowering.refuse("`accept_by: endpoint` cannot be automatic: an endpoint is known only once it has asked. Use `project` or `network`");
         return (None, None);
     }
-    let (entries, nameless) = policy::automatic(lowering.spec, lowering.service, by);
+    let policy::Automatic { entries, nameless, several } =
+        policy::automatic(lowering.spec, lowering.service, by);
+    let (name, word) = (lowering.service.name.clone(), entry::word(by));
     for consumer in nameless {
-        lowering.refuse(format!("the consumer `{consumer}` has no {} that could be let in", entry::word(by)));
+        lowering.refuse(format!("the consumer `{consumer}` has no {word} that could be let in"));
+    }
+    for (consumer, count, limit) in several {
+        lowering.lowered.warnings.push(format!(
+            "{name}: `{consumer}` has {count} {word}s, which GCP counts one by one: each of them may have {limit} connection(s)"
+        ));
     }
     let wanted: BTreeSet<String> = entries.iter().map(Entry::spelled).collect();
     let cuts = settings.reconcile_connections || live.is_some_and(|live| live.reconcile_connections);
@@ -145,8 +184,8 @@ fn switched(live: &Attachment, by: GcpAcceptBy, lowering: &Lowering<'_>) -> List
                 .collect(),
         ),
         GcpAcceptBy::Project | GcpAcceptBy::Network => {
-            let (entries, _) = policy::automatic(lowering.spec, lowering.service, by);
-            Some(entries.iter().map(Entry::spelled).collect())
+            let automatic = policy::automatic(lowering.spec, lowering.service, by);
+            Some(automatic.entries.iter().map(Entry::spelled).collect())
         }
     }
 }

@@ -86,6 +86,21 @@ impl Stage {
         client!(self, ServiceAttachments)
     }
 
+    /// A NAT subnet that somebody else adds to an attachment.
+    pub async fn add_nat_subnet(&self, attachment: &str, subnet: &str) {
+        let client = self.attachments().await;
+        let get = client.get().set_project(PROJECT).set_region(REGION).set_service_attachment(attachment);
+        let mut there = get.send().await.unwrap();
+        there.nat_subnets.push(format!("projects/{PROJECT}/regions/{REGION}/subnetworks/{subnet}"));
+        let patch = client.patch().set_project(PROJECT).set_region(REGION).set_service_attachment(attachment);
+        patch.set_body(there).send().await.unwrap();
+        until("the subnet is added", || async {
+            let get = client.get().set_project(PROJECT).set_region(REGION).set_service_attachment(attachment);
+            (get.send().await.unwrap().nat_subnets.len() > 1).then_some(())
+        })
+        .await;
+    }
+
     /// Everything of the kinds that privnet makes, by URL.
     pub async fn everything(&self) -> BTreeSet<String> {
         let mut all = BTreeSet::new();

@@ -18,6 +18,7 @@ fn connection(id: &str, state: ConnectionState) -> Connection {
         cloud_state: format!("{state:?}"),
         since: None,
         note: None,
+        cut_along: Vec::new(),
     }
 }
 

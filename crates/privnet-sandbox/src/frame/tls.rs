@@ -1,6 +1,6 @@
 //! HTTPS with the sandbox's own CA, for clients that refuse plain HTTP.
 //!
-//! The CA is made once for a folder and kept there (`azure-ca.pem`, `azure-ca.key`); the server's certificate is made anew at each start and
+//! The CA is made once for a folder and kept there (`ca.pem`, `ca.key`); each server's certificate is made anew at each start and
 //! is good for loopback alone, so that nothing signed here could pass for anybody else's host.
 
 use std::fs;
@@ -16,10 +16,10 @@ use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use crate::frame::SandboxError;
+use super::error::SandboxError;
 
 /// The folder's certificate authority.
-pub struct Authority {
+pub(crate) struct Authority {
     pem: PathBuf,
     key: String,
 }
@@ -40,8 +40,8 @@ impl Authority {
     /// # Errors
     ///
     /// When the files cannot be read or written, or a key cannot be made.
-    pub fn open(dir: &Path) -> Result<Self, SandboxError> {
-        let (pem, secret) = (dir.join("azure-ca.pem"), dir.join("azure-ca.key"));
+    pub(crate) fn open(dir: &Path) -> Result<Self, SandboxError> {
+        let (pem, secret) = (dir.join("ca.pem"), dir.join("ca.key"));
         if let (true, Ok(key)) = (pem.exists(), fs::read_to_string(&secret)) {
             return Ok(Self { pem, key });
         }
@@ -59,7 +59,7 @@ impl Authority {
     }
 
     /// The PEM file that clients have to trust.
-    pub fn pem_path(&self) -> &Path {
+    pub(crate) fn pem_path(&self) -> &Path {
         &self.pem
     }
 
@@ -68,7 +68,7 @@ impl Authority {
     /// # Errors
     ///
     /// When the certificate cannot be made.
-    pub fn acceptor(&self) -> Result<TlsAcceptor, SandboxError> {
+    pub(crate) fn acceptor(&self) -> Result<TlsAcceptor, SandboxError> {
         let issuer = Issuer::new(authority_params(), KeyPair::from_pem(&self.key).map_err(failed)?);
         let pair = KeyPair::generate().map_err(failed)?;
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).map_err(failed)?;
@@ -128,7 +128,7 @@ mod tests {
         let first = Authority::open(dir.path()).unwrap();
         let second = Authority::open(dir.path()).unwrap();
         assert_eq!(first.key, second.key);
-        assert!(first.pem_path().ends_with("azure-ca.pem"));
+        assert!(first.pem_path().ends_with("ca.pem"));
         assert!(second.acceptor().is_ok());
         assert!(!fs::read_to_string(first.pem_path()).unwrap().contains("PRIVATE"));
         assert!(!format!("{first:?}").contains("PRIVATE"));

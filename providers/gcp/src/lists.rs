@@ -1,0 +1,256 @@
+//! What decisions make of an attachment's accept and reject list. Pure.
+//!
+//! The reject list beats the accept list; both have entries of one type; an entry that names a project or a network lets in as many of
+//! its endpoints as its limit says (<https://cloud.google.com/vpc/docs/about-controlling-access-published-services>).
+
+use privnet_core::accept::ConnectionState;
+use privnet_core::plan::ConnectionAction;
+use privnet_core::spec::gcp::GcpAcceptBy;
+use serde_json::json;
+
+use crate::collection::At;
+use crate::connections;
+use crate::entry::{self, Entry};
+use crate::json::{Json, flag, list, text, texts};
+use crate::path;
+
+/// The most entries of a reject list.
+const MOST_REJECTED: usize = 64;
+
+/// Why an endpoint cannot be let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It is not there any more.
+    Gone,
+    /// It is closed for good.
+    Closed,
+    /// The list has entries of another type.
+    OtherType { there: GcpAcceptBy },
+    /// The cloud does not say what the entry would have to name.
+    Nameless { what: &'static str },
+    /// The entry would let others in too, who were not decided on.
+    Undecided { others: Vec<String> },
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Gone => f.write_str("the connection is gone"),
+            Self::Closed => f.write_str("it is closed for good: the consumer must make a new endpoint"),
+            Self::OtherType { there } => write!(
+                f,
+                "the accept list has entries by {}, and an attachment takes one type at a time",
+                entry::word(*there)
+            ),
+            Self::Nameless { what } => write!(f, "the cloud does not say which {what} it is of"),
+            Self::Undecided { others } => write!(
+                f,
+                "the accept list would name its whole consumer, which lets in {} as well, or instead of it",
+                others.join(", ")
+            ),
+        }
+    }
+}
+
+impl Refused {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::OtherType { there } => Some(format!("set `accept_by: {}` and apply", entry::word(*there))),
+            Self::Undecided { .. } => Some(
+                "set `accept_by: endpoint` and apply: then the list names this endpoint alone".to_owned(),
+            ),
+            Self::Gone | Self::Closed | Self::Nameless { .. } => None,
+        }
+    }
+}
+
+/// What every change of an attachment carries; two known faults of the API ask for the first two.
+pub(crate) fn envelope(at: &At, latest: &Json) -> Json {
+    json!({ "name": at.name, "enableProxyProtocol": flag(latest, "enableProxyProtocol"),
+        "reconcileConnections": flag(latest, "reconcileConnections"), "fingerprint": text(latest, "fingerprint") })
+}
+
+/// The change that lets an endpoint in, and with it those alone that are decided on together; nothing where it is in already, or about
+/// to be. The entries of others stay.
+///
+/// # Errors
+/// [`Refused`], where it cannot or must not be let in.
+pub(crate) fn let_in(
+    at: &At,
+    latest: &Json,
+    connection: &ConnectionAction,
+    by: GcpAcceptBy,
+) -> Result<Option<Json>, Refused> {
+    let endpoint = connections::endpoint(latest, &connection.id).ok_or(Refused::Gone)?;
+    match connections::state(endpoint) {
+        ConnectionState::Accepted | ConnectionState::NeedsAttention => return Ok(None),
+        ConnectionState::Closed => return Err(Refused::Closed),
+        ConnectionState::Pending | ConnectionState::Rejected | ConnectionState::Changing => {}
+    }
+    let mut entries = connections::entries(latest);
+    if let Some(other) = entries.iter().find(|entry| entry.by() != by) {
+        return Err(Refused::OtherType { there: other.by() });
+    }
+    let mut entry = entry_for(endpoint, by)?;
+    let endpoints = list(latest, "connectedEndpoints");
+    let rejected = texts(latest, "consumerRejectLists");
+    let kept: Vec<&String> =
+        rejected.iter().filter(|url| !connections::stands_for(&Entry::rejected(url), endpoint)).collect();
+    let anew = |other: &Json| {
+        flag(latest, "reconcileConnections")
+            && !kept.iter().any(|url| connections::stands_for(&Entry::rejected(url), other))
+    };
+    let along = connections::would_come_along(endpoint, &entry, endpoints, anew);
+    let others: Vec<String> = along.iter().filter(|id| !connection.along.contains(id)).cloned().collect();
+    if !others.is_empty() {
+        return Err(Refused::Undecided { others });
+    }
+    // Room for as many as were decided on: the cloud itself is to let nobody in later.
+    entry.limit_to(connections::live_of(&entry, endpoints) + along.len() + 1);
+    if !add(&mut entries, entry, endpoint) && kept.len() == rejected.len() {
+        return Ok(None);
+    }
+    let mut body = envelope(at, latest);
+    body["consumerAcceptLists"] = entries.iter().map(Entry::json).collect();
+    if kept.len() < rejected.len() {
+        body["consumerRejectLists"] = json!(kept);
+    }
+    Ok(Some(body))
+}
+
+/// The entry that lets an endpoint in, with room for it alone.
+fn entry_for(endpoint: &Json, by: GcpAcceptBy) -> Result<Entry, Refused> {
+    let limit = 1;
+    match by {
+        GcpAcceptBy::Endpoint => Ok(Entry::Endpoint { endpoint: connections::handle(endpoint) }),
+        GcpAcceptBy::Project => connections::project(endpoint)
+            .map(|project| Entry::Project { project, limit })
+            .ok_or(Refused::Nameless { what: "project" }),
+        GcpAcceptBy::Network => connections::network(endpoint)
+            .map(|network| Entry::Network { network, limit })
+            .ok_or(Refused::Nameless { what: "network" }),
+    }
+}
+
+/// Adds an entry for this endpoint, or raises the limit of the one that is there. Whether anything changed.
+fn add(entries: &mut Vec<Entry>, new: Entry, endpoint: &Json) -> bool {
+    let Some(there) = entries.iter_mut().find(|entry| connections::stands_for(entry, endpoint)) else {
+        entries.push(new);
+        return true;
+    };
+    match (there, &new) {
+        (Entry::Project { limit, .. }, Entry::Project { limit: wanted, .. })
+        | (Entry::Network { limit, .. }, Entry::Network { limit: wanted, .. }) => {
+            let raised = *wanted > *limit;
+            *limit = (*limit).max(*wanted);
+            raised
+        }
+        _ => false,
+    }
+}
+
+/// The change that turns an endpoint away: its entry goes, and it is put on the reject list. A live one is cut only while the
+/// attachment reconciles. Nothing where that is so already.
+pub(crate) fn turned_away(
+    at: &At,
+    latest: &Json,
+    endpoint: &Json,
+    by: GcpAcceptBy,
+    live: bool,
+) -> Option<Json> {
+    let entries = connections::entries(latest);
+    let subject = match entries.first().map_or(by, Entry::by) {
+        GcpAcceptBy::Endpoint => Some(connections::handle(endpoint)),
+        GcpAcceptBy::Project => connections::project(endpoint),
+        GcpAcceptBy::Network => connections::network(endpoint),
+    };
+    let subject = subject.unwrap_or_default();
+    let kept: Vec<&Entry> =
+        entries.iter().filter(|entry| !connections::stands_for(entry, endpoint)).collect();
+    let mut rejected = texts(latest, "consumerRejectLists");
+    let listed = rejected.iter().any(|url| path::same(url, &subject));
+    if listed && kept.len() == entries.len() && (!live || flag(latest, "reconcileConnections")) {
+        return None;
+    }
+    if !listed {
+        // The list has a limit; the oldest entry makes room.
+        if rejected.len() >= MOST_REJECTED {
+            rejected.remove(0);
+        }
+        rejected.push(subject);
+    }
+    let mut body = envelope(at, latest);
+    body["consumerAcceptLists"] = kept.into_iter().map(Entry::json).collect();
+    body["consumerRejectLists"] = json!(rejected);
+    if live {
+        body["reconcileConnections"] = json!(true);
+    }
+    Some(body)
+}
+
+#[cfg(test)]
+mod properties;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint() -> Json {
+        json!({ "endpoint": "https://x/projects/p-1/regions/r/forwardingRules/ep",
+            "endpointWithId": "https://x/projects/p-1/regions/r/forwardingRules/17",
+            "consumerNetwork": "https://x/projects/p-1/global/networks/n", "pscConnectionId": "9", "status": "ACCEPTED" })
+    }
+
+    fn at() -> At {
+        At::of(crate::collection::Collection::ServiceAttachments, "projects/p/regions/r/serviceAttachments/a")
+    }
+
+    #[test]
+    fn others_entries_stay() {
+        let of = |project: &str, limit| Entry::Project { project: project.to_owned(), limit };
+        let mut entries = vec![of("theirs", 5)];
+        assert!(add(&mut entries, of("p-1", 3), &endpoint()));
+        assert!(!add(&mut entries, of("p-1", 1), &endpoint()), "a limit is never lowered");
+        assert!(add(&mut entries, of("p-1", 4), &endpoint()));
+        assert_eq!(entries, [of("theirs", 5), of("p-1", 4)]);
+        let mut by_number = endpoint();
+        by_number["endpointWithId"] = json!("https://x/projects/4711/regions/r/forwardingRules/17");
+        let mut entries = vec![of("4711", 2)];
+        assert!(!add(&mut entries, of("p-1", 2), &by_number), "the number names the same project");
+    }
+
+    #[test]
+    fn a_live_one_is_cut_by_reconciling_and_others_stay() {
+        let latest = json!({ "reconcileConnections": false, "enableProxyProtocol": true, "fingerprint": "f",
+            "consumerRejectLists": [], "connectedEndpoints": [endpoint()],
+            "consumerAcceptLists": [{ "endpointUrl": "projects/p-1/regions/r/forwardingRules/17", "connectionLimit": 1 },
+                { "endpointUrl": "projects/p-2/regions/r/forwardingRules/18", "connectionLimit": 1 }] });
+        let body = turned_away(&at(), &latest, &endpoint(), GcpAcceptBy::Endpoint, true).expect("a change");
+        assert_eq!(body["consumerAcceptLists"].as_array().map(Vec::len), Some(1));
+        assert_eq!(body["consumerRejectLists"], json!(["projects/p-1/regions/r/forwardingRules/17"]));
+        assert_eq!(
+            (&body["reconcileConnections"], &body["enableProxyProtocol"]),
+            (&json!(true), &json!(true))
+        );
+    }
+
+    #[test]
+    fn who_was_turned_away_with_its_project_can_be_let_in_again() {
+        let mut pending = endpoint();
+        pending["status"] = json!("REJECTED");
+        let latest = json!({ "fingerprint": "f", "connectedEndpoints": [pending],
+            "consumerAcceptLists": [], "consumerRejectLists": ["p-1", "p-2"] });
+        let wanted = ConnectionAction {
+            id: "9".to_owned(),
+            handle: "9".to_owned(),
+            consumer: None,
+            who: String::new(),
+            preset: None,
+            sever: false,
+            along: Vec::new(),
+        };
+        let body = let_in(&at(), &latest, &wanted, GcpAcceptBy::Project).expect("allowed").expect("a change");
+        assert_eq!(body["consumerRejectLists"], json!(["p-2"]));
+    }
+}

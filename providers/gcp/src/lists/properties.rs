@@ -1,0 +1,198 @@
+//! What holds for every attachment and every decision: whoever the cloud could let in because of it was decided on, whoever it could
+//! cut was named, and the entries of others stay. The cloud here is its documents' rules, in whatever order it looks at endpoints.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::collection::Collection;
+
+/// An endpoint of one of three projects, in one of two networks of it.
+#[derive(Clone, Debug)]
+struct Made {
+    project: usize,
+    network: usize,
+    status: &'static str,
+}
+
+fn made() -> impl Strategy<Value = Made> {
+    let status = prop_oneof![
+        4 => Just("PENDING"), 3 => Just("ACCEPTED"), 1 => Just("REJECTED"), 1 => Just("NEEDS_ATTENTION"), 1 => Just("CLOSED"),
+    ];
+    (0..3_usize, 0..2_usize, status).prop_map(|(project, network, status)| Made { project, network, status })
+}
+
+/// As the API shows the nth endpoint: the project's id in one URL, its number in the other.
+fn shown(nth: usize, made: &Made) -> Json {
+    let Made { project, network, status } = made;
+    json!({ "endpoint": format!("https://x/projects/p-{project}/regions/r/forwardingRules/ep-{nth}"),
+        "endpointWithId": format!("https://x/projects/100{project}/regions/r/forwardingRules/7{nth}"),
+        "consumerNetwork": format!("https://x/projects/p-{project}/global/networks/n-{network}"),
+        "pscConnectionId": id(nth), "status": status })
+}
+
+fn id(nth: usize) -> String {
+    format!("900{nth}")
+}
+
+/// An entry of one type: a project by id or number, a network, or the nth endpoint.
+fn entry(by: GcpAcceptBy, of: usize, other: usize, limit: i64) -> Entry {
+    match by {
+        GcpAcceptBy::Project if other.is_multiple_of(2) => {
+            Entry::Project { project: format!("p-{of}"), limit }
+        }
+        GcpAcceptBy::Project => Entry::Project { project: format!("100{of}"), limit },
+        GcpAcceptBy::Network => {
+            let network = format!("projects/p-{of}/global/networks/n-{}", other % 2);
+            Entry::Network { network, limit }
+        }
+        GcpAcceptBy::Endpoint => {
+            let endpoint = format!("projects/100{of}/regions/r/forwardingRules/7{other}");
+            Entry::Endpoint { endpoint }
+        }
+    }
+}
+
+fn rejected(entry: &Entry) -> String {
+    match entry {
+        Entry::Project { project, .. } => project.clone(),
+        Entry::Network { network, .. } => network.clone(),
+        Entry::Endpoint { endpoint } => endpoint.clone(),
+    }
+}
+
+prop_compose! {
+    /// An attachment with lists of one type, and that type.
+    fn attachment()(
+        by in prop_oneof![Just(GcpAcceptBy::Endpoint), Just(GcpAcceptBy::Project), Just(GcpAcceptBy::Network)],
+        endpoints in proptest::collection::vec(made(), 1..7),
+        accept in proptest::collection::vec((0..3_usize, 0..6_usize, 1..4_i64), 0..4),
+        reject in proptest::collection::vec((0..3_usize, 0..6_usize), 0..2),
+        reconcile in any::<bool>(),
+    ) -> (GcpAcceptBy, Json) {
+        let endpoints: Vec<Json> = endpoints.iter().enumerate().map(|(nth, made)| shown(nth, made)).collect();
+        let accept: Vec<Json> = accept.into_iter().map(|(of, other, limit)| entry(by, of, other, limit).json()).collect();
+        let reject: Vec<String> = reject.into_iter().map(|(of, other)| rejected(&entry(by, of, other, 0))).collect();
+        (by, json!({ "name": "a", "fingerprint": "f", "enableProxyProtocol": false, "reconcileConnections": reconcile,
+            "connectedEndpoints": endpoints, "consumerAcceptLists": accept, "consumerRejectLists": reject }))
+    }
+}
+
+fn at() -> At {
+    At::of(Collection::ServiceAttachments, "projects/p/regions/r/serviceAttachments/a")
+}
+
+fn live(endpoint: &Json) -> bool {
+    connections::state(endpoint).may_be_live()
+}
+
+fn name(endpoint: &Json) -> String {
+    text(endpoint, "pscConnectionId").unwrap().to_owned()
+}
+
+/// The attachment after a change of it.
+fn after(before: &Json, change: &Json) -> Json {
+    let mut after = before.clone();
+    for (key, value) in change.as_object().unwrap() {
+        after[key] = value.clone();
+    }
+    after
+}
+
+fn is_rejected(attachment: &Json, endpoint: &Json) -> bool {
+    let listed = texts(attachment, "consumerRejectLists");
+    listed.iter().any(|text| connections::stands_for(&Entry::rejected(text), endpoint))
+}
+
+/// Whom the cloud could let in now, whatever it looks at first.
+fn could_be_let_in(attachment: &Json) -> BTreeSet<String> {
+    let endpoints = list(attachment, "connectedEndpoints");
+    let reconciles = flag(attachment, "reconcileConnections");
+    let undecided = |endpoint: &&Json| match connections::state(endpoint) {
+        ConnectionState::Pending => true,
+        ConnectionState::Rejected => reconciles,
+        _ => false,
+    };
+    let has_room = |endpoint: &Json| {
+        connections::entries(attachment).iter().any(|entry| {
+            let taken = connections::live_of(entry, endpoints);
+            connections::stands_for(entry, endpoint) && entry.room().is_none_or(|room| taken < room)
+        })
+    };
+    let found =
+        endpoints.iter().filter(undecided).filter(|one| !is_rejected(attachment, one) && has_room(one));
+    found.map(name).collect()
+}
+
+/// Whom the cloud could cut now: while it reconciles, whoever is rejected, or for whom no entry is sure to have room.
+fn could_be_cut(attachment: &Json) -> BTreeSet<String> {
+    let endpoints = list(attachment, "connectedEndpoints");
+    let sure = |endpoint: &Json| {
+        connections::entries(attachment).iter().any(|entry| {
+            let taken = connections::live_of(entry, endpoints);
+            connections::stands_for(entry, endpoint) && entry.room().is_none_or(|room| taken <= room)
+        })
+    };
+    let cut = |one: &&Json| live(one) && (is_rejected(attachment, one) || !sure(one));
+    let reconciles = flag(attachment, "reconcileConnections");
+    endpoints.iter().filter(|one| reconciles && cut(one)).map(name).collect()
+}
+
+fn decision(nth: usize, along: Vec<String>) -> ConnectionAction {
+    ConnectionAction {
+        id: id(nth),
+        handle: id(nth),
+        consumer: Some("acme".to_owned()),
+        who: String::new(),
+        preset: None,
+        sever: true,
+        along,
+    }
+}
+
+proptest! {
+    #[test]
+    fn only_who_was_decided_on_can_be_let_in((by, before) in attachment(), nth in 0..6_usize, also in 0..64_u32) {
+        let count = list(&before, "connectedEndpoints").len();
+        let nth = nth % count;
+        // Decided on together: any of the others that ask.
+        let along = (0..count).filter(|other| *other != nth && also & (1 << other) != 0).map(id).collect();
+        let wanted = decision(nth, along);
+        if let Ok(Some(change)) = let_in(&at(), &before, &wanted, by) {
+            let after = after(&before, &change);
+            let mut meant: BTreeSet<String> = could_be_let_in(&before);
+            meant.extend(wanted.along.iter().cloned().chain([wanted.id.clone()]));
+            let now = could_be_let_in(&after);
+            prop_assert!(now.is_subset(&meant), "{now:?} and not only {meant:?}: {after:#}");
+            let asks = connections::endpoint(&before, &wanted.id).is_some_and(|own| connections::state(own) == ConnectionState::Pending);
+            prop_assert!(!asks || now.contains(&wanted.id), "it is not let in: {after:#}");
+            for entry in connections::entries(&before) {
+                let same = |other: &Entry| {
+                    rejected(other) == rejected(&entry) && other.room().is_none_or(|room| Some(room) >= entry.room())
+                };
+                prop_assert!(connections::entries(&after).iter().any(same), "{entry:?} went");
+            }
+            prop_assert!(could_be_cut(&after).is_subset(&could_be_cut(&before)));
+        }
+    }
+
+    #[test]
+    fn only_who_was_named_can_be_cut((by, before) in attachment(), nth in 0..6_usize) {
+        let endpoints = list(&before, "connectedEndpoints");
+        let endpoint = &endpoints[nth % endpoints.len()];
+        let along = connections::Along::of(&before, endpoint);
+        let mut named: BTreeSet<String> = along.all().into_iter().collect();
+        // Then it is not done at all.
+        prop_assume!(along.let_in.is_empty());
+        named.extend([name(endpoint)]);
+        named.extend(could_be_cut(&before));
+        if let Some(change) = turned_away(&at(), &before, endpoint, by, live(endpoint)) {
+            let after = after(&before, &change);
+            let cut = could_be_cut(&after);
+            prop_assert!(cut.is_subset(&named), "{cut:?} and not only {named:?}: {after:#}");
+            prop_assert!(!live(endpoint) || cut.contains(&name(endpoint)), "it is not cut: {after:#}");
+            prop_assert!(could_be_let_in(&after).is_subset(&could_be_let_in(&before)));
+        }
+    }
+}
