@@ -6,7 +6,7 @@ use crate::proxy::{Exchange, is_read};
 /// once. Apart from the reads that show each write, and from waiting for the load balancer, for healthy targets and for the endpoint
 /// service. The last round is there because no call that allows principals takes tags
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyVpcEndpointServicePermissions.html>).
-pub const CHAIN: [&[&str]; 9] = [
+pub const CHAIN: [&[&str]; 8] = [
     &["GetCallerIdentity"],
     &[
         "DescribeLoadBalancers",
@@ -17,8 +17,7 @@ pub const CHAIN: [&[&str]; 9] = [
     &["CreateSecurityGroup"],
     &["CreateLoadBalancer"],
     &["SetSecurityGroups", "ModifyLoadBalancerAttributes"],
-    &["CreateListener"],
-    &["CreateVpcEndpointServiceConfiguration"],
+    &["CreateListener", "CreateVpcEndpointServiceConfiguration"],
     &["ModifyVpcEndpointServicePermissions"],
     &["CreateTags"],
 ];

@@ -24,7 +24,7 @@ use crate::cloud::Cloud;
 use crate::exposure::{Claimed, ExposureFacts};
 use crate::fields::Fields;
 use crate::kinds::endpoint_service::SUPPLIED;
-use crate::kinds::{ALLOWED_PRINCIPALS, ENDPOINT_SERVICE};
+use crate::kinds::{ALLOWED_PRINCIPALS, ENDPOINT_SERVICE, listener};
 use crate::lower::Lowering;
 use crate::network::tags_of;
 use crate::observe::Snapshot;
@@ -166,7 +166,9 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     if live.is_none_or(|live| live.fields.get("taggable") != Some(&Value::Bool(false))) {
         fields.insert("tags".to_owned(), lowering.tags());
     }
-    lowered.resources.push(lowering.resource(address, origin, fields, BTreeSet::new()));
+    // Who is allowed finds a way that is open.
+    let needs = listener::all(lowered);
+    lowered.resources.push(lowering.resource(address, origin, fields, needs));
 }
 
 /// Whoever is taken off the list keeps the connection that he has.

@@ -167,6 +167,12 @@ pub(crate) fn address(service: &str, listen: &str) -> Address {
     Address::new(service, LISTENER, listen)
 }
 
+/// The listeners that were lowered: the way in is open when they are there.
+pub(crate) fn all(lowered: &Lowered) -> BTreeSet<Address> {
+    let listeners = lowered.resources.iter().filter(|resource| resource.address.kind == LISTENER);
+    listeners.map(|listener| listener.address.clone()).collect()
+}
+
 pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     let (settings, ports, origin) = match &lowering.aws.form {
         AwsForm::Made(made) => (&made.targets, &made.ports, Origin::Owned),

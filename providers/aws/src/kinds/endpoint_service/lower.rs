@@ -9,7 +9,7 @@ use privnet_core::spec::aws_ids::EndpointServiceId;
 use privnet_core::{Address, Live, Lowered, Origin, Value};
 
 use super::{SEEN, STARTED, SUPPLIED};
-use crate::kinds::{ENDPOINT_SERVICE, LISTENER, LOAD_BALANCER};
+use crate::kinds::{ENDPOINT_SERVICE, LOAD_BALANCER, listener};
 use crate::lower::Lowering;
 
 /// Adds the endpoint service to what the service wants, and what there is to say about it.
@@ -69,9 +69,9 @@ fn owned(lowering: &Lowering<'_>, lowered: &mut Lowered, wanted: &AwsEndpointSer
         let others = regions.iter().filter(|region| **region != lowering.aws.location.region);
         fields.insert("supported_regions".to_owned(), Value::texts(others.map(ToString::to_string)));
     }
-    // A load balancer is attached once it has its listeners: consumers never see one that is half made.
-    let listeners = lowered.resources.iter().filter(|resource| resource.address.kind == LISTENER);
-    let needs = listeners.map(|listener| listener.address.clone()).collect();
+    // Consumers never see a load balancer that is half made: to a service that is there it is attached once it has its listeners. A new
+    // one is made beside them, since nobody may ask for it before its principals are allowed.
+    let needs = if there.is_some() { listener::all(lowered) } else { BTreeSet::new() };
     wait_for_verification(lowering, lowered, there, name);
     if lowering.service.acceptance == Acceptance::Automatic {
         lowered.warnings.push(format!(
