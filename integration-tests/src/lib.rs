@@ -7,13 +7,16 @@ pub mod command;
 pub mod drift;
 pub mod gcp;
 pub mod gcp_bench;
+pub mod ground;
 pub mod moto;
 pub mod proxy;
 pub mod query;
 pub mod rounds;
+pub mod severing;
 pub mod stage;
 pub mod sweep;
 pub mod together;
+pub mod town;
 
 /// Says a line that the test runner would keep to itself of a test that passes: how much was tried, and what was left out.
 #[macro_export]

@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "test machinery")]
 
 use std::collections::BTreeMap;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::census::Census;
+use crate::ground::both;
 use crate::stage::Stage;
 
 /// How many applies there are.
@@ -105,8 +106,4 @@ pub fn exchanges(record: &str) -> impl Iterator<Item = Value> {
         }
         exchange
     })
-}
-
-fn both(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

@@ -10,16 +10,7 @@ mod permissions;
 mod severing;
 mod together;
 
-use std::path::Path;
-use std::process::Output;
-use std::time::Duration;
-
-use privnet_integration_tests::command::privnet;
-use privnet_sandbox::frame::Clock;
-use serde_json::Value;
-
-/// How fast time passes.
-const SPEED: f64 = 300.0;
+use privnet_integration_tests::ground::both;
 
 /// A service over forwarders and a machine of the user's own.
 fn orders() -> String {
@@ -47,50 +38,4 @@ services:
         - { listen: 5432, engine: postgres, to: { nics: [db-1-nic] } }
 "
     .to_owned()
-}
-
-/// A folder with `azure.yaml` and a local cloud.
-struct Ground {
-    folder: tempfile::TempDir,
-}
-
-impl Ground {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("azure.yaml"), orders()).unwrap();
-        Clock::open(&folder.path().join("sandbox"), Some(SPEED)).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn write(&self, text: &str) {
-        std::fs::write(self.path().join("azure.yaml"), text).unwrap();
-    }
-
-    fn pass(&self, seconds: u64) {
-        let clock = Clock::open(&self.path().join("sandbox"), None).unwrap();
-        clock.advance(Duration::from_secs(seconds)).unwrap();
-    }
-
-    fn run(&self, line: &str) -> Output {
-        privnet(self.path()).args(line.split_whitespace()).output().unwrap()
-    }
-
-    /// Runs what must come to this status.
-    fn must(&self, line: &str, status: i32) -> Output {
-        let output = self.run(line);
-        assert_eq!(output.status.code(), Some(status), "{line}: {}", both(&output));
-        output
-    }
-
-    fn status(&self) -> Value {
-        serde_json::from_slice(&self.must("--sandbox status --output json", 0).stdout).unwrap()
-    }
-}
-
-fn both(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Ground, both, machine};
+use super::{Ground, both, close, ground, machine};
 
 /// The connection of this id in the status.
 fn connection(status: &Value, id: &str) -> Value {
@@ -21,7 +21,7 @@ fn ask(ground: &Ground, count: usize) -> Vec<String> {
 
 #[test]
 fn what_outlives_its_service_is_explained_as_closed() {
-    let ground = Ground::new(&machine());
+    let ground = ground(&machine());
     ground.must("--sandbox apply --yes", 0);
     let ids = ask(&ground, 1);
     ground.must("--sandbox accept-pending --yes", 0);
@@ -42,10 +42,10 @@ fn what_outlives_its_service_is_explained_as_closed() {
 
 #[test]
 fn a_closed_connection_is_explained() {
-    let ground = Ground::new(&machine());
+    let ground = ground(&machine());
     ground.must("--sandbox apply --yes", 0);
     let ids = ask(&ground, 2);
-    ground.close(&ids[0]);
+    close(&ground, &ids[0]);
     let closed = connection(&ground.status(), &ids[0]);
     assert_eq!((closed["state"].as_str(), closed["cloud_state"].as_str()), (Some("closed"), Some("CLOSED")));
     assert!(
@@ -65,7 +65,7 @@ fn a_whole_project_is_not_cut_for_one_endpoint_without_the_word() {
     let file = machine()
         .replace("allow: { acme: {} }", "allow: { acme: { max_connections: 3 } }")
         .replace("    gcp:\n", "    gcp:\n      accept_by: project\n");
-    let ground = Ground::new(&file);
+    let ground = ground(&file);
     ground.must("--sandbox apply --yes", 0);
     let ids = ask(&ground, 2);
     // One of two that ask: an entry for the project would let in either.

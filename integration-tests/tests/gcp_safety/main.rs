@@ -5,17 +5,11 @@
 
 mod connections;
 mod credentials;
+mod severing;
 mod together;
 
-use std::path::Path;
-use std::process::Output;
-
-use privnet_integration_tests::command::privnet;
-use privnet_sandbox::frame::Clock;
+use privnet_integration_tests::ground::{Ground, both};
 use serde_json::Value;
-
-/// How fast time passes.
-const SPEED: f64 = 300.0;
 
 const HEAD: &str = "version: 1
 deployment: safety
@@ -53,53 +47,17 @@ fn orders() -> String {
     )
 }
 
-/// A folder with `gcp.yaml` and a local cloud.
-struct Ground {
-    folder: tempfile::TempDir,
+/// A folder with this as `gcp.yaml`, and a local cloud.
+fn ground(file: &str) -> Ground {
+    Ground::new("gcp.yaml", file)
 }
 
-impl Ground {
-    fn new(file: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("gcp.yaml"), file).unwrap();
-        Clock::open(&folder.path().join("sandbox"), Some(SPEED)).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn run(&self, line: &str) -> Output {
-        privnet(self.path()).args(line.split_whitespace()).output().unwrap()
-    }
-
-    /// Runs what must come to this status.
-    fn must(&self, line: &str, status: i32) -> Output {
-        let output = self.run(line);
-        assert_eq!(output.status.code(), Some(status), "{line}: {}", both(&output));
-        output
-    }
-
-    fn json(&self, line: &str) -> Value {
-        serde_json::from_slice(&self.must(&format!("{line} --output json"), 0).stdout).unwrap()
-    }
-
-    fn status(&self) -> Value {
-        self.json("--sandbox status")
-    }
-
-    /// Closes an endpoint, as the cloud does of its own accord: the sandbox's state says so then.
-    fn close(&self, connection: &str) {
-        let path = self.path().join("sandbox/gcp.json");
-        let mut state: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        let endpoints = state["endpoints"].as_object_mut().unwrap();
-        let own = endpoints.values_mut().find(|one| one["connection"].to_string() == connection);
-        own.unwrap()["decision"] = Value::from("Closed");
-        std::fs::write(&path, state.to_string()).unwrap();
-    }
-}
-
-fn both(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+/// Closes an endpoint, as the cloud does of its own accord: the sandbox's state says so then.
+fn close(ground: &Ground, connection: &str) {
+    let path = ground.at("sandbox/gcp.json");
+    let mut state: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let endpoints = state["endpoints"].as_object_mut().unwrap();
+    let own = endpoints.values_mut().find(|one| one["connection"].to_string() == connection);
+    own.unwrap()["decision"] = Value::from("Closed");
+    std::fs::write(&path, state.to_string()).unwrap();
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use privnet_integration_tests::command::privnet;
 
-use super::{Ground, both};
+use super::{Ground, both, ground};
 
 /// Listens on loopback, and counts who comes.
 struct Trap {
@@ -117,7 +117,7 @@ fn file() -> String {
 
 #[test]
 fn a_sandboxed_command_reaches_nothing_else() {
-    let ground = Ground::new();
+    let ground = ground();
     let trap = Trap::new();
     trap.profiles(&ground);
     ground.write("aws.yaml", &file());
@@ -154,7 +154,7 @@ fn a_sandboxed_command_reaches_nothing_else() {
 /// The official Google client takes proxies from the environment and cannot be told not to: the command shuts them out before.
 #[test]
 fn a_sandboxed_command_on_gcp_reaches_nothing_else() {
-    let ground = Ground::new();
+    let ground = ground();
     let trap = Trap::new();
     trap.profiles(&ground);
     std::fs::remove_file(ground.at("aws.yaml")).unwrap();
@@ -192,7 +192,7 @@ fn a_sandboxed_command_on_gcp_reaches_nothing_else() {
 /// A key that cannot be used is named by its file, never by what is in it, and is not sent anywhere.
 #[test]
 fn a_google_key_is_not_told() {
-    let ground = Ground::new();
+    let ground = ground();
     let trap = Trap::new();
     std::fs::remove_file(ground.at("aws.yaml")).unwrap();
     let file = privnet_integration_tests::census::here().join("../examples/gcp.yaml");

@@ -5,7 +5,7 @@ use std::path::Path;
 use privnet_integration_tests::command::privnet;
 use privnet_integration_tests::stage::Stage;
 
-use super::{Ground, both};
+use super::{Ground, both, ground};
 
 /// Each is a secret that privnet can lay hands on.
 const CANARIES: [(&str, &str); 6] = [
@@ -85,7 +85,7 @@ fn life(ground: &Ground, flags: &str, variables: &[(String, String)]) -> usize {
 
 #[test]
 fn on_the_sandbox_no_secret_is_written() {
-    let ground = Ground::new();
+    let ground = ground();
     ground.write(".aws/credentials", PROFILES);
     let succeeded = life(&ground, "--sandbox", &[("AWS_PROFILE".to_owned(), "canary".to_owned())]);
     assert!(succeeded >= 11, "{succeeded} of {} commands succeeded", COMMANDS.len());
@@ -96,7 +96,7 @@ fn on_the_sandbox_no_secret_is_written() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_real_credentials_no_secret_is_written() {
     for profile in [None, Some("canary")] {
-        let ground = Ground::new();
+        let ground = ground();
         ground.write(".aws/credentials", PROFILES);
         let record = ground.at("record.jsonl");
         let stage = Stage::open_with(None, |options| options.record = Some(record.clone())).await.unwrap();
