@@ -184,6 +184,9 @@ ROWS = {
         "rules": inside(
             Drift.balancer, lambda p: setattr(p.load_balancing_rules[0].properties, "idle_timeout_in_minutes", 30)
         ),
+        "listens": inside(
+            Drift.balancer, lambda p: setattr(p.load_balancing_rules[0].properties, "frontend_port", 9999)
+        ),
         "tags": lambda d: d.balancer(tag),
     },
     "scale-set": {
@@ -232,9 +235,7 @@ ROWS = {
     },
     # What nobody manages may be whatever it likes.
     "unmanaged": {
-        "": lambda d: d.balancer(
-            lambda b: b.properties.outbound_rules is None and setattr(b, "tags", {**b.tags, "policy": "theirs"})
-        ),
+        "": lambda d: [change(set_tag("policy", "theirs")) for change in (d.balancer, d.service, d.machines)],
     },
 }
 

@@ -35,6 +35,7 @@ services:
       join_nics: true
       ports:
         - { listen: 1433, engine: sqlserver, to: { forwarder: { ip: 172.16.4.20 } } }
+        - { listen: 3306, engine: mysql, to: { forwarder: { ip: 172.16.4.30 } } }
         - { listen: 5432, engine: postgres, to: { nics: [db-1-nic] } }
 "
     .to_owned()

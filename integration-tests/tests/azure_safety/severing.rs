@@ -5,13 +5,19 @@ use privnet_integration_tests::severing::{Edit, PRUNED, commands_need_the_word, 
 
 use super::orders;
 
-const EDITS: [Edit; 9] = [
+const EDITS: [Edit; 11] = [
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n"),
     edit("another subnet of the load balancer", "load_balancer_subnet: lb", "load_balancer_subnet: db"),
     edit("another NAT range", "10.1.9.0/28", "10.1.10.0/28"),
     edit("a NAT subnet that exists", "{ create: { cidr: 10.1.9.0/28 } }", "{ existing: nat }"),
     edit("a NAT address less", "nat_addresses: 2", "nat_addresses: 1"),
     edit("a port less", "        - { listen: 5432, engine: postgres, to: { nics: [db-1-nic] } }\n", ""),
+    edit(
+        "a forwarder's port less",
+        "        - { listen: 3306, engine: mysql, to: { forwarder: { ip: 172.16.4.30 } } }\n",
+        "",
+    ),
+    edit("another port of forwarders to listen on", "listen: 3306,", "listen: 3307, port: 3306,"),
     edit("another port to listen on", "listen: 5432,", "listen: 5433, port: 5432,"),
     edit("another machine", "nics: [db-1-nic]", "nics: [db-2-nic]"),
     PRUNED,

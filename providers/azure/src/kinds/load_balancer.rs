@@ -47,6 +47,9 @@ pub(crate) struct LoadBalancer {
     pub(crate) probes: Vec<Probe>,
     #[serde(default)]
     pub(crate) rules: Vec<Rule>,
+    /// What consumers connect to: apart from the rules, for one that goes cuts whoever uses it.
+    #[serde(default)]
+    pub(crate) listens: Vec<Listen>,
     /// The user's tags.
     #[serde(default)]
     pub(crate) tags: BTreeMap<String, String>,
@@ -68,12 +71,17 @@ pub(crate) struct Probe {
     pub(crate) threshold: i64,
 }
 
+/// The port that consumers connect to, and the rule that it is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Listen {
+    pub(crate) port: i64,
+    pub(crate) rule: String,
+}
+
 /// A rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Rule {
     pub(crate) name: String,
-    /// The port that consumers connect to.
-    pub(crate) listen: i64,
     /// The port of the machines.
     pub(crate) port: i64,
     /// The pool, by name.
@@ -82,6 +90,31 @@ pub(crate) struct Rule {
     pub(crate) probe: String,
     /// Minutes after which an idle connection goes.
     pub(crate) idle_minutes: i64,
+    /// What is the same in every rule, and how Azure would have it: `Tcp`.
+    pub(crate) protocol: String,
+    /// Whether machines see the frontend's address: no.
+    pub(crate) floating_ip: bool,
+    /// Which machine a client gets: `Default`, by all of address, port and protocol.
+    pub(crate) distribution: String,
+    /// Whether both sides are told when an idle connection goes: yes.
+    pub(crate) tcp_reset: bool,
+}
+
+impl Rule {
+    /// A rule of ours, whose name is its probe's too.
+    fn new(name: String, port: u16, pool: String) -> Self {
+        Self {
+            probe: name.clone(),
+            name,
+            port: port.into(),
+            pool,
+            idle_minutes: IDLE_MINUTES,
+            protocol: "Tcp".to_owned(),
+            floating_ip: false,
+            distribution: "Default".to_owned(),
+            tcp_reset: true,
+        }
+    }
 }
 
 /// Its table.
@@ -96,6 +129,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("pools").shaped(Shape::Set),
         Field::managed("probes").shaped(Shape::Set),
         Field::managed("rules").shaped(Shape::Set),
+        Field::managed("listens").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
         Field::managed("tags"),
     ],
     replacement: Replacement::CreateFirst,
@@ -118,7 +152,7 @@ pub(crate) fn port_name(listen: u16) -> String {
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let Some(made) = lowering.made() else { return };
     let mut pools: BTreeSet<String> = BTreeSet::new();
-    let (mut probes, mut rules) = (Vec::new(), Vec::new());
+    let (mut probes, mut rules, mut listens) = (Vec::new(), Vec::new(), Vec::new());
     for port in &made.ports {
         let (pool, target, health) = match &port.to {
             AzureTarget::Forwarder(_) => {
@@ -130,14 +164,8 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         pools.insert(pool.clone());
         probes.push(probe(port, health));
         let name = port_name(port.listen.get());
-        rules.push(Rule {
-            probe: name.clone(),
-            name,
-            listen: port.listen.get().into(),
-            port: target.into(),
-            pool,
-            idle_minutes: IDLE_MINUTES,
-        });
+        listens.push(Listen { port: port.listen.get().into(), rule: name.clone() });
+        rules.push(Rule::new(name, target, pool));
     }
     let wanted = LoadBalancer {
         location: made.scope.location.to_string(),
@@ -147,6 +175,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         pools: pools.into_iter().collect(),
         probes,
         rules,
+        listens,
         tags: lowering.tags(),
     };
     lowering.want(address(lowering.name()), Origin::Owned, fields::of(&wanted), BTreeSet::new());
@@ -207,6 +236,7 @@ fn read(balancer: &Json) -> LoadBalancer {
     let frontend = frontends.iter().find(|f| text(f, "name") == Some(FRONTEND)).or(frontends.first());
     let subnet = frontend.and_then(|f| text(f, "properties.subnet.id")).map(fields::id).unwrap_or_default();
     let number = |json: &Json, path: &str| at(json, path).and_then(Json::as_i64).unwrap_or_default();
+    let flag = |json: &Json, path: &str| at(json, path).and_then(Json::as_bool).unwrap_or_default();
     let named = |json: &Json, path: &str| {
         text(json, path).and_then(|id| id.rsplit('/').next()).unwrap_or_default().to_owned()
     };
@@ -221,12 +251,18 @@ fn read(balancer: &Json) -> LoadBalancer {
     };
     let rule = |rule: &Json| Rule {
         name: named(rule, "name"),
-        listen: number(rule, "properties.frontendPort"),
         port: number(rule, "properties.backendPort"),
         pool: named(rule, "properties.backendAddressPool.id"),
         probe: named(rule, "properties.probe.id"),
         idle_minutes: number(rule, "properties.idleTimeoutInMinutes"),
+        protocol: text(rule, "properties.protocol").unwrap_or_default().to_owned(),
+        floating_ip: flag(rule, "properties.enableFloatingIP"),
+        distribution: text(rule, "properties.loadDistribution").unwrap_or("Default").to_owned(),
+        tcp_reset: flag(rule, "properties.enableTcpReset"),
     };
+    let listen =
+        |rule: &Json| Listen { port: number(rule, "properties.frontendPort"), rule: named(rule, "name") };
+    let all_rules = items(balancer, "properties.loadBalancingRules");
     let mut pools: Vec<String> =
         items(balancer, "properties.backendAddressPools").iter().map(|p| named(p, "name")).collect();
     pools.sort();
@@ -237,7 +273,8 @@ fn read(balancer: &Json) -> LoadBalancer {
         zones: frontend.map(|f| crate::arm::texts(f, "zones")).unwrap_or_default(),
         pools,
         probes: items(balancer, "properties.probes").iter().map(probe).collect(),
-        rules: items(balancer, "properties.loadBalancingRules").iter().map(rule).collect(),
+        rules: all_rules.iter().map(rule).collect(),
+        listens: all_rules.iter().map(listen).collect(),
         tags: ownership::managed_tags(&text_map(balancer, "tags")),
     }
 }
@@ -271,12 +308,10 @@ fn shape(body: &mut Json, id: &str, wanted: &LoadBalancer) {
     if sorted(&there.probes) != sorted(&wanted.probes) {
         set(body, "properties.probes", wanted.probes.iter().map(probe_body).collect());
     }
-    if sorted(&there.rules) != sorted(&wanted.rules) {
-        set(
-            body,
-            "properties.loadBalancingRules",
-            wanted.rules.iter().map(|rule| rule_body(id, rule)).collect(),
-        );
+    if sorted(&there.rules) != sorted(&wanted.rules) || sorted(&there.listens) != sorted(&wanted.listens) {
+        let of = |listen: &Listen| wanted.rules.iter().find(|rule| rule.name == listen.rule);
+        let rules = wanted.listens.iter().filter_map(|listen| Some(rule_body(id, of(listen)?, listen)));
+        set(body, "properties.loadBalancingRules", rules.collect());
     }
 }
 
@@ -296,10 +331,10 @@ fn probe_body(probe: &Probe) -> Json {
     body
 }
 
-fn rule_body(id: &str, rule: &Rule) -> Json {
+fn rule_body(id: &str, rule: &Rule, listen: &Listen) -> Json {
     json!({"name": rule.name, "properties": {
-        "protocol": "Tcp", "frontendPort": rule.listen, "backendPort": rule.port, "enableTcpReset": true,
-        "enableFloatingIP": false, "loadDistribution": "Default", "idleTimeoutInMinutes": rule.idle_minutes,
+        "protocol": rule.protocol, "frontendPort": listen.port, "backendPort": rule.port, "enableTcpReset": rule.tcp_reset,
+        "enableFloatingIP": rule.floating_ip, "loadDistribution": rule.distribution, "idleTimeoutInMinutes": rule.idle_minutes,
         "frontendIPConfiguration": {"id": format!("{id}/frontendIPConfigurations/{FRONTEND}")},
         "backendAddressPool": {"id": format!("{id}/backendAddressPools/{}", rule.pool)},
         "probe": {"id": format!("{id}/probes/{}", rule.probe)}}})
@@ -415,14 +450,8 @@ mod tests {
             zones: vec!["1".to_owned()],
             pools: vec!["forwarder".to_owned()],
             probes: vec![probe("port-5432", Some("/")), probe("port-1433", None)],
-            rules: vec![Rule {
-                name: "port-5432".to_owned(),
-                listen: 5432,
-                port: 5432,
-                pool: "forwarder".to_owned(),
-                probe: "port-5432".to_owned(),
-                idle_minutes: 4,
-            }],
+            rules: vec![Rule::new("port-5432".to_owned(), 5432, "forwarder".to_owned())],
+            listens: vec![Listen { port: 5432, rule: "port-5432".to_owned() }],
             tags: BTreeMap::new(),
         }
     }
