@@ -62,7 +62,8 @@ impl Claimed {
 pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Exposure, Error> {
     let listed = Listed::new(wanted);
     let described = privatelink::services(cloud).await?;
-    let services: Vec<Claimed> = described.iter().flat_map(|service| claims(service, &listed)).collect();
+    let mut services: Vec<Claimed> = described.iter().flat_map(|service| claims(service, &listed)).collect();
+    set_look_alikes_apart(&mut services, &listed);
     let ids: BTreeSet<String> = services.iter().filter(|s| s.is_usable()).map(|s| s.id.clone()).collect();
     if ids.is_empty() {
         return Ok(Exposure {
@@ -201,13 +202,33 @@ fn proof(service: &ServiceConfiguration, tags: &TagMap, listed: &Listed<'_>) -> 
     let own_name = ownership::cloud_name(listed.deployment, &proof.address, proof.generation);
     let is_named =
         shown == Some(&own_name) || (shown.is_some() && ownership::managed_tags(tags).contains_key("Name"));
-    let of = proof.address.service.as_str();
-    let own_balancers = balancer_names(listed.deployment, of);
-    let serves_ours = service.network_load_balancer_arns().iter().any(|arn| {
+    (is_named || serves_own(service, &proof.address.service, listed)).then_some(proof)
+}
+
+/// Whether it serves a load balancer that is the service's by name or by the file.
+fn serves_own(endpoint_service: &ServiceConfiguration, service: &str, listed: &Listed<'_>) -> bool {
+    let own_balancers = balancer_names(listed.deployment, service);
+    endpoint_service.network_load_balancer_arns().iter().any(|arn| {
         own_balancers.iter().any(|name| name == name_of(arn))
-            || listed.balancers.get(arn).is_some_and(|services| services.contains(&of))
-    });
-    (is_named || serves_ours).then_some(proof)
+            || listed.balancers.get(arn).is_some_and(|services| services.contains(&service))
+    })
+}
+
+/// The shown name can be copied with the tags. What cannot is the load balancer, which has one endpoint service only: where
+/// several prove the same address, those are ours that serve its load balancer, and no other is changed or deleted.
+fn set_look_alikes_apart(services: &mut [Claimed], listed: &Listed<'_>) {
+    let mut proven: BTreeMap<Address, usize> = BTreeMap::new();
+    for service in services.iter().filter(|service| service.ownership == Ownership::Ours) {
+        *proven.entry(service.address.clone()).or_default() += 1;
+    }
+    for service in services.iter_mut().filter(|service| service.ownership == Ownership::Ours) {
+        let is_alone = proven.get(&service.address) == Some(&1);
+        if !is_alone && !serves_own(&service.described, &service.address.service, listed) {
+            let why = "another endpoint service has the same tags, and this one does not serve the load balancer of the service: \
+                       take privnet's tags off the one that is not privnet's";
+            service.ownership = Ownership::Unproven { why: why.to_owned() };
+        }
+    }
 }
 
 /// Who is connected to each service that was found. Targets are filled in by `observe`.

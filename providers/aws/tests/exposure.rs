@@ -282,16 +282,11 @@ async fn a_stranger_on_our_load_balancer_is_not_adopted() {
     assert!(principals(&stage, &stranger).await.is_empty());
 }
 
-/// Tags alone can be copied.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_look_alike_is_left_alone() {
-    let stage = Stage::open().await;
-    let spec = file("");
-    stage.apply(&spec).await;
-    let ours = service_id(&stage, &spec).await;
+/// An endpoint service of somebody else's on another load balancer, with the tags of ours that are `kept`.
+async fn copy_of(stage: &Stage, ours: &str, kept: impl Fn(&Tag) -> bool) -> String {
     let described =
-        stage.ec2().describe_vpc_endpoint_service_configurations().service_ids(&ours).send().await.unwrap();
-    let copied = described.service_configurations()[0].tags().iter().filter(|tag| tag.key() != Some("Name"));
+        stage.ec2().describe_vpc_endpoint_service_configurations().service_ids(ours).send().await.unwrap();
+    let copied = described.service_configurations()[0].tags().iter().filter(|tag| kept(tag));
     let tags = TagSpecification::builder()
         .resource_type(ResourceType::VpcEndpointService)
         .set_tags(Some(copied.cloned().collect()));
@@ -300,11 +295,46 @@ async fn a_look_alike_is_left_alone() {
     let copy = copy.tag_specifications(tags.build()).send().await.unwrap();
     let copy = copy.service_configuration.unwrap().service_id.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    copy
+}
+
+/// Tags alone can be copied.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_alike_is_left_alone() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    stage.apply(&spec).await;
+    let ours = service_id(&stage, &spec).await;
+    let copy = copy_of(&stage, &ours, |tag| tag.key() != Some("Name")).await;
     stage.assert_settled(&spec).await;
     stage.apply_with(&spec, DESTROY).await;
     let left =
         stage.ec2().describe_vpc_endpoint_service_configurations().service_ids(&copy).send().await.unwrap();
     assert_eq!(left.service_configurations().len(), 1);
+}
+
+/// The name that is shown is a tag as well: a copy of all of them does not take the place of ours, which has a live consumer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_alike_with_the_name_takes_nobodys_place() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    stage.apply(&spec).await;
+    let ours = service_id(&stage, &spec).await;
+    stage.until_pending(&spec, "orders", 1).await;
+    stage.decide(&spec, &privnet_core::accept::Ask::default()).await;
+    let connected = stage.connections(&spec, "orders").await;
+    assert!(connected.iter().any(|connection| connection.state.may_be_live()), "{connected:?}");
+    let allowed = principals(&stage, &ours).await;
+    assert!(allowed.contains(FIVETRAN));
+    let copy = copy_of(&stage, &ours, |_| true).await;
+    stage.assert_settled(&spec).await;
+    stage.apply(&spec).await;
+    assert_eq!(principals(&stage, &ours).await, allowed);
+    assert!(principals(&stage, &copy).await.is_empty());
+    stage.apply_with(&spec, PlanOptions { sever_connections: true, ..DESTROY }).await;
+    let left = stage.ec2().describe_vpc_endpoint_service_configurations().send().await.unwrap();
+    let left: Vec<_> = left.service_configurations().iter().filter_map(|left| left.service_id()).collect();
+    assert!(left.contains(&copy.as_str()) && !left.contains(&ours.as_str()), "{left:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

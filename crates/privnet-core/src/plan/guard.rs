@@ -57,12 +57,7 @@ impl Draft<'_> {
             .iter()
             .filter(|refusal| refusal.rule == Rule::WouldSever)
             .map(|refusal| refusal.address.clone())
-            .filter(|address| {
-                self.world
-                    .services
-                    .get(&address.service)
-                    .is_some_and(|seen| seen.exposed.as_ref() == Some(address))
-            })
+            .filter(|address| self.is_exposed(address))
             .collect();
         refusals.retain(|refusal| {
             let part = whole
@@ -70,6 +65,11 @@ impl Draft<'_> {
                 .any(|exposed| exposed.service == refusal.address.service && *exposed != refusal.address);
             !part || refusal.rule != Rule::WouldSever
         });
+    }
+
+    /// Whether this is what consumers connect to.
+    fn is_exposed(&self, address: &Address) -> bool {
+        self.world.services.get(&address.service).is_some_and(|seen| seen.exposed.as_ref() == Some(address))
     }
 
     /// What is protected from deletion is not half taken down before the cloud says so.
@@ -86,7 +86,10 @@ impl Draft<'_> {
             if let Some(refusal) = self.guard_differences(&step.action.address, &step.differences) {
                 return Some(refusal);
             }
-            if step.differences.is_empty() || kind.replacement == Replacement::CreateFirst {
+            // Consumers go over to a successor by themselves, but not where they are connected to what goes.
+            let is_left_over = step.differences.is_empty();
+            let is_exposed = is_left_over && self.is_exposed(&step.action.address);
+            if !is_exposed && (is_left_over || kind.replacement == Replacement::CreateFirst) {
                 return None;
             }
         }

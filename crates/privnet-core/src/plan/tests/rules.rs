@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cloud::{Cloud, Want, desired, kinds};
 use crate::accept::{Connection, ConnectionState, Identity};
 use crate::plan::{Op, Plan, PlanOptions, Rule, plan, plan_rejection};
-use crate::resource::{Health, Ownership, Scope};
+use crate::resource::{Health, Live, Ownership, Scope};
 use crate::value::Value;
 use crate::world::{Connections, Desired};
 
@@ -146,6 +146,22 @@ fn a_look_alike_is_refused_and_untouched() {
     assert!(plan.is_empty());
     assert!(rules(&plan).iter().all(|rule| *rule == (Rule::NotOurs, false)));
     assert!(plan.refusals[0].why.contains("no tag of privnet's"), "{}", plan.refusals[0].why);
+}
+
+/// What proves to be a second one of what consumers connect to may be the one that they are connected to.
+#[test]
+fn a_second_service_does_not_go_while_somebody_is_connected() {
+    let want = [Want::new("s")];
+    let mut cloud = applied(&want, Some(ConnectionState::Accepted));
+    let first = cloud.live.iter().find(|live| live.address.kind == "svc").unwrap().clone();
+    cloud.live.push(Live { id: "svc-0".to_owned(), ..first });
+    let desired = desired(&want);
+    let plan = cloud.plan(&desired, PlanOptions::default());
+    assert!(plan.is_empty(), "{:#?}", plan.actions);
+    assert_eq!(rules(&plan), [(Rule::WouldSever, true)]);
+    cloud.connections.clear();
+    let plan = cloud.plan(&desired, PlanOptions::default());
+    assert_eq!((plan.actions.len(), plan.actions[0].op), (1, Op::Delete), "{:#?}", plan.actions);
 }
 
 #[test]
