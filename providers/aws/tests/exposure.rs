@@ -456,6 +456,25 @@ async fn tags_follow_the_file_on_services_and_permissions() {
     assert!(tags.iter().all(|tag| tag.key() != Some("cost")), "{tags:?}");
 }
 
+/// A `Name` of the user's is shown in place of ours; once it is out of the file ours is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_the_users_goes_with_its_tag() {
+    let stage = Stage::open().await;
+    let mut named = file("");
+    named.tags.insert("Name".to_owned(), "mine".to_owned());
+    stage.apply(&named).await;
+    stage.apply(&file("")).await;
+    stage.assert_settled(&file("")).await;
+    let id = service_id(&stage, &file("")).await;
+    let permissions =
+        stage.ec2().describe_vpc_endpoint_service_permissions().service_id(&id).send().await.unwrap();
+    for permission in permissions.allowed_principals() {
+        let name = permission.tags().iter().find(|tag| tag.key() == Some("Name"));
+        let name = name.and_then(|tag| tag.value()).expect("a name");
+        assert_ne!(name, "mine");
+    }
+}
+
 /// A request that comes between plan and deletion keeps the service: AWS lists it as unsuccessful, and that is said.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_request_keeps_the_service_until_the_next_run() {

@@ -361,7 +361,10 @@ impl Tagging {
     fn new(step: &Step<'_>, wanted: &AllowedPrincipals, before: &TagMap) -> Self {
         let user = wanted.tags.clone().unwrap_or_default();
         let all = ownership::all_tags(step.deployment, &step.action.address, Generation::A, &user);
-        Self { all, remove: ownership::retag(before, &user).remove }
+        // A `Name` that was the user's becomes ours again: what is wanted is not removed.
+        let mut remove = ownership::retag(before, &user).remove;
+        remove.retain(|key| !all.contains_key(key));
+        Self { all, remove }
     }
 
     fn is_right(&self, permission: &AllowedPrincipal) -> bool {
