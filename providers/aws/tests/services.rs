@@ -156,6 +156,34 @@ async fn another_target_port_replaces_the_group_under_a_live_consumer() {
     );
 }
 
+/// A refusal that does not speak of weights is no reason to turn to targets that nobody has checked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_turns_nowhere_when_the_new_group_cannot_be_named() {
+    let stage = Stage::open().await;
+    let before = file(&[made("orders", IPS, "")]);
+    stage.apply(&before).await;
+    stage::until("the target is healthy", || async {
+        let world = stage.world(&before).await;
+        world.services["orders"].targets.iter().any(|t| t.cloud_state == "healthy").then_some(())
+    })
+    .await;
+    let led_to = || async {
+        let arn = stage.live(&before, "listener").await.unwrap().id;
+        let found = stage.elb().describe_listeners().listener_arns(arn).send().await.unwrap();
+        found.listeners()[0].default_actions()[0].target_group_arn().unwrap().to_owned()
+    };
+    let old = led_to().await;
+    let after = file(&[made("orders", &IPS.replace("listen: 5432", "listen: 5432, port: 5433"), "")]);
+    stage.fault("aws:ModifyListener:1:code=ValidationError");
+    let (_, report) = stage.driver().apply(&after, PlanOptions::default()).await;
+    let error = stage::failure(&report);
+    assert_eq!((error.kind(), error.code()), (privnet_core::ErrorKind::Invalid, Some("ValidationError")));
+    assert_eq!(led_to().await, old, "everything goes where it went");
+    stage.apply(&after).await;
+    stage.assert_settled(&after).await;
+    assert_ne!(led_to().await, old);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replacement_that_stops_anywhere_is_finished() {
     let before = file(&[made("orders", IPS, "")]);

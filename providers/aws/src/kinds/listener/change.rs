@@ -73,8 +73,8 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     };
     // Only reads, until it is known whose it is.
     let ((), there) = try_join(demand_proof(cloud, &arn, step), shown(cloud, &arn, &wanted, false)).await?;
-    converge(cloud, &arn, &wanted, there).await?;
-    Ok(Applied { outputs: outputs([("arn", &arn)]), note })
+    let turned = converge(cloud, &arn, &wanted, there).await?;
+    Ok(Applied { outputs: outputs([("arn", &arn)]), note: turned.or(note) })
 }
 
 /// A listener has no name; in the user's load balancer its tags alone say whose it is.
@@ -127,17 +127,22 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let wanted = Listener::from_fields(step.fields)?;
     let arn = live_id(step)?;
     let there = shown(cloud, &arn, &wanted, false).await?;
-    converge(cloud, &arn, &wanted, there).await?;
-    Ok(Applied { outputs: outputs([("arn", &arn)]), note: None })
+    let note = converge(cloud, &arn, &wanted, there).await?;
+    Ok(Applied { outputs: outputs([("arn", &arn)]), note })
 }
 
-/// Writes what differs from what is `there`, and returns when reads show it.
-async fn converge(cloud: &Cloud<'_>, arn: &str, wanted: &Listener, there: Listener) -> Result<(), Error> {
+/// Writes what differs from what is `there`, and returns when reads show it: what is to be noted of it.
+async fn converge(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    wanted: &Listener,
+    there: Listener,
+) -> Result<Option<String>, Error> {
     if there == *wanted {
-        return Ok(());
+        return Ok(None);
     }
-    write(cloud, arn, &there, wanted).await?;
-    shown(cloud, arn, wanted, true).await.map(|_| ())
+    let note = write(cloud, arn, &there, wanted).await?;
+    shown(cloud, arn, wanted, true).await.map(|_| note)
 }
 
 /// What is there, as soon as reads show it: once all is `written`, as soon as they show that.
@@ -160,15 +165,22 @@ async fn shown(cloud: &Cloud<'_>, arn: &str, wanted: &Listener, written: bool) -
         .await
 }
 
-async fn write(cloud: &Cloud<'_>, arn: &str, shown: &Listener, wanted: &Listener) -> Result<(), Error> {
+async fn write(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    shown: &Listener,
+    wanted: &Listener,
+) -> Result<Option<String>, Error> {
     let main = |listener: &Listener| {
         let Listener { protocol, certificate, ssl_policy, target_group, also_forwards_to, .. } =
             listener.clone();
         (protocol, certificate, ssl_policy, target_group, also_forwards_to)
     };
-    if shown.target_group != wanted.target_group {
-        turn::when_healthy(cloud, arn, shown, wanted).await?;
-    }
+    let note = if shown.target_group == wanted.target_group {
+        None
+    } else {
+        turn::when_healthy(cloud, arn, shown, wanted).await?
+    };
     if main(shown) != main(wanted) {
         cloud
             .call(MODIFY, arn, Replay::Safe, || {
@@ -196,7 +208,7 @@ async fn write(cloud: &Cloud<'_>, arn: &str, shown: &Listener, wanted: &Listener
     if shown.tags != wanted.tags {
         tagging::retag_elb(cloud, arn, &ownership::retag(&shown.tags, &wanted.tags)).await?;
     }
-    Ok(())
+    Ok(note)
 }
 
 // Delete.

@@ -19,15 +19,15 @@ const HEALTHY_WITHIN: Duration = Duration::from_secs(20 * 60);
 
 /// Waits until the wanted group can take over from the one that serves now. Nobody checks a group that no listener names, so the
 /// listener names it first, with no traffic; when it stays unhealthy the listener is as before. Where the old group serves nobody
-/// there is nothing to wait for.
+/// there is nothing to wait for. Returns what is to be noted of the turn.
 pub(super) async fn when_healthy(
     cloud: &Cloud<'_>,
     arn: &str,
     shown: &Listener,
     wanted: &Listener,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     if !registered(cloud, &shown.target_group).await?.iter().any(Registered::is_healthy) {
-        return Ok(());
+        return Ok(None);
     }
     let is_checked = balancing::target_group(cloud, &wanted.target_group)
         .await?
@@ -36,22 +36,32 @@ pub(super) async fn when_healthy(
         let both = forward_and_check(&shown.target_group, &wanted.target_group);
         match modify(cloud, arn, both).await {
             Ok(()) => {}
-            // Partitions and emulators that know no weights: there the listener turns to what is registered.
-            Err(error) if error.kind() == ErrorKind::Invalid => {
-                cloud
-                    .context
-                    .progress(format!("turned without a check: weights are not known here ({error})"));
-                return Ok(());
+            // There the listener turns to what is registered.
+            Err(error) if knows_no_weights(&error) => {
+                let note = format!("turned without a check: weights are not known here ({error})");
+                cloud.context.progress(note.clone());
+                return Ok(Some(note));
             }
             Err(error) => return Err(error),
         }
     }
-    let Err(error) = healthy(cloud, &wanted.target_group).await else { return Ok(()) };
+    let Err(error) = healthy(cloud, &wanted.target_group).await else { return Ok(None) };
     if error.kind() != ErrorKind::Cancelled {
         // Whether that succeeds or not, everything goes where it went before; what is left of it shows in the next plan.
         let _ = modify(cloud, arn, forward(&shown.target_group)).await;
     }
     Err(error)
+}
+
+/// Whether it is refused since network load balancers weigh no groups, as where their weights of November 2025 have not come to. The
+/// words are all that tells it from any other mistake, whose code is the same
+/// (<https://github.com/crossplane-contrib/provider-upjet-aws/issues/1771>, <https://github.com/aws/aws-cdk/issues/23922>).
+fn knows_no_weights(error: &Error) -> bool {
+    let refusals = [
+        "You cannot specify a target group weight",
+        "You cannot specify multiple target groups in a single action",
+    ];
+    error.kind() == ErrorKind::Invalid && refusals.iter().any(|words| error.message().contains(words))
 }
 
 async fn modify(cloud: &Cloud<'_>, arn: &str, action: Action) -> Result<(), Error> {
@@ -107,4 +117,23 @@ fn told(targets: &[&Registered]) -> String {
         })
         .collect();
     if words.is_empty() { "nothing is registered yet".to_owned() } else { words.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_speaks_of_weights_turns_unchecked() {
+        let refused = |message: &str| {
+            knows_no_weights(
+                &Error::new(ErrorKind::Invalid, MODIFY.name, "arn", message).with_code("ValidationError"),
+            )
+        };
+        assert!(refused("You cannot specify a target group weight on load balancers of type 'network'"));
+        assert!(refused(
+            "You cannot specify multiple target groups in a single action with a load balancer of type 'network'"
+        ));
+        assert!(!refused("A target group ARN must be specified"));
+    }
 }
