@@ -150,6 +150,36 @@ fn programs_get_each_part_as_a_field() -> Result<(), Fail> {
     Ok(())
 }
 
+/// How long sessions stay on an old address is the file's word on each cloud; the default said aloud changes nothing.
+#[test]
+fn machines_drain_for_as_long_as_the_file_says() -> Result<(), Fail> {
+    let with = |drain: &str| {
+        FILE.replace("size: t3.small", &format!("size: t3.small, drain: {drain}"))
+            .replace("size: Standard_D2s_v5", &format!("size: Standard_D2s_v5, drain: {drain}"))
+            .replace("size: e2-small", &format!("size: e2-small, drain: {drain}"))
+    };
+    let rendered = |file: &str| -> Result<Vec<_>, Fail> {
+        let mut all = Vec::new();
+        for service in &spec(file)?.services {
+            all.push(forwarder_of(service)?.ok_or("it has forwarders")?.rendered);
+        }
+        Ok(all)
+    };
+    let drains = |file: &str| -> Result<Vec<u64>, Fail> {
+        let configs = rendered(file)?.into_iter().map(|rendered| {
+            let config: Value = serde_json::from_str(&rendered.agent_config)?;
+            Ok(config["drain"].as_u64().ok_or("a number")?)
+        });
+        configs.collect()
+    };
+    assert_eq!(drains(&with("45s"))?, [45, 45, 45]);
+    assert_eq!(drains(FILE)?, [300, 300, 300]);
+    for (default, said) in rendered(FILE)?.into_iter().zip(rendered(&with("5m"))?) {
+        assert_eq!((default.cloud_init, default.fingerprint), (said.cloud_init, said.fingerprint));
+    }
+    Ok(())
+}
+
 #[test]
 fn one_service_none_and_one_that_cannot_be() -> Result<(), Fail> {
     let folder = folder(FILE)?;
@@ -193,7 +223,11 @@ fn one_service_none_and_one_that_cannot_be() -> Result<(), Fail> {
 #[test]
 fn it_is_what_the_plan_would_make() -> Result<(), Fail> {
     planned_as_shown(include_str!("../../examples/azure.yaml"))?;
-    planned_as_shown(include_str!("../../examples/aws-forwarder.yaml"))
+    let aws = include_str!("../../examples/aws-forwarder.yaml");
+    planned_as_shown(aws)?;
+    let drained = aws.replace("size: t3.small\n", "size: t3.small\n        drain: 45s\n");
+    assert_ne!(drained, aws);
+    planned_as_shown(&drained)
 }
 
 fn planned_as_shown(file: &str) -> Result<(), Fail> {

@@ -1,7 +1,9 @@
 //! From the words of a file to what is forwarded: the same for all clouds, so that what is printed is what the machines get.
 
+use std::time::Duration;
+
 use ipnet::IpNet;
-use privnet_core::spec::{self, PortSpec, Upstream};
+use privnet_core::spec::{self, PortSpec, Seconds, Upstream};
 
 use crate::{Destination, Engine, Forwarder, PortMap, RenderError, Resolver, Settings, health_ports};
 
@@ -27,13 +29,15 @@ impl<'a> AskedPort<'a> {
 }
 
 impl Forwarder {
-    /// What a file asks for. `probe_sources` is where the cloud's health checks come from; none: from whoever reaches the machine.
+    /// What a file asks for. `drain` is how long sessions stay on an address that a name no longer gives; `probe_sources` is where the
+    /// cloud's health checks come from; none: from whoever reaches the machine.
     ///
     /// # Errors
     /// As [`Forwarder::new`].
     pub fn asked(
         ports: &[AskedPort<'_>],
         resolver: &spec::Resolver,
+        drain: Seconds,
         probe_sources: Vec<IpNet>,
     ) -> Result<Self, RenderError> {
         let listens: Vec<u16> = ports.iter().map(|port| port.listen).collect();
@@ -51,7 +55,8 @@ impl Forwarder {
             spec::Resolver::System => Resolver::System,
             spec::Resolver::Servers(servers) => Resolver::Servers(servers.clone()),
         };
-        Self::new(maps.collect(), Settings { resolver, probe_sources, ..Settings::default() })
+        let drain = Duration::from_secs(drain.get().into());
+        Self::new(maps.collect(), Settings { resolver, drain, probe_sources, ..Settings::default() })
     }
 
     /// The health port behind a listening port.

@@ -5,7 +5,7 @@
 use privnet_core::spec::aws::{AwsForm, AwsPort, AwsTarget};
 use privnet_core::spec::azure::{AzureForm, AzureTarget};
 use privnet_core::spec::gcp::{GcpBackend, GcpForm};
-use privnet_core::spec::{CloudService, Engine, Resolver, Service};
+use privnet_core::spec::{CloudService, Engine, Resolver, Seconds, Service};
 use privnet_forwarder::{AskedPort, CloudLimit, Destination, Forwarder, PortMap, RenderError, Rendered};
 use serde::Serialize;
 
@@ -65,7 +65,7 @@ pub fn forwarder_of(service: &Service) -> Result<Option<ServiceForwarder>, Canno
     let Some(asked) = asked(service) else { return Ok(None) };
     let failed = |why| CannotRender { service: service.name.to_string(), why };
     let probers = asked.probers.iter().filter_map(|range| range.parse().ok()).collect();
-    let forwarder = Forwarder::asked(&asked.ports, asked.resolver, probers).map_err(failed)?;
+    let forwarder = Forwarder::asked(&asked.ports, asked.resolver, asked.drain, probers).map_err(failed)?;
     let rendered = forwarder.render();
     rendered.user_data(asked.limit).map_err(failed)?;
     Ok(Some(ServiceForwarder {
@@ -93,6 +93,7 @@ fn forwarded(map: &PortMap) -> Forwarded {
 struct Asked<'a> {
     ports: Vec<AskedPort<'a>>,
     resolver: &'a Resolver,
+    drain: Seconds,
     probers: &'static [&'static str],
     limit: CloudLimit,
 }
@@ -106,7 +107,8 @@ fn asked(service: &Service) -> Option<Asked<'_>> {
                 AwsForm::EndpointService(_) | AwsForm::Removed => return None,
             };
             let ports = ports.iter().filter_map(on_aws).collect();
-            Some(Asked { ports, resolver: &forwarder.resolver, probers: AWS_PROBERS, limit: CloudLimit::Aws })
+            let (resolver, drain) = (&forwarder.resolver, forwarder.drain);
+            Some(Asked { ports, resolver, drain, probers: AWS_PROBERS, limit: CloudLimit::Aws })
         }
         CloudService::Azure(azure) => {
             let AzureForm::Made(made) = &azure.form else { return None };
@@ -114,14 +116,22 @@ fn asked(service: &Service) -> Option<Asked<'_>> {
                 AzureTarget::Forwarder(upstream) => Some(AskedPort::of(port, upstream)),
                 AzureTarget::Nics(_) => None,
             });
-            let resolver = &made.forwarder.as_ref()?.resolver;
-            Some(Asked { ports: ports.collect(), resolver, probers: AZURE_PROBERS, limit: CloudLimit::Azure })
+            let forwarder = made.forwarder.as_ref()?;
+            let (resolver, drain) = (&forwarder.resolver, forwarder.drain);
+            Some(Asked {
+                ports: ports.collect(),
+                resolver,
+                drain,
+                probers: AZURE_PROBERS,
+                limit: CloudLimit::Azure,
+            })
         }
         CloudService::Gcp(gcp) => {
             let GcpForm::Made(made) = &gcp.form else { return None };
             let GcpBackend::Forwarder { forwarder, ports } = &made.backend else { return None };
             let ports = ports.iter().map(|port| AskedPort::of(port, &port.to)).collect();
-            Some(Asked { ports, resolver: &forwarder.resolver, probers: GCP_PROBERS, limit: CloudLimit::Gcp })
+            let (resolver, drain) = (&forwarder.resolver, forwarder.drain);
+            Some(Asked { ports, resolver, drain, probers: GCP_PROBERS, limit: CloudLimit::Gcp })
         }
     }
 }

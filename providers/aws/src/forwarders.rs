@@ -50,7 +50,7 @@ impl Machines<'_> {
     /// # Errors
     /// When the file asks for what forwarders cannot do.
     pub(crate) fn forwarder(&self) -> Result<Forwarder, RenderError> {
-        Forwarder::asked(&self.ports, &self.asked.resolver, Vec::new())
+        Forwarder::asked(&self.ports, &self.asked.resolver, self.asked.drain, Vec::new())
     }
 
     /// What they run, small enough for AWS.

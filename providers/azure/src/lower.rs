@@ -189,7 +189,7 @@ impl<'a> Lowering<'a> {
     /// What the forwarders forward, or why that cannot be; nothing where there are none.
     fn forwarders(&self) -> Option<Result<Forwarder, String>> {
         let made = self.made()?;
-        let resolver = &made.forwarder.as_ref()?.resolver;
+        let forwarder = made.forwarder.as_ref()?;
         let ports: Vec<AskedPort<'_>> = made
             .ports
             .iter()
@@ -199,7 +199,8 @@ impl<'a> Lowering<'a> {
             })
             .collect();
         let prober = PROBER.parse().into_iter().collect();
-        Some(Forwarder::asked(&ports, resolver, prober).map_err(|why| why.to_string()))
+        let asked = Forwarder::asked(&ports, &forwarder.resolver, forwarder.drain, prober);
+        Some(asked.map_err(|why| why.to_string()))
     }
 
     /// What the forwarders forward; nothing where they cannot.

@@ -29,7 +29,8 @@ pub(crate) fn of(made: &GcpMade) -> Option<(&GcpForwarder, &[PortSpec<Upstream>]
 pub(crate) fn program(forwarder: &GcpForwarder, ports: &[PortSpec<Upstream>]) -> Result<Program, String> {
     let asked: Vec<AskedPort<'_>> = ports.iter().map(|port| AskedPort::of(port, &port.to)).collect();
     let probers = PROBER_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
-    let asked = Forwarder::asked(&asked, &forwarder.resolver, probers).map_err(|why| why.to_string())?;
+    let asked = Forwarder::asked(&asked, &forwarder.resolver, forwarder.drain, probers)
+        .map_err(|why| why.to_string())?;
     let rendered = asked.render();
     let user_data = rendered.user_data(CloudLimit::Gcp).map_err(|why| why.to_string())?.to_owned();
     Ok(Program { user_data, fingerprint: rendered.fingerprint })
