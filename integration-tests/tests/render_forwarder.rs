@@ -216,6 +216,7 @@ fn one_service_none_and_one_that_cannot_be() -> Result<(), Fail> {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(65), "{said}");
     assert!(said.contains("billing") && said.contains("port 22 is the machine's own SSH"), "{said}");
+    assert!(said.contains("`listen:`") && !said.contains("take_ssh_port"), "{said}");
     Ok(())
 }
 

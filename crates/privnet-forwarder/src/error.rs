@@ -25,7 +25,7 @@ pub enum RenderError {
     HealthPortTaken(u16),
     /// Port 22 is the machine's own.
     #[error(
-        "port 22 is the machine's own SSH: listen on another port, or set `take_ssh_port` if nobody shall log in to the machine"
+        "port 22 is the machine's own SSH: give the port another number under `listen:`, and the database's own under `port:`"
     )]
     SshPort,
     /// Kernel NAT of the IPv4 table cannot reach it.
