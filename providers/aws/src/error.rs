@@ -6,6 +6,8 @@
 use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -55,6 +57,9 @@ fn unsent<E>(operation: Operation, subject: &str, error: SdkError<E, Response>) 
 where
     E: StdError + Send + Sync + 'static,
 {
+    if let Some((code, message)) = refused_role(&error) {
+        return refused_assumption(operation, subject, &code, &message).with_cause(error);
+    }
     if lacks_credentials(&error) {
         return Error::new(
             ErrorKind::Unauthenticated,
@@ -73,6 +78,37 @@ where
     let message =
         if kind == ErrorKind::Invalid { "the request cannot be built" } else { "no answer from AWS" };
     Error::new(kind, operation.name, subject, message).with_cause(error)
+}
+
+/// The code and message with which STS refused a role, if that is why there are no credentials.
+fn refused_role(error: &(dyn StdError + 'static)) -> Option<(String, String)> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let by_key = error.downcast_ref::<AssumeRoleError>().map(ProvideErrorMetadata::meta);
+        let by_token =
+            || error.downcast_ref::<AssumeRoleWithWebIdentityError>().map(ProvideErrorMetadata::meta);
+        if let Some(meta) = by_key.or_else(by_token)
+            && let Some(code) = meta.code().filter(|code| classify(code, 403) == ErrorKind::Denied)
+        {
+            return Some((
+                code.to_owned(),
+                meta.message().unwrap_or("the role may not be assumed").to_owned(),
+            ));
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// There are credentials, and they may not take the role: STS does not tell whether by their own policies or by the role's.
+fn refused_assumption(operation: Operation, subject: &str, code: &str, message: &str) -> Error {
+    let permission = permission_in(message).unwrap_or_else(|| "sts:AssumeRole".to_owned());
+    Error::new(ErrorKind::Denied, operation.name, subject, format!("the role is refused: {message}"))
+        .with_code(code)
+        .with_hint(format!(
+            "the caller lacks the permission `{permission}` on the role, or the role is not there, or its trust policy does not let the \
+             caller in (with its `external_id`, if it asks for one)"
+        ))
 }
 
 fn lacks_credentials(error: &(dyn StdError + 'static)) -> bool {

@@ -127,6 +127,21 @@ async fn a_missing_permission_is_named_and_stops_only_its_own_place() {
     );
 }
 
+/// The caller has credentials, which may not take the role: there is no use in logging in again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_is_refused_is_told_from_missing_credentials() {
+    let stage = Stage::open().await;
+    stage.fault("aws:AssumeRole:*:code=AccessDenied");
+    let plan = stage.plan(&file(&[HOME, SECOND])).await;
+    stage.heal();
+    assert_eq!(plan.refusals.len(), 1, "{:#?}", plan.refusals);
+    let refusal = &plan.refusals[0];
+    assert_eq!((refusal.rule, refusal.address.service.as_str()), (Rule::Unobserved, "second"));
+    let why = &refusal.why;
+    assert!(why.contains("the role is refused") && why.contains("`sts:AssumeRole`"), "{why}");
+    assert!(!why.contains("credentials") && !why.contains("aws sso login"), "{why}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_any_place_the_observation_fails() {
     let stage = Stage::open().await;
