@@ -185,6 +185,24 @@ async fn settings_are_changed_in_place() {
     assert!(stage.world(&plain).await.live.is_empty());
 }
 
+/// To both families and back: the endpoint service leaves IPv6 before its load balancer does, and not under a live consumer.
+#[tokio::test(flavor = "multi_thread")]
+async fn ipv6_comes_and_goes() {
+    let stage = Stage::open().await;
+    let (ipv4, both) = (file("ip_address_type: ipv4"), file("ip_address_type: dualstack"));
+    for spec in [&ipv4, &both, &ipv4, &both] {
+        stage.apply(spec).await;
+        stage.assert_settled(spec).await;
+    }
+    stage.until_pending(&both, "orders", 1).await;
+    stage.decide(&both, &privnet_core::accept::Ask::default()).await;
+    let plan = stage.plan(&ipv4).await;
+    assert!(plan.actions.is_empty(), "{plan:#?}");
+    assert!(plan.refusals.iter().any(|refusal| refusal.rule == Rule::WouldSever), "{:#?}", plan.refusals);
+    stage.apply_with(&ipv4, PlanOptions { sever_connections: true, ..PlanOptions::default() }).await;
+    stage.assert_settled(&ipv4).await;
+}
+
 /// With the service goes what is part of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_with_everything_is_taken_down() {

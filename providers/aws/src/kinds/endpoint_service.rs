@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_sdk_ec2::types::{ServiceConfiguration, ServiceState};
-use privnet_core::{Error, Field, Health, Kind, Live, Replacement, Shape, Value};
+use privnet_core::kind::{Change, Shape};
+use privnet_core::{Error, Field, Health, Kind, Live, Replacement, Value};
 
 use crate::fields::Fields;
 use crate::kinds::ENDPOINT_SERVICE;
@@ -21,7 +22,7 @@ use crate::network::tags_of;
 use crate::observe::Snapshot;
 use crate::ownership::{self, TagMap};
 
-pub(crate) use change::update;
+pub(crate) use change::{leave_ipv6, update};
 pub(crate) use create::create;
 pub(crate) use delete::delete;
 pub(crate) use lower::{lower, record_name};
@@ -44,7 +45,8 @@ pub(crate) const KIND: Kind = Kind {
     fields: &[
         Field::managed("load_balancers").shaped(Shape::Set),
         Field::managed("acceptance_required"),
-        Field::managed("ip_address_types").shaped(Shape::Set),
+        // What AWS does with endpoints that have addresses of a type that goes is not documented: they are taken to be cut.
+        Field::managed("ip_address_types").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
         // Zones that the load balancer gains reach the service only when it is associated again.
         Field::if_set("zones").shaped(Shape::Set),
         Field::managed("private_dns_name").shaped(Shape::IgnoreCase),

@@ -7,10 +7,11 @@ use aws_sdk_ec2::types::ServiceConfiguration;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::{Applied, Error, ErrorKind, Health, Step, Value};
 
-use super::{EndpointService, STARTED, VERIFICATION_TAG, health, outputs};
+use super::{DEFAULT_TYPE, EndpointService, STARTED, VERIFICATION_TAG, health, outputs};
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
 use crate::connections;
+use crate::kinds::ENDPOINT_SERVICE;
 use crate::network::tags_of;
 use crate::ownership::{self, Retag, TagMap};
 use crate::privatelink;
@@ -45,6 +46,23 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     }
     let service = settle(cloud, &service, &EndpointService::from_fields(&fields)?).await?;
     Ok(Applied { outputs: outputs(&service), note: None })
+}
+
+/// Takes IPv6 from the service's own endpoint service on this load balancer: until then AWS does not let the load balancer turn to IPv4
+/// alone. The endpoint service's own step follows, and finds it done.
+pub(crate) async fn leave_ipv6(cloud: &Cloud<'_>, step: &Step<'_>, balancer: &str) -> Result<(), Error> {
+    let of = &step.action.address.service;
+    for service in privatelink::services(cloud).await? {
+        let there = EndpointService::of(&service, &cloud.reach.region);
+        let proof = ownership::proof(&tags_of(service.tags()), step.deployment);
+        let is_ours =
+            proof.is_some_and(|proof| proof.address.kind == ENDPOINT_SERVICE && proof.address.service == *of);
+        if is_ours && there.load_balancers.contains(balancer) && there.ip_address_types.contains("ipv6") {
+            let ipv4 = BTreeSet::from([DEFAULT_TYPE.to_owned()]);
+            settle(cloud, &service, &EndpointService { ip_address_types: ipv4, ..there }).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the service what it should be, and returns it once answers show that.

@@ -16,7 +16,7 @@ use crate::balancing::{self, tag_list};
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
 use crate::error::gone_is_fine;
-use crate::kinds::{created_as, live_id, outputs};
+use crate::kinds::{created_as, endpoint_service, live_id, outputs};
 use crate::network;
 use crate::ownership;
 use crate::tagging;
@@ -137,6 +137,9 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let wanted = Balancer::from_fields(step.fields)?;
     let arn = live_id(step)?;
     active(cloud, &arn).await?;
+    if step.changes_field("ip_address_type") && wanted.ip_address_type == "ipv4" {
+        endpoint_service::leave_ipv6(cloud, step, &arn).await?;
+    }
     let dns_name = converge(cloud, &arn, &wanted, false).await?;
     Ok(Applied { outputs: outputs([("arn", &arn), ("dns_name", &dns_name)]), note: None })
 }
