@@ -56,7 +56,9 @@ fn refused(act: &Act<'_>, connection: &ConnectionAction, why: &Refused) -> Error
     let kind = match why {
         Refused::Gone => ErrorKind::NotFound,
         Refused::Nameless { .. } => ErrorKind::Other,
-        Refused::Closed | Refused::OtherType { .. } | Refused::Undecided { .. } => ErrorKind::Conflict,
+        Refused::Closed | Refused::Full | Refused::OtherType { .. } | Refused::Undecided { .. } => {
+            ErrorKind::Conflict
+        }
     };
     let error = act.error(kind, format!("{}: {why}", connection.id));
     why.hint().into_iter().fold(error, Error::with_hint)
@@ -103,7 +105,7 @@ async fn reject(
     let reconciled = flag(&before, "reconcileConnections");
     act.merge(at, |latest| {
         let Ok(endpoint) = find(act, latest, connection) else { return Ok(None) };
-        Ok(lists::turned_away(at, latest, endpoint, by, live))
+        lists::turned_away(at, latest, endpoint, by, live).map_err(|why| refused(act, connection, &why))
     })
     .await?;
     let applied = shown(act, at, connection, "rejected", |state| {

@@ -28,6 +28,7 @@ mod handoff;
 mod handover;
 mod image;
 mod json;
+mod keeping;
 mod kinds;
 mod lists;
 mod lower;

@@ -12,12 +12,13 @@ use crate::collection::At;
 use crate::connections;
 use crate::entry::{self, Entry};
 use crate::json::{Json, flag, list, text, texts};
+use crate::keeping;
 use crate::path;
 
 /// The most entries of a reject list.
 const MOST_REJECTED: usize = 64;
 
-/// Why an endpoint cannot be let in.
+/// Why an endpoint cannot be let in, or turned away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// It is not there any more.
@@ -28,6 +29,8 @@ pub(crate) enum Refused {
     OtherType { there: GcpAcceptBy },
     /// The cloud does not say what the entry would have to name.
     Nameless { what: &'static str },
+    /// The reject list is full.
+    Full,
     /// The entry would let others in too, who were not decided on.
     Undecided { others: Vec<String> },
 }
@@ -43,6 +46,9 @@ impl std::fmt::Display for Refused {
                 entry::word(*there)
             ),
             Self::Nameless { what } => write!(f, "the cloud does not say which {what} it is of"),
+            Self::Full => {
+                write!(f, "the reject list is full: it has {MOST_REJECTED} entries, as many as GCP allows")
+            }
             Self::Undecided { others } => write!(
                 f,
                 "the accept list would name its whole consumer, which lets in {} as well, or instead of it",
@@ -59,6 +65,11 @@ impl Refused {
             Self::OtherType { there } => Some(format!("set `accept_by: {}` and apply", entry::word(*there))),
             Self::Undecided { .. } => Some(
                 "set `accept_by: endpoint` and apply: then the list names this endpoint alone".to_owned(),
+            ),
+            Self::Full => Some(
+                "take entries that are not needed any more from the attachment's consumer reject list, such as those of endpoints that \
+                 are gone; none is dropped by itself, since that could let somebody in"
+                    .to_owned(),
             ),
             Self::Gone | Self::Closed | Self::Nameless { .. } => None,
         }
@@ -95,8 +106,9 @@ pub(crate) fn let_in(
     let mut entry = entry_for(endpoint, by)?;
     let endpoints = list(latest, "connectedEndpoints");
     let rejected = texts(latest, "consumerRejectLists");
-    let kept: Vec<&String> =
-        rejected.iter().filter(|url| !connections::stands_for(&Entry::rejected(url), endpoint)).collect();
+    // Beside the new entry there is room for rejects of its type alone.
+    let mut kept = keeping::rejects_beside(std::slice::from_ref(&entry), &rejected);
+    kept.retain(|url| !connections::stands_for(&Entry::rejected(url), endpoint));
     let anew = |other: &Json| {
         flag(latest, "reconcileConnections")
             && !kept.iter().any(|url| connections::stands_for(&Entry::rejected(url), other))
@@ -152,15 +164,22 @@ fn add(entries: &mut Vec<Entry>, new: Entry, endpoint: &Json) -> bool {
 
 /// The change that turns an endpoint away: its entry goes, and it is put on the reject list. A live one is cut only while the
 /// attachment reconciles. Nothing where that is so already.
+///
+/// # Errors
+/// [`Refused::Full`].
 pub(crate) fn turned_away(
     at: &At,
     latest: &Json,
     endpoint: &Json,
     by: GcpAcceptBy,
     live: bool,
-) -> Option<Json> {
+) -> Result<Option<Json>, Refused> {
     let entries = connections::entries(latest);
-    let subject = match entries.first().map_or(by, Entry::by) {
+    let mut rejected = texts(latest, "consumerRejectLists");
+    // Both lists have one type: that of what is there, before the file's.
+    let there = entries.first().map(Entry::by);
+    let there = there.or_else(|| rejected.first().map(|text| Entry::rejected(text).by()));
+    let subject = match there.unwrap_or(by) {
         GcpAcceptBy::Endpoint => Some(connections::handle(endpoint)),
         GcpAcceptBy::Project => connections::project(endpoint),
         GcpAcceptBy::Network => connections::network(endpoint),
@@ -168,15 +187,13 @@ pub(crate) fn turned_away(
     let subject = subject.unwrap_or_default();
     let kept: Vec<&Entry> =
         entries.iter().filter(|entry| !connections::stands_for(entry, endpoint)).collect();
-    let mut rejected = texts(latest, "consumerRejectLists");
     let listed = rejected.iter().any(|url| path::same(url, &subject));
     if listed && kept.len() == entries.len() && (!live || flag(latest, "reconcileConnections")) {
-        return None;
+        return Ok(None);
     }
     if !listed {
-        // The list has a limit; the oldest entry makes room.
         if rejected.len() >= MOST_REJECTED {
-            rejected.remove(0);
+            return Err(Refused::Full);
         }
         rejected.push(subject);
     }
@@ -186,7 +203,7 @@ pub(crate) fn turned_away(
     if live {
         body["reconcileConnections"] = json!(true);
     }
-    Some(body)
+    Ok(Some(body))
 }
 
 #[cfg(test)]
@@ -226,13 +243,27 @@ mod tests {
             "consumerRejectLists": [], "connectedEndpoints": [endpoint()],
             "consumerAcceptLists": [{ "endpointUrl": "projects/p-1/regions/r/forwardingRules/17", "connectionLimit": 1 },
                 { "endpointUrl": "projects/p-2/regions/r/forwardingRules/18", "connectionLimit": 1 }] });
-        let body = turned_away(&at(), &latest, &endpoint(), GcpAcceptBy::Endpoint, true).expect("a change");
+        let body = turned_away(&at(), &latest, &endpoint(), GcpAcceptBy::Endpoint, true);
+        let body = body.expect("there is room").expect("a change");
         assert_eq!(body["consumerAcceptLists"].as_array().map(Vec::len), Some(1));
         assert_eq!(body["consumerRejectLists"], json!(["projects/p-1/regions/r/forwardingRules/17"]));
         assert_eq!(
             (&body["reconcileConnections"], &body["enableProxyProtocol"]),
             (&json!(true), &json!(true))
         );
+    }
+
+    #[test]
+    fn a_full_reject_list_drops_nobody() {
+        let full = |count: usize| {
+            let rejected: Vec<String> =
+                (0..count).map(|nth| format!("projects/p-9/regions/r/forwardingRules/{nth}")).collect();
+            json!({ "fingerprint": "f", "connectedEndpoints": [endpoint()], "consumerRejectLists": rejected })
+        };
+        let away = |count| turned_away(&at(), &full(count), &endpoint(), GcpAcceptBy::Endpoint, false);
+        assert_eq!(away(64), Err(Refused::Full));
+        let body = away(63).expect("there is room").expect("a change");
+        assert_eq!(body["consumerRejectLists"].as_array().map(Vec::len), Some(64));
     }
 
     #[test]

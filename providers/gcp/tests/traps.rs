@@ -348,3 +348,114 @@ async fn services_of_several_regions_know_their_own() {
     assert!(stage.world(&spec).await.live.iter().all(|live| !live.is_ours()));
     assert_eq!(stage.everything().await, before);
 }
+
+/// Colleagues may connect, by this policy; what a decision lets in is named by `by`.
+fn colleagues(policy: &str, by: &str) -> Spec {
+    let block = format!("ports: [{ONE}]\n{by}");
+    with_policy(policy, &block, "consumers: { acme: { gcp: { projects: [acme-reader] } } }")
+}
+
+/// The colleagues' connections that are in this state, of those that asked.
+async fn in_state(stage: &Stage, spec: &Spec, ids: &[String], state: ConnectionState) -> usize {
+    let all = stage.connections(spec, "orders").await;
+    all.iter().filter(|one| ids.contains(&one.id) && one.state == state).count()
+}
+
+fn ask(stage: &Stage, count: usize) -> Vec<String> {
+    let ask = |_| stage.connect("orders", "acme-reader")["connection"].as_str().unwrap().to_owned();
+    (0..count).map(ask).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apply_lets_in_nobody_who_was_not_decided_on() {
+    let stage = Stage::open().await;
+    let two = "allow: { acme: { max_connections: 2 } }";
+    let spec = colleagues(two, "");
+    stage.apply(&spec).await;
+    let ids = ask(&stage, 3);
+    stage.until_pending(&spec, "orders", 3).await;
+    let one = Ask { connection: Some(ids[0].clone()), reject_others: false };
+    let (_, plan, report) = stage.decide(&spec, &one).await;
+    assert_done(&plan, &report);
+    // The entry for its project has room for this one.
+    let by_project = colleagues(two, "accept_by: project");
+    stage.apply(&by_project).await;
+    assert_eq!(in_state(&stage, &by_project, &ids, ConnectionState::Accepted).await, 1);
+    stage.assert_settled(&by_project).await;
+    // What automatic acceptance left room for is closed once people decide again.
+    let open = colleagues("allow: { acme: { max_connections: 5 } }\n    acceptance: automatic", "");
+    stage.apply(&open).await;
+    stage::until("all three are in", || async {
+        (in_state(&stage, &open, &ids, ConnectionState::Accepted).await == 3).then_some(())
+    })
+    .await;
+    stage.apply(&by_project).await;
+    let late = ask(&stage, 1);
+    assert_eq!(in_state(&stage, &by_project, &late, ConnectionState::Pending).await, 1);
+    assert_eq!(in_state(&stage, &by_project, &ids, ConnectionState::Accepted).await, 3);
+    stage.assert_settled(&by_project).await;
+}
+
+/// A plan that is refused for want of the word, for the sake of these.
+async fn assert_needs_the_word(stage: &Stage, spec: &Spec, ids: &[String]) {
+    let plan = stage.plan(spec).await;
+    assert!(plan.is_empty(), "{:#?}", plan.actions);
+    let refused = plan.refusals.iter().find(|one| one.rule == Rule::WouldSever).expect("it is refused");
+    assert!(ids.iter().all(|id| refused.why.contains(id)), "{}", refused.why);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reconciling_cuts_nobody_without_the_word() {
+    let stage = Stage::open().await;
+    let automatic = |room: u32, reconcile: bool| {
+        let policy = format!("allow: {{ acme: {{ max_connections: {room} }} }}\n    acceptance: automatic");
+        colleagues(&policy, &format!("reconcile_connections: {reconcile}"))
+    };
+    let spec = automatic(2, false);
+    stage.apply(&spec).await;
+    let ids = ask(&stage, 2);
+    stage::until("both are in", || async {
+        (in_state(&stage, &spec, &ids, ConnectionState::Accepted).await == 2).then_some(())
+    })
+    .await;
+    // More room cuts nobody, less room does, and says whom.
+    stage.apply(&automatic(3, true)).await;
+    stage.apply(&automatic(4, true)).await;
+    assert_needs_the_word(&stage, &automatic(1, true), &ids).await;
+    // Without reconciling less room cuts nobody; to reconcile then does.
+    stage.apply(&automatic(4, false)).await;
+    stage.apply(&automatic(1, false)).await;
+    assert_eq!(in_state(&stage, &spec, &ids, ConnectionState::Accepted).await, 2);
+    assert_needs_the_word(&stage, &automatic(1, true), &ids).await;
+    let (plan, report) = stage.driver().apply(&automatic(1, true), SEVER).await;
+    assert_eq!(plan.refusals, []);
+    assert_done(&plan, &report);
+    assert_eq!(in_state(&stage, &spec, &ids, ConnectionState::Accepted).await, 1);
+    stage.assert_settled(&automatic(1, true)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reject_does_not_stand_in_the_way_of_another_type() {
+    let stage = Stage::open().await;
+    let two = "allow: { acme: { max_connections: 2 } }";
+    let spec = colleagues(two, "");
+    stage.apply(&spec).await;
+    let ids = ask(&stage, 2);
+    let (plan, report) = stage.reject(&spec, &ids[0], false).await;
+    assert_done(&plan, &report);
+    // With nobody let in there is no list to switch: the decision does it.
+    let by_project = colleagues(two, "accept_by: project");
+    stage.apply(&by_project).await;
+    let one = Ask { connection: Some(ids[1].clone()), reject_others: false };
+    let (_, plan, report) = stage.decide(&by_project, &one).await;
+    assert_done(&plan, &report);
+    stage.apply(&spec).await;
+    let (plan, report) = stage.reject(&spec, &ask(&stage, 1)[0], false).await;
+    assert_done(&plan, &report);
+    for edited in [by_project, colleagues(&format!("{two}\n    acceptance: automatic"), "")] {
+        stage.apply(&edited).await;
+        stage.assert_settled(&edited).await;
+    }
+    assert_eq!(in_state(&stage, &spec, &ids[1..], ConnectionState::Accepted).await, 1);
+    assert_eq!(in_state(&stage, &spec, &ids[..1], ConnectionState::Rejected).await, 1);
+}

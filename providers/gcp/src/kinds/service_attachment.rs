@@ -1,14 +1,16 @@
 //! The service attachment: what consumers connect to (<https://cloud.google.com/vpc/docs/about-vpc-hosted-services>).
 //!
 //! It is always `ACCEPT_MANUAL`. With `acceptance: manual` its accept list starts empty and is written by decisions on
-//! connections only; with `automatic` it is the consumers of the file.
+//! connections; an apply leaves no room in it but for who is let in already. With `automatic` it is the consumers of the file.
 
 use std::collections::BTreeSet;
 
-use privnet_core::accept::ConnectionState;
+use privnet_core::accept::Connection;
 use privnet_core::spec::Acceptance;
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpAttachment, GcpForm, GcpNatSubnet};
-use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape, Value};
+use privnet_core::{
+    Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Replacement, Shape, Value,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -17,7 +19,8 @@ use crate::collection::Collection;
 use crate::connections;
 use crate::entry::{self, Entry};
 use crate::fields::{self, Fields};
-use crate::json::{Json, flag, list, number, text, texts};
+use crate::json::{Json, flag, number, text, texts};
+use crate::keeping;
 use crate::kinds::{forwarding_rule, nat_subnet};
 use crate::lower::Lowering;
 use crate::path;
@@ -45,9 +48,12 @@ pub(crate) struct Attachment {
     /// The same where taking one away cuts its connections.
     #[serde(default)]
     pub(crate) reconciled_consumers: Option<BTreeSet<String>>,
-    /// The endpoints that are let in, by path: for a switch of the entries' type.
+    /// Who is connected, by id; wanted only where a change would cut somebody: those who stay.
     #[serde(default)]
-    pub(crate) accepted: BTreeSet<String>,
+    pub(crate) connected: Option<BTreeSet<String>>,
+    /// The reject list.
+    #[serde(default)]
+    pub(crate) rejected: BTreeSet<String>,
 }
 
 pub(crate) const KIND: Kind = Kind {
@@ -62,8 +68,9 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("domain_names").on_change(Change::Refuse).shaped(Shape::Set),
         Field::if_set("propagated_connection_limit"),
         Field::if_set("consumers").shaped(Shape::Set),
-        Field::if_set("reconciled_consumers").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
-        Field::observed("accepted"),
+        Field::if_set("reconciled_consumers").shaped(Shape::Set),
+        Field::if_set("connected").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
+        Field::observed("rejected"),
     ],
     // Two attachments cannot share a NAT subnet.
     replacement: Replacement::DeleteFirst,
@@ -84,7 +91,14 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let subnets = nat_subnet::addresses(lowering);
     let address = lowering.address(KIND.name, "main");
     let others = somebody_elses_subnets(lowering, &address);
-    let (consumers, reconciled_consumers) = consumers(lowering, &address, &settings.clone());
+    let settings = settings.clone();
+    let there = lowering
+        .world
+        .at(&address)
+        .and_then(|live| fields::typed::<Attachment>(KIND.name, &live.fields).ok());
+    let (consumers, reconciled_consumers) = consumers(lowering, there.as_ref(), &settings);
+    let listed = consumers.as_ref().or(reconciled_consumers.as_ref());
+    let connected = there.and_then(|there| connected(lowering, &there, &settings, listed));
     let typed = Attachment {
         target: Value::output(&rule, "path"),
         nat_subnets: subnets.iter().map(|subnet| Value::output(subnet, "path")).chain(others).collect(),
@@ -98,10 +112,11 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
             .and_then(|settings| settings.propagated_connection_limit.map(i64::from)),
         consumers,
         reconciled_consumers,
-        accepted: BTreeSet::new(),
+        connected,
+        rejected: BTreeSet::new(),
     };
     let mut fields = fields::of(&typed);
-    fields.remove("accepted");
+    fields.remove("rejected");
     lowering.want(address, Origin::Owned, fields, BTreeSet::new());
 }
 
@@ -141,14 +156,16 @@ fn settings_of<'a>(lowering: &'a Lowering<'_>) -> Option<&'a GcpAttachment> {
 
 type Listed = Option<BTreeSet<String>>;
 
-/// The accept list that the file decides, as one of the two fields. A manual one is nobody's but the decisions', unless its
-/// entries are of another type than the file says: then they are switched at once, and whoever is let in stays so.
-fn consumers(lowering: &mut Lowering<'_>, address: &Address, settings: &GcpAttachment) -> (Listed, Listed) {
+/// The accept list that the file decides, as one of the two fields. A manual one is nobody's but the decisions': who was decided on
+/// stays in it, by entries of the file's type, and nobody else has room.
+fn consumers(
+    lowering: &mut Lowering<'_>,
+    live: Option<&Attachment>,
+    settings: &GcpAttachment,
+) -> (Listed, Listed) {
     let by = settings.accept_by;
-    let live =
-        lowering.world.at(address).and_then(|live| fields::typed::<Attachment>(KIND.name, &live.fields).ok());
     if lowering.service.acceptance == Acceptance::Manual {
-        return (live.and_then(|live| switched(&live, by, lowering)), None);
+        return (live.and_then(|live| decided_on(live, by, lowering)), None);
     }
     if by == GcpAcceptBy::Endpoint {
         lowering.refuse("`accept_by: endpoint` cannot be automatic: an endpoint is known only once it has asked. Use `project` or `network`");
@@ -170,24 +187,60 @@ fn consumers(lowering: &mut Lowering<'_>, address: &Address, settings: &GcpAttac
     if cuts { (None, Some(wanted)) } else { (Some(wanted), None) }
 }
 
-/// The list after a switch to another type, where the entries that are there are not of this one.
-fn switched(live: &Attachment, by: GcpAcceptBy, lowering: &Lowering<'_>) -> Listed {
-    let there: Vec<Entry> = live.consumers.iter().flatten().filter_map(|entry| Entry::parse(entry)).collect();
-    if there.iter().all(|entry| entry.by() == by) {
+/// A manual list where it is not as it should be.
+fn decided_on(live: &Attachment, by: GcpAcceptBy, lowering: &Lowering<'_>) -> Listed {
+    let wanted = keeping::manual(&parsed(live.consumers.as_ref()), by, connections_of(lowering)?);
+    let wanted: BTreeSet<String> = wanted.iter().map(Entry::spelled).collect();
+    (live.consumers.as_ref() != Some(&wanted)).then_some(wanted)
+}
+
+/// Who stays, where this change of the list or of reconciling would cut somebody. It is said too whom the lists would forget.
+fn connected(
+    lowering: &mut Lowering<'_>,
+    live: &Attachment,
+    settings: &GcpAttachment,
+    listed: Option<&BTreeSet<String>>,
+) -> Listed {
+    let edited = listed.filter(|listed| live.consumers.as_ref() != Some(*listed));
+    let entries = parsed(edited.or(live.consumers.as_ref()));
+    let rejected: Vec<String> = live.rejected.iter().cloned().collect();
+    let kept = keeping::rejects_beside(&entries, &rejected);
+    let switched_on = settings.reconcile_connections && !live.reconcile_connections;
+    let reconciles = settings.reconcile_connections || live.reconcile_connections;
+    if kept.len() < rejected.len() {
+        let gone: Vec<&str> =
+            rejected.iter().filter(|text| !kept.contains(text)).map(String::as_str).collect();
+        let (name, word) = (&lowering.service.name, entry::word(settings.accept_by));
+        lowering.lowered.warnings.push(format!(
+            "{name}: an attachment's lists have entries of one type, so that `accept_by: {word}` clears {} from its reject list: reject \
+             again whoever asks and must not come in",
+            gone.join(", ")
+        ));
+    }
+    if !reconciles || (edited.is_none() && !switched_on) {
         return None;
     }
-    match by {
-        GcpAcceptBy::Endpoint => Some(
-            live.accepted
-                .iter()
-                .map(|endpoint| Entry::Endpoint { endpoint: endpoint.clone() }.spelled())
-                .collect(),
-        ),
-        GcpAcceptBy::Project | GcpAcceptBy::Network => {
-            let automatic = policy::automatic(lowering.spec, lowering.service, by);
-            Some(automatic.entries.iter().map(Entry::spelled).collect())
-        }
+    let connections = connections_of(lowering)?;
+    let again = keeping::let_in_again(&entries, &kept, connections);
+    let cut = keeping::cut(&entries, &kept, connections);
+    if !again.is_empty() {
+        let again = again.into_iter().collect::<Vec<_>>().join(", ");
+        lowering.refuse(format!(
+            "with `reconcile_connections` the new accept list would let in what was turned away: {again}. Wait until the consumer has \
+             deleted those endpoints, or apply with `reconcile_connections: false`"
+        ));
     }
+    let there = live.connected.as_ref()?;
+    (!cut.is_empty()).then(|| there.difference(&cut).cloned().collect())
+}
+
+fn parsed(spelled: Option<&BTreeSet<String>>) -> Vec<Entry> {
+    spelled.into_iter().flatten().filter_map(|entry| Entry::parse(entry)).collect()
+}
+
+/// The service's connections, where they are known.
+fn connections_of<'a>(lowering: &Lowering<'a>) -> Option<&'a [Connection]> {
+    Some(lowering.world.services.get(lowering.service.name.as_str())?.connections.known())
 }
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
@@ -210,10 +263,8 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 
 fn read(json: &Json) -> Attachment {
     let listed: BTreeSet<String> = connections::entries(json).iter().map(Entry::spelled).collect();
-    let endpoints = list(json, "connectedEndpoints").iter();
-    let live = endpoints.filter(|endpoint| {
-        matches!(connections::state(endpoint), ConnectionState::Accepted | ConnectionState::NeedsAttention)
-    });
+    let connected =
+        connections::of(json, None).into_iter().filter(|connection| connection.state.may_be_live());
     Attachment {
         target: text(json, "targetService").map_or(Value::Null, |url| Value::text(path::of(url))),
         nat_subnets: texts(json, "natSubnets").iter().map(|url| Value::text(path::of(url))).collect(),
@@ -224,7 +275,8 @@ fn read(json: &Json) -> Attachment {
         propagated_connection_limit: number(json, "propagatedConnectionLimit"),
         consumers: Some(listed.clone()),
         reconciled_consumers: Some(listed),
-        accepted: live.map(connections::handle).collect(),
+        connected: Some(connected.map(|connection| connection.id).collect()),
+        rejected: texts(json, "consumerRejectLists").into_iter().collect(),
     }
 }
 
@@ -278,15 +330,39 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
             let mut body = changeable(&wanted);
             body["name"] = json!(at.name);
             body["fingerprint"] = json!(text(latest, "fingerprint"));
-            if let Some(listed) = listed.as_ref().filter(|_| list_differs) {
-                let entries: Vec<Json> =
-                    listed.iter().filter_map(|entry| Entry::parse(entry)).map(|entry| entry.json()).collect();
-                body["consumerAcceptLists"] = json!(entries);
+            let entries = parsed(listed.as_ref().filter(|_| list_differs).or(there.consumers.as_ref()));
+            let rejected = texts(latest, "consumerRejectLists");
+            let kept = keeping::rejects_beside(&entries, &rejected);
+            if list_differs {
+                body["consumerAcceptLists"] = entries.iter().map(Entry::json).collect();
+            }
+            if kept.len() < rejected.len() {
+                body["consumerRejectLists"] = json!(kept);
+            }
+            let switched_on = wanted.reconcile_connections && !there.reconcile_connections;
+            if switched_on || (list_differs && there.reconcile_connections) {
+                cut_as_planned(act, &keeping::cut(&entries, &kept, &connections::of(latest, None)))?;
             }
             Ok(Some(body))
         })
         .await?;
     Ok(super::applied(&found))
+}
+
+/// Fails where somebody would be cut whom the plan did not name: who came since it was made.
+fn cut_as_planned(act: &Act<'_>, cut: &BTreeSet<String>) -> Result<(), Error> {
+    let members = |value: &Value| value.as_list().unwrap_or_default().to_vec();
+    let change = act.step.changes.iter().find(|change| change.field == "connected");
+    let named = |id: &String| {
+        let id = Value::text(id.as_str());
+        change.is_some_and(|change| members(&change.from).contains(&id) && !members(&change.to).contains(&id))
+    };
+    let unnamed: Vec<&str> = cut.iter().filter(|id| !named(id)).map(String::as_str).collect();
+    if unnamed.is_empty() {
+        return Ok(());
+    }
+    let message = format!("this would cut {}, let in since the plan was made", unnamed.join(", "));
+    Err(act.error(ErrorKind::Conflict, message).with_hint("plan again: the new plan names whom it would cut"))
 }
 
 /// Whether what can be changed in place, but for the accept list, is as it should be.

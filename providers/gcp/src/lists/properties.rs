@@ -187,7 +187,7 @@ proptest! {
         prop_assume!(along.let_in.is_empty());
         named.extend([name(endpoint)]);
         named.extend(could_be_cut(&before));
-        if let Some(change) = turned_away(&at(), &before, endpoint, by, live(endpoint)) {
+        if let Ok(Some(change)) = turned_away(&at(), &before, endpoint, by, live(endpoint)) {
             let after = after(&before, &change);
             let cut = could_be_cut(&after);
             prop_assert!(cut.is_subset(&named), "{cut:?} and not only {named:?}: {after:#}");

@@ -1,0 +1,166 @@
+//! What an edit of an attachment's lists does to who is connected. Pure.
+//!
+//! `apply` lets nobody in that was not decided on, and cuts nobody without the word.
+
+use std::collections::BTreeSet;
+
+use privnet_core::accept::{Connection, ConnectionState, Identity};
+use privnet_core::spec::gcp::GcpAcceptBy;
+
+use crate::entry::Entry;
+use crate::path;
+
+/// Whether an entry of a list is about this connection.
+fn names(entry: &Entry, connection: &Connection) -> bool {
+    let is = |sort, id: &str| connection.identities.contains(&Identity::new(sort, id));
+    match entry {
+        Entry::Project { project, .. } => is("project", project),
+        Entry::Network { network, .. } => is("network", network),
+        Entry::Endpoint { endpoint } => path::same(&connection.handle, endpoint),
+    }
+}
+
+fn live(connections: &[Connection]) -> impl Iterator<Item = &Connection> {
+    connections.iter().filter(|connection| connection.state.may_be_live())
+}
+
+fn live_of(entry: &Entry, connections: &[Connection]) -> usize {
+    live(connections).filter(|connection| names(entry, connection)).count()
+}
+
+/// The accept list of a manual attachment: nobody has room in it but who is let in already. Entries of another type are exchanged for
+/// such of this one, for the same connections.
+pub(crate) fn manual(there: &[Entry], by: GcpAcceptBy, connections: &[Connection]) -> BTreeSet<Entry> {
+    let named: Vec<Entry> = if there.iter().all(|entry| entry.by() == by) {
+        there.to_vec()
+    } else {
+        live(connections).filter_map(|connection| entry_of(connection, by)).collect()
+    };
+    let kept = named.into_iter().filter_map(|mut entry| {
+        let taken = live_of(&entry, connections);
+        match entry.room() {
+            Some(_) if taken == 0 => return None,
+            Some(room) => entry.limit_to(room.min(taken)),
+            // It names one endpoint, which was decided on.
+            None => {}
+        }
+        Some(entry)
+    });
+    kept.collect()
+}
+
+/// The entry that stands for a connection.
+fn entry_of(connection: &Connection, by: GcpAcceptBy) -> Option<Entry> {
+    let limit = i64::MAX;
+    let of = |sort: &str| {
+        let spelled = connection.identities.iter().map(ToString::to_string);
+        let found = spelled.filter_map(|one| one.strip_prefix(sort).map(str::to_owned));
+        // Numbers sort before ids: of both, the id is the one that people know.
+        found.max()
+    };
+    match by {
+        GcpAcceptBy::Endpoint => Some(Entry::Endpoint { endpoint: connection.handle.clone() }),
+        GcpAcceptBy::Project => of("project:").map(|project| Entry::Project { project, limit }),
+        GcpAcceptBy::Network => of("network:").map(|network| Entry::Network { network, limit }),
+    }
+}
+
+/// The live connections that an attachment with these lists cuts while it reconciles, by id. Where an entry has room for fewer than
+/// there are, the cloud does not say which it keeps: it may be any.
+pub(crate) fn cut(entries: &[Entry], rejected: &[String], connections: &[Connection]) -> BTreeSet<String> {
+    let has_room = |entry: &Entry| entry.room().is_none_or(|room| live_of(entry, connections) <= room);
+    let stays = |connection: &Connection| {
+        entries.iter().any(|entry| names(entry, connection) && has_room(entry))
+            && !rejected.iter().any(|text| names(&Entry::rejected(text), connection))
+    };
+    live(connections)
+        .filter(|connection| !stays(connection))
+        .map(|connection| connection.id.clone())
+        .collect()
+}
+
+/// The connections that were turned away and that an attachment with these lists lets in when it reconciles, by id.
+pub(crate) fn let_in_again(
+    entries: &[Entry],
+    rejected: &[String],
+    connections: &[Connection],
+) -> BTreeSet<String> {
+    let has_room = |entry: &Entry| entry.room().is_none_or(|room| live_of(entry, connections) < room);
+    let comes = |connection: &&Connection| {
+        connection.state == ConnectionState::Rejected
+            && entries.iter().any(|entry| names(entry, connection) && has_room(entry))
+            && !rejected.iter().any(|text| names(&Entry::rejected(text), connection))
+    };
+    connections.iter().filter(comes).map(|connection| connection.id.clone()).collect()
+}
+
+/// What stays of a reject list beside an accept list of these entries: both have one type.
+pub(crate) fn rejects_beside(entries: &[Entry], rejected: &[String]) -> Vec<String> {
+    let by = entries.first().map(Entry::by);
+    let fits = |text: &&String| by.is_none_or(|by| Entry::rejected(text).by() == by);
+    rejected.iter().filter(fits).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(nth: u32, project: &str, state: ConnectionState) -> Connection {
+        let identity = |sort, id: &str| Identity::new(sort, id);
+        Connection {
+            id: format!("900{nth}"),
+            handle: format!("projects/{project}/regions/r/forwardingRules/7{nth}"),
+            identities: BTreeSet::from([
+                identity("project", project),
+                identity("project", &format!("100{}", project.len())),
+            ]),
+            state,
+            cloud_state: String::new(),
+            since: None,
+            note: None,
+            cut_along: Vec::new(),
+        }
+    }
+
+    fn project(project: &str, limit: i64) -> Entry {
+        Entry::Project { project: project.to_owned(), limit }
+    }
+
+    #[test]
+    fn a_manual_list_has_room_for_nobody_else() {
+        use ConnectionState::{Accepted, Pending};
+        let all =
+            [connection(1, "p-1", Accepted), connection(2, "p-1", Pending), connection(3, "p-22", Pending)];
+        let endpoint = Entry::Endpoint { endpoint: all[0].handle.clone() };
+        let switched = manual(&[endpoint.clone()], GcpAcceptBy::Project, &all);
+        assert_eq!(switched, BTreeSet::from([project("p-1", 1)]));
+        let clamped = manual(&[project("p-1", 5), project("p-22", 2)], GcpAcceptBy::Project, &all);
+        assert_eq!(clamped, BTreeSet::from([project("p-1", 1)]));
+        assert_eq!(
+            manual(&[project("1003", 5)], GcpAcceptBy::Project, &all),
+            BTreeSet::from([project("1003", 1)])
+        );
+        assert_eq!(manual(&[project("p-1", 5)], GcpAcceptBy::Endpoint, &all), BTreeSet::from([endpoint]));
+    }
+
+    #[test]
+    fn who_is_cut_and_who_comes_in_while_reconciling_is_known() {
+        use ConnectionState::{Accepted, Rejected};
+        let all =
+            [connection(1, "p-1", Accepted), connection(2, "p-1", Accepted), connection(3, "p-22", Rejected)];
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(cut(&[project("p-1", 2)], &[], &all), ids(&[]));
+        assert_eq!(cut(&[project("p-1", 3)], &["p-1".to_owned()], &all), ids(&["9001", "9002"]));
+        assert_eq!(
+            cut(&[project("p-1", 1)], &[], &all),
+            ids(&["9001", "9002"]),
+            "whom it keeps is not known"
+        );
+        assert_eq!(cut(&[], &[], &all), ids(&["9001", "9002"]));
+        assert_eq!(let_in_again(&[project("p-22", 1)], &[], &all), ids(&["9003"]));
+        assert_eq!(let_in_again(&[project("p-22", 1)], &["p-22".to_owned()], &all), ids(&[]));
+        let other = vec!["projects/p/regions/r/forwardingRules/7".to_owned(), "p-3".to_owned()];
+        assert_eq!(rejects_beside(&[project("p-1", 1)], &other), ["p-3"]);
+        assert_eq!(rejects_beside(&[], &other), other);
+    }
+}
