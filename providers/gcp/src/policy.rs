@@ -1,6 +1,6 @@
 //! From the file's consumers to a policy on connections, and to the entries of an accept list. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::World;
 use privnet_core::accept::{ConsumerPolicy, Identity, PresetVersion, ServicePolicy};
@@ -58,32 +58,51 @@ pub(crate) struct Automatic {
     pub(crate) several: Vec<(String, usize, i64)>,
 }
 
-/// The entries of everybody who is let in without being asked.
-pub(crate) fn automatic(spec: &Spec, service: &Service, by: GcpAcceptBy) -> Automatic {
-    let Automatic { mut entries, mut nameless, mut several } = Automatic::default();
+/// The entries of everybody who is let in without being asked. GCP takes a project once, by id or by number: where the file has it
+/// twice, the first name and the larger room stand.
+pub(crate) fn automatic(spec: &Spec, service: &Service, by: GcpAcceptBy, world: &World) -> Automatic {
+    let Automatic { mut nameless, mut several, .. } = Automatic::default();
+    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
     for (name, allow) in &service.allow {
         let limit = i64::from(allow.max_connections.get());
         let gcp = spec.consumers.get(name).and_then(|consumer| consumer.gcp.as_ref());
-        let before = entries.len();
-        match (gcp, by) {
+        let own: BTreeMap<String, Entry> = match (gcp, by) {
             (Some(gcp), GcpAcceptBy::Project) => {
-                entries.extend(gcp.projects.iter().filter_map(|who| match who {
-                    Who::Is(project) => Some(Entry::Project { project: project.to_string(), limit }),
+                let named = gcp.projects.iter().filter_map(|who| match who {
+                    Who::Is(project) => Some(project),
                     Who::Anyone => None,
-                }));
+                });
+                let entry = |project: &ProjectRef| Entry::Project { project: project.to_string(), limit };
+                named.rev().map(|project| (id_of(project, world), entry(project))).collect()
             }
-            (Some(gcp), GcpAcceptBy::Network) => entries.extend(
-                gcp.networks.iter().map(|network| Entry::Network { network: network.to_string(), limit }),
-            ),
-            _ => {}
-        }
-        match entries.len() - before {
+            (Some(gcp), GcpAcceptBy::Network) => {
+                let names = gcp.networks.iter().map(ToString::to_string);
+                names.map(|network| (network.clone(), Entry::Network { network, limit })).collect()
+            }
+            _ => BTreeMap::new(),
+        };
+        match own.len() {
             0 => nameless.push(name.to_string()),
             1 => {}
             count => several.push((name.to_string(), count, limit)),
         }
+        for (id, entry) in own {
+            match entries.get_mut(&id) {
+                Some(there) => there.limit_to(there.room().max(entry.room()).unwrap_or_default()),
+                None => drop(entries.insert(id, entry)),
+            }
+        }
     }
-    Automatic { entries, nameless, several }
+    Automatic { entries: entries.into_values().collect(), nameless, several }
+}
+
+/// A project's id, or its number where the id could not be found out.
+fn id_of(project: &ProjectRef, world: &World) -> String {
+    let id = match project {
+        ProjectRef::Number(number) => facts::project_id(world, *number),
+        _ => None,
+    };
+    id.unwrap_or_else(|| project.to_string())
 }
 
 #[cfg(test)]

@@ -172,7 +172,7 @@ fn consumers(
         return (None, None);
     }
     let policy::Automatic { entries, nameless, several } =
-        policy::automatic(lowering.spec, lowering.service, by);
+        policy::automatic(lowering.spec, lowering.service, by, lowering.world);
     let (name, word) = (lowering.service.name.clone(), entry::word(by));
     for consumer in nameless {
         lowering.refuse(format!("the consumer `{consumer}` has no {word} that could be let in"));

@@ -126,12 +126,25 @@ fn manual(named: &str, room: u32, only: Option<usize>) -> Spec {
 }
 
 fn accepted(spec: &Spec, connections: &[Connection], ask: &Ask) -> BTreeSet<String> {
-    // What an observation learns of a project that is named by number.
-    let mut world = World::default();
-    world.facts.insert(facts::PROJECTS.to_owned(), json!({ NUMBER.to_string(): PROJECT }));
-    let decisions = decide(&of(spec, &spec.services[0], &world), connections, ask);
+    let decisions = decide(&of(spec, &spec.services[0], &known()), connections, ask);
     let accepted = decisions.into_iter().filter(|decision| decision.verdict == Verdict::Accepted);
     accepted.map(|decision| decision.connection).collect()
+}
+
+/// What an observation learns of a project that is named by number.
+fn known() -> World {
+    let mut world = World::default();
+    world.facts.insert(facts::PROJECTS.to_owned(), json!({ NUMBER.to_string(): PROJECT }));
+    world
+}
+
+#[test]
+fn a_project_by_id_and_number_is_told_once() {
+    let named = format!("[{PROJECT}, \"{NUMBER}\"]");
+    let spec = file(&named, "max_connections: 2", "    acceptance: automatic\n");
+    let found = automatic(&spec, &spec.services[0], GcpAcceptBy::Project, &known());
+    assert!(found.nameless.is_empty() && found.several.is_empty(), "{found:?}");
+    assert_eq!(found.entries.len(), 1, "{found:?}");
 }
 
 fn by_id() -> String {
@@ -189,7 +202,7 @@ proptest! {
         let named = if both { format!("[{PROJECT}, acme-reader]") } else { by_id() };
         let spec = file(&named, &format!("max_connections: {room}"), "    acceptance: automatic\n");
         let CloudService::Gcp(_) = &spec.services[0].cloud else { panic!("a service on GCP") };
-        let Automatic { entries, nameless, several } = automatic(&spec, &spec.services[0], GcpAcceptBy::Project);
+        let Automatic { entries, nameless, several } = automatic(&spec, &spec.services[0], GcpAcceptBy::Project, &World::default());
         prop_assert!(nameless.is_empty());
         prop_assert_eq!(entries.len(), 1 + usize::from(both));
         // That GCP counts each project by itself is said.
