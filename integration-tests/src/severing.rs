@@ -51,6 +51,19 @@ pub fn each_is_refused(ground: &Ground, file: &str, edits: &[Edit]) {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// Carries an edit of a file whose service has a live connection out, with the word.
+///
+/// # Panics
+/// Where that fails, or leaves something to do.
+pub fn is_carried_out_with_the_word(ground: &Ground, file: &str, edit: &Edit) {
+    let Edit { what, from, to, flags } = edit;
+    ground.edit(&file.replacen(from, to, 1));
+    let applied = ground.run(&format!("--sandbox apply --yes --sever-connections {flags}"));
+    assert_eq!(applied.status.code(), Some(0), "{what}: {}", both(&applied));
+    let planned = ground.run("--sandbox plan --detailed-exitcode");
+    assert_eq!(planned.status.code(), Some(0), "{what}: {}", both(&planned));
+}
+
 /// Tries the commands that cut, without the word and with it. `without` is the file with somebody else as the consumer.
 ///
 /// # Panics

@@ -1,14 +1,20 @@
 //! Edits that would cut a live consumer: each is refused, with exit status 3, until the user says so in words.
 
 use privnet_integration_tests::ground::{Ground, both};
-use privnet_integration_tests::severing::{Edit, PRUNED, commands_need_the_word, each_is_refused, edit};
+use privnet_integration_tests::severing::{
+    Edit, PRUNED, commands_need_the_word, each_is_refused, edit, is_carried_out_with_the_word,
+};
 
 use super::orders;
 
+const ANOTHER_SUBNET: Edit =
+    edit("another subnet of the load balancer", "load_balancer_subnet: lb", "load_balancer_subnet: db");
+const ANOTHER_RANGE: Edit = edit("another NAT range", "10.1.9.0/28", "10.1.10.0/28");
+
 const EDITS: [Edit; 11] = [
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n"),
-    edit("another subnet of the load balancer", "load_balancer_subnet: lb", "load_balancer_subnet: db"),
-    edit("another NAT range", "10.1.9.0/28", "10.1.10.0/28"),
+    ANOTHER_SUBNET,
+    ANOTHER_RANGE,
     edit("a NAT subnet that exists", "{ create: { cidr: 10.1.9.0/28 } }", "{ existing: nat }"),
     edit("a NAT address less", "nat_addresses: 2", "nat_addresses: 1"),
     edit("a port less", "        - { listen: 5432, engine: postgres, to: { nics: [db-1-nic] } }\n", ""),
@@ -30,6 +36,13 @@ fn connected() -> Ground {
 #[test]
 fn an_edit_that_would_cut_is_refused() {
     each_is_refused(&connected(), &orders(), &EDITS);
+}
+
+#[test]
+fn what_changes_the_hand_over_is_done_with_the_word() {
+    for edit in [ANOTHER_SUBNET, ANOTHER_RANGE] {
+        is_carried_out_with_the_word(&connected(), &orders(), &edit);
+    }
 }
 
 #[test]

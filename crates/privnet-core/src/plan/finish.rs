@@ -50,9 +50,8 @@ impl Draft<'_> {
         let mut rejects = Vec::new();
         for (service, seen) in &self.world.services {
             let Some(exposed) = &seen.exposed else { continue };
-            let goes = |step: &Step| {
-                step.action.op == Op::Delete && step.action.address == *exposed && !step.replaced
-            };
+            // Also one that is replaced: the guard has seen to it that the user asked for that.
+            let goes = |step: &Step| step.action.op == Op::Delete && step.action.address == *exposed;
             let Some(delete) = self.steps.iter().find(|step| goes(step)) else { continue };
             let policy = self.desired.services.get(service).map(|intent| &intent.policy);
             let known = seen.connections.known().iter();

@@ -75,7 +75,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("fqdns").shaped(Shape::SetIgnoreCase),
         Field::managed("tags"),
     ],
-    replacement: Replacement::CreateFirst,
+    // Two cannot be on one frontend at a time, and whoever is connected must make a new endpoint whichever comes first.
+    replacement: Replacement::DeleteFirst,
     teardown_rank: 0,
     severs: true,
     serialized_by: &["vnet", "load_balancer"],

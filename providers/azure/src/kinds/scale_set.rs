@@ -341,8 +341,10 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
         None => None,
     };
     let mut note = None;
+    // Behind another load balancer there is nothing to hand over: who was connected to this one is so no more.
     if let Some(successor) = successor
         && handover::is_exposed(act).await?
+        && handover::is_in_pool(act, &successor, pool).await?
     {
         handover::until_healthy(act, pool, &successor).await?;
         note = handover::drain(act, pool, &id, there.drain).await?;

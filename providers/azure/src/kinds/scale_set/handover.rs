@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::act::Act;
 use crate::arm::{Json, Target, Write, items, same_id, set, text, text_map};
 use crate::kinds::{load_balancer, private_link_service};
-use crate::ownership;
+use crate::{fields, ownership};
 
 /// How long new machines may take to boot and to become healthy.
 const HEALTHY: Duration = Duration::from_secs(20 * 60);
@@ -20,6 +20,12 @@ pub(super) async fn other_generation(act: &Act<'_>, mine: Generation) -> Result<
     let id = format!("{}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}", act.group());
     let there = act.arm.find(act.context, &Target::of(&id)).await?;
     Ok(there.filter(|there| act.check_ours(there).is_ok()).map(|_| id))
+}
+
+/// Whether the machines of a group are in this pool.
+pub(super) async fn is_in_pool(act: &Act<'_>, group: &str, pool: &str) -> Result<bool, Error> {
+    let there = act.arm.find(act.context, &Target::of(group)).await?;
+    Ok(there.is_some_and(|there| same_id(fields::resolved(&super::read(&there).pool), pool)))
 }
 
 /// Whether the service still has its private link service, so that consumers may be on these machines.
