@@ -459,3 +459,16 @@ async fn a_reject_does_not_stand_in_the_way_of_another_type() {
     assert_eq!(in_state(&stage, &spec, &ids[1..], ConnectionState::Accepted).await, 1);
     assert_eq!(in_state(&stage, &spec, &ids[..1], ConnectionState::Rejected).await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_firewall_rule_that_somebody_opened_is_closed_again() {
+    let stage = Stage::open().await;
+    let spec = made(ONE, "", "");
+    stage.apply(&spec).await;
+    let rule = stage.live(&spec, "firewall-rule").await.unwrap();
+    stage.open_firewall(rule.id.rsplit('/').next().unwrap()).await;
+    let plan = stage.apply(&spec).await;
+    let changed: Vec<_> = plan.actions.iter().map(|action| action.address.kind.as_str()).collect();
+    assert_eq!(changed, ["firewall-rule"], "{plan:#?}");
+    stage.assert_settled(&spec).await;
+}

@@ -27,6 +27,8 @@ pub(crate) const CLIENTS: &str = "clients";
 /// The rule for probers.
 pub(crate) const PROBERS: &str = "probers";
 const PRIORITY: i64 = 1000;
+/// Sources of a rule that are no ranges, which widen it.
+const SOURCES: [(&str, &str); 2] = [("sourceTags", "tag"), ("sourceServiceAccounts", "account")];
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Firewall {
@@ -107,11 +109,23 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 
 fn read(json: &Json) -> Firewall {
     let allowed = list(json, "allowed");
-    let tcp = allowed.iter().filter(|rule| text(rule, "IPProtocol") == Some("tcp"));
+    let (tcp, others): (Vec<&Json>, Vec<&Json>) =
+        allowed.iter().partition(|rule| text(rule, "IPProtocol") == Some("tcp"));
+    // A rule without ports stands for all of them.
+    let all_beside = tcp.len() > 1 && tcp.iter().any(|rule| list(rule, "ports").is_empty());
+    let protocols = others.iter().filter_map(|rule| text(rule, "IPProtocol"));
+    // What somebody opened besides stands among the ports and sources, where it is never wanted.
+    let mut ports: BTreeSet<String> = protocols.map(|protocol| format!("protocol {protocol}")).collect();
+    ports.extend(all_beside.then(|| "all ports of tcp".to_owned()));
+    ports.extend(tcp.iter().flat_map(|rule| texts(rule, "ports")));
+    let mut sources: BTreeSet<String> = texts(json, "sourceRanges").into_iter().collect();
+    for (key, what) in SOURCES {
+        sources.extend(texts(json, key).iter().map(|source| format!("{what} {source}")));
+    }
     Firewall {
         network: text(json, "network").map(path::of).unwrap_or_default(),
-        sources: texts(json, "sourceRanges").into_iter().collect(),
-        ports: tcp.flat_map(|rule| texts(rule, "ports")).collect(),
+        sources,
+        ports,
         destinations: texts(json, "destinationRanges").into_iter().collect(),
         target_tags: texts(json, "targetTags").into_iter().collect(),
         priority: number(json, "priority").unwrap_or(PRIORITY),
@@ -152,8 +166,33 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
             // What somebody added is taken away again: an empty list clears.
             body["destinationRanges"] = json!(wanted.destinations);
             body["targetTags"] = json!(wanted.target_tags);
+            for (key, _) in SOURCES.iter().filter(|(key, _)| !list(latest, key).is_empty()) {
+                body[*key] = json!([]);
+            }
             Ok(Some(body))
         })
         .await?;
     Ok(super::applied(&found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_opened_besides_is_seen() {
+        let read = |more: Json, tags: Json| {
+            read(&json!({ "network": "projects/p/global/networks/n", "sourceTags": tags,
+                "allowed": [{ "IPProtocol": "tcp", "ports": ["5432"] }, more] }))
+        };
+        let words = |found: &BTreeSet<String>| found.iter().cloned().collect::<Vec<_>>().join(", ");
+        let found = read(json!({ "IPProtocol": "all" }), json!(["web"]));
+        assert_eq!(
+            (words(&found.ports).as_str(), words(&found.sources).as_str()),
+            ("5432, protocol all", "tag web")
+        );
+        assert_eq!(words(&read(json!({ "IPProtocol": "tcp" }), json!([])).ports), "5432, all ports of tcp");
+        let own = read(json!({ "IPProtocol": "tcp", "ports": ["5433"] }), json!([]));
+        assert_eq!(words(&own.ports), "5432, 5433");
+    }
 }

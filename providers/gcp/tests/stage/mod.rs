@@ -101,6 +101,21 @@ impl Stage {
         .await;
     }
 
+    /// Somebody else opens a firewall rule wide.
+    pub async fn open_firewall(&self, name: &str) {
+        let client = client!(self, Firewalls);
+        let all = google_cloud_compute_v1::model::firewall::Allowed::new().set_ip_protocol("all");
+        let mut there = client.get().set_project(PROJECT).set_firewall(name).send().await.unwrap();
+        there.allowed.push(all);
+        there.source_tags.push("web".to_owned());
+        client.patch().set_project(PROJECT).set_firewall(name).set_body(there).send().await.unwrap();
+        until("the rule is open", || async {
+            let there = client.get().set_project(PROJECT).set_firewall(name).send().await.unwrap();
+            (there.allowed.len() > 1).then_some(())
+        })
+        .await;
+    }
+
     /// Everything of the kinds that privnet makes, by URL.
     pub async fn everything(&self) -> BTreeSet<String> {
         let mut all = BTreeSet::new();
