@@ -29,7 +29,7 @@ impl Town {
     /// Where it cannot be served.
     pub async fn new(cloud: &'static str, text: &str) -> Self {
         let stage = Stage::open(None).await.unwrap();
-        let census = Census::start(&format!("{cloud}/census.py")).unwrap();
+        let census = Census::start(format!("{cloud}/census.py")).unwrap();
         let town = Self { cloud, stage, census, files: tempfile::tempdir().unwrap() };
         town.write(&format!("{cloud}.yaml"), text);
         town

@@ -45,7 +45,7 @@ impl Machine {
         }
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("azure.yaml"), orders()).unwrap();
-        let mut serving = Command::new("unshare")
+        let serving = Command::new("unshare")
             .args(["--net", "sh", "-c", MACHINE])
             .current_dir(folder.path())
             .env("ADDRESS", ADDRESS)
@@ -53,14 +53,15 @@ impl Machine {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut variables = Vec::new();
-        for line in BufReader::new(serving.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        let mut machine = Self { serving, variables: Vec::new(), folder };
+        let said = machine.serving.stdout.take().unwrap();
+        for line in BufReader::new(said).lines().map_while(Result::ok) {
             if let Some((name, value)) = line.strip_prefix("export ").and_then(|line| line.split_once('=')) {
-                variables.push((name.to_owned(), value.to_owned()));
+                machine.variables.push((name.to_owned(), value.to_owned()));
             }
             // The last that it says.
             if line.starts_with("# DNS") {
-                return Some(Self { serving, variables, folder });
+                return Some(machine);
             }
         }
         panic!("the machine did not start");

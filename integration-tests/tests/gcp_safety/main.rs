@@ -57,7 +57,8 @@ fn close(ground: &Ground, connection: &str) {
     let path = ground.at("sandbox/gcp.json");
     let mut state: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     let endpoints = state["endpoints"].as_object_mut().unwrap();
-    let own = endpoints.values_mut().find(|one| one["connection"].to_string() == connection);
+    let id = connection.parse::<u64>().unwrap();
+    let own = endpoints.values_mut().find(|one| one["connection"] == id);
     own.unwrap()["decision"] = Value::from("Closed");
     std::fs::write(&path, state.to_string()).unwrap();
 }

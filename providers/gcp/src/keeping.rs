@@ -132,7 +132,7 @@ mod tests {
         let all =
             [connection(1, "p-1", Accepted), connection(2, "p-1", Pending), connection(3, "p-22", Pending)];
         let endpoint = Entry::Endpoint { endpoint: all[0].handle.clone() };
-        let switched = manual(&[endpoint.clone()], GcpAcceptBy::Project, &all);
+        let switched = manual(std::slice::from_ref(&endpoint), GcpAcceptBy::Project, &all);
         assert_eq!(switched, BTreeSet::from([project("p-1", 1)]));
         let clamped = manual(&[project("p-1", 5), project("p-22", 2)], GcpAcceptBy::Project, &all);
         assert_eq!(clamped, BTreeSet::from([project("p-1", 1)]));
