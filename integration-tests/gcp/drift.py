@@ -168,6 +168,7 @@ TABLE = {
     ("service-attachment", "propagated_connection_limit"): lambda d: d.attachment(propagatedConnectionLimit=7),
     ("service-attachment", "consumers"): lambda d: d.attachment(consumerAcceptLists=[{"projectIdOrNum": "mallory-labs", "connectionLimit": 5}]),
     ("service-attachment", "reconciled_consumers"): "the same list under another name, where it is reconciled",
+    ("service-attachment", "connected"): "who is connected follows from the list and from the consumers: only the plan's wish to cut somebody sets it",
 }
 
 
