@@ -16,6 +16,8 @@ use crate::error;
 
 /// How long something new may be unknown to another part of AWS.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+/// How often it is asked for at least, however long one answer takes: a throttled call may use up all of that time.
+const KNOWN_BY: u32 = 4;
 
 /// An account and region, and the run that works on it.
 #[derive(Clone, Copy, Debug)]
@@ -58,11 +60,13 @@ impl Cloud<'_> {
     {
         let started = Instant::now();
         let patience = self.context.paced(KNOWN_WITHIN);
+        let mut asked = 0;
         loop {
+            asked += 1;
             match self.call(operation, subject, Replay::Safe, &mut send).await {
                 Err(error)
                     if error.kind() == ErrorKind::NotFound
-                        && started.elapsed() < patience
+                        && (started.elapsed() < patience || asked < KNOWN_BY)
                         && !self.context.is_cancelled() =>
                 {
                     self.context.progress(format!("not known everywhere yet: {}", error.message()));
