@@ -6,6 +6,7 @@
 //!
 //! | part | what |
 //! |---|---|
+//! | `start` | how long the command takes for `--help` and for `validate`, as whole processes |
 //! | `plan` | decode and plan of many services: CPU time and peak memory, each in a process of its own |
 //! | `fresh` | a fresh apply on the local cloud with 50 ms on each request, against its chain and against a plain boto3 script |
 //! | `azure` | a fresh apply on Azure, against its chain and what it provisions |
@@ -14,6 +15,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program's output")]
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -57,12 +59,14 @@ async fn main() -> Result<(), Fail> {
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next()) {
         (Some("decode-and-plan"), Some(services)) => decode_and_plan(services.parse()?),
+        (Some("start"), _) => start(),
         (Some("plan"), _) => in_processes_of_their_own(),
         (Some("fresh"), _) => fresh().await,
         (Some("empty"), _) => empty().await,
         (Some("azure"), _) => on_azure().await,
         (Some("gcp"), _) => on_gcp().await,
         _ => {
+            start()?;
             in_processes_of_their_own()?;
             fresh().await?;
             empty().await?;
@@ -82,16 +86,60 @@ async fn on_gcp() -> Result<(), Fail> {
     Ok(())
 }
 
-fn in_processes_of_their_own() -> Result<(), Fail> {
-    println!("decode and plan");
-    for (services, cpu, memory) in [(1_000, 0.1, 64), (10_000, 1.0, 256)] {
-        let ran = Command::new(std::env::current_exe()?)
-            .args(["decode-and-plan", &services.to_string()])
-            .output()?;
+/// Starts the command often, and says how long it took from start to end.
+fn start() -> Result<(), Fail> {
+    const TIMES: usize = 30;
+    println!("the command as a whole process, {TIMES} times");
+    let program = same_profile("privnet")?;
+    let example = here().join("../examples/aws.yaml");
+    let lines = [vec!["--help".into()], vec!["validate".into(), example.into_os_string()]];
+    for line in lines {
+        let mut took = Vec::with_capacity(TIMES);
+        for _ in 0..TIMES {
+            let begun = Instant::now();
+            let ran = Command::new(&program).args(&line).output()?;
+            took.push(begun.elapsed());
+            if !ran.status.success() {
+                return Err(format!("{line:?}: {}", String::from_utf8_lossy(&ran.stderr)).into());
+            }
+        }
+        took.sort_unstable();
         println!(
-            "  {services} services: {} (aim: {cpu} s of CPU, {memory} MB)",
-            String::from_utf8_lossy(&ran.stdout).trim()
+            "  {}: {:.1} ms in the middle, {:.1} ms at most (aim: 20 ms)",
+            line[0].to_string_lossy(),
+            took[TIMES / 2].as_secs_f64() * 1e3,
+            took[TIMES - 1].as_secs_f64() * 1e3
         );
+    }
+    Ok(())
+}
+
+/// A program of this workspace, built as this one was.
+fn same_profile(name: &str) -> Result<PathBuf, Fail> {
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.args(["build", "--quiet", "--locked", "--bin", name]).current_dir(here().join(".."));
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    if !build.status()?.success() {
+        return Err(format!("cargo build --bin {name} failed").into());
+    }
+    Ok(std::env::current_exe()?.with_file_name(name))
+}
+
+fn in_processes_of_their_own() -> Result<(), Fail> {
+    const TIMES: usize = 3;
+    println!("decode and plan, {TIMES} times each");
+    for (services, cpu, memory) in [(1_000, 0.1, 64), (10_000, 1.0, 256)] {
+        for _ in 0..TIMES {
+            let ran = Command::new(std::env::current_exe()?)
+                .args(["decode-and-plan", &services.to_string()])
+                .output()?;
+            println!(
+                "  {services} services: {} (aim: {cpu} s of CPU, {memory} MB)",
+                String::from_utf8_lossy(&ran.stdout).trim()
+            );
+        }
     }
     Ok(())
 }

@@ -222,8 +222,8 @@ impl Context {
         }
     }
 
-    /// Asks until it is there. The pause between two questions starts at the settings' and grows to a tenth of the time that has
-    /// passed, so that what is ready is seen within a tenth of the time it took.
+    /// Asks until it is there. The pause between two questions starts at the settings' and grows with the time that has passed, to a
+    /// twentieth of it: what is ready is seen within a tenth of the time it took, with room for the questions' own time.
     ///
     /// # Errors
     /// What a question answered with, `TimedOut` after the limit, or `Cancelled`.
@@ -256,7 +256,7 @@ impl Context {
                 return Err(Error::new(ErrorKind::TimedOut, until.operation, until.subject, message)
                     .with_hint("run the same command again: it goes on where this run stopped"));
             }
-            let pause = first.max(passed / 10).min(limit.saturating_sub(passed).max(SHORTEST));
+            let pause = first.max(passed / 20).min(limit.saturating_sub(passed).max(SHORTEST));
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.shared.cancel.cancelled() => {
