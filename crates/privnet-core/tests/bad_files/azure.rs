@@ -107,6 +107,11 @@ pub(crate) const PRIVATE_LINK: &[Case] = &[
         "      fqdns: [db.corp.example]\n      existing: { private_link_service: /subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg/providers/Microsoft.Network/privateLinkServices/x }\n",
     ),
     (
+        "automatic acceptance on a private link service that is yours",
+        SECOND,
+        "      existing: { private_link_service: /subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg/providers/Microsoft.Network/privateLinkServices/x }\n    acceptance: automatic\n",
+    ),
+    (
         "ports on a frontend that is yours",
         SECOND,
         "      nat_subnet: { existing: nat }\n      ports: [{ listen: 5432, to: { nics: [db-nic] } }]\n      existing: { load_balancer_frontend: /subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg/providers/Microsoft.Network/loadBalancers/x/frontendIPConfigurations/y }\n",
@@ -159,6 +164,7 @@ pub(crate) const HOSTED: &[Case] = &[
         "      hosted:",
         "      resource_group: rg-data\n      proxy_protocol: true\n      hosted:",
     ),
+    ("automatic acceptance of what Azure hosts", "    azure:\n", "    acceptance: automatic\n    azure:\n"),
     ("a hosted service without a subresource", ", subresource: sqlServer", ""),
     ("a subresource with a slash", "sqlServer", "sql/server"),
     (

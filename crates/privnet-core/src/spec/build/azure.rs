@@ -12,6 +12,7 @@ use super::super::azure_ids::{
     ArmId, AzureLocationName, AzureName, ResourceGroupName, Subresource, SubscriptionId,
 };
 use super::super::grammar::azure::{CREATE, EXISTING, FORWARDER, HOSTED, NAT_SUBNET, PORT, TO};
+use super::super::model::Acceptance;
 use super::super::shape::MapShape;
 use super::super::source::Span;
 use super::super::text::Text;
@@ -58,7 +59,24 @@ pub(super) fn service(
     } else {
         made(reader, scopes, block, subscription.as_ref())
     };
+    if let Some(form) = &form {
+        decided_by_hand(reader, form, outer);
+    }
     Some(AzureService { subscription: subscription?, form: form? })
+}
+
+/// What is yours is not altered, so its own auto-approval is not either; and what Azure hosts has none.
+fn decided_by_hand(reader: &mut Reader<'_, '_>, form: &AzureForm, outer: &Outer<'_>) {
+    let message = match form {
+        _ if outer.acceptance == Acceptance::Manual => return,
+        AzureForm::Hosted(_) => "what Azure hosts has no list of who is let in by itself",
+        AzureForm::PrivateLinkService(_) => {
+            "the private link service exists, and its own list of who is let in by itself is not altered"
+        }
+        AzureForm::Made(_) | AzureForm::OnFrontend(_) | AzureForm::Removed { .. } => return,
+    };
+    let hint = "leave `acceptance` out: `privnet accept-pending` or `privnet watch` lets in who is allowed";
+    reader.errors.add_hint("automatic-elsewhere", outer.acceptance_at, message, hint);
 }
 
 /// A tombstone. Hosted and existing services own nothing, so they have no resource group to search.

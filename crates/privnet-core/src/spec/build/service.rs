@@ -53,6 +53,8 @@ impl Scopes {
 /// What the cloud's part needs to know of the service.
 pub(super) struct Outer<'s> {
     pub(super) acceptance: Acceptance,
+    /// Where that is said.
+    pub(super) acceptance_at: Span,
     pub(super) removed: bool,
     /// The allowed consumers as they are known, with the place of each.
     pub(super) consumers: &'s [(Consumer, Allow, Span)],
@@ -88,7 +90,8 @@ pub(super) fn service(reader: &mut Reader<'_, '_>, shared: &mut Shared, node: No
             reader.errors.add_hint("nobody-allowed", span, "the service allows nobody", hint);
         }
     }
-    let outer = Outer { acceptance, removed: remove, consumers: &known.listed };
+    let acceptance_at = reader.key_span(block, "acceptance");
+    let outer = Outer { acceptance, acceptance_at, removed: remove, consumers: &known.listed };
     let cloud = cloud(reader, shared, cloud_name, cloud_entry, &outer);
     Some(Service {
         name: ServiceName::parse_text(tree.text(tree.get(node, "name")?)?).ok()?,
