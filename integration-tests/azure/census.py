@@ -30,6 +30,8 @@ def networks(network):
                 rule.name, r.priority, r.direction, r.access, r.protocol,
                 sorted(r.source_address_prefixes or [r.source_address_prefix]),
                 sorted(r.destination_port_ranges or [r.destination_port_range]),
+                sorted(r.source_port_ranges or [r.source_port_range]),
+                sorted(r.destination_address_prefixes or [r.destination_address_prefix]),
             ]
             for rule in group.properties.security_rules
             for r in [rule.properties]

@@ -39,6 +39,10 @@ pub(crate) struct Rule {
     /// `Tcp`, `*`.
     pub(crate) protocol: String,
     pub(crate) sources: Vec<String>,
+    /// The ports that they come from: any.
+    pub(crate) source_ports: Vec<String>,
+    /// The addresses that they go to: any, since the group is on the forwarders alone.
+    pub(crate) destinations: Vec<String>,
     pub(crate) ports: Vec<String>,
 }
 
@@ -80,6 +84,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
 }
 
 fn rules(sources: Vec<String>, ports: &[u16], health: &[u16]) -> Vec<Rule> {
+    let any = || vec!["*".to_owned()];
     let rule = |name: &str, priority, access: &str, protocol: &str, sources, ports| Rule {
         name: name.to_owned(),
         priority,
@@ -87,12 +92,13 @@ fn rules(sources: Vec<String>, ports: &[u16], health: &[u16]) -> Vec<Rule> {
         access: access.to_owned(),
         protocol: protocol.to_owned(),
         sources,
+        source_ports: any(),
+        destinations: any(),
         ports,
     };
     let sorted = |ports: &[u16]| -> Vec<String> {
         ports.iter().collect::<BTreeSet<_>>().into_iter().map(u16::to_string).collect()
     };
-    let any = || vec!["*".to_owned()];
     vec![
         rule("consumers", 100, "Allow", "Tcp", sources, sorted(ports)),
         rule("probes", 110, "Allow", "Tcp", vec!["AzureLoadBalancer".to_owned()], sorted(health)),
@@ -135,6 +141,11 @@ fn read(group: &Json) -> SecurityGroup {
             access: word("properties.access"),
             protocol: word("properties.protocol"),
             sources: either("properties.sourceAddressPrefix", "properties.sourceAddressPrefixes"),
+            source_ports: either("properties.sourcePortRange", "properties.sourcePortRanges"),
+            destinations: either(
+                "properties.destinationAddressPrefix",
+                "properties.destinationAddressPrefixes",
+            ),
             ports: either("properties.destinationPortRange", "properties.destinationPortRanges"),
         }
     };
@@ -149,13 +160,14 @@ fn read(group: &Json) -> SecurityGroup {
 
 fn rule_body(rule: &Rule) -> Json {
     let mut body = json!({"name": rule.name, "properties": {
-        "priority": rule.priority, "direction": rule.direction, "access": rule.access, "protocol": rule.protocol,
-        "sourcePortRange": "*", "destinationAddressPrefix": "*"}});
+        "priority": rule.priority, "direction": rule.direction, "access": rule.access, "protocol": rule.protocol}});
     let mut put = |one: &str, many: &str, values: &[String]| match values {
         [only] => set(&mut body, &format!("properties.{one}"), json!(only)),
         several => set(&mut body, &format!("properties.{many}"), json!(several)),
     };
     put("sourceAddressPrefix", "sourceAddressPrefixes", &rule.sources);
+    put("sourcePortRange", "sourcePortRanges", &rule.source_ports);
+    put("destinationAddressPrefix", "destinationAddressPrefixes", &rule.destinations);
     put("destinationPortRange", "destinationPortRanges", &rule.ports);
     body
 }
