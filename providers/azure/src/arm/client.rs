@@ -1,6 +1,7 @@
 //! Requests: one at a time through the pipeline, each under the core's rates and retries.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use azure_core::credentials::TokenCredential;
@@ -9,6 +10,7 @@ use azure_core::http::policies::auth::BearerTokenAuthorizationPolicy;
 use azure_core::http::{
     ClientOptions, Method, Pipeline, PipelineSendOptions, Request, RetryOptions, Transport, Url,
 };
+use azure_core::time::OffsetDateTime;
 use privnet_core::execute::{Bucket, Call, Context, Poll, Replay, Until};
 use privnet_core::{Error, ErrorKind};
 use tracing::Instrument as _;
@@ -28,6 +30,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 const LIMIT: Duration = Duration::from_secs(45 * 60);
 /// How long something may still seem to be in use after its last user has gone.
 const IN_USE_LAG: Duration = Duration::from_secs(180);
+/// How often it is tried at least, however long one answer takes: on a slow machine a few answers may use up all of that time.
+const IN_USE_TRIES: u32 = 4;
 
 /// What a request is about: the path of a resource, and the api-version that its type has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -329,14 +333,14 @@ impl Arm {
         let until = Until { operation: "DELETE", subject: &target.path, what: "gone", limit: LIMIT };
         let started = tokio::time::Instant::now();
         let lag = context.paced(IN_USE_LAG);
+        let tried = AtomicU32::new(0);
+        let tried = &tried;
         let attempt = || async move {
+            let patient = tried.fetch_add(1, Ordering::Relaxed) + 1 < IN_USE_TRIES || started.elapsed() < lag;
             match self.delete_once(context, target).await {
                 Ok(()) => Ok(Poll::Ready(())),
                 Err(error) if is_gone(&error) => Ok(Poll::Ready(())),
-                Err(error)
-                    if error::comes_later(&error)
-                        || (error.kind() == ErrorKind::InUse && started.elapsed() < lag) =>
-                {
+                Err(error) if error::comes_later(&error) || (error.kind() == ErrorKind::InUse && patient) => {
                     self.rest(context, error.retry_after()).await;
                     Ok(Poll::Pending(error.code().unwrap_or("beaten by another write").to_owned()))
                 }
@@ -418,7 +422,7 @@ impl Arm {
         let header = |name: &HeaderName| headers.get_optional_str(name).map(str::to_owned);
         let body: Json = serde_json::from_slice(body.as_ref()).unwrap_or(Json::Null);
         let retry_after =
-            header(&RETRY_AFTER).and_then(|after| after.trim().parse().ok()).map(Duration::from_secs);
+            header(&RETRY_AFTER).and_then(|after| asked_to_rest(&after, OffsetDateTime::now_utc()));
         let request_id = header(&REQUEST_ID);
         if !(200..300).contains(&status) {
             return Err(error::of_answer(
@@ -485,6 +489,17 @@ impl Arm {
         }
         Err(refuse(&host))
     }
+}
+
+/// How long ARM asks to be left alone: a number of seconds, or the time until when
+/// (<https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>); what is over is no time at all.
+fn asked_to_rest(text: &str, now: OffsetDateTime) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = azure_core::time::parse_rfc7231(text).ok()?;
+    Some(Duration::try_from(until - now).unwrap_or_default())
 }
 
 fn parse(url: &str) -> Result<Url, Error> {

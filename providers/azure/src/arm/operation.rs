@@ -2,6 +2,7 @@
 //! (<https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations>):
 //! `Azure-AsyncOperation`, `Location` alone, and the resource's own `provisioningState`.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use privnet_core::Error;
@@ -58,15 +59,12 @@ impl Arm {
     ) -> Result<Json, Error> {
         let until =
             Until { operation: &asked.operation, subject: &asked.subject, what: "done", limit: LIMIT };
-        let unknown = std::sync::atomic::AtomicU32::new(0);
+        let unknown = AtomicU32::new(0);
         let (unknown, ask) = (&unknown, asked);
         let poll = || async move {
             let answer = match self.poll(context, url, ask, target).await {
                 Ok(answer) => answer,
-                Err(error)
-                    if is_gone(&error)
-                        && unknown.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < UNKNOWN =>
-                {
+                Err(error) if is_gone(&error) && unknown.fetch_add(1, Ordering::Relaxed) < UNKNOWN => {
                     return Ok(Poll::Pending("not known yet".to_owned()));
                 }
                 Err(error) => return Err(error),
@@ -98,12 +96,17 @@ impl Arm {
     ) -> Result<Json, Error> {
         let until =
             Until { operation: &asked.operation, subject: &asked.subject, what: "done", limit: LIMIT };
+        let unknown = AtomicU32::new(0);
+        let unknown = &unknown;
         let poll = || async move {
             let answer = match self.poll(context, url, asked, target).await {
                 Ok(answer) => answer,
                 // The result of a deletion may be that there is nothing any more.
                 Err(error) if is_gone(&error) && asked.operation.starts_with("DELETE") => {
                     return Ok(Poll::Ready(Json::Null));
+                }
+                Err(error) if is_gone(&error) && unknown.fetch_add(1, Ordering::Relaxed) < UNKNOWN => {
+                    return Ok(Poll::Pending("not known yet".to_owned()));
                 }
                 Err(error) => return Err(error),
             };

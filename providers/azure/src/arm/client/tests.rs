@@ -156,3 +156,18 @@ fn targets_know_their_type_and_subscription() {
     assert_eq!(target.kind(), "Microsoft.Network/loadBalancers/backendAddressPools");
     assert_eq!(target.subscription(), "s");
 }
+
+#[test]
+fn a_rest_is_asked_for_in_seconds_or_until_a_date() {
+    let now = azure_core::time::parse_rfc3339("2026-11-26T04:50:00Z").unwrap();
+    for (text, seconds) in [
+        ("17", Some(17)),
+        (" 0 ", Some(0)),
+        ("Thu, 26 Nov 2026 04:50:30 GMT", Some(30)),
+        ("Thu, 26 Nov 2026 04:49:30 GMT", Some(0)),
+        ("soon", None),
+        ("-5", None),
+    ] {
+        assert_eq!(asked_to_rest(text, now), seconds.map(Duration::from_secs), "{text}");
+    }
+}
