@@ -3,6 +3,7 @@
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.network import NetworkManagementClient
+from azure.mgmt.sql import SqlManagementClient
 
 OWN = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 GROUP = "rg-data"
@@ -22,6 +23,7 @@ class Subscription:
         settings = dict(base_url=url, authentication_policy=GivenToken(), polling_interval=0.02)
         self.network = NetworkManagementClient(object(), OWN, **settings)
         self.compute = ComputeManagementClient(object(), OWN, **settings)
+        self.sql = SqlManagementClient(object(), OWN, **settings)
 
 
 def name_of(identifier, parts=1):

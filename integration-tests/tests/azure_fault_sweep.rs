@@ -1,5 +1,5 @@
-//! The fault sweep on Azure: each request of an apply, a replacement, an acceptance and a destroy is spoiled in turn, in each way, and at sampled
-//! pairs; and each write is also accepted and fails at the end of its operation. Then the same command runs again. It must end in
+//! The fault sweep on Azure: each request of an apply, a replacement, a destroy, an acceptance, a rejection and an approval of what Azure
+//! hosts is spoiled in turn, in each way, and at sampled pairs; and each write is also accepted and fails at the end of its operation. Then the same command runs again. It must end in
 //! the same state, with an empty plan, and a census by azure-mgmt-* must find exactly what it finds after an undisturbed run.
 //!
 //! The number of points tried equals the number of recorded requests times the number of faults, and of recorded writes times the
@@ -65,9 +65,36 @@ enum Work {
     Destroy,
     /// Lets in a consumer whose request is pending, and not a stranger's.
     Accept,
+    /// Turns away the consumer that was let in, with the word.
+    Reject,
+    /// As `Accept`, on a database that Azure hosts.
+    Approve,
 }
 
+/// A database that Azure hosts: its consumer and a stranger ask by themselves.
+const HOSTED: &str = "
+version: 1
+deployment: sweep
+consumers:
+  acme: { azure: { subscriptions: [11111111-2222-3333-4444-555555555555] } }
+services:
+  - name: orders
+    allow: { acme: {} }
+    azure:
+      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
+      hosted: { resource_id: /subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Sql/servers/crm, subresource: sqlServer }
+";
+
 impl Work {
+    /// Whether connections are decided on, and nothing is made.
+    fn decides(self) -> bool {
+        matches!(self, Self::Accept | Self::Reject | Self::Approve)
+    }
+
+    fn file(self) -> String {
+        if self == Self::Approve { HOSTED.to_owned() } else { file(self.target()) }
+    }
+
     fn options(self) -> PlanOptions {
         PlanOptions { destroy: self == Self::Destroy, ..PlanOptions::default() }
     }
@@ -98,23 +125,24 @@ struct Sweep {
     work: Work,
     applied: Stage,
     census: Census,
+    /// The connection that is turned away.
+    connection: String,
 }
 
 impl Sweep {
     async fn of(work: Work) -> Result<Self, Fail> {
         let applied = Stage::open(None).await?;
-        if work != Work::Apply {
+        if !matches!(work, Work::Apply | Work::Approve) {
             let session = applied.session(spec(&file(Work::Apply.target()))?, &applied.url("aws"))?;
             let done = session.apply(PlanOptions::default()).await;
             if !done.report.all_done() {
                 return Err(format!("{:?}", done.report).into());
             }
         }
-        if work == Work::Accept {
-            ask_for_connections(&applied).await?;
-        }
-        let script = if work == Work::Accept { "azure/connections.py" } else { "azure/census.py" };
-        Ok(Self { work, applied, census: Census::start(script)? })
+        let connection =
+            if work.decides() { ask_for_connections(&applied, work).await? } else { String::new() };
+        let script = if work.decides() { "azure/connections.py" } else { "azure/census.py" };
+        Ok(Self { work, applied, census: Census::start(script)?, connection })
     }
 
     fn folder(&self) -> Option<&Path> {
@@ -122,12 +150,18 @@ impl Sweep {
     }
 
     fn session(&self, stage: &Stage, azure: String) -> Result<Session, Fail> {
-        stage.session_at(spec(&file(self.work.target()))?, |endpoints| endpoints.azure = azure)
+        stage.session_at(spec(&self.work.file())?, |endpoints| endpoints.azure = azure)
     }
 
     /// Does the work; whether all of it was done.
     async fn run(&self, session: &Session) -> bool {
-        if self.work == Work::Accept {
+        if self.work == Work::Reject {
+            let Some(planned) = session.plan_rejection(&self.connection, true).await else { return false };
+            return planned.unreachable.is_empty()
+                && planned.plan.refusals.is_empty()
+                && session.execute(planned).await.report.all_done();
+        }
+        if self.work.decides() {
             let decided = session.accept_pending(&Ask::default(), false).await;
             return decided.executed.unreachable.is_empty()
                 && decided.report.is_some_and(|report| report.all_done());
@@ -137,7 +171,7 @@ impl Sweep {
 
     /// The same work again, undisturbed: it succeeds, and nothing is left to do.
     async fn mend(&self, session: &Session) -> Result<(), Fail> {
-        if self.work != Work::Accept {
+        if !self.work.decides() {
             return mend(session, self.work.options()).await;
         }
         if !self.run(session).await {
@@ -161,10 +195,16 @@ impl Sweep {
     }
 
     /// One point: the work with these faults, then the same work again.
-    async fn point(&mut self, point: &Point, expected: &BTreeSet<String>) -> Result<(), Fail> {
+    async fn point(
+        &mut self,
+        point: &Point,
+        actions: &[String],
+        expected: &BTreeSet<String>,
+    ) -> Result<(), Fail> {
         let stage = Stage::open(self.folder()).await?;
         if let Some((at, code)) = point.late {
-            stage.running().faults().add(format!("azure:*:{}:code=async.{code}", at + 1).parse()?);
+            let (action, nth) = nth_of_its_sort(actions, at);
+            stage.running().faults().add(format!("azure:{action}:{nth}:code=async.{code}").parse()?);
         }
         let proxy = Proxy::start(&stage.url("azure"), point.on_the_way.clone()).await?;
         let (session, kill) = (self.session(&stage, proxy.url())?, proxy.kill());
@@ -185,16 +225,32 @@ impl Sweep {
     }
 }
 
-/// The consumer and a stranger ask for a connection.
-async fn ask_for_connections(applied: &Stage) -> Result<(), Fail> {
-    let sandbox = Sandbox::open(applied.folder())?;
-    sandbox.connect("orders", Some("consumer"))?;
-    sandbox.connect("orders", Some("stranger")).ok();
-    let session = applied.session(spec(&file(Work::Apply.target()))?, &applied.url("aws"))?;
-    for _ in 0..200 {
+/// The consumer and a stranger ask for a connection; the consumer's, which is let in where it is to be turned away.
+async fn ask_for_connections(applied: &Stage, work: Work) -> Result<String, Fail> {
+    if work != Work::Approve {
+        let sandbox = Sandbox::open(applied.folder())?;
+        sandbox.connect("orders", Some("consumer"))?;
+        sandbox.connect("orders", Some("stranger")).ok();
+    }
+    // The visibility list hides a private link service from the stranger; what Azure hosts anybody may ask for.
+    let expected = if work == Work::Approve { 2 } else { 1 };
+    let session = applied.session(spec(&work.file())?, &applied.url("aws"))?;
+    for _ in 0..400 {
         let (services, _) = session.status().await;
-        if services.iter().any(|service| !service.connections.is_empty()) {
-            return Ok(());
+        let connections: Vec<_> = services.into_iter().flat_map(|service| service.connections).collect();
+        let own = connections.iter().find(|one| one.id.contains("11111111-2222"));
+        if let Some(own) = own.filter(|_| connections.len() >= expected) {
+            let id = own.id.clone();
+            let decided = if work == Work::Reject {
+                session
+                    .accept_pending(&Ask::default(), false)
+                    .await
+                    .report
+                    .is_some_and(|report| report.all_done())
+            } else {
+                true
+            };
+            return if decided { Ok(id) } else { Err("the consumer was not let in".into()) };
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -224,6 +280,19 @@ fn points(work: Work, actions: &[String]) -> Vec<Point> {
     points
 }
 
+/// What the local cloud calls a request, and which of that sort it is: runs differ in how often they look, not in what they write.
+fn nth_of_its_sort(actions: &[String], at: usize) -> (String, usize) {
+    let sort = |action: &String| {
+        let (method, path) = action.split_once(' ').unwrap_or_default();
+        let mut parts = path.rsplit_once("/providers/").map_or(path, |(_, rest)| rest).split('/');
+        let provider = parts.next().unwrap_or_default().to_owned();
+        format!("{method} {}", parts.step_by(2).fold(provider, |kind, part| format!("{kind}/{part}")))
+    };
+    let own = sort(&actions[at]);
+    let nth = actions[..=at].iter().filter(|action| sort(action) == own).count();
+    (own, nth)
+}
+
 fn is_write(action: &str) -> bool {
     action.starts_with("PUT ") || action.starts_with("DELETE ")
 }
@@ -235,7 +304,7 @@ async fn sweep(work: Work) {
     let points = points(work, &actions);
     let mut failures = Vec::new();
     for point in &points {
-        if let Err(why) = sweep.point(point, &expected).await {
+        if let Err(why) = sweep.point(point, &actions, &expected).await {
             failures.push(format!("{work:?}, {}: {why}", point.named(&actions)));
         }
     }
@@ -265,6 +334,16 @@ async fn every_request_of_a_replacement_may_be_spoiled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_an_acceptance_may_be_spoiled() {
     sweep(Work::Accept).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_a_rejection_may_be_spoiled() {
+    sweep(Work::Reject).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_an_approval_may_be_spoiled() {
+    sweep(Work::Approve).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
