@@ -85,6 +85,25 @@ async fn requests(text: &str) -> Vec<String> {
     proxy.actions()
 }
 
+/// The requests of a plan alone, whose forwarders' image is one of the user's own by this id: it is looked at.
+async fn requests_for_image(id: &str) -> Vec<String> {
+    let size = "size: Standard_D2s_v5";
+    let image = format!(
+        "{size}, image: /subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Compute/{id}"
+    );
+    let stage = Stage::open(None).await.unwrap();
+    let proxy = Proxy::start(&stage.url("azure"), Vec::new()).await.unwrap();
+    let text = orders().replace(size, &image);
+    let session = stage.session_at(spec(&text).unwrap(), |endpoints| endpoints.azure = proxy.url()).unwrap();
+    let planned = session.plan(PlanOptions::default()).await;
+    assert!(
+        planned.plan.refusals.iter().all(|refusal| refusal.why.contains("is not there")),
+        "{:?}",
+        planned.plan
+    );
+    proxy.actions()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_role_allows_what_is_asked_and_no_more() {
     let role = std::fs::read_to_string(here().join("../examples/permissions/azure.json")).unwrap();
@@ -98,6 +117,9 @@ async fn the_role_allows_what_is_asked_and_no_more() {
     let mut asked = BTreeSet::new();
     for text in files() {
         asked.extend(requests(&text).await.iter().map(|request| needed(request).to_lowercase()));
+    }
+    for id in ["images/fwd", "galleries/own/images/fwd", "galleries/own/images/fwd/versions/1.0.0"] {
+        asked.extend(requests_for_image(id).await.iter().map(|request| needed(request).to_lowercase()));
     }
     let missing: Vec<_> = asked.difference(&allowed).collect();
     assert!(missing.is_empty(), "the role lacks {missing:#?}");
