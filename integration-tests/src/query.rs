@@ -1,8 +1,10 @@
-//! A Query request to the local AWS, as somebody else's program would send it: so that something drifts, and privnet is not who did it.
+//! A Query request to the local AWS, or a JSON request to the local Azure or GCP, as somebody else's program would send it: so that something drifts, and privnet is not who did it.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
+
+use serde_json::Value;
 
 /// Which API is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,29 @@ pub fn query(url: &str, api: Api, action: &str, parameters: &[(&str, &str)]) -> 
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     if answer.starts_with("HTTP/1.1 200") { Ok(answer) } else { Err(io::Error::other(answer)) }
+}
+
+/// The answer of Azure's or GCP's REST API.
+///
+/// # Errors
+/// When the cloud does not answer, answers with an error, or with something else than JSON.
+pub fn rest(url: &str, method: &str, path: &str, body: Option<&Value>) -> io::Result<Value> {
+    let host = url.trim_start_matches("http://").trim_end_matches('/');
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Authorization: Bearer sandbox\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 20") => Ok(serde_json::from_str(body)?),
+        _ => Err(io::Error::other(answer)),
+    }
 }
 
 /// The text of the first element of this name after `from`.

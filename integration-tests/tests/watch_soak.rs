@@ -1,6 +1,6 @@
-//! A watch under random faults, for as many rounds as asked for: it ends converged, and no larger than it was.
+//! A watch under random faults on three clouds, for as many rounds as asked for: it ends converged, and no larger than it was.
 //!
-//! `PRIVNET_SOAK_ROUNDS` is how many rounds (500 unless told), `PRIVNET_SOAK_SEED` repeats a run. The watch is a process of its own,
+//! `PRIVNET_SOAK_ROUNDS` is how many rounds (2000 unless told), `PRIVNET_SOAK_SEED` repeats a run. The watch is a process of its own,
 //! so that its memory is measured and not the local cloud's.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
@@ -14,41 +14,87 @@ use std::time::{Duration, Instant};
 
 use privnet::watch::{Watch, WatchEvent, WatchOptions};
 use privnet::{AuditFile, Clouds, PlanOptions, SandboxEndpoints, SessionBuilder};
-use privnet_integration_tests::query::{Api, element, query};
+use privnet_integration_tests::query::{Api, element, query, rest};
 use privnet_integration_tests::stage::{Fail, SPEED, Stage, spec};
 use privnet_sandbox::Sandbox;
 use privnet_sandbox::dns::Behaviour;
 use privnet_sandbox::frame::Fault;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "orders.db.example";
 const ADDRESSES: [&str; 4] = ["10.0.0.25", "10.0.1.26", "10.0.0.27", "10.0.1.28"];
-const MODES: [&str; 7] =
-    ["fail", "lost", "reset", "throttle", "stale", "code=RequestLimitExceeded", "code=InternalError"];
+const CLOUDS: [&str; 3] = ["aws", "azure", "gcp"];
+const MODES: [&str; 5] = ["fail", "lost", "reset", "throttle", "stale"];
+/// What each cloud says when it is busy or out of order (EC2 "Error codes", Azure Resource Manager "Resolve errors", Compute Engine "Errors").
+const CODES: [[&str; 2]; 3] = [
+    ["code=RequestLimitExceeded", "code=InternalError"],
+    ["code=AnotherOperationInProgress", "code=InternalServerError"],
+    ["code=rateLimitExceeded", "code=backendError"],
+];
 /// The end may be this much larger than a tenth of the run.
 const GROWTH: f64 = 1.1;
 
-fn text(deployment: &str, to: &str, tag: u64) -> String {
-    format!(
-        "version: 1
-deployment: {deployment}
-tags: {{ soak: 'n{tag}' }}
-services:
-  - name: {deployment}
-    allow: {{ fivetran: {{}} }}
-    aws:
-      account: '123456789012'
-      region: us-east-1
-      vpc: vpc-0a1b2c3d4e5f60718
-      subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
-      ports: [{{ listen: 5432, engine: postgres, to: {to} }}]
-"
-    )
+/// A deployment: its name, its cloud, and what its service has there.
+struct Watched {
+    name: &'static str,
+    cloud: &'static str,
+    body: &'static str,
 }
 
-/// The two deployments: one follows a name, the other has addresses.
-fn files() -> [(&'static str, String); 2] {
-    [("orders", format!("{{ dns: {NAME} }}")), ("billing", "{ ips: [10.0.0.40] }".to_owned())]
+/// One follows a name, the others have machines and addresses.
+const WATCHED: [Watched; 4] = [
+    Watched { name: "orders", cloud: "aws", body: "{ dns: orders.db.example }" },
+    Watched { name: "billing", cloud: "aws", body: "{ ips: [10.0.0.40] }" },
+    Watched { name: "erp", cloud: "azure", body: "{ nics: [db-1-nic] }" },
+    Watched { name: "events", cloud: "gcp", body: "{ instances: [zones/us-east4-b/instances/db-1] }" },
+];
+
+impl Watched {
+    fn text(&self, tag: u64) -> String {
+        let (name, to) = (self.name, self.body);
+        let place = match self.cloud {
+            "aws" => {
+                "account: '123456789012'
+      region: us-east-1
+      vpc: vpc-0a1b2c3d4e5f60718
+      subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]"
+            }
+            "azure" => {
+                "subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
+      resource_group: rg-data
+      location: eastus2
+      vnet: hub
+      load_balancer_subnet: lb
+      nat_subnet: { existing: nat }
+      join_nics: true"
+            }
+            _ => {
+                "project: acme-data
+      region: us-east4
+      network: prod
+      subnet: ilb
+      nat_subnets: [{ create: { cidr: 10.8.0.0/24 } }]"
+            }
+        };
+        format!(
+            "version: 1
+deployment: {name}
+tags: {{ soak: n{tag} }}
+consumers:
+  fivetran:
+    preset: fivetran
+    azure: {{ subscriptions: [11111111-2222-3333-4444-555555555555] }}
+services:
+  - name: {name}
+    allow: {{ fivetran: {{}} }}
+    {cloud}:
+      {place}
+      ports: [{{ listen: 5432, engine: postgres, to: {to} }}]
+",
+            cloud = self.cloud,
+        )
+    }
 }
 
 /// SplitMix64: the same numbers for the same seed, on every machine (<https://prng.di.unimi.it/splitmix64.c>).
@@ -125,33 +171,46 @@ struct World<'a> {
 impl World<'_> {
     fn happens(&mut self) -> Result<(), Fail> {
         self.faults()?;
-        let what = match self.dice.roll(16) {
+        let what = match self.dice.roll(60) {
             0..4 => self.name_moves()?,
             4..6 => self.target_goes()?,
             6 => self.rule_goes()?,
-            7 => self.file_changes()?,
-            8 => self.file_is_bad()?,
-            9 if self.asked < 4 => self.somebody_asks(),
+            7..9 => self.tag_changes(),
+            9..11 => self.check_changes(),
+            11 => self.file_changes()?,
+            12 => self.file_is_bad()?,
+            13 if self.asked < 8 => self.somebody_asks(),
             _ => "calm",
         };
         *self.done.entry(what).or_default() += 1;
         Ok(())
     }
 
-    /// Up to three of the next calls fail, each in its way; now and then all do until the next round is over.
+    /// Up to three of a cloud's next calls fail, each in its way; now and then all of a cloud, or of all, do until the next round is over.
     fn faults(&mut self) -> Result<(), Fail> {
         self.stage.running().faults().clear();
         if self.dice.roll(25) == 0 {
+            let cloud = ["aws", "azure", "gcp", "*"][self.dice.roll(4) as usize];
             let mode = MODES[self.dice.roll(3) as usize];
-            self.stage.running().faults().add(format!("*:*:*:{mode}").parse()?);
-            *self.done.entry("outage").or_default() += 1;
+            self.fault(cloud, "outage", "*", mode)?;
         }
         for _ in 0..self.dice.roll(4) {
-            let mode = MODES[self.dice.roll(7) as usize];
-            let fault: Fault = format!("*:*:{}:{mode}", 1 + self.dice.roll(30)).parse()?;
-            self.stage.running().faults().add(fault);
-            *self.done.entry("fault").or_default() += 1;
+            let cloud = self.dice.roll(3) as usize;
+            let mode = match self.dice.roll(7) {
+                code @ 0..2 => CODES[cloud][code as usize],
+                mode => MODES[mode as usize - 2],
+            };
+            let call = (1 + self.dice.roll(12)).to_string();
+            self.fault(CLOUDS[cloud], "fault", &call, mode)?;
         }
+        Ok(())
+    }
+
+    fn fault(&mut self, cloud: &'static str, what: &'static str, call: &str, mode: &str) -> Result<(), Fail> {
+        let fault: Fault = format!("{cloud}:*:{call}:{mode}").parse()?;
+        self.stage.running().faults().add(fault);
+        *self.done.entry(what).or_default() += 1;
+        *self.done.entry(cloud).or_default() += 1;
         Ok(())
     }
 
@@ -195,15 +254,51 @@ impl World<'_> {
         Ok("calm")
     }
 
+    /// Somebody writes another word into a tag of the load balancer in Azure.
+    fn tag_changes(&self) -> &'static str {
+        let url = self.stage.url("azure");
+        let all = "/subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Network/loadBalancers";
+        let version = "api-version=2024-05-01";
+        let Ok(listed) = rest(&url, "GET", &format!("{all}?{version}"), None) else { return "calm" };
+        let balancers = listed["value"].as_array().into_iter().flatten();
+        for balancer in
+            balancers.filter(|one| one["name"].as_str().is_some_and(|name| name.starts_with("pn-erp")))
+        {
+            // The tags are replaced whole.
+            let mut tags = balancer["tags"].clone();
+            tags["soak"] = "somebody".into();
+            let path = format!("{}?{version}", balancer["id"].as_str().unwrap_or_default());
+            if rest(&url, "PATCH", &path, Some(&json!({ "tags": tags }))).is_ok() {
+                return "tag changes";
+            }
+        }
+        "calm"
+    }
+
+    /// Somebody lets the health check in GCP ask less often.
+    fn check_changes(&self) -> &'static str {
+        let url = self.stage.url("gcp");
+        let all = "/compute/v1/projects/acme-data/regions/us-east4/healthChecks";
+        let Ok(listed) = rest(&url, "GET", all, None) else { return "calm" };
+        let names = listed["items"].as_array().into_iter().flatten().filter_map(|one| one["name"].as_str());
+        for name in names.filter(|name| name.starts_with("pn-events")) {
+            if rest(&url, "PATCH", &format!("{all}/{name}"), Some(&json!({ "checkIntervalSec": 27 }))).is_ok()
+            {
+                return "check changes";
+            }
+        }
+        "calm"
+    }
+
     fn file_changes(&mut self) -> Result<&'static str, Fail> {
-        let (name, to) = &files()[self.dice.roll(2) as usize];
-        self.write(name, &text(name, to, self.dice.0 % 1000))?;
+        let watched = &WATCHED[self.dice.roll(4) as usize];
+        self.write(watched.name, &watched.text(self.dice.0 % 1000))?;
         Ok("file changes")
     }
 
     fn file_is_bad(&mut self) -> Result<&'static str, Fail> {
-        let (name, _) = &files()[self.dice.roll(2) as usize];
-        self.write(name, "version: 2\n")?;
+        let watched = &WATCHED[self.dice.roll(4) as usize];
+        self.write(watched.name, "version: 2\n")?;
         Ok("bad edit")
     }
 
@@ -213,7 +308,8 @@ impl World<'_> {
 
     fn somebody_asks(&mut self) -> &'static str {
         let Ok(sandbox) = Sandbox::open(self.stage.folder()) else { return "calm" };
-        if sandbox.connect("orders", None).is_err() {
+        let service = WATCHED[self.asked % WATCHED.len()].name;
+        if sandbox.connect(service, None).is_err() {
             return "calm";
         }
         self.asked += 1;
@@ -226,17 +322,17 @@ impl World<'_> {
         let names = Sandbox::open(self.stage.folder())?.names()?;
         names.set(NAME, &[ADDRESSES[0].parse()?])?;
         names.set_behaviour(NAME, Behaviour::All)?;
-        for (name, to) in files() {
-            self.write(name, &text(name, &to, 0))?;
+        for watched in &WATCHED {
+            self.write(watched.name, &watched.text(0))?;
         }
         Ok(())
     }
 }
 
 /// What is not as the files say, or on its way there, by a look of one's own.
-async fn rest(stage: &Stage) -> Result<Option<String>, Fail> {
-    for (name, to) in files() {
-        let session = stage.session(spec(&text(name, &to, 0))?, &stage.url("aws"))?;
+async fn unsettled(stage: &Stage) -> Result<Option<String>, Fail> {
+    for watched in &WATCHED {
+        let session = stage.session(spec(&watched.text(0))?, &stage.url("aws"))?;
         let plan = session.plan(PlanOptions::default()).await.plan;
         // An old address that waits for the new one to be healthy is not the end.
         let moving = plan.waits.iter().any(|wait| wait.why.contains(NAME));
@@ -253,7 +349,7 @@ fn number(variable: &str) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_soak_ends_converged_and_no_larger() -> Result<(), Fail> {
-    let rounds = usize::try_from(number("PRIVNET_SOAK_ROUNDS").unwrap_or(500))?;
+    let rounds = usize::try_from(number("PRIVNET_SOAK_ROUNDS").unwrap_or(2000))?;
     let random = std::time::SystemTime::UNIX_EPOCH.elapsed()?.subsec_nanos();
     let seed = number("PRIVNET_SOAK_SEED").unwrap_or(u64::from(random));
     privnet_integration_tests::tell!("PRIVNET_SOAK_ROUNDS={rounds} PRIVNET_SOAK_SEED={seed}");
@@ -272,8 +368,8 @@ async fn a_soak_ends_converged_and_no_larger() -> Result<(), Fail> {
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     let mut tenth = 0.0_f64;
     for round in 0..rounds {
-        let (_, outcome) = tokio::task::block_in_place(|| watcher.round())?;
-        *outcomes.entry(outcome).or_default() += 1;
+        let (deployment, outcome) = tokio::task::block_in_place(|| watcher.round())?;
+        *outcomes.entry(format!("{deployment} {outcome}")).or_default() += 1;
         tokio::task::block_in_place(|| world.happens())?;
         // The largest of the first tenth: what a busy moment needs is no growth.
         if round <= rounds / 10 {
@@ -282,7 +378,7 @@ async fn a_soak_ends_converged_and_no_larger() -> Result<(), Fail> {
     }
     world.peace()?;
     let peace = Instant::now();
-    while let Some(rest) = rest(&stage).await? {
+    while let Some(rest) = unsettled(&stage).await? {
         assert!(
             peace.elapsed() < Duration::from_secs(60),
             "not converged (seed {seed}): {rest}\n{outcomes:?}"
@@ -301,7 +397,17 @@ async fn a_soak_ends_converged_and_no_larger() -> Result<(), Fail> {
     );
     drop(watcher);
     assert!(world.done.get("fault").is_some_and(|faults| *faults > rounds / 4), "{:?}", world.done);
-    assert!(outcomes.get("mended").is_some_and(|mended| *mended > 10), "{outcomes:?}");
+    for cloud in CLOUDS {
+        assert!(
+            world.done.get(cloud).is_some_and(|faults| *faults > rounds / 12),
+            "{cloud}: {:?}",
+            world.done
+        );
+    }
+    for watched in &WATCHED {
+        let mended = outcomes.get(&format!("{} mended", watched.name));
+        assert!(mended.is_some_and(|mended| *mended > 5), "{}: {outcomes:?}", watched.name);
+    }
     assert!(end <= tenth * GROWTH, "it grew (seed {seed}): {tenth} KiB, then {end} KiB");
     Ok(())
 }
@@ -329,7 +435,7 @@ async fn the_process_that_is_measured() -> Result<(), Fail> {
             println!("round {} {}", round.deployment, round.outcome().as_str());
         }
     });
-    for (name, _) in files() {
+    for Watched { name, .. } in &WATCHED {
         let path = folder.join(format!("{name}.yaml"));
         let text = std::fs::read_to_string(&path)?;
         let own = spec(&text)?;

@@ -1,17 +1,17 @@
 //! Output that is written by a thread of its own: whoever has something to say never waits for a reader.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 /// So many messages wait for a reader who is slow; what comes then is lost, and counted.
 const WAITING: usize = 256;
 
-/// A message, and how many before it were lost.
+/// A message, how many before it were lost, and who is told when it is written.
 struct Message {
     lost: u64,
     bytes: Vec<u8>,
+    written: Option<Sender<()>>,
 }
 
 /// Where messages are put.
@@ -19,7 +19,6 @@ struct Message {
 pub(crate) struct Lines {
     send: SyncSender<Message>,
     lost: AtomicU64,
-    written: Mutex<Receiver<()>>,
 }
 
 impl Lines {
@@ -29,23 +28,24 @@ impl Lines {
         lost: impl Fn(u64) -> Vec<u8> + Send + 'static,
     ) -> Self {
         let (send, receive) = sync_channel::<Message>(WAITING);
-        let (tell, written) = channel();
         std::thread::spawn(move || {
             for message in receive {
                 if message.lost > 0 {
                     write(&lost(message.lost));
                 }
                 write(&message.bytes);
+                if let Some(written) = message.written {
+                    let _ = written.send(());
+                }
             }
-            let _ = tell.send(());
         });
-        Self { send, lost: AtomicU64::new(0), written: Mutex::new(written) }
+        Self { send, lost: AtomicU64::new(0) }
     }
 
     /// Writes this when its turn comes. Returns whether there was room; if not it is lost.
     pub(crate) fn put(&self, bytes: Vec<u8>) -> bool {
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        let sent = self.send.try_send(Message { lost, bytes });
+        let sent = self.send.try_send(Message { lost, bytes, written: None });
         if sent.is_err() {
             self.lost.fetch_add(lost + 1, Ordering::Relaxed);
         }
@@ -53,9 +53,10 @@ impl Lines {
     }
 
     /// Writes this last, and waits until all is written; not longer than `patience` for a reader who does not read.
-    pub(crate) fn end(self, bytes: Vec<u8>, patience: Duration) {
+    pub(crate) fn end(&self, bytes: Vec<u8>, patience: Duration) {
         let end = Instant::now() + patience;
-        let mut message = Message { lost: self.lost.load(Ordering::Relaxed), bytes };
+        let (tell, written) = channel();
+        let mut message = Message { lost: self.lost.swap(0, Ordering::Relaxed), bytes, written: Some(tell) };
         while let Err(TrySendError::Full(again)) = self.send.try_send(message) {
             if Instant::now() >= end {
                 return;
@@ -63,15 +64,13 @@ impl Lines {
             message = again;
             std::thread::sleep(Duration::from_millis(10));
         }
-        drop(self.send);
-        let written = self.written.into_inner().unwrap_or_else(PoisonError::into_inner);
         let _ = written.recv_timeout(end.saturating_duration_since(Instant::now()));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use super::*;
 

@@ -7,6 +7,7 @@
 //! | `commands` | one module for each command: a thin shell over the library's session |
 //! | `render` | pure functions from data to text |
 //! | `lines` | output that is written by a thread of its own |
+//! | `errors` | standard error, written at once or by such a thread; logs |
 //! | `monitor` | what `watch` shows to monitoring: metrics and probes |
 //! | `world` | what a command needs of the process: clouds, terminal, interruption, audit log |
 //! | `surroundings` | the environment of a command that must not leave this machine |
@@ -14,6 +15,7 @@
 
 mod args;
 mod commands;
+mod errors;
 mod exit;
 mod failure;
 mod files;

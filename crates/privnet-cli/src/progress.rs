@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use privnet::{Event, Events};
 
 use crate::args::Global;
+use crate::errors::Errors;
 use crate::output::Output;
 
 /// A live view of what is being done: a line for each action on a terminal; a line for each end elsewhere.
@@ -21,7 +22,7 @@ struct Shared {
     view: View,
     bars: MultiProgress,
     lines: Mutex<BTreeMap<String, ProgressBar>>,
-    output: Output,
+    errors: Errors,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ enum View {
 }
 
 impl Progress {
-    pub(crate) fn new(global: &Global, output: Output) -> Self {
+    pub(crate) fn new(global: &Global, output: Output, errors: Errors) -> Self {
         let view = if global.quiet || output.is_json() {
             View::Silent
         } else if std::io::stderr().is_terminal() {
@@ -48,7 +49,7 @@ impl Progress {
         let target =
             if view == View::Live { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
-        Self { shared: Arc::new(Shared { view, bars, lines: Mutex::default(), output }) }
+        Self { shared: Arc::new(Shared { view, bars, lines: Mutex::default(), errors }) }
     }
 
     /// The stream that a session sends to.
@@ -109,12 +110,12 @@ impl Shared {
 
     fn log(&self, event: &Event) {
         match event {
-            Event::Done { action, .. } => self.output.remark(&format!("done    {action}")),
-            Event::Failed { action, error } => self.output.remark(&format!("failed  {action}: {error}")),
+            Event::Done { action, .. } => self.errors.remark(&format!("done    {action}")),
+            Event::Failed { action, error } => self.errors.remark(&format!("failed  {action}: {error}")),
             Event::Throttled { bucket } => {
-                self.output.remark(&format!("slower  {bucket} asked for fewer requests"));
+                self.errors.remark(&format!("slower  {bucket} asked for fewer requests"));
             }
-            Event::Progress { action, text } if action.is_empty() => self.output.remark(text),
+            Event::Progress { action, text } if action.is_empty() => self.errors.remark(text),
             Event::Started { .. } | Event::Progress { .. } | Event::Skipped { .. } => {}
         }
     }

@@ -12,6 +12,7 @@ use privnet_sandbox::{Options, Running, Sandbox};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Global;
+use crate::errors::Errors;
 use crate::failure::Failure;
 
 /// How fast time passes in a sandbox that nobody set a speed for.
@@ -65,7 +66,7 @@ enum Signal {
 
 impl World {
     /// Gets ready what the command line asks for.
-    pub(crate) async fn open(global: &Global) -> Result<Self, Failure> {
+    pub(crate) async fn open(global: &Global, errors: Errors) -> Result<Self, Failure> {
         let audit = match &global.audit_log {
             Some(path) => path.clone(),
             None if global.sandbox => sandbox_dir(global)?.join("audit.jsonl"),
@@ -73,7 +74,8 @@ impl World {
         };
         let cancel = CancellationToken::new();
         let stopped_by = Arc::new(OnceLock::new());
-        listen_for_interruption(cancel.clone(), Arc::clone(&stopped_by), global.quiet);
+        let errors = (!global.quiet).then_some(errors);
+        listen_for_interruption(cancel.clone(), Arc::clone(&stopped_by), errors);
         let (clouds, sandbox) = if global.sandbox {
             let dir = sandbox_dir(global)?;
             let mut options = Options::new(&dir);
@@ -149,7 +151,11 @@ pub(crate) fn endpoints(running: &Running) -> SandboxEndpoints {
 }
 
 /// The first Ctrl-C lets begun work end; the second ends the process at once.
-fn listen_for_interruption(cancel: CancellationToken, stopped_by: Arc<OnceLock<Signal>>, quiet: bool) {
+fn listen_for_interruption(
+    cancel: CancellationToken,
+    stopped_by: Arc<OnceLock<Signal>>,
+    errors: Option<Errors>,
+) {
     tokio::spawn(async move {
         let Ok(signal) = interrupted().await else { return };
         let text = match signal {
@@ -158,8 +164,8 @@ fn listen_for_interruption(cancel: CancellationToken, stopped_by: Arc<OnceLock<S
             }
             Signal::Terminate => "terminated: what has begun is being finished",
         };
-        if !quiet {
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        if let Some(errors) = errors {
+            errors.remark(text);
         }
         let _ = stopped_by.set(signal);
         cancel.cancel();

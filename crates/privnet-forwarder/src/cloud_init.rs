@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::{Compression, GzBuilder};
 
 use crate::error::RenderError;
+use crate::scripts::USER_DATA_DIR;
 
 /// How much user data a cloud takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +58,12 @@ pub(crate) fn render(install_script: &str) -> String {
     format!(
         "#cloud-config
 write_files:
-- path: /var/lib/privnet-forwarder/install.sh
+- path: {USER_DATA_DIR}/install.sh
   permissions: '0700'
   encoding: gz+b64
   content: {encoded}
 runcmd:
-- [sh, /var/lib/privnet-forwarder/install.sh]
+- [sh, {USER_DATA_DIR}/install.sh]
 "
     )
 }

@@ -10,6 +10,8 @@ use crate::ruleset::TABLE;
 pub(crate) const AGENT_PATH: &str = "/usr/local/lib/privnet-forwarder/agent.py";
 /// The folder of the rules and the agent's configuration.
 pub(crate) const CONFIG_DIR: &str = "/etc/privnet-forwarder";
+/// Where cloud-init puts the install script.
+pub(crate) const USER_DATA_DIR: &str = "/var/lib/privnet-forwarder";
 /// The agent's folder under `/run`.
 pub(crate) const STATE_DIR_NAME: &str = "privnet-forwarder";
 const SYSCTL_PATH: &str = "/etc/sysctl.d/60-privnet-forwarder.conf";
@@ -116,7 +118,7 @@ if [ -e {CONFIG_DIR}/ip_forward.before ]; then
 sysctl -q -w net.ipv4.ip_forward="$(cat {CONFIG_DIR}/ip_forward.before)"
 fi
 rm -f {paths} {SYSCTL_PATH}
-rm -rf {CONFIG_DIR} {agent_dir} /run/{STATE_DIR_NAME}
+rm -rf {CONFIG_DIR} {agent_dir} {USER_DATA_DIR} /run/{STATE_DIR_NAME}
 [ ! -d /run/systemd/system ] || systemctl daemon-reload
 "#,
         paths = paths.join(" "),

@@ -139,7 +139,9 @@ def look():
     boot = "after a reboot" if REBOOTED.exists() else "on the first boot"
     release = dict(line.split("=", 1) for line in pathlib.Path("/etc/os-release").read_text().splitlines() if "=" in line)
     tell(f"{boot}: {release['PRETTY_NAME']}, {os.uname().release}, {sys.version.split()[0]}")
-    check("cloud-init is done, without an error", lambda: until(RESULT.exists, 600) and json.loads(RESULT.read_text())["v1"]["errors"] == [])
+    check("cloud-init is done", lambda: until(RESULT.exists, 600))
+    errors = json.loads(RESULT.read_text())["v1"]["errors"] if RESULT.exists() else ["there is no result"]
+    tell(f"{'not ' if errors else ''}without an error {errors or ''}")
     for unit in ("privnet-forwarder-rules.service", "privnet-forwarder.service"):
         check(f"{unit} is active", lambda: run("systemctl", "is-active", unit, check=False).strip() == "active")
     check("addresses are forwarded", lambda: pathlib.Path("/proc/sys/net/ipv4/ip_forward").read_text().strip() == "1")
@@ -149,6 +151,9 @@ def look():
     check("a consumer's session runs in the flow table, and lives", offloaded)
     failed = run("systemctl", "--failed", "--plain", "--no-legend").split("\n")
     tell(f"{'not ' if any(failed) else ''}no unit failed {[line.split()[0] for line in failed if line]}")
+    for unit in (line.split()[0] for line in failed if line):
+        for line in run("journalctl", "-b", "-u", unit, "-o", "cat", "--no-pager", check=False).splitlines()[-6:]:
+            tell(f"{unit}: {line}")
     for line in run("journalctl", "-b", "-u", "privnet-forwarder*", "-o", "cat", "--no-pager", check=False).splitlines()[-12:]:
         tell(f"journal: {line}")
     if not REBOOTED.exists():

@@ -147,3 +147,38 @@ fn a_watch_of_some_services_keeps_to_them() {
     assert_eq!(watch.stop("-TERM").0, Some(0));
     assert_eq!(folder.run("--sandbox watch --service nobody").status.code(), Some(64));
 }
+
+/// Without FILE a watch of some services is over the files that have one of them, also over those that come later.
+#[test]
+fn a_watch_of_some_services_is_over_the_files_that_have_them() {
+    let folder = Folder::new(SPEED);
+    folder.write("orders.yaml", &file("orders", "acme", IPS));
+    folder.write("reports.yaml", &file("reports", "acme", IPS).replace("5432", "5434"));
+    let mut watch = folder.watch("--observe --service orders --interval 20s --listen 127.0.0.1:0");
+    let started = watch.until("started", |line| line["event"] == "started");
+    assert_eq!(started["deployments"], serde_json::json!([{"deployment": "orders", "file": "orders.yaml"}]));
+    watch.round("orders", "is looked at", |round| round["outcome"] == "differs");
+
+    // One that comes later and has none of them is passed over, and nobody is woken for it.
+    let late = file("late", "acme", IPS).replace("5432", "5433");
+    folder.write("late.yaml", &late);
+    folder.write("wrong.yaml", "version: 2\ndeployment: wrong\n");
+    assert_eq!(watch.file("unwatched")["file"], "wrong.yaml");
+    let metrics = get(started["listen"].as_str().unwrap(), "/metrics").2;
+    assert!(metrics.contains("\nprivnet_files_not_watched 1\n"), "{metrics}");
+    assert!(!metrics.contains("late") && !metrics.contains("reports"), "{metrics}");
+
+    // When it has one it is watched, for that one alone, and as long as it has it.
+    let (_, service) = late.split_once("services:\n").unwrap();
+    let both = late.clone() + &service.replace("name: late", "name: orders").replace("5433", "5435");
+    folder.write("late.yaml", &both);
+    assert_eq!(watch.file("added")["deployment"], "late");
+    let round = watch.round("late", "is looked at", |_| true);
+    let actions = round["actions"].as_array().unwrap();
+    assert!(!actions.is_empty(), "{round:#}");
+    assert!(actions.iter().all(|a| a["address"].as_str().unwrap().starts_with("orders/")), "{round:#}");
+    folder.write("late.yaml", &late);
+    let kept = watch.file("kept");
+    assert_eq!((&kept["deployment"], &kept["code"]), (&"late".into(), &"no-such-service".into()), "{kept:#}");
+    assert_eq!(watch.stop("-TERM").0, Some(0));
+}

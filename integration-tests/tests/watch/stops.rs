@@ -94,3 +94,21 @@ fn a_reader_who_does_not_read_stalls_nothing() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
 }
+
+/// A log collector that does not read holds up neither a round nor the end.
+#[test]
+fn a_log_that_nobody_reads_holds_up_nothing() {
+    let folder = Folder::new(SPEED);
+    folder.write("orders.yaml", &file("orders", "acme", "{ ips: [10.0.0.25] }"));
+    let mut watch = folder.watch("orders.yaml -vvv --observe --interval 10s --listen 127.0.0.1:0");
+    // Nobody reads its standard error before the end, and a pipe holds 64 KiB (pipe(7)).
+    let (mut calls, mut rounds) = (0, 0);
+    while calls < 1000 {
+        let round = watch.round("orders", "is looked at again", |round| round["outcome"] == "differs");
+        calls += round["calls"].as_u64().unwrap();
+        rounds += 1;
+    }
+    let (status, _, said) = watch.stop("-TERM");
+    assert_eq!(status, Some(0));
+    assert!(said.len() > 60_000, "{rounds} rounds with {calls} calls logged {} bytes only", said.len());
+}

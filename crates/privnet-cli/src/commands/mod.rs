@@ -12,16 +12,21 @@ mod status;
 mod validate;
 mod watch;
 
+use std::time::Duration;
+
 use privnet::{Events, Planned, Session, Spec, Unreachable};
 
 use crate::args::{Args, Command, Global, RenderCommand, Which};
+use crate::errors::Errors;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Source};
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::render::Paint;
 use crate::world::World;
+
+/// So long an ended command waits for whoever reads what it said.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Runs the command.
 pub(crate) fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
@@ -33,24 +38,35 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
         Command::Completions { shell } => Ok(shell::completions(shell, output)),
         Command::Man => shell::man(output),
         command => {
-            log_to_stderr(&global, output);
+            let errors = match command {
+                Command::Watch { .. } => Errors::queued(),
+                _ => Errors::Straight,
+            };
+            errors.log(&global, output);
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
                 .build()
                 .map_err(|cause| Failure::io("cannot start", &cause))?;
-            runtime.block_on(Box::pin(run_connected(command, global, output)))
+            let done = runtime.block_on(Box::pin(run_connected(command, global, output, errors.clone())));
+            errors.end(PATIENCE);
+            done
         }
     }
 }
 
-async fn run_connected(command: Command, global: Global, output: Output) -> Result<Exit, Failure> {
+async fn run_connected(
+    command: Command,
+    global: Global,
+    output: Output,
+    errors: Errors,
+) -> Result<Exit, Failure> {
     if let Command::Sandbox { command } = command {
         return sandbox::run(command, &global, output).await;
     }
-    let world = World::open(&global).await?;
-    let progress = Progress::new(&global, output);
-    let shell = Shell { global, output, world, progress };
+    let world = World::open(&global, errors.clone()).await?;
+    let progress = Progress::new(&global, output, errors.clone());
+    let shell = Shell { global, output, errors, world, progress };
     let done = match command {
         Command::Plan { which, out, detailed_exitcode, prune, sever_connections } => {
             plan::run(&shell, &which, out.as_deref(), detailed_exitcode, options(prune, sever_connections))
@@ -103,6 +119,7 @@ fn options(prune: bool, sever_connections: bool) -> privnet::PlanOptions {
 pub(crate) struct Shell {
     pub(crate) global: Global,
     pub(crate) output: Output,
+    pub(crate) errors: Errors,
     pub(crate) world: World,
     pub(crate) progress: Progress,
 }
@@ -204,20 +221,4 @@ pub(crate) fn joined(objects: Vec<serde_json::Value>) -> serde_json::Value {
         }
     }
     all
-}
-
-/// Logs of the libraries, for `-vv` a line for each request: never headers or bodies. Programs get objects, people text.
-fn log_to_stderr(global: &Global, output: Output) {
-    let level = match global.verbose {
-        0 | 1 => return,
-        2 => "debug",
-        _ => "trace",
-    };
-    let own = ["privnet", "privnet_core", "privnet_aws", "privnet_azure", "privnet_gcp"];
-    let own: String = own.iter().map(|name| format!(",{name}={level}")).collect();
-    let filter = tracing_subscriber::EnvFilter::new(format!("warn{own}"));
-    let colour = output.paint_err() == Paint::Colour;
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
-    let _ = if output.is_json() { log.json().try_init() } else { log.try_init() };
 }

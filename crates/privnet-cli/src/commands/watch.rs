@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use privnet::Spec;
 use privnet::watch::{Round, Watch, WatchError, WatchEvent, WatchOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::Shell;
+use super::{PATIENCE, Shell};
 use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::files;
+use crate::files::{self, Source};
 use crate::lines::Lines;
 use crate::monitor::{Monitor, Server};
 use crate::output::Output;
@@ -24,9 +25,6 @@ use crate::render::{Changed, Unwatched, Watching, headline, lost_json, lost_text
 
 /// How many actions of one deployment are carried out at once.
 const PARALLELISM: usize = 16;
-
-/// So long an ended watch waits for whoever reads what it said.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How the command was asked to go about it.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +40,18 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
     let sources = files::read(&paths)?;
     let specs = files::decode_or_fail(&sources)?;
     files::check_services(which, &specs)?;
-    let deployments: Vec<(String, String)> = specs
-        .iter()
-        .zip(&sources)
-        .map(|(spec, source)| (spec.deployment.to_string(), source.name.clone()))
+    let mut watched: Vec<Watched> = paths
+        .into_iter()
+        .zip(sources)
+        .zip(specs)
+        .map(|((path, source), spec)| (path, source, spec))
         .collect();
+    if which.files.is_empty() {
+        // As of those that come later.
+        watched.retain(|(_, _, spec)| has_a_service(spec, &which.services));
+    }
+    let deployments: Vec<(String, String)> =
+        watched.iter().map(|(_, source, spec)| (spec.deployment.to_string(), source.name.clone())).collect();
 
     let server = match manner.listen {
         Some(address) => Some(Server::bind(address).await?),
@@ -71,11 +76,12 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
     let mut watch = Watch::new(options, sessions, move |event| teller.see(event));
     if which.files.is_empty() {
         let here = which.clone();
-        watch = watch.look_for(move || files::find(&here, Path::new(".")).unwrap_or_default());
+        watch =
+            watch.look_for(&which.services, move || files::find(&here, Path::new(".")).unwrap_or_default());
     }
-    for ((path, source), spec) in paths.iter().zip(&sources).zip(specs) {
-        let again: Option<PathBuf> = (path != Path::new("-")).then(|| path.clone());
-        watch.add(&source.name, again, source.text.as_str(), spec, &which.services).map_err(failure)?;
+    for (path, source, spec) in watched {
+        let again = Some(path).filter(|path| path != Path::new("-"));
+        watch.add(&source.name, again, source.text, spec, &which.services).map_err(failure)?;
     }
     let watching = Watching {
         deployments: &deployments,
@@ -93,8 +99,16 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
         let _ = serving.await;
     }
     let terminated = shell.world.is_terminated();
-    end(shell, lines, terminated);
+    end(shell, &lines, terminated);
     Ok(if terminated { Exit::Done } else { Exit::Interrupted })
+}
+
+/// A file to watch: where it is, what it is called and says, and what that means.
+type Watched = (PathBuf, Source, Spec);
+
+/// Whether a file has one of these services; if none is named each has.
+fn has_a_service(spec: &Spec, services: &[String]) -> bool {
+    services.is_empty() || services.iter().any(|name| spec.service(name).is_some())
 }
 
 fn failure(error: WatchError) -> Failure {
@@ -130,22 +144,20 @@ fn begin(shell: &Shell, lines: &Lines, watching: &Watching<'_>) {
     if shell.output.is_json() {
         lines.put(line(&watching.json(Timestamp::now())));
     } else if !shell.global.quiet {
-        shell.output.remark(&watching.text());
+        shell.errors.remark(&watching.text());
     }
 }
 
-fn end(shell: &Shell, lines: Arc<Lines>, terminated: bool) {
+fn end(shell: &Shell, lines: &Lines, terminated: bool) {
     let why = if terminated { "terminated" } else { "interrupted" };
     let mut last = Vec::new();
     if shell.output.is_json() {
         let time = Timestamp::now().to_string();
         last = line(&serde_json::json!({"event": "stopped", "time": time, "why": why}));
     }
-    if let Some(lines) = Arc::into_inner(lines) {
-        lines.end(last, PATIENCE);
-    }
+    lines.end(last, PATIENCE);
     if !shell.output.is_json() && !shell.global.quiet {
-        shell.output.remark("stopped; the next watch or apply goes on from here");
+        shell.errors.remark("stopped; the next watch or apply goes on from here");
     }
 }
 

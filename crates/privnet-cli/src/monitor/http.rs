@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -80,7 +80,7 @@ impl Server {
 
 async fn one(stream: TcpStream, monitor: &Monitor) {
     let service = service_fn(|request: Request<Incoming>| {
-        let response = answer(request.method(), request.uri().path(), monitor);
+        let response = answer(request.method(), request.uri().path(), monitor, Instant::now());
         async move { Ok::<_, Infallible>(response) }
     });
     let mut builder = http1::Builder::new();
@@ -90,7 +90,7 @@ async fn one(stream: TcpStream, monitor: &Monitor) {
     }
 }
 
-fn answer(method: &Method, path: &str, monitor: &Monitor) -> Response<Full<Bytes>> {
+fn answer(method: &Method, path: &str, monitor: &Monitor, now: Instant) -> Response<Full<Bytes>> {
     if method != Method::GET && method != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n");
     }
@@ -99,7 +99,7 @@ fn answer(method: &Method, path: &str, monitor: &Monitor) -> Response<Full<Bytes
             Ok(metrics) => response(StatusCode::OK, OPENMETRICS, metrics),
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n"),
         },
-        "/healthz" => probe(monitor.healthy()),
+        "/healthz" => probe(monitor.healthy(now)),
         "/readyz" => probe(monitor.ready()),
         _ => text(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n"),
     }
@@ -123,16 +123,28 @@ fn response(status: StatusCode, kind: &'static str, body: String) -> Response<Fu
 
 #[cfg(test)]
 mod tests {
+    use privnet::watch::WatchEvent;
+
     use super::*;
 
     #[test]
     fn only_what_is_there_is_answered() {
         let monitor = Monitor::new(["a".to_owned()]);
-        let status = |method: &Method, path: &str| answer(method, path, &monitor).status().as_u16();
+        let now = Instant::now();
+        let status = |method: &Method, path: &str| answer(method, path, &monitor, now).status().as_u16();
         assert_eq!(status(&Method::GET, "/metrics"), 200);
         assert_eq!(status(&Method::GET, "/healthz"), 200);
         assert_eq!(status(&Method::GET, "/readyz"), 503, "nothing was looked at yet");
         assert_eq!(status(&Method::GET, "/"), 404);
         assert_eq!(status(&Method::POST, "/metrics"), 405);
+    }
+
+    #[test]
+    fn a_round_that_hangs_is_no_longer_healthy() {
+        let monitor = Monitor::new(["a".to_owned()]);
+        monitor.see(&WatchEvent::Began { deployment: "a".to_owned() });
+        let status = |now| answer(&Method::GET, "/healthz", &monitor, now).status().as_u16();
+        assert_eq!(status(Instant::now()), 200);
+        assert_eq!(status(Instant::now() + Duration::from_secs(2 * 3600 + 1)), 503);
     }
 }

@@ -79,9 +79,9 @@ impl Monitor {
         self.metrics.text()
     }
 
-    /// Whether no round hangs.
-    pub(crate) fn healthy(&self) -> Probe {
-        let hanging = |seen: &Seen| seen.running.is_some_and(|since| since.elapsed() > HANGS);
+    /// Whether no round hangs at this moment.
+    pub(crate) fn healthy(&self, now: Instant) -> Probe {
+        let hanging = |seen: &Seen| seen.running.is_some_and(|since| now.duration_since(since) > HANGS);
         self.probe(hanging, "a round has been under way for more than two hours")
     }
 
@@ -103,12 +103,35 @@ impl Monitor {
 
 #[cfg(test)]
 mod tests {
+    use privnet::Plan;
+    use privnet::watch::Round;
+
     use super::*;
+
+    /// A round in which nothing happened.
+    fn round(deployment: &str) -> Round {
+        Round {
+            deployment: deployment.to_owned(),
+            file: format!("{deployment}.yaml"),
+            at: jiff::Timestamp::now(),
+            observed_only: false,
+            plan: Plan::default(),
+            report: None,
+            decisions: Vec::new(),
+            unreachable: Vec::new(),
+            unread: Vec::new(),
+            fault: None,
+            calls: 0,
+            took: Duration::ZERO,
+            next: Duration::ZERO,
+            interrupted: false,
+        }
+    }
 
     #[test]
     fn ready_is_who_was_looked_at() {
         let monitor = Monitor::new(["a".to_owned(), "b".to_owned()]);
-        assert!(monitor.healthy().well);
+        assert!(monitor.healthy(Instant::now()).well);
         assert_eq!(monitor.ready().text, "a: no round has ended well yet\nb: no round has ended well yet\n");
         let text = monitor.metrics().unwrap();
         for name in
@@ -117,5 +140,19 @@ mod tests {
             assert!(text.contains(&format!("privnet_{name}{{deployment=\"a\"}} 0")), "{name}: {text}");
         }
         assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn unhealthy_is_who_hangs_by_name_and_for_as_long_as_he_does() {
+        let monitor = Monitor::new(["a".to_owned(), "b".to_owned()]);
+        let began = Instant::now();
+        monitor.see(&WatchEvent::Began { deployment: "b".to_owned() });
+        assert!(monitor.healthy(began + HANGS).well, "the longest that a round may take");
+        let later = Instant::now() + HANGS + Duration::from_secs(1);
+        let probe = monitor.healthy(later);
+        assert!(!probe.well);
+        assert_eq!(probe.text, "b: a round has been under way for more than two hours\n");
+        monitor.see(&WatchEvent::Ended(Box::new(round("b"))));
+        assert!(monitor.healthy(later).well);
     }
 }

@@ -43,12 +43,13 @@ fn rules(lab: &Lab) -> String {
     format!("{}{}", &all[..start], &all[end..])
 }
 
-/// Each file of the machine's configuration with its sum, and whether it forwards.
+/// Each folder and file of the machine's configuration, the files with their sums, and whether it forwards.
 fn files(lab: &Lab) -> String {
     lab.sh(
         Host::Forwarder,
-        "find /etc /usr/local/lib /run \\( -type f -o -type l \\) | sort | xargs -d '\\n' ls -ld --time-style=+ | sed 's/  */ /g'
-find /etc /usr/local/lib /run -type f | sort | xargs -d '\\n' sha256sum; cat /proc/sys/net/ipv4/ip_forward",
+        "find /etc /usr/local/lib /run /var/lib -type d -printf '%M %u %p\\n' | sort
+find /etc /usr/local/lib /run /var/lib \\( -type f -o -type l \\) | sort | xargs -d '\\n' ls -ld --time-style=+ | sed 's/  */ /g'
+find /etc /usr/local/lib /run /var/lib -type f | sort | xargs -d '\\n' sha256sum; cat /proc/sys/net/ipv4/ip_forward",
     )
 }
 
@@ -157,6 +158,7 @@ fn a_port_that_the_machine_serves_is_not_taken() {
 #[test]
 fn cloud_init_itself_writes_the_script_and_the_script_runs() {
     let Some(lab) = Lab::build() else { return };
+    let (rules_before, files_before) = (rules(&lab), files(&lab));
     let rendered =
         Forwarder::new(vec![map(5432, FIRST, 5432, Engine::Postgres)], quick()).expect("valid").render();
     let user_data = lab.write("user-data", &rendered.cloud_init);
@@ -174,6 +176,10 @@ for words in config['runcmd']:
     assert!(written == rendered.install_script, "cloud-init wrote something else");
     lab.sh(Host::Forwarder, &commands);
     assert!(lab.map().contains("5432 : 10.77.2.2 . 5432"));
+    // What cloud-init wrote goes with the rest.
+    let uninstall = lab.write("uninstall.sh", &rendered.uninstall_script);
+    lab.sh(Host::Forwarder, &format!("sh {}", uninstall.display()));
+    assert_eq!((rules(&lab), files(&lab)), (rules_before, files_before));
 }
 
 /// cloud-init and the network wait for `network-pre.target`, and `sysinit.target` waits for cloud-init: a service that

@@ -155,6 +155,8 @@ pub struct Watch {
     open: Arc<Open>,
     see: Arc<See>,
     look_for: Option<Arc<LookFor>>,
+    /// The services that the watch of a file that comes later is limited to; all, where it names none.
+    services: Vec<String>,
     deployments: Vec<Deployment>,
 }
 
@@ -190,14 +192,21 @@ impl Watch {
         open: impl Fn(Spec) -> Result<Session, CloudsError> + Send + Sync + 'static,
         see: impl Fn(&WatchEvent) + Send + Sync + 'static,
     ) -> Self {
-        Self { options, open: Arc::new(open), see: Arc::new(see), look_for: None, deployments: Vec::new() }
+        let (open, see) = (Arc::new(open), Arc::new(see));
+        Self { options, open, see, look_for: None, services: Vec::new(), deployments: Vec::new() }
     }
 
     /// Looks for files, too, as often as files are read again: those that this finds and that are not watched are, from when they
-    /// are right. Who is watched stays so.
+    /// are right. Who is watched stays so. `services` limits the watch of these files as in [`add`](Self::add); one that has none of
+    /// them is nobody's business, until it has one.
     #[must_use]
-    pub fn look_for(mut self, files: impl Fn() -> Vec<PathBuf> + Send + Sync + 'static) -> Self {
+    pub fn look_for(
+        mut self,
+        services: &[String],
+        files: impl Fn() -> Vec<PathBuf> + Send + Sync + 'static,
+    ) -> Self {
         self.look_for = Some(Arc::new(files));
+        self.services = services.to_vec();
         self
     }
 
@@ -240,7 +249,7 @@ impl Watch {
             .iter()
             .map(|one| (one.session.spec().deployment.to_string(), one.file.name().to_owned()))
             .collect();
-        let mut files = Files { watched, newcomers: Newcomers::default() };
+        let mut files = Files { watched, newcomers: Newcomers::limited_to(&self.services) };
         let count = u32::try_from(deployments.len()).unwrap_or(u32::MAX);
         let mut tasks = JoinSet::new();
         for (index, deployment) in (0..count).zip(deployments) {
@@ -308,7 +317,7 @@ impl Watch {
             }
         };
         let deployment = spec.deployment.to_string();
-        let file = WatchedFile::new(name.as_str(), text, &spec, &[]);
+        let file = WatchedFile::new(name.as_str(), text, &spec, &self.services);
         let session = match (self.open)(*spec) {
             Ok(session) => session,
             Err(error) => {

@@ -9,6 +9,8 @@ use super::file::{Kept, Reading};
 /// What is known of the files that are there and not watched.
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
+    /// Only files with one of these services count; all, where none is named.
+    services: Vec<String>,
     known: BTreeMap<String, Known>,
 }
 
@@ -16,6 +18,8 @@ pub(super) struct Newcomers {
 struct Known {
     last: Reading,
     judged: Option<Reading>,
+    /// Whether it should be watched, and is not.
+    left: bool,
 }
 
 /// What becomes of a file.
@@ -40,6 +44,11 @@ pub(super) enum Arrival {
 }
 
 impl Newcomers {
+    /// Files with one of these services; all files, where none is named.
+    pub(super) fn limited_to(services: &[String]) -> Self {
+        Self { services: services.to_vec(), known: BTreeMap::new() }
+    }
+
     /// Takes in a look at all files that are not watched. As with [`WatchedFile`](super::WatchedFile) a text counts when two looks in
     /// a row show it, and each is told once. `watched` has the file of each deployment.
     pub(super) fn look(
@@ -52,7 +61,7 @@ impl Newcomers {
         for (name, reading) in readings {
             let before = self.known.remove(&name);
             let settled = before.as_ref().is_some_and(|known| known.last == reading);
-            let mut judged = before.and_then(|known| known.judged);
+            let (mut judged, mut is_left) = before.map_or((None, false), |known| (known.judged, known.left));
             if settled && judged.as_ref() != Some(&reading) {
                 let taken = |deployment: &str| {
                     let arrived = arrivals.iter().find_map(|arrival| match arrival {
@@ -63,11 +72,12 @@ impl Newcomers {
                     });
                     watched.get(deployment).or(arrived).cloned()
                 };
-                let arrival = judge(&name, &reading, taken);
+                let arrival = judge(&name, &reading, &self.services, taken);
                 judged = Some(reading.clone());
+                is_left = arrival.is_some();
                 arrivals.extend(arrival);
             }
-            known.insert(name, Known { last: reading, judged });
+            known.insert(name, Known { last: reading, judged, left: is_left });
         }
         // What is gone is forgotten: when it comes back it is new.
         self.known = known;
@@ -81,11 +91,17 @@ impl Newcomers {
 
     /// How many files are there that were looked into and are not watched.
     pub(super) fn left(&self) -> usize {
-        self.known.values().filter(|known| known.judged.is_some()).count()
+        self.known.values().filter(|known| known.left).count()
     }
 }
 
-fn judge(name: &str, reading: &Reading, taken: impl Fn(&str) -> Option<String>) -> Option<Arrival> {
+/// Nothing for a file that is nobody's business: it is gone, or has none of the services.
+fn judge(
+    name: &str,
+    reading: &Reading,
+    services: &[String],
+    taken: impl Fn(&str) -> Option<String>,
+) -> Option<Arrival> {
     let left = |why| Some(Arrival::Left { name: name.to_owned(), why });
     let text = match reading {
         Reading::Gone => return None,
@@ -94,6 +110,7 @@ fn judge(name: &str, reading: &Reading, taken: impl Fn(&str) -> Option<String>) 
     };
     match decode(name, text) {
         Err(errors) => left(Kept::Wrong(errors)),
+        Ok(spec) if !services.is_empty() && !services.iter().any(|name| spec.service(name).is_some()) => None,
         Ok(spec) => match taken(spec.deployment.as_str()) {
             Some(by) => left(Kept::Twice { deployment: spec.deployment.to_string(), by }),
             None => Some(Arrival::Right { name: name.to_owned(), text: text.clone(), spec: Box::new(spec) }),
@@ -157,6 +174,23 @@ mod tests {
         assert_eq!(looked(&mut newcomers, &files), []);
         let expected = [("b.yaml", "twice"), ("c.yaml", "right"), ("d.yaml", "twice")];
         assert_eq!(looked(&mut newcomers, &files), expected.map(|(name, code)| (name.to_owned(), code)));
+    }
+
+    #[test]
+    fn one_without_the_services_is_nobodys_business_until_it_has_one() {
+        let mut newcomers = Newcomers::limited_to(&["orders".to_owned(), "billing".to_owned()]);
+        let without = [file("b.yaml", &text("new", &["reports"]))];
+        for _ in 0..3 {
+            assert_eq!((looked(&mut newcomers, &without), newcomers.left()), (Vec::new(), 0));
+        }
+        // Not even where its deployment is watched already.
+        let twice = [file("b.yaml", &text("data", &["reports"]))];
+        for _ in 0..3 {
+            assert_eq!((looked(&mut newcomers, &twice), newcomers.left()), (Vec::new(), 0));
+        }
+        let with = [file("b.yaml", &text("new", &["reports", "billing"]))];
+        assert_eq!(looked(&mut newcomers, &with), []);
+        assert_eq!(looked(&mut newcomers, &with), [("b.yaml".to_owned(), "right")]);
     }
 
     #[test]
