@@ -186,7 +186,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Up to three of a cloud's next calls fail, each in its way; now and then all of a cloud, or of all, do until the next round is over.
+    /// Up to two of a cloud's next calls fail, each in its way; now and then all of a cloud, or of all, do until the next round is over.
     fn faults(&mut self) -> Result<(), Fail> {
         self.stage.running().faults().clear();
         if self.dice.roll(25) == 0 {
@@ -194,7 +194,7 @@ impl World<'_> {
             let mode = MODES[self.dice.roll(3) as usize];
             self.fault(cloud, "outage", "*", mode)?;
         }
-        for _ in 0..self.dice.roll(4) {
+        for _ in 0..self.dice.roll(3) {
             let cloud = self.dice.roll(3) as usize;
             let mode = match self.dice.roll(7) {
                 code @ 0..2 => CODES[cloud][code as usize],
