@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Measures a forwarder against the direct path, plain routing and haproxy, in network namespaces on this machine.
 
-Four paths from the same client to the same server, taken in turns so that a busy machine is busy for all of them:
+Five paths from the same client to the same server, taken in turns so that a busy machine is busy for all of them:
 
     direct     one cable from the client to the server
     routed     over the machine in between, which only routes
     forwarder  over the machine in between, with the rendered rules
+    plain      the same, but for the flow table: these connections are left out of it
     haproxy    over the machine in between, which runs haproxy in TCP mode
 
 All machines share this one's processors: what a path costs the machine in between, the client and the server lack. Needs root and the
-packages of setup.sh. `bench.py [ROUNDS] [--without-offload]`; the result is a table and, on the last line, JSON. PRIVNET_PROGRAMS names a folder
-of built programs, as for the tests.
+packages of setup.sh. `bench.py [ROUNDS] [throughput] [rate] [latency]`; all three unless told. The result is a table and, on the last line, JSON.
+PRIVNET_PROGRAMS names a folder of built programs, as for the tests.
 """
 import json
 import os
@@ -29,8 +30,10 @@ PATHS = {
     "direct": ("10.78.9.2", 7000),
     "routed": ("10.78.2.2", 7000),
     "forwarder": ("10.78.1.1", 7001),
+    "plain": ("10.78.1.1", 7003),
     "haproxy": ("10.78.1.1", 7002),
 }
+TITLES = {"throughput": "throughput", "rate": "connections", "latency": "round trip"}
 LOAD = """
 import importlib.util, json, sys
 spec = importlib.util.spec_from_file_location('agent', sys.argv[1] + '/agent.py')
@@ -94,9 +97,9 @@ def programs():
 def main():
     # Whoever ends this ends it in an orderly way, namespaces included.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended"))
-    offload = "--without-offload" not in sys.argv
-    numbers = [word for word in sys.argv[1:] if not word.startswith("-")]
-    rounds = int(numbers[0]) if numbers else 7
+    numbers = [word for word in sys.argv[1:] if word.isdigit()]
+    rounds = int(numbers[0]) if numbers else 20
+    asked = [what for what in TITLES if what in sys.argv[1:]] or list(TITLES)
     traffic, render = (programs() / name for name in ("traffic", "render"))
     running = []
     with tempfile.TemporaryDirectory() as name:
@@ -104,18 +107,21 @@ def main():
         try:
             build()
             # Shared: the routed path of this benchmark goes through the same machine.
-            words = ["shared", "7001=10.78.2.2:7000/other"]
+            words = ["shared", "7001=10.78.2.2:7000/other", "7003=10.78.2.2:7000/other"]
             for part, file in (("ruleset", "rules.nft"), ("agent", "agent.py"), ("config", "config.json")):
                 text = run(render, part, *words)
-                # Without its lines about flow tables the agent loads the same rules as on a kernel that has none.
-                (folder / file).write_text(text if offload else re.sub("(?m)^#fast.*\n", "", text))
+                if part == "ruleset":
+                    text, found = re.subn("flow add @fast", "meta l4proto tcp ct original proto-dst != 7003 flow add @fast", text)
+                    if not found:
+                        sys.exit("bench: the rendered rules have no flow table")
+                (folder / file).write_text(text)
             said = run(*inside(MIDDLE, "python3", "-c", LOAD, folder))
             server = subprocess.Popen(inside(SERVER, traffic, "serve", 7000), stdout=subprocess.PIPE, text=True)
             running.append(server)
             server.stdout.readline()
             running.append(haproxy(folder))
             time.sleep(1)
-            report(measure(traffic, rounds), offload and "no flow table" not in said)
+            report(measure(traffic, rounds, asked), "no flow table" not in said)
         finally:
             for process in running:
                 process.kill()
@@ -124,8 +130,8 @@ def main():
                 subprocess.run(["ip", "netns", "del", namespace], capture_output=True)
 
 
-def measure(traffic, rounds):
-    found = {what: {path: [] for path in PATHS} for what in ("throughput", "rate", "latency")}
+def measure(traffic, rounds, asked):
+    found = {what: {path: [] for path in PATHS} for what in asked}
     for index in range(rounds):
         for what, paths in found.items():
             # Another path is first in each round.
@@ -143,20 +149,27 @@ def report(found, offloaded):
         return statistics.median(how(*pair) for pair in zip(found[what][path], found[what][other]))
 
     print(f"flow offload: {'on' if offloaded else 'off'}; load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    print(f"{'':10}{'throughput':>22}{'connections':>22}{'round trip':>22}")
+    print(f"{'':10}" + "".join(f"{TITLES[what]:>22}" for what in found))
     result = {"flow_offload": offloaded}
     for path in PATHS:
-        many, often = compare("throughput", path, "direct"), compare("rate", path, "direct")
-        added = compare("latency", path, "direct", lambda mine, theirs: mine - theirs)
-        result[path] = {"throughput": round(many, 3), "connections": round(often, 3), "added_latency_us": round(added, 1)}
         middle = {what: statistics.median(found[what][path]) for what in found}
-        print(
-            f"{path:10}{middle['throughput'] * 8e-9:9.1f} Gb/s = {many:4.2f} x"
-            f"{middle['rate']:11.0f} /s = {often:4.2f} x{middle['latency']:11.1f} us {added:+5.1f}"
-        )
-    for what, name in (("throughput", "throughput"), ("rate", "connections")):
-        for other in ("routed", "haproxy"):
-            result[f"forwarder_to_{other}_{name}"] = round(compare(what, "forwarder", other), 3)
+        line, mine = f"{path:10}", result.setdefault(path, {})
+        if "throughput" in found:
+            many = compare("throughput", path, "direct")
+            mine["throughput"] = round(many, 3)
+            line += f"{middle['throughput'] * 8e-9:9.1f} Gb/s = {many:4.2f} x"
+        if "rate" in found:
+            often = compare("rate", path, "direct")
+            mine["connections"] = round(often, 3)
+            line += f"{middle['rate']:11.0f} /s = {often:4.2f} x"
+        if "latency" in found:
+            added = compare("latency", path, "direct", lambda mine, theirs: mine - theirs)
+            mine["added_latency_us"] = round(added, 1)
+            line += f"{middle['latency']:11.1f} us {added:+5.1f}"
+        print(line)
+    for what in (what for what in ("throughput", "rate") if what in found):
+        for other in ("routed", "plain", "haproxy"):
+            result[f"forwarder_to_{other}_{TITLES[what]}"] = round(compare(what, "forwarder", other), 3)
     print(json.dumps(result))
 
 

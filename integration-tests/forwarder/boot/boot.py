@@ -3,7 +3,7 @@
 
 The machine is Debian's own: kernel for clouds, systemd, cloud-init, netplan, from its package archive; it gets the rendered cloud-config from a
 NoCloud seed, as a cloud would give it, and nothing else of privnet. A lab of network namespaces within it (guest.py) plays consumer and database.
-It boots twice: first with cloud-init's first boot, then as after any reboot. Then the benchmark runs there, with and without flow offload.
+It boots twice: first with cloud-init's first boot, then as after any reboot.
 
 Needs root, and of Debian's packages: mmdebstrap, qemu-system-x86, e2fsprogs. The processor is emulated, so it takes some minutes, and no figure
 of speed means anything by itself. It is no part of the test command. The machine reaches no network.
@@ -20,11 +20,11 @@ import zlib
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 PACKAGES = (
-    "systemd-sysv,systemd-resolved,udev,dbus,cloud-init,netplan.io,openssh-server,nftables,python3,iproute2,procps,kmod,conntrack,haproxy,"
+    "systemd-sysv,systemd-resolved,udev,dbus,cloud-init,netplan.io,openssh-server,nftables,python3,iproute2,procps,kmod,conntrack,"
     "linux-image-cloud-amd64,initramfs-tools,e2fsprogs"
 )
 MAPS = ["5432=10.66.0.20:5432/postgres", "5433=10.66.0.20:5433/other"]
-# Both boots and the benchmark; a busy machine emulates slowly.
+# For both boots; a busy machine emulates slowly.
 PATIENCE = 5400
 # The network card that a cloud would give, and what the cloud would say of it. Without a word from the cloud cloud-init guesses, and takes the
 # lab's own cable, on which nobody ever answers a DHCP client.
@@ -40,12 +40,11 @@ def run(*words, **more):
 
 
 def programs():
-    """The folder with `render` and `traffic`."""
+    """The folder with `render`."""
     built = os.environ.get("PRIVNET_PROGRAMS")
     if built:
         return pathlib.Path(built) / "examples"
-    for name in ("render", "traffic"):
-        run("cargo", "build", "-q", "-p", "privnet-forwarder", "--example", name, cwd=ROOT)
+    run("cargo", "build", "-q", "-p", "privnet-forwarder", "--example", "render", cwd=ROOT)
     return ROOT / "target" / "debug" / "examples"
 
 
@@ -71,19 +70,14 @@ def furnish(there, examples):
     write(there / "etc/fstab", "/dev/vda / ext4 defaults 0 1\n")
     write(there / "etc/hostname", "forwarder\n")
     write(there / "etc/machine-id", "")
-    # A cloud's image has its locale, and no service but SSH.
+    # A cloud's image has its locale.
     write(there / "etc/cloud/cloud.cfg.d/99_image.cfg", "locale: C.UTF-8\n")
-    (there / "etc/systemd/system/multi-user.target.wants/haproxy.service").unlink(missing_ok=True)
     seed = there / "var/lib/cloud/seed/nocloud"
     write(seed / "user-data", run(examples / "render", "cloud-init", *MAPS))
     write(seed / "meta-data", "instance-id: i-1\nlocal-hostname: forwarder\n")
     write(seed / "network-config", NETWORK)
     # The rest is the lab's: it is there before the network, and looks when the machine is up.
     shutil.copy(HERE / "guest.py", there / "opt/guest.py")
-    for file in (HERE.parent / "bench.py", examples / "traffic", examples / "render"):
-        copy = there / "opt/bench" / ("examples" if file.parent == examples else "a/b") / file.name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, copy)
     units = there / "etc/systemd/system"
     write(
         units / "lab.service",

@@ -161,18 +161,8 @@ def look():
         tell("it reboots")
         run("systemctl", "reboot")
         return
-    bench()
     tell("the end")
     run("systemctl", "poweroff")
-
-
-def bench():
-    """Only the two lines next to each other mean something: the same emulated processor forwards with a flow table and without."""
-    for more in ([], ["--without-offload"]):
-        words = [sys.executable, "/opt/bench/a/b/bench.py", "3", *more]
-        done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PRIVNET_PROGRAMS": "/opt/bench"})
-        for line in done.stdout.splitlines()[:-1] or [f"nothing: {done.stderr}"]:
-            tell(f"benchmark: {line}")
 
 
 if __name__ == "__main__":
