@@ -121,6 +121,7 @@ def main():
             server.stdout.readline()
             running.append(haproxy(folder))
             time.sleep(1)
+            sys.stdout.write(said)
             report(measure(traffic, rounds, asked), "no flow table" not in said)
         finally:
             for process in running:

@@ -354,9 +354,9 @@ class Agent:
         try:
             # The first time the kernel reads its modules from the disk, while all else starts.
             nft("-f", "-", text=text.replace("#fast", "").replace("DEVICES", devices), patience=80)
-        except Fault:
+        except Fault as fault:
             nft("-f", "-", text=text)
-            log("this kernel has no flow table: forwarding without it")
+            log("no flow table here, forwarding without it: %s" % str(fault).split("\n")[0])
 
     def fixed(self):
         return {port.listen: port.target() for port in self.ports if not port.name}
