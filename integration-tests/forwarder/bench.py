@@ -98,6 +98,9 @@ def main():
     # Whoever ends this ends it in an orderly way, namespaces included.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended"))
     numbers = [word for word in sys.argv[1:] if word.isdigit()]
+    strange = [word for word in sys.argv[1:] if not word.isdigit() and word not in TITLES]
+    if strange or len(numbers) > 1 or numbers == ["0"]:
+        sys.exit(f"bench: say how many rounds, and any of {', '.join(TITLES)}; not: {' '.join(sys.argv[1:])}")
     rounds = int(numbers[0]) if numbers else 20
     asked = [what for what in TITLES if what in sys.argv[1:]] or list(TITLES)
     traffic, render = (programs() / name for name in ("traffic", "render"))
