@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks a record of exchanges with GCP against the compute.v1 discovery document, strictly and both ways.
 
-    discovery_check.py RECORD… [--forbid-output-only]
+    discovery_check.py RECORD… [--forbid-output-only] [--methods]
 
 A record has one JSON line for each exchange, as `privnet sandbox serve --record` writes it. Every request has to be one
 that the document knows: its method and path, its parameters, and a body without unknown names, wrong types, enum values
@@ -271,10 +271,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("records", nargs="+")
     parser.add_argument("--forbid-output-only", action="store_true")
+    parser.add_argument("--methods", action="store_true", help="name each method that was seen")
     arguments = parser.parse_args()
     problems, seen = check(arguments.records, arguments.forbid_output_only)
     for problem in problems:
         print(problem)
+    if arguments.methods:
+        print("\n".join(sorted(seen)))
     print(f"{sum(seen.values())} exchanges with {len(seen)} methods of compute v1, {len(problems)} problems")
     sys.exit(1 if problems or not seen else 0)
 

@@ -155,7 +155,6 @@ TABLE = {
     ("forwarding-rule", "network"): CREATE_ONLY,
     ("forwarding-rule", "subnet"): CREATE_ONLY,
     ("forwarding-rule", "ports"): CREATE_ONLY,
-    ("forwarding-rule", "all_ports"): CREATE_ONLY,
     ("forwarding-rule", "ip_address"): CREATE_ONLY,
     ("forwarding-rule", "global_access"): lambda d: d.global_access(),
     ("forwarding-rule", "labels"): lambda d: d.labels(),

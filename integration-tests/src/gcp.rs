@@ -1,4 +1,28 @@
-//! Compute Engine's calls by the names of its discovery document.
+//! Compute Engine's calls by the names of its discovery document, and records of them held to it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use crate::census::{here, python};
+use crate::stage::Fail;
+
+/// Holds records to the compute.v1 discovery document, both ways, and returns the methods that were seen. `own` ones have privnet's
+/// requests only: these send nothing that only the server sets.
+///
+/// # Errors
+/// What does not validate.
+pub fn validate<P: AsRef<Path>>(records: &[P], own: bool) -> Result<BTreeSet<String>, Fail> {
+    let mut check = Command::new(python()?);
+    check.arg(here().join("gcp/discovery_check.py")).arg("--methods");
+    check.args(own.then_some("--forbid-output-only")).args(records.iter().map(AsRef::as_ref));
+    let checked = check.output()?;
+    let said = String::from_utf8_lossy(&checked.stdout);
+    if !checked.status.success() {
+        return Err(format!("{said}{}", String::from_utf8_lossy(&checked.stderr)).into());
+    }
+    Ok(said.lines().filter_map(|line| line.strip_prefix("compute.")).map(str::to_owned).collect())
+}
 
 /// A call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,8 +43,8 @@ impl Called {
         let (regional, parts) = match parts.as_slice() {
             [_project] => return Some(Self { collection: "projects".to_owned(), verb: "get".to_owned() }),
             [_project, "aggregated", collection] => {
-                let (collection, verb) = ((*collection).to_owned(), "aggregatedList".to_owned());
-                return Some(Self { collection, verb });
+                let collection = if *collection == "operations" { "globalOperations" } else { collection };
+                return Some(Self { collection: collection.to_owned(), verb: "aggregatedList".to_owned() });
             }
             [_project, "global", parts @ ..] => ("global", parts),
             [_project, "regions", _region, parts @ ..] => ("region", parts),
@@ -115,6 +139,10 @@ mod tests {
         assert_eq!(
             named("GET", &format!("{base}/aggregated/instances")).as_deref(),
             Some("instances.aggregatedList")
+        );
+        assert_eq!(
+            named("GET", &format!("{base}/aggregated/operations?filter=x")).as_deref(),
+            Some("globalOperations.aggregatedList")
         );
         assert_eq!(
             named("GET", &format!("{base}/global/images/family/ubuntu-2404-lts-amd64")).as_deref(),

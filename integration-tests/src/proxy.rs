@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Barrier, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 /// What happens to the request in question.
@@ -65,6 +66,26 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Shared {
     script: Mutex<Arc<Script>>,
+    gate: Option<Gate>,
+}
+
+/// Where the first write of each of several proxies waits for those of the others.
+#[derive(Debug)]
+struct Gate {
+    barrier: Arc<Barrier>,
+    open: OnceCell<()>,
+}
+
+/// How long the others are waited for: one that fails before it writes does not keep them for ever.
+const GATE: Duration = Duration::from_secs(90);
+
+impl Gate {
+    async fn pass(&self) {
+        let together = || async {
+            let _ = tokio::time::timeout(GATE, self.barrier.wait()).await;
+        };
+        self.open.get_or_init(together).await;
+    }
 }
 
 #[derive(Debug)]
@@ -100,9 +121,21 @@ impl Proxy {
     /// # Errors
     /// When no port can be had.
     pub async fn start(upstream: &str, faults: Vec<(usize, Fault)>) -> io::Result<Self> {
+        Self::start_with(upstream, faults, None).await
+    }
+
+    /// Serves a proxy that spoils nothing, and holds writes until as many proxies as the barrier is for have one.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start_behind(upstream: &str, barrier: Arc<Barrier>) -> io::Result<Self> {
+        Self::start_with(upstream, Vec::new(), Some(Gate { barrier, open: OnceCell::new() })).await
+    }
+
+    async fn start_with(upstream: &str, faults: Vec<(usize, Fault)>, gate: Option<Gate>) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { script: Mutex::new(Script::new(upstream, faults)) });
+        let shared = Arc::new(Shared { script: Mutex::new(Script::new(upstream, faults)), gate });
         let stop = CancellationToken::new();
         let (accepting, serving) = (stop.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
@@ -171,6 +204,9 @@ impl Shared {
     /// One request and its answer; whether the connection goes on.
     async fn exchange(&self, client: &TcpStream) -> io::Result<bool> {
         let Some(request) = read_message(client, true).await? else { return Ok(false) };
+        if let Some(gate) = self.gate.as_ref().filter(|_| !is_read(&action_of(&request))) {
+            gate.pass().await;
+        }
         self.script().exchange(client, request).await
     }
 }

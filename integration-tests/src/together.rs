@@ -4,12 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::Barrier;
 
 use crate::census::Census;
 use crate::ground::both;
+use crate::proxy::Proxy;
 use crate::stage::Stage;
 
 /// How many applies there are.
@@ -48,7 +51,13 @@ impl Together<'_> {
         .await
         .unwrap();
         let url = stage.url(self.cloud);
-        let ends = tokio::task::block_in_place(|| self.at_once(&url));
+        // None writes before all have looked: nobody finds anything there, and everybody makes it.
+        let barrier = Arc::new(Barrier::new(TOGETHER));
+        let mut proxies = Vec::new();
+        for _ in 0..TOGETHER {
+            proxies.push(Proxy::start_behind(&url, Arc::clone(&barrier)).await.unwrap());
+        }
+        let ends = tokio::task::block_in_place(|| self.at_once(&url, &proxies));
         let conflicts = (self.conflicts)(&std::fs::read_to_string(&record).unwrap());
         let succeeded = ends.iter().filter(|(success, _)| *success).count();
         let met: usize = conflicts.values().sum();
@@ -66,12 +75,12 @@ impl Together<'_> {
         assert_eq!(census.take(&url).unwrap(), expected, "one of each, still");
     }
 
-    fn at_once(&self, url: &str) -> Vec<(bool, String)> {
-        let begin = |_| {
-            let mut apply = (self.command)(url, "apply --yes --output json");
+    fn at_once(&self, url: &str, proxies: &[Proxy]) -> Vec<(bool, String)> {
+        let begin = |proxy: &Proxy| {
+            let mut apply = (self.command)(&proxy.url(), "apply --yes --output json");
             apply.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
         };
-        let applies: Vec<_> = (0..TOGETHER).map(begin).collect();
+        let applies: Vec<_> = proxies.iter().map(begin).collect();
         std::thread::scope(|scope| {
             let wait = |apply: std::process::Child| {
                 scope.spawn(move || {

@@ -15,6 +15,7 @@ use privnet::{PlanOptions, Session, Spec};
 use privnet_core::{Class, Op, Provider};
 use privnet_gcp::{GcpProvider, GcpSettings};
 use privnet_integration_tests::drift::Drift;
+use privnet_integration_tests::gcp::validate;
 use privnet_integration_tests::proxy::Proxy;
 use privnet_integration_tests::stage::{Fail, Stage, spec};
 
@@ -83,13 +84,15 @@ fn drawn_along(kind: &str, field: &str) -> &'static [&'static str] {
 struct Ground {
     proxy: Proxy,
     provider: GcpProvider,
+    /// What was said in each row.
+    records: tempfile::TempDir,
 }
 
 impl Ground {
     async fn new(stage: &Stage) -> Result<Self, Fail> {
         let proxy = Proxy::start(&stage.url("gcp"), Vec::new()).await?;
         let provider = GcpProvider::new(GcpSettings::sandbox(proxy.url()));
-        Ok(Self { proxy, provider })
+        Ok(Self { proxy, provider, records: tempfile::tempdir()? })
     }
 
     fn session(&self, stage: &Stage, spec: Spec) -> Result<Session, Fail> {
@@ -116,7 +119,8 @@ impl Ground {
         kind: &str,
         field: &str,
     ) -> Result<bool, Fail> {
-        let stage = Stage::open(Some(applied.folder())).await?;
+        let record = self.records.path().join(format!("{kind}-{field}.jsonl"));
+        let stage = Stage::open_with(Some(applied.folder()), |options| options.record = Some(record)).await?;
         if drift.change(&stage.url("gcp"), kind, field)?.is_none() {
             return Ok(false);
         }
@@ -171,4 +175,9 @@ async fn every_managed_field_is_watched_and_restored() {
     );
     assert!(restored >= 24, "{restored} fields");
     assert!(failures.is_empty(), "{failures:#?}");
+    // What was said on the way, by privnet and by the other client, keeps to the discovery document.
+    let records: Vec<_> =
+        std::fs::read_dir(ground.records.path()).unwrap().map(|one| one.unwrap().path()).collect();
+    assert!(records.len() >= restored, "{} records", records.len());
+    validate(&records, false).unwrap();
 }

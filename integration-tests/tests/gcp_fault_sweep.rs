@@ -1,6 +1,7 @@
-//! The fault sweep on GCP: each request of an apply, a replacement and a destroy is spoiled in turn, in each way, each operation fails
-//! in turn after HTTP 200, and pairs are sampled; then the same command runs again. It must end in the same state, with an empty plan,
-//! and a census by google-api-python-client must find exactly what it finds after an undisturbed run.
+//! The fault sweep on GCP: each request of an apply, a replacement, a destroy, an apply of forwarders, a change of labels and an
+//! acceptance is spoiled in turn, each operation fails in turn after HTTP 200, and pairs are sampled; then the same command runs again.
+//! It must end in the same state, with an empty plan, and a census by google-api-python-client must find exactly what it finds after an
+//! undisturbed run. A fault that does not come is a failure too.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,14 +14,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use privnet::{PlanOptions, Session, Spec};
+use privnet::{Ask, PlanOptions, Session, Spec};
 use privnet_core::Provider;
 use privnet_gcp::{GcpProvider, GcpSettings};
 use privnet_integration_tests::census::Census;
 use privnet_integration_tests::gcp::Called;
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
-use privnet_integration_tests::sweep::{Sample, do_work, mend};
+use privnet_integration_tests::sweep::{Sample, mend};
+use privnet_sandbox::Sandbox;
 
 const HEAD: &str = "
 version: 1
@@ -38,17 +40,14 @@ services:
       nat_subnets: [{ create: { cidr: 10.8.0.0/24 } }]
 ";
 
-/// A machine on one port; then another machine, on another port: a group, the rule and the attachment's target change.
-fn file(replaced: bool) -> Result<Spec, Fail> {
-    let (port, machine) = if replaced {
-        (5433, "zones/us-east4-c/instances/db-2")
-    } else {
-        (5432, "zones/us-east4-b/instances/db-1")
-    };
-    let port =
-        format!("      ports: [{{ listen: {port}, engine: postgres, to: {{ instances: [{machine}] }} }}]\n");
-    spec(&format!("{HEAD}{port}"))
-}
+/// A machine on one port.
+const MACHINE: &str = "      ports: [{ listen: 5432, engine: postgres, to: { instances: [zones/us-east4-b/instances/db-1] } }]\n";
+/// Another machine, on another port: a group, the rule and the attachment's target change.
+const ANOTHER: &str = "      ports: [{ listen: 5433, engine: postgres, to: { instances: [zones/us-east4-c/instances/db-2] } }]\n";
+/// Forwarders: a template and a managed group.
+const FORWARDERS: &str =
+    "      forwarder: { subnets: [data], size: e2-small, zones: [us-east4-a, us-east4-b] }
+      ports: [{ listen: 5432, engine: postgres, to: { forwarder: { ip: 10.90.0.3 } } }]\n";
 
 /// What is done at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +55,9 @@ enum Work {
     Apply,
     Replace,
     Destroy,
+    Forwarders,
+    Labels,
+    Accept,
 }
 
 impl Work {
@@ -63,15 +65,51 @@ impl Work {
         PlanOptions { destroy: self == Self::Destroy, ..PlanOptions::default() }
     }
 
-    /// What the request at this place is spoiled by. A replacement has twice the requests of the others, and most are theirs too: there
-    /// each is spoiled in two ways, all seven in turn.
+    /// What the request at this place is spoiled by. A replacement and forwarders have twice the requests of the others, and most are
+    /// theirs too: there each is spoiled in two ways, all seven in turn.
     fn faults(self, at: usize) -> Vec<Fault> {
-        let ways = if self == Self::Replace { 2 } else { Fault::ALL.len() };
+        let ways = match self {
+            Self::Replace | Self::Forwarders => 2,
+            Self::Labels => 4,
+            Self::Apply | Self::Destroy | Self::Accept => Fault::ALL.len(),
+        };
         (0..ways).map(|way| Fault::ALL[(at * ways + way) % Fault::ALL.len()]).collect()
     }
 
     fn spec(self) -> Result<Spec, Fail> {
-        file(self == Self::Replace)
+        let text = match self {
+            Self::Apply | Self::Destroy | Self::Accept => format!("{HEAD}{MACHINE}"),
+            Self::Replace => format!("{HEAD}{ANOTHER}"),
+            Self::Forwarders => format!("{HEAD}{FORWARDERS}"),
+            Self::Labels => format!("{HEAD}{MACHINE}").replace("'4711'", "'4712', team: data"),
+        };
+        spec(&text)
+    }
+
+    /// How many operations it begins at least.
+    fn operations(self) -> usize {
+        match self {
+            Self::Apply | Self::Replace | Self::Destroy | Self::Forwarders => 8,
+            Self::Labels => 2,
+            Self::Accept => 1,
+        }
+    }
+
+    /// How many pairs are tried.
+    fn pairs(self) -> usize {
+        match self {
+            Self::Apply | Self::Replace | Self::Destroy => 24,
+            Self::Forwarders | Self::Labels | Self::Accept => 6,
+        }
+    }
+
+    /// Does it; whether something failed.
+    async fn carry_out(self, session: &Session) -> bool {
+        if self == Self::Accept {
+            let decided = session.accept_pending(&Ask::default(), false).await;
+            return decided.report.is_none_or(|report| report.failures().next().is_some());
+        }
+        session.apply(self.options()).await.report.failures().next().is_some()
     }
 }
 
@@ -88,6 +126,8 @@ struct Ground {
     proxy: Proxy,
     provider: GcpProvider,
     applied: Stage,
+    /// The same, and a colleague asks to be let in.
+    asked: Stage,
 }
 
 impl Ground {
@@ -95,12 +135,14 @@ impl Ground {
         let applied = Stage::open(None).await?;
         let proxy = Proxy::start(&applied.url("gcp"), Vec::new()).await?;
         let provider = GcpProvider::new(GcpSettings::sandbox(proxy.url()));
-        let ground = Self { proxy, provider, applied };
-        let done = ground.session(&ground.applied, file(false)?)?.apply(PlanOptions::default()).await;
+        let first: Arc<dyn Provider> = Arc::new(provider.beside());
+        let done = applied.session_on(Work::Apply.spec()?, vec![first])?.apply(PlanOptions::default()).await;
         if let Some(error) = done.report.failures().next() {
             return Err(error.to_string().into());
         }
-        Ok(ground)
+        let asked = Stage::open(Some(applied.folder())).await?;
+        Sandbox::open(asked.folder())?.connect("orders", Some("acme-reader"))?;
+        Ok(Self { proxy, provider, applied, asked })
     }
 
     /// A new process.
@@ -110,15 +152,39 @@ impl Ground {
     }
 
     fn from(&self, work: Work) -> Option<&Path> {
-        (work != Work::Apply).then(|| self.applied.folder())
+        match work {
+            Work::Apply | Work::Forwarders => None,
+            Work::Replace | Work::Destroy | Work::Labels => Some(self.applied.folder()),
+            Work::Accept => Some(self.asked.folder()),
+        }
     }
 
-    /// Does the work; a process that is killed meanwhile has ended.
-    async fn work(&self, stage: &Stage, work: Work, faults: Vec<(usize, Fault)>) -> Result<(), Fail> {
+    /// Does the work; a process that is killed meanwhile has ended. Whether something failed.
+    async fn work(&self, stage: &Stage, work: Work, faults: Vec<(usize, Fault)>) -> Result<bool, Fail> {
         self.proxy.turn_to(&stage.url("gcp"), faults);
         let session = self.session(stage, work.spec()?)?;
-        do_work(&session, work.options(), &self.proxy).await;
-        Ok(())
+        let kill = self.proxy.kill();
+        Ok(tokio::select! {
+            failed = work.carry_out(&session) => failed,
+            () = kill.cancelled() => true,
+        })
+    }
+
+    /// A stage on which the work was spoiled by these. A run may poll less often than the first one: then its last request is spoiled.
+    async fn spoiled(&self, work: Work, faults: &[(usize, Fault)]) -> Result<Stage, Fail> {
+        let mut faults = faults.to_vec();
+        for _ in 0..4 {
+            let stage = Stage::open(self.from(work)).await?;
+            self.work(&stage, work, faults.clone()).await?;
+            let seen = self.proxy.seen();
+            if faults.iter().any(|(at, _)| *at < seen) {
+                return Ok(stage);
+            }
+            for (at, _) in &mut faults {
+                *at = seen.saturating_sub(1);
+            }
+        }
+        Err("the fault did not come in four runs".into())
     }
 
     /// One point: the work with this spoilt, then the same work again.
@@ -129,18 +195,24 @@ impl Ground {
         expected: &BTreeSet<String>,
         census: &mut Census,
     ) -> Result<(), Fail> {
-        let stage = Stage::open(self.from(work)).await?;
-        match spoilt {
-            Spoilt::Requests(faults) => self.work(&stage, work, faults.clone()).await?,
+        let stage = match spoilt {
+            Spoilt::Requests(faults) => self.spoiled(work, faults).await?,
             Spoilt::Operation(method, nth) => {
+                let stage = Stage::open(self.from(work)).await?;
                 let fault = format!("gcp:{method}:{nth}:code=QUOTA_EXCEEDED");
                 stage.running().faults().add(fault.parse()?);
-                self.work(&stage, work, Vec::new()).await?;
+                if !self.work(&stage, work, Vec::new()).await? {
+                    return Err("the operation did not fail".into());
+                }
                 stage.running().faults().clear();
+                stage
             }
-        }
+        };
         self.proxy.turn_to(&stage.url("gcp"), Vec::new());
         let session = self.session(&stage, work.spec()?)?;
+        if work == Work::Accept && work.carry_out(&session).await {
+            return Err("the second decision failed".into());
+        }
         mend(&session, work.options()).await?;
         let found = census.take(&self.proxy.url())?;
         if found != *expected {
@@ -185,10 +257,10 @@ async fn sweep(work: Work) {
     let ways = work.faults(0).len();
     assert!(singles > 0 && singles == actions.len() * ways, "points for each request");
     let failing = operations(&actions);
-    assert!(failing.len() >= 8, "{actions:#?}");
+    assert!(failing.len() >= work.operations(), "{actions:#?}");
     points.extend(failing.iter().cloned());
     let mut sample = Sample(work as u64 + 1);
-    for _ in 0..24 {
+    for _ in 0..work.pairs() {
         points.push(Spoilt::Requests(sample.pair(actions.len())));
     }
     let (tried, mut failures) = (points.len(), Vec::new());
@@ -207,9 +279,10 @@ async fn sweep(work: Work) {
         }
     }
     privnet_integration_tests::tell!(
-        "fault sweep on GCP, {work:?}: {} requests, {singles} single points, {} failed operations and 24 pairs tried, {} passed",
+        "fault sweep on GCP, {work:?}: {} requests, {singles} single points, {} failed operations and {} pairs tried, {} passed",
         actions.len(),
         failing.len(),
+        work.pairs(),
         tried - failures.len()
     );
     assert!(
@@ -233,4 +306,19 @@ async fn every_request_of_a_replacement_may_be_spoiled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_a_destroy_may_be_spoiled() {
     sweep(Work::Destroy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_an_apply_of_forwarders_may_be_spoiled() {
+    sweep(Work::Forwarders).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_a_change_of_labels_may_be_spoiled() {
+    sweep(Work::Labels).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_an_acceptance_may_be_spoiled() {
+    sweep(Work::Accept).await;
 }

@@ -1,6 +1,7 @@
 //! What privnet and the local cloud say to each other, held to Google's own description of its API: every request and every answer
-//! of every example's whole life goes through the compute.v1 discovery document, both ways. The same records say which permissions
-//! are needed: each recorded call is allowed by `examples/permissions/gcp.json`.
+//! of every example's whole life, and of a life of edits, goes through the compute.v1 discovery document, both ways. The same records
+//! say which permissions are needed: each recorded call is allowed by `examples/permissions/gcp.json`. A method that the provider calls
+//! and no record has fails the test.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,15 +10,16 @@
     reason = "a test, which says what it tried"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use privnet::{Ask, PlanOptions, Verdict};
-use privnet_integration_tests::census::{here, python};
-use privnet_integration_tests::gcp::Called;
+use privnet_integration_tests::census::here;
+use privnet_integration_tests::gcp::{Called, validate};
 use privnet_integration_tests::stage::{Stage, spec};
+use privnet_sandbox::Sandbox;
+use serde_json::Value;
 
 fn examples() -> PathBuf {
     here().join("../examples")
@@ -88,30 +90,178 @@ fn needed(record: &Path) -> BTreeSet<String> {
         .collect()
 }
 
+/// A service whose file is edited: a machine that goes, one in another zone, what can be changed in place, and forwarders.
+fn edited(step: usize) -> String {
+    let one = "zones/us-east4-b/instances/db-1";
+    let (machines, count) = if step == 0 {
+        (format!("{one}, {one}-twin"), 2)
+    } else {
+        (format!("{one}, zones/us-east4-c/instances/db-2"), 4)
+    };
+    let (tag, more) = if step == 0 {
+        ("4711", "")
+    } else {
+        ("4712", "      global_access: true\n      proxy_protocol: true\n      reconcile_connections: true\n")
+    };
+    let (nat, check) = if step == 0 {
+        ("", "")
+    } else {
+        (", { create: { cidr: 10.8.9.0/24 } }", "health_check: { port: 8080, http: /up }, ")
+    };
+    format!(
+        "version: 1
+deployment: edits
+tags: {{ cost-center: '{tag}' }}
+consumers:
+  acme: {{ gcp: {{ projects: ['523456789012'] }} }}
+defaults:
+  gcp: {{ project: acme-data, region: us-east4, network: prod, subnet: ilb }}
+services:
+  - name: orders
+    allow: {{ acme: {{}} }}
+    gcp:
+      nat_subnets: [{{ create: {{ cidr: 10.8.0.0/24 }} }}{nat}]
+{more}      ports: [{{ listen: 5432, {check}to: {{ instances: [{machines}] }} }}]
+  - name: grouped
+    allow: {{ acme: {{}} }}
+    gcp:
+      nat_subnets: [{{ create: {{ cidr: 10.8.2.0/24 }} }}]
+      ports: [{{ listen: 5432, to: {{ instance_group: zones/us-east4-a/instanceGroups/db-group }} }}]
+  - name: billing
+    allow: {{ acme: {{}} }}
+    gcp:
+      nat_subnets: [{{ create: {{ cidr: 10.8.1.0/24 }} }}]
+      forwarder: {{ subnets: [data], size: e2-small, zones: [us-east4-a, us-east4-b], count: {count}, image: projects/acme-data/global/images/golden-forwarder }}
+      ports: [{{ listen: 3306, engine: mysql, to: {{ forwarder: {{ ip: 10.90.0.3 }} }} }}]
+"
+    )
+}
+
+/// A stage with a second machine beside the first one.
+async fn with_a_twin() -> Stage {
+    let first = Stage::open(None).await.unwrap();
+    let path = first.folder().join("gcp.json");
+    // The state is written with the first change.
+    Sandbox::open(first.folder()).unwrap().connect("shared-db", Some("acme-reader")).unwrap();
+    let mut state: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let resources = state["resources"].as_object_mut().unwrap();
+    let key = resources.keys().find(|key| key.ends_with("/instances/db-1")).unwrap().clone();
+    let twin = resources[&key].to_string().replace("db-1", "db-1-twin").replace("10.7.0.10", "10.7.0.99");
+    resources.insert(format!("{key}-twin"), serde_json::from_str(&twin).unwrap());
+    std::fs::write(&path, state.to_string()).unwrap();
+    first
+}
+
+/// Edits, a decision, a live consumer that is cut with the word, and the end.
+async fn live_through_edits(record: &Path) {
+    let twin = with_a_twin().await;
+    let stage = Stage::open_with(Some(twin.folder()), |options| options.record = Some(record.to_owned()))
+        .await
+        .unwrap();
+    let session = |step: usize| stage.session(spec(&edited(step)).unwrap(), &stage.url("aws")).unwrap();
+    for step in [0, 1] {
+        let applied = session(step).apply(PlanOptions::default()).await;
+        let failures: Vec<String> = applied.report.failures().map(ToString::to_string).collect();
+        assert!(applied.report.all_done(), "{failures:?}");
+        assert!(applied.planned.plan.refusals.is_empty(), "{:?}", applied.planned.plan.refusals);
+    }
+    let session = session(1);
+    let asked = Sandbox::open(stage.folder()).unwrap().connect("orders", Some("acme-reader")).unwrap();
+    let decided = session.accept_pending(&Ask::default(), false).await;
+    assert!(decided.decisions.iter().any(|one| one.verdict == Verdict::Accepted), "{:?}", decided.decisions);
+    session.status().await;
+    let planned = session.plan_rejection(asked["connection"].as_str().unwrap(), true).await.unwrap();
+    let rejected = session.execute(planned).await;
+    assert!(rejected.report.all_done(), "{:?}", rejected.report);
+    assert!(session.destroy(true).await.report.all_done());
+}
+
+/// The methods that the provider's source calls, by the names of the discovery document: each call on a client, also within the macros
+/// that have the client's name as their first argument.
+fn called_in_source() -> BTreeSet<String> {
+    let source = here().join("../providers/gcp/src");
+    let clients = std::fs::read_to_string(source.join("clients.rs")).unwrap();
+    let types: BTreeMap<&str, String> = clients
+        .lines()
+        .filter_map(|line| {
+            line.trim().strip_prefix("pub(crate) ")?.trim_end_matches(',').split_once(": compute::")
+        })
+        .map(|(client, kind)| (client, format!("{}{}", kind[..1].to_lowercase(), &kind[1..])))
+        .collect();
+    assert!(types.len() > 15, "{types:?}");
+    let mut called = BTreeSet::new();
+    let mut folders = vec![source];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                collect_calls(&std::fs::read_to_string(path).unwrap(), &types, &mut called);
+            }
+        }
+    }
+    called
+}
+
+fn collect_calls(text: &str, types: &BTreeMap<&str, String>, called: &mut BTreeSet<String>) {
+    // Calls in one line: `c.firewalls.get()`, `cloud.clients.firewalls.get()`, `c.$client.get()`.
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let text = words.join(" ").replace(" .", ".").replace("( ", "(");
+    let mut macros: BTreeMap<&str, String> = BTreeMap::new();
+    let (mut defining, mut rest) = ("", text.as_str());
+    while let Some(at) = rest.find(['.', '!']) {
+        let (before, after) = rest.split_at(at);
+        let word = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+        rest = &after[1..];
+        if after.starts_with("! ") && word == "macro_rules" {
+            defining = rest.trim_start().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+        } else if after.starts_with("!(") {
+            let client = rest[1..].split([',', ')']).next().unwrap();
+            if let (Some(verb), Some(collection)) = (macros.get(word), types.get(client)) {
+                called.insert(format!("{collection}.{verb}"));
+            }
+        } else if ["c", "clients"].contains(&word) {
+            let Some((client, call)) = rest.split_once('.') else { continue };
+            let Some((verb, _)) = call.split_once("()") else { continue };
+            if client == "$client" {
+                macros.insert(defining, camel(verb));
+            } else if let Some(collection) = types.get(client) {
+                called.insert(format!("{collection}.{}", camel(verb)));
+            }
+        }
+    }
+}
+
+/// `attach_network_endpoints` as the API writes it.
+fn camel(name: &str) -> String {
+    let mut parts = name.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| format!("{all}{}{}", part[..1].to_uppercase(), &part[1..]))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_example_lives_by_the_discovery_document_and_the_role() {
+async fn every_life_keeps_to_the_discovery_document_and_the_role_and_no_method_is_left_out() {
     let allowed = allowed();
     let files = files();
     assert!(files.len() >= 4, "{files:?}");
-    for file in files {
-        let folder = tempfile::tempdir().unwrap();
-        let record = folder.path().join("record.jsonl");
-        live_through(&file, &record).await;
-        let checked = Command::new(python().unwrap())
-            .arg(here().join("gcp/discovery_check.py"))
-            .arg(&record)
-            .arg("--forbid-output-only")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&checked.stdout);
-        assert!(
-            checked.status.success(),
-            "{}: {said}{}",
-            file.display(),
-            String::from_utf8_lossy(&checked.stderr)
-        );
-        println!("{}: {}", file.display(), said.lines().last().unwrap_or_default());
+    let mut validated = BTreeSet::new();
+    let folder = tempfile::tempdir().unwrap();
+    for (index, file) in files.iter().map(Some).chain([None]).enumerate() {
+        let record = folder.path().join(format!("{index}.jsonl"));
+        match file {
+            Some(file) => live_through(file, &record).await,
+            None => live_through_edits(&record).await,
+        }
+        let name = file.map_or("the life of edits".to_owned(), |file| file.display().to_string());
+        let seen = validate(&[&record], true).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+        println!("{name}: {} methods", seen.len());
+        validated.extend(seen);
         let lacking: Vec<String> = needed(&record).difference(&allowed).cloned().collect();
-        assert!(lacking.is_empty(), "{}: the role does not allow {lacking:?}", file.display());
+        assert!(lacking.is_empty(), "{name}: the role does not allow {lacking:?}");
     }
+    let called = called_in_source();
+    assert!(called.len() > 40 && called.contains("serviceAttachments.patch"), "{called:?}");
+    let never: Vec<&String> = called.difference(&validated).collect();
+    assert!(never.is_empty(), "called by the provider, and in no record: {never:?}");
+    println!("{} methods are called, and each was validated", called.len());
 }

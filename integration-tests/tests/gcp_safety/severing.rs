@@ -1,14 +1,42 @@
 //! Edits that would cut a live consumer: each is refused, with exit status 3, until the user says so in words.
 
-use privnet_integration_tests::ground::Ground;
-use privnet_integration_tests::severing::{Edit, PRUNED, commands_need_the_word, each_is_refused, edit};
+use privnet_integration_tests::ground::{Ground, both};
+use privnet_integration_tests::severing::{
+    Edit, PRUNED, commands_need_the_word, each_is_refused, edit, is_carried_out_with_the_word,
+};
 
-const EDITS: [Edit; 7] = [
+const ANOTHER_SUBNET: Edit = edit("another subnet of the load balancer", "subnet: ilb", "subnet: data");
+const ANOTHER_PORT: Edit = edit("another port to listen on", "listen: 5432,", "listen: 5433,");
+const A_NAME: Edit =
+    edit("a name for consumers", "    gcp:\n", "    gcp:\n      domain_names: [db.acme.example.]\n");
+/// The machine of the other region, and a range that is free there.
+const ANOTHER_REGION: Edit = edit(
+    "another region",
+    "region: us-east4, network: prod, subnet: ilb }
+services:
+  - name: orders
+    allow: { fivetran: {} }
+    gcp:
+      nat_subnets: [{ create: { cidr: 10.8.0.0/24 } }]
+      ports: [{ listen: 5432, engine: postgres, to: { instances: [zones/us-east4-b/instances/db-1] } }]
+",
+    "region: us-central1, network: prod, subnet: ilb }
+services:
+  - name: orders
+    allow: { fivetran: {} }
+    gcp:
+      nat_subnets: [{ create: { cidr: 10.8.6.0/24 } }]
+      ports: [{ listen: 5432, engine: postgres, to: { instances: [zones/us-central1-a/instances/db-central] } }]
+",
+);
+
+const EDITS: [Edit; 8] = [
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n"),
-    edit("another subnet of the load balancer", "subnet: ilb", "subnet: data"),
+    ANOTHER_SUBNET,
+    ANOTHER_REGION,
     edit("another NAT range", "10.8.0.0/24", "10.8.2.0/24"),
-    edit("another port to listen on", "listen: 5432,", "listen: 5433,"),
-    edit("a name for consumers", "    gcp:\n", "    gcp:\n      domain_names: [db.acme.example.]\n"),
+    ANOTHER_PORT,
+    A_NAME,
     edit("another address", "    gcp:\n", "    gcp:\n      ip_address: 10.7.0.77\n"),
     PRUNED,
 ];
@@ -30,4 +58,28 @@ fn an_edit_that_would_cut_is_refused() {
 #[test]
 fn commands_that_would_cut_are_refused_and_carried_out_with_the_word() {
     commands_need_the_word(&connected(), &super::machine());
+}
+
+#[test]
+fn what_changes_the_hand_over_is_done_with_the_word() {
+    for edit in [ANOTHER_SUBNET, ANOTHER_PORT, A_NAME] {
+        is_carried_out_with_the_word(&connected(), &orders(), &edit);
+    }
+}
+
+/// From some ports to all nobody loses one; back, somebody may.
+#[test]
+fn all_ports_are_opened_under_a_consumer_and_closed_with_the_word_alone() {
+    let ground = connected();
+    let all = orders().replace("    gcp:\n", "    gcp:\n      all_ports: true\n");
+    ground.edit(&all);
+    ground.must("--sandbox apply --yes", 0);
+    ground.must("--sandbox plan --detailed-exitcode", 0);
+    assert!(ground.live().is_some(), "{:#}", ground.status());
+    ground.edit(&orders());
+    let refused = ground.must("--sandbox plan --detailed-exitcode", 3);
+    assert!(both(&refused).contains("changing ports from [ALL]"), "{}", both(&refused));
+    ground.must("--sandbox apply --yes", 3);
+    assert!(ground.live().is_some(), "{:#}", ground.status());
+    ground.must("--sandbox apply --yes --sever-connections", 0);
 }

@@ -72,16 +72,25 @@ impl Act<'_> {
 
     /// Makes a resource, or finds the one that an earlier or parallel run made, and returns it once it can be read.
     pub(crate) async fn create(&self, at: &At, body: &Json) -> Result<Json, Error> {
-        let method = at.collection.method("insert");
+        self.insert(at, body).await?;
+        self.shown(at).await
+    }
+
+    /// Makes a resource. One that is there already must be ours.
+    pub(crate) async fn insert(&self, at: &At, body: &Json) -> Result<(), Error> {
+        match self.cloud.write(at, Write::Insert(body)).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => self.shown(at).await.map(drop),
+            other => other,
+        }
+    }
+
+    /// A resource that was made, once it can be read.
+    pub(crate) async fn shown(&self, at: &At) -> Result<Json, Error> {
+        let method = at.collection.method("get");
         let until = Until { operation: &method, subject: &at.name, what: "there", limit: SEEN };
         self.cloud
             .context
             .until(until, || async {
-                match self.cloud.write(at, Write::Insert(body)).await {
-                    Ok(()) => {}
-                    Err(error) if error.kind() == ErrorKind::Conflict => {}
-                    Err(error) => return Err(error),
-                }
                 match self.cloud.get(at).await {
                     Ok(Some(found)) => self.ours(at, found).map(Poll::Ready),
                     Ok(None) => Ok(Poll::Pending("not there yet".to_owned())),

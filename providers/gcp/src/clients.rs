@@ -28,6 +28,9 @@ const ATTEMPT: Duration = Duration::from_secs(150);
 /// A client for each collection, and what a request needs that is sent without one.
 #[derive(Clone, Debug)]
 pub(crate) struct Clients {
+    pub(crate) all_backend_services: compute::BackendServices,
+    pub(crate) all_group_managers: compute::InstanceGroupManagers,
+    pub(crate) all_health_checks: compute::HealthChecks,
     pub(crate) backend_services: compute::RegionBackendServices,
     pub(crate) firewalls: compute::Firewalls,
     pub(crate) forwarding_rules: compute::ForwardingRules,
@@ -87,6 +90,9 @@ impl Clients {
         })?;
         let (c, e) = (&credentials, endpoint.as_str());
         Ok(Self {
+            all_backend_services: client!(BackendServices, c, e),
+            all_group_managers: client!(InstanceGroupManagers, c, e),
+            all_health_checks: client!(HealthChecks, c, e),
             backend_services: client!(RegionBackendServices, c, e),
             firewalls: client!(Firewalls, c, e),
             forwarding_rules: client!(ForwardingRules, c, e),

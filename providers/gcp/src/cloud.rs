@@ -13,6 +13,7 @@ use crate::clients::{Clients, RawError};
 use crate::collection::{self, At, Collection, Sent, json};
 use crate::error;
 use crate::json::{Json, text};
+use crate::operations;
 use crate::path;
 
 /// No operation takes longer. Generous: a local cloud that runs a thousand times faster still needs real seconds under load.
@@ -23,6 +24,8 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Cloud<'a> {
     pub(crate) clients: &'a Clients,
     pub(crate) context: &'a Context,
+    /// Whose requests these are: their ids say so.
+    pub(crate) deployment: &'a str,
 }
 
 /// What a write wants to do.
@@ -79,27 +82,30 @@ impl Cloud<'_> {
             .await
     }
 
-    /// All of a collection in a region.
+    /// All that a project has of a collection, by path, and the regions and zones that did not answer.
     pub(crate) async fn list(
         &self,
         collection: Collection,
         project: &str,
-        region: &str,
-    ) -> Result<Vec<Json>, Error> {
-        let method = collection.method("list");
-        let (mut all, mut token) = (Vec::new(), String::new());
+    ) -> Result<(Vec<Json>, Vec<String>), Error> {
+        let method = collection.list_method();
+        let (mut all, mut unreachable, mut token) = (Vec::new(), Vec::new(), String::new());
         loop {
             let page = self
                 .call(Group::Read, project, &method, project, || {
-                    collection::page(self.clients, collection, project, region, &token)
+                    collection::page(self.clients, collection, project, &token)
                 })
                 .await?;
-            all.extend(page.0);
-            match page.1 {
+            all.extend(page.items);
+            unreachable.extend(page.unreachable);
+            match page.next {
                 Some(next) => token = next,
-                None => return Ok(all),
+                None => break,
             }
         }
+        // Regions come in no order.
+        all.sort_by_cached_key(|item| text(item, "selfLink").map(path::of));
+        Ok((all, unreachable))
     }
 
     /// A resource, if it is there.
@@ -137,7 +143,7 @@ impl Cloud<'_> {
 
     /// One logical attempt: the request, under one id however often it is sent, and its operation.
     async fn attempt(&self, at: &At, write: Write<'_>, method: &str) -> Result<(), Error> {
-        let id = uuid::Uuid::new_v4().to_string();
+        let id = operations::request_id(self.deployment);
         let operation = match write {
             Write::Patch(body) if has_empty_list(body) => self.patch_raw(at, &id, body, method).await?,
             _ => {
@@ -183,24 +189,33 @@ impl Cloud<'_> {
         subject: &str,
         operation: Json,
     ) -> Result<(), Error> {
-        let mut latest = operation;
-        if text(&latest, "status") != Some("DONE") {
-            let until = Until { operation: method, subject, what: "done", limit: LONGEST };
-            let started = latest;
-            latest = self
-                .context
-                .until(until, || async {
-                    let now = self
-                        .call(Group::Operation, project, "operations.wait", subject, || {
-                            wait(self.clients, project, &started)
-                        })
-                        .await?;
-                    let status = text(&now, "status").unwrap_or("PENDING").to_owned();
-                    Ok(if status == "DONE" { Poll::Ready(now) } else { Poll::Pending(status) })
-                })
-                .await?;
-        }
+        let latest = self.done(project, method, subject, operation).await?;
         error::failed_operation(method, subject, &latest).map_or(Ok(()), Err)
+    }
+
+    /// Waits until an operation is done, whatever came of it.
+    pub(crate) async fn done(
+        &self,
+        project: &str,
+        method: &str,
+        subject: &str,
+        operation: Json,
+    ) -> Result<Json, Error> {
+        if text(&operation, "status") == Some("DONE") {
+            return Ok(operation);
+        }
+        let until = Until { operation: method, subject, what: "done", limit: LONGEST };
+        self.context
+            .until(until, || async {
+                let now = self
+                    .call(Group::Operation, project, "operations.wait", subject, || {
+                        wait(self.clients, project, &operation)
+                    })
+                    .await?;
+                let status = text(&now, "status").unwrap_or("PENDING").to_owned();
+                Ok(if status == "DONE" { Poll::Ready(now) } else { Poll::Pending(status) })
+            })
+            .await
     }
 }
 
@@ -257,8 +272,6 @@ async fn patch(c: &Clients, at: &At, id: &str, body: &Json) -> Sent<Json> {
         }};
     }
     match at.collection {
-        Collection::Subnetworks => regional!(subnetworks, set_subnetwork, Subnetwork),
-        Collection::HealthChecks => regional!(health_checks, set_health_check, HealthCheck),
         Collection::BackendServices => regional!(backend_services, set_backend_service, BackendService),
         Collection::ForwardingRules => regional!(forwarding_rules, set_forwarding_rule, ForwardingRule),
         Collection::ServiceAttachments => {
@@ -271,7 +284,10 @@ async fn patch(c: &Clients, at: &At, id: &str, body: &Json) -> Sent<Json> {
             let patch = c.firewalls.patch().set_project(project).set_firewall(name).set_request_id(id);
             json(Box::pin(patch.set_body(collection::model::<model::Firewall>(body)?).send()).await?)
         }
-        Collection::NetworkEndpointGroups | Collection::InstanceTemplates => Err(unwritable("patch")),
+        Collection::Subnetworks
+        | Collection::HealthChecks
+        | Collection::NetworkEndpointGroups
+        | Collection::InstanceTemplates => Err(unwritable("patch")),
     }
 }
 

@@ -23,8 +23,15 @@ pub(crate) enum Collection {
     GroupManagers,
 }
 
-/// One page of a list, and where the next begins.
-pub(crate) type Page = (Vec<Json>, Option<String>);
+/// One page of a list.
+pub(crate) struct Page {
+    pub(crate) items: Vec<Json>,
+    /// Regions and zones that did not answer.
+    pub(crate) unreachable: Vec<String>,
+    /// Where the next page begins.
+    pub(crate) next: Option<String>,
+}
+
 /// What a client returns.
 pub(crate) type Sent<T> = Result<T, ClientError>;
 
@@ -41,6 +48,14 @@ impl Collection {
             Self::ServiceAttachments => "serviceAttachments",
             Self::InstanceTemplates => "instanceTemplates",
             Self::GroupManagers => "instanceGroupManagers",
+        }
+    }
+
+    /// The name of the method that lists all of a project.
+    pub(crate) fn list_method(self) -> String {
+        match self {
+            Self::Firewalls | Self::InstanceTemplates => format!("{}.list", self.word()),
+            _ => format!("{}.aggregatedList", self.word()),
         }
     }
 
@@ -95,20 +110,15 @@ pub(crate) fn model<T: DeserializeOwned>(body: &Json) -> Sent<T> {
     serde_json::from_value(body.clone()).map_err(ClientError::ser)
 }
 
-/// One page of a list of a region (of a project, for firewall rules and endpoint groups).
-pub(crate) async fn page(
-    c: &Clients,
-    collection: Collection,
-    project: &str,
-    region: &str,
-    token: &str,
-) -> Sent<Page> {
-    macro_rules! regional {
-        ($client:ident) => {{
-            let list = c.$client.list().set_project(project).set_region(region).set_max_results(500_u32);
+/// One page of what a project has of a collection, in all regions and zones.
+pub(crate) async fn page(c: &Clients, collection: Collection, project: &str, token: &str) -> Sent<Page> {
+    macro_rules! everywhere {
+        ($client:ident, $items:ident) => {{
+            let list = c.$client.aggregated_list().set_project(project).set_max_results(500_u32);
             let list = if token.is_empty() { list } else { list.set_page_token(token) };
             let answer = Box::pin(list.send()).await?;
-            (answer.items.into_iter().map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token)
+            let all = answer.items.into_values().flat_map(|scoped| scoped.$items);
+            (all.map(json).collect::<Sent<Vec<_>>>()?, answer.unreachables, answer.next_page_token)
         }};
     }
     macro_rules! global {
@@ -116,28 +126,22 @@ pub(crate) async fn page(
             let list = c.$client.list().set_project(project).set_max_results(500_u32);
             let list = if token.is_empty() { list } else { list.set_page_token(token) };
             let answer = Box::pin(list.send()).await?;
-            (answer.items.into_iter().map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token)
+            let all = answer.items.into_iter().map(json).collect::<Sent<Vec<_>>>()?;
+            (all, Vec::new(), answer.next_page_token)
         }};
     }
-    let (items, next) = match collection {
-        Collection::Subnetworks => regional!(subnetworks),
-        Collection::HealthChecks => regional!(health_checks),
-        Collection::BackendServices => regional!(backend_services),
-        Collection::ForwardingRules => regional!(forwarding_rules),
-        Collection::ServiceAttachments => regional!(service_attachments),
-        Collection::GroupManagers => regional!(group_managers),
+    let (items, unreachable, next) = match collection {
+        Collection::Subnetworks => everywhere!(subnetworks, subnetworks),
+        Collection::HealthChecks => everywhere!(all_health_checks, health_checks),
+        Collection::NetworkEndpointGroups => everywhere!(network_endpoint_groups, network_endpoint_groups),
+        Collection::BackendServices => everywhere!(all_backend_services, backend_services),
+        Collection::ForwardingRules => everywhere!(forwarding_rules, forwarding_rules),
+        Collection::ServiceAttachments => everywhere!(service_attachments, service_attachments),
+        Collection::GroupManagers => everywhere!(all_group_managers, instance_group_managers),
         Collection::Firewalls => global!(firewalls),
         Collection::InstanceTemplates => global!(instance_templates),
-        Collection::NetworkEndpointGroups => {
-            let list =
-                c.network_endpoint_groups.aggregated_list().set_project(project).set_max_results(500_u32);
-            let list = if token.is_empty() { list } else { list.set_page_token(token) };
-            let answer = Box::pin(list.send()).await?;
-            let all = answer.items.into_values().flat_map(|scoped| scoped.network_endpoint_groups);
-            (all.map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token)
-        }
     };
-    Ok((items, next.filter(|token| !token.is_empty())))
+    Ok(Page { items, unreachable, next: next.filter(|token| !token.is_empty()) })
 }
 
 /// A resource.

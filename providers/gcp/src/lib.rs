@@ -5,7 +5,7 @@
 //! | `settings`, `clients`, `caller` | how Google Cloud is reached, and as whom |
 //! | `collection`, `cloud`, `buckets`, `error` | one request: its typed call, its rate, its operation, its errors |
 //! | `ownership` | markers and labels as proof, and the user's labels |
-//! | `observe`, `snapshot`, `facts` | what is read, in which order, and what a plan is told |
+//! | `observe`, `operations`, `snapshot`, `facts` | what is read, in which order, and what a plan is told |
 //! | `lower`, `kinds`, `act` | what the file becomes; for each kind its table, lower, live, create, update |
 //! | `forwarders`, `image`, `handover` | what forwarder machines run and are made from, and how traffic goes from old backends to new |
 //! | `connections`, `entry`, `lists`, `policy`, `decide` | who is connected, accept and reject lists, and decisions |
@@ -33,6 +33,7 @@ mod kinds;
 mod lists;
 mod lower;
 mod observe;
+mod operations;
 mod ownership;
 mod path;
 mod policy;
@@ -138,7 +139,7 @@ impl Provider for GcpProvider {
     }
 
     async fn apply(&self, step: Step<'_>, context: &Context) -> Result<Applied, Error> {
-        let cloud = Cloud { clients: self.clients().await?, context };
+        let cloud = Cloud { clients: self.clients().await?, context, deployment: step.deployment };
         let act = Act { cloud, step };
         let done = match step.action.op {
             Op::Accept | Op::Reject => {

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::join_all;
+use privnet_core::accept::Connection;
 use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::gcp::{GcpForm, GcpService};
 use privnet_core::spec::gcp_ids::ProjectRef;
 use privnet_core::spec::{CloudService, Service, Spec, Who};
 use privnet_core::world::{Connections, Target, TargetState};
-use privnet_core::{Address, Error, ObserveRequest, Scope, ServiceWorld, World};
+use privnet_core::{Address, Error, ObserveRequest, Purpose, ServiceWorld, World};
 
 use crate::GcpProvider;
 use crate::buckets::Group;
@@ -19,8 +20,9 @@ use crate::connections;
 use crate::facts;
 use crate::json::text;
 use crate::kinds::{self, backend_service, service_attachment};
+use crate::operations;
 use crate::path;
-use crate::snapshot::{self, Place, Snapshot};
+use crate::snapshot::{self, Beside, Lists, Place, Snapshot};
 
 /// Everything with our name or proof, what the file names, connections and facts.
 pub(crate) async fn observe(
@@ -29,7 +31,7 @@ pub(crate) async fn observe(
     context: &Context,
 ) -> Result<World, Error> {
     let clients = provider.clients().await?;
-    let cloud = Cloud { clients, context };
+    let cloud = Cloud { clients, context, deployment: request.spec.deployment.as_str() };
     provider.remember(request.services);
     let mut places: BTreeMap<Place, Vec<(&Service, &GcpService)>> = BTreeMap::new();
     for service in request.services {
@@ -37,20 +39,24 @@ pub(crate) async fn observe(
             places.entry(Place::of(gcp)).or_default().push((service, gcp));
         }
     }
-    let homes: BTreeMap<&str, Scope> = places
+    let homes: BTreeMap<String, Place> = places
         .iter()
         .flat_map(|(place, services)| {
-            services.iter().map(|(service, _)| (service.name.as_str(), place.scope()))
+            services.iter().map(|(service, _)| (service.name.to_string(), place.clone()))
         })
         .collect();
-    let deployment = request.spec.deployment.as_str();
-    let mut reads: Vec<BoxFuture<'_, Seen>> = Vec::with_capacity(places.len());
+    let mut projects: BTreeMap<(String, String), Vec<OfPlace<'_>>> = BTreeMap::new();
     for (place, services) in places {
-        reads.push(Box::pin(observe_place(cloud, deployment, place, services, request)));
+        let key = (place.project.clone(), place.host.clone());
+        projects.entry(key).or_default().push((place, services));
     }
+    let reads = projects
+        .into_iter()
+        .map(|((project, host), places)| observe_project(cloud, project, host, places, request.purpose));
     let numbers = numbers(cloud, request.spec);
     let (worlds, numbers, caller) = futures::future::join3(join_all(reads), numbers, clients.caller()).await;
     let (mut world, mut failure) = (World::default(), None);
+    let worlds: Vec<Seen> = worlds.into_iter().flatten().collect();
     let some = worlds.iter().any(|seen| seen.failure.is_none());
     for seen in worlds {
         take_in(&mut world, seen.world);
@@ -60,10 +66,10 @@ pub(crate) async fn observe(
     if let Some(error) = failure.filter(|_| !some) {
         return Err(error);
     }
-    // What is global is seen from every region of its project; its own is that of its service.
-    for live in world.live.iter_mut().filter(|live| live.id.contains("/global/")) {
-        if let Some(home) = homes.get(live.address.service.as_str()) {
-            live.scope = home.clone();
+    // What is global, and what is in the project of the networks, is seen from several places: its own is that of its service.
+    for live in &mut world.live {
+        if let Some(home) = homes.get(&live.address.service).filter(|home| home.has(&live.id)) {
+            live.scope = home.scope();
         }
     }
     if let Some(caller) = caller {
@@ -75,21 +81,36 @@ pub(crate) async fn observe(
     Ok(world)
 }
 
+/// A place with its services.
+type OfPlace<'a> = (Place, Vec<(&'a Service, &'a GcpService)>);
+
 /// What was seen of a place; with a failure, only the refusals of its services.
 struct Seen {
     world: World,
     failure: Option<Error>,
 }
 
-/// Two regions of a project both list what is global: it counts once.
+/// Several places list what is global, or in the project of their networks: it counts once. What a service has in two regions, it has:
+/// those who are connected to either are connected to it.
 fn take_in(world: &mut World, mut seen: World) {
     let there: BTreeSet<&str> = world.live.iter().map(|live| live.id.as_str()).collect();
     seen.live.retain(|live| !there.contains(live.id.as_str()));
-    let known: Vec<String> = world.services.keys().cloned().collect();
-    for service in known {
-        // What only has a part in this place was seen there as nothing, or as more.
-        if seen.services.get(&service).is_some_and(|other| other.exposed.is_none()) {
-            seen.services.remove(&service);
+    for (service, known) in &mut world.services {
+        let Some(other) = seen.services.remove(service) else { continue };
+        match (&known.exposed, &other.exposed) {
+            // What only has a part in this place was seen there as nothing, or as more.
+            (_, None) => {}
+            (None, Some(_)) => *known = other,
+            (Some(_), Some(_)) => {
+                let mut both = known.connections.known().to_vec();
+                let is_new = |one: &&Connection| both.iter().all(|known| known.id != one.id);
+                let new: Vec<Connection> = other.connections.known().iter().filter(is_new).cloned().collect();
+                both.extend(new);
+                known.connections = Connections::Known(both);
+                let new = other.targets.into_iter().filter(|target| !known.targets.contains(target));
+                let new: Vec<Target> = new.collect();
+                known.targets.extend(new);
+            }
         }
     }
     world.merge(seen);
@@ -117,24 +138,68 @@ async fn numbers(cloud: Cloud<'_>, spec: &Spec) -> BTreeMap<String, String> {
     join_all(read).await.into_iter().flatten().collect()
 }
 
+/// The places of a project, and what is ours in its other regions.
+async fn observe_project<'a>(
+    cloud: Cloud<'a>,
+    project: String,
+    host: String,
+    places: Vec<OfPlace<'a>>,
+    purpose: Purpose,
+) -> Vec<Seen> {
+    let lists = async {
+        if purpose == Purpose::Plan {
+            operations::settle(&cloud, &BTreeSet::from([project.as_str(), host.as_str()])).await?;
+        }
+        snapshot::lists(&cloud, &project, &host, purpose).await
+    };
+    let beside = places.iter().map(|(place, services)| snapshot::beside(&cloud, place, services, purpose));
+    let (lists, beside) = futures::future::join(lists, join_all(beside)).await;
+    let lists = match lists {
+        Ok(lists) => lists,
+        Err(error) => return vec![unread(&places, error)],
+    };
+    let named: BTreeSet<String> = places.iter().map(|(place, _)| place.region.clone()).collect();
+    let read = places
+        .into_iter()
+        .zip(beside)
+        .map(|(place, beside)| observe_place(cloud, place, &lists, beside, purpose));
+    let mut seen = join_all(read).await;
+    for region in lists.regions(cloud.deployment).difference(&named) {
+        let place = Place { project: project.clone(), region: region.clone(), host: host.clone() };
+        let searched = BTreeSet::from([place.scope()]);
+        let world = World { searched, ..world_of(&snapshot::elsewhere(cloud.deployment, place, &lists)) };
+        seen.push(Seen { world, failure: None });
+    }
+    seen
+}
+
 async fn observe_place<'a>(
     cloud: Cloud<'a>,
-    deployment: &'a str,
-    place: Place,
-    services: Vec<(&'a Service, &'a GcpService)>,
-    request: ObserveRequest<'a>,
+    (place, services): OfPlace<'a>,
+    lists: &'a Lists,
+    beside: Result<Option<Beside>, Error>,
+    purpose: Purpose,
 ) -> Seen {
-    let scope = place.scope();
-    let (mut world, failure) =
-        match snapshot::read(&cloud, deployment, place, services.clone(), request.purpose).await {
-            Ok(snapshot) => (world_of(&snapshot), None),
-            Err(error) => {
-                let refusals = services.iter().map(|(service, _)| unobserved(service, &error)).collect();
-                (World { refusals, ..World::default() }, Some(error))
-            }
-        };
-    world.searched.insert(scope);
-    Seen { world, failure }
+    let read =
+        async { snapshot::of_place(&cloud, place.clone(), services.clone(), lists, beside?, purpose).await };
+    match read.await {
+        Ok(snapshot) => {
+            let world = World { searched: BTreeSet::from([place.scope()]), ..world_of(&snapshot) };
+            Seen { world, failure: None }
+        }
+        Err(error) => unread(&[(place, services)], error),
+    }
+}
+
+/// Places that cannot be read: nothing is done to their services.
+fn unread(places: &[OfPlace<'_>], error: Error) -> Seen {
+    let services = places.iter().flat_map(|(_, services)| services);
+    let world = World {
+        refusals: services.map(|(service, _)| unobserved(service, &error)).collect(),
+        searched: places.iter().map(|(place, _)| place.scope()).collect(),
+        ..World::default()
+    };
+    Seen { world, failure: Some(error) }
 }
 
 fn unobserved(service: &Service, error: &Error) -> Refusal {

@@ -99,6 +99,11 @@ pub(crate) fn is_ours(deployment: &str, address: &Address, resource: &Json) -> b
     proof(resource, deployment).is_some_and(|proved| proved == *address)
 }
 
+/// Whether this resource says that it is of this deployment, as whatever.
+pub(crate) fn is_of(deployment: &str, resource: &Json) -> bool {
+    proof(resource, deployment).is_some()
+}
+
 /// Why a resource is not proved ours, in words.
 pub(crate) fn why_not(resource: &Json) -> String {
     match said(resource).get("deployment") {

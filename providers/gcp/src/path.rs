@@ -22,6 +22,12 @@ pub(crate) fn after<'a>(path: &'a str, word: &str) -> Option<&'a str> {
     parts.next()
 }
 
+/// The region of a path, that of its zone too; nothing where it is global.
+pub(crate) fn region(path: &str) -> Option<&str> {
+    let zone = || after(path, "zones")?.rsplit_once('-').map(|(region, _)| region);
+    after(path, "regions").or_else(zone)
+}
+
 /// Whether two URLs or paths mean the same.
 pub(crate) fn same(one: &str, other: &str) -> bool {
     of(one) == of(other)
@@ -51,6 +57,8 @@ mod tests {
         let v1 = "https://www.googleapis.com/compute/v1/projects/p/regions/r/subnetworks/s";
         let beta = "https://compute.googleapis.com/compute/beta/projects/p/regions/r/subnetworks/s";
         assert!(same(v1, beta) && same(v1, &regional("p", "r", "subnetworks", "s")));
+        assert_eq!((region(v1), region(&zonal("p", "us-east4-b", "x", "n"))), (Some("r"), Some("us-east4")));
+        assert_eq!(region(&global("p", "firewalls", "n")), None);
         assert_eq!((name(v1), after(v1, "regions"), after(v1, "zones")), ("s", Some("r"), None));
     }
 }

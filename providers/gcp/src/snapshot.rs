@@ -1,11 +1,14 @@
-//! What was read of one place, and in which order: all lists at once, then the endpoints of our own groups.
+//! What was read of one place, and in which order: all lists of its project at once, then the endpoints of our own groups.
+//!
+//! Lists are those of whole projects. What is ours in another region than the file's is seen too: a service that moved has left
+//! something behind there, and shares what is global with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 use privnet_core::spec::Service;
 use privnet_core::spec::gcp::{GcpBackend, GcpDirect, GcpForm, GcpService};
-use privnet_core::{Address, Error, Purpose, Scope};
+use privnet_core::{Address, Error, ErrorKind, Purpose, Scope};
 
 use crate::buckets::Group;
 use crate::cloud::Cloud;
@@ -35,6 +38,13 @@ impl Place {
         }
     }
 
+    /// Whether this path is in the place, or global in one of its projects.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        let project = path::after(path, "projects");
+        [Some(self.project.as_str()), Some(self.host.as_str())].contains(&project)
+            && path::region(path).is_none_or(|region| region == self.region)
+    }
+
     /// Its scope.
     pub(crate) fn scope(&self) -> Scope {
         Scope(format!("{}/{}/{}", crate::CLOUD, self.project, self.region))
@@ -46,12 +56,15 @@ impl Place {
     }
 }
 
+/// What of the lists is in one place.
+type Listed<'a> = BTreeMap<Collection, Vec<&'a Json>>;
+
 /// What was read of a place.
 pub(crate) struct Snapshot<'a> {
     pub(crate) deployment: &'a str,
     pub(crate) place: Place,
     pub(crate) services: Vec<(&'a Service, &'a GcpService)>,
-    lists: BTreeMap<Collection, Vec<Json>>,
+    lists: Listed<'a>,
     /// The endpoints of our groups, by the group's path.
     pub(crate) endpoints: BTreeMap<String, Vec<Json>>,
     /// The health of our backend services' backends, by the service's path; only for `status`.
@@ -60,32 +73,51 @@ pub(crate) struct Snapshot<'a> {
     named: Vec<Address>,
 }
 
-impl Snapshot<'_> {
+impl<'a> Snapshot<'a> {
+    /// The lists alone.
+    fn bare(deployment: &'a str, place: Place, lists: Listed<'a>) -> Self {
+        Self {
+            deployment,
+            place,
+            services: Vec::new(),
+            lists,
+            endpoints: BTreeMap::new(),
+            health: BTreeMap::new(),
+            facts: Facts::default(),
+            named: Vec::new(),
+        }
+    }
+
     /// All that was listed of a collection.
-    pub(crate) fn all(&self, collection: Collection) -> &[Json] {
+    fn all(&self, collection: Collection) -> &[&'a Json] {
         self.lists.get(&collection).map_or(&[], Vec::as_slice)
     }
 
     /// What of a collection is ours, or has our name, as resources of this kind.
-    pub(crate) fn claimed(&self, collection: Collection, kind: &str) -> Vec<(Claim, &Json)> {
+    pub(crate) fn claimed(&self, collection: Collection, kind: &str) -> Vec<(Claim, &'a Json)> {
         let claim = |resource| ownership::claim(self.deployment, kind, resource, &self.named);
-        self.all(collection).iter().filter_map(|resource| Some((claim(resource)?, resource))).collect()
+        self.all(collection).iter().filter_map(|resource| Some((claim(resource)?, *resource))).collect()
     }
 
     /// The resource of this name.
-    pub(crate) fn by_name(&self, collection: Collection, name: &str) -> Option<&Json> {
-        self.all(collection).iter().find(|resource| text(resource, "name") == Some(name))
+    pub(crate) fn by_name(&self, collection: Collection, name: &str) -> Option<&'a Json> {
+        self.all(collection).iter().copied().find(|resource| text(resource, "name") == Some(name))
     }
 }
 
-/// Reads a place.
-pub(crate) async fn read<'a>(
+/// What a project and the project of its networks have of each collection, and the regions and zones that did not answer.
+pub(crate) struct Lists {
+    all: BTreeMap<Collection, Vec<Json>>,
+    unreachable: BTreeSet<String>,
+}
+
+/// Lists what a project and the project of its networks have.
+pub(crate) async fn lists(
     cloud: &Cloud<'_>,
-    deployment: &'a str,
-    place: Place,
-    services: Vec<(&'a Service, &'a GcpService)>,
+    project: &str,
+    host: &str,
     purpose: Purpose,
-) -> Result<Snapshot<'a>, Error> {
+) -> Result<Lists, Error> {
     let wanted: &[Collection] = match purpose {
         Purpose::Connections => &[Collection::ServiceAttachments],
         Purpose::Plan | Purpose::Status => &[
@@ -100,34 +132,103 @@ pub(crate) async fn read<'a>(
             Collection::GroupManagers,
         ],
     };
-    let lists = wanted.iter().map(|collection| async {
+    let read = wanted.iter().map(|collection| async {
         let project = match collection {
-            Collection::Subnetworks | Collection::Firewalls => &place.host,
-            _ => &place.project,
+            Collection::Subnetworks | Collection::Firewalls => host,
+            _ => project,
         };
-        Ok((*collection, cloud.list(*collection, project, &place.region).await?))
+        Ok((*collection, cloud.list(*collection, project).await?))
     });
-    let everything = purpose != Purpose::Connections;
-    let machines =
-        async { if everything { machines(cloud, &services, &place).await } else { Ok(BTreeMap::new()) } };
-    let groups = async { if everything { groups(cloud, &services, &place).await } else { Ok(Vec::new()) } };
-    let images = async { if everything { images(cloud, &services).await } else { Ok(BTreeMap::new()) } };
-    let (lists, machines, groups, images) =
-        futures::future::try_join4(try_join_all(lists), machines, groups, images).await?;
-    let lists: BTreeMap<Collection, Vec<Json>> = lists.into_iter().collect();
-    let facts = Facts { read: everything, machines, groups, images, ..listed(&lists) };
+    let mut lists = Lists { all: BTreeMap::new(), unreachable: BTreeSet::new() };
+    for (collection, (items, unreachable)) in try_join_all(read).await? {
+        lists.all.insert(collection, items);
+        lists.unreachable.extend(unreachable.iter().map(|place| path::name(place).to_owned()));
+    }
+    Ok(lists)
+}
+
+impl Lists {
+    /// What of it is in a region, or global where that counts for it.
+    fn of_region(&self, region: &str, global: bool) -> Listed<'_> {
+        let here = |collection: Collection, item: &Json| {
+            let path = text(item, "selfLink").map(path::of).unwrap_or_default();
+            match collection {
+                Collection::Firewalls | Collection::InstanceTemplates => global,
+                Collection::NetworkEndpointGroups => {
+                    path::after(&path, "zones").is_some() && path::region(&path) == Some(region)
+                }
+                _ => path::after(&path, "regions") == Some(region),
+            }
+        };
+        let each = self.all.iter().map(|(collection, items)| {
+            (*collection, items.iter().filter(|item| here(*collection, item)).collect())
+        });
+        each.collect()
+    }
+
+    /// The regions that have something of this deployment's.
+    pub(crate) fn regions(&self, deployment: &str) -> BTreeSet<String> {
+        let items = self.all.values().flatten().filter(|item| ownership::is_of(deployment, item));
+        let paths = items.filter_map(|item| text(item, "selfLink").map(path::of));
+        paths.filter_map(|path| path::region(&path).map(str::to_owned)).collect()
+    }
+
+    /// Why a region is not known whole, if it is not.
+    fn unreachable(&self, project: &str, region: &str) -> Result<(), Error> {
+        let here = |place: &&String| {
+            place.as_str() == region || place.strip_prefix(region).is_some_and(|rest| rest.starts_with('-'))
+        };
+        self.unreachable.iter().find(here).map_or(Ok(()), |place| {
+            let message = format!("Google Cloud does not reach {place} at the moment");
+            Err(Error::new(ErrorKind::Unavailable, "aggregatedList", project, message))
+        })
+    }
+}
+
+/// What a place's services need besides the lists.
+pub(crate) struct Beside {
+    machines: BTreeMap<String, Machine>,
+    groups: Vec<String>,
+    images: BTreeMap<String, Seen>,
+}
+
+/// Reads what a place's services name of the user's own.
+pub(crate) async fn beside(
+    cloud: &Cloud<'_>,
+    place: &Place,
+    services: &[(&Service, &GcpService)],
+    purpose: Purpose,
+) -> Result<Option<Beside>, Error> {
+    if purpose == Purpose::Connections {
+        return Ok(None);
+    }
+    let (machines, groups, images) = futures::future::try_join3(
+        machines(cloud, services, place),
+        groups(cloud, services, place),
+        images(cloud, services),
+    )
+    .await?;
+    Ok(Some(Beside { machines, groups, images }))
+}
+
+/// A place of the file, from the lists of its project.
+pub(crate) async fn of_place<'a>(
+    cloud: &Cloud<'a>,
+    place: Place,
+    services: Vec<(&'a Service, &'a GcpService)>,
+    lists: &'a Lists,
+    beside: Option<Beside>,
+    purpose: Purpose,
+) -> Result<Snapshot<'a>, Error> {
+    lists.unreachable(&place.project, &place.region)?;
+    let lists = lists.of_region(&place.region, true);
+    let mut facts = listed(&lists);
+    if let Some(Beside { machines, groups, images }) = beside {
+        facts = Facts { read: true, machines, groups, images, ..facts };
+    }
     let named =
         services.iter().flat_map(|(service, gcp)| kinds::named(service.name.as_str(), gcp, &facts)).collect();
-    let mut snapshot = Snapshot {
-        deployment,
-        place,
-        services,
-        lists,
-        endpoints: BTreeMap::new(),
-        health: BTreeMap::new(),
-        facts,
-        named,
-    };
+    let mut snapshot = Snapshot { services, named, facts, ..Snapshot::bare(cloud.deployment, place, lists) };
     snapshot.endpoints = endpoints(cloud, &snapshot).await?;
     if purpose == Purpose::Status {
         snapshot.health = health(cloud, &snapshot).await;
@@ -135,10 +236,16 @@ pub(crate) async fn read<'a>(
     Ok(snapshot)
 }
 
+/// A region that the file does not name: what is ours there can only go.
+pub(crate) fn elsewhere<'a>(deployment: &'a str, place: Place, lists: &'a Lists) -> Snapshot<'a> {
+    let lists = lists.of_region(&place.region, false);
+    Snapshot::bare(deployment, place, lists)
+}
+
 /// The facts that are in the lists.
-fn listed(lists: &BTreeMap<Collection, Vec<Json>>) -> Facts {
+fn listed(lists: &Listed<'_>) -> Facts {
     let all = |collection| lists.get(&collection).map_or(&[][..], Vec::as_slice);
-    let subnet = |json: &Json| {
+    let subnet = |json: &&Json| {
         let link = |key| text(json, key).map(path::of).unwrap_or_default();
         let word = |key| text(json, key).unwrap_or_default().to_owned();
         let subnet = Subnet {
@@ -335,7 +442,7 @@ async fn endpoints(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> Result<BTreeMa
     let read = paths.into_iter().map(|group| async move {
         match endpoints_of(cloud, &group).await {
             // Somebody deleted it meanwhile.
-            Err(error) if error.kind() == privnet_core::ErrorKind::NotFound => Ok((group, Vec::new())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok((group, Vec::new())),
             other => other.map(|endpoints| (group, endpoints)),
         }
     });

@@ -189,7 +189,6 @@ async fn an_edit_that_would_cut_is_refused_without_the_word() {
     let edits = [
         ("a tombstone", tombstone),
         ("another port", other(&ONE.replace("5432", "5433"), "")),
-        ("all ports", other(ONE, "all_ports: true")),
         ("another subnet", other(ONE, "subnet: data")),
         ("an address of its own", other(ONE, "ip_address: 10.7.0.77")),
         ("a domain name", other(ONE, "domain_names: [db.example.com.]")),

@@ -94,6 +94,9 @@ const SHORTEST: Duration = Duration::from_millis(5);
 /// No limit is shortened to less: a sandbox that runs a thousand times faster does so on a machine that does not.
 const SHORTEST_LIMIT: Duration = Duration::from_secs(5);
 
+/// How often is asked at least, however long one answer takes: on a machine that is busy, one may use up all of the time.
+const ASKED_AT_LEAST: u32 = 4;
+
 impl Context {
     /// A context of its own counts and rates.
     #[must_use]
@@ -235,8 +238,9 @@ impl Context {
         let started = Instant::now();
         let limit = self.paced(until.limit).max(until.limit.min(SHORTEST_LIMIT));
         let first = self.paced(self.shared.settings.poll);
-        let mut told = String::new();
+        let (mut told, mut asked) = (String::new(), 0);
         loop {
+            asked += 1;
             let state = match ask().await? {
                 Poll::Ready(found) => return Ok(found),
                 Poll::Pending(state) => state,
@@ -251,12 +255,13 @@ impl Context {
                 told.clone_from(&state);
             }
             let passed = started.elapsed();
-            if passed >= limit {
+            if passed >= limit && asked >= ASKED_AT_LEAST {
                 let message = format!("not {} after {} s; it is: {state}", until.what, until.limit.as_secs());
                 return Err(Error::new(ErrorKind::TimedOut, until.operation, until.subject, message)
                     .with_hint("run the same command again: it goes on where this run stopped"));
             }
-            let pause = first.max(passed / 20).min(limit.saturating_sub(passed).max(SHORTEST));
+            let left = limit.saturating_sub(passed).max(if passed < limit { SHORTEST } else { first });
+            let pause = first.max(passed / 20).min(left);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.shared.cancel.cancelled() => {

@@ -306,3 +306,19 @@ async fn a_wait_ends() {
     assert_eq!(ended.kind(), ErrorKind::TimedOut);
     assert!(ended.to_string().contains("failed over"));
 }
+
+/// On a busy machine one answer may take longer than all of the time: what is there is found all the same.
+#[tokio::test(start_paused = true)]
+async fn one_slow_answer_is_no_end_of_a_wait() {
+    let context = Context::new(Settings::default(), Events::none(), CancellationToken::new());
+    let until = Until { operation: "Describe", subject: "it", what: "there", limit: Duration::from_secs(60) };
+    let asked = std::cell::Cell::new(0);
+    let found = context
+        .until(until, || async {
+            asked.set(asked.get() + 1);
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            Ok(if asked.get() < 4 { Poll::Pending("not known yet".to_owned()) } else { Poll::Ready(()) })
+        })
+        .await;
+    assert!(found.is_ok() && asked.get() == 4, "{found:?} after {}", asked.get());
+}

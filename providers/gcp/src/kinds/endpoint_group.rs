@@ -84,33 +84,33 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         let id = text(json, "selfLink").map(path::of).unwrap_or_default();
         fields::of(&read(json, snapshot.endpoints.get(&id).unwrap_or(&none)))
     };
-    let all = super::live_of(snapshot, Collection::NetworkEndpointGroups, &KIND, read, |_| Fields::new());
-    // The list is that of the whole project.
-    let here = |live: &Live| {
-        path::after(&live.id, "zones").is_some_and(|zone| zone.starts_with(&snapshot.place.region))
-    };
-    all.into_iter().filter(here).collect()
+    super::live_of(snapshot, Collection::NetworkEndpointGroups, &KIND, read, |_| Fields::new())
 }
 
 fn read(json: &Json, endpoints: &[Json]) -> EndpointGroup {
     let link = |key| text(json, key).map(path::of).unwrap_or_default();
     let zone = text(json, "zone").map(path::name).unwrap_or_default().to_owned();
     let project = path::after(text(json, "selfLink").unwrap_or_default(), "projects").unwrap_or_default();
+    EndpointGroup {
+        network: link("network"),
+        subnet: link("subnetwork"),
+        endpoints: machines(project, &zone, endpoints),
+        zone,
+    }
+}
+
+/// The machines of endpoints, by path.
+fn machines(project: &str, zone: &str, endpoints: &[Json]) -> BTreeSet<String> {
     let machine = |endpoint: &Json| {
         let named = text(endpoint, "instance")?;
         // The API takes a name or a URL, and may answer with either.
         Some(if named.contains('/') {
             path::of(named)
         } else {
-            path::zonal(project, &zone, "instances", named)
+            path::zonal(project, zone, "instances", named)
         })
     };
-    EndpointGroup {
-        network: link("network"),
-        subnet: link("subnetwork"),
-        endpoints: endpoints.iter().filter_map(machine).collect(),
-        zone: zone.clone(),
-    }
+    endpoints.iter().filter_map(machine).collect()
 }
 
 pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
@@ -118,10 +118,12 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
     let at = At { place: wanted.zone.clone(), ..act.new_regional(Collection::NetworkEndpointGroups) };
     let body = json!({ "name": at.name, "description": act.marker(), "networkEndpointType": "GCE_VM_IP",
         "network": wanted.network, "subnetwork": wanted.subnet });
-    let found = act.create(&at, &body).await?;
+    act.insert(&at, &body).await?;
     // It has none yet; where it was there already, what is told twice is seen in the end.
-    fill(act, &at, &found, &wanted, Some(BTreeSet::new())).await?;
-    Ok(super::applied(&found))
+    let (found, filled) =
+        futures::future::join(act.shown(&at), fill(act, &at, &wanted, Some(BTreeSet::new()))).await;
+    filled?;
+    Ok(super::applied(&found?))
 }
 
 /// Deletes it: the backend service has let go of it.
@@ -135,7 +137,7 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     let wanted: EndpointGroup = fields::typed(KIND.name, act.step.fields)?;
     let at = act.there(Collection::NetworkEndpointGroups)?;
     let found = act.read(&at).await?;
-    fill(act, &at, &found, &wanted, None).await?;
+    fill(act, &at, &wanted, None).await?;
     Ok(super::applied(&found))
 }
 
@@ -151,12 +153,12 @@ async fn until_one_that_stays_is_healthy(act: &Act<'_>, wanted: &EndpointGroup) 
 async fn fill(
     act: &Act<'_>,
     at: &At,
-    group: &Json,
     wanted: &EndpointGroup,
     there: Option<BTreeSet<String>>,
 ) -> Result<(), Error> {
     let list = || async {
-        Ok::<_, Error>(read(group, &snapshot::endpoints_of(&act.cloud, &at.path()).await?).endpoints)
+        let endpoints = snapshot::endpoints_of(&act.cloud, &at.path()).await?;
+        Ok::<_, Error>(machines(&at.project, &at.place, &endpoints))
     };
     let mut there = match there {
         Some(there) => there,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use privnet_core::execute::{Poll, Until};
-use privnet_core::spec::gcp::{GcpAddress, GcpForm};
+use privnet_core::spec::gcp::{GcpAddress, GcpForm, GcpMade};
 use privnet_core::{
     Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Replacement, Shape, Value,
 };
@@ -27,15 +27,17 @@ use crate::snapshot::Snapshot;
 
 /// The name in addresses of a forwarding rule of the user's.
 pub(crate) const SUPPLIED: &str = "supplied";
+/// Stands among the ports for every port: from some to all nobody loses one, from all to some somebody may.
+const ALL: &str = "ALL";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ForwardingRule {
     pub(crate) backend_service: Value,
     pub(crate) network: String,
     pub(crate) subnet: String,
+    /// With `ALL` among them: every port.
     #[serde(default)]
     pub(crate) ports: BTreeSet<String>,
-    pub(crate) all_ports: bool,
     #[serde(default)]
     pub(crate) ip_address: Option<String>,
     pub(crate) global_access: bool,
@@ -51,7 +53,6 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("network").on_change(Change::Refuse),
         Field::managed("subnet").on_change(Change::Refuse),
         Field::managed("ports").on_change(Change::ReplaceUnlessConnected).shaped(Shape::Set),
-        Field::managed("all_ports").on_change(Change::ReplaceUnlessConnected),
         Field::if_set("ip_address").on_change(Change::Refuse),
         Field::managed("global_access"),
         Field::managed("labels"),
@@ -70,13 +71,13 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     }
     let Some(made) = lowering.made() else { return };
     let backend = lowering.address(backend_service::KIND.name, "main");
-    let listen: BTreeSet<String> = firewall::listens(&made.backend).map(|port| port.to_string()).collect();
+    let address = lowering.address(KIND.name, "main");
+    let ports = ports(lowering, made, &address);
     let typed = ForwardingRule {
         backend_service: Value::output(&backend, "path"),
         network: lowering.network(made.network.as_str()),
         subnet: lowering.subnet(made.subnet.as_str()),
-        ports: if made.all_ports { BTreeSet::new() } else { listen },
-        all_ports: made.all_ports,
+        ports,
         ip_address: match made.ip_address {
             GcpAddress::Auto => None,
             GcpAddress::Ip(ip) => Some(ip.to_string()),
@@ -84,9 +85,23 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         global_access: made.global_access,
         labels: lowering.spec.tags.clone(),
     };
-    let address = lowering.address(KIND.name, "main");
     check_fixed_address(lowering, &address, &typed);
     lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+}
+
+/// The ports of the rule. One for all of them keeps those of the rule that it takes the place of.
+fn ports(lowering: &Lowering<'_>, made: &GcpMade, address: &Address) -> BTreeSet<String> {
+    if !made.all_ports {
+        return firewall::listens(&made.backend).map(|port| port.to_string()).collect();
+    }
+    let all = BTreeSet::from([ALL.to_owned()]);
+    let rules = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == *address);
+    let mut there =
+        rules.filter_map(|live| Some(fields::typed::<ForwardingRule>(KIND.name, &live.fields).ok()?.ports));
+    match there.next() {
+        Some(ports) if ports != all && there.all(|other| other != all) => &ports | &all,
+        _ => all,
+    }
 }
 
 /// Two rules cannot have one address: with a fixed one there is no second rule to go over to.
@@ -94,7 +109,7 @@ fn check_fixed_address(lowering: &mut Lowering<'_>, address: &Address, wanted: &
     let Some(live) = lowering.world.at(address) else { return };
     let Ok(there) = fields::typed::<ForwardingRule>(KIND.name, &live.fields) else { return };
     let same_address = wanted.ip_address.is_some() && wanted.ip_address == there.ip_address;
-    if same_address && (there.ports != wanted.ports || there.all_ports != wanted.all_ports) {
+    if same_address && there.ports != wanted.ports {
         lowering.refuse("the ports of a forwarding rule with a fixed `ip_address` cannot be changed without a gap: take `ip_address` out of the file as well, or destroy the service first");
     }
 }
@@ -119,8 +134,11 @@ fn read(json: &Json) -> ForwardingRule {
         backend_service: text(json, "backendService").map_or(Value::Null, |url| Value::text(path::of(url))),
         network: link("network"),
         subnet: link("subnetwork"),
-        ports: texts(json, "ports").into_iter().collect(),
-        all_ports: flag(json, "allPorts"),
+        ports: if flag(json, "allPorts") {
+            BTreeSet::from([ALL.to_owned()])
+        } else {
+            texts(json, "ports").into_iter().collect()
+        },
         ip_address: text(json, "IPAddress").map(str::to_owned),
         global_access: flag(json, "allowGlobalAccess"),
         labels: ownership::managed_labels(json),
@@ -136,7 +154,7 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
         "labels": ownership::all_labels(&Json::Null, deployment, address, generation, &wanted.labels),
         "backendService": fields::resolved(&wanted.backend_service), "network": wanted.network,
         "subnetwork": wanted.subnet, "allowGlobalAccess": wanted.global_access });
-    if wanted.all_ports {
+    if wanted.ports.contains(ALL) {
         body["allPorts"] = json!(true);
     } else {
         body["ports"] = json!(wanted.ports);

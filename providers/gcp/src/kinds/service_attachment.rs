@@ -63,6 +63,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("target"),
         Field::managed("nat_subnets").on_change(Change::Grow).shaped(Shape::Set),
         Field::managed("connection_preference"),
+        // It is for new connections alone: those that are there stay as they are.
         Field::managed("proxy_protocol"),
         Field::managed("reconcile_connections"),
         Field::managed("domain_names").on_change(Change::Refuse).shaped(Shape::Set),

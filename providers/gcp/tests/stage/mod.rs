@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use google_cloud_auth::credentials::anonymous;
@@ -18,13 +19,14 @@ use privnet_core::Provider;
 use privnet_core::accept::{Ask, Connection, Decision};
 use privnet_core::conformance::{Driver, Subject, Variant};
 pub use privnet_core::conformance::{assert_done, until};
-use privnet_core::execute::Report;
+use privnet_core::execute::{Context, Events, Report, Settings};
 use privnet_core::plan::{Plan, PlanOptions};
 use privnet_core::spec::{Spec, decode};
-use privnet_core::{Live, Purpose, World};
+use privnet_core::{Error, Live, ObserveRequest, Purpose, World};
 use privnet_gcp::{GcpProvider, GcpSettings};
-use privnet_sandbox::frame::Fault;
+use privnet_sandbox::frame::{Clock, Fault};
 use privnet_sandbox::{Options, Running, Sandbox};
+use tokio_util::sync::CancellationToken;
 
 /// How fast time passes.
 const SPEED: f64 = 1_000.0;
@@ -150,6 +152,25 @@ impl Stage {
 
     pub fn heal(&self) {
         self.running.faults().clear();
+    }
+
+    /// Time passes this fast from now on.
+    pub fn set_speed(&self, speed: f64) {
+        Clock::open(self.folder.path(), Some(speed)).unwrap();
+    }
+
+    /// Lets this much time pass in the cloud.
+    pub fn advance(&self, seconds: u64) {
+        Clock::open(self.folder.path(), None).unwrap().advance(Duration::from_secs(seconds)).unwrap();
+    }
+
+    /// Observes for a plan, where that may fail.
+    pub async fn try_observe(&self, spec: &Spec) -> Result<World, Error> {
+        let settings = Settings { pace: self.pace(), ..Settings::default() };
+        let context = Context::new(settings, Events::none(), CancellationToken::new());
+        let services: Vec<_> = spec.services.iter().collect();
+        let request = ObserveRequest { spec, services: &services, purpose: Purpose::Plan };
+        self.provider.beside().observe(request, &context).await
     }
 
     /// A consumer asks for a connection.

@@ -1,0 +1,159 @@
+//! What becomes of an attachment's lists: the last consumer goes, somebody who was let in is cut, an attachment of the user's turns
+//! somebody away; and operations that take longer than anybody waits.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+mod stage;
+
+use std::path::Path;
+
+use privnet_core::ErrorKind;
+use privnet_core::accept::{Ask, ConnectionState};
+use privnet_core::plan::{Op, PlanOptions, Rule};
+use privnet_core::spec::Spec;
+use serde_json::Value as Json;
+use stage::{ONE, PROJECT, REGION, Stage, assert_done, with_policy};
+
+/// A service for colleagues, by this policy, with these lines in its block.
+fn colleagues(policy: &str, block: &str) -> Spec {
+    let ports = if block.contains("existing") { String::new() } else { format!("ports: [{ONE}]\n") };
+    with_policy(
+        policy,
+        &format!("{ports}{block}"),
+        "consumers: { acme: { gcp: { projects: [acme-reader] } } }",
+    )
+}
+
+const ALLOW: &str = "allow: { acme: {} }";
+
+fn ask(stage: &Stage) -> String {
+    stage.connect("orders", "acme-reader")["connection"].as_str().unwrap().to_owned()
+}
+
+async fn state(stage: &Stage, spec: &Spec, id: &str) -> ConnectionState {
+    let all = stage.connections(spec, "orders").await;
+    all.iter().find(|one| one.id == id).unwrap_or_else(|| panic!("{all:#?}")).state
+}
+
+/// The attachment as somebody else reads it.
+async fn attachment(stage: &Stage, name: &str) -> google_cloud_compute_v1::model::ServiceAttachment {
+    let get = stage.attachments().await.get().set_project(PROJECT).set_region(REGION);
+    get.set_service_attachment(name).send().await.unwrap()
+}
+
+async fn own_attachment(stage: &Stage, spec: &Spec) -> google_cloud_compute_v1::model::ServiceAttachment {
+    let live = stage.live(spec, "service-attachment").await.unwrap();
+    attachment(stage, live.id.rsplit('/').next().unwrap()).await
+}
+
+/// The bodies of the PATCHes of attachments in a record.
+fn patches(record: &Path) -> Vec<Json> {
+    let text = std::fs::read_to_string(record).unwrap();
+    let exchanges = text.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+    let patches = exchanges.filter(|one| {
+        one["method"] == "PATCH" && one["path"].as_str().unwrap().contains("/serviceAttachments/")
+    });
+    patches.map(|one| serde_json::from_str(one["body"].as_str().unwrap()).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_consumer_of_a_list_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.jsonl");
+    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
+    stage.apply(&colleagues(&format!("{ALLOW}\n    acceptance: automatic"), "")).await;
+    let manual = colleagues(ALLOW, "");
+    assert_eq!(own_attachment(&stage, &manual).await.consumer_accept_lists.len(), 1);
+    // Nobody is connected, so that people who decide begin with an empty list. The official client leaves out empty lists.
+    stage.apply(&manual).await;
+    assert_eq!(own_attachment(&stage, &manual).await.consumer_accept_lists, []);
+    stage.assert_settled(&manual).await;
+    let sent = patches(&record);
+    assert!(sent.iter().any(|body| body["consumerAcceptLists"] == serde_json::json!([])), "{sent:#?}");
+    // Every one of them says what GCP forgets otherwise.
+    let whole = |body: &Json| {
+        ["name", "enableProxyProtocol", "reconcileConnections"].iter().all(|key| body.get(*key).is_some())
+    };
+    assert!(sent.iter().all(whole), "{sent:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_let_in_is_cut_by_reconciling_and_its_state_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.jsonl");
+    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
+    let spec = colleagues("allow: { acme: { max_connections: 2 } }", "");
+    stage.apply(&spec).await;
+    let ids = [ask(&stage), ask(&stage)];
+    stage.until_pending(&spec, "orders", 2).await;
+    let (_, plan, report) = stage.decide(&spec, &Ask::default()).await;
+    assert_done(&plan, &report);
+    let (plan, report) = stage.reject(&spec, &ids[0], false).await;
+    assert!(
+        report.outcomes.is_empty() && plan.refusals.iter().any(|one| one.rule == Rule::WouldSever),
+        "{plan:#?}"
+    );
+
+    let (plan, report) = stage.reject(&spec, &ids[0], true).await;
+    assert_done(&plan, &report);
+    // Its state was seen before the command said so; the other one was never touched.
+    assert_ne!(state(&stage, &spec, &ids[0]).await, ConnectionState::Accepted);
+    assert_eq!(state(&stage, &spec, &ids[1]).await, ConnectionState::Accepted);
+    let there = own_attachment(&stage, &spec).await;
+    assert_eq!((there.consumer_accept_lists.len(), there.reconcile_connections), (1, Some(false)));
+    let cut = patches(&record).into_iter().find(|body| body["reconcileConnections"] == true);
+    let cut = cut.expect("GCP cuts nobody while it does not reconcile");
+    assert_eq!(cut["consumerAcceptLists"].as_array().map(Vec::len), Some(1), "{cut:#}");
+    stage.assert_settled(&spec).await;
+    // With reconciling on as the file says it stays so.
+    let on = colleagues("allow: { acme: { max_connections: 2 } }", "reconcile_connections: true");
+    stage.apply(&on).await;
+    let (plan, report) = stage.reject(&on, &ids[1], true).await;
+    assert_done(&plan, &report);
+    assert_ne!(state(&stage, &on, &ids[1]).await, ConnectionState::Accepted);
+    let there = own_attachment(&stage, &on).await;
+    assert_eq!((there.consumer_accept_lists.len(), there.reconcile_connections), (0, Some(true)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attachment_of_the_users_turns_one_away_and_keeps_all_else() {
+    let stage = Stage::open().await;
+    let spec = colleagues(ALLOW, "accept_by: project\nexisting: { service_attachment: shared-db }");
+    let before = attachment(&stage, "shared-db").await;
+    let id = stage.connect("shared-db", "mallory-labs")["connection"].as_str().unwrap().to_owned();
+    let (plan, report) = stage.reject(&spec, &id, false).await;
+    assert_eq!(plan.actions.iter().map(|action| action.op).collect::<Vec<_>>(), [Op::Reject]);
+    assert_done(&plan, &report);
+    assert_eq!(state(&stage, &spec, &id).await, ConnectionState::Rejected);
+    let after = attachment(&stage, "shared-db").await;
+    assert_eq!(after.consumer_reject_lists, ["mallory-labs"]);
+    assert_eq!(after.consumer_accept_lists, before.consumer_accept_lists, "the colleagues' entry is theirs");
+    let same = |one: &google_cloud_compute_v1::model::ServiceAttachment| {
+        (
+            one.reconcile_connections,
+            one.nat_subnets.clone(),
+            one.description.clone(),
+            one.target_service.clone(),
+        )
+    };
+    assert_eq!(same(&after), same(&before));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_that_takes_too_long_is_given_up_and_found_again() {
+    let stage = Stage::open().await;
+    let spec = colleagues(ALLOW, "");
+    // This run's hour passes in seconds, and the cloud's operations take theirs.
+    let driver = stage.driver();
+    stage.set_speed(0.01);
+    let (plan, report) = driver.apply(&spec, PlanOptions::default()).await;
+    assert!(!report.all_done(), "{plan:#?}");
+    let late: Vec<_> = report.failures().collect();
+    assert!(late.iter().all(|error| error.kind() == ErrorKind::TimedOut), "{late:#?}");
+    assert!(
+        late.iter().all(|error| error.hints().iter().any(|hint| hint.contains("run the same command again")))
+    );
+    stage.set_speed(1_000.0);
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+}

@@ -1,0 +1,203 @@
+//! Services in several places: one that moves to another region, what an interrupted run left going there, several projects in one
+//! file, and the host project of a shared network.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+mod stage;
+
+use privnet_core::accept::ConnectionState;
+use privnet_core::plan::{PlanOptions, Rule};
+use privnet_core::spec::Spec;
+use privnet_core::{Purpose, Value};
+use stage::{ONE, Stage, made, spec};
+
+const DESTROY: PlanOptions = PlanOptions { prune: false, sever_connections: false, destroy: true };
+const SEVER: PlanOptions = PlanOptions { prune: false, sever_connections: true, destroy: true };
+
+/// A lone service in this region, behind this machine, for colleagues.
+fn lone(region: &str, machine: &str, cidr: &str) -> Spec {
+    let ports = format!("{{ listen: 5432, to: {{ instances: [{machine}] }} }}");
+    spec(&format!(
+        "version: 1
+deployment: stage
+consumers: {{ acme: {{ gcp: {{ projects: [acme-reader] }} }} }}
+defaults:
+  gcp: {{ project: acme-data, region: {region}, network: prod, subnet: ilb }}
+services:
+  - name: orders
+    allow: {{ acme: {{}} }}
+    acceptance: automatic
+    gcp:
+      nat_subnets: [{{ create: {{ cidr: {cidr} }} }}]
+      ports: [{ports}]
+"
+    ))
+}
+
+fn east() -> Spec {
+    lone("us-east4", "zones/us-east4-b/instances/db-1", "10.8.0.0/24")
+}
+
+fn central() -> Spec {
+    lone("us-central1", "zones/us-central1-a/instances/db-central", "10.8.5.0/24")
+}
+
+/// Whom the firewall rule of the service lets in.
+async fn sources(stage: &Stage, spec: &Spec) -> Value {
+    let live = stage.world(spec).await.live;
+    let rule =
+        live.into_iter().find(|one| one.address.kind == "firewall-rule" && one.address.name == "clients");
+    rule.unwrap().fields["sources"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_service_does_not_move_and_its_old_place_keeps_what_it_needs() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    stage.apply(&east()).await;
+    let id = stage.connect("orders", "acme-reader")["connection"].as_str().unwrap().to_owned();
+    let live = |state| {
+        let id = id.clone();
+        move |one: &privnet_core::accept::Connection| one.id == id && one.state == state
+    };
+    stage::until("it is let in", || async {
+        stage.connections(&east(), "orders").await.iter().any(live(ConnectionState::Accepted)).then_some(())
+    })
+    .await;
+    let (there, open_to) = (stage.everything().await, sources(&stage, &east()).await);
+
+    let sever = PlanOptions { sever_connections: true, ..PlanOptions::default() };
+    for options in [PlanOptions::default(), sever] {
+        let (plan, report) = stage.driver().apply(&central(), options).await;
+        assert!(plan.is_empty() && report.outcomes.is_empty(), "{plan:#?}");
+        let why: Vec<_> = plan.refusals.iter().map(|one| (one.rule, one.why.as_str())).collect();
+        assert!(
+            why.iter().any(|(rule, why)| *rule == Rule::HandOver
+                && why.contains("us-east4")
+                && why.contains("us-central1")),
+            "{why:?}"
+        );
+    }
+    assert_eq!(stage.everything().await, there);
+    assert_eq!(sources(&stage, &east()).await, open_to);
+    // Who is connected at the old place is seen from the new one.
+    assert!(stage.connections(&central(), "orders").await.iter().any(live(ConnectionState::Accepted)));
+    let (plan, _) = stage.driver().apply(&central(), DESTROY).await;
+    assert!(plan.is_empty() && plan.refusals.iter().any(|one| one.why.contains(&id)), "{plan:#?}");
+    stage.assert_settled(&east()).await;
+
+    // What lies at the old place is found from the new one.
+    stage.apply_with(&central(), SEVER).await;
+    assert_eq!(stage.everything().await, before);
+    stage.apply(&central()).await;
+    stage.assert_settled(&central()).await;
+    stage.apply_with(&east(), SEVER).await;
+    let left = stage.world(&central()).await.live;
+    assert!(left.iter().all(|live| !live.is_ours()), "{left:#?}");
+}
+
+/// How many operations of ours that were not done an `aggregatedList` in this record has shown.
+fn shown_unfinished(record: &std::path::Path) -> usize {
+    let text = std::fs::read_to_string(record).unwrap();
+    let exchanges = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let lists = exchanges.filter(|one| one["path"].as_str().unwrap().contains("/aggregated/operations"));
+    lists.map(|one| one["response"].to_string().matches("clientOperationId").count()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apply_right_after_an_interrupted_destroy_ends_with_all_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.jsonl");
+    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
+    let spec = made(ONE, "", "");
+    stage.apply(&spec).await;
+    let there = stage.everything().await;
+    // It ends when something has been told to go, and is still there: the attachment first, then what was behind it too.
+    for waits in [1, 3] {
+        stage.fault(&format!("gcp:regionOperations.wait:{waits}+:code=forbidden"));
+        stage.set_speed(if waits == 1 { 1.0 } else { 20.0 });
+        let (plan, report) = stage.driver().apply(&spec, DESTROY).await;
+        assert!(plan.refusals.is_empty() && !report.all_done(), "{plan:#?}");
+        stage.heal();
+        let goes_on = async {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            stage.set_speed(1_000.0);
+        };
+        tokio::join!(stage.apply(&spec), goes_on);
+        stage.assert_settled(&spec).await;
+        // Whatever still ran would have ended by now.
+        stage.advance(600);
+        stage.assert_settled(&spec).await;
+        assert_eq!(stage.everything().await, there);
+    }
+    assert!(shown_unfinished(&record) > 0, "nothing was under way");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_projects_and_the_host_of_a_shared_network_in_one_file() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let service = |name: &str, project: &str, block: &str| {
+        format!(
+            "  - name: {name}\n    allow: {{ fivetran: {{}} }}\n    gcp:\n      project: {project}\n      subnet: ilb\n{block}"
+        )
+    };
+    let block = |network: &str, host: &str, cidr: &str, machine: &str| {
+        format!(
+            "      host_project: {host}\n      network: {network}\n      nat_subnets: [{{ create: {{ cidr: {cidr} }} }}]\n      \
+             ports: [{{ listen: 5432, to: {{ instances: [{machine}] }} }}]\n"
+        )
+    };
+    let own = "projects/acme-data/zones/us-east4-b/instances/db-1";
+    let hosted = "projects/acme-data/zones/us-east4-b/instances/db-hosted";
+    let services = [
+        service("plain", "acme-data", &block("prod", "acme-data", "10.8.0.0/28", own)),
+        service("hosted", "acme-data", &block("shared", "acme-net", "10.8.1.0/28", hosted)),
+        service(
+            "tight",
+            "acme-tiny",
+            "      network: prod\n      nat_subnets: [{ create: { cidr: 10.8.2.0/28 } }]\n      \
+             forwarder: { subnets: [ilb], size: e2-small }\n      \
+             ports: [{ listen: 3306, engine: mysql, to: { forwarder: { ip: 10.90.0.3 } } }]\n",
+        ),
+    ];
+    let text = format!(
+        "version: 1\ndeployment: stage\ndefaults: {{ gcp: {{ region: us-east4 }} }}\nservices:\n{}",
+        services.concat()
+    );
+    let all = spec(&text);
+    stage.apply(&all).await;
+    stage.assert_settled(&all).await;
+    let world = stage.driver().observe(&all, Purpose::Plan).await.1;
+    let ids: std::collections::BTreeSet<_> = world.live.iter().map(|live| live.id.as_str()).collect();
+    assert_eq!(ids.len(), world.live.len(), "something is seen twice");
+    let asked = stage.connect("plain", "acme-reader");
+    let seen = stage.driver().observe(&all, Purpose::Status).await.1;
+    let plain = &seen.services["plain"];
+    let count = plain.connections.known().iter().filter(|one| asked["connection"] == one.id.as_str()).count();
+    assert_eq!((count, plain.targets.len()), (1, 1), "{plain:#?}");
+    let rules = ids.iter().filter(|id| id.contains("/firewalls/")).map(|id| id.split('/').nth(1).unwrap());
+    assert_eq!(
+        rules.collect::<Vec<_>>(),
+        ["acme-data", "acme-data", "acme-net", "acme-net", "acme-tiny", "acme-tiny"]
+    );
+    stage.apply_with(&all, SEVER).await;
+    let left = stage.world(&all).await.live;
+    assert!(left.iter().all(|live| !live.is_ours()), "{left:#?}");
+    assert_eq!(stage.everything().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_may_not_be_read_names_its_permission() {
+    let stage = Stage::open().await;
+    for (call, permission) in [
+        ("serviceAttachments.aggregatedList", "compute.serviceAttachments.list"),
+        ("globalOperations.aggregatedList", "compute.globalOperations.list"),
+        ("backendServices.aggregatedList", "compute.backendServices.list"),
+    ] {
+        stage.fault(&format!("gcp:{call}:1+:code=forbidden"));
+        let error = stage.try_observe(&east()).await.expect_err("nothing can be read");
+        assert!(error.hints().iter().any(|hint| hint.contains(permission)), "{:?}", error.hints());
+        stage.heal();
+    }
+}
