@@ -12,7 +12,8 @@ pub fn binary() -> &'static Path {
 }
 
 /// A program of this workspace: from the folder that `PRIVNET_PROGRAMS` names, where somebody has built everything already, or else built
-/// by cargo now. With the whole workspace's features: building one package by itself would build its dependencies again, with fewer.
+/// by cargo now. With the whole workspace's features, and those that its tests add, for which an example is built besides: otherwise the
+/// clients of the clouds would be built a second time, with fewer.
 ///
 /// # Panics
 /// When it is not there, or cannot be built: then nothing can be tested.
@@ -27,14 +28,16 @@ pub fn program(name: &str) -> PathBuf {
     // Under `cargo test` the cargo that runs it; otherwise the one that the pinned toolchain gives.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--workspace", "--bin", name, "--message-format=json-render-diagnostics"])
+        .args(["build", "--quiet", "--workspace", "--bin", name, "--example", "serve"])
+        .arg("--message-format=json-render-diagnostics")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output();
     let found = built.ok().filter(|built| built.status.success()).and_then(|built| {
         let lines = String::from_utf8_lossy(&built.stdout).into_owned();
         let messages = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back()
+        let mut programs = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+        programs.find(|program| program.file_stem().is_some_and(|stem| stem == name))
     });
     found.unwrap_or_else(|| panic!("cargo build --bin {name} failed"))
 }

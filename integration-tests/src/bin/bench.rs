@@ -20,45 +20,23 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use privnet::PlanOptions;
-use privnet_core::provider::{Provider as _, lower_all};
-use privnet_core::{KindTable, ServiceWorld, World, plan};
 use privnet_integration_tests::aws_chain::{self, CHAIN};
 use privnet_integration_tests::azure_bench;
 use privnet_integration_tests::census::{here, python};
+use privnet_integration_tests::command::program;
 use privnet_integration_tests::gcp_bench;
+use privnet_integration_tests::plan_bench::{self, file};
 use privnet_integration_tests::proxy::{Exchange, Proxy, is_read};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
-
-const HEAD: &str = "version: 1
-deployment: bench
-defaults:
-  aws:
-    account: '123456789012'
-    region: us-east-1
-    vpc: vpc-0a1b2c3d4e5f60718
-    subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
-services:
-";
-
-/// A file of so many services.
-fn file(services: usize) -> String {
-    let mut text = HEAD.to_owned();
-    for index in 0..services {
-        text.push_str(&format!(
-            "  - name: s{index}
-    allow: {{ fivetran: {{}} }}
-    aws: {{ ports: [{{ listen: 5432, engine: postgres, to: {{ ips: [10.0.0.25] }} }}] }}
-"
-        ));
-    }
-    text
-}
 
 #[tokio::main]
 async fn main() -> Result<(), Fail> {
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next()) {
-        (Some("decode-and-plan"), Some(services)) => decode_and_plan(services.parse()?),
+        (Some("decode-and-plan"), Some(services)) => {
+            print!("{}", plan_bench::decode_and_plan(services.parse()?)?);
+            Ok(())
+        }
         (Some("start"), _) => start(),
         (Some("plan"), _) => in_processes_of_their_own(),
         (Some("fresh"), _) => fresh().await,
@@ -90,7 +68,7 @@ async fn on_gcp() -> Result<(), Fail> {
 fn start() -> Result<(), Fail> {
     const TIMES: usize = 30;
     println!("the command as a whole process, {TIMES} times");
-    let program = same_profile("privnet")?;
+    let program = same_profile()?;
     let example = here().join("../examples/aws.yaml");
     let lines = [vec!["--help".into()], vec!["validate".into(), example.into_os_string()]];
     for line in lines {
@@ -114,17 +92,17 @@ fn start() -> Result<(), Fail> {
     Ok(())
 }
 
-/// A program of this workspace, built as this one was.
-fn same_profile(name: &str) -> Result<PathBuf, Fail> {
+/// The command, built as this program was.
+fn same_profile() -> Result<PathBuf, Fail> {
+    if cfg!(debug_assertions) {
+        return Ok(program("privnet"));
+    }
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--quiet", "--locked", "--bin", name]).current_dir(here().join(".."));
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
+    build.args(["build", "--quiet", "--locked", "--release"]).current_dir(here().join(".."));
     if !build.status()?.success() {
-        return Err(format!("cargo build --bin {name} failed").into());
+        return Err("cargo build --release failed".into());
     }
-    Ok(std::env::current_exe()?.with_file_name(name))
+    Ok(std::env::current_exe()?.with_file_name("privnet"))
 }
 
 fn in_processes_of_their_own() -> Result<(), Fail> {
@@ -135,55 +113,13 @@ fn in_processes_of_their_own() -> Result<(), Fail> {
             let ran = Command::new(std::env::current_exe()?)
                 .args(["decode-and-plan", &services.to_string()])
                 .output()?;
-            println!(
-                "  {services} services: {} (aim: {cpu} s of CPU, {memory} MB)",
-                String::from_utf8_lossy(&ran.stdout).trim()
+            print!(
+                "  {services} services (aim: {cpu} s of CPU, {memory} MB)\n{}",
+                String::from_utf8_lossy(&ran.stdout)
             );
         }
     }
     Ok(())
-}
-
-/// Decodes and plans against an empty cloud, and prints what this process used for it.
-fn decode_and_plan(services: usize) -> Result<(), Fail> {
-    let text = file(services);
-    let before = cpu_seconds()?;
-    let spec = spec(&text)?;
-    let (decoded, decoded_memory) = (cpu_seconds()? - before, peak_memory()?);
-    let provider = privnet_aws::AwsProvider::new(privnet_aws::AwsSettings::default());
-    let kinds = KindTable::new([provider.handles()]);
-    let mut world = World::default();
-    for service in &spec.services {
-        world.services.insert(service.name.to_string(), ServiceWorld::default());
-    }
-    let providers: Vec<std::sync::Arc<dyn privnet_core::Provider>> = vec![std::sync::Arc::new(provider)];
-    let desired = lower_all(&spec, &spec.services, &providers, &world);
-    let (lowered, lowered_memory) = (cpu_seconds()? - before, peak_memory()?);
-    let planned = plan(&desired, &world, &kinds, PlanOptions::default());
-    let cpu = cpu_seconds()? - before;
-    println!(
-        "{} actions, {cpu:.3} s of CPU, {} MB at the peak (decoded: {decoded:.3} s, {} MB; lowered: {lowered:.3} s, {} MB)",
-        planned.actions.len(),
-        peak_memory()? / 1024,
-        decoded_memory / 1024,
-        lowered_memory / 1024
-    );
-    Ok(())
-}
-
-/// User and system time of this process.
-fn cpu_seconds() -> Result<f64, Fail> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-    Ok((ticks(11) + ticks(12)) / 100.0)
-}
-
-/// The most memory that this process had, in KiB.
-fn peak_memory() -> Result<u64, Fail> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 const LATENCY: Duration = Duration::from_millis(50);

@@ -17,6 +17,8 @@ pub(super) struct Draft<'a> {
     pub(super) kinds: &'a KindTable,
     pub(super) options: PlanOptions,
     pub(super) steps: Vec<Step>,
+    /// The ids of the deletions among the steps.
+    pub(super) deletes: BTreeSet<String>,
     pub(super) refusals: Vec<Refusal>,
     /// Services that nothing is planned for.
     pub(super) blocked: BTreeSet<&'a str>,
@@ -56,6 +58,7 @@ impl<'a> Draft<'a> {
             kinds,
             options,
             steps: Vec::new(),
+            deletes: BTreeSet::new(),
             refusals,
             blocked,
             kept: BTreeMap::new(),

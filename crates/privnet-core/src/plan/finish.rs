@@ -1,12 +1,12 @@
 //! The end of a draft: refused services are dropped, the order is made, and what is not an action is said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::build::Draft;
 use crate::plan::order::{self, Timing};
 use crate::plan::steps::{Step, update_step};
 use crate::plan::{Action, Addition, Op, Plan, Summary, Wait, decisions};
-use crate::resource::{Address, Health, Live, Origin};
+use crate::resource::{Address, Health, Live, Origin, Resource};
 use crate::world::Connections;
 
 impl Draft<'_> {
@@ -47,12 +47,15 @@ impl Draft<'_> {
 
     /// A service with open requests cannot be deleted on some clouds: they are turned away first, each audited.
     fn reject_before_delete(&mut self) {
+        let mut goes: BTreeMap<&Address, &Action> = BTreeMap::new();
+        for action in self.steps.iter().map(|step| &step.action).filter(|action| action.op == Op::Delete) {
+            goes.entry(&action.address).or_insert(action);
+        }
         let mut rejects = Vec::new();
         for (service, seen) in &self.world.services {
             let Some(exposed) = &seen.exposed else { continue };
             // Also one that is replaced: the guard has seen to it that the user asked for that.
-            let goes = |step: &Step| step.action.op == Op::Delete && step.action.address == *exposed;
-            let Some(delete) = self.steps.iter().find(|step| goes(step)) else { continue };
+            let Some(delete) = goes.get(exposed) else { continue };
             let policy = self.desired.services.get(service).map(|intent| &intent.policy);
             let known = seen.connections.known().iter();
             let mut open: Vec<_> =
@@ -61,8 +64,8 @@ impl Draft<'_> {
             for connection in open {
                 let mut action =
                     decisions::reject(exposed, connection, policy, self.options.sever_connections);
-                action.scope = delete.action.scope.clone();
-                action.live_id.clone_from(&delete.action.live_id);
+                action.scope = delete.scope.clone();
+                action.live_id.clone_from(&delete.live_id);
                 action.reason = "the service goes".to_owned();
                 rejects.push(Step {
                     action,
@@ -78,28 +81,33 @@ impl Draft<'_> {
 
     /// What others need and is still on its way becomes an action that waits for it.
     fn wait_for_the_busy(&mut self) {
-        let acted: BTreeSet<&Address> = self.steps.iter().map(|step| &step.action.address).collect();
-        let forward = |address: &Address| {
-            self.steps.iter().any(|step| step.timing == Timing::Forward && step.action.address == *address)
+        let state = |resource: &Resource| match &self.kept.get(&resource.address)?.health {
+            Health::Busy { state } => Some(state.clone()),
+            _ => None,
         };
+        let on_their_way: Vec<_> =
+            self.desired.resources.iter().filter_map(|resource| Some((resource, state(resource)?))).collect();
+        if on_their_way.is_empty() {
+            return;
+        }
+        let mut acted: BTreeSet<&Address> = BTreeSet::new();
+        let mut forward: BTreeSet<&Address> = BTreeSet::new();
+        for step in &self.steps {
+            acted.insert(&step.action.address);
+            if step.timing == Timing::Forward {
+                forward.insert(&step.action.address);
+            }
+        }
+        let users = self.desired.resources.iter().filter(|resource| forward.contains(&resource.address));
+        let needed: BTreeSet<Address> = users
+            .flat_map(|user| user.all_needs().into_iter().filter(|need| need.service == user.address.service))
+            .collect();
         let mut busy = Vec::new();
-        for resource in &self.desired.resources {
+        for (resource, state) in on_their_way {
             let Some(live) = self.kept.get(&resource.address) else { continue };
-            let Health::Busy { state } = &live.health else { continue };
-            let needed = self.desired.resources.iter().any(|other| {
-                other.address.service == resource.address.service
-                    && forward(&other.address)
-                    && other.all_needs().contains(&resource.address)
-            });
-            if needed && !acted.contains(&resource.address) {
-                busy.push(update_step(
-                    resource,
-                    live,
-                    format!("wait: its state is `{state}`"),
-                    Vec::new(),
-                    Vec::new(),
-                    Vec::new(),
-                ));
+            if needed.contains(&resource.address) && !acted.contains(&resource.address) {
+                let reason = format!("wait: its state is `{state}`");
+                busy.push(update_step(resource, live, reason, Vec::new(), Vec::new(), Vec::new()));
             }
         }
         self.unchanged = self.unchanged.saturating_sub(busy.len());
@@ -133,12 +141,13 @@ impl Draft<'_> {
         if !self.options.destroy {
             return Vec::new();
         }
+        let deleted: BTreeSet<&Address> =
+            actions.iter().filter(|action| action.op == Op::Delete).map(|action| &action.address).collect();
         let remaining = self.desired.services.values().filter_map(|intent| {
             let seen = self.world.services.get(&intent.name)?;
-            let goes = |exposed: &Address| actions.iter().any(|a| a.op == Op::Delete && a.address == *exposed);
             let ours = |exposed: &Address| self.world.at(exposed).is_some_and(Live::is_ours);
             let exposed = seen.exposed.as_ref()?;
-            if goes(exposed) || ours(exposed) || self.blocked.contains(intent.name.as_str()) {
+            if deleted.contains(exposed) || ours(exposed) || self.blocked.contains(intent.name.as_str()) {
                 return None;
             }
             let stay: Vec<&str> = seen

@@ -1,28 +1,33 @@
 //! What a plan refuses: nothing severs a live consumer unless the user asks in words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kind::{Change, Kind, Replacement};
 use crate::plan::build::Draft;
 use crate::plan::diff::Difference;
 use crate::plan::steps::Step;
 use crate::plan::{Op, Refusal, Rule};
-use crate::resource::Address;
+use crate::resource::{Address, Live};
 use crate::value::Value;
 use crate::world::Connections;
 
 /// The flag that lifts refusals to sever.
 pub(super) const SEVER: &str = "--sever-connections";
 
+/// What is there, by its address and its id: kinds may share an id.
+type LiveByName<'a> = BTreeMap<(&'a Address, &'a str), &'a Live>;
+
 impl Draft<'_> {
     /// Refuses what would cut somebody off, change the hand-over, or is impossible.
     pub(super) fn guard(&mut self) {
         let mut refusals: Vec<Refusal> = self.moved();
+        let live: LiveByName<'_> =
+            self.world.live.iter().map(|live| ((&live.address, live.id.as_str()), live)).collect();
         for step in &self.steps {
             let Some(kind) = self.kinds.get(&step.action.scope, &step.action.address.kind) else { continue };
             let found = match step.action.op {
                 Op::Create => None,
-                Op::Delete => self.guard_protected(step, kind).or_else(|| self.guard_delete(step, kind)),
+                Op::Delete => guard_protected(step, kind, &live).or_else(|| self.guard_delete(step, kind)),
                 Op::Update => self.guard_differences(&step.action.address, &step.differences),
                 Op::Accept | Op::Reject => None,
             };
@@ -37,10 +42,15 @@ impl Draft<'_> {
     /// A service does not move to another place: what the vendor was given would change, and nothing that is there can follow.
     fn moved(&self) -> Vec<Refusal> {
         let staying = |service: &&crate::world::ServiceIntent| !service.remove && !self.options.destroy;
+        let mut elsewhere: BTreeMap<&str, &Live> = BTreeMap::new();
+        for live in self.world.live.iter().filter(|live| live.is_ours()) {
+            let name = live.address.service.as_str();
+            if self.desired.services.get(name).is_some_and(|service| service.scope != live.scope) {
+                elsewhere.entry(name).or_insert(live);
+            }
+        }
         let moved = self.desired.services.values().filter(staying).filter_map(|service| {
-            let elsewhere = self.world.live.iter().find(|live| {
-                live.is_ours() && live.address.service == service.name && live.scope != service.scope
-            })?;
+            let elsewhere = elsewhere.get(service.name.as_str())?;
             let why = format!(
                 "it is in {} and the file puts it into {}: its name would change, and who uses it would be cut; keep a tombstone \
                  (`remove: true`) with the old place under this name, and give the service in the new place another one",
@@ -53,16 +63,13 @@ impl Draft<'_> {
 
     /// Where what consumers connect to would go, that says it all: its parts are not refused one by one.
     fn say_once(&self, refusals: &mut Vec<Refusal>) {
-        let whole: BTreeSet<Address> = refusals
+        let whole: BTreeMap<String, Address> = refusals
             .iter()
-            .filter(|refusal| refusal.rule == Rule::WouldSever)
-            .map(|refusal| refusal.address.clone())
-            .filter(|address| self.is_exposed(address))
+            .filter(|refusal| refusal.rule == Rule::WouldSever && self.is_exposed(&refusal.address))
+            .map(|refusal| (refusal.address.service.clone(), refusal.address.clone()))
             .collect();
         refusals.retain(|refusal| {
-            let part = whole
-                .iter()
-                .any(|exposed| exposed.service == refusal.address.service && *exposed != refusal.address);
+            let part = whole.get(&refusal.address.service).is_some_and(|exposed| *exposed != refusal.address);
             !part || refusal.rule != Rule::WouldSever
         });
     }
@@ -70,15 +77,6 @@ impl Draft<'_> {
     /// Whether this is what consumers connect to.
     fn is_exposed(&self, address: &Address) -> bool {
         self.world.services.get(&address.service).is_some_and(|seen| seen.exposed.as_ref() == Some(address))
-    }
-
-    /// What is protected from deletion is not half taken down before the cloud says so.
-    fn guard_protected(&self, step: &Step, kind: &Kind) -> Option<Refusal> {
-        let live = self.world.live.iter().find(|live| Some(&live.id) == step.action.live_id.as_ref())?;
-        let on = |name: &str| live.fields.get(name) == Some(&Value::Bool(true));
-        let field = kind.fields.iter().find(|field| field.protects && on(field.name))?;
-        let why = format!("{} is on: set `{}: false`, apply, then delete", field.name, field.name);
-        Some(refusal(&step.action.address, Rule::Protected, why, None))
     }
 
     fn guard_delete(&self, step: &Step, kind: &Kind) -> Option<Refusal> {
@@ -152,6 +150,15 @@ impl Draft<'_> {
             }
         }
     }
+}
+
+/// What is protected from deletion is not half taken down before the cloud says so.
+fn guard_protected(step: &Step, kind: &Kind, live: &LiveByName<'_>) -> Option<Refusal> {
+    let live = live.get(&(&step.action.address, step.action.live_id.as_deref()?))?;
+    let on = |name: &str| live.fields.get(name) == Some(&Value::Bool(true));
+    let field = kind.fields.iter().find(|field| field.protects && on(field.name))?;
+    let why = format!("{} is on: set `{}: false`, apply, then delete", field.name, field.name);
+    Some(refusal(&step.action.address, Rule::Protected, why, None))
 }
 
 /// Whether a list gains members and loses none.

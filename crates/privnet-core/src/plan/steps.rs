@@ -92,7 +92,8 @@ impl Draft<'_> {
     ) {
         let generation = live.generation.map(|generation| format!("@{generation}")).unwrap_or_default();
         let mut id = format!("delete {}{generation}", live.address);
-        if self.steps.iter().any(|step| step.action.id == id) {
+        // Two of one generation, one of them left over from a run that was cut short, are told apart by their ids.
+        if !self.deletes.insert(id.clone()) {
             id = format!("{id} {}", live.id);
         }
         let locks = self
