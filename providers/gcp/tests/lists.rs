@@ -157,3 +157,28 @@ async fn an_operation_that_takes_too_long_is_given_up_and_found_again() {
     stage.apply(&spec).await;
     stage.assert_settled(&spec).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_names_those_that_would_be_cut_and_nobody_else() {
+    let stage = Stage::open().await;
+    let policy = |who: &str| {
+        let policy = format!("allow: {{ {who} }}\n    acceptance: automatic");
+        colleagues(&policy, "reconcile_connections: true")
+    };
+    let both = policy("acme: {}, fivetran: {}");
+    stage.apply(&both).await;
+    let cut = ask(&stage);
+    let stays = stage::until("both are let in", || async {
+        let all = stage.connections(&both, "orders").await;
+        let live: Vec<_> = all.into_iter().filter(|one| one.state == ConnectionState::Accepted).collect();
+        let stays = live.iter().find(|one| one.id != cut)?.id.clone();
+        live.iter().any(|one| one.id == cut).then_some(stays)
+    })
+    .await;
+    let plan = stage.plan(&policy("fivetran: {}")).await;
+    assert!(plan.is_empty(), "{:#?}", plan.actions);
+    let why = &plan.refusals.iter().find(|one| one.rule == Rule::WouldSever).expect("it is refused").why;
+    let (_, would_cut) = why.split_once("would cut").unwrap();
+    assert!(would_cut.contains("1 live connection(s)") && would_cut.contains(&cut), "{why}");
+    assert!(!would_cut.contains(&stays), "{why}");
+}

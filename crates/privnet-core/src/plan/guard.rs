@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::accept::Connection;
 use crate::kind::{Change, Kind, Replacement};
 use crate::plan::build::Draft;
 use crate::plan::diff::Difference;
@@ -91,7 +92,7 @@ impl Draft<'_> {
                 return None;
             }
         }
-        let live = self.live_consumers(&step.action.address.service)?;
+        let live = self.live_consumers(&step.action.address.service, &[])?;
         if !kind.severs || self.options.sever_connections {
             return None;
         }
@@ -105,7 +106,7 @@ impl Draft<'_> {
 
     fn guard_difference(&self, address: &Address, difference: &Difference) -> Option<Refusal> {
         let of = &difference.change_of;
-        let live = || self.live_consumers(&address.service);
+        let live = || self.live_consumers(&address.service, &difference.taken_away);
         let lifted = self.options.sever_connections;
         match difference.change {
             Change::Update | Change::Replace | Change::Bind => None,
@@ -133,8 +134,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Who would be cut, in words; nothing where nobody is connected.
-    fn live_consumers(&self, service: &str) -> Option<String> {
+    /// Who would be cut, in words; nothing where nobody is connected. Where what is `taken_away` are connections, it is those.
+    fn live_consumers(&self, service: &str, taken_away: &[Value]) -> Option<String> {
         let seen = self.world.services.get(service)?;
         match &seen.connections {
             Connections::NotExposed => None,
@@ -142,8 +143,13 @@ impl Draft<'_> {
                 Some(format!("its connections, which cannot be read ({why}) and are taken to be live"))
             }
             Connections::Known(connections) => {
-                let live: Vec<_> =
+                let mut live: Vec<_> =
                     connections.iter().filter(|connection| connection.state.may_be_live()).collect();
+                let goes =
+                    |c: &&Connection| taken_away.iter().any(|gone| gone.as_text() == Some(c.id.as_str()));
+                if live.iter().any(goes) {
+                    live.retain(goes);
+                }
                 let names: Vec<_> = live.iter().map(|c| format!("{} ({})", c.id, c.who())).collect();
                 (!names.is_empty())
                     .then(|| format!("{} live connection(s): {}", names.len(), names.join(", ")))
