@@ -121,6 +121,16 @@ impl Default for ServiceWorld {
     }
 }
 
+/// What this deployment made for a service whose file now names what is there already instead: it goes, and its connections are
+/// not those of what the file names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// What consumers connected to; none where that is gone, and something is left beside it.
+    pub exposed: Option<crate::resource::Address>,
+    /// Who is connected to it, or wants to be.
+    pub connections: Connections,
+}
+
 /// Everything that was observed. Providers' observations are merged into one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct World {
@@ -130,6 +140,9 @@ pub struct World {
     /// Each service that was observed, and services found that the file does not list. A service of the file that is missing
     /// here could not be observed: nothing is planned for it.
     pub services: BTreeMap<String, ServiceWorld>,
+    /// Services of the file that turned from what this deployment made to what is there already, and of which something of ours is
+    /// still there.
+    pub former: BTreeMap<String, Former>,
     /// What else a plan needs to know (zones, ranges, addresses behind names), by a key of the provider's own.
     pub facts: BTreeMap<String, serde_json::Value>,
     /// Services that could not be observed or must not be touched (another account, a missing permission).
@@ -145,10 +158,26 @@ impl World {
     pub fn merge(&mut self, other: Self) {
         self.live.extend(other.live);
         self.services.extend(other.services);
+        for (service, former) in other.former {
+            let known = self.former.get(&service).is_some_and(|known| known.exposed.is_some());
+            if !known {
+                self.former.insert(service, former);
+            }
+        }
         self.facts.extend(other.facts);
         self.refusals.extend(other.refusals);
         self.searched.extend(other.searched);
         self.callers.extend(other.callers);
+    }
+
+    /// What of a service would be cut by deleting something of ours: what consumers connect to, and who they are.
+    #[must_use]
+    pub fn ours_of(&self, service: &str) -> Option<(Option<&crate::resource::Address>, &Connections)> {
+        if let Some(former) = self.former.get(service) {
+            return Some((former.exposed.as_ref(), &former.connections));
+        }
+        let seen = self.services.get(service)?;
+        Some((seen.exposed.as_ref(), &seen.connections))
     }
 
     /// The live resource of ours, or the supplied one, at `address`; the one that works first, where a replacement left two.

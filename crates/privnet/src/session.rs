@@ -359,6 +359,7 @@ impl Session {
         if !self.only.is_empty() {
             world.live.retain(|live| self.takes_part(&live.address.service));
             world.services.retain(|service, _| self.takes_part(service));
+            world.former.retain(|service, _| self.takes_part(service));
             world.refusals.retain(|refusal| self.takes_part(&refusal.address.service));
         }
         let desired = lower_all(&self.spec, self.services(), &self.providers, &world);

@@ -9,6 +9,7 @@ mod metadata_address;
 mod permissions;
 mod severing;
 mod together;
+mod turning;
 
 use privnet_integration_tests::ground::both;
 

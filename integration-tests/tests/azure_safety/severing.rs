@@ -11,7 +11,9 @@ const ANOTHER_SUBNET: Edit =
     edit("another subnet of the load balancer", "load_balancer_subnet: lb", "load_balancer_subnet: db");
 const ANOTHER_RANGE: Edit = edit("another NAT range", "10.1.9.0/28", "10.1.10.0/28");
 
-const EDITS: [Edit; 11] = [
+const ANOTHER_PORT: Edit = edit("another port of the machine", "listen: 5432,", "listen: 5432, port: 5433,");
+
+const EDITS: [Edit; 12] = [
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n"),
     ANOTHER_SUBNET,
     ANOTHER_RANGE,
@@ -25,6 +27,7 @@ const EDITS: [Edit; 11] = [
     ),
     edit("another port of forwarders to listen on", "listen: 3306,", "listen: 3307, port: 3306,"),
     edit("another port to listen on", "listen: 5432,", "listen: 5433, port: 5432,"),
+    ANOTHER_PORT,
     edit("another machine", "nics: [db-1-nic]", "nics: [db-2-nic]"),
     PRUNED,
 ];
@@ -40,7 +43,7 @@ fn an_edit_that_would_cut_is_refused() {
 
 #[test]
 fn what_changes_the_hand_over_is_done_with_the_word() {
-    for edit in [ANOTHER_SUBNET, ANOTHER_RANGE] {
+    for edit in [ANOTHER_SUBNET, ANOTHER_RANGE, ANOTHER_PORT] {
         is_carried_out_with_the_word(&connected(), &orders(), &edit);
     }
 }

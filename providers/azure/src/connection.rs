@@ -189,6 +189,11 @@ fn was_not_pending(error: &Error) -> bool {
     error.kind() == ErrorKind::Invalid && (code.contains("notpending") || code == "operationnotallowed")
 }
 
+/// Whether a connection tells which part of a resource it is for.
+pub(crate) fn names_its_part(item: &Json) -> bool {
+    !crate::arm::items(item, "properties.groupIds").is_empty()
+}
+
 /// Whether a connection leads to this part of a resource; one that does not say so may.
 pub(crate) fn leads_to(item: &Json, subresource: &str) -> bool {
     let Some(groups) =

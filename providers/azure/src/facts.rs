@@ -57,6 +57,12 @@ pub(crate) struct Frontend {
     pub(crate) is_public: bool,
     /// The backend pools that are by address, by name.
     pub(crate) address_pools: Vec<String>,
+    /// The virtual network of the frontend, by id in lower case.
+    pub(crate) vnet: Option<String>,
+    /// The private link services that stand before this very frontend, by id, this service's own left out.
+    pub(crate) used_by: Vec<String>,
+    /// Whether each other private link service of the load balancer sends the PROXY header, by id: all must, or none.
+    pub(crate) proxy_headers: BTreeMap<String, bool>,
     /// The ports of the rules on this frontend.
     pub(crate) ports: Vec<u16>,
 }
@@ -68,6 +74,8 @@ pub(crate) struct Nic {
     pub(crate) location: String,
     /// Whether it has a public address.
     pub(crate) is_public: bool,
+    /// Its virtual network, by id in lower case.
+    pub(crate) vnet: Option<String>,
     /// The backend pools that it is in, by id in lower case.
     pub(crate) pools: Vec<String>,
 }
@@ -86,6 +94,24 @@ pub(crate) fn keep(world: &mut World, service: &str, facts: &Facts) {
     if let Ok(json) = serde_json::to_value(facts) {
         world.facts.insert(key(service), json);
     }
+}
+
+/// Why a subscription could not be searched for what is left of services that turned, as a warning; nothing where it could.
+pub(crate) fn unsearched(world: &World, subscription: &str) -> Option<String> {
+    let why = world.facts.get(&unsearched_key(subscription))?.as_str()?;
+    Some(format!(
+        "whether something that privnet made is left of hosted or existing services in the subscription {subscription} cannot be \
+         seen: {why}"
+    ))
+}
+
+/// Keeps why a subscription could not be searched.
+pub(crate) fn keep_unsearched(world: &mut World, subscription: &str, why: &str) {
+    world.facts.insert(unsearched_key(subscription), why.into());
+}
+
+fn unsearched_key(subscription: &str) -> String {
+    format!("azure-unsearched/{}", subscription.to_lowercase())
 }
 
 /// A location by its short name: `East US 2` is `eastus2`.

@@ -74,13 +74,18 @@ pub(crate) fn of(_spec: &Spec, service: &Service, world: &World) -> Handoff {
     }
     let ports: Vec<u16> = match &azure.form {
         AzureForm::Made(made) => made.ports.iter().map(|port| port.listen.get()).collect(),
-        AzureForm::OnFrontend(_) => {
+        AzureForm::OnFrontend(_) | AzureForm::PrivateLinkService(_) => {
             let facts = facts::of(world, service.name.as_str()).and_then(|facts| facts.frontend);
             facts.map(|frontend| frontend.ports).unwrap_or_default()
         }
         _ => Vec::new(),
     };
-    if !ports.is_empty() {
+    if ports.is_empty() {
+        handoff.missing.push(
+            "the ports: no rule of the load balancer's frontend can be read (Microsoft.Network/loadBalancers/read), or it has none"
+                .to_owned(),
+        );
+    } else {
         handoff.fields.insert("ports".to_owned(), json!(ports));
     }
     let location = match &azure.form {

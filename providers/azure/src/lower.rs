@@ -32,15 +32,23 @@ pub(crate) fn service(spec: &Spec, service: &Service, world: &World) -> Lowered 
         return empty(spec, service, Scope(String::new()), exposed);
     };
     match &azure.form {
-        AzureForm::Hosted(form) => of_hosted(spec, service, form),
-        AzureForm::PrivateLinkService(id) => of_existing(spec, service, id),
+        AzureForm::Hosted(form) => with_doubt(of_hosted(spec, service, form), azure, world),
+        AzureForm::PrivateLinkService(id) => with_doubt(of_existing(spec, service, id), azure, world),
         AzureForm::Removed { resource_group } => {
             let group = resource_group.as_ref().map(AsRef::as_ref).unwrap_or_default();
-            empty(spec, service, crate::scope::of(azure.subscription.as_str(), group), exposed)
+            let scope = crate::scope::of(azure.subscription.as_str(), group);
+            let lowered = empty(spec, service, scope, exposed);
+            if resource_group.is_some() { lowered } else { with_doubt(lowered, azure, world) }
         }
         AzureForm::Made(made) => of_made(spec, service, azure, &made.scope, world),
         AzureForm::OnFrontend(form) => of_made(spec, service, azure, &form.scope, world),
     }
+}
+
+/// Where the subscription could not be searched for what was made before the service turned to what is there already, it is said.
+fn with_doubt(mut lowered: Lowered, azure: &AzureService, world: &World) -> Lowered {
+    lowered.warnings.extend(facts::unsearched(world, azure.subscription.as_str()));
+    lowered
 }
 
 fn empty(spec: &Spec, service: &Service, scope: Scope, exposed: Address) -> Lowered {

@@ -1,9 +1,10 @@
 //! What is read of Azure: each resource group, each hosted service and each private link service of the user's own by itself,
 //! all of them at once. Groups are read by pages, not by services.
 
+mod former;
 mod surroundings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{BoxFuture, join_all, try_join4};
 use privnet_core::accept::Connection;
@@ -12,13 +13,13 @@ use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::azure::{AzureForm, AzureHosted};
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::spec::{CloudService, Service};
-use privnet_core::world::Connections;
+use privnet_core::world::{Connections, Former};
 use privnet_core::{Error, ObserveRequest, Ownership, Purpose, Scope, ServiceWorld, World};
 
 use crate::arm::{Arm, Json, Target, concerns_everything, in_words, is_gone, items, same_id, text};
 use crate::kinds::private_link_service;
 use crate::snapshot::{Listed, Snapshot};
-use crate::{connection, hosted, kinds};
+use crate::{connection, facts, hosted, kinds};
 
 /// Observes what the request asks for.
 ///
@@ -29,9 +30,13 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
     let mut groups: BTreeMap<Scope, Vec<Listed<'_>>> = BTreeMap::new();
     let mut existing: BTreeMap<Scope, Vec<(&Service, &ArmId)>> = BTreeMap::new();
     let mut world = World::default();
+    let mut turned: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for service in request.services {
         let CloudService::Azure(azure) = &service.cloud else { continue };
         let subscription = azure.subscription.as_str();
+        if request.purpose == Purpose::Plan && former::may_be_of(&azure.form) {
+            turned.entry(subscription).or_default().insert(service.name.as_str());
+        }
         let mut group = |group: &str| {
             groups.entry(crate::scope::of(subscription, group)).or_default().push((service, azure));
         };
@@ -44,23 +49,27 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
             AzureForm::Made(made) => group(made.scope.resource_group.as_str()),
             AzureForm::OnFrontend(form) => group(form.scope.resource_group.as_str()),
             AzureForm::Removed { resource_group: Some(name) } => group(name.as_str()),
-            // Nothing of it was ever ours.
             AzureForm::Removed { resource_group: None } => {
                 world.services.insert(service.name.to_string(), ServiceWorld::default());
             }
         }
     }
     for (scope, named) in existing {
-        reads.push(Box::pin(of_existing(arm, context, scope, named)));
+        reads.push(Box::pin(of_existing(arm, context, request, scope, named)));
     }
     for (scope, listed) in groups {
-        let snapshot = Snapshot::new(request.spec.deployment.as_str(), scope, listed);
+        let mut snapshot = Snapshot::new(request.spec.deployment.as_str(), scope, listed);
+        snapshot.turned = former::of_file(request.spec);
         reads.push(Box::pin(of_group(arm, context, snapshot, request.purpose)));
+    }
+    for (subscription, services) in turned {
+        reads.push(Box::pin(former::of_subscription(arm, context, request.spec, subscription, services)));
     }
     let (parts, caller) = futures::future::join(join_all(reads), arm.caller()).await;
     for part in parts {
         world.merge(part?);
     }
+    former::once(&mut world.live);
     if let Some(caller) = caller {
         world.callers.extend(world.searched.iter().map(|scope| (scope.clone(), caller.clone())));
     }
@@ -87,6 +96,7 @@ async fn of_hosted(
 async fn of_existing(
     arm: &Arm,
     context: &Context,
+    request: ObserveRequest<'_>,
     scope: Scope,
     named: Vec<(&Service, &ArmId)>,
 ) -> Result<World, Error> {
@@ -104,7 +114,7 @@ async fn of_existing(
         }
     };
     let mut world = World::default();
-    world.searched.insert(scope);
+    world.searched.insert(scope.clone());
     let shown: Vec<Json> = match read {
         Ok(shown) => shown,
         Err(error) => {
@@ -113,9 +123,18 @@ async fn of_existing(
             return Ok(world);
         }
     };
+    let balancers = match request.purpose {
+        Purpose::Plan => surroundings::balancers_of(arm, context, &scope, &shown, &named).await?,
+        Purpose::Status | Purpose::Connections => Vec::new(),
+    };
     for (service, id) in named {
         let found = shown.iter().find(|one| text(one, "id").is_some_and(|found| same_id(found, &id.key())));
         let address = private_link_service::address(service.name.as_str());
+        world.refusals.extend(found.and_then(|found| former::own(request, service, found)));
+        if let Some(frontend) = found.and_then(|found| surroundings::frontend_of(found, &balancers)) {
+            let known = facts::Facts { frontend: Some(frontend), ..facts::Facts::default() };
+            facts::keep(&mut world, service.name.as_str(), &known);
+        }
         let live = found.and_then(|found| private_link_service::live_of(found, address));
         let connections =
             found.map_or(Connections::NotExposed, |found| Connections::Known(connections_of(found)));
@@ -196,7 +215,15 @@ async fn read_lists(
 /// Each service with its connections: those of the file, and those that something of ours names.
 fn add_services(snapshot: &Snapshot<'_>, world: &mut World) {
     for service in snapshot.known_services() {
-        world.services.entry(service.to_owned()).or_default();
+        if !snapshot.turned.contains(service) {
+            world.services.entry(service.to_owned()).or_default();
+        }
+    }
+    let left = world.live.iter().filter(|live| live.ownership == Ownership::Ours);
+    let left =
+        left.map(|live| live.address.service.clone()).filter(|service| snapshot.turned.contains(service));
+    for service in left.collect::<BTreeSet<_>>() {
+        world.former.insert(service, Former { exposed: None, connections: Connections::NotExposed });
     }
     let exposed: Vec<(String, privnet_core::Address, String)> = world
         .live
@@ -210,15 +237,17 @@ fn add_services(snapshot: &Snapshot<'_>, world: &mut World) {
         let shown =
             snapshot.services.iter().find(|shown| text(shown, "id").is_some_and(|shown| same_id(shown, &id)));
         let more = shown.map(connections_of).unwrap_or_default();
-        let entry = world.services.entry(service).or_default();
-        entry.exposed = Some(address);
-        entry.connections = match std::mem::replace(&mut entry.connections, Connections::NotExposed) {
-            Connections::Known(mut known) => {
-                known.extend(more);
-                Connections::Known(known)
+        let (exposed, connections) = match world.former.get_mut(&service) {
+            Some(former) => (&mut former.exposed, &mut former.connections),
+            None => {
+                let seen = world.services.entry(service).or_default();
+                (&mut seen.exposed, &mut seen.connections)
             }
-            _ => Connections::Known(more),
         };
+        *exposed = Some(address);
+        let mut known = connections.known().to_vec();
+        known.extend(more);
+        *connections = Connections::Known(known);
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) vnets: Vec<Json>,
     /// The services of the deployment: the file's, and those that something of ours names.
     pub(crate) known: BTreeSet<String>,
+    /// The services of the file, wherever they are, that own nothing in the form that they have now.
+    pub(crate) turned: BTreeSet<String>,
     /// The addresses that the deployment has names for.
     pub(crate) addresses: Vec<Address>,
 }
@@ -54,6 +56,7 @@ impl<'a> Snapshot<'a> {
             scale_sets: Vec::new(),
             vnets: Vec::new(),
             known,
+            turned: BTreeSet::new(),
             addresses,
         }
     }

@@ -54,7 +54,11 @@ async fn the_consumer_is_accepted_rejected_and_guarded() {
     let (plan, _) = stage.driver().apply(&file, destroy).await;
     assert!(plan.is_empty() && !plan.refusals.is_empty(), "a live consumer is not cut: {plan:#?}");
     let other_port = made(&DIRECT.replace("listen: 5432", "listen: 5432, port: 5433"), JOIN, "");
-    assert!(stage.plan(&other_port).await.refusals.is_empty(), "the database's port is changed in place");
+    let refused = stage.plan(&other_port).await.refusals;
+    assert!(
+        refused.iter().any(|r| r.why.contains("listens")),
+        "the database's port is changed in place, and not under a consumer: {refused:?}"
+    );
     let moved = made(&DIRECT.replace("5432", "5433"), JOIN, "");
     assert!(
         !stage.plan(&moved).await.refusals.is_empty(),
@@ -115,6 +119,8 @@ async fn what_is_changed_by_hand_is_put_right() {
         (&balancer, "/properties/probes/0/properties/requestPath", json!("/other")),
         (&balancer, "/tags/owner", json!("you")),
         (&group, "/properties/securityRules/0/properties/sourceAddressPrefix", json!("*")),
+        (&group, "/properties/securityRules/0/properties/sourcePortRange", json!("1024-65535")),
+        (&group, "/properties/securityRules/1/properties/destinationAddressPrefix", json!("10.1.2.0/24")),
         (&group, "/properties/securityRules", json!([])),
         (&group, "/tags/owner", json!("you")),
         (&service, "/properties/enableProxyProtocol", json!(true)),
@@ -281,6 +287,8 @@ services:
 ";
     let named = stage::spec(&format!("{head}      existing: {{ private_link_service: {service} }}\n"));
     stage.assert_settled(&named).await;
+    let handoff = stage.provider().handoff(&named, &named.services[0], &stage.world(&named).await);
+    assert_eq!((&handoff.fields["ports"], handoff.missing), (&json!([5432]), Vec::<String>::new()));
     stage.until_pending(&named, "second", 1).await;
     let (_, plan, report) = stage.decide(&named, &Ask::default()).await;
     assert_done(&plan, &report);
@@ -291,10 +299,9 @@ services:
     let frontend = format!("{balancer}/frontendIPConfigurations/main");
     let on = on_text(head, &frontend);
     let on = stage::spec(&on);
-    // One frontend carries one private link service; here it is the plan and its refusals that count.
     let plan = stage.plan(&on).await;
-    assert!(plan.refusals.is_empty(), "{:?}", plan.refusals);
-    assert_eq!(plan.actions.len(), 1);
+    assert!(plan.refusals[0].why.contains("a frontend carries one"), "{:?}", plan.refusals);
+    assert!(plan.is_empty());
     let wrong = stage::spec(&on_text(head, &format!("{balancer}/frontendIPConfigurations/other")));
     let plan = stage.plan(&wrong).await;
     assert!(plan.refusals[0].why.contains("no frontend `other`"), "{:?}", plan.refusals);
@@ -302,6 +309,159 @@ services:
         stage.get(&format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub")).await["id"]
             .is_string()
     );
+}
+
+/// Makes a network, an interface or a load balancer of the user's own.
+async fn put(stage: &Stage, path: &str, body: &serde_json::Value) {
+    let (status, answer) = stage.request("PUT", &format!("{path}?api-version=2025-05-01"), Some(body)).await;
+    assert!(status < 300, "{path}: {answer}");
+    until("it is made", || async {
+        let state = stage.get(path).await["properties"]["provisioningState"].as_str().map(str::to_owned);
+        (state.as_deref() == Some("Succeeded")).then_some(())
+    })
+    .await;
+}
+
+/// A load balancer of the user's own with a machine behind it, whose frontends are in this subnet.
+async fn own_balancer(stage: &Stage, name: &str, subnet: &str) -> String {
+    let id = format!("{GROUP}/providers/Microsoft.Network/loadBalancers/{name}");
+    let frontend = |name: &str| json!({"name": name, "properties": {"subnet": {"id": subnet}}});
+    let body = json!({"location": "eastus2", "sku": {"name": "Standard"}, "tags": {"owner": "dba"}, "properties": {
+        "frontendIPConfigurations": [frontend("one"), frontend("two")],
+        "backendAddressPools": [{"name": "db"}],
+        "probes": [{"name": "db", "properties": {"protocol": "Tcp", "port": 5432, "intervalInSeconds": 5, "numberOfProbes": 2}}],
+        "loadBalancingRules": [{"name": "db", "properties": {
+            "protocol": "Tcp", "frontendPort": 15432, "backendPort": 5432,
+            "frontendIPConfiguration": {"id": format!("{id}/frontendIPConfigurations/one")},
+            "backendAddressPool": {"id": format!("{id}/backendAddressPools/db")},
+            "probe": {"id": format!("{id}/probes/db")}}}]}});
+    put(stage, &id, &body).await;
+    id
+}
+
+/// A resource without its ETags, which change with whatever refers to it.
+fn unversioned(mut shown: serde_json::Value) -> serde_json::Value {
+    match &mut shown {
+        serde_json::Value::Object(map) => {
+            map.remove("etag");
+            map.values_mut().for_each(|value| *value = unversioned(value.take()));
+        }
+        serde_json::Value::Array(list) => {
+            list.iter_mut().for_each(|value| *value = unversioned(value.take()))
+        }
+        _ => {}
+    }
+    shown
+}
+
+const GUEST: &str = "version: 1
+deployment: guest
+consumers:
+  acme: { azure: { subscriptions: [11111111-2222-3333-4444-555555555555] } }
+services:
+  - name: second
+    allow: { acme: {} }
+    azure:
+      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
+";
+
+/// A frontend that is named: the service is made before it, its consumer let in, and all of it taken away; the load balancer stays
+/// as it was all the while.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frontend_that_is_named_lives_a_whole_life() {
+    let stage = Stage::open().await;
+    let subnet = format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub/subnets/lb");
+    let balancer = own_balancer(&stage, "dbs", &subnet).await;
+    let before = (stage.everything().await, unversioned(stage.get(&balancer).await));
+    let file = stage::spec(&on_text(GUEST, &format!("{balancer}/frontendIPConfigurations/one")));
+    let plan = stage.apply(&file).await;
+    let ops: Vec<_> = plan.actions.iter().map(|action| (action.op, action.address.kind.as_str())).collect();
+    assert_eq!(ops, [(Op::Create, "private-link-service")]);
+    stage.assert_settled(&file).await;
+    let handoff = stage.provider().handoff(&file, &file.services[0], &stage.world(&file).await);
+    assert_eq!((&handoff.fields["ports"], handoff.missing), (&json!([15432]), Vec::<String>::new()));
+    stage.until_pending(&file, "second", 1).await;
+    let (_, plan, report) = stage.decide(&file, &Ask::default()).await;
+    assert_done(&plan, &report);
+    assert_eq!(plan.summary.accept, 1);
+    stage.assert_settled(&file).await;
+    let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
+    let (plan, _) = stage.driver().apply(&file, destroy).await;
+    assert!(plan.is_empty() && !plan.refusals.is_empty(), "a live consumer is not cut: {plan:#?}");
+    stage.apply_with(&file, PlanOptions { sever_connections: true, ..destroy }).await;
+    assert_eq!((stage.everything().await, unversioned(stage.get(&balancer).await)), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_in_another_network_or_is_in_use_is_refused_at_plan() {
+    let stage = Stage::open().await;
+    let network = format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/spoke");
+    let body = json!({"location": "eastus2", "properties": {"addressSpace": {"addressPrefixes": ["10.9.0.0/16"]},
+        "subnets": [{"name": "db", "properties": {"addressPrefix": "10.9.1.0/24"}}]}});
+    put(&stage, &network, &body).await;
+    let nic = format!("{GROUP}/providers/Microsoft.Network/networkInterfaces/spoke-nic");
+    let configuration =
+        json!({"name": "ip", "properties": {"subnet": {"id": format!("{network}/subnets/db")}}});
+    put(&stage, &nic, &json!({"location": "eastus2", "properties": {"ipConfigurations": [configuration]}}))
+        .await;
+    let refusals = async |text: &privnet_core::spec::Spec, word: &str| {
+        let plan = stage.plan(text).await;
+        assert!(plan.is_empty() && plan.refusals.iter().any(|r| r.why.contains(word)), "{word}: {plan:#?}");
+    };
+    refusals(&made(&DIRECT.replace("db-1-nic", "spoke-nic"), JOIN, ""), "all members of a pool").await;
+
+    let spoke = own_balancer(&stage, "spoke", &format!("{network}/subnets/db")).await;
+    let on = |frontend: String| stage::spec(&on_text(GUEST, &frontend));
+    refusals(&on(format!("{spoke}/frontendIPConfigurations/one")), "network of the frontend").await;
+
+    let hub = format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub/subnets/lb");
+    let balancer = own_balancer(&stage, "dbs", &hub).await;
+    let first = on(format!("{balancer}/frontendIPConfigurations/one"));
+    stage.apply(&first).await;
+    stage.assert_settled(&first).await;
+    let other = |frontend: &str, more: &str| {
+        let text = on_text(GUEST, &format!("{balancer}/frontendIPConfigurations/{frontend}"));
+        stage::spec(&format!("{}{more}", text.replace("deployment: guest", "deployment: another")))
+    };
+    refusals(&other("one", ""), "a frontend carries one").await;
+    refusals(&other("two", "      proxy_protocol: true\n"), "send the PROXY header or none does").await;
+    assert!(stage.plan(&other("two", "")).await.refusals.is_empty(), "the other frontend is free");
+
+    // What privnet made with the service's ports goes with them.
+    let file = made(DIRECT, JOIN, "");
+    stage.apply(&file).await;
+    let own = stage.live(&file, "load-balancer").await.unwrap().id;
+    let text = on_text(GUEST, &format!("{own}/frontendIPConfigurations/main"));
+    let turned =
+        text.replace("deployment: guest", "deployment: stage").replace("name: second", "name: orders");
+    refusals(&stage::spec(&turned), "privnet made its load balancer for this service").await;
+}
+
+/// A service that turned leaves nothing behind, also where the run that took it away was interrupted at its last part.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_service_that_turned_goes_with_the_same_command() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    stage.apply(&made(FORWARDED, "", "")).await;
+    let turned = stage::hosted("Microsoft.Sql/servers/crm", "sqlServer");
+    let plan = stage.plan(&turned).await;
+    assert!(plan.is_empty(), "{plan:#?}");
+    let rules: Vec<_> = plan.refusals.iter().map(|r| (r.rule, r.flag.is_some())).collect();
+    assert_eq!(rules, [(privnet_core::plan::Rule::HandOver, true)], "{:?}", plan.refusals);
+    stage.fault("azure:DELETE Microsoft.Network/virtualNetworks/subnets:1:code=403.AuthorizationFailed");
+    let sever = PlanOptions { sever_connections: true, ..PlanOptions::default() };
+    let (_, report) = stage.driver().apply(&turned, sever).await;
+    assert!(!report.all_done());
+    stage.heal();
+    let left = stage.everything().await;
+    assert!(left != before && !left.iter().any(|id| id.contains("privateLinkServices")), "{left:#?}");
+    stage.apply(&turned).await;
+    assert_eq!(stage.everything().await, before);
+    stage.assert_settled(&turned).await;
+    // A subscription that may not be searched is said to be that.
+    stage.fault("azure:GET Microsoft.Network/virtualNetworks:1:code=403.AuthorizationFailed");
+    let plan = stage.plan(&turned).await;
+    assert!(plan.is_empty() && plan.warnings.iter().any(|w| w.contains("cannot be seen")), "{plan:#?}");
 }
 
 fn on_text(head: &str, frontend: &str) -> String {

@@ -52,12 +52,12 @@ impl Draft<'_> {
             goes.entry(&action.address).or_insert(action);
         }
         let mut rejects = Vec::new();
-        for (service, seen) in &self.world.services {
-            let Some(exposed) = &seen.exposed else { continue };
+        for service in self.world.services.keys() {
+            let Some((Some(exposed), connections)) = self.world.ours_of(service) else { continue };
             // Also one that is replaced: the guard has seen to it that the user asked for that.
             let Some(delete) = goes.get(exposed) else { continue };
             let policy = self.desired.services.get(service).map(|intent| &intent.policy);
-            let known = seen.connections.known().iter();
+            let known = connections.known().iter();
             let mut open: Vec<_> =
                 known.filter(|connection| decisions::blocks_deletion(connection)).collect();
             open.sort_by_key(|connection| (connection.who(), connection.id.clone()));
@@ -145,9 +145,12 @@ impl Draft<'_> {
             actions.iter().filter(|action| action.op == Op::Delete).map(|action| &action.address).collect();
         let remaining = self.desired.services.values().filter_map(|intent| {
             let seen = self.world.services.get(&intent.name)?;
+            // Where something of ours goes that the file's own took the place of, that is not what stays.
+            let turned = self.world.former.contains_key(&intent.name);
+            let goes = |exposed: &Address| !turned && deleted.contains(exposed);
             let ours = |exposed: &Address| self.world.at(exposed).is_some_and(Live::is_ours);
             let exposed = seen.exposed.as_ref()?;
-            if deleted.contains(exposed) || ours(exposed) || self.blocked.contains(intent.name.as_str()) {
+            if goes(exposed) || ours(exposed) || self.blocked.contains(intent.name.as_str()) {
                 return None;
             }
             let stay: Vec<&str> = seen

@@ -42,7 +42,10 @@ impl Draft<'_> {
 
     /// A service does not move to another place: what the vendor was given would change, and nothing that is there can follow.
     fn moved(&self) -> Vec<Refusal> {
-        let staying = |service: &&crate::world::ServiceIntent| !service.remove && !self.options.destroy;
+        let staying = |service: &&crate::world::ServiceIntent| {
+            let turned = self.world.former.contains_key(&service.name);
+            !service.remove && !self.options.destroy && !turned
+        };
         let mut elsewhere: BTreeMap<&str, &Live> = BTreeMap::new();
         for live in self.world.live.iter().filter(|live| live.is_ours()) {
             let name = live.address.service.as_str();
@@ -66,8 +69,12 @@ impl Draft<'_> {
     fn say_once(&self, refusals: &mut Vec<Refusal>) {
         let whole: BTreeMap<String, Address> = refusals
             .iter()
-            .filter(|refusal| refusal.rule == Rule::WouldSever && self.is_exposed(&refusal.address))
+            .filter(|refusal| {
+                let turned = self.world.former.contains_key(&refusal.address.service);
+                refusal.rule == Rule::WouldSever || (refusal.rule == Rule::HandOver && turned)
+            })
             .map(|refusal| (refusal.address.service.clone(), refusal.address.clone()))
+            .filter(|(_, address)| self.is_exposed(address))
             .collect();
         refusals.retain(|refusal| {
             let part = whole.get(&refusal.address.service).is_some_and(|exposed| *exposed != refusal.address);
@@ -77,7 +84,7 @@ impl Draft<'_> {
 
     /// Whether this is what consumers connect to.
     fn is_exposed(&self, address: &Address) -> bool {
-        self.world.services.get(&address.service).is_some_and(|seen| seen.exposed.as_ref() == Some(address))
+        self.world.ours_of(&address.service).is_some_and(|(exposed, _)| exposed == Some(address))
     }
 
     fn guard_delete(&self, step: &Step, kind: &Kind) -> Option<Refusal> {
@@ -92,12 +99,36 @@ impl Draft<'_> {
                 return None;
             }
         }
+        if self.options.sever_connections {
+            return None;
+        }
+        if let Some(refusal) = self.guard_turned(step) {
+            return Some(refusal);
+        }
         let live = self.live_consumers(&step.action.address.service, &[])?;
-        if !kind.severs || self.options.sever_connections {
+        if !kind.severs {
             return None;
         }
         let why = format!("deleting this {} would cut {live}", kind.title);
         Some(refusal(&step.action.address, Rule::WouldSever, why, Some(SEVER)))
+    }
+
+    /// A service that turns to what is there already has another hand-over, whether or not somebody is connected.
+    fn guard_turned(&self, step: &Step) -> Option<Refusal> {
+        let address = &step.action.address;
+        let intent = self.desired.services.get(&address.service)?;
+        let former = self.world.former.get(&address.service)?;
+        if former.exposed.as_ref() != Some(address) || intent.remove || self.options.destroy {
+            return None;
+        }
+        let cut = self.live_consumers(&address.service, &[]).map(|live| format!(", which would cut {live}"));
+        let why = format!(
+            "the file names what is there already in place of what privnet made: what the vendor was given would change, and {} \
+             goes{}",
+            step.action.live_id.as_deref().unwrap_or("what privnet made"),
+            cut.unwrap_or_default()
+        );
+        Some(refusal(address, Rule::HandOver, why, Some(SEVER)))
     }
 
     fn guard_differences(&self, address: &Address, differences: &[Difference]) -> Option<Refusal> {
@@ -136,8 +167,8 @@ impl Draft<'_> {
 
     /// Who would be cut, in words; nothing where nobody is connected. Where what is `taken_away` are connections, it is those.
     fn live_consumers(&self, service: &str, taken_away: &[Value]) -> Option<String> {
-        let seen = self.world.services.get(service)?;
-        match &seen.connections {
+        let (_, connections) = self.world.ours_of(service)?;
+        match connections {
             Connections::NotExposed => None,
             Connections::Unreadable { why } => {
                 Some(format!("its connections, which cannot be read ({why}) and are taken to be live"))

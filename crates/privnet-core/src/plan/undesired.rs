@@ -6,14 +6,18 @@ use crate::plan::Left;
 use crate::plan::build::Draft;
 use crate::plan::order::Timing;
 use crate::plan::steps::Step;
-use crate::resource::{Address, Live};
+use crate::resource::{Address, Live, Origin, Resource};
 use crate::value::Value;
 
 impl Draft<'_> {
     /// What is there and not desired: parts of listed services go; services that are not listed are left or pruned.
     pub(super) fn delete_undesired(&mut self) {
-        let wanted: BTreeSet<&Address> =
-            self.desired.resources.iter().map(|resource| &resource.address).collect();
+        // What the file names of the user's own may stand where something of ours stood before.
+        let in_its_place = |resource: &&Resource| {
+            resource.origin == Origin::Supplied && self.world.former.contains_key(&resource.address.service)
+        };
+        let resources = self.desired.resources.iter().filter(|resource| !in_its_place(resource));
+        let wanted: BTreeSet<&Address> = resources.map(|resource| &resource.address).collect();
         let mut left: BTreeMap<&str, Vec<Address>> = BTreeMap::new();
         for live in self.world.live.iter().filter(|live| live.is_ours() && !wanted.contains(&live.address)) {
             let service = live.address.service.as_str();

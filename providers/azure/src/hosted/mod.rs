@@ -8,6 +8,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use privnet_core::accept::{Connection, ConnectionState};
 use privnet_core::execute::Context;
 use privnet_core::handoff::Handoff;
 use privnet_core::plan::{Refusal, Rule};
@@ -152,7 +153,7 @@ pub(crate) async fn observe(
         Err(error) => return Err(error),
     };
     let ours = found.iter().filter(|item| connection::leads_to(item, hosted.subresource.as_str()));
-    let connections = ours.filter_map(connection::parse).collect();
+    let connections = ours.filter_map(|item| of_any_part(row, item, connection::parse(item)?)).collect();
     let address = address(service.name.as_str());
     let world = ServiceWorld {
         connections: Connections::Known(connections),
@@ -160,6 +161,20 @@ pub(crate) async fn observe(
         exposed: Some(address.clone()),
     };
     Ok(Seen { live: Some(live(address, hosted)), world, refusal: None })
+}
+
+/// A request that may be for any part of a resource is shown with that: most providers' connections do not tell which.
+fn of_any_part(row: &Row, item: &Json, mut connection: Connection) -> Option<Connection> {
+    if row.subresources.len() > 1
+        && !connection::names_its_part(item)
+        && connection.state == ConnectionState::Pending
+    {
+        let unknown =
+            format!("{} does not tell which part it is for ({})", row.title, row.subresources.join(", "));
+        let said = connection.note.take().map(|note| format!("{note}; ")).unwrap_or_default();
+        connection.note = Some(format!("{said}{unknown}"));
+    }
+    Some(connection)
 }
 
 fn live(address: Address, hosted: &AzureHosted) -> Live {
@@ -215,7 +230,6 @@ pub(crate) fn handoff(service: &Service, hosted: &AzureHosted) -> Handoff {
 
 #[cfg(test)]
 mod tests {
-    use privnet_core::accept::ConnectionState;
     use privnet_core::spec::CloudService;
     use privnet_core::spec::azure::AzureForm;
     use serde_json::json;
@@ -280,6 +294,43 @@ mod tests {
         let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
         assert_eq!(seen.world.connections.known()[0].handle, "e-1");
         assert!(script.asked()[0].ends_with("/vaults/crm"));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_does_not_tell_its_part_is_shown_with_that() {
+        let spec = hosted_spec(&[]);
+        let service = &spec.services[0];
+        let mut hosted = hosted_of(service);
+        hosted.resource_id = hosted
+            .resource_id
+            .to_string()
+            .replace("Microsoft.Sql/servers", "Microsoft.Storage/storageAccounts")
+            .parse()
+            .unwrap();
+        hosted.subresource = "blob".parse().unwrap();
+        let asks = |name: &str, more: Json| {
+            let mut item = json!({"id": format!("/x/privateEndpointConnections/{name}"), "properties": {
+                "privateEndpoint": {"id": format!("/subscriptions/s1/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/{name}")},
+                "privateLinkServiceConnectionState": {"status": "Pending"}}});
+            item["properties"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            item
+        };
+        let items = [
+            asks("untold", json!({})),
+            asks("file", json!({"groupIds": ["file"]})),
+            asks("blob", json!({"groupIds": ["BLOB"]})),
+        ];
+        let (arm, _) = Script::arm(vec![(200, vec![], json!({"value": items}))]);
+        let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
+        let notes: Vec<_> =
+            seen.world.connections.known().iter().map(|c| (c.handle.as_str(), c.note.is_some())).collect();
+        assert_eq!(
+            notes,
+            [("untold", true), ("blob", false)],
+            "one for another part is none of this service's"
+        );
+        let note = seen.world.connections.known()[0].note.clone().unwrap();
+        assert!(note.contains("does not tell which part it is for"), "{note}");
     }
 
     #[tokio::test]

@@ -71,19 +71,19 @@ pub(crate) struct Probe {
     pub(crate) threshold: i64,
 }
 
-/// The port that consumers connect to, and the rule that it is of.
+/// The port that consumers connect to, the rule that it is of, and the port of the machines that it leads to. Azure has one rule
+/// for each port of a frontend, so that no successor can be made first: who is connected would be led elsewhere at once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Listen {
     pub(crate) port: i64,
     pub(crate) rule: String,
+    pub(crate) to: i64,
 }
 
 /// A rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Rule {
     pub(crate) name: String,
-    /// The port of the machines.
-    pub(crate) port: i64,
     /// The pool, by name.
     pub(crate) pool: String,
     /// The probe, by name.
@@ -102,11 +102,10 @@ pub(crate) struct Rule {
 
 impl Rule {
     /// A rule of ours, whose name is its probe's too.
-    fn new(name: String, port: u16, pool: String) -> Self {
+    fn new(name: String, pool: String) -> Self {
         Self {
             probe: name.clone(),
             name,
-            port: port.into(),
             pool,
             idle_minutes: IDLE_MINUTES,
             protocol: "Tcp".to_owned(),
@@ -164,8 +163,8 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         pools.insert(pool.clone());
         probes.push(probe(port, health));
         let name = port_name(port.listen.get());
-        listens.push(Listen { port: port.listen.get().into(), rule: name.clone() });
-        rules.push(Rule::new(name, target, pool));
+        listens.push(Listen { port: port.listen.get().into(), rule: name.clone(), to: target.into() });
+        rules.push(Rule::new(name, pool));
     }
     let wanted = LoadBalancer {
         location: made.scope.location.to_string(),
@@ -251,7 +250,6 @@ fn read(balancer: &Json) -> LoadBalancer {
     };
     let rule = |rule: &Json| Rule {
         name: named(rule, "name"),
-        port: number(rule, "properties.backendPort"),
         pool: named(rule, "properties.backendAddressPool.id"),
         probe: named(rule, "properties.probe.id"),
         idle_minutes: number(rule, "properties.idleTimeoutInMinutes"),
@@ -260,8 +258,11 @@ fn read(balancer: &Json) -> LoadBalancer {
         distribution: text(rule, "properties.loadDistribution").unwrap_or("Default").to_owned(),
         tcp_reset: flag(rule, "properties.enableTcpReset"),
     };
-    let listen =
-        |rule: &Json| Listen { port: number(rule, "properties.frontendPort"), rule: named(rule, "name") };
+    let listen = |rule: &Json| Listen {
+        port: number(rule, "properties.frontendPort"),
+        rule: named(rule, "name"),
+        to: number(rule, "properties.backendPort"),
+    };
     let all_rules = items(balancer, "properties.loadBalancingRules");
     let mut pools: Vec<String> =
         items(balancer, "properties.backendAddressPools").iter().map(|p| named(p, "name")).collect();
@@ -333,7 +334,7 @@ fn probe_body(probe: &Probe) -> Json {
 
 fn rule_body(id: &str, rule: &Rule, listen: &Listen) -> Json {
     json!({"name": rule.name, "properties": {
-        "protocol": rule.protocol, "frontendPort": listen.port, "backendPort": rule.port, "enableTcpReset": rule.tcp_reset,
+        "protocol": rule.protocol, "frontendPort": listen.port, "backendPort": listen.to, "enableTcpReset": rule.tcp_reset,
         "enableFloatingIP": rule.floating_ip, "loadDistribution": rule.distribution, "idleTimeoutInMinutes": rule.idle_minutes,
         "frontendIPConfiguration": {"id": format!("{id}/frontendIPConfigurations/{FRONTEND}")},
         "backendAddressPool": {"id": format!("{id}/backendAddressPools/{}", rule.pool)},
@@ -450,8 +451,8 @@ mod tests {
             zones: vec!["1".to_owned()],
             pools: vec!["forwarder".to_owned()],
             probes: vec![probe("port-5432", Some("/")), probe("port-1433", None)],
-            rules: vec![Rule::new("port-5432".to_owned(), 5432, "forwarder".to_owned())],
-            listens: vec![Listen { port: 5432, rule: "port-5432".to_owned() }],
+            rules: vec![Rule::new("port-5432".to_owned(), "forwarder".to_owned())],
+            listens: vec![Listen { port: 5432, rule: "port-5432".to_owned(), to: 5432 }],
             tags: BTreeMap::new(),
         }
     }

@@ -156,6 +156,14 @@ fn nics(lowering: &mut Lowering<'_>, made: &AzureMade) {
                         seen.location, made.scope.location
                     )
                 }
+                Some(seen) if seen.vnet.as_ref().is_some_and(|vnet| *vnet != made.scope.vnet.key()) => {
+                    format!(
+                        "the network interface {nic} is in the virtual network {}, not in {}: all members of a pool are in the load \
+                     balancer's network",
+                        seen.vnet.as_deref().unwrap_or_default(),
+                        made.scope.vnet
+                    )
+                }
                 Some(seen) if seen.is_public => format!(
                     "the network interface {nic} has a public address: take it away, or name another interface"
                 ),
@@ -251,6 +259,34 @@ fn frontend(lowering: &mut Lowering<'_>, form: &AzureOnFrontend) {
     if seen.is_public {
         problems.push("the frontend has a public address: name an internal one".to_owned());
     }
+    if seen.vnet.as_ref().is_some_and(|vnet| *vnet != form.scope.vnet.key()) {
+        problems.push(format!(
+            "it is in the virtual network {}, not in {}: NAT addresses come from the network of the frontend",
+            seen.vnet.as_deref().unwrap_or_default(),
+            form.scope.vnet
+        ));
+    }
+    if let Some(other) = seen.used_by.first() {
+        problems.push(format!(
+            "the private link service {other} stands before it, and a frontend carries one: name another frontend, or that service \
+             with `existing: {{ private_link_service: … }}`"
+        ));
+    }
+    if let Some((other, _)) =
+        seen.proxy_headers.iter().find(|(_, header)| **header != form.link.proxy_protocol)
+    {
+        problems.push(format!(
+            "all private link services of a load balancer send the PROXY header or none does, and {other} {}: set \
+             `proxy_protocol: {}`, or use another load balancer",
+            if form.link.proxy_protocol { "does not" } else { "does" },
+            !form.link.proxy_protocol
+        ));
+    }
+    if is_own(lowering, id) {
+        problems.push(
+            "privnet made its load balancer for this service, and takes it away with the ports: name one of your own".to_owned(),
+        );
+    }
     if !seen.address_pools.is_empty() {
         problems.push(format!(
             "its pools {} are by IP address, which private link services refuse \
@@ -269,6 +305,14 @@ fn frontend(lowering: &mut Lowering<'_>, form: &AzureOnFrontend) {
     for problem in problems {
         lowering.refuse(&address, format!("{id}: {problem}"));
     }
+}
+
+/// Whether the frontend is one that this service has made itself.
+fn is_own(lowering: &Lowering<'_>, frontend: &ArmId) -> bool {
+    let Some(balancer) = frontend.parent() else { return false };
+    let address = load_balancer::address(lowering.name());
+    let mut own = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == address);
+    own.any(|live| crate::fields::id(&live.id) == balancer.key())
 }
 
 /// How many services before a new one in the file are to come to the same load balancer: nobody sees them there yet.

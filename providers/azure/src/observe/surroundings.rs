@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 use privnet_core::execute::Context;
+use privnet_core::spec::Service;
 use privnet_core::spec::azure::{AzureForm, AzureService};
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::world::{Target as Backend, TargetState};
-use privnet_core::{Error, Ownership, World};
+use privnet_core::{Error, Ownership, Scope, World};
 
 use crate::arm::{Arm, Json, Target, at, is_foreign, is_gone, items, same_id, text, texts};
 use crate::facts::{self, Facts, Frontend, Nic, Subnet, Vnet, short_location};
@@ -138,6 +139,55 @@ async fn read_frontends(
     Ok(frontends.iter().map(|id| (id.key(), balancer(id))).collect())
 }
 
+/// The load balancers behind private link services of the user's own, for what they listen on: a single one by itself; several by
+/// the group's list, and those of other groups by themselves. One that may not be read is left out.
+pub(super) async fn balancers_of(
+    arm: &Arm,
+    context: &Context,
+    scope: &Scope,
+    services: &[Json],
+    named: &[(&Service, &ArmId)],
+) -> Result<Vec<Json>, Error> {
+    let is_named = |service: &&Json| {
+        text(service, "id").is_some_and(|id| named.iter().any(|(_, wanted)| same_id(id, &wanted.key())))
+    };
+    let wanted: BTreeSet<String> = services
+        .iter()
+        .filter(is_named)
+        .filter_map(frontend_id)
+        .map(|id| load_balancer::of_part(&id))
+        .collect();
+    let (here, elsewhere): (Vec<String>, Vec<String>) =
+        wanted.into_iter().filter(|id| !id.is_empty()).partition(|id| crate::scope::of_id(id) == *scope);
+    let mut single = elsewhere;
+    let mut found = Vec::new();
+    if here.len() > 1 {
+        let group = crate::scope::path(scope);
+        found = list(arm, context, format!("{group}/providers/Microsoft.Network/loadBalancers")).await?;
+    } else {
+        single.extend(here);
+    }
+    let more = try_join_all(single.iter().map(|id| find(arm, context, id))).await?;
+    found.extend(more.into_iter().flatten());
+    Ok(found)
+}
+
+/// The frontend of a private link service, among these load balancers.
+pub(super) fn frontend_of(service: &Json, balancers: &[Json]) -> Option<Frontend> {
+    let id = frontend_id(service)?;
+    let owner = load_balancer::of_part(&id);
+    let balancer =
+        balancers.iter().find(|one| text(one, "id").is_some_and(|found| same_id(found, &owner)))?;
+    Some(frontend_fact(balancer, &id))
+}
+
+fn frontend_id(service: &Json) -> Option<String> {
+    items(service, "properties.loadBalancerFrontendIpConfigurations")
+        .first()
+        .and_then(|f| text(f, "id"))
+        .map(fields::id)
+}
+
 /// What is searched for in the whole subscription: other users of a load balancer of the user's, and, where a tombstone has no
 /// network to name, what it may have left in any.
 async fn read_everywhere(
@@ -226,7 +276,10 @@ fn facts_of(snapshot: &Snapshot<'_>, (service, azure): Listed<'_>, around: &Arou
     Facts {
         vnet: vnet.map(vnet_fact),
         frontend: frontend
-            .and_then(|id| frontends.get(&id.key())?.as_ref().map(|balancer| frontend_fact(balancer, id))),
+            .and_then(|id| {
+                frontends.get(&id.key())?.as_ref().map(|balancer| frontend_fact(balancer, &id.key()))
+            })
+            .map(|fact| shared_with(fact, snapshot, service.name.as_str(), services, frontend)),
         nics: nics.iter().filter_map(nic).filter(|(id, _)| wanted.contains(id)).collect(),
         zones: place.and_then(|place| zones.get(place.location.as_str())).cloned().unwrap_or_default(),
         image: image_of(azure).and_then(|image| images.get(&image).cloned()),
@@ -259,13 +312,21 @@ fn nic_fact(nic: &Json) -> Nic {
     Nic {
         location: short_location(text(nic, "location").unwrap_or_default()),
         is_public: configurations.iter().any(|c| text(c, "properties.publicIPAddress.id").is_some()),
+        vnet: configurations.iter().find_map(network_of),
         pools: pools.filter_map(|pool| text(pool, "id")).map(fields::id).collect(),
     }
 }
 
-fn frontend_fact(balancer: &Json, id: &ArmId) -> Frontend {
+/// The virtual network of a configuration's subnet, by id in lower case.
+fn network_of(configuration: &Json) -> Option<String> {
+    let subnet = fields::id(text(configuration, "properties.subnet.id")?);
+    Some(subnet.rsplit_once("/subnets/")?.0.to_owned())
+}
+
+/// A frontend of a load balancer, by id in lower case.
+pub(super) fn frontend_fact(balancer: &Json, id: &str) -> Frontend {
     let frontends = items(balancer, "properties.frontendIPConfigurations");
-    let frontend = frontends.iter().find(|f| text(f, "id").is_some_and(|there| same_id(there, &id.key())));
+    let frontend = frontends.iter().find(|f| text(f, "id").is_some_and(|there| same_id(there, id)));
     // A pool by address names addresses in a virtual network; one by interface names interfaces.
     let by_address = |pool: &&Json| {
         let members = items(pool, "properties.loadBalancerBackendAddresses");
@@ -277,18 +338,52 @@ fn frontend_fact(balancer: &Json, id: &ArmId) -> Frontend {
     let pools = items(balancer, "properties.backendAddressPools").iter().filter(by_address);
     let rules = items(balancer, "properties.loadBalancingRules").iter();
     let own = rules.filter(|rule| {
-        text(rule, "properties.frontendIPConfiguration.id").is_some_and(|there| same_id(there, &id.key()))
+        text(rule, "properties.frontendIPConfiguration.id").is_some_and(|there| same_id(there, id))
     });
     Frontend {
         location: text(balancer, "location").unwrap_or_default().to_owned(),
         sku: text(balancer, "sku.name").unwrap_or("Basic").to_owned(),
         is_there: frontend.is_some(),
         is_public: frontend.is_some_and(|f| text(f, "properties.publicIPAddress.id").is_some()),
+        vnet: frontend.and_then(network_of),
+        used_by: Vec::new(),
+        proxy_headers: BTreeMap::new(),
         address_pools: pools.filter_map(|pool| text(pool, "name")).map(str::to_owned).collect(),
         ports: own
             .filter_map(|rule| at(rule, "properties.frontendPort")?.as_u64()?.try_into().ok())
             .collect(),
     }
+}
+
+/// A frontend with what other private link services have to do with it and its load balancer.
+fn shared_with(
+    mut fact: Frontend,
+    snapshot: &Snapshot<'_>,
+    service: &str,
+    services: &[Json],
+    frontend: Option<&ArmId>,
+) -> Frontend {
+    let Some(frontend) = frontend.map(ArmId::key) else { return fact };
+    let balancer = load_balancer::of_part(&frontend);
+    let address = private_link_service::address(service);
+    for shown in services {
+        let name = text(shown, "name").unwrap_or_default();
+        let Some(id) = text(shown, "id") else { continue };
+        let before: Vec<String> = items(shown, "properties.loadBalancerFrontendIpConfigurations")
+            .iter()
+            .filter_map(|one| text(one, "id").map(fields::id))
+            .collect();
+        let is_own = ownership::generation_of(snapshot.deployment, &address, name).is_some();
+        if is_own || !before.iter().any(|one| load_balancer::of_part(one) == balancer) {
+            continue;
+        }
+        if before.contains(&frontend) {
+            fact.used_by.push(id.to_owned());
+        }
+        let header = at(shown, "properties.enableProxyProtocol").and_then(Json::as_bool).unwrap_or_default();
+        fact.proxy_headers.insert(id.to_owned(), header);
+    }
+    fact
 }
 
 /// How many private link services stand before each load balancer, this service's own left out.

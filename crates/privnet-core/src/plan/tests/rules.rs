@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cloud::{Cloud, Want, desired, kinds};
 use crate::accept::{Connection, ConnectionState, Identity};
 use crate::plan::{Op, Plan, PlanOptions, Rule, plan, plan_rejection};
-use crate::resource::{Health, Live, Ownership, Scope};
+use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
 use crate::value::Value;
-use crate::world::{Connections, Desired};
+use crate::world::{Connections, Desired, Former};
 
 fn connection(id: &str, state: ConnectionState) -> Connection {
     Connection {
@@ -89,6 +89,60 @@ fn a_service_does_not_move() {
     assert!(plan.is_empty() && plan.refusals[0].why.contains("toy/1"), "{plan:#?}");
     let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
     assert!(cloud.plan(&Desired { resources: Vec::new(), ..desired }, destroy).refusals.is_empty());
+}
+
+/// A service that turns to what is there already: what was made goes with the word alone, and who is connected to what the file
+/// names is neither in its way nor cut.
+#[test]
+fn a_service_that_turns_leaves_nothing_behind_and_touches_nothing_of_yours() {
+    let cloud = applied(&[Want::new("s")], None);
+    let mut desired = desired(&[Want { remove: true, ..Want::new("s") }]);
+    let exposed = Address::new("s", "svc", "main");
+    for intent in desired.services.values_mut() {
+        intent.remove = false;
+        intent.scope = Scope("toy/2".to_owned());
+    }
+    let scope = Scope("toy/2".to_owned());
+    let (fields, needs) = (BTreeMap::new(), BTreeSet::new());
+    desired.resources.push(Resource {
+        address: exposed.clone(),
+        scope: scope.clone(),
+        origin: Origin::Supplied,
+        fields,
+        needs,
+    });
+    let mut world = cloud.world(&desired);
+    let mine = world.live.iter().find(|live| live.address == exposed).unwrap().clone();
+    world.live.push(Live {
+        id: "yours".to_owned(),
+        scope,
+        generation: None,
+        ownership: Ownership::Supplied,
+        ..mine.clone()
+    });
+    let of = |id: &str, state| Connections::Known(vec![connection(id, state)]);
+    world.services.get_mut("s").unwrap().connections = of("to-yours", ConnectionState::Accepted);
+    for state in [ConnectionState::Accepted, ConnectionState::Pending, ConnectionState::Closed] {
+        let former = Former { exposed: Some(exposed.clone()), connections: of("to-mine", state) };
+        world.former.insert("s".to_owned(), former);
+        let refused = plan(&desired, &world, &kinds(), PlanOptions::default());
+        assert_eq!(rules(&refused), [(Rule::HandOver, true)], "{state:?}");
+        assert_eq!(refused.refusals[0].why.contains("would cut"), state == ConnectionState::Accepted);
+        assert!(refused.is_empty());
+        let forced = PlanOptions { sever_connections: true, ..PlanOptions::default() };
+        let plan = plan(&desired, &world, &kinds(), forced);
+        let rejected: Vec<_> = plan
+            .actions
+            .iter()
+            .filter_map(|action| action.connection.as_ref().map(|c| c.id.as_str()))
+            .collect();
+        let expected: &[&str] = if state == ConnectionState::Closed { &[] } else { &["to-mine"] };
+        assert_eq!(rejected, expected, "{state:?}");
+        let deleted = plan.actions.iter().filter(|action| action.op == Op::Delete);
+        let deleted: BTreeSet<_> = deleted.filter_map(|action| action.live_id.clone()).collect();
+        let made: BTreeSet<_> = cloud.live.iter().map(|live| live.id.clone()).collect();
+        assert_eq!(deleted, made, "all of it, and nothing of yours");
+    }
 }
 
 #[test]

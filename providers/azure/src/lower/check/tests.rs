@@ -51,6 +51,9 @@ fn frontend() -> Frontend {
         sku: "Standard".to_owned(),
         is_there: true,
         is_public: false,
+        vnet: Some(format!("{GROUP}/virtualNetworks/hub").to_lowercase()),
+        used_by: Vec::new(),
+        proxy_headers: BTreeMap::new(),
         address_pools: Vec::new(),
         ports: vec![5432],
     }
@@ -155,6 +158,26 @@ services:
 }
 
 #[test]
+fn a_frontend_is_in_the_services_network_and_nobody_elses() {
+    let spec = on_frontend();
+    let with = |change: fn(&mut Frontend)| {
+        let mut facts = good();
+        facts.frontend.iter_mut().for_each(change);
+        why(&spec, &facts)
+    };
+    let other = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/privateLinkServices/other";
+    assert!(with(|f| f.vnet = Some("/spoke".to_owned())).contains("in the virtual network /spoke"));
+    assert!(with(|f| f.used_by = vec!["/other".to_owned()]).contains("/other stands before it"));
+    assert!(
+        with(|f| f.proxy_headers = BTreeMap::from([("/other".to_owned(), true)]))
+            .contains("`proxy_protocol: true`")
+    );
+    let mut facts = good();
+    facts.frontend.iter_mut().for_each(|f| f.proxy_headers = BTreeMap::from([(other.to_owned(), false)]));
+    assert_eq!(why(&spec, &facts), "");
+}
+
+#[test]
 fn interfaces_must_be_there_in_the_location_and_private() {
     let nic = format!("{GROUP}/networkInterfaces/db");
     let spec = file(&format!(
@@ -164,8 +187,15 @@ fn interfaces_must_be_there_in_the_location_and_private() {
         let nics = seen.map(|seen| (nic.to_lowercase(), seen)).into_iter().collect();
         Facts { nics, ..good() }
     };
-    let seen =
-        |location: &str, is_public| Nic { location: location.to_owned(), is_public, pools: Vec::new() };
+    let hub = format!("{GROUP}/virtualNetworks/hub").to_lowercase();
+    let seen = |location: &str, is_public| Nic {
+        location: location.to_owned(),
+        is_public,
+        vnet: Some(hub.clone()),
+        pools: Vec::new(),
+    };
+    let elsewhere = Nic { vnet: Some(hub.replace("hub", "spoke")), ..seen("eastus2", false) };
+    assert!(why(&spec, &with(Some(elsewhere))).contains("/virtualnetworks/spoke, not in"));
     assert!(why(&spec, &with(None)).contains("is not there"));
     assert!(why(&spec, &with(Some(seen("westus", false)))).contains("is in westus"));
     assert!(why(&spec, &with(Some(seen("eastus2", true)))).contains("public address"));

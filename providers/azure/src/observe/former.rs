@@ -1,0 +1,155 @@
+//! What privnet made for a service before the file turned it to something that is there already (`hosted`, or `existing` with a
+//! private link service). Such a service has no resource group of its own any more, so the whole subscription is searched, by pages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use privnet_core::execute::Context;
+use privnet_core::plan::{Refusal, Rule};
+use privnet_core::spec::azure::AzureForm;
+use privnet_core::spec::{CloudService, Service, Spec};
+use privnet_core::{Error, Live, ObserveRequest, Ownership, Purpose, Scope, World};
+
+use crate::arm::{Arm, Json, Target, concerns_everything, in_words, items, text, text_map};
+use crate::kinds::{self, nat_subnet, private_link_service};
+use crate::snapshot::Snapshot;
+use crate::{facts, ownership};
+
+/// Whether a service of this form owns nothing itself, and names no resource group in which an earlier form's things would be found.
+pub(super) fn may_be_of(form: &AzureForm) -> bool {
+    match form {
+        AzureForm::Hosted(_) | AzureForm::PrivateLinkService(_) => true,
+        AzureForm::Removed { resource_group } => resource_group.is_none(),
+        AzureForm::Made(_) | AzureForm::OnFrontend(_) => false,
+    }
+}
+
+/// The services of the file that have such a form.
+pub(super) fn of_file(spec: &Spec) -> BTreeSet<String> {
+    let turned = spec
+        .services
+        .iter()
+        .filter(|service| matches!(&service.cloud, CloudService::Azure(azure) if may_be_of(&azure.form)));
+    turned.map(|service| service.name.to_string()).collect()
+}
+
+/// What a subscription has of these services. Where it may not be searched, that is kept as a fact.
+///
+/// # Errors
+/// What concerns everything: no credentials, no network.
+pub(super) async fn of_subscription(
+    arm: &Arm,
+    context: &Context,
+    spec: &Spec,
+    subscription: &str,
+    services: BTreeSet<&str>,
+) -> Result<World, Error> {
+    let mut world = World::default();
+    let list = |kind: &str| {
+        let target = Target::of(format!("/subscriptions/{subscription}/providers/{kind}"));
+        async move { arm.list(context, &target).await }
+    };
+    let lists = futures::try_join!(
+        list("Microsoft.Network/privateLinkServices"),
+        list("Microsoft.Network/loadBalancers"),
+        list("Microsoft.Network/networkSecurityGroups"),
+        list("Microsoft.Compute/virtualMachineScaleSets"),
+        list("Microsoft.Network/virtualNetworks"),
+    );
+    let (links, balancers, groups, machines, networks) = match lists {
+        Ok(lists) => lists,
+        Err(error) if concerns_everything(&error) => return Err(error),
+        Err(error) => {
+            facts::keep_unsearched(&mut world, subscription, &in_words(&error));
+            return Ok(world);
+        }
+    };
+    world.searched.insert(Scope(format!("azure/{}", subscription.to_lowercase())));
+    let mut found = Found { spec, services, snapshots: BTreeMap::new() };
+    found.sort(links, |snapshot| &mut snapshot.services);
+    found.sort(balancers, |snapshot| &mut snapshot.load_balancers);
+    found.sort(groups, |snapshot| &mut snapshot.security_groups);
+    found.sort(machines, |snapshot| &mut snapshot.scale_sets);
+    found.sort_networks(&networks);
+    for snapshot in found.snapshots.into_values() {
+        let mut part = World { live: kinds::live(&snapshot), ..World::default() };
+        super::add_services(&snapshot, &mut part);
+        world.merge(part);
+    }
+    Ok(world)
+}
+
+/// What was found, by resource group.
+struct Found<'a> {
+    spec: &'a Spec,
+    services: BTreeSet<&'a str>,
+    snapshots: BTreeMap<Scope, Snapshot<'a>>,
+}
+
+impl<'a> Found<'a> {
+    fn snapshot(&mut self, scope: Scope) -> &mut Snapshot<'a> {
+        let (spec, services) = (self.spec, &self.services);
+        self.snapshots.entry(scope).or_insert_with_key(|scope| {
+            let mut snapshot = Snapshot::new(spec.deployment.as_str(), scope.clone(), Vec::new());
+            snapshot.turned = services.iter().map(|service| (*service).to_owned()).collect();
+            snapshot.known = snapshot.turned.clone();
+            snapshot
+        })
+    }
+
+    /// Keeps what proves to be of these services.
+    fn sort(&mut self, listed: Vec<Json>, part: for<'s> fn(&'s mut Snapshot<'a>) -> &'s mut Vec<Json>) {
+        for item in listed {
+            let owner = owner(self.spec, &item);
+            let Some(id) =
+                text(&item, "id").filter(|_| owner.is_some_and(|o| self.services.contains(o.as_str())))
+            else {
+                continue;
+            };
+            let scope = crate::scope::of_id(id);
+            part(self.snapshot(scope)).push(item);
+        }
+    }
+
+    /// Keeps the networks that have a subnet of these services.
+    fn sort_networks(&mut self, networks: &[Json]) {
+        let deployment = self.spec.deployment.as_str();
+        for network in networks {
+            let Some(id) = text(network, "id") else { continue };
+            let named = |service: &str| {
+                let address = nat_subnet::address(service);
+                let subnets = items(network, "properties.subnets").iter();
+                let mut names = subnets.filter_map(|subnet| text(subnet, "name"));
+                names.any(|name| ownership::generation_of(deployment, &address, name).is_some())
+            };
+            if self.services.iter().any(|service| named(service)) {
+                self.snapshot(crate::scope::of_id(id)).vnets.push(network.clone());
+            }
+        }
+    }
+}
+
+/// The service of this deployment that a resource is of, by name and proof.
+fn owner(spec: &Spec, resource: &Json) -> Option<String> {
+    let name = text(resource, "name")?;
+    let claim = ownership::claim(spec.deployment.as_str(), name, &text_map(resource, "tags"), &[])?;
+    (claim.ownership == Ownership::Ours).then_some(claim.address.service)
+}
+
+/// Why a private link service that the file names is none of the user's own: privnet made it for the same service.
+pub(super) fn own(request: ObserveRequest<'_>, service: &Service, named: &Json) -> Option<Refusal> {
+    if request.purpose != Purpose::Plan || owner(request.spec, named)?.as_str() != service.name.as_str() {
+        return None;
+    }
+    let why = format!(
+        "`existing` names {}, which privnet made for this service: leave the service as it was, or name one of your own",
+        text(named, "id").unwrap_or_default()
+    );
+    let address = private_link_service::address(service.name.as_str());
+    Some(Refusal { address, rule: Rule::Unsuitable, why, flag: None })
+}
+
+/// Each resource once, though both its group and its subscription were read.
+pub(super) fn once(live: &mut Vec<Live>) {
+    let mut seen = BTreeSet::new();
+    live.retain(|one| seen.insert((one.address.clone(), one.id.to_lowercase(), one.generation)));
+}
