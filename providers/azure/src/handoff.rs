@@ -59,7 +59,8 @@ pub(crate) fn of(_spec: &Spec, service: &Service, world: &World) -> Handoff {
         handoff.notes.push(IDLE.to_owned());
         return handoff;
     }
-    match world.at(&private_link_service::address(service.name.as_str())) {
+    let live = world.at(&private_link_service::address(service.name.as_str()));
+    match live {
         Some(live) => {
             handoff.fields.insert("service_id".to_owned(), json!(live.id));
             handoff.fields.insert(FIVETRAN.to_owned(), for_fivetran(live, the_engine(&azure.form)));
@@ -89,12 +90,12 @@ pub(crate) fn of(_spec: &Spec, service: &Service, world: &World) -> Handoff {
         handoff.fields.insert("ports".to_owned(), json!(ports));
     }
     let location = match &azure.form {
-        AzureForm::Made(made) => Some(&made.scope.location),
-        AzureForm::OnFrontend(form) => Some(&form.scope.location),
-        _ => None,
+        AzureForm::Made(made) => Some(made.scope.location.as_str()),
+        AzureForm::OnFrontend(form) => Some(form.scope.location.as_str()),
+        _ => live.and_then(|live| live.fields.get("location")).and_then(Value::as_text),
     };
     if let Some(location) = location {
-        handoff.fields.insert("location".to_owned(), json!(location.as_str()));
+        handoff.fields.insert("location".to_owned(), json!(location));
     }
     handoff.notes.push(IDLE.to_owned());
     handoff

@@ -289,6 +289,12 @@ services:
     stage.assert_settled(&named).await;
     let handoff = stage.provider().handoff(&named, &named.services[0], &stage.world(&named).await);
     assert_eq!((&handoff.fields["ports"], handoff.missing), (&json!([5432]), Vec::<String>::new()));
+    assert_eq!(handoff.fields["location"], "eastus2");
+    // The same deployment's own is none of the user's.
+    let own = format!("{head}      existing: {{ private_link_service: {service} }}\n")
+        .replace("deployment: guest", "deployment: stage");
+    let plan = stage.plan(&stage::spec(&own)).await;
+    assert!(plan.refusals[0].why.contains("made for the service `orders`"), "{:?}", plan.refusals);
     stage.until_pending(&named, "second", 1).await;
     let (_, plan, report) = stage.decide(&named, &Ask::default()).await;
     assert_done(&plan, &report);

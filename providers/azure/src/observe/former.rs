@@ -135,14 +135,16 @@ fn owner(spec: &Spec, resource: &Json) -> Option<String> {
     (claim.ownership == Ownership::Ours).then_some(claim.address.service)
 }
 
-/// Why a private link service that the file names is none of the user's own: privnet made it for the same service.
+/// Why a private link service that the file names is none of the user's own: this deployment made it.
 pub(super) fn own(request: ObserveRequest<'_>, service: &Service, named: &Json) -> Option<Refusal> {
-    if request.purpose != Purpose::Plan || owner(request.spec, named)?.as_str() != service.name.as_str() {
+    if request.purpose != Purpose::Plan {
         return None;
     }
+    let maker = owner(request.spec, named)?;
+    let (id, own) = (text(named, "id").unwrap_or_default(), maker == service.name.as_str());
+    let for_whom = if own { "this service".to_owned() } else { format!("the service `{maker}`") };
     let why = format!(
-        "`existing` names {}, which privnet made for this service: leave the service as it was, or name one of your own",
-        text(named, "id").unwrap_or_default()
+        "`existing` names {id}, which privnet made for {for_whom}: leave that service as it was, or name one of your own"
     );
     let address = private_link_service::address(service.name.as_str());
     Some(Refusal { address, rule: Rule::Unsuitable, why, flag: None })
