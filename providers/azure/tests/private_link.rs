@@ -443,6 +443,24 @@ async fn what_lies_in_another_network_or_is_in_use_is_refused_at_plan() {
     refusals(&stage::spec(&turned), "privnet made its load balancer for this service").await;
 }
 
+/// A tombstone of what the file had turned to something that is there takes what was made before, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tombstone_of_a_service_that_turned_removes_what_was_made() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    stage.apply(&made(DIRECT, JOIN, "")).await;
+    let mut tombstone = stage::hosted("Microsoft.Sql/servers/crm", "sqlServer");
+    tombstone.services[0].remove = true;
+    let privnet_core::spec::CloudService::Azure(azure) = &mut tombstone.services[0].cloud else {
+        unreachable!()
+    };
+    azure.form = privnet_core::spec::azure::AzureForm::Removed { resource_group: None };
+    let plan = stage.apply(&tombstone).await;
+    assert_eq!(plan.summary.delete, 4, "{:?}", plan.actions);
+    assert_eq!(stage.everything().await, before);
+    stage.assert_settled(&tombstone).await;
+}
+
 /// A service that turned leaves nothing behind, also where the run that took it away was interrupted at its last part.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_of_a_service_that_turned_goes_with_the_same_command() {

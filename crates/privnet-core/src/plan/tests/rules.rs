@@ -118,7 +118,7 @@ fn a_service_that_turns_leaves_nothing_behind_and_touches_nothing_of_yours() {
         scope,
         generation: None,
         ownership: Ownership::Supplied,
-        ..mine.clone()
+        ..mine
     });
     let of = |id: &str, state| Connections::Known(vec![connection(id, state)]);
     world.services.get_mut("s").unwrap().connections = of("to-yours", ConnectionState::Accepted);
