@@ -1,6 +1,6 @@
 //! The fault sweep on Azure: each request of an apply, a replacement, a destroy, an acceptance, a rejection and an approval of what Azure
 //! hosts is spoiled in turn, in each way, and at sampled pairs; and each write is also accepted and fails at the end of its operation. Then the same command runs again. It must end in
-//! the same state, with an empty plan, and a census by azure-mgmt-* must find exactly what it finds after an undisturbed run.
+//! the same state, with an empty plan, and a census by azure-mgmt-* must find exactly what it finds after an undisturbed run. A fault that does not come is a failure too.
 //!
 //! The number of points tried equals the number of recorded requests times the number of faults, and of recorded writes times the
 //! number of late failures; the test prints them.
@@ -194,6 +194,39 @@ impl Sweep {
         Ok((self.census.take(&stage.url("azure"))?, proxy.actions()))
     }
 
+    /// A stage on which the work was spoiled at this point. A run may look less often than the first one: then its last request is
+    /// spoiled.
+    async fn spoiled(&self, point: &Point, actions: &[String]) -> Result<Stage, Fail> {
+        let mut faults = point.on_the_way.clone();
+        for _ in 0..4 {
+            let stage = Stage::open(self.folder()).await?;
+            let late =
+                point.late.map(|(at, code)| (sort_of(&actions[at]), nth_of_its_sort(actions, at), code));
+            if let Some((sort, nth, code)) = &late {
+                stage.running().faults().add(format!("azure:{sort}:{nth}:code=async.{code}").parse()?);
+            }
+            let proxy = Proxy::start(&stage.url("azure"), faults.clone()).await?;
+            let (session, kill) = (self.session(&stage, proxy.url())?, proxy.kill());
+            tokio::select! {
+                _ = self.run(&session) => {}
+                () = kill.cancelled() => {}
+            }
+            stage.running().faults().clear();
+            let (seen, sent) = (proxy.seen(), proxy.actions());
+            if let Some((sort, nth, _)) = late {
+                let came = sent.iter().filter(|action| sort_of(action) == sort).count() >= nth;
+                return if came { Ok(stage) } else { Err("the write did not come".into()) };
+            }
+            if faults.iter().any(|(at, _)| *at < seen) {
+                return Ok(stage);
+            }
+            for (at, _) in &mut faults {
+                *at = seen.saturating_sub(1);
+            }
+        }
+        Err("the fault did not come in four runs".into())
+    }
+
     /// One point: the work with these faults, then the same work again.
     async fn point(
         &mut self,
@@ -201,19 +234,7 @@ impl Sweep {
         actions: &[String],
         expected: &BTreeSet<String>,
     ) -> Result<(), Fail> {
-        let stage = Stage::open(self.folder()).await?;
-        if let Some((at, code)) = point.late {
-            let (action, nth) = nth_of_its_sort(actions, at);
-            stage.running().faults().add(format!("azure:{action}:{nth}:code=async.{code}").parse()?);
-        }
-        let proxy = Proxy::start(&stage.url("azure"), point.on_the_way.clone()).await?;
-        let (session, kill) = (self.session(&stage, proxy.url())?, proxy.kill());
-        tokio::select! {
-            _ = self.run(&session) => {}
-            () = kill.cancelled() => {}
-        }
-        drop(proxy);
-        stage.running().faults().clear();
+        let stage = self.spoiled(point, actions).await?;
         self.mend(&self.session(&stage, stage.url("azure"))?).await?;
         let found = self.census.take(&stage.url("azure"))?;
         if found != *expected {
@@ -280,17 +301,18 @@ fn points(work: Work, actions: &[String]) -> Vec<Point> {
     points
 }
 
-/// What the local cloud calls a request, and which of that sort it is: runs differ in how often they look, not in what they write.
-fn nth_of_its_sort(actions: &[String], at: usize) -> (String, usize) {
-    let sort = |action: &String| {
-        let (method, path) = action.split_once(' ').unwrap_or_default();
-        let mut parts = path.rsplit_once("/providers/").map_or(path, |(_, rest)| rest).split('/');
-        let provider = parts.next().unwrap_or_default().to_owned();
-        format!("{method} {}", parts.step_by(2).fold(provider, |kind, part| format!("{kind}/{part}")))
-    };
-    let own = sort(&actions[at]);
-    let nth = actions[..=at].iter().filter(|action| sort(action) == own).count();
-    (own, nth)
+/// What the local cloud calls a request.
+fn sort_of(action: &str) -> String {
+    let (method, path) = action.split_once(' ').unwrap_or_default();
+    let mut parts = path.rsplit_once("/providers/").map_or(path, |(_, rest)| rest).split('/');
+    let provider = parts.next().unwrap_or_default().to_owned();
+    format!("{method} {}", parts.step_by(2).fold(provider, |kind, part| format!("{kind}/{part}")))
+}
+
+/// Which of its sort a request is: runs differ in how often they look, not in what they write.
+fn nth_of_its_sort(actions: &[String], at: usize) -> usize {
+    let own = sort_of(&actions[at]);
+    actions[..=at].iter().filter(|action| sort_of(action) == own).count()
 }
 
 fn is_write(action: &str) -> bool {
