@@ -443,6 +443,27 @@ async fn what_lies_in_another_network_or_is_in_use_is_refused_at_plan() {
     refusals(&stage::spec(&turned), "privnet made its load balancer for this service").await;
 }
 
+/// From a load balancer that privnet made to a frontend of the user's own: another hand-over, so only with the word; then nothing of
+/// the first is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_turns_to_a_frontend_that_is_named() {
+    let stage = Stage::open().await;
+    let subnet = format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub/subnets/lb");
+    let balancer = own_balancer(&stage, "dbs", &subnet).await;
+    let before = stage.everything().await;
+    stage.apply(&made(DIRECT, JOIN, "")).await;
+    let text = on_text(GUEST, &format!("{balancer}/frontendIPConfigurations/one"));
+    let turned = stage::spec(
+        &text.replace("deployment: guest", "deployment: stage").replace("name: second", "name: orders"),
+    );
+    let plan = stage.plan(&turned).await;
+    assert!(plan.is_empty() && plan.refusals.iter().all(|r| r.flag.is_some()), "{plan:#?}");
+    stage.apply_with(&turned, PlanOptions { sever_connections: true, ..PlanOptions::default() }).await;
+    stage.assert_settled(&turned).await;
+    stage.apply_with(&turned, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
+    assert_eq!(stage.everything().await, before);
+}
+
 /// A tombstone of what the file had turned to something that is there takes what was made before, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tombstone_of_a_service_that_turned_removes_what_was_made() {
