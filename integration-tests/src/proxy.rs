@@ -1,6 +1,6 @@
 //! A proxy in front of a local cloud that spoils one request: the sandbox itself knows nothing of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,6 +41,15 @@ impl Fault {
         Self::KillBefore,
         Self::KillAfter,
     ];
+}
+
+/// Why a fault had no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Idle {
+    /// The run was over, or killed, before it sent so many requests.
+    NotReached,
+    /// A stale answer at a write, or at a read that was not answered before in the same words.
+    NothingStale,
 }
 
 /// A request that was passed on and answered.
@@ -92,6 +101,8 @@ impl Gate {
 struct Script {
     upstream: String,
     faults: Vec<(usize, Fault)>,
+    /// The faults at requests that came, by the number of the request: what kept each from having its effect, if anything did.
+    tried: Mutex<BTreeMap<usize, Option<Idle>>>,
     seen: AtomicUsize,
     answers: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
     actions: Mutex<Vec<String>>,
@@ -105,6 +116,7 @@ impl Script {
         Arc::new(Self {
             upstream: upstream.trim_start_matches("http://").trim_end_matches('/').to_owned(),
             faults,
+            tried: Mutex::default(),
             seen: AtomicUsize::new(0),
             answers: Mutex::default(),
             actions: Mutex::default(),
@@ -171,6 +183,16 @@ impl Proxy {
         self.shared.script().seen.load(Ordering::SeqCst)
     }
 
+    /// The faults that had no effect, by the number of the request: a point of a sweep shows something only where its faults had
+    /// theirs. Of two faults at one request the first one has it.
+    #[must_use]
+    pub fn idle(&self) -> BTreeMap<usize, Idle> {
+        let script = self.shared.script();
+        let tried = script.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = |at: &usize| tried.get(at).copied().unwrap_or(Some(Idle::NotReached));
+        script.faults.iter().filter_map(|(at, _)| Some((*at, why(at)?))).collect()
+    }
+
     /// The name of each request that it has seen: the protocol's action, or method and path.
     #[must_use]
     pub fn actions(&self) -> Vec<String> {
@@ -217,6 +239,13 @@ impl Script {
         let action = action_of(&request);
         self.actions.lock().unwrap_or_else(PoisonError::into_inner).push(action.clone());
         let fault = self.faults.iter().find(|(at, _)| *at == nth).map(|(_, fault)| *fault);
+        let key = key_of(&request);
+        let before = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let before = before.filter(|_| is_read(&action));
+        if let Some(fault) = fault {
+            let idle = (fault == Fault::Stale && before.is_none()).then_some(Idle::NothingStale);
+            self.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(nth, idle);
+        }
         match fault {
             Some(Fault::Reset) => return Ok(false),
             Some(Fault::KillBefore) => {
@@ -233,9 +262,7 @@ impl Script {
             }
             Some(Fault::Lost | Fault::KillAfter | Fault::Stale) | None => {}
         }
-        let key = key_of(&request);
-        let before = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let (Some(Fault::Stale), Some(before), true) = (fault, before, is_read(&action)) {
+        if let (Some(Fault::Stale), Some(before)) = (fault, before) {
             write_all(client, &before).await?;
             return Ok(true);
         }

@@ -1,8 +1,10 @@
 //! What fault sweeps share: the work through a proxy, the same work again, sampled pairs, and the count of what was tried.
 
+use std::collections::BTreeMap;
+
 use privnet::{PlanOptions, Session};
 
-use crate::proxy::{Fault, Proxy};
+use crate::proxy::{Fault, Idle, Proxy};
 use crate::stage::Fail;
 
 /// Does the work through a proxy, until it is done or killed.
@@ -34,6 +36,62 @@ pub async fn mend(session: &Session, options: PlanOptions) -> Result<(), Fail> {
     Ok(())
 }
 
+/// Which faults of a sweep had their effect. A point whose fault had none shows nothing: it is counted apart, with its reason.
+#[derive(Debug, Default)]
+pub struct Fired {
+    faults: usize,
+    singles: usize,
+    /// Single points whose request never came: the run sent fewer than the undisturbed one.
+    not_reached: usize,
+    idle: BTreeMap<Idle, usize>,
+}
+
+impl Fired {
+    /// How large a part of the single points may come too late. A run sends a few requests more or fewer than another, since it looks
+    /// again until the cloud is ready.
+    const LATE: usize = 10;
+
+    /// Notes what became of a point's faults.
+    pub fn note(&mut self, faults: usize, proxy: &Proxy) {
+        let idle = proxy.idle();
+        self.faults += faults;
+        if faults == 1 {
+            self.singles += 1;
+            self.not_reached += idle.values().filter(|why| **why == Idle::NotReached).count();
+        }
+        for why in idle.into_values() {
+            *self.idle.entry(why).or_default() += 1;
+        }
+    }
+
+    /// How many faults had their effect, and how many had none for which reason.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let idle: usize = self.idle.values().sum();
+        let mut words = format!("{} of {} faults had their effect", self.faults - idle, self.faults);
+        for (why, count) in &self.idle {
+            words += &match why {
+                Idle::NotReached => format!(", {count} came after the last request of the run"),
+                Idle::NothingStale => format!(", {count} had no older answer to give"),
+            };
+        }
+        words
+    }
+
+    /// Demands that nearly all single points were reached.
+    ///
+    /// # Errors
+    /// When they were not.
+    pub fn check(&self) -> Result<(), Fail> {
+        if self.singles == 0 || self.not_reached * Self::LATE > self.singles {
+            return Err(
+                format!("{} of {} single points were never reached", self.not_reached, self.singles).into()
+            );
+        }
+        Ok(())
+    }
+}
+
 /// A small generator, so that the sampled pairs are the same in every run.
 #[derive(Debug)]
 pub struct Sample(pub u64);
@@ -45,13 +103,17 @@ impl Sample {
         usize::try_from(self.0 >> 33).unwrap_or_default() % end.max(1)
     }
 
-    /// Two faults at two of so many requests.
+    /// Two faults at two different ones of so many requests.
     pub fn pair(&mut self, requests: usize) -> Vec<(usize, Fault)> {
         let mut one = || {
             let at = self.below(requests);
             let fault = Fault::ALL.get(self.below(Fault::ALL.len())).copied();
             (at, fault.unwrap_or(Fault::Lost))
         };
-        vec![one(), one()]
+        let (first, mut second) = (one(), one());
+        if second.0 == first.0 {
+            second.0 = (second.0 + 1) % requests.max(1);
+        }
+        vec![first, second]
     }
 }

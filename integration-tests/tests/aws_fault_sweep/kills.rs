@@ -177,10 +177,10 @@ async fn sweep(work: Work) {
             Err(why) => failures.push(why),
         }
     }
-    privnet_integration_tests::tell!("{work:?}: {killed} processes were killed");
     assert!(killed >= all - PAIRS, "{killed} of {all} points killed a process");
+    let fired = format!("{killed} processes were killed");
     let what = format!("{work:?} by killed processes");
-    Tally { what, requests: actions.len(), singles: all - PAIRS, pairs: PAIRS, failures }.conclude();
+    Tally { what, requests: actions.len(), singles: all - PAIRS, pairs: PAIRS, fired, failures }.conclude();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

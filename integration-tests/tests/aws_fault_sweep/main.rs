@@ -76,15 +76,17 @@ struct Tally {
     requests: usize,
     singles: usize,
     pairs: usize,
+    /// What became of the faults.
+    fired: String,
     failures: Vec<String>,
 }
 
 impl Tally {
     /// Says what was tried, and fails when a point did.
     fn conclude(self) {
-        let Self { what, requests, singles, pairs, failures } = self;
+        let Self { what, requests, singles, pairs, fired, failures } = self;
         privnet_integration_tests::tell!(
-            "fault sweep, {what}: {requests} requests, {singles} single points and {pairs} pairs tried, {} passed",
+            "fault sweep, {what}: {requests} requests, {singles} single points and {pairs} pairs tried, {} passed; {fired}",
             singles + pairs - failures.len()
         );
         assert!(

@@ -9,7 +9,7 @@ use privnet_integration_tests::census::Census;
 use privnet_integration_tests::moto::Moto;
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
-use privnet_integration_tests::sweep::{Sample, do_work, mend};
+use privnet_integration_tests::sweep::{Fired, Sample, do_work, mend};
 
 use super::sandbox::same;
 use super::{Tally, Work, file, named};
@@ -65,10 +65,13 @@ impl Start {
         faults: Vec<(usize, Fault)>,
         expected: &BTreeSet<String>,
         census: &mut Census,
+        fired: &mut Fired,
     ) -> Result<(), Fail> {
         let copy = self.moto.copy()?;
+        let count = faults.len();
         let proxy = Proxy::start(&copy.url, faults).await?;
         do_work(&self.session(self.work.port(), &proxy.url())?, self.options(), &proxy).await;
+        fired.note(count, &proxy);
         drop(proxy);
         mend(&self.session(self.work.port(), &copy.url)?, self.options()).await?;
         same(&census.take(&copy.url)?, expected)
@@ -95,15 +98,16 @@ async fn sweep(work: Work) {
     assert!(singles >= actions.len() && singles > Fault::ALL.len(), "a point for each request");
     let mut sample = Sample(work as u64 + 11);
     points.extend((0..PAIRS).map(|_| sample.pair(actions.len())));
-    let mut failures = Vec::new();
+    let (mut fired, mut failures) = (Fired::default(), Vec::new());
     for faults in points {
         let name = named(work, &faults, &actions);
-        if let Err(why) = start.point(faults, &expected, &mut census).await {
+        if let Err(why) = start.point(faults, &expected, &mut census, &mut fired).await {
             failures.push(format!("{name}: {why}"));
         }
     }
     let what = format!("{work:?} on moto");
-    Tally { what, requests: actions.len(), singles, pairs: PAIRS, failures }.conclude();
+    Tally { what, requests: actions.len(), singles, pairs: PAIRS, fired: fired.told(), failures }.conclude();
+    fired.check().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use privnet::{PlanOptions, Session};
 use privnet_integration_tests::census::Census;
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
-use privnet_integration_tests::sweep::{Sample, do_work, mend};
+use privnet_integration_tests::sweep::{Fired, Sample, do_work, mend};
 
 use super::{Tally, Work, default_file, named};
 
@@ -66,10 +66,13 @@ async fn point(
     faults: Vec<(usize, Fault)>,
     expected: &BTreeSet<String>,
     census: &mut Census,
+    fired: &mut Fired,
 ) -> Result<(), Fail> {
     let stage = Stage::open(start.folder()).await?;
+    let count = faults.len();
     let proxy = Proxy::start(&stage.url("aws"), faults).await?;
     do_work(&start.session(&stage, &proxy.url())?, start.work.options(), &proxy).await;
+    fired.note(count, &proxy);
     drop(proxy);
     mend(&start.session(&stage, &stage.url("aws"))?, start.work.options()).await?;
     same(&census.take(&stage.url("aws"))?, expected)
@@ -88,15 +91,16 @@ async fn sweep(work: Work) {
     assert!(singles > 0 && singles == actions.len() * Fault::ALL.len(), "a point for each request and fault");
     let mut sample = Sample(work as u64 + 1);
     points.extend((0..PAIRS).map(|_| sample.pair(actions.len())));
-    let mut failures = Vec::new();
+    let (mut fired, mut failures) = (Fired::default(), Vec::new());
     for faults in points {
         let name = named(work, &faults, &actions);
-        if let Err(why) = point(&start, faults, &expected, &mut census).await {
+        if let Err(why) = point(&start, faults, &expected, &mut census, &mut fired).await {
             failures.push(format!("{name}: {why}"));
         }
     }
     let what = format!("{work:?} on the local cloud");
-    Tally { what, requests: actions.len(), singles, pairs: PAIRS, failures }.conclude();
+    Tally { what, requests: actions.len(), singles, pairs: PAIRS, fired: fired.told(), failures }.conclude();
+    fired.check().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
