@@ -14,6 +14,7 @@ SERVICE = "orders"
 DATABASE = "sg-0ddddddddddddddd4"
 SPARE_SUBNET = "subnet-0ccccccccccccccc3"
 VPC = "vpc-0a1b2c3d4e5f60718"
+SPARE_CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/87654321-4321-4321-4321-210987654321"
 
 
 class Drift(Account):
@@ -78,6 +79,10 @@ class Drift(Account):
     def listener(self, port="5432"):
         listeners = pages(self.elb, "describe_listeners", "Listeners", LoadBalancerArn=self.balancer())
         return next(one for one in listeners if one["Port"] == int(port))
+
+    def idle_timeout(self, seconds):
+        attributes = [{"Key": "tcp.idle_timeout.seconds", "Value": seconds}]
+        self.elb.modify_listener_attributes(ListenerArn=self.listener()["ListenerArn"], Attributes=attributes)
 
     def service(self):
         services = pages(self.ec2, "describe_vpc_endpoint_service_configurations", "ServiceConfigurations")
@@ -232,7 +237,9 @@ ROWS = {
         "load_balancer": FIXED,
         "port": lambda d: d.elb.modify_listener(ListenerArn=d.listener()["ListenerArn"], Port=5999),
         "protocol": lambda d: d.elb.modify_listener(ListenerArn=d.listener("5433")["ListenerArn"], Protocol="TCP"),
-        "certificate": "a TLS listener has one, and no other listener can; the world has one certificate only",
+        "certificate": lambda d: d.elb.modify_listener(
+            ListenerArn=d.listener("5433")["ListenerArn"], Certificates=[{"CertificateArn": SPARE_CERTIFICATE}]
+        ),
         "ssl_policy": lambda d: d.elb.modify_listener(
             ListenerArn=d.listener("5433")["ListenerArn"], SslPolicy="ELBSecurityPolicy-2016-08"
         ),
@@ -247,15 +254,13 @@ ROWS = {
                 {"TargetGroupArn": d.spare_target_group(), "Weight": 1},
             ]}}],
         ),
-        "idle_timeout": lambda d: d.elb.modify_listener_attributes(
-            ListenerArn=d.listener()["ListenerArn"], Attributes=[{"Key": "tcp.idle_timeout.seconds", "Value": "60"}]
-        ),
+        "idle_timeout": lambda d: d.idle_timeout("60"),
         "tags": lambda d: d.elb_tag(d.listener()["ListenerArn"]),
     },
     "endpoint-service": {
         "load_balancers": lambda d: d.modify_service(AddNetworkLoadBalancerArns=[d.spare_balancer()]),
         "acceptance_required": lambda d: d.modify_service(AcceptanceRequired=False),
-        "ip_address_types": "a dual-stack type needs a dual-stack load balancer, whose `ip_address_type` has a row",
+        "ip_address_types": lambda d: d.modify_service(RemoveSupportedIpAddressTypes=["ipv6"]),
         "zones": "it follows the load balancer's subnets, which have a row",
         "private_dns_name": lambda d: d.modify_service(PrivateDnsName="other.example.com"),
         "private_dns_verification": "the cloud sets it, by looking at the TXT record",
@@ -295,12 +300,19 @@ def unmanaged(drift):
     drift.ec2.authorize_security_group_ingress(GroupId=DATABASE, IpPermissions=[permission])
 
 
+UNMANAGED = {
+    "all": unmanaged,
+    # Where the file does not speak of it, it is as AWS makes it, and nobody's to look after.
+    "idle_timeout": lambda d: d.idle_timeout("60"),
+}
+
+
 def main():
     for line in sys.stdin:
         asked = json.loads(line)
         drift = Drift(asked["url"])
         if asked["kind"] == "unmanaged":
-            unmanaged(drift)
+            UNMANAGED[asked["field"]](drift)
             answer = {"changed": True}
         else:
             row = ROWS.get(asked["kind"], {}).get(asked["field"])

@@ -1,6 +1,7 @@
 //! What the tests across crates share: a stage with a local cloud, moto, a proxy that injects faults, a census by a third-party client.
 
 pub mod aws_chain;
+pub mod aws_records;
 pub mod azure_bench;
 pub mod census;
 pub mod command;

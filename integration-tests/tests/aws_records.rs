@@ -1,6 +1,7 @@
 //! What privnet and the local cloud say to each other, held to AWS's own description of its APIs: every request and every answer
-//! of every example's whole life goes through botocore's service models. The same records say which permissions are needed:
-//! each recorded action is allowed by `examples/permissions/aws.json`.
+//! of every example's whole life goes through botocore's service models (the drift sweep does the same, and sees to it that no
+//! operation is left out). The same records say which permissions are needed: each recorded action is allowed by
+//! `examples/permissions/aws.json`.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +18,8 @@ use std::time::Duration;
 
 use privnet::{Ask, PlanOptions};
 use privnet_integration_tests::aws_chain;
-use privnet_integration_tests::census::{here, python};
+use privnet_integration_tests::aws_records as records;
+use privnet_integration_tests::census::here;
 use privnet_integration_tests::command::program;
 use privnet_integration_tests::proxy::Proxy;
 use privnet_integration_tests::stage::{Stage, spec};
@@ -88,27 +90,6 @@ fn allowed() -> BTreeSet<String> {
     actions.map(|action| action.as_str().unwrap().to_owned()).collect()
 }
 
-/// The permissions that a record's exchanges need.
-fn needed(record: &Path) -> BTreeSet<String> {
-    let text = std::fs::read_to_string(record).unwrap();
-    let exchanges = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    exchanges
-        .map(|exchange| {
-            let body = exchange["body"].to_string();
-            let api = if body.contains("2015-12-01") {
-                "elasticloadbalancing"
-            } else if body.contains("Version=2011-01-01") {
-                "autoscaling"
-            } else if body.contains("2011-06-15") {
-                "sts"
-            } else {
-                "ec2"
-            };
-            format!("{api}:{}", exchange["action"].as_str().unwrap())
-        })
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_example_lives_by_the_models_and_the_policy() {
     let allowed = allowed();
@@ -116,20 +97,9 @@ async fn every_example_lives_by_the_models_and_the_policy() {
         let folder = tempfile::tempdir().unwrap();
         let record = folder.path().join("record.jsonl");
         live_through(&file, &record).await;
-        let checked = Command::new(python().unwrap())
-            .arg(here().join("aws/botocore_check.py"))
-            .arg(&record)
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&checked.stdout);
-        assert!(
-            checked.status.success(),
-            "{}: {said}{}",
-            file.display(),
-            String::from_utf8_lossy(&checked.stderr)
-        );
-        println!("{}: {}", file.display(), said.lines().last().unwrap_or_default());
-        let lacking: Vec<String> = needed(&record).difference(&allowed).cloned().collect();
+        let said = records::check(&record).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+        println!("{}: {said}", file.display());
+        let lacking: Vec<String> = records::actions(&record).unwrap().difference(&allowed).cloned().collect();
         assert!(lacking.is_empty(), "{}: the policy does not allow {lacking:?}", file.display());
     }
 }

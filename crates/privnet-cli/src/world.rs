@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use etcetera::BaseStrategy as _;
-use privnet::{
-    AuditFile, Clouds, CloudsError, Events, Limiter, SandboxEndpoints, Session, SessionBuilder, Spec,
-};
+use privnet::{AuditFile, Clouds, Events, Limiter, SandboxEndpoints, Session, SessionBuilder, Spec};
 use privnet_sandbox::{Options, Running, Sandbox};
 use tokio_util::sync::CancellationToken;
 
@@ -97,16 +95,16 @@ impl World {
         parallelism: usize,
         events: Events,
     ) -> Result<Session, Failure> {
-        Ok(self.sessions(services.to_vec(), parallelism, events)(spec)?)
+        Ok(self.builders(services.to_vec(), parallelism, events)(spec).build()?)
     }
 
     /// Makes sessions for files, also for ones that change later.
-    pub(crate) fn sessions(
+    pub(crate) fn builders(
         &self,
         services: Vec<String>,
         parallelism: usize,
         events: Events,
-    ) -> impl Fn(Spec) -> Result<Session, CloudsError> + Send + Sync + 'static {
+    ) -> impl Fn(Spec) -> SessionBuilder + Send + Sync + 'static {
         let (clouds, audit, cancel) = (self.clouds.clone(), AuditFile::new(&self.audit), self.cancel.clone());
         let limiter = Arc::clone(&self.limiter);
         move |spec| {
@@ -116,7 +114,6 @@ impl World {
                 .limiter(Arc::clone(&limiter))
                 .parallelism(parallelism)
                 .services(services.iter().cloned())
-                .build()
         }
     }
 

@@ -133,6 +133,14 @@ impl SessionBuilder {
         self
     }
 
+    /// Waits at most so long for what becomes healthy by itself, such as new forwarders, and fails then; what was begun goes on when the
+    /// session is used again. For a [watch](crate::watch), which has requests to decide meanwhile. As long as it takes unless told.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.settings.patience = Some(patience);
+        self
+    }
+
     /// Only these services, by name; all unless told.
     #[must_use]
     pub fn services(mut self, names: impl IntoIterator<Item = String>) -> Self {

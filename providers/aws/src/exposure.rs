@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use aws_sdk_ec2::types::{
     AllowedPrincipal, ConnectionNotification, ServiceConfiguration, VpcEndpointConnection,
 };
-use futures::future::{join, join_all};
+use futures::future::{join, join_all, try_join};
 use privnet_core::accept::Connection;
 use privnet_core::spec::aws::AwsForm;
 use privnet_core::world::Connections;
@@ -28,7 +28,8 @@ use crate::privatelink;
 pub(crate) struct Exposure {
     /// Those that concern this deployment.
     pub(crate) services: Vec<Claimed>,
-    /// Whom each of them allows, by service id, or why that cannot be read. Empty where it was not asked for.
+    /// Whom each of them allows, by service id, or why that cannot be read. Empty where it was not asked for. Services of the user's
+    /// that the file does not name any more are here too, where they still allow somebody for us.
     pub(crate) principals: BTreeMap<String, Result<Vec<AllowedPrincipal>, String>>,
     /// Whom to notify of what, or why that cannot be read.
     pub(crate) notifications: Result<Vec<ConnectionNotification>, String>,
@@ -61,11 +62,18 @@ impl Claimed {
 /// Reads endpoint services, permissions, notifications and connections. Only the first of these must succeed.
 pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Exposure, Error> {
     let listed = Listed::new(wanted);
-    let described = privatelink::services(cloud).await?;
+    let only_connections = wanted.purpose == Purpose::Connections;
+    let tagged = async {
+        if only_connections {
+            return Ok(BTreeSet::new());
+        }
+        privatelink::tagged_permissions(cloud, wanted.deployment).await
+    };
+    let (described, tagged) = try_join(privatelink::services(cloud), tagged).await?;
     let mut services: Vec<Claimed> = described.iter().flat_map(|service| claims(service, &listed)).collect();
     set_look_alikes_apart(&mut services, &listed);
     let ids: BTreeSet<String> = services.iter().filter(|s| s.is_usable()).map(|s| s.id.clone()).collect();
-    if ids.is_empty() {
+    if ids.is_empty() && tagged.is_empty() {
         return Ok(Exposure {
             services,
             principals: BTreeMap::new(),
@@ -73,14 +81,20 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
             connections: Ok(BTreeMap::new()),
         });
     }
-    let only_connections = wanted.purpose == Purpose::Connections;
     let principals = async {
-        let asked = if only_connections { BTreeSet::new() } else { ids.clone() };
-        let reads = asked.into_iter().map(|id| async move {
-            let answer = privatelink::principals(cloud, &id).await;
-            (id, answer.map_err(|error| in_words(&error)))
-        });
-        join_all(reads).await.into_iter().collect()
+        let mut all = principals(cloud, if only_connections { BTreeSet::new() } else { ids.clone() }).await;
+        let found: BTreeSet<&str> = all
+            .values()
+            .flatten()
+            .flatten()
+            .filter_map(|permission| permission.service_permission_id())
+            .collect();
+        if tagged.iter().any(|id| !found.contains(id.as_str())) {
+            let others = described.iter().filter_map(|service| service.service_id());
+            let others = others.filter(|id| !ids.contains(*id)).map(str::to_owned).collect();
+            all.extend(principals(cloud, others).await);
+        }
+        all
     };
     let notifications =
         async { if only_connections { Ok(Vec::new()) } else { privatelink::notifications(cloud).await } };
@@ -97,6 +111,18 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
         notifications: notifications.map_err(|error| in_words(&error)),
         connections: connections.map_err(|error| in_words(&error)),
     })
+}
+
+/// Whom each of these services allows.
+async fn principals(
+    cloud: &Cloud<'_>,
+    services: BTreeSet<String>,
+) -> BTreeMap<String, Result<Vec<AllowedPrincipal>, String>> {
+    let reads = services.into_iter().map(|id| async move {
+        let answer = privatelink::principals(cloud, &id).await;
+        (id, answer.map_err(|error| in_words(&error)))
+    });
+    join_all(reads).await.into_iter().collect()
 }
 
 /// An error with its hints in one line.
@@ -234,14 +260,17 @@ fn set_look_alikes_apart(services: &mut [Claimed], listed: &Listed<'_>) {
 /// Who is connected to each service that was found. Targets are filled in by `observe`.
 pub(crate) fn service_worlds(snapshot: &Snapshot<'_>) -> Vec<(String, ServiceWorld)> {
     let mut worlds: BTreeMap<String, ServiceWorld> = BTreeMap::new();
-    // What privnet made comes first: where the file has turned to another service, that one is still to be taken down.
+    // What privnet made comes first: where the file has turned to another service, that one is still to be taken down, and who is
+    // connected to the other one is not cut by that.
     let (ours, supplied): (Vec<_>, Vec<_>) = snapshot
         .exposure
         .services
         .iter()
         .filter(|s| s.is_usable())
         .partition(|s| s.ownership == Ownership::Ours);
-    for service in ours.into_iter().chain(supplied) {
+    let made: BTreeSet<&str> = ours.iter().map(|service| service.address.service.as_str()).collect();
+    let supplied = supplied.into_iter().filter(|service| !made.contains(service.address.service.as_str()));
+    for service in ours.iter().copied().chain(supplied) {
         let world = worlds.entry(service.address.service.clone()).or_default();
         world.exposed.get_or_insert_with(|| service.address.clone());
         world.connections = match (

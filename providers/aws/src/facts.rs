@@ -23,6 +23,8 @@ pub(crate) struct ServiceFacts {
     pub(crate) vpc_ranges: BTreeSet<IpNet>,
     /// The instances that the file names and that are there, by id.
     pub(crate) instances: BTreeMap<String, Instance>,
+    /// The application load balancers that the file names and that are there, with their VPCs.
+    pub(crate) applications: BTreeMap<String, String>,
     /// The database security groups that the file names and that are there, with their VPCs.
     pub(crate) database_groups: BTreeMap<String, String>,
     /// Ports that a database security group opens to the load balancer's group by a rule that is not privnet's: `<group>/<port>/<which>`.
@@ -70,6 +72,9 @@ pub(crate) struct Image {
     pub(crate) state: String,
     /// The device of its root disk: `/dev/sda1`.
     pub(crate) root_device: String,
+    /// Whether Windows is in it.
+    #[serde(default)]
+    pub(crate) windows: bool,
 }
 
 /// A load balancer that the user supplied.
@@ -141,7 +146,34 @@ impl Registered {
     }
 }
 
+impl ResolvedName {
+    /// The addresses of all samples.
+    pub(crate) fn seen(&self) -> BTreeSet<IpAddr> {
+        let answers = self.samples.iter().filter_map(|sample| match sample {
+            Sample::Addresses(addresses) => Some(addresses),
+            Sample::Failed(_) => None,
+        });
+        answers.flatten().copied().collect()
+    }
+}
+
 impl ServiceFacts {
+    /// The addresses that are registered and healthy, and in no sample of their port's name, by listening port. Where a sample failed
+    /// nothing is taken away, and there is nothing to look for.
+    pub(crate) fn hidden(&self) -> BTreeMap<String, BTreeSet<IpAddr>> {
+        let trusted = self.names.iter().filter(|(_, name)| {
+            name.samples.iter().all(|sample| matches!(sample, Sample::Addresses(all) if !all.is_empty()))
+        });
+        let hidden = trusted.filter_map(|(listen, name)| {
+            let seen = name.seen();
+            let healthy = self.registered.get(listen)?.iter().filter(|target| target.is_healthy());
+            let healthy: BTreeSet<IpAddr> = healthy.filter_map(|target| target.id.parse().ok()).collect();
+            let hidden: BTreeSet<IpAddr> = healthy.difference(&seen).copied().collect();
+            (!hidden.is_empty()).then(|| (listen.clone(), hidden))
+        });
+        hidden.collect()
+    }
+
     /// Where the facts of a service are in a world.
     pub(crate) fn key(service: &str) -> String {
         format!("aws/service/{service}")

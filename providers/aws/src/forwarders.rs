@@ -104,6 +104,9 @@ pub(crate) fn unfit(name: &str, image: Option<&Image>, size: &str) -> Option<Str
     let Some(image) = image else {
         return Some(format!("the image {name} is not there, or not shared with this account"));
     };
+    if image.windows {
+        return Some(format!("the image {name} holds Windows, and forwarders run on Linux"));
+    }
     let wanted = architecture(size);
     if image.architecture != wanted {
         return Some(format!("the image {name} is for {}, and {size} is {wanted}", image.architecture));
@@ -278,7 +281,10 @@ mod tests {
             architecture: architecture.to_owned(),
             state: state.to_owned(),
             root_device: "/dev/sda1".to_owned(),
+            windows: false,
         };
+        let windows = Image { windows: true, ..image(INTEL, "available") };
+        assert!(unfit("ami-1", Some(&windows), "t3.small").is_some_and(|why| why.contains("Windows")));
         assert_eq!(unfit("ami-1", Some(&image(INTEL, "available")), "t3.small"), None);
         assert!(unfit("ami-1", Some(&image(ARM, "available")), "t3.small").is_some());
         assert!(unfit("ami-1", Some(&image(INTEL, "pending")), "t3.small").is_some());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Image as Described, SecurityGroupRule, Vpc};
+use aws_sdk_ec2::types::{Image as Described, PlatformValues, SecurityGroupRule, Vpc};
 use aws_sdk_elasticloadbalancingv2::types::TargetHealthDescription;
 use ipnet::IpNet;
 use privnet_core::Ownership;
@@ -55,6 +55,7 @@ impl Snapshot<'_> {
         let vpc = vpc.and_then(|id| self.network.vpcs.get(id.as_str()));
         facts.vpc_ranges = vpc.map(ranges).unwrap_or_default();
         facts.instances = self.instances(aws);
+        facts.applications = self.applications(aws);
         facts.image =
             forwarders::of(aws).and_then(|machines| self.machines.images.get(&machines.image())).map(image);
         facts.machines = self.machines_of(service.name.as_str());
@@ -126,6 +127,15 @@ impl Snapshot<'_> {
         found.collect()
     }
 
+    /// The application load balancers that the service's ports name and that are there.
+    fn applications(&self, aws: &AwsService) -> BTreeMap<String, String> {
+        let named = ports(aws).iter().filter_map(|port| match &port.port.to {
+            AwsTarget::Alb(arn) => Some(arn.to_string()),
+            _ => None,
+        });
+        named.filter_map(|arn| Some((arn.clone(), self.balancing.applications.get(&arn)?.clone()))).collect()
+    }
+
     /// The machines of a service's groups, old ones among them, by id.
     fn machines_of(&self, service: &str) -> BTreeSet<String> {
         let ours = |seen: &&SeenGroup| {
@@ -194,6 +204,7 @@ pub(crate) fn image(described: &Described) -> Image {
         architecture: described.architecture().map_or("unknown", |word| word.as_str()).to_owned(),
         state: described.state().map_or("unknown", |word| word.as_str()).to_owned(),
         root_device: described.root_device_name().unwrap_or_default().to_owned(),
+        windows: described.platform() == Some(&PlatformValues::Windows),
     }
 }
 

@@ -1,10 +1,11 @@
 //! The names of `dns` targets, asked at least twice, one time-to-live apart.
 //!
 //! An address that a name server gives once may be a reader of several in turn, or the old one of a failover: what is absent from
-//! every sample is gone, what is in one of them is there.
+//! every sample is gone, what is in one of them is there. A target that is registered and healthy may be a reader whose turn has not come:
+//! for it the name is asked as often as it ever is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
@@ -13,16 +14,17 @@ use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerCon
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
+use privnet_core::World;
 use privnet_core::execute::Context;
 use privnet_core::spec::aws::{AwsForm, AwsService, AwsTarget};
 use privnet_core::spec::{Resolver, Service};
 
-use crate::facts::{ResolvedName, Sample};
+use crate::facts::{ResolvedName, Sample, ServiceFacts};
 use crate::snapshot::ports;
 
 /// How often each name is asked, at least.
 const SAMPLES: usize = 2;
-/// And at most: a name that gives its addresses in turn is asked until an answer brings nothing new.
+/// And at most: a name that gives its addresses in turn is asked until an answer brings nothing new, and all healthy ones were seen.
 const MOST_SAMPLES: usize = 8;
 /// The time between two samples is the answer's time-to-live, within these. Amazon RDS gives 5 s, Aurora 1 s to 5 s; nobody
 /// waits an hour for a plan.
@@ -78,27 +80,60 @@ async fn sampled(
     context: &Context,
 ) -> ResolvedName {
     let (title, client) = client(local, resolver);
-    let mut samples = Vec::with_capacity(SAMPLES);
+    let mut resolved = ResolvedName { name, resolver: title, samples: Vec::with_capacity(SAMPLES) };
     match client {
-        Ok(client) => {
-            let mut seen = BTreeSet::new();
-            loop {
-                let (sample, ttl) = sample(&client, &name).await;
-                let before = seen.len();
-                if let Sample::Addresses(addresses) = &sample {
-                    seen.extend(addresses.iter().copied());
-                }
-                samples.push(sample);
-                let least = if seen.len() > before { MOST_SAMPLES } else { SAMPLES };
-                if samples.len() >= least {
-                    break;
-                }
-                tokio::time::sleep(context.paced(ttl.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))).await;
-            }
-        }
-        Err(error) => samples.push(Sample::Failed(error.to_string())),
+        Ok(client) => ask(&client, &mut resolved, &BTreeSet::new(), context).await,
+        Err(error) => resolved.samples.push(Sample::Failed(error.to_string())),
     }
-    ResolvedName { name, resolver: title, samples }
+    resolved
+}
+
+/// Asks for a name again where a registered and healthy address of its is in no sample yet.
+pub(crate) async fn look_again(
+    local: Option<SocketAddr>,
+    services: &[(&Service, &AwsService)],
+    world: &mut World,
+    context: &Context,
+) {
+    let looks = services.iter().filter_map(|(service, aws)| Some((service.name.as_str(), resolver_of(aws)?)));
+    let looks = looks.map(|(service, resolver)| {
+        let mut facts = ServiceFacts::of(world, service);
+        async move {
+            let hidden = facts.hidden();
+            let (_, client) = client(local, resolver);
+            let Ok(client) = client else { return None };
+            let names = facts.names.iter_mut();
+            let asked = names.filter_map(|(listen, name)| Some((name, hidden.get(listen)?)));
+            join_all(asked.map(|(name, hidden)| ask(&client, name, hidden, context))).await;
+            (!hidden.is_empty()).then_some((service, facts))
+        }
+    });
+    for (service, facts) in join_all(looks.collect::<Vec<_>>()).await.into_iter().flatten() {
+        if let Ok(json) = serde_json::to_value(facts) {
+            world.facts.insert(ServiceFacts::key(service), json);
+        }
+    }
+}
+
+/// Adds samples until there are enough. While one of the `hidden` addresses was not seen they are not.
+async fn ask(
+    client: &TokioResolver,
+    resolved: &mut ResolvedName,
+    hidden: &BTreeSet<IpAddr>,
+    context: &Context,
+) {
+    let mut seen = resolved.seen();
+    loop {
+        let (sample, ttl) = sample(client, &resolved.name).await;
+        resolved.samples.push(sample);
+        let now = resolved.seen();
+        let least = if now.len() > seen.len() || !hidden.is_subset(&now) { MOST_SAMPLES } else { SAMPLES };
+        seen = now;
+        if resolved.samples.len() >= least {
+            return;
+        }
+        tokio::time::sleep(context.paced(ttl.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))).await;
+    }
 }
 
 /// The resolver, and what to call it. It keeps nothing: each sample is an answer of its own.

@@ -105,6 +105,7 @@ pub(crate) async fn observe(
         world.merge(part);
     }
     add_names(&mut world, resolved);
+    names::look_again(provider.dns, &listed, &mut world, context).await;
     if request.purpose != Purpose::Connections {
         connections::look_for_records(provider.dns, &mut world).await;
     }

@@ -3,11 +3,12 @@
 //! Everything is read unfiltered or by service, by pages: EC2's tag filters lag, and the filter `vpc-endpoint-id` of the
 //! connections is in the API's model but refused by the server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use aws_sdk_ec2::types::{
-    AllowedPrincipal, ConnectionNotification, ServiceConfiguration, UnsuccessfulItem, VpcEndpointConnection,
+    AllowedPrincipal, ConnectionNotification, ResourceType, ServiceConfiguration, UnsuccessfulItem,
+    VpcEndpointConnection,
 };
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
@@ -23,6 +24,7 @@ use crate::network::{filter, next_page};
 const DESCRIBE_SERVICES: Operation = Operation::ec2("DescribeVpcEndpointServiceConfigurations");
 const DESCRIBE_PRINCIPALS: Operation = Operation::ec2("DescribeVpcEndpointServicePermissions");
 const DESCRIBE_NOTIFICATIONS: Operation = Operation::ec2("DescribeVpcEndpointConnectionNotifications");
+const DESCRIBE_TAGS: Operation = Operation::ec2("DescribeTags");
 const DESCRIBE_CONNECTIONS: Operation = Operation::ec2("DescribeVpcEndpointConnections");
 
 /// Entries of one page, the most that these calls give.
@@ -72,6 +74,40 @@ pub(crate) async fn principals(cloud: &Cloud<'_>, service: &str) -> Result<Vec<A
             })
             .await?;
         all.extend(page.allowed_principals.unwrap_or_default());
+        token = next_page(token.as_ref(), page.next_token);
+        if token.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// The ids of the permissions that bear the deployment's tag, on whatever endpoint service. Whoever may not look for them is taken to have
+/// none: those on services that the file names are found without.
+pub(crate) async fn tagged_permissions(
+    cloud: &Cloud<'_>,
+    deployment: &str,
+) -> Result<BTreeSet<String>, Error> {
+    let (mut all, mut token) = (BTreeSet::new(), None);
+    let filters = [
+        filter("resource-type", ["vpc-endpoint-service-permission"]),
+        filter("key", ["privnet:deployment"]),
+        filter("value", [deployment]),
+    ];
+    loop {
+        let answer = cloud
+            .read(DESCRIBE_TAGS, &cloud.reach.scope.0, || {
+                let request = cloud.reach.ec2.describe_tags().set_filters(Some(filters.to_vec()));
+                request.max_results(PAGE).set_next_token(token.clone()).send()
+            })
+            .await;
+        let page = match answer {
+            Err(error) if error.kind() == ErrorKind::Denied => return Ok(all),
+            answer => answer?,
+        };
+        let permissions = page.tags.unwrap_or_default().into_iter();
+        let permissions = permissions
+            .filter(|tag| tag.resource_type() == Some(&ResourceType::VpcEndpointServicePermission));
+        all.extend(permissions.filter_map(|tag| tag.resource_id));
         token = next_page(token.as_ref(), page.next_token);
         if token.is_none() {
             return Ok(all);

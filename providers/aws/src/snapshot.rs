@@ -6,7 +6,9 @@ use aws_sdk_autoscaling::types::AutoScalingGroup;
 use aws_sdk_ec2::types::{
     Image, Instance, LaunchTemplate, LaunchTemplateVersion, SecurityGroup, SecurityGroupRule, Subnet, Vpc,
 };
-use aws_sdk_elasticloadbalancingv2::types::{Listener, LoadBalancer, TargetGroup, TargetHealthDescription};
+use aws_sdk_elasticloadbalancingv2::types::{
+    Listener, LoadBalancer, LoadBalancerTypeEnum, TargetGroup, TargetHealthDescription,
+};
 use futures::future::{try_join, try_join3, try_join4};
 use futures::stream::{StreamExt, TryStreamExt};
 use privnet_core::spec::aws::{AwsForm, AwsService, AwsTarget};
@@ -53,6 +55,8 @@ pub(crate) struct Balancing {
     pub(crate) load_balancers: Vec<SeenLoadBalancer>,
     /// Target groups of ours or of our names.
     pub(crate) target_groups: Vec<SeenTargetGroup>,
+    /// The application load balancers that are there, with their VPCs.
+    pub(crate) applications: BTreeMap<String, String>,
 }
 
 /// A load balancer and what belongs to it.
@@ -75,8 +79,8 @@ pub(crate) struct SeenListener {
     pub(crate) described: Listener,
     /// Its tags.
     pub(crate) tags: TagMap,
-    /// Its attributes.
-    pub(crate) attributes: Attributes,
+    /// Its attributes; absent where there was nothing to know.
+    pub(crate) attributes: Option<Attributes>,
 }
 
 /// A target group and what belongs to it.
@@ -256,35 +260,59 @@ pub(crate) async fn balancing(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<
         wanted.services.iter().filter_map(|(_, aws)| supplied_load_balancer(aws)).collect();
     let (balancers, groups) =
         try_join(balancing::load_balancers(cloud), balancing::target_groups(cloud)).await?;
+    let applications = balancers
+        .iter()
+        .filter(|b| b.r#type() == Some(&LoadBalancerTypeEnum::Application))
+        .filter_map(|b| Some((b.load_balancer_arn()?.to_owned(), b.vpc_id().unwrap_or_default().to_owned())))
+        .collect();
+    let groups: Vec<_> =
+        groups.into_iter().filter(|group| has_our_prefix(group.target_group_name())).collect();
+    // Listeners of ours may stand on a load balancer that the file does not name any more: our target groups tell which.
+    let serving: BTreeSet<&str> =
+        groups.iter().flat_map(|group| group.load_balancer_arns()).map(String::as_str).collect();
     let balancers: Vec<_> = balancers
         .into_iter()
         .filter(|b| {
             has_our_prefix(b.load_balancer_name())
-                || b.load_balancer_arn().is_some_and(|a| supplied.contains(a))
+                || b.load_balancer_arn().is_some_and(|a| supplied.contains(a) || serving.contains(a))
         })
         .collect();
-    let groups: Vec<_> =
-        groups.into_iter().filter(|group| has_our_prefix(group.target_group_name())).collect();
     let arns = balancers.iter().filter_map(|b| b.load_balancer_arn());
     let arns =
         arns.chain(groups.iter().filter_map(|group| group.target_group_arn())).map(str::to_owned).collect();
     let tags = balancing::tags(cloud, &arns).await?;
+    let used = used_by_ours(wanted, &groups, &tags);
     let (load_balancers, target_groups) = try_join(
-        seen_load_balancers(cloud, wanted, &supplied, balancers, &tags),
+        seen_load_balancers(cloud, wanted, (&supplied, &used), balancers, &tags),
         seen_target_groups(cloud, wanted, groups, &tags),
     )
     .await?;
-    Ok(Balancing { load_balancers, target_groups })
+    Ok(Balancing { load_balancers, target_groups, applications })
+}
+
+/// The load balancers that send to target groups of ours.
+fn used_by_ours(
+    wanted: &Wanted<'_>,
+    groups: &[TargetGroup],
+    tags: &BTreeMap<String, TagMap>,
+) -> BTreeSet<String> {
+    let is_ours = |group: &&TargetGroup| {
+        let tags = group.target_group_arn().and_then(|arn| tags.get(arn));
+        let (tags, name) = (tags.cloned().unwrap_or_default(), group.target_group_name().unwrap_or_default());
+        ownership::proof_under_name(&tags, wanted.deployment, name).is_some()
+    };
+    groups.iter().filter(is_ours).flat_map(|group| group.load_balancer_arns().iter().cloned()).collect()
 }
 
 fn has_our_prefix(name: Option<&str>) -> bool {
     name.is_some_and(|name| name.starts_with(NAME_PREFIX))
 }
 
+/// The load balancers that are ours or of our names, those that the file names, and of the others those that are used by ours.
 async fn seen_load_balancers(
     cloud: &Cloud<'_>,
     wanted: &Wanted<'_>,
-    supplied: &BTreeSet<String>,
+    (supplied, used): (&BTreeSet<String>, &BTreeSet<String>),
     all: Vec<LoadBalancer>,
     tags: &BTreeMap<String, TagMap>,
 ) -> Result<Vec<SeenLoadBalancer>, Error> {
@@ -294,8 +322,8 @@ async fn seen_load_balancers(
         if supplied.contains(&arn) {
             return Some((described, arn, tags, None));
         }
-        let claim = wanted.names.claim(wanted.deployment, described.load_balancer_name()?, &tags)?;
-        Some((described, arn, tags, Some(claim)))
+        let claim = wanted.names.claim(wanted.deployment, described.load_balancer_name()?, &tags);
+        (claim.is_some() || used.contains(&arn)).then_some((described, arn, tags, claim))
     });
     let reads = concerned.map(|(described, arn, tags, claim)| async move {
         let foreign = claim.as_ref().is_some_and(|claim| claim.ownership != privnet_core::Ownership::Ours);
@@ -358,7 +386,7 @@ async fn with_listeners(
         let listeners = listeners.into_iter().map(|described| {
             let arn = described.listener_arn().unwrap_or_default();
             let tags = tags.get(arn).cloned().unwrap_or_default();
-            let attributes = attributes.get(arn).cloned().unwrap_or_default();
+            let attributes = attributes.get(arn).cloned();
             SeenListener { described, tags, attributes }
         });
         balancer.listeners = listeners.collect();

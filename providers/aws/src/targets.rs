@@ -132,7 +132,14 @@ pub(crate) fn wanted(
             wanted
         }
         AwsTarget::Alb(arn) => {
-            Wanted { targets: BTreeSet::from([plain(arn.to_string())]), ..Wanted::default() }
+            let arn = arn.to_string();
+            let is_missing = facts.network_read && !facts.applications.contains_key(&arn);
+            let refusals = is_missing.then(|| format!("the application load balancer {arn} is not there"));
+            Wanted {
+                targets: BTreeSet::from([plain(arn)]),
+                refusals: refusals.into_iter().collect(),
+                ..Wanted::default()
+            }
         }
         AwsTarget::Dns(_) => {
             let listen = port.port.listen.to_string();

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 use privnet_core::ErrorKind;
 use privnet_core::plan::{Op, PlanOptions, Rule};
-use privnet_core::spec::Spec;
+use privnet_core::spec::{Spec, presets_in};
 use stage::{Stage, failure, file, service, spec, until};
 
 const SUPPLIED: &str = "vpce-svc-0eeeeeeeeeeeeeee5";
@@ -392,6 +392,68 @@ async fn a_supplied_service_gets_principals_and_keeps_everything_else() {
         .await
         .unwrap();
     assert_eq!(before.service_configurations(), after.service_configurations());
+}
+
+/// A tombstone, a file without the service and one that makes it say nothing of the user's endpoint service: whom privnet allowed there
+/// is found by the tags. Whom the user allows stays, and the colleague's live consumer stands in nobody's way.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_privnet_allowed_goes_with_the_service() {
+    let tombstone = spec(
+        "version: 1
+deployment: stage
+services: [{ name: orders, remove: true, aws: { account: \"123456789012\", region: us-east-1 } }]
+",
+    );
+    let mut another = file("");
+    another.services[0].name = "others".parse().unwrap();
+    for (next, prune) in [(tombstone, false), (another, true), (file(""), false)] {
+        let stage = Stage::open().await;
+        let colleagues = principals(&stage, SUPPLIED).await;
+        let supplied = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
+        stage.apply(&supplied).await;
+        assert!(principals(&stage, SUPPLIED).await.contains(FIVETRAN));
+        until("the tags show", || async {
+            let plan = stage.driver().plan(&next, PlanOptions { prune, ..PlanOptions::default() }).await.0;
+            let gone = plan.actions.iter().any(|action| action.op == Op::Delete);
+            gone.then_some(())
+        })
+        .await;
+        stage.apply_with(&next, PlanOptions { prune, ..PlanOptions::default() }).await;
+        assert_eq!(principals(&stage, SUPPLIED).await, colleagues);
+    }
+}
+
+/// The presets are data of privnet's own: when a vendor's account changes there, the next plan says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_preset_is_a_difference() {
+    const DATA: &str = include_str!("../../../crates/privnet-core/presets/consumers.yaml");
+    let stage = Stage::open().await;
+    let mut spec = file("");
+    stage.apply(&spec).await;
+    let later = presets_in(&DATA.replace("834469178297", "555566667777")).unwrap();
+    spec.consumers.get_mut(&"fivetran".parse().unwrap()).unwrap().aws.clone_from(&later["fivetran"].aws);
+    let plan = stage.plan(&spec).await;
+    assert_eq!(changed(&plan), BTreeSet::from(["allowed-principals.principals".to_owned()]), "{plan:#?}");
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+    let id = service_id(&stage, &spec).await;
+    assert_eq!(
+        principals(&stage, &id).await,
+        BTreeSet::from([FIVETRAN.replace("834469178297", "555566667777")])
+    );
+}
+
+/// Regions that left the file stay, and that is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn regions_that_left_the_file_stay_and_are_named() {
+    let stage = Stage::open().await;
+    stage.apply(&file("supported_regions: [us-east-1, eu-west-1]")).await;
+    let plan = stage.plan(&file("")).await;
+    assert!(plan.is_empty(), "{plan:#?}");
+    assert!(plan.warnings.iter().any(|warning| warning.contains("eu-west-1")), "{:#?}", plan.warnings);
+    let plan = stage.apply(&file("supported_regions: [us-east-1]")).await;
+    assert_eq!(changed(&plan), BTreeSet::from(["endpoint-service.supported_regions".to_owned()]));
+    assert!(!stage.plan(&file("")).await.warnings.iter().any(|warning| warning.contains("eu-west-1")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

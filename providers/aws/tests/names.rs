@@ -149,3 +149,23 @@ async fn a_name_that_gives_its_addresses_in_turn_keeps_all_of_them() {
         stage.assert_settled(&spec).await;
     }
 }
+
+/// A name that gives any one of its addresses may give the same one many times: a reader that is registered and healthy is looked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_whose_turn_does_not_come_keeps_its_place() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    let both = ["10.0.0.25", "10.0.1.26"];
+    stage.set_name(NAME, &both);
+    stage.apply(&spec).await;
+    until_healthy(&stage, &spec, 2).await;
+    stage.names().set_behaviour(NAME, Behaviour::Random(3)).unwrap();
+    for round in 0..12 {
+        let plan = stage.plan(&spec).await;
+        assert!(plan.is_empty(), "round {round}: {:#?}", plan.actions);
+    }
+    // One that is really gone goes.
+    stage.set_name(NAME, &both[..1]);
+    stage.apply(&spec).await;
+    assert_eq!(targets(&stage, &spec).await, ["10.0.0.25:5432"]);
+}

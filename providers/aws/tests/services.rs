@@ -13,7 +13,8 @@ use privnet_core::accept::Ask;
 use privnet_core::conformance::Subject;
 use privnet_core::execute::Outcome;
 use privnet_core::plan::{Op, Plan, PlanOptions, Rule};
-use privnet_core::spec::Spec;
+use privnet_core::spec::aws::AwsForm;
+use privnet_core::spec::{CloudService, Spec};
 use stage::{Stage, assert_done, spec};
 
 const OWN_BALANCER: &str =
@@ -96,6 +97,26 @@ async fn ports_are_added_to_the_users_load_balancer_and_taken_away_again() {
     assert_eq!(listener_ports(&stage, OWN_BALANCER).await, before);
 }
 
+/// A tombstone, and a file without the service, do not say which load balancer it was: what privnet added there is found by its target
+/// groups. What the user has there stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_added_to_the_users_load_balancer_goes_with_the_service() {
+    let tombstone = format!("  - {{ name: legacy, remove: true, aws: {{ {} }} }}\n", location());
+    for (file, prune) in [(file(&[tombstone]), false), (file(&[made("other", IPS, "")]), true)] {
+        let stage = Stage::open().await;
+        let before = listener_ports(&stage, OWN_BALANCER).await;
+        let spec = on_own_balancer(", ports: [{ listen: 7000, to: { ips: [10.0.0.25] } }]");
+        stage.apply(&spec).await;
+        everybody_asked(&stage, &spec, "legacy").await;
+        let options = PlanOptions { prune, sever_connections: true, destroy: false };
+        let plan = stage.apply_with(&file, options).await;
+        assert!(ids(&plan, Op::Delete).iter().any(|id| id.contains("listener")), "{plan:#?}");
+        assert_eq!(listener_ports(&stage, OWN_BALANCER).await, before);
+        let left = stage.world(&file).await.live.into_iter().filter(|live| live.address.service == "legacy");
+        assert_eq!(left.map(|live| live.address.to_string()).collect::<Vec<_>>(), Vec::<String>::new());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_the_users_load_balancer_has_is_refused() {
     let stage = Stage::open().await;
@@ -108,6 +129,31 @@ async fn a_port_that_the_users_load_balancer_has_is_refused() {
         plan.refusals
     );
     assert!(plan.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_beside_a_supplied_load_balancer_must_be_its_own() {
+    let stage = Stage::open().await;
+    let mut there = on_own_balancer(", ports: [{ listen: 7000, to: { ips: [10.0.0.25] } }]");
+    for elsewhere in ["vpc-00000000000000000", "vpc-007b2c3d4e5f60718"] {
+        let CloudService::Aws(aws) = &mut there.services[0].cloud else { panic!("it is on AWS") };
+        let AwsForm::OnLoadBalancer(on) = &mut aws.form else { panic!("it is on a load balancer") };
+        on.vpc = Some(elsewhere.parse().unwrap());
+        let plan = stage.plan(&there).await;
+        assert!(plan.is_empty() && plan.refusals.iter().any(|r| r.why.contains(elsewhere)), "{plan:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_load_balancer_that_is_not_there_is_refused() {
+    let stage = Stage::open().await;
+    let alb = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/gone/abcdef0123456789";
+    let port = format!("{{ listen: 80, to: {{ alb: \"{alb}\" }} }}");
+    let plan = stage.plan(&file(&[made("web", &port, "")])).await;
+    assert!(
+        plan.is_empty() && plan.refusals.iter().any(|r| r.why.contains(alb) && r.why.contains("not there")),
+        "{plan:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use privnet_core::ErrorKind;
 use privnet_core::accept::Ask;
-use privnet_core::plan::PlanOptions;
+use privnet_core::plan::{PlanOptions, Rule};
 use privnet_core::spec::Spec;
 use stage::{Stage, failure, file, spec};
 
@@ -56,7 +56,7 @@ async fn the_service_moves_to_another_load_balancer_and_keeps_its_name() {
     assert!(now.len() == 1 && !now.contains(SUPPLIED_BALANCER), "{now:?}");
 }
 
-/// Where AWS does not let the old one go while endpoints are attached, that is said with who they are; both serve meanwhile.
+/// It takes the word: who is connected goes through the old one. Where AWS does not let that go while endpoints are attached, it is said with who they are; both serve meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_load_balancer_that_is_held_is_reported_and_nobody_is_cut() {
     let stage = Stage::open().await;
@@ -66,9 +66,12 @@ async fn an_old_load_balancer_that_is_held_is_reported_and_nobody_is_cut() {
     let (_, _, report) = stage.decide(&on_supplied(), &Ask::default()).await;
     assert!(report.all_done());
     let made = file("");
+    let refused = stage.plan(&made).await;
+    assert!(refused.refusals.iter().any(|refusal| refusal.rule == Rule::WouldSever), "{refused:#?}");
     // Sources conflict on whether AWS allows it; here it does not.
     stage.fault("aws:ModifyVpcEndpointServiceConfiguration:2+:code=ExistingVpcEndpointConnections");
-    let (_, report) = stage.driver().apply(&made, PlanOptions::default()).await;
+    let word = PlanOptions { sever_connections: true, ..PlanOptions::default() };
+    let (_, report) = stage.driver().apply(&made, word).await;
     let error = failure(&report);
     assert_eq!(
         (error.kind(), error.code()),

@@ -26,6 +26,10 @@ use crate::render::{Changed, Unwatched, Watching, headline, lost_json, lost_text
 /// How many actions of one deployment are carried out at once.
 const PARALLELISM: usize = 16;
 
+/// So long a round waits for new machines to become healthy: requests are to be decided, and other services mended, meanwhile. The next
+/// round goes on with them.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(60);
+
 /// How the command was asked to go about it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
@@ -72,7 +76,8 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
         pace: shell.world.pace(),
         ..WatchOptions::default()
     };
-    let sessions = shell.world.sessions(which.services.clone(), PARALLELISM, shell.progress.events());
+    let builders = shell.world.builders(which.services.clone(), PARALLELISM, shell.progress.events());
+    let sessions = move |spec| builders(spec).patience(HEALTHY_WITHIN).build();
     let mut watch = Watch::new(options, sessions, move |event| teller.see(event));
     if which.files.is_empty() {
         let here = which.clone();

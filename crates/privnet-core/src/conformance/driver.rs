@@ -34,7 +34,17 @@ pub struct Driver {
 impl Driver {
     /// A new process on this cloud.
     pub fn new(subject: &dyn Subject) -> Self {
-        let settings = Settings { pace: subject.pace(), poll: Duration::from_secs(1), ..Settings::default() };
+        Self::with(subject, None)
+    }
+
+    /// The same, which waits so long for what becomes healthy by itself.
+    pub fn patient(subject: &dyn Subject, patience: Duration) -> Self {
+        Self::with(subject, Some(patience))
+    }
+
+    fn with(subject: &dyn Subject, patience: Option<Duration>) -> Self {
+        let poll = Duration::from_secs(1);
+        let settings = Settings { pace: subject.pace(), poll, patience, ..Settings::default() };
         let context = Context::new(settings, Events::none(), CancellationToken::new());
         Self { providers: vec![subject.provider()], context }
     }

@@ -24,11 +24,20 @@ pub struct Settings {
     pub throttle_retries: u32,
     /// How often a request that got no answer is sent again, where that is safe.
     pub unavailable_retries: u32,
+    /// The longest time to wait for what becomes healthy by itself, at pace 1; absent: as long as it takes. Who looks again later
+    /// anyhow has other work meanwhile.
+    pub patience: Option<Duration>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pace: 1.0, poll: Duration::from_secs(1), throttle_retries: 12, unavailable_retries: 5 }
+        Self {
+            pace: 1.0,
+            poll: Duration::from_secs(1),
+            throttle_retries: 12,
+            unavailable_retries: 5,
+            patience: None,
+        }
     }
 }
 
@@ -138,6 +147,12 @@ impl Context {
     #[must_use]
     pub fn settings(&self) -> Settings {
         self.shared.settings
+    }
+
+    /// So long, or less where the run has no such patience.
+    #[must_use]
+    pub fn patience(&self, limit: Duration) -> Duration {
+        self.shared.settings.patience.map_or(limit, |patience| patience.min(limit))
     }
 
     /// Tells what goes on.

@@ -143,8 +143,8 @@ impl AwsIpAddressType {
 pub struct AwsTargets {
     /// How long a target that goes keeps its sessions (0 to 3600 s).
     pub drain: Seconds,
-    /// How long a listener keeps an idle session (60 to 6000 s).
-    pub tcp_idle_timeout: Seconds,
+    /// How long a listener keeps an idle session (60 to 6000 s). Absent: as long as AWS makes it, 350 s, and nobody looks after it.
+    pub tcp_idle_timeout: Option<Seconds>,
     /// The PROXY v2 header is sent to targets.
     pub proxy_protocol: bool,
     /// Who resolves `dns` targets.

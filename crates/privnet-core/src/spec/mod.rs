@@ -39,6 +39,6 @@ pub use model::{Acceptance, Allow, CloudName, CloudService, Place, Service, Spec
 pub use names::{ConsumerName, DeploymentName, HostName, ServiceName};
 pub use net::{Port, Resolver, Seconds};
 pub use port::{Engine, Forwarder, HealthCheck, PortSpec, Upstream, Zones};
-pub use preset::{Evidence, Preset, preset, presets};
+pub use preset::{Evidence, Preset, preset, presets, presets_in};
 pub use schema::schema;
 pub use text::{Text, TextProblem, TextRule};

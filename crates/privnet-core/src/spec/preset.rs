@@ -10,7 +10,7 @@ use super::text::Text;
 
 const DATA: &str = include_str!("../../presets/consumers.yaml");
 
-static PRESETS: LazyLock<Result<BTreeMap<String, Preset>, String>> = LazyLock::new(|| parse(DATA));
+static PRESETS: LazyLock<Result<BTreeMap<String, Preset>, String>> = LazyLock::new(|| presets_in(DATA));
 
 /// What the data file says of a preset was worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -92,7 +92,11 @@ struct RawGcp {
     projects: Vec<String>,
 }
 
-fn parse(data: &str) -> Result<BTreeMap<String, Preset>, String> {
+/// The presets of a text in the form of the data file: what another release would know.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn presets_in(data: &str) -> Result<BTreeMap<String, Preset>, String> {
     let raw: BTreeMap<String, Raw> = serde_saphyr::from_str(data).map_err(|error| error.to_string())?;
     raw.into_iter()
         .map(|(name, raw)| {
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_data_file_is_well_formed() {
-        let presets = parse(DATA).unwrap();
+        let presets = presets_in(DATA).unwrap();
         let names: Vec<&str> = presets.keys().map(String::as_str).collect();
         assert_eq!(names, ["artie", "databricks", "dbt-cloud", "fivetran", "streamkap"]);
         for preset in presets.values() {
@@ -176,10 +180,10 @@ mod tests {
     #[test]
     fn a_bad_entry_is_told() {
         let bad = "x: {date: 2026-13-01, evidence: excerpt, sources: [a], aws: {principals: []}}";
-        assert!(parse(bad).unwrap_err().contains("preset x"));
+        assert!(presets_in(bad).unwrap_err().contains("preset x"));
         let bad = "x: {date: 2026-12-01, evidence: rumour, sources: [a]}";
-        assert!(parse(bad).is_err());
+        assert!(presets_in(bad).is_err());
         let bad = "x: {date: 2026-12-01, evidence: excerpt, sources: [a], aws: {principals: [nobody]}}";
-        assert!(parse(bad).unwrap_err().contains("nobody"));
+        assert!(presets_in(bad).unwrap_err().contains("nobody"));
     }
 }

@@ -18,6 +18,8 @@ pub enum Behaviour {
     All,
     /// One address at a time, the next one at each query: reader endpoints.
     Rotate,
+    /// One address at a time, any of them: reader endpoints that keep no turn. The same seed gives the same answers.
+    Random(u64),
     /// `SERVFAIL`: the resolver is ill.
     Fail,
 }
@@ -34,7 +36,7 @@ pub struct Name {
     /// How the answer is made.
     #[serde(default)]
     pub behaviour: Behaviour,
-    /// How many rotating answers were given.
+    /// How many answers of one address were given.
     #[serde(default)]
     pub turn: u64,
 }
@@ -98,13 +100,18 @@ impl Names {
         self.store.transact(|zone| zone.names.get(&canonical(name)).cloned())
     }
 
-    /// The same for one query: a rotating name gives its next address.
+    /// The same for one query: a name that gives one address at a time gives its next one.
     pub(crate) fn query(&self, name: &str) -> Result<Option<Name>, SandboxError> {
         let name = canonical(name);
         self.store.transact(|zone| {
             let mut found = zone.names.get(&name)?.clone();
-            if found.behaviour == Behaviour::Rotate && found.addresses.len() > 1 {
-                let index = (found.turn % found.addresses.len() as u64) as usize;
+            let number = match found.behaviour {
+                Behaviour::Rotate => Some(found.turn),
+                Behaviour::Random(seed) => Some(mixed(seed.wrapping_add(found.turn))),
+                Behaviour::All | Behaviour::Fail => None,
+            };
+            if let Some(number) = number.filter(|_| found.addresses.len() > 1) {
+                let index = (number % found.addresses.len() as u64) as usize;
                 found.addresses = vec![found.addresses[index]];
                 zone.names.entry(name).and_modify(|entry| entry.turn += 1);
             }
@@ -118,6 +125,7 @@ impl Names {
             let line = |name: &Name| match name.behaviour {
                 Behaviour::All => serde_json::json!(name.addresses),
                 Behaviour::Rotate => serde_json::json!({"rotate": name.addresses}),
+                Behaviour::Random(_) => serde_json::json!({"random": name.addresses}),
                 Behaviour::Fail => Value::from("fail"),
             };
             zone.names.iter().map(|(key, name)| (key.clone(), line(name))).collect()
@@ -127,6 +135,14 @@ impl Names {
     fn change(&self, name: &str, change: impl FnOnce(&mut Name)) -> Result<(), SandboxError> {
         self.store.transact(|zone| change(zone.names.entry(canonical(name)).or_default()))
     }
+}
+
+/// The output function of SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>): numbers in a row become numbers all over the place.
+fn mixed(number: u64) -> u64 {
+    let z = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 fn canonical(name: &str) -> String {
@@ -146,5 +162,21 @@ mod tests {
         names.set_behaviour("reader.example", Behaviour::Rotate).unwrap();
         let next = || names.query("reader.example").unwrap().unwrap().addresses;
         assert_eq!([next(), next(), next()], [vec![a], vec![b], vec![a]]);
+    }
+
+    #[test]
+    fn a_random_name_gives_any_address_and_the_same_ones_for_the_same_seed() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Names::open(dir.path()).unwrap();
+        let all: Vec<IpAddr> = ["10.0.0.1", "10.0.0.2"].map(|ip| ip.parse().unwrap()).to_vec();
+        let answers = |name: &str| {
+            names.set(name, &all).unwrap();
+            names.set_behaviour(name, Behaviour::Random(7)).unwrap();
+            (0..16).map(|_| names.query(name).unwrap().unwrap().addresses[0]).collect::<Vec<_>>()
+        };
+        let first = answers("one.example");
+        assert!(all.iter().all(|address| first.contains(address)));
+        assert!(first.windows(2).any(|pair| pair[0] == pair[1]), "it keeps no turn");
+        assert_eq!(first, answers("another.example"));
     }
 }

@@ -193,7 +193,24 @@ fn warn_of_removal(
 
 /// The sets that are there: one for each endpoint service that allows somebody.
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
-    snapshot.exposure.services.iter().filter_map(|service| live_of(snapshot, service)).collect()
+    let services = &snapshot.exposure.services;
+    let mut live: Vec<Live> = services.iter().filter_map(|service| live_of(snapshot, service)).collect();
+    let known: BTreeSet<&str> = services.iter().map(|service| service.id.as_str()).collect();
+    let others = snapshot.exposure.principals.iter().filter(|(id, _)| !known.contains(id.as_str()));
+    live.extend(others.flat_map(|(id, all)| left_on(snapshot, id, all.as_deref().unwrap_or_default())));
+    live
+}
+
+/// The sets that are ours on a service of the user's that the file does not name any more.
+fn left_on(snapshot: &Snapshot<'_>, service: &str, all: &[AllowedPrincipal]) -> Vec<Live> {
+    let mut ours: BTreeMap<Address, Vec<&AllowedPrincipal>> = BTreeMap::new();
+    for permission in all {
+        let proof = ownership::proof(&tags_of(permission.tags()), snapshot.wanted.deployment);
+        if let Some(proof) = proof.filter(|proof| proof.address.kind == ALLOWED_PRINCIPALS) {
+            ours.entry(proof.address).or_default().push(permission);
+        }
+    }
+    ours.into_iter().map(|(address, set)| set_of(snapshot, address, service, &set)).collect()
 }
 
 fn live_of(snapshot: &Snapshot<'_>, service: &Claimed) -> Option<Live> {
@@ -207,19 +224,23 @@ fn live_of(snapshot: &Snapshot<'_>, service: &Claimed) -> Option<Live> {
     if ours.is_empty() {
         return None;
     }
-    let typed = AllowedPrincipals::of(&service.id, &ours);
+    Some(set_of(snapshot, address, &service.id, &ours))
+}
+
+fn set_of(snapshot: &Snapshot<'_>, address: Address, service: &str, ours: &[&AllowedPrincipal]) -> Live {
+    let typed = AllowedPrincipals::of(service, ours);
     let mut fields = typed.to_fields();
     fields.insert("taggable".to_owned(), typed.tags.is_some().into());
-    Some(Live {
+    Live {
         address,
         generation: None,
         scope: snapshot.reach.scope.clone(),
-        id: live_id(&service.id),
+        id: live_id(service),
         ownership: Ownership::Ours,
         fields,
         outputs: BTreeMap::new(),
         health: Health::Ready,
-    })
+    }
 }
 
 /// The set has no id of its own.

@@ -30,6 +30,7 @@ const IDLE_TIMEOUT: &str = "tcp.idle_timeout.seconds";
 /// The idle timeout that TLS listeners have, and TCP listeners where nothing else is set.
 const FIXED_IDLE_TIMEOUT: i64 = 350;
 /// The tag of a listener that privnet gave another one: attributes are read one by one, so only where there is something to know.
+/// Where the file says nothing, and never said anything else, nobody looks after the time that AWS gives.
 const IDLE_TAG: &str = "privnet:idle-timeout";
 /// The policy of `version: 1`: TLS 1.2 and 1.3
 /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/describe-ssl-policies.html>).
@@ -47,7 +48,7 @@ struct Listener {
     target_group: String,
     /// Further groups that it forwards to: none but while a new one is tried out.
     also_forwards_to: BTreeSet<String>,
-    /// In seconds; absent for TLS.
+    /// In seconds; absent for TLS, and where the file leaves it to AWS.
     idle_timeout: Option<i64>,
     tags: TagMap,
 }
@@ -55,11 +56,13 @@ struct Listener {
 impl Listener {
     fn from_fields(values: &BTreeMap<String, Value>) -> Result<Self, Error> {
         let fields = Fields::new(LISTENER, values);
-        let idle_timeout = values.get("idle_timeout").filter(|value| !value.is_null());
+        let protocol = fields.text("protocol")?;
+        // What a listener has that is to speak TLS goes with the change.
+        let idle_timeout = values.get("idle_timeout").filter(|value| !value.is_null() && protocol != "TLS");
         Ok(Self {
             load_balancer: fields.text("load_balancer")?,
             port: fields.number("port")?,
-            protocol: fields.text("protocol")?,
+            protocol,
             certificate: fields.text_if_any("certificate")?,
             ssl_policy: fields.text_if_any("ssl_policy")?,
             target_group: fields.text("target_group")?,
@@ -70,7 +73,7 @@ impl Listener {
     }
 
     fn to_fields(&self) -> BTreeMap<String, Value> {
-        BTreeMap::from([
+        let mut fields = BTreeMap::from([
             ("load_balancer".to_owned(), Value::text(&self.load_balancer)),
             ("port".to_owned(), Value::Int(self.port)),
             ("protocol".to_owned(), Value::text(&self.protocol)),
@@ -78,12 +81,21 @@ impl Listener {
             ("ssl_policy".to_owned(), self.ssl_policy.clone().into()),
             ("target_group".to_owned(), Value::text(&self.target_group)),
             ("also_forwards_to".to_owned(), Value::texts(self.also_forwards_to.iter())),
-            ("idle_timeout".to_owned(), self.idle_timeout.into()),
             ("tags".to_owned(), Value::text_map(&self.tags)),
-        ])
+        ]);
+        if let Some(seconds) = self.idle_timeout {
+            fields.insert("idle_timeout".to_owned(), Value::Int(seconds));
+        }
+        fields
     }
 
-    fn of(described: &Described, attributes: &Attributes, tags: &TagMap) -> Self {
+    /// Whether it is what is wanted; of the idle timeout only where one is wanted.
+    fn is(&self, wanted: &Self) -> bool {
+        Self { idle_timeout: wanted.idle_timeout.and(self.idle_timeout), ..self.clone() } == *wanted
+    }
+
+    /// What is described; `attributes` are absent where nobody looked.
+    fn of(described: &Described, attributes: Option<&Attributes>, tags: &TagMap) -> Self {
         let protocol = described.protocol().map_or("TCP", |protocol| protocol.as_str()).to_owned();
         let tls = protocol == "TLS";
         let (target_group, also_forwards_to) = forwards_to(described);
@@ -97,7 +109,7 @@ impl Listener {
             target_group,
             also_forwards_to,
             // One that does not say has what AWS gives.
-            idle_timeout: (!tls).then(|| {
+            idle_timeout: attributes.filter(|_| !tls).map(|attributes| {
                 attributes
                     .get(IDLE_TIMEOUT)
                     .and_then(|value| value.parse().ok())
@@ -121,14 +133,14 @@ fn forwards_to(described: &Described) -> (String, BTreeSet<String>) {
     (main, also)
 }
 
-/// Whether the file asks for another idle timeout than the one that AWS gives each listener.
+/// Whether the file says how long listeners keep idle sessions.
 pub(crate) fn asks_for_its_own_time(aws: &AwsService) -> bool {
     let targets = match &aws.form {
         AwsForm::Made(made) => &made.targets,
         AwsForm::OnLoadBalancer(on) => &on.targets,
         AwsForm::EndpointService(_) | AwsForm::Removed => return false,
     };
-    i64::from(targets.tcp_idle_timeout.get()) != FIXED_IDLE_TIMEOUT
+    targets.tcp_idle_timeout.is_some()
 }
 
 /// Whether privnet gave a listener of these tags a time of its own: then it is looked after from there on, also when the file
@@ -151,7 +163,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("ssl_policy"),
         Field::managed("target_group"),
         Field::managed("also_forwards_to").shaped(Shape::Set),
-        Field::managed("idle_timeout"),
+        Field::if_set("idle_timeout"),
         Field::managed("tags"),
     ],
     replacement: Replacement::CreateFirst,
@@ -204,14 +216,14 @@ fn lower_port(
         lowered.refusals.push(lowering.refusal(&address, Rule::NotOurs, why));
         return;
     }
-    let idle = i64::from(settings.tcp_idle_timeout.get());
-    if port.tls.is_some() && idle != FIXED_IDLE_TIMEOUT {
+    let idle = idle_timeout(lowering, settings, &address);
+    if port.tls.is_some() && idle.is_some_and(|idle| idle != FIXED_IDLE_TIMEOUT) {
         lowered.warnings.push(format!(
             "{}: port {listen} speaks TLS, whose idle timeout is always {FIXED_IDLE_TIMEOUT} s; `tcp_idle_timeout` holds for TCP ports only",
             lowering.name()
         ));
     }
-    let fields = BTreeMap::from([
+    let mut fields = BTreeMap::from([
         ("load_balancer".to_owned(), Value::output(&load_balancer::address(lowering.name()), "arn")),
         ("port".to_owned(), Value::Int(number)),
         ("protocol".to_owned(), Value::text(if port.tls.is_some() { "TLS" } else { "TCP" })),
@@ -219,9 +231,11 @@ fn lower_port(
         ("ssl_policy".to_owned(), port.tls.as_ref().map(|_| SSL_POLICY).into()),
         ("target_group".to_owned(), Value::output(&target_group::address(lowering.name(), &listen), "arn")),
         ("also_forwards_to".to_owned(), Value::texts([""; 0])),
-        ("idle_timeout".to_owned(), port.tls.is_none().then_some(idle).into()),
         ("tags".to_owned(), lowering.tags()),
     ]);
+    fields.extend(
+        idle.filter(|_| port.tls.is_none()).map(|idle| ("idle_timeout".to_owned(), Value::Int(idle))),
+    );
     // The way to the databases is open before traffic, and health checks, go there.
     let mut needs = security_group_rule::to_databases(lowered);
     // So are the machines there that it will lead to.
@@ -229,6 +243,14 @@ fn lower_port(
         needs.insert(forwarder_group::address(lowering.name()));
     }
     lowered.resources.push(lowering.resource(address, origin.clone(), fields, needs));
+}
+
+/// The idle timeout that the file says; where it says none any more, the one that AWS gives.
+fn idle_timeout(lowering: &Lowering<'_>, settings: &AwsTargets, address: &Address) -> Option<i64> {
+    let said = settings.tcp_idle_timeout.map(|said| i64::from(said.get()));
+    let is_looked_after =
+        lowering.world.at(address).is_some_and(|live| live.fields.contains_key("idle_timeout"));
+    said.or_else(|| is_looked_after.then_some(FIXED_IDLE_TIMEOUT))
 }
 
 // Observe.
@@ -266,7 +288,7 @@ fn live_of(snapshot: &Snapshot<'_>, balancer: &SeenLoadBalancer, seen: &SeenList
         generation: Some(generation.unwrap_or(Generation::A)),
         scope: snapshot.reach.scope.clone(),
         ownership: Ownership::Ours,
-        fields: Listener::of(&seen.described, &seen.attributes, &seen.tags).to_fields(),
+        fields: Listener::of(&seen.described, seen.attributes.as_ref(), &seen.tags).to_fields(),
         outputs: outputs([("arn", &arn)]),
         id: arn,
         health: Health::Ready,
@@ -300,8 +322,8 @@ mod tests {
         for listener in [listener(true), listener(false)] {
             let fields = listener.to_fields();
             assert_eq!(Listener::from_fields(&fields).unwrap(), listener);
-            crate::kinds::tests::assert_in_table(&KIND, &fields);
         }
+        crate::kinds::tests::assert_in_table(&KIND, &listener(false).to_fields());
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! A port that turns from other targets to forwarders, or back: not before the new ones are healthy.
 
+use std::time::Duration;
+
 use aws_sdk_elasticloadbalancingv2::types::{Listener, Tag};
 use privnet_core::ErrorKind;
 use privnet_core::accept::Ask;
+use privnet_core::conformance::Driver;
 use privnet_core::plan::PlanOptions;
 use privnet_core::spec::Spec;
 use privnet_core::world::TargetState;
@@ -139,6 +142,54 @@ async fn a_port_does_not_turn_to_machines_that_are_not_healthy() {
     stage.assert_settled(&mended).await;
     let action = listener(&stage, &mended).await.default_actions()[0].clone();
     assert_ne!(action.target_group_arn(), Some(led_to.as_str()));
+}
+
+/// A watch has other work than to wait twenty minutes for machines: its round ends, everything goes where it went, and the next round goes
+/// on with the same check.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_again_does_not_wait_for_the_machines() {
+    let stage = Stage::open().await;
+    stage.apply(&direct()).await;
+    until_direct(&stage).await;
+    let led_to = listener(&stage, &direct()).await.default_actions()[0].target_group_arn().map(str::to_owned);
+    let forwarder = format!("forwarder: {{ {TWO_ZONES}, size: t3.small, drain: 60s }}");
+    let text = |tags: &str| stage::spec(&text_with(&forwarder, PORT, "").replace("{ team: data }", tags));
+    let sick = text("{ team: data, sandbox-health: down }");
+    for round in 0..2 {
+        let driver = Driver::patient(&stage, Duration::from_secs(60));
+        let (_, report) = driver.apply(&sick, PlanOptions::default()).await;
+        let error = stage::failure(&report);
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{round}: {error}");
+        assert!(error.to_string().contains("after 60 s"), "{round}: {error}");
+        let action = listener(&stage, &sick).await.default_actions()[0].clone();
+        let tuples = action.forward_config().unwrap().target_groups().to_vec();
+        let weights: Vec<_> = tuples.iter().map(|one| (one.target_group_arn(), one.weight())).collect();
+        assert_eq!(weights.len(), 2, "{round}: it is still tried: {weights:?}");
+        assert!(weights.contains(&(led_to.as_deref(), Some(1))), "{round}: {weights:?}");
+        assert!(
+            weights.iter().all(|(arn, weight)| *arn == led_to.as_deref() || *weight == Some(0)),
+            "{weights:?}"
+        );
+    }
+    // Whoever gives up is rid of it.
+    stage.apply(&direct()).await;
+    stage.assert_settled(&direct()).await;
+}
+
+/// Where the listener may not name the new group at all, nothing was turned, and everything goes where it went.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_may_not_try_a_group_stays_as_it_was() {
+    let stage = Stage::open().await;
+    stage.apply(&direct()).await;
+    until_direct(&stage).await;
+    let before = listener(&stage, &direct()).await;
+    stage.fault("aws:ModifyListener:1+:code=AccessDenied");
+    let (_, report) = stage.driver().apply(&sized("t3.small"), PlanOptions::default()).await;
+    assert_eq!(stage::failure(&report).kind(), ErrorKind::Denied);
+    assert_eq!(listener(&stage, &direct()).await, before);
+    stage.heal();
+    stage.apply(&sized("t3.small")).await;
+    stage.assert_settled(&sized("t3.small")).await;
 }
 
 /// Interrupted while a group is tried out: the listener names both then, and whichever way the user goes on nothing of it stays.

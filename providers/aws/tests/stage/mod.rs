@@ -27,8 +27,6 @@ use privnet_sandbox::{Options, Running, Sandbox};
 
 /// How fast time passes.
 const SPEED: f64 = 1_000.0;
-/// Fivetran's account and one that nobody named, as everywhere in the local cloud.
-pub const FIVETRAN: &str = "account:834469178297";
 
 pub struct Stage {
     folder: tempfile::TempDir,

@@ -205,7 +205,9 @@ fn made(reader: &mut Reader<'_, '_>, block: Block, location: Option<&AwsLocation
 fn targets(reader: &mut Reader<'_, '_>, block: Block) -> AwsTargets {
     AwsTargets {
         drain: reader.seconds(block, "drain", 300, (0, 3600)),
-        tcp_idle_timeout: reader.seconds(block, "tcp_idle_timeout", 350, (60, 6000)),
+        tcp_idle_timeout: reader
+            .get(block, "tcp_idle_timeout")
+            .map(|_| reader.seconds(block, "tcp_idle_timeout", 350, (60, 6000))),
         proxy_protocol: reader.flag(block, "proxy_protocol", false),
         resolver: reader.resolver(block, "resolver"),
         target_ranges: reader.optional_set(block, "target_ranges"),

@@ -50,6 +50,8 @@ pub(crate) mod ids {
     pub(crate) const SERVICE: &str = "vpce-svc-0eeeeeeeeeeeeeee5";
     pub(crate) const CONNECTED_ENDPOINT: &str = "vpce-0123456789abcdef0";
     pub(crate) const CERTIFICATE: &str = "certificate/12345678-1234-1234-1234-123456789012";
+    /// Another certificate.
+    pub(crate) const OTHER_CERTIFICATE: &str = "certificate/87654321-4321-4321-4321-210987654321";
     pub(crate) const TOPIC: &str = "privnet-connections";
     /// Another topic that PrivateLink may publish to.
     pub(crate) const OTHER_TOPIC: &str = "somebody-elses";
@@ -167,7 +169,9 @@ fn network(world: &mut World, scope: &Scope, n: usize) {
             &nth("sgr-0fffffffffffffff7", n * 2 + usize::from(name == "databases")),
         );
     }
-    world.certificates.insert(arn("acm", &scope.region, &scope.account, ids::CERTIFICATE));
+    for certificate in [ids::CERTIFICATE, ids::OTHER_CERTIFICATE] {
+        world.certificates.insert(arn("acm", &scope.region, &scope.account, certificate));
+    }
     for topic in [ids::TOPIC, ids::OTHER_TOPIC] {
         world.topics.insert(arn("sns", &scope.region, &scope.account, topic));
     }

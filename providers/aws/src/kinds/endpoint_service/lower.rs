@@ -68,6 +68,16 @@ fn owned(lowering: &Lowering<'_>, lowered: &mut Lowered, wanted: &AwsEndpointSer
     if let Some(regions) = &wanted.supported_regions {
         let others = regions.iter().filter(|region| **region != lowering.aws.location.region);
         fields.insert("supported_regions".to_owned(), Value::texts(others.map(ToString::to_string)));
+    } else if let Some(left) =
+        there.map(|live| texts(live, "supported_regions")).filter(|left| !left.is_empty())
+    {
+        let left = left.into_iter().collect::<Vec<_>>().join(", ");
+        lowered.warnings.push(format!(
+            "{name}: consumers may connect from {left} too: the file has no `supported_regions`, so that stays as it is; to end it \
+             write `supported_regions: [{}]`",
+            lowering.aws.location.region,
+            name = lowering.name()
+        ));
     }
     // Consumers never see a load balancer that is half made: to a service that is there it is attached once it has its listeners. A new
     // one is made beside them, since nobody may ask for it before its principals are allowed.

@@ -34,7 +34,7 @@ pub(super) enum Demand {
 pub(super) async fn until(cloud: &Cloud<'_>, name: &str, demand: Demand) -> Result<(), Error> {
     let (what, limit) = match demand {
         Demand::Registered => ("started and registered", STARTED_WITHIN),
-        Demand::Healthy => ("healthy", HEALTHY_WITHIN),
+        Demand::Healthy => ("healthy", cloud.context.patience(HEALTHY_WITHIN)),
     };
     let until = Until { operation: "DescribeAutoScalingGroups", subject: name, what, limit };
     let ended = cloud.context.until(until, || look(cloud, name, demand)).await;

@@ -40,7 +40,9 @@ async fn read(cloud: &Cloud<'_>, load_balancer: &str, arn: &str) -> Result<Optio
         try_join3(balancing::listeners(cloud, load_balancer), attributes, balancing::tags_of(cloud, arn));
     let (all, attributes, tags) = reads.await?;
     let described = all.into_iter().find(|listener| listener.listener_arn() == Some(arn));
-    Ok(described.zip(attributes).map(|(described, attributes)| Listener::of(&described, &attributes, &tags)))
+    Ok(described
+        .zip(attributes)
+        .map(|(described, attributes)| Listener::of(&described, Some(&attributes), &tags)))
 }
 
 // Create.
@@ -138,7 +140,7 @@ async fn converge(
     wanted: &Listener,
     there: Listener,
 ) -> Result<Option<String>, Error> {
-    if there == *wanted {
+    if there.is(wanted) {
         return Ok(None);
     }
     let note = write(cloud, arn, &there, wanted).await?;
@@ -157,7 +159,7 @@ async fn shown(cloud: &Cloud<'_>, arn: &str, wanted: &Listener, written: bool) -
         .context
         .until(until, || async {
             Ok(match read(cloud, &wanted.load_balancer, arn).await? {
-                Some(shown) if !written || shown == *wanted => Poll::Ready(shown),
+                Some(shown) if !written || shown.is(wanted) => Poll::Ready(shown),
                 Some(_) => Poll::Pending("the change does not show yet".to_owned()),
                 None => Poll::Pending("not listed yet".to_owned()),
             })

@@ -46,7 +46,10 @@ pub(super) async fn when_healthy(
         }
     }
     let Err(error) = healthy(cloud, &wanted.target_group).await else { return Ok(None) };
-    if error.kind() != ErrorKind::Cancelled {
+    // Who comes again goes on with the check: what nothing is sent to harms nobody.
+    let comes_again =
+        error.kind() == ErrorKind::TimedOut && cloud.context.patience(HEALTHY_WITHIN) < HEALTHY_WITHIN;
+    if error.kind() != ErrorKind::Cancelled && !comes_again {
         // Whether that succeeds or not, everything goes where it went before; what is left of it shows in the next plan.
         let _ = modify(cloud, arn, forward(&shown.target_group)).await;
     }
@@ -81,7 +84,7 @@ async fn healthy(cloud: &Cloud<'_>, group: &str) -> Result<(), Error> {
         operation: "DescribeTargetHealth",
         subject: group,
         what: "healthy, so that the listener can turn to it",
-        limit: HEALTHY_WITHIN,
+        limit: cloud.context.patience(HEALTHY_WITHIN),
     };
     let ended = cloud
         .context

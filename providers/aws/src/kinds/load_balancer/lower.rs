@@ -133,10 +133,15 @@ fn check_supplied(lowering: &Lowering<'_>, arn: &str, address: &Address, lowered
         );
         lowered.warnings.push(why);
     }
-    if let AwsForm::OnLoadBalancer(on) = &lowering.aws.form
-        && on.ports.is_empty()
-        && supplied.foreign_ports.is_empty()
-    {
+    let AwsForm::OnLoadBalancer(on) = &lowering.aws.form else { return };
+    if let Some(vpc) = on.vpc.as_ref().filter(|vpc| !on.ports.is_empty() && vpc.as_str() != supplied.vpc) {
+        let why = format!(
+            "the load balancer {arn} is in {}, and `vpc` is {vpc}: a listener sends to target groups of its own VPC only",
+            supplied.vpc
+        );
+        lowered.refusals.push(lowering.refusal(address, Rule::Unsuitable, why));
+    }
+    if on.ports.is_empty() && supplied.foreign_ports.is_empty() {
         let why = format!("{}: {arn} has no listener yet, and the file gives no `ports:`", lowering.name());
         lowered.warnings.push(why);
     }
