@@ -49,7 +49,7 @@ pub struct Fired {
 impl Fired {
     /// How large a part of the single points may come too late. A run sends a few requests more or fewer than another, since it looks
     /// again until the cloud is ready.
-    const LATE: usize = 10;
+    const LATE: usize = 4;
 
     /// Notes what became of a point's faults.
     pub fn note(&mut self, faults: usize, proxy: &Proxy) {
@@ -78,7 +78,7 @@ impl Fired {
         words
     }
 
-    /// Demands that nearly all single points were reached.
+    /// Demands that most single points were reached.
     ///
     /// # Errors
     /// When they were not.
