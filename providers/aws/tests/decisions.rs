@@ -12,7 +12,10 @@ use privnet_core::ErrorKind;
 use privnet_core::accept::{Ask, ConnectionState, Verdict, Why};
 use privnet_core::plan::{PlanOptions, Rule};
 use privnet_core::world::Connections;
-use stage::{FIVETRAN, Stage, assert_done, failure, file, service};
+use stage::{Stage, assert_done, failure, file, service};
+
+/// Fivetran's account, as everywhere in the local cloud.
+const FIVETRAN: &str = "account:834469178297";
 
 fn chosen(id: &str) -> Ask {
     Ask { connection: Some(id.to_owned()), reject_others: false }

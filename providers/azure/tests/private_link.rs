@@ -353,7 +353,7 @@ fn unversioned(mut shown: serde_json::Value) -> serde_json::Value {
             map.values_mut().for_each(|value| *value = unversioned(value.take()));
         }
         serde_json::Value::Array(list) => {
-            list.iter_mut().for_each(|value| *value = unversioned(value.take()))
+            list.iter_mut().for_each(|value| *value = unversioned(value.take()));
         }
         _ => {}
     }
