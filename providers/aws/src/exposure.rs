@@ -35,6 +35,8 @@ pub(crate) struct Exposure {
     pub(crate) notifications: Result<Vec<ConnectionNotification>, String>,
     /// Who is connected, by service id, or why that cannot be read.
     pub(crate) connections: Result<BTreeMap<String, Vec<Connection>>, String>,
+    /// Endpoint services that are neither ours nor named by the file, by the load balancer that they serve.
+    pub(crate) strangers: BTreeMap<String, String>,
 }
 
 /// An endpoint service that concerns this deployment, as what, and whose it is.
@@ -73,9 +75,17 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
     let mut services: Vec<Claimed> = described.iter().flat_map(|service| claims(service, &listed)).collect();
     set_look_alikes_apart(&mut services, &listed);
     let ids: BTreeSet<String> = services.iter().filter(|s| s.is_usable()).map(|s| s.id.clone()).collect();
+    let strangers = described
+        .iter()
+        .filter_map(|service| Some((service.service_id().filter(|id| !ids.contains(*id))?, service)))
+        .flat_map(|(id, service)| {
+            service.network_load_balancer_arns().iter().map(move |arn| (arn.clone(), id.to_owned()))
+        })
+        .collect();
     if ids.is_empty() && tagged.is_empty() {
         return Ok(Exposure {
             services,
+            strangers,
             principals: BTreeMap::new(),
             notifications: Ok(Vec::new()),
             connections: Ok(BTreeMap::new()),
@@ -107,6 +117,7 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
     });
     Ok(Exposure {
         services,
+        strangers,
         principals,
         notifications: notifications.map_err(|error| in_words(&error)),
         connections: connections.map_err(|error| in_words(&error)),

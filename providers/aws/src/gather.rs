@@ -204,7 +204,10 @@ pub(crate) fn image(described: &Described) -> Image {
         architecture: described.architecture().map_or("unknown", |word| word.as_str()).to_owned(),
         state: described.state().map_or("unknown", |word| word.as_str()).to_owned(),
         root_device: described.root_device_name().unwrap_or_default().to_owned(),
-        windows: described.platform() == Some(&PlatformValues::Windows),
+        // The description of the API says `Windows` in its list of values, and `windows` in its text.
+        windows: described
+            .platform()
+            .is_some_and(|platform| platform.as_str().eq_ignore_ascii_case(PlatformValues::Windows.as_str())),
     }
 }
 

@@ -9,7 +9,7 @@ use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::CloudService;
 use privnet_core::spec::Service;
 use privnet_core::spec::aws::{AwsForm, AwsLocation, AwsService};
-use privnet_core::{Address, Error, ObserveRequest, Purpose, Scope, ServiceWorld, World};
+use privnet_core::{Address, Error, Live, ObserveRequest, Purpose, Scope, ServiceWorld, World};
 
 use crate::AwsProvider;
 use crate::clients::Reach;
@@ -240,8 +240,41 @@ async fn read<'a>(cloud: &Cloud<'a>, wanted: &'a Wanted<'a>) -> Result<Snapshot<
     Ok(Snapshot { wanted, reach: cloud.reach, network, balancing, machines, exposure })
 }
 
+/// Services whose listeners stand on a load balancer of the user's that the file does not name for them any more, and that an endpoint
+/// service serves which is neither ours nor named: who is connected to that one would be cut. By name, and why.
+fn held_by_strangers(snapshot: &Snapshot<'_>, live: &[Live]) -> BTreeMap<String, String> {
+    let named = |service: &str, balancer: &str| {
+        let mut all = snapshot.wanted.services.iter().filter(|(of, _)| of.name.as_str() == service);
+        all.any(|(_, aws)| supplied_load_balancer(aws).as_deref() == Some(balancer))
+    };
+    let ours = |arn: &str| {
+        let mut all = snapshot.balancing.load_balancers.iter();
+        all.any(|b| b.described.load_balancer_arn() == Some(arn) && b.claim.is_some())
+    };
+    let listeners = live.iter().filter(|live| live.is_ours() && live.address.kind == kinds::LISTENER);
+    let held = listeners.filter_map(|listener| {
+        let service = &listener.address.service;
+        let balancer = listener.fields.get("load_balancer")?.as_text()?;
+        let stranger = snapshot.exposure.strangers.get(balancer).filter(|_| !named(service, balancer) && !ours(balancer))?;
+        let why = format!(
+            "{} stands on the load balancer {balancer}, which the endpoint service {stranger} serves, and that one is not \
+             privnet's: who is connected to it would be cut. Give it back its `Name` tag if privnet made it, or take it off the load balancer",
+            listener.id
+        );
+        Some((service.clone(), why))
+    });
+    held.collect()
+}
+
 fn world_of(snapshot: &Snapshot<'_>) -> World {
     let mut world = World { live: kinds::live(snapshot), ..World::default() };
+    for (held, why) in held_by_strangers(snapshot, &world.live) {
+        match snapshot.wanted.services.iter().find(|(service, _)| service.name.as_str() == held) {
+            Some((service, _)) => world.refusals.push(refusal(service, Rule::NotOurs, why)),
+            // What the file does not list is no reason to refuse anything, and is nothing to prune either.
+            None => world.live.retain(|live| live.address.service != held),
+        }
+    }
     world.searched.insert(snapshot.reach.scope.clone());
     for (service, _) in &snapshot.wanted.services {
         world.services.insert(service.name.to_string(), ServiceWorld::default());

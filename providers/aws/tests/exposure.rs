@@ -345,14 +345,30 @@ async fn a_look_alike_with_the_name_takes_nobodys_place() {
     let allowed = principals(&stage, &ours).await;
     assert!(allowed.contains(FIVETRAN));
     let copy = copy_of(&stage, &ours, |_| true).await;
+    // Whom its owner allows bears the tags of ours too, and is none of privnet's.
+    let theirs = "arn:aws:iam::555566667777:root";
+    let permissions =
+        stage.ec2().describe_vpc_endpoint_service_permissions().service_id(&ours).send().await.unwrap();
+    let tags = TagSpecification::builder()
+        .resource_type(ResourceType::VpcEndpointServicePermission)
+        .set_tags(Some(permissions.allowed_principals()[0].tags().to_vec()))
+        .build();
+    let added = stage
+        .ec2()
+        .modify_vpc_endpoint_service_permissions()
+        .service_id(&copy)
+        .add_allowed_principals(theirs);
+    added.tag_specifications(tags).send().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     stage.assert_settled(&spec).await;
     stage.apply(&spec).await;
     assert_eq!(principals(&stage, &ours).await, allowed);
-    assert!(principals(&stage, &copy).await.is_empty());
+    assert_eq!(principals(&stage, &copy).await, BTreeSet::from([theirs.to_owned()]));
     stage.apply_with(&spec, PlanOptions { sever_connections: true, ..DESTROY }).await;
     let left = stage.ec2().describe_vpc_endpoint_service_configurations().send().await.unwrap();
     let left: Vec<_> = left.service_configurations().iter().filter_map(|left| left.service_id()).collect();
     assert!(left.contains(&copy.as_str()) && !left.contains(&ours.as_str()), "{left:?}");
+    assert_eq!(principals(&stage, &copy).await, BTreeSet::from([theirs.to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -392,6 +408,40 @@ async fn a_supplied_service_gets_principals_and_keeps_everything_else() {
         .await
         .unwrap();
     assert_eq!(before.service_configurations(), after.service_configurations());
+}
+
+/// Without the file only its shown name proves an endpoint service on a load balancer of the user's. Where that is gone, nobody knows who
+/// is connected through privnet's listeners: they stay, also with the word.
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_stay_under_an_endpoint_service_that_is_not_proven() {
+    let stage = Stage::open().await;
+    let on_balancer = existing(&format!("load_balancer: \"{SUPPLIED_BALANCER}\""), "allow: { fivetran: {} }");
+    stage.apply(&on_balancer).await;
+    let id = service_id(&stage, &on_balancer).await;
+    let name = aws_sdk_ec2::types::Tag::builder().key("Name").build();
+    stage.ec2().delete_tags().resources(&id).tags(name).send().await.unwrap();
+    let tombstone = spec(
+        "version: 1
+deployment: stage
+services: [{ name: orders, remove: true, aws: { account: \"123456789012\", region: us-east-1 } }]
+",
+    );
+    let mut another = file("");
+    another.services[0].name = "others".parse().unwrap();
+    let sever = PlanOptions { sever_connections: true, ..PlanOptions::default() };
+    let refused = until("the tag is gone", || async {
+        let plan = stage.driver().plan(&tombstone, sever).await.0;
+        (!plan.refusals.is_empty()).then_some(plan)
+    })
+    .await;
+    assert!(refused.is_empty(), "{refused:#?}");
+    assert!(
+        refused.refusals[0].why.contains(&id) && refused.refusals[0].why.contains("`Name`"),
+        "{refused:#?}"
+    );
+    let pruned = stage.driver().plan(&another, PlanOptions { prune: true, ..sever }).await.0;
+    assert!(pruned.refusals.is_empty(), "{pruned:#?}");
+    assert!(pruned.actions.iter().all(|action| action.op != Op::Delete), "{pruned:#?}");
 }
 
 /// A tombstone, a file without the service and one that makes it say nothing of the user's endpoint service: whom privnet allowed there

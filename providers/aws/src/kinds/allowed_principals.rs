@@ -195,7 +195,8 @@ fn warn_of_removal(
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     let services = &snapshot.exposure.services;
     let mut live: Vec<Live> = services.iter().filter_map(|service| live_of(snapshot, service)).collect();
-    let known: BTreeSet<&str> = services.iter().map(|service| service.id.as_str()).collect();
+    let known: BTreeSet<&str> =
+        services.iter().filter(|service| service.is_usable()).map(|service| service.id.as_str()).collect();
     let others = snapshot.exposure.principals.iter().filter(|(id, _)| !known.contains(id.as_str()));
     live.extend(others.flat_map(|(id, all)| left_on(snapshot, id, all.as_deref().unwrap_or_default())));
     live
@@ -206,7 +207,10 @@ fn left_on(snapshot: &Snapshot<'_>, service: &str, all: &[AllowedPrincipal]) -> 
     let mut ours: BTreeMap<Address, Vec<&AllowedPrincipal>> = BTreeMap::new();
     for permission in all {
         let proof = ownership::proof(&tags_of(permission.tags()), snapshot.wanted.deployment);
-        if let Some(proof) = proof.filter(|proof| proof.address.kind == ALLOWED_PRINCIPALS) {
+        let is_left = |proof: &ownership::Proof| {
+            proof.address.kind == ALLOWED_PRINCIPALS && proof.address.name == SUPPLIED
+        };
+        if let Some(proof) = proof.filter(is_left) {
             ours.entry(proof.address).or_default().push(permission);
         }
     }
@@ -214,6 +218,10 @@ fn left_on(snapshot: &Snapshot<'_>, service: &str, all: &[AllowedPrincipal]) -> 
 }
 
 fn live_of(snapshot: &Snapshot<'_>, service: &Claimed) -> Option<Live> {
+    // Whom a service allows that is not ours is nobody's business but its owner's.
+    if !service.is_usable() {
+        return None;
+    }
     let all = snapshot.exposure.principals.get(&service.id)?.as_ref().ok()?;
     let of_supplied = service.ownership == Ownership::Supplied;
     let address = address(&service.address.service, if of_supplied { SUPPLIED } else { OWN });

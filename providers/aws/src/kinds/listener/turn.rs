@@ -26,7 +26,10 @@ pub(super) async fn when_healthy(
     shown: &Listener,
     wanted: &Listener,
 ) -> Result<Option<String>, Error> {
-    if !registered(cloud, &shown.target_group).await?.iter().any(Registered::is_healthy) {
+    // While a check is under way an old group that is unhealthy at this moment is no reason to end it unseen: the database may be
+    // moving, and would be gone for both.
+    let under_way = shown.also_forwards_to.contains(&wanted.target_group);
+    if !under_way && !registered(cloud, &shown.target_group).await?.iter().any(Registered::is_healthy) {
         return Ok(None);
     }
     let is_checked = balancing::target_group(cloud, &wanted.target_group)
