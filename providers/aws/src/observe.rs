@@ -7,8 +7,8 @@ use futures::future::{BoxFuture, join, join_all, try_join, try_join3};
 use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::CloudService;
-use privnet_core::spec::Service;
 use privnet_core::spec::aws::{AwsForm, AwsLocation, AwsService};
+use privnet_core::spec::{Service, Spec};
 use privnet_core::{Address, Error, Live, ObserveRequest, Purpose, Scope, ServiceWorld, World};
 
 use crate::AwsProvider;
@@ -212,7 +212,7 @@ async fn observe_place(
     let wanted = Wanted { deployment, services: services.to_vec(), names, purpose: request.purpose };
     let cloud = Cloud { reach, context };
     let mut world = match read(&cloud, &wanted).await {
-        Ok(snapshot) => world_of(&snapshot),
+        Ok(snapshot) => world_of(&snapshot, request.spec),
         Err(error) => {
             let shared = Shared(Arc::new(error));
             let refusals = services.iter().map(|(service, _)| unobserved(service, &shared)).collect();
@@ -266,11 +266,11 @@ fn held_by_strangers(snapshot: &Snapshot<'_>, live: &[Live]) -> BTreeMap<String,
     held.collect()
 }
 
-fn world_of(snapshot: &Snapshot<'_>) -> World {
+fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
     let mut world = World { live: kinds::live(snapshot), ..World::default() };
     for (held, why) in held_by_strangers(snapshot, &world.live) {
-        match snapshot.wanted.services.iter().find(|(service, _)| service.name.as_str() == held) {
-            Some((service, _)) => world.refusals.push(refusal(service, Rule::NotOurs, why)),
+        match spec.services.iter().find(|service| service.name.as_str() == held) {
+            Some(service) => world.refusals.push(refusal(service, Rule::NotOurs, why)),
             // What the file does not list is no reason to refuse anything, and is nothing to prune either.
             None => world.live.retain(|live| live.address.service != held),
         }

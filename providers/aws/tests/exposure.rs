@@ -349,16 +349,15 @@ async fn a_look_alike_with_the_name_takes_nobodys_place() {
     let theirs = "arn:aws:iam::555566667777:root";
     let permissions =
         stage.ec2().describe_vpc_endpoint_service_permissions().service_id(&ours).send().await.unwrap();
-    let tags = TagSpecification::builder()
-        .resource_type(ResourceType::VpcEndpointServicePermission)
-        .set_tags(Some(permissions.allowed_principals()[0].tags().to_vec()))
-        .build();
+    let tags = permissions.allowed_principals()[0].tags().to_vec();
     let added = stage
         .ec2()
         .modify_vpc_endpoint_service_permissions()
         .service_id(&copy)
         .add_allowed_principals(theirs);
-    added.tag_specifications(tags).send().await.unwrap();
+    let added = added.send().await.unwrap();
+    let permission = added.added_principals()[0].service_permission_id().unwrap();
+    stage.ec2().create_tags().resources(permission).set_tags(Some(tags)).send().await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     stage.assert_settled(&spec).await;
     stage.apply(&spec).await;
@@ -415,7 +414,20 @@ async fn a_supplied_service_gets_principals_and_keeps_everything_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn listeners_stay_under_an_endpoint_service_that_is_not_proven() {
     let stage = Stage::open().await;
-    let on_balancer = existing(&format!("load_balancer: \"{SUPPLIED_BALANCER}\""), "allow: { fivetran: {} }");
+    let on_balancer = spec(&format!(
+        "version: 1
+deployment: stage
+services:
+  - name: orders
+    allow: {{ fivetran: {{}} }}
+    aws:
+      account: \"123456789012\"
+      region: us-east-1
+      vpc: vpc-0a1b2c3d4e5f60718
+      existing: {{ load_balancer: \"{SUPPLIED_BALANCER}\" }}
+      ports: [{{ listen: 6432, port: 5432, engine: postgres, to: {{ ips: [10.0.0.25] }} }}]
+"
+    ));
     stage.apply(&on_balancer).await;
     let id = service_id(&stage, &on_balancer).await;
     let name = aws_sdk_ec2::types::Tag::builder().key("Name").build();
