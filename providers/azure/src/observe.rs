@@ -2,6 +2,7 @@
 //! all of them at once. Groups are read by pages, not by services.
 
 mod former;
+mod stranger;
 mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,7 +70,7 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
     for part in parts {
         world.merge(part?);
     }
-    former::once(&mut world.live);
+    former::once(&mut world);
     if let Some(caller) = caller {
         world.callers.extend(world.searched.iter().map(|scope| (scope.clone(), caller.clone())));
     }
@@ -179,6 +180,10 @@ async fn of_group(
     }
     world.live.extend(kinds::live(&snapshot));
     add_services(&snapshot, &mut world);
+    if purpose == Purpose::Plan {
+        // What turned is refused here, too: its subscription may not be open to a search.
+        stranger::keep(stranger::before(&snapshot, &snapshot.services), &mut world);
+    }
     if purpose == Purpose::Status {
         surroundings::read_targets(arm, context, &snapshot, &mut world).await?;
     }

@@ -444,7 +444,7 @@ impl Arm {
     /// Waits as long as ARM asked to be left alone.
     pub(super) async fn rest(&self, context: &Context, asked: Option<Duration>) {
         if let Some(asked) = asked {
-            tokio::time::sleep(context.paced(asked.min(LONGEST_RETRY_AFTER))).await;
+            tokio::time::sleep(context.paced(asked)).await;
         }
     }
 
@@ -492,14 +492,14 @@ impl Arm {
 }
 
 /// How long ARM asks to be left alone: a number of seconds, or the time until when
-/// (<https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>); what is over is no time at all.
+/// (<https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>), within [`LONGEST_RETRY_AFTER`]; what is over is no time at all.
 fn asked_to_rest(text: &str, now: OffsetDateTime) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
     }
     let until = azure_core::time::parse_rfc7231(text).ok()?;
-    Some(Duration::try_from(until - now).unwrap_or_default())
+    Some(Duration::try_from(until - now).unwrap_or_default().min(LONGEST_RETRY_AFTER))
 }
 
 fn parse(url: &str) -> Result<Url, Error> {

@@ -7,8 +7,9 @@ use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::azure::AzureForm;
 use privnet_core::spec::{CloudService, Service, Spec};
-use privnet_core::{Error, Live, ObserveRequest, Ownership, Purpose, Scope, World};
+use privnet_core::{Error, Generation, ObserveRequest, Ownership, Purpose, Scope, World};
 
+use super::stranger;
 use crate::arm::{Arm, Json, Target, concerns_everything, in_words, items, text, text_map};
 use crate::kinds::{self, nat_subnet, private_link_service};
 use crate::snapshot::Snapshot;
@@ -64,24 +65,40 @@ pub(super) async fn of_subscription(
         }
     };
     world.searched.insert(Scope(format!("azure/{}", subscription.to_lowercase())));
-    let mut found = Found { spec, services, snapshots: BTreeMap::new() };
-    found.sort(links, |snapshot| &mut snapshot.services);
-    found.sort(balancers, |snapshot| &mut snapshot.load_balancers);
-    found.sort(groups, |snapshot| &mut snapshot.security_groups);
-    found.sort(machines, |snapshot| &mut snapshot.scale_sets);
+    let names = names(spec.deployment.as_str(), &services);
+    let mut found = Found { spec, services, names, snapshots: BTreeMap::new() };
+    found.sort(&links, |snapshot| &mut snapshot.services);
+    found.sort(&balancers, |snapshot| &mut snapshot.load_balancers);
+    found.sort(&groups, |snapshot| &mut snapshot.security_groups);
+    found.sort(&machines, |snapshot| &mut snapshot.scale_sets);
     found.sort_networks(&networks);
+    let mut strangers = Vec::new();
     for snapshot in found.snapshots.into_values() {
         let mut part = World { live: kinds::live(&snapshot), ..World::default() };
         super::add_services(&snapshot, &mut part);
         world.merge(part);
+        strangers.extend(stranger::before(&snapshot, &links));
     }
+    // What is left of a service may be in several groups.
+    stranger::keep(strangers, &mut world);
     Ok(world)
+}
+
+/// The names in the cloud that these services have, in lower case.
+fn names(deployment: &str, services: &BTreeSet<&str>) -> BTreeSet<String> {
+    let addresses = services.iter().flat_map(|service| kinds::named(service, &[]));
+    let both = addresses.flat_map(|address| {
+        [Generation::A, Generation::B].map(|letter| ownership::cloud_name(deployment, &address, letter))
+    });
+    both.map(|name| name.to_lowercase()).collect()
 }
 
 /// What was found, by resource group.
 struct Found<'a> {
     spec: &'a Spec,
     services: BTreeSet<&'a str>,
+    /// Their names in the cloud, in lower case: a set, since a subscription may have many things and the file many services.
+    names: BTreeSet<String>,
     snapshots: BTreeMap<Scope, Snapshot<'a>>,
 }
 
@@ -92,21 +109,19 @@ impl<'a> Found<'a> {
             let mut snapshot = Snapshot::new(spec.deployment.as_str(), scope.clone(), Vec::new());
             snapshot.turned = services.iter().map(|service| (*service).to_owned()).collect();
             snapshot.known = snapshot.turned.clone();
+            snapshot.addresses = services.iter().flat_map(|service| kinds::named(service, &[])).collect();
             snapshot
         })
     }
 
-    /// Keeps what proves to be of these services.
-    fn sort(&mut self, listed: Vec<Json>, part: for<'s> fn(&'s mut Snapshot<'a>) -> &'s mut Vec<Json>) {
+    /// Keeps what proves to be of these services, and what has a name of theirs.
+    fn sort(&mut self, listed: &[Json], part: for<'s> fn(&'s mut Snapshot<'a>) -> &'s mut Vec<Json>) {
         for item in listed {
-            let owner = owner(self.spec, &item);
-            let Some(id) =
-                text(&item, "id").filter(|_| owner.is_some_and(|o| self.services.contains(o.as_str())))
-            else {
-                continue;
-            };
+            let proven = owner(self.spec, item).is_some_and(|owner| self.services.contains(owner.as_str()));
+            let named = || text(item, "name").is_some_and(|name| self.names.contains(&name.to_lowercase()));
+            let Some(id) = text(item, "id").filter(|_| proven || named()) else { continue };
             let scope = crate::scope::of_id(id);
-            part(self.snapshot(scope)).push(item);
+            part(self.snapshot(scope)).push(item.clone());
         }
     }
 
@@ -150,8 +165,10 @@ pub(super) fn own(request: ObserveRequest<'_>, service: &Service, named: &Json) 
     Some(Refusal { address, rule: Rule::Unsuitable, why, flag: None })
 }
 
-/// Each resource once, though both its group and its subscription were read.
-pub(super) fn once(live: &mut Vec<Live>) {
+/// Each resource and each refusal once, though both its group and its subscription were read.
+pub(super) fn once(world: &mut World) {
     let mut seen = BTreeSet::new();
-    live.retain(|one| seen.insert((one.address.clone(), one.id.to_lowercase(), one.generation)));
+    world.live.retain(|one| seen.insert((one.address.clone(), one.id.to_lowercase(), one.generation)));
+    let mut said = BTreeSet::new();
+    world.refusals.retain(|one| said.insert((one.address.clone(), one.rule, one.why.clone())));
 }
