@@ -72,20 +72,32 @@ impl Act<'_> {
 
     /// Makes a resource, or finds the one that an earlier or parallel run made, and returns it once it can be read.
     pub(crate) async fn create(&self, at: &At, body: &Json) -> Result<Json, Error> {
-        self.insert(at, body).await?;
-        self.shown(at).await
+        match self.cloud.write(at, Write::Insert(body)).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => self.shown_or_made(at, Some(body)).await,
+            other => {
+                other?;
+                self.shown(at).await
+            }
+        }
     }
 
     /// Makes a resource. One that is there already must be ours.
     pub(crate) async fn insert(&self, at: &At, body: &Json) -> Result<(), Error> {
         match self.cloud.write(at, Write::Insert(body)).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => self.shown(at).await.map(drop),
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                self.shown_or_made(at, Some(body)).await.map(drop)
+            }
             other => other,
         }
     }
 
     /// A resource that was made, once it can be read.
     pub(crate) async fn shown(&self, at: &At) -> Result<Json, Error> {
+        self.shown_or_made(at, None).await
+    }
+
+    /// A resource, once it can be read. While it is not there it is made of `body`: what had its name may have gone meanwhile.
+    async fn shown_or_made(&self, at: &At, body: Option<&Json>) -> Result<Json, Error> {
         let method = at.collection.method("get");
         let until = Until { operation: &method, subject: &at.name, what: "there", limit: SEEN };
         self.cloud
@@ -93,7 +105,16 @@ impl Act<'_> {
             .until(until, || async {
                 match self.cloud.get(at).await {
                     Ok(Some(found)) => self.ours(at, found).map(Poll::Ready),
-                    Ok(None) => Ok(Poll::Pending("not there yet".to_owned())),
+                    Ok(None) => {
+                        if let Some(body) = body {
+                            match self.cloud.write(at, Write::Insert(body)).await {
+                                // Somebody still makes it, or it still goes.
+                                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                                other => other?,
+                            }
+                        }
+                        Ok(Poll::Pending("not there yet".to_owned()))
+                    }
                     Err(error) if error.kind() == ErrorKind::NotReady => {
                         Ok(Poll::Pending("not ready".to_owned()))
                     }

@@ -32,6 +32,29 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
+/// The warning of a scoped list in the place of items that were not read: its region or zone did not answer. That there are none is
+/// `NO_RESULTS_ON_PAGE` (`ForwardingRulesScopedList.warning` and its siblings,
+/// <https://cloud.google.com/compute/docs/reference/rest/v1/forwardingRules/aggregatedList>).
+const UNREACHABLE: &str = "UNREACHABLE";
+
+/// One page of an aggregated list. Its scopes are of another type in each collection, and alike.
+macro_rules! aggregated {
+    ($answer:expr, $items:ident) => {{
+        let answer = $answer;
+        let (mut items, mut unreachable) = (Vec::new(), answer.unreachables);
+        for (scope, scoped) in answer.items {
+            let code = scoped.warning.and_then(|warning| warning.code);
+            if code.is_some_and(|code| code.name() == Some(UNREACHABLE)) {
+                unreachable.push(scope);
+            }
+            for item in scoped.$items {
+                items.push(json(item)?);
+            }
+        }
+        Page { items, unreachable, next: answer.next_page_token }
+    }};
+}
+
 /// What a client returns.
 pub(crate) type Sent<T> = Result<T, ClientError>;
 
@@ -116,9 +139,7 @@ pub(crate) async fn page(c: &Clients, collection: Collection, project: &str, tok
         ($client:ident, $items:ident) => {{
             let list = c.$client.aggregated_list().set_project(project).set_max_results(500_u32);
             let list = if token.is_empty() { list } else { list.set_page_token(token) };
-            let answer = Box::pin(list.send()).await?;
-            let all = answer.items.into_values().flat_map(|scoped| scoped.$items);
-            (all.map(json).collect::<Sent<Vec<_>>>()?, answer.unreachables, answer.next_page_token)
+            aggregated!(Box::pin(list.send()).await?, $items)
         }};
     }
     macro_rules! global {
@@ -126,11 +147,11 @@ pub(crate) async fn page(c: &Clients, collection: Collection, project: &str, tok
             let list = c.$client.list().set_project(project).set_max_results(500_u32);
             let list = if token.is_empty() { list } else { list.set_page_token(token) };
             let answer = Box::pin(list.send()).await?;
-            let all = answer.items.into_iter().map(json).collect::<Sent<Vec<_>>>()?;
-            (all, Vec::new(), answer.next_page_token)
+            let items = answer.items.into_iter().map(json).collect::<Sent<Vec<_>>>()?;
+            Page { items, unreachable: Vec::new(), next: answer.next_page_token }
         }};
     }
-    let (items, unreachable, next) = match collection {
+    let page = match collection {
         Collection::Subnetworks => everywhere!(subnetworks, subnetworks),
         Collection::HealthChecks => everywhere!(all_health_checks, health_checks),
         Collection::NetworkEndpointGroups => everywhere!(network_endpoint_groups, network_endpoint_groups),
@@ -141,7 +162,7 @@ pub(crate) async fn page(c: &Clients, collection: Collection, project: &str, tok
         Collection::Firewalls => global!(firewalls),
         Collection::InstanceTemplates => global!(instance_templates),
     };
-    Ok(Page { items, unreachable, next: next.filter(|token| !token.is_empty()) })
+    Ok(Page { next: page.next.filter(|token| !token.is_empty()), ..page })
 }
 
 /// A resource.
@@ -233,5 +254,39 @@ pub(crate) async fn delete(c: &Clients, at: &At, id: &str) -> Sent<Json> {
             let delete = c.network_endpoint_groups.delete().set_project(project).set_zone(place);
             json(Box::pin(delete.set_network_endpoint_group(name).set_request_id(id).send()).await?)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_that_is_not_reached_is_not_an_empty_one() {
+        let answer = serde_json::json!({
+            "kind": "compute#serviceAttachmentAggregatedList",
+            "id": "projects/acme-data/aggregated/serviceAttachments",
+            "items": {
+                "regions/us-east4": { "serviceAttachments": [{ "name": "orders" }] },
+                "regions/us-west1": { "warning": {
+                    "code": "NO_RESULTS_ON_PAGE",
+                    "message": "There are no results for scope 'regions/us-west1' on this page.",
+                    "data": [{ "key": "scope", "value": "regions/us-west1" }],
+                } },
+                "regions/us-central1": { "warning": {
+                    "code": "UNREACHABLE",
+                    "message": "The scope 'regions/us-central1' is not reachable.",
+                    "data": [{ "key": "scope", "value": "regions/us-central1" }],
+                } },
+            },
+            "unreachables": ["regions/europe-west1"],
+        });
+        let read = |answer: &Json| -> Sent<Page> {
+            let answer = model::<model::ServiceAttachmentAggregatedList>(answer)?;
+            Ok(aggregated!(answer, service_attachments))
+        };
+        let page = read(&answer).expect("a page");
+        assert_eq!(page.items.len(), 1);
+        assert_eq!(page.unreachable, ["regions/europe-west1", "regions/us-central1"]);
     }
 }

@@ -54,9 +54,13 @@ pub(crate) async fn observe(
         .into_iter()
         .map(|((project, host), places)| observe_project(cloud, project, host, places, request.purpose));
     let numbers = numbers(cloud, request.spec);
-    let (worlds, numbers, caller) = futures::future::join3(join_all(reads), numbers, clients.caller()).await;
+    let (read, numbers, caller) = futures::future::join3(join_all(reads), numbers, clients.caller()).await;
     let (mut world, mut failure) = (World::default(), None);
-    let worlds: Vec<Seen> = worlds.into_iter().flatten().collect();
+    let (worlds, not_reached): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+    let mut worlds: Vec<Seen> = worlds.into_iter().flatten().collect();
+    worlds.extend(not_reached.into_iter().flatten().next().and_then(|error| in_doubt(error, &worlds)));
+    // A region that is none of the file's for one project of networks can be a place of the file for another, and is read whole there.
+    worlds.sort_by_key(|seen| seen.elsewhere);
     let some = worlds.iter().any(|seen| seen.failure.is_none());
     for seen in worlds {
         take_in(&mut world, seen.world);
@@ -87,6 +91,8 @@ type OfPlace<'a> = (Place, Vec<(&'a Service, &'a GcpService)>);
 /// What was seen of a place; with a failure, only the refusals of its services.
 struct Seen {
     world: World,
+    /// In a region that is none of the file's: only lists were read.
+    elsewhere: bool,
     failure: Option<Error>,
 }
 
@@ -138,17 +144,17 @@ async fn numbers(cloud: Cloud<'_>, spec: &Spec) -> BTreeMap<String, String> {
     join_all(read).await.into_iter().flatten().collect()
 }
 
-/// The places of a project, and what is ours in its other regions.
+/// The places of a project, and what is ours in its other regions; and why some region is not known whole, if one is not.
 async fn observe_project<'a>(
     cloud: Cloud<'a>,
     project: String,
     host: String,
     places: Vec<OfPlace<'a>>,
     purpose: Purpose,
-) -> Vec<Seen> {
+) -> (Vec<Seen>, Option<Error>) {
     let lists = async {
         if purpose == Purpose::Plan {
-            operations::settle(&cloud, &BTreeSet::from([project.as_str(), host.as_str()])).await?;
+            operations::settle(&cloud, &project, &host).await?;
         }
         snapshot::lists(&cloud, &project, &host, purpose).await
     };
@@ -156,7 +162,7 @@ async fn observe_project<'a>(
     let (lists, beside) = futures::future::join(lists, join_all(beside)).await;
     let lists = match lists {
         Ok(lists) => lists,
-        Err(error) => return vec![unread(&places, error)],
+        Err(error) => return (vec![unread(&places, error)], None),
     };
     let named: BTreeSet<String> = places.iter().map(|(place, _)| place.region.clone()).collect();
     let read = places
@@ -164,13 +170,52 @@ async fn observe_project<'a>(
         .zip(beside)
         .map(|(place, beside)| observe_place(cloud, place, &lists, beside, purpose));
     let mut seen = join_all(read).await;
-    for region in lists.regions(cloud.deployment).difference(&named) {
-        let place = Place { project: project.clone(), region: region.clone(), host: host.clone() };
-        let searched = BTreeSet::from([place.scope()]);
-        let world = World { searched, ..world_of(&snapshot::elsewhere(cloud.deployment, place, &lists)) };
-        seen.push(Seen { world, failure: None });
+    let not_reached = lists.unreachable_anywhere(&project).err();
+    if let Some(error) = &not_reached {
+        cloud.context.progress(format!("{}: what may be there is left as it is", error.message()));
     }
-    seen
+    seen.extend(elsewhere(cloud.deployment, (&project, &host), &named, &lists));
+    (seen, not_reached)
+}
+
+/// What is ours in regions that the file does not name; of one that does not answer whole, only that nothing is done to its services.
+fn elsewhere(
+    deployment: &str,
+    (project, host): (&str, &str),
+    named: &BTreeSet<String>,
+    lists: &Lists,
+) -> Vec<Seen> {
+    let of_region = |region: &String| {
+        let place = Place { project: project.to_owned(), region: region.clone(), host: host.to_owned() };
+        let searched = BTreeSet::from([place.scope()]);
+        let world = World { searched, ..world_of(&snapshot::elsewhere(deployment, place, lists)) };
+        match lists.unreachable(project, region) {
+            Ok(()) => Seen { world, elsewhere: true, failure: None },
+            Err(error) => left_alone(world.services.keys(), error),
+        }
+    };
+    lists.regions(deployment).difference(named).map(of_region).collect()
+}
+
+/// While a region does not answer, a service of which only global things are seen may have its attachment there, with consumers:
+/// nothing is done to it.
+fn in_doubt(not_reached: Error, seen: &[Seen]) -> Option<Seen> {
+    let (mut ours, mut settled) = (BTreeSet::new(), BTreeSet::new());
+    for world in seen.iter().map(|seen| &seen.world) {
+        settled.extend(world.refusals.iter().map(|refusal| &refusal.address.service));
+        let placed = world.live.iter().filter(|live| path::region(&live.id).is_some());
+        settled.extend(placed.map(|live| &live.address.service));
+        ours.extend(world.live.iter().filter(|live| live.is_ours()).map(|live| &live.address.service));
+    }
+    let mut doubtful = ours.difference(&settled).peekable();
+    doubtful.peek()?;
+    Some(left_alone(doubtful.copied(), not_reached.with_hint("the rest of the service may be there")))
+}
+
+/// Services of which not all can be read, in regions that the file does not name: nothing is done to them.
+fn left_alone<'a>(services: impl Iterator<Item = &'a String>, error: Error) -> Seen {
+    let refusals = services.map(|service| unobserved(service, &error)).collect();
+    Seen { world: World { refusals, ..World::default() }, elsewhere: true, failure: Some(error) }
 }
 
 async fn observe_place<'a>(
@@ -185,7 +230,7 @@ async fn observe_place<'a>(
     match read.await {
         Ok(snapshot) => {
             let world = World { searched: BTreeSet::from([place.scope()]), ..world_of(&snapshot) };
-            Seen { world, failure: None }
+            Seen { world, elsewhere: false, failure: None }
         }
         Err(error) => unread(&[(place, services)], error),
     }
@@ -195,20 +240,20 @@ async fn observe_place<'a>(
 fn unread(places: &[OfPlace<'_>], error: Error) -> Seen {
     let services = places.iter().flat_map(|(_, services)| services);
     let world = World {
-        refusals: services.map(|(service, _)| unobserved(service, &error)).collect(),
+        refusals: services.map(|(service, _)| unobserved(service.name.as_str(), &error)).collect(),
         searched: places.iter().map(|(place, _)| place.scope()).collect(),
         ..World::default()
     };
-    Seen { world, failure: Some(error) }
+    Seen { world, elsewhere: false, failure: Some(error) }
 }
 
-fn unobserved(service: &Service, error: &Error) -> Refusal {
+fn unobserved(service: &str, error: &Error) -> Refusal {
     let mut why = error.to_string();
     for hint in error.hints() {
         why.push_str("; ");
         why.push_str(hint);
     }
-    let address = Address::new(service.name.as_str(), service_attachment::KIND.name, "main");
+    let address = Address::new(service, service_attachment::KIND.name, "main");
     Refusal { address, rule: Rule::Unobserved, why, flag: None }
 }
 
@@ -281,5 +326,85 @@ fn add_targets(world: &mut World, snapshot: &Snapshot<'_>) {
             let id = machine.unwrap_or("a target").to_owned();
             seen.targets.push(Target { id, state, cloud_state: cloud_state.to_owned() });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use privnet_core::Generation;
+    use serde_json::json;
+
+    use super::*;
+    use crate::json::Json;
+    use crate::ownership;
+
+    const PROJECT: &str = "acme-data";
+
+    /// Something that this deployment made for a service, below this path of the project.
+    fn made(collection: Collection, kind: &str, service: &str, place: &str) -> (Collection, Json) {
+        let address = Address::new(service, kind, "main");
+        let name = ownership::cloud_name("stage", &address, Generation::A);
+        let path = format!("projects/{PROJECT}/{place}/{}/{name}", collection.word());
+        let marker = ownership::marker("stage", &address, Generation::A);
+        (collection, json!({ "name": name, "selfLink": path, "description": marker }))
+    }
+
+    fn lists(items: Vec<(Collection, Json)>, unreachable: &[&str]) -> Lists {
+        let mut all: BTreeMap<Collection, Vec<Json>> = BTreeMap::new();
+        for (collection, item) in items {
+            all.entry(collection).or_default().push(item);
+        }
+        Lists::read(all, unreachable)
+    }
+
+    fn attachment(service: &str, region: &str) -> (Collection, Json) {
+        made(
+            Collection::ServiceAttachments,
+            service_attachment::KIND.name,
+            service,
+            &format!("regions/{region}"),
+        )
+    }
+
+    fn refused(seen: &[Seen]) -> Vec<&str> {
+        let refusals = seen.iter().flat_map(|seen| &seen.world.refusals);
+        refusals.map(|refusal| refusal.address.service.as_str()).collect()
+    }
+
+    #[test]
+    fn a_region_that_does_not_answer_whole_is_no_world() {
+        let named = BTreeSet::from(["us-east4".to_owned()]);
+        let items = || vec![attachment("old", "us-central1"), attachment("here", "us-east4")];
+        let all = elsewhere("stage", (PROJECT, PROJECT), &named, &lists(items(), &[]));
+        assert_eq!((all.len(), refused(&all).len()), (1, 0));
+        assert!(all[0].world.services["old"].exposed.is_some() && all[0].world.live.len() == 1);
+        // One of its zones is enough.
+        for place in ["us-central1", "us-central1-a"] {
+            let seen = elsewhere("stage", (PROJECT, PROJECT), &named, &lists(items(), &[place]));
+            assert_eq!(refused(&seen), ["old"]);
+            assert!(seen[0].world.live.is_empty() && seen[0].world.services.is_empty());
+            assert!(seen[0].world.searched.is_empty());
+        }
+        let seen = elsewhere("stage", (PROJECT, PROJECT), &named, &lists(items(), &["us-west1"]));
+        assert_eq!((refused(&seen).len(), seen[0].world.live.len()), (0, 1));
+    }
+
+    #[test]
+    fn what_is_global_alone_is_left_while_its_region_may_be_one_that_does_not_answer() {
+        let place =
+            Place { project: PROJECT.to_owned(), region: "us-east4".to_owned(), host: PROJECT.to_owned() };
+        let firewall =
+            |service| made(Collection::Firewalls, crate::kinds::firewall::KIND.name, service, "global");
+        let items = || vec![attachment("here", "us-east4"), firewall("here"), firewall("gone")];
+        let here = |lists: &Lists| {
+            let snapshot = snapshot::everywhere("stage", place.clone(), lists);
+            let seen = [Seen { world: world_of(&snapshot), elsewhere: false, failure: None }];
+            lists.unreachable_anywhere(PROJECT).err().and_then(|error| in_doubt(error, &seen))
+        };
+        assert!(here(&lists(items(), &[])).is_none());
+        assert!(here(&lists(items(), &["global"])).is_none());
+        let doubt = here(&lists(items(), &["us-central1"]));
+        assert_eq!(refused(&[doubt.expect("its attachment may be in us-central1")]), ["gone"]);
+        assert!(here(&lists(vec![attachment("here", "us-east4")], &["us-central1"])).is_none());
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use futures::future::try_join_all;
-use privnet_core::{Error, name};
+use privnet_core::{Error, ErrorKind, name};
 
 use crate::buckets::Group;
 use crate::cloud::Cloud;
@@ -32,18 +32,33 @@ fn mark(deployment: &str) -> String {
     name::hash8(&["request", deployment])
 }
 
-/// Waits until nothing runs in these projects that an earlier run of the deployment began. What came of it, the lists show.
-pub(crate) async fn settle(cloud: &Cloud<'_>, projects: &BTreeSet<&str>) -> Result<(), Error> {
-    let each = projects.iter().map(|project| async move {
-        let left = unfinished(cloud, project).await?;
+/// Waits until nothing runs in a project and the project of its networks that an earlier run of the deployment began. What came of
+/// it, the lists show.
+pub(crate) async fn settle(cloud: &Cloud<'_>, project: &str, host: &str) -> Result<(), Error> {
+    let each = BTreeSet::from([project, host]).into_iter().map(|at| async move {
+        let left = match unfinished(cloud, at).await {
+            Err(error) if is_excused(at == project, &error) => {
+                let hints = error.hints().join("; ");
+                let what = "whether an earlier run's operations go on is not known";
+                cloud.context.progress(format!("{what}: {error}; {hints}"));
+                return Ok(Vec::new());
+            }
+            left => left?,
+        };
         let wait = left.into_iter().map(|operation| async move {
             let subject = text(&operation, "targetLink").map(path::of).unwrap_or_default();
             cloud.context.progress(format!("an earlier run's operation on {subject} is still under way"));
-            cloud.done(project, "operations.wait", &subject, operation).await
+            cloud.done(at, "operations.wait", &subject, operation).await
         });
         try_join_all(wait).await
     });
     try_join_all(each).await.map(drop)
+}
+
+/// Whether the operations may stay unknown: in the project of the networks, which belongs to others, the caller may have been given
+/// no right to look at them, and nothing of ours need be there.
+fn is_excused(is_own: bool, error: &Error) -> bool {
+    !is_own && error.kind() == ErrorKind::Denied
 }
 
 /// The deployment's operations in a project that are not done: zonal, regional and global ones.
@@ -76,6 +91,14 @@ fn is_ours(mark: &str, operation: &Json) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_project_of_the_networks_may_hide_its_operations() {
+        let error = |kind| Error::new(kind, "globalOperations.aggregatedList", "acme-net", "no");
+        assert!(is_excused(false, &error(ErrorKind::Denied)));
+        assert!(!is_excused(true, &error(ErrorKind::Denied)));
+        assert!(!is_excused(false, &error(ErrorKind::Unavailable)));
+    }
 
     #[test]
     fn an_id_tells_whose_it_is_and_is_a_uuid() {

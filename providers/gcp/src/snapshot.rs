@@ -174,15 +174,30 @@ impl Lists {
     }
 
     /// Why a region is not known whole, if it is not.
-    fn unreachable(&self, project: &str, region: &str) -> Result<(), Error> {
+    pub(crate) fn unreachable(&self, project: &str, region: &str) -> Result<(), Error> {
         let here = |place: &&String| {
             place.as_str() == region || place.strip_prefix(region).is_some_and(|rest| rest.starts_with('-'))
         };
-        self.unreachable.iter().find(here).map_or(Ok(()), |place| {
-            let message = format!("Google Cloud does not reach {place} at the moment");
-            Err(Error::new(ErrorKind::Unavailable, "aggregatedList", project, message))
-        })
+        self.unreachable.iter().find(here).map_or(Ok(()), |place| Err(not_reached(project, place)))
     }
+
+    /// Why it is not known what is in all the world's regions, if it is not. What is global (`global` is a scope too) is read
+    /// from lists of its own.
+    pub(crate) fn unreachable_anywhere(&self, project: &str) -> Result<(), Error> {
+        let place = self.unreachable.iter().find(|place| place.as_str() != "global");
+        place.map_or(Ok(()), |place| Err(not_reached(project, place)))
+    }
+
+    /// Lists as they were read.
+    #[cfg(test)]
+    pub(crate) fn read(all: BTreeMap<Collection, Vec<Json>>, unreachable: &[&str]) -> Self {
+        Self { all, unreachable: unreachable.iter().map(|place| (*place).to_owned()).collect() }
+    }
+}
+
+fn not_reached(project: &str, place: &str) -> Error {
+    let message = format!("Google Cloud does not reach {place} at the moment");
+    Error::new(ErrorKind::Unavailable, "aggregatedList", project, message)
 }
 
 /// What a place's services need besides the lists.
@@ -239,6 +254,13 @@ pub(crate) async fn of_place<'a>(
 /// A region that the file does not name: what is ours there can only go.
 pub(crate) fn elsewhere<'a>(deployment: &'a str, place: Place, lists: &'a Lists) -> Snapshot<'a> {
     let lists = lists.of_region(&place.region, false);
+    Snapshot::bare(deployment, place, lists)
+}
+
+/// A region with what is global.
+#[cfg(test)]
+pub(crate) fn everywhere<'a>(deployment: &'a str, place: Place, lists: &'a Lists) -> Snapshot<'a> {
+    let lists = lists.of_region(&place.region, true);
     Snapshot::bare(deployment, place, lists)
 }
 

@@ -133,21 +133,25 @@ async fn an_apply_right_after_an_interrupted_destroy_ends_with_all_there() {
     assert!(shown_unfinished(&record) > 0, "nothing was under way");
 }
 
+/// A service of a file in this project, with these lines in its block.
+fn service(name: &str, project: &str, block: &str) -> String {
+    format!(
+        "  - name: {name}\n    allow: {{ fivetran: {{}} }}\n    gcp:\n      project: {project}\n      subnet: ilb\n{block}"
+    )
+}
+
+/// The lines of a service behind a machine, in a network of this host project.
+fn block(network: &str, host: &str, cidr: &str, machine: &str) -> String {
+    format!(
+        "      host_project: {host}\n      network: {network}\n      nat_subnets: [{{ create: {{ cidr: {cidr} }} }}]\n      \
+         ports: [{{ listen: 5432, to: {{ instances: [{machine}] }} }}]\n"
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_projects_and_the_host_of_a_shared_network_in_one_file() {
     let stage = Stage::open().await;
     let before = stage.everything().await;
-    let service = |name: &str, project: &str, block: &str| {
-        format!(
-            "  - name: {name}\n    allow: {{ fivetran: {{}} }}\n    gcp:\n      project: {project}\n      subnet: ilb\n{block}"
-        )
-    };
-    let block = |network: &str, host: &str, cidr: &str, machine: &str| {
-        format!(
-            "      host_project: {host}\n      network: {network}\n      nat_subnets: [{{ create: {{ cidr: {cidr} }} }}]\n      \
-             ports: [{{ listen: 5432, to: {{ instances: [{machine}] }} }}]\n"
-        )
-    };
     let own = "projects/acme-data/zones/us-east4-b/instances/db-1";
     let hosted = "projects/acme-data/zones/us-east4-b/instances/db-hosted";
     let services = [
@@ -183,6 +187,38 @@ async fn several_projects_and_the_host_of_a_shared_network_in_one_file() {
     );
     stage.apply_with(&all, SEVER).await;
     let left = stage.world(&all).await.live;
+    assert!(left.iter().all(|live| !live.is_ours()), "{left:#?}");
+    assert_eq!(stage.everything().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_project_with_networks_of_two_hosts_in_two_regions_settles() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let plain = "projects/acme-data/zones/us-central1-a/instances/db-central";
+    let hosted = "projects/acme-data/zones/us-east4-b/instances/db-hosted";
+    let services = [
+        service(
+            "plain",
+            "acme-data",
+            &format!("      region: us-central1\n{}", block("prod", "acme-data", "10.8.5.0/28", plain)),
+        ),
+        service(
+            "hosted",
+            "acme-data",
+            &format!("      region: us-east4\n{}", block("shared", "acme-net", "10.8.1.0/28", hosted)),
+        ),
+    ];
+    let both = spec(&format!("version: 1\ndeployment: stage\nservices:\n{}", services.concat()));
+    stage.apply(&both).await;
+    stage.assert_settled(&both).await;
+    // What is at the machines is read at the place itself.
+    let seen = stage.driver().observe(&both, Purpose::Status).await.1;
+    for name in ["plain", "hosted"] {
+        assert_eq!(seen.services[name].targets.len(), 1, "{:#?}", seen.services[name]);
+    }
+    stage.apply_with(&both, SEVER).await;
+    let left = stage.world(&both).await.live;
     assert!(left.iter().all(|live| !live.is_ours()), "{left:#?}");
     assert_eq!(stage.everything().await, before);
 }
