@@ -128,6 +128,11 @@ impl Faults {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// How many calls of its action each fault has counted, in the order in which they were added.
+    pub fn counted(&self) -> Vec<u64> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(_, count)| *count).collect()
+    }
+
     /// Counts a call, and says how it fails if it does. Each matching fault counts it; the first that hits decides.
     pub fn draw(&self, cloud: &str, action: &str) -> Option<FaultMode> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
