@@ -301,8 +301,14 @@ impl Watch {
         }
         let before = files.newcomers.left();
         let arrivals = files.newcomers.look(readings, &files.watched);
+        // Who is told of one that is not watched finds it counted already. One that is right counts until it is watched.
+        let right = arrivals.iter().filter(|arrival| matches!(arrival, Arrival::Right { .. })).count();
+        let left = files.newcomers.left().saturating_sub(right);
+        if left != before {
+            (self.see)(&WatchEvent::Strangers(left));
+        }
         let new = arrivals.into_iter().filter_map(|arrival| self.arrived(arrival, files)).collect();
-        if files.newcomers.left() != before {
+        if files.newcomers.left() != left {
             (self.see)(&WatchEvent::Strangers(files.newcomers.left()));
         }
         new
