@@ -31,8 +31,12 @@ fn ask(stage: &Stage) -> String {
 }
 
 async fn state(stage: &Stage, spec: &Spec, id: &str) -> ConnectionState {
+    state_or_gone(stage, spec, id).await.expect("it is there")
+}
+
+async fn state_or_gone(stage: &Stage, spec: &Spec, id: &str) -> Option<ConnectionState> {
     let all = stage.connections(spec, "orders").await;
-    all.iter().find(|one| one.id == id).unwrap_or_else(|| panic!("{all:#?}")).state
+    all.iter().find(|one| one.id == id).map(|one| one.state)
 }
 
 /// The attachment as somebody else reads it.
@@ -113,6 +117,39 @@ async fn who_is_let_in_is_cut_by_reconciling_and_its_state_is_seen() {
     assert_ne!(state(&stage, &on, &ids[1]).await, ConnectionState::Accepted);
     let there = own_attachment(&stage, &on).await;
     assert_eq!((there.consumer_accept_lists.len(), there.reconcile_connections), (0, Some(true)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_came_in_while_a_plan_was_confirmed_is_not_cut() {
+    let named = |block: &str| colleagues(&format!("{ALLOW}\n    acceptance: automatic"), block);
+    let options = |destroy, sever_connections| PlanOptions { destroy, sever_connections, prune: false };
+    let spec = named("");
+    // A replacement takes the attachment away as well: its NAT subnet is the next one's.
+    let replaced = named("domain_names: [db.example.com.]");
+    for (edited, options) in
+        [(&spec, options(true, false)), (&spec, options(true, true)), (&replaced, options(false, true))]
+    {
+        let stage = Stage::open().await;
+        stage.apply(&spec).await;
+        let driver = stage.driver();
+        let (plan, desired, world) = driver.plan(edited, options).await;
+        assert_eq!(plan.refusals, []);
+        let late = ask(&stage);
+        let report = driver.execute(&plan, &desired, &world).await;
+        let failed: Vec<_> = report.failures().map(|error| (error.kind(), error.message())).collect();
+        let why = format!("this would cut {late}, let in since the plan was made");
+        assert_eq!(failed, [(ErrorKind::Conflict, why.as_str())]);
+        // It is as before, and so is all else of the service.
+        assert_eq!(state(&stage, edited, &late).await, ConnectionState::Accepted);
+        stage.assert_settled(&spec).await;
+        // The next plan knows.
+        let without = PlanOptions { sever_connections: false, ..options };
+        let (plan, ..) = stage.driver().plan(edited, without).await;
+        let knows = |one: &privnet_core::plan::Refusal| one.flag.as_deref() == Some("--sever-connections");
+        assert!(plan.is_empty() && plan.refusals.iter().any(knows), "{plan:#?}");
+        stage.apply_with(edited, PlanOptions { sever_connections: true, ..options }).await;
+        assert_ne!(state_or_gone(&stage, edited, &late).await, Some(ConnectionState::Accepted));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -181,6 +181,9 @@ pub(crate) async fn apply(act: &Act<'_>) -> Result<Applied, Error> {
         k if act.step.action.op == Op::Delete && k == forwarding_rule::KIND.name => {
             forwarding_rule::delete(act).await
         }
+        k if act.step.action.op == Op::Delete && k == service_attachment::KIND.name => {
+            service_attachment::delete(act).await
+        }
         k if k == forwarder_group::KIND.name => of!(forwarder_group, GroupManagers),
         k if k == backend_service::KIND.name => of!(backend_service, BackendServices),
         k if k == forwarding_rule::KIND.name => of!(forwarding_rule, ForwardingRules),

@@ -352,18 +352,39 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
 
 /// Fails where somebody would be cut whom the plan did not name: who came since it was made.
 fn cut_as_planned(act: &Act<'_>, cut: &BTreeSet<String>) -> Result<(), Error> {
-    let members = |value: &Value| value.as_list().unwrap_or_default().to_vec();
     let change = act.step.changes.iter().find(|change| change.field == "connected");
-    let named = |id: &String| {
-        let id = Value::text(id.as_str());
-        change.is_some_and(|change| members(&change.from).contains(&id) && !members(&change.to).contains(&id))
-    };
+    let named = |id: &String| change.is_some_and(|change| has(&change.from, id) && !has(&change.to, id));
     let unnamed: Vec<&str> = cut.iter().filter(|id| !named(id)).map(String::as_str).collect();
+    since_the_plan(act, &unnamed)
+}
+
+/// Deletes it. GCP itself deletes one that has consumers, and somebody may have come in while the plan was read and confirmed: so it is
+/// looked at again, and only those are cut whom the plan knew. All else of the service goes after it.
+pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
+    let at = act.there(Collection::ServiceAttachments)?;
+    let known = act.step.live.and_then(|live| live.fields.get("connected"));
+    let seen = act.merge(&at, |latest| {
+        let live = read(latest).connected.unwrap_or_default();
+        let unnamed = live.iter().filter(|id| !known.is_some_and(|known| has(known, id)));
+        since_the_plan(act, &unnamed.map(String::as_str).collect::<Vec<_>>()).map(|()| None)
+    });
+    match seen.await {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => act.delete(&at).await,
+    }
+}
+
+fn has(list: &Value, id: &str) -> bool {
+    list.as_list().is_some_and(|members| members.iter().any(|member| member.as_text() == Some(id)))
+}
+
+fn since_the_plan(act: &Act<'_>, unnamed: &[&str]) -> Result<(), Error> {
     if unnamed.is_empty() {
         return Ok(());
     }
     let message = format!("this would cut {}, let in since the plan was made", unnamed.join(", "));
-    Err(act.error(ErrorKind::Conflict, message).with_hint("plan again: the new plan names whom it would cut"))
+    let hint = "run the command again: the new plan names whom it would cut, and cuts nobody without --sever-connections";
+    Err(act.error(ErrorKind::Conflict, message).with_hint(hint))
 }
 
 /// Whether what can be changed in place, but for the accept list, is as it should be.
