@@ -5,7 +5,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use privnet_core::spec::{self, PortSpec, Seconds, Upstream};
 
-use crate::{Destination, Engine, Forwarder, PortMap, RenderError, Resolver, Settings, health_ports};
+use crate::{Destination, Engine, Forwarder, PortMap, RenderError, Resolver, Settings, health_ports_beside};
 
 /// One port of a file that leads to forwarders.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +18,21 @@ pub struct AskedPort<'a> {
     pub engine: Option<spec::Engine>,
     /// Where the database is.
     pub upstream: &'a Upstream,
+    /// The health port that the machines which are there serve for it, if that is known: it stays, whatever ports come beside it.
+    pub health_port: Option<u16>,
 }
 
 impl<'a> AskedPort<'a> {
     /// The port of a service, whatever the cloud, that leads to `upstream`.
     #[must_use]
     pub fn of<T>(port: &PortSpec<T>, upstream: &'a Upstream) -> Self {
-        Self { listen: port.listen.get(), port: port.port.get(), engine: port.engine, upstream }
+        Self {
+            listen: port.listen.get(),
+            port: port.port.get(),
+            engine: port.engine,
+            upstream,
+            health_port: None,
+        }
     }
 }
 
@@ -41,16 +49,18 @@ impl Forwarder {
         probe_sources: Vec<IpNet>,
     ) -> Result<Self, RenderError> {
         let listens: Vec<u16> = ports.iter().map(|port| port.listen).collect();
-        let maps = ports.iter().zip(health_ports(&listens)).map(|(port, health_port)| PortMap {
-            listen: port.listen,
-            destination: match port.upstream {
-                Upstream::Ip(address) => Destination::Address(*address),
-                Upstream::Dns(name) => Destination::Name(name.to_string()),
-            },
-            port: port.port,
-            engine: port.engine.map_or(Engine::Other, Engine::from),
-            health_port,
-        });
+        let served = ports.iter().filter_map(|port| Some((port.listen, port.health_port?))).collect();
+        let maps =
+            ports.iter().zip(health_ports_beside(&listens, &served)).map(|(port, health_port)| PortMap {
+                listen: port.listen,
+                destination: match port.upstream {
+                    Upstream::Ip(address) => Destination::Address(*address),
+                    Upstream::Dns(name) => Destination::Name(name.to_string()),
+                },
+                port: port.port,
+                engine: port.engine.map_or(Engine::Other, Engine::from),
+                health_port,
+            });
         let resolver = match resolver {
             spec::Resolver::System => Resolver::System,
             spec::Resolver::Servers(servers) => Resolver::Servers(servers.clone()),

@@ -1,6 +1,6 @@
 //! What to forward: port maps and settings, checked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -154,26 +154,46 @@ impl Forwarder {
     }
 }
 
+/// The range of health ports: outside that of ephemeral ports.
+const HEALTH: std::ops::Range<u16> = 20_000..30_000;
+
 /// A health port for each listening port: outside the range of ephemeral ports, away from the listening ports, and the same for a port
 /// whatever its neighbours are (but for collisions, where the higher listening port yields). The answer is in the order asked.
 #[must_use]
 pub fn health_ports(listens: &[u16]) -> Vec<u16> {
+    health_ports_beside(listens, &BTreeMap::new())
+}
+
+/// As [`health_ports`], but a listening port keeps the health port that machines serve for it already, and a newcomer yields: a load
+/// balancer that asks them elsewhere would take them for dead. What no longer can be (two with one, one that is listened on
+/// now) is given anew.
+#[must_use]
+pub fn health_ports_beside(listens: &[u16], served: &BTreeMap<u16, u16>) -> Vec<u16> {
     let sorted: BTreeSet<u16> = listens.iter().copied().collect();
     let mut taken = sorted.clone();
-    let chosen: Vec<(u16, u16)> = sorted
-        .iter()
-        .map(|&listen| {
-            let wanted = listen % 10_000;
-            // 65,535 ports cannot all be listened on and spared at once; then the wanted one stands, and `Forwarder::new` refuses it.
-            let port =
-                (0..10_000).map(|step| 20_000 + (wanted + step) % 10_000).find(|port| !taken.contains(port));
-            let port = port.unwrap_or(20_000 + wanted);
-            taken.insert(port);
-            (listen, port)
-        })
-        .collect();
-    let of = |listen: &u16| chosen.iter().find(|(asked, _)| asked == listen).map_or(0, |(_, port)| *port);
-    listens.iter().map(of).collect()
+    let mut chosen: BTreeMap<u16, u16> = BTreeMap::new();
+    let claims: Vec<(u16, u16)> =
+        sorted.iter().filter_map(|listen| Some((*listen, *served.get(listen)?))).collect();
+    for (listen, port) in &claims {
+        let alone = claims.iter().filter(|(_, claimed)| claimed == port).count() == 1;
+        if alone && HEALTH.contains(port) && taken.insert(*port) {
+            chosen.insert(*listen, *port);
+        }
+    }
+    for &listen in &sorted {
+        if chosen.contains_key(&listen) {
+            continue;
+        }
+        let size = HEALTH.end - HEALTH.start;
+        let wanted = listen % size;
+        // 65,535 ports cannot all be listened on and spared at once; then the wanted one stands, and `Forwarder::new` refuses it.
+        let free =
+            (0..size).map(|step| HEALTH.start + (wanted + step) % size).find(|port| !taken.contains(port));
+        let port = free.unwrap_or(HEALTH.start + wanted);
+        taken.insert(port);
+        chosen.insert(listen, port);
+    }
+    listens.iter().filter_map(|listen| chosen.get(listen).copied()).collect()
 }
 
 fn check_map(map: &PortMap, take_ssh_port: bool) -> Result<(), RenderError> {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Destination, Engine, Forwarder, PortMap, Resolver, Settings, health_ports};
+use super::{Destination, Engine, Forwarder, PortMap, Resolver, Settings, health_ports, health_ports_beside};
 use crate::error::RenderError;
 
 fn map(listen: u16, address: &str) -> PortMap {
@@ -70,6 +70,22 @@ fn health_ports_keep_away_from_listening_ports_and_each_other() {
     assert_eq!(health_ports(&[]), Vec::<u16>::new());
 }
 
+#[test]
+fn what_is_served_stays_and_a_newcomer_yields() {
+    let beside = |listens: &[u16], served: &[(u16, u16)]| {
+        health_ports_beside(listens, &served.iter().copied().collect())
+    };
+    assert_eq!(beside(&[5432, 15_432], &[(15_432, 25_432)]), [25_433, 25_432]);
+    assert_eq!(beside(&[5432, 15_432], &[(5432, 25_433), (15_432, 25_432)]), [25_433, 25_432]);
+    assert_eq!(
+        beside(&[5432, 15_432], &[(5432, 25_432), (15_432, 25_432)]),
+        [25_432, 25_433],
+        "two with one"
+    );
+    assert_eq!(beside(&[5432, 25_500], &[(5432, 25_500)]), [25_432, 25_501], "one that is listened on");
+    assert_eq!(beside(&[5432], &[(5432, 9)]), [25_432], "one of nobody's");
+}
+
 proptest! {
     #[test]
     fn any_listening_ports_get_usable_health_ports(listens in prop::collection::btree_set(1_u16.., 1..200)) {
@@ -79,6 +95,23 @@ proptest! {
         let maps = listens.iter().zip(&health).map(|(&listen, &health_port)| PortMap { health_port, ..map(listen, "10.0.0.1") });
         prop_assert!(Forwarder::new(maps.collect(), Settings::default()).is_ok());
         prop_assert!(health.iter().all(|port| (20_000..30_000).contains(port)), "outside the ephemeral ports");
+    }
+
+    #[test]
+    fn no_port_that_comes_moves_what_is_served(
+        listens in prop::collection::btree_set(1_u16.., 2..60),
+        first in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
+    ) {
+        let listens: Vec<u16> = listens.into_iter().collect();
+        let first: std::collections::BTreeSet<u16> = first.iter().map(|index| *index.get(&listens)).collect();
+        let first: Vec<u16> = first.into_iter().collect();
+        let served: std::collections::BTreeMap<u16, u16> =
+            first.iter().copied().zip(health_ports(&first)).filter(|(_, port)| !listens.contains(port)).collect();
+        let all: std::collections::BTreeMap<u16, u16> =
+            listens.iter().copied().zip(health_ports_beside(&listens, &served)).collect();
+        prop_assert!(served.iter().all(|(listen, port)| all.get(listen) == Some(port)));
+        let ports: std::collections::BTreeSet<_> = all.values().collect();
+        prop_assert_eq!(ports.len(), listens.len());
     }
 
     #[test]

@@ -54,6 +54,8 @@ mod units;
 pub use asked::AskedPort;
 pub use cloud_init::CloudLimit;
 pub use error::RenderError;
-pub use forwarder::{Destination, Engine, Forwarder, Machine, PortMap, Resolver, Settings, health_ports};
+pub use forwarder::{
+    Destination, Engine, Forwarder, Machine, PortMap, Resolver, Settings, health_ports, health_ports_beside,
+};
 pub use render::{RENDERING, Rendered, Unit};
 pub use ruleset::{CONNECTION_MARK, TABLE};

@@ -13,7 +13,18 @@ const ANOTHER_RANGE: Edit = edit("another NAT range", "10.1.9.0/28", "10.1.10.0/
 
 const ANOTHER_PORT: Edit = edit("another port of the machine", "listen: 5432,", "listen: 5432, port: 5433,");
 
-const EDITS: [Edit; 12] = [
+const A_MACHINE_INSTEAD: Edit = edit(
+    "a machine in place of a forwarder",
+    "{ listen: 3306, engine: mysql, to: { forwarder: { ip: 172.16.4.30 } } }",
+    "{ listen: 3306, engine: mysql, to: { nics: [db-2-nic] } }",
+);
+const A_FORWARDER_INSTEAD: Edit = edit(
+    "a forwarder in place of a machine",
+    "to: { nics: [db-1-nic] }",
+    "to: { forwarder: { ip: 172.16.4.40 } }",
+);
+
+const EDITS: [Edit; 14] = [
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n"),
     ANOTHER_SUBNET,
     ANOTHER_RANGE,
@@ -28,6 +39,8 @@ const EDITS: [Edit; 12] = [
     edit("another port of forwarders to listen on", "listen: 3306,", "listen: 3307, port: 3306,"),
     edit("another port to listen on", "listen: 5432,", "listen: 5433, port: 5432,"),
     ANOTHER_PORT,
+    A_MACHINE_INSTEAD,
+    A_FORWARDER_INSTEAD,
     edit("another machine", "nics: [db-1-nic]", "nics: [db-2-nic]"),
     PRUNED,
 ];
@@ -43,7 +56,7 @@ fn an_edit_that_would_cut_is_refused() {
 
 #[test]
 fn what_changes_the_hand_over_is_done_with_the_word() {
-    for edit in [ANOTHER_SUBNET, ANOTHER_RANGE, ANOTHER_PORT] {
+    for edit in [ANOTHER_SUBNET, ANOTHER_RANGE, ANOTHER_PORT, A_MACHINE_INSTEAD] {
         is_carried_out_with_the_word(&connected(), &orders(), &edit);
     }
 }
@@ -61,6 +74,50 @@ fn another_group_of_forwarders_is_no_cut() {
     ground.must("--sandbox apply --yes", 0);
     ground.must("--sandbox plan --detailed-exitcode", 0);
     assert!(ground.live().is_some(), "{:#}", ground.status());
+}
+
+/// 5432 and 15432 want the same health port. Machines that are there serve it for the one that came first, so the newcomer yields:
+/// otherwise they would be asked where they do not answer until new ones are healthy.
+#[test]
+fn a_port_that_comes_moves_nobodys_health_port() {
+    let file = orders()
+        .replace("listen: 1433,", "listen: 15432,")
+        .lines()
+        .filter(|line| !line.contains("listen: 5432,"))
+        .map(|line| format!("{line}\n"))
+        .collect::<String>();
+    let ground = Ground::connected("azure.yaml", &file);
+    let more = format!(
+        "{file}        - {{ listen: 5432, engine: postgres, to: {{ forwarder: {{ ip: 172.16.4.40 }} }} }}\n"
+    );
+    ground.edit(&more);
+    let plan = ground.json("--sandbox plan");
+    let actions = plan["actions"].as_array().unwrap().iter();
+    let balancer = actions.filter(|action| action["address"].as_str().unwrap().contains("/load-balancer/"));
+    let probes: Vec<_> = balancer
+        .flat_map(|action| action["changes"].as_array().unwrap())
+        .filter(|change| change["field"] == "probes")
+        .collect();
+    assert_eq!(probes.len(), 1, "{plan:#}");
+    let of = |side: &str, name: &str| {
+        let all = probes[0][side].as_array().unwrap();
+        all.iter().find(|probe| probe["name"] == name).map(|probe| probe["port"].clone())
+    };
+    assert_eq!((of("from", "port-15432"), of("to", "port-15432")), (Some(25432.into()), Some(25432.into())));
+    assert_eq!(of("to", "port-5432"), Some(25433.into()));
+    ground.must("--sandbox apply --yes", 0);
+    ground.must("--sandbox plan --detailed-exitcode", 0);
+    assert!(ground.live().is_some(), "{:#}", ground.status());
+    // The one that came first goes; the other stays where it is asked.
+    ground.edit(
+        &more
+            .lines()
+            .filter(|line| !line.contains("15432"))
+            .map(|line| format!("{line}\n"))
+            .collect::<String>(),
+    );
+    ground.must("--sandbox apply --yes --sever-connections", 0);
+    ground.must("--sandbox plan --detailed-exitcode", 0);
 }
 
 /// Databases that do not expect the header, or wait for it, would take no session any more.

@@ -11,12 +11,12 @@ use privnet_core::spec::azure::{
 };
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::spec::{CloudService, Service, Spec};
-use privnet_core::{Address, Lowered, Origin, Resource, Scope, ServiceIntent, World};
+use privnet_core::{Address, Live, Lowered, Origin, Resource, Scope, ServiceIntent, World};
 use privnet_forwarder::{AskedPort, Forwarder, PortMap, Rendered};
 
 use crate::facts::{self, Facts};
 use crate::fields::Fields;
-use crate::kinds::{self, load_balancer, private_link_service};
+use crate::kinds::{self, load_balancer, network_security_group, private_link_service};
 use crate::policy::{self, Lists};
 use crate::{hosted, ownership};
 
@@ -198,17 +198,33 @@ impl<'a> Lowering<'a> {
     fn forwarders(&self) -> Option<Result<Forwarder, String>> {
         let made = self.made()?;
         let forwarder = made.forwarder.as_ref()?;
+        let served = self.health_ports_that_are_served();
         let ports: Vec<AskedPort<'_>> = made
             .ports
             .iter()
             .filter_map(|port| match &port.to {
-                AzureTarget::Forwarder(upstream) => Some(AskedPort::of(port, upstream)),
+                AzureTarget::Forwarder(upstream) => {
+                    let health_port = served.get(&port.listen.get()).copied();
+                    Some(AskedPort { health_port, ..AskedPort::of(port, upstream) })
+                }
                 AzureTarget::Nics(_) => None,
             })
             .collect();
         let prober = PROBER.parse().into_iter().collect();
         let asked = Forwarder::asked(&ports, &forwarder.resolver, forwarder.drain, prober);
         Some(asked.map_err(|why| why.to_string()))
+    }
+
+    /// The health ports of the forwarders that are there, by listening port: where the load balancer asks and the security group lets
+    /// it, which is not so where somebody changed one of them by hand. Both are written before a new group of machines is
+    /// there, so a health port that moved would leave the old one without new connections until then.
+    fn health_ports_that_are_served(&self) -> BTreeMap<u16, u16> {
+        let ours = |kind| self.live_of(kind).filter(|live| live.is_ours());
+        let (balancers, groups) = (ours(load_balancer::KIND.name), ours(network_security_group::KIND.name));
+        let open: BTreeSet<u16> = groups.flat_map(network_security_group::open_to_probes).collect();
+        let mut served: BTreeMap<u16, u16> = balancers.flat_map(load_balancer::asked_for_health).collect();
+        served.retain(|_, port| open.contains(port));
+        served
     }
 
     /// What the forwarders forward; nothing where they cannot.
@@ -243,6 +259,24 @@ impl<'a> Lowering<'a> {
         let refusal =
             Refusal { address: address.clone(), rule: Rule::Unsuitable, why: why.into(), flag: None };
         self.lowered.refusals.push(refusal);
+    }
+
+    /// What is there of this service, of one kind.
+    pub(crate) fn live_of(&self, kind: &'static str) -> impl Iterator<Item = &'a Live> {
+        let name = self.name();
+        self.world.live.iter().filter(move |live| live.address.service == name && live.address.kind == kind)
+    }
+
+    /// Where the file does not let privnet take an interface out of a pool, the user does; until then it is waited for.
+    pub(crate) fn wait_for_leaving(&mut self, nic: &str, pool: &str) {
+        let short = nic.rsplit('/').next().unwrap_or_default();
+        let group = crate::scope::of_id(nic);
+        let group = group.0.rsplit('/').next().unwrap_or_default();
+        let why = format!(
+            "the file does not want the network interface {nic} in its pool: `az network nic ip-config address-pool remove --nic-name \
+             {short} -g {group} --ip-config-name <NAME> --address-pool {pool}`, or set `join_nics: true`"
+        );
+        self.wait("you", why);
     }
 
     /// Where the file does not let privnet join an interface, the user does; until then it is waited for.

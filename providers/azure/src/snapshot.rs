@@ -125,18 +125,10 @@ impl<'a> Snapshot<'a> {
         self.listed.iter().any(|(_, azure)| matches!(azure.form, AzureForm::Removed { .. }))
     }
 
-    /// Whether the file lists this network interface for this pool and leaves it to the user to join it.
-    pub(crate) fn user_joins(&self, service: &str, pool: &str, nic: &str) -> bool {
-        self.listed.iter().any(|(listed, azure)| match &azure.form {
-            AzureForm::Made(made) if listed.name.as_str() == service && !made.join_nics => {
-                made.ports.iter().any(|port| match &port.to {
-                    AzureTarget::Nics(nics) if kinds::load_balancer::port_name(port.listen.get()) == pool => {
-                        nics.iter().any(|listed| listed.key() == fields::id(nic))
-                    }
-                    _ => false,
-                })
-            }
-            _ => false,
+    /// Whether the file leaves it to the user which interfaces are in a service's pools: then nobody else takes one out, either.
+    pub(crate) fn user_joins(&self, service: &str) -> bool {
+        self.listed.iter().any(|(listed, azure)| {
+            listed.name.as_str() == service && matches!(&azure.form, AzureForm::Made(made) if !made.join_nics)
         })
     }
 }

@@ -769,3 +769,54 @@ async fn an_interface_that_was_taken_out_by_hand_is_joined_again() {
     assert_eq!(ops, [(Op::Create, "nic-membership")]);
     stage.assert_settled(&file).await;
 }
+
+/// Without `join_nics` nobody but the user alters an interface: the pool stays until the user has taken it out.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interface_that_the_user_joined_is_the_users_to_take_out() {
+    let stage = Stage::open().await;
+    // Nobody asks for a connection, which would be waited for, too.
+    let quiet = "tags: { sandbox-consumers: none }";
+    let both = made(&format!("{FORWARDED}, {DIRECT}"), "", quiet);
+    let waited = stage.apply(&both).await.waits;
+    assert!(waited.iter().any(|wait| wait.why.contains("must be put into the pool")), "{waited:?}");
+    let nic = format!("{GROUP}/providers/Microsoft.Network/networkInterfaces/db-1-nic");
+    let balancer = stage.live(&both, "load-balancer").await.unwrap().id;
+    let pools = "/properties/ipConfigurations/0/properties/loadBalancerBackendAddressPools";
+    let joined = json!([{"id": format!("{balancer}/backendAddressPools/port-5432")}]);
+    let put_in = async |pools_of: serde_json::Value| {
+        stage
+            .change(&nic, |body| {
+                body["properties"]["ipConfigurations"][0]["properties"]["loadBalancerBackendAddressPools"] =
+                    pools_of.clone();
+            })
+            .await;
+    };
+    put_in(joined.clone()).await;
+    let about_interfaces = async |file: &privnet_core::spec::Spec| {
+        let waits = stage.plan(file).await.waits;
+        waits.into_iter().filter(|wait| wait.on == "you").map(|wait| wait.why).collect::<Vec<_>>()
+    };
+    assert_eq!(about_interfaces(&both).await, Vec::<String>::new());
+
+    let without = made(FORWARDED, "", quiet);
+    let plan = stage.apply(&without).await;
+    let kinds: Vec<_> = plan.actions.iter().map(|action| action.address.kind.as_str()).collect();
+    assert_eq!(kinds, ["load-balancer"]);
+    stage.assert_settled(&without).await;
+    assert!(
+        stage.get(&nic).await.pointer(pools).unwrap()[0]["id"].is_string(),
+        "it is where the user put it"
+    );
+    let waited = about_interfaces(&without).await;
+    assert!(
+        waited.len() == 1 && waited[0].contains("address-pool remove --nic-name db-1-nic -g rg-data"),
+        "{waited:?}"
+    );
+
+    put_in(json!([])).await;
+    stage.apply(&without).await;
+    stage.assert_settled(&without).await;
+    let left = stage.get(&balancer).await;
+    assert_eq!(left["properties"]["backendAddressPools"].as_array().unwrap().len(), 1, "the pool has gone");
+    assert_eq!(about_interfaces(&without).await, Vec::<String>::new());
+}

@@ -13,7 +13,7 @@ use privnet_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{applied, health, outputs};
+use super::{applied, health, nic_membership, outputs};
 use crate::act::Act;
 use crate::arm::{Json, Target, Write, at, items, same_id, set, text, text_map};
 use crate::fields::Fields;
@@ -71,12 +71,15 @@ pub(crate) struct Probe {
     pub(crate) threshold: i64,
 }
 
-/// The port that consumers connect to, the rule that it is of, and the port of the machines that it leads to. Azure has one rule
-/// for each port of a frontend, so that no successor can be made first: who is connected would be led elsewhere at once.
+/// The port that consumers connect to, the rule that it is of, and the machines and their port that it leads to. Azure has one rule
+/// for each port of a frontend, so that no successor can be made first: who is connected would be led elsewhere at once, and to a pool
+/// that is new nobody at all.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Listen {
     pub(crate) port: i64,
     pub(crate) rule: String,
+    /// The pool, by name.
+    pub(crate) pool: String,
     pub(crate) to: i64,
 }
 
@@ -84,8 +87,6 @@ pub(crate) struct Listen {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Rule {
     pub(crate) name: String,
-    /// The pool, by name.
-    pub(crate) pool: String,
     /// The probe, by name.
     pub(crate) probe: String,
     /// Minutes after which an idle connection goes.
@@ -102,11 +103,10 @@ pub(crate) struct Rule {
 
 impl Rule {
     /// A rule of ours, whose name is its probe's too.
-    fn new(name: String, pool: String) -> Self {
+    fn new(name: String) -> Self {
         Self {
             probe: name.clone(),
             name,
-            pool,
             idle_minutes: IDLE_MINUTES,
             protocol: "Tcp".to_owned(),
             floating_ip: false,
@@ -147,10 +147,28 @@ pub(crate) fn port_name(listen: u16) -> String {
     format!("port-{listen}")
 }
 
+/// The listening port of what has this name, if it is one of a port.
+fn port_of(name: &str) -> Option<u16> {
+    name.strip_prefix("port-")?.parse().ok()
+}
+
+/// Where a load balancer that is there asks forwarders for their health, by listening port.
+pub(crate) fn asked_for_health(live: &Live) -> BTreeMap<u16, u16> {
+    let Ok(there) = fields::typed::<LoadBalancer>(KIND.name, &live.fields) else { return BTreeMap::new() };
+    let of = |listen: &Listen| {
+        let probe =
+            there.probes.iter().find(|probe| probe.name == listen.rule && probe.protocol == "Http")?;
+        Some((port_of(&listen.rule)?, u16::try_from(probe.port).ok()?))
+    };
+    there.listens.iter().filter(|listen| listen.pool == FORWARDERS).filter_map(of).collect()
+}
+
 /// What a service wants.
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let Some(made) = lowering.made() else { return };
-    let mut pools: BTreeSet<String> = BTreeSet::new();
+    // A pool goes when the last one has left it; whom the user put in, the user takes out.
+    let left = nic_membership::left_by_the_user(lowering, made);
+    let mut pools: BTreeSet<String> = left.into_iter().map(|left| left.pool).collect();
     let (mut probes, mut rules, mut listens) = (Vec::new(), Vec::new(), Vec::new());
     for port in &made.ports {
         let (pool, target, health) = match &port.to {
@@ -163,8 +181,8 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         pools.insert(pool.clone());
         probes.push(probe(port, health));
         let name = port_name(port.listen.get());
-        listens.push(Listen { port: port.listen.get().into(), rule: name.clone(), to: target.into() });
-        rules.push(Rule::new(name, pool));
+        listens.push(Listen { port: port.listen.get().into(), rule: name.clone(), pool, to: target.into() });
+        rules.push(Rule::new(name));
     }
     let wanted = LoadBalancer {
         location: made.scope.location.to_string(),
@@ -188,7 +206,7 @@ fn probe(port: &PortSpec<AzureTarget>, forwarder: Option<u16>) -> Probe {
     let threshold = check.map_or(3, |check| i64::from(check.threshold));
     let http = check.and_then(|check| check.http.clone());
     let (protocol, number, path) = match (forwarder, http) {
-        (Some(health), path) => ("Http", health, Some(path.unwrap_or_else(|| "/".to_owned()))),
+        (Some(health), _) => ("Http", health, Some("/".to_owned())),
         (None, Some(path)) => ("Http", check.and_then(|c| c.port).unwrap_or(port.port).get(), Some(path)),
         (None, None) => ("Tcp", check.and_then(|c| c.port).unwrap_or(port.port).get(), None),
     };
@@ -250,7 +268,6 @@ fn read(balancer: &Json) -> LoadBalancer {
     };
     let rule = |rule: &Json| Rule {
         name: named(rule, "name"),
-        pool: named(rule, "properties.backendAddressPool.id"),
         probe: named(rule, "properties.probe.id"),
         idle_minutes: number(rule, "properties.idleTimeoutInMinutes"),
         protocol: text(rule, "properties.protocol").unwrap_or_default().to_owned(),
@@ -261,6 +278,7 @@ fn read(balancer: &Json) -> LoadBalancer {
     let listen = |rule: &Json| Listen {
         port: number(rule, "properties.frontendPort"),
         rule: named(rule, "name"),
+        pool: named(rule, "properties.backendAddressPool.id"),
         to: number(rule, "properties.backendPort"),
     };
     let all_rules = items(balancer, "properties.loadBalancingRules");
@@ -337,7 +355,7 @@ fn rule_body(id: &str, rule: &Rule, listen: &Listen) -> Json {
         "protocol": rule.protocol, "frontendPort": listen.port, "backendPort": listen.to, "enableTcpReset": rule.tcp_reset,
         "enableFloatingIP": rule.floating_ip, "loadDistribution": rule.distribution, "idleTimeoutInMinutes": rule.idle_minutes,
         "frontendIPConfiguration": {"id": format!("{id}/frontendIPConfigurations/{FRONTEND}")},
-        "backendAddressPool": {"id": format!("{id}/backendAddressPools/{}", rule.pool)},
+        "backendAddressPool": {"id": format!("{id}/backendAddressPools/{}", listen.pool)},
         "probe": {"id": format!("{id}/probes/{}", rule.probe)}}})
 }
 
@@ -451,8 +469,13 @@ mod tests {
             zones: vec!["1".to_owned()],
             pools: vec!["forwarder".to_owned()],
             probes: vec![probe("port-5432", Some("/")), probe("port-1433", None)],
-            rules: vec![Rule::new("port-5432".to_owned(), "forwarder".to_owned())],
-            listens: vec![Listen { port: 5432, rule: "port-5432".to_owned(), to: 5432 }],
+            rules: vec![Rule::new("port-5432".to_owned())],
+            listens: vec![Listen {
+                port: 5432,
+                rule: "port-5432".to_owned(),
+                pool: "forwarder".to_owned(),
+                to: 5432,
+            }],
             tags: BTreeMap::new(),
         }
     }

@@ -38,8 +38,9 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     subnet_policy::lower(lowering);
     network_security_group::lower(lowering);
     load_balancer::lower(lowering);
-    scale_set::lower(lowering);
+    // Of what waits for one lock the first in the plan goes first: an interface joins in seconds, a group is healthy in minutes.
     nic_membership::lower(lowering);
+    scale_set::lower(lowering);
     private_link_service::lower(lowering);
 }
 

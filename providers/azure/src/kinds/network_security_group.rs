@@ -14,6 +14,9 @@ use crate::lower::Lowering;
 use crate::snapshot::Snapshot;
 use crate::{facts, fields, ownership};
 
+/// The name of the rule for the load balancer's prober.
+const PROBES: &str = "probes";
+
 /// A network security group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SecurityGroup {
@@ -83,6 +86,13 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     lowering.want(address(lowering.name()), Origin::Owned, fields::of(&wanted), BTreeSet::new());
 }
 
+/// The health ports that a group which is there lets the load balancer's prober reach.
+pub(crate) fn open_to_probes(live: &Live) -> BTreeSet<u16> {
+    let there = fields::typed::<SecurityGroup>(KIND.name, &live.fields).ok();
+    let rules = there.iter().flat_map(|group| &group.rules).filter(|rule| rule.name == PROBES);
+    rules.flat_map(|rule| &rule.ports).filter_map(|port| port.parse().ok()).collect()
+}
+
 fn rules(sources: Vec<String>, ports: &[u16], health: &[u16]) -> Vec<Rule> {
     let any = || vec!["*".to_owned()];
     let rule = |name: &str, priority, access: &str, protocol: &str, sources, ports| Rule {
@@ -101,7 +111,7 @@ fn rules(sources: Vec<String>, ports: &[u16], health: &[u16]) -> Vec<Rule> {
     };
     vec![
         rule("consumers", 100, "Allow", "Tcp", sources, sorted(ports)),
-        rule("probes", 110, "Allow", "Tcp", vec!["AzureLoadBalancer".to_owned()], sorted(health)),
+        rule(PROBES, 110, "Allow", "Tcp", vec!["AzureLoadBalancer".to_owned()], sorted(health)),
         rule("nobody-else", 4096, "Deny", "*", any(), any()),
     ]
 }

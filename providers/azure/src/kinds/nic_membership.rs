@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use privnet_core::spec::azure::AzureTarget;
+use privnet_core::spec::azure::{AzureMade, AzureTarget};
 use privnet_core::{
     Address, Applied, Change, Error, ErrorKind, Field, Health, Kind, Live, Origin, Ownership, Replacement,
     Shape, Value, name,
@@ -57,6 +57,9 @@ pub(crate) fn address(service: &str, pool: &str, nic: &str) -> Address {
 /// What a service wants.
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let Some(made) = lowering.made() else { return };
+    for left in left_by_the_user(lowering, made) {
+        lowering.wait_for_leaving(&left.nic, &left.pool_id);
+    }
     for port in &made.ports {
         let AzureTarget::Nics(nics) = &port.to else { continue };
         let pool = load_balancer::port_name(port.listen.get());
@@ -82,6 +85,36 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     }
 }
 
+/// An interface that the user put into a pool of a service and that nothing wants there any more.
+pub(crate) struct LeftIn {
+    /// The pool's name.
+    pub(crate) pool: String,
+    /// The pool, by id in lower case.
+    pool_id: String,
+    /// The interface, by id in lower case.
+    nic: String,
+}
+
+/// Those interfaces of a service whose file leaves the pools to the user.
+pub(crate) fn left_by_the_user(lowering: &Lowering<'_>, made: &AzureMade) -> Vec<LeftIn> {
+    let of = |live: &Live| {
+        let there: NicMembership = fields::typed(KIND.name, &live.fields).ok()?;
+        let pool_id = fields::resolved(&there.pool).to_owned();
+        Some(LeftIn { pool: pool_id.rsplit('/').next()?.to_owned(), pool_id, nic: there.nic })
+    };
+    let listed = |left: &LeftIn| {
+        made.ports.iter().any(|port| match &port.to {
+            AzureTarget::Nics(nics) => {
+                load_balancer::port_name(port.listen.get()) == left.pool
+                    && nics.iter().any(|nic| nic.key() == left.nic)
+            }
+            AzureTarget::Forwarder(_) => false,
+        })
+    };
+    let theirs = lowering.live_of(KIND.name).filter(|live| live.ownership == Ownership::Supplied);
+    theirs.filter_map(of).filter(|left| !listed(left)).collect()
+}
+
 /// What is there: interfaces of machines, not of scale sets, in the pools of the load balancers that are ours.
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     let mut found = Vec::new();
@@ -100,8 +133,9 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
                     generation: None,
                     scope: snapshot.scope.clone(),
                     id: format!("{pool_id}#{nic}"),
-                    // Who is in a pool of ours and not in the file leaves it with the port that it was there for.
-                    ownership: if snapshot.user_joins(service, pool_name, &nic) {
+                    // Without the opt-in the user takes out who they put in. Otherwise who is in a pool of ours and not in the file
+                    // leaves it with the port that it was there for.
+                    ownership: if snapshot.user_joins(service) {
                         Ownership::Supplied
                     } else {
                         Ownership::Ours

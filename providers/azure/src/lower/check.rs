@@ -31,6 +31,7 @@ pub(super) fn all(lowering: &mut Lowering<'_>) {
         zones(lowering, made);
         images(lowering, made);
         warn_of_probes(lowering, made);
+        warn_of_checks(lowering, made);
         proxy_header(lowering, made);
     }
     if let Some(form) = lowering.on_frontend() {
@@ -232,6 +233,21 @@ fn warn_of_probes(lowering: &mut Lowering<'_>, made: &AzureMade) {
             lowering.lowered.warnings.push(format!(
                 "{}: TCP probes of port {} count as broken handshakes on MySQL, which then blocks the prober \
                  (max_connect_errors); give `health_check.http` an endpoint, or use a forwarder",
+                lowering.service.name, port.listen
+            ));
+        }
+    }
+}
+
+/// A forwarder is asked at its own health port, where its agent says whether the database behind the port works.
+fn warn_of_checks(lowering: &mut Lowering<'_>, made: &AzureMade) {
+    for port in made.ports.iter().filter(|port| matches!(port.to, AzureTarget::Forwarder(_))) {
+        let Some(check) = &port.health_check else { continue };
+        let given = [("port", check.port.is_some()), ("http", check.http.is_some())];
+        for (key, _) in given.iter().filter(|(_, is_given)| *is_given) {
+            lowering.lowered.warnings.push(format!(
+                "{}: `health_check.{key}` of port {} has no effect: forwarders are asked at a health port of their own, where they \
+                 tell whether the database works; take it out",
                 lowering.service.name, port.listen
             ));
         }

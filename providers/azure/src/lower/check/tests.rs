@@ -242,3 +242,19 @@ fn lowering_is_the_same_each_time() {
     let spec = on_frontend();
     assert_eq!(lowered(&spec, &good()), lowered(&spec, &good()));
 }
+
+#[test]
+fn a_check_that_forwarders_do_not_follow_is_warned_of() {
+    let spec = file(
+        "load_balancer_subnet: lb
+nat_subnet: { existing: nat }
+forwarder: { subnets: [fwd], size: Standard_D2s_v5 }
+ports: [{ listen: 1433, health_check: { port: 8080, http: /ready }, to: { forwarder: { ip: 172.16.4.20 } } }]",
+    );
+    let lowered = lowered(&spec, &good());
+    let warned = |key: &str| lowered.warnings.iter().any(|warning| warning.contains(key));
+    assert!(warned("health_check.port") && warned("health_check.http"), "{:?}", lowered.warnings);
+    let balancer = lowered.resources.iter().find(|one| one.address.kind == "load-balancer").unwrap();
+    let probes = balancer.fields["probes"].to_string();
+    assert!(!probes.contains("8080") && !probes.contains("ready"), "{probes}");
+}
