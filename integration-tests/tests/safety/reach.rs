@@ -8,6 +8,9 @@ use privnet_integration_tests::command::privnet;
 
 use super::{Ground, both, ground};
 
+const PROXIES: [&str; 6] =
+    ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+
 /// Listens on loopback, and counts who comes.
 struct Trap {
     port: u16,
@@ -77,7 +80,7 @@ impl Trap {
         }
         variables.push(("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", self.url()));
         variables.push(("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "trap.example".to_owned()));
-        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+        for name in PROXIES {
             variables.push((name, self.url()));
         }
         variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -151,30 +154,39 @@ fn a_sandboxed_command_reaches_nothing_else() {
     assert!(trap.caught() > 0, "the trap catches nothing: {}", both(&caught));
 }
 
-/// The official Google client takes proxies from the environment and cannot be told not to: the command shuts them out before.
-#[test]
-fn a_sandboxed_command_on_gcp_reaches_nothing_else() {
+/// A whole life, and what each command comes to.
+const LIFE: [(&str, i32); 8] = [
+    ("--sandbox plan --detailed-exitcode", 2),
+    ("--sandbox apply --yes", 0),
+    ("--sandbox status", 0),
+    ("--sandbox accept-pending --watch --yes --timeout 10m", 0),
+    ("--sandbox handoff", 0),
+    ("--sandbox plan --detailed-exitcode", 0),
+    ("--sandbox destroy --yes", 3),
+    ("--sandbox destroy --yes --sever-connections", 0),
+];
+
+/// A folder with an example as its only file, and a trap that all profiles in it lead to.
+fn with_example(name: &str) -> (Ground, Trap) {
     let ground = ground();
     let trap = Trap::new();
     trap.profiles(&ground);
     std::fs::remove_file(ground.at("aws.yaml")).unwrap();
-    let file = privnet_integration_tests::census::here().join("../examples/gcp.yaml");
-    ground.write("gcp.yaml", &std::fs::read_to_string(file).unwrap());
+    let file = privnet_integration_tests::census::here().join("../examples").join(name);
+    ground.write(name, &std::fs::read_to_string(file).unwrap());
+    (ground, trap)
+}
+
+/// The official Google client takes proxies from the environment and cannot be told not to: the command shuts them out before.
+#[test]
+fn a_sandboxed_command_on_gcp_reaches_nothing_else() {
+    let (ground, trap) = with_example("gcp.yaml");
     let variables = trap.variables(&ground);
     let run = |line: &str, without: &[&str]| {
         let given = variables.iter().filter(|(name, _)| !without.contains(&name.as_str())).cloned();
         privnet(ground.path()).args(line.split_whitespace()).envs(given).output().unwrap()
     };
-    for (line, status) in [
-        ("--sandbox plan --detailed-exitcode", 2),
-        ("--sandbox apply --yes", 0),
-        ("--sandbox status", 0),
-        ("--sandbox accept-pending --watch --yes --timeout 10m", 0),
-        ("--sandbox handoff", 0),
-        ("--sandbox plan --detailed-exitcode", 0),
-        ("--sandbox destroy --yes", 3),
-        ("--sandbox destroy --yes --sever-connections", 0),
-    ] {
+    for (line, status) in LIFE {
         let output = run(line, &[]);
         assert_eq!(output.status.code(), Some(status), "{line}: {}", both(&output));
         assert_eq!(trap.caught(), 0, "{line} came to the trap");
@@ -183,20 +195,57 @@ fn a_sandboxed_command_on_gcp_reaches_nothing_else() {
     let proxied = run("plan", &["GOOGLE_CLOUD_UNIVERSE_DOMAIN"]);
     assert!(both(&proxied).contains("NO_PROXY"), "{}", both(&proxied));
     assert_eq!((proxied.status.code(), trap.caught()), (Some(1), 0), "{}", both(&proxied));
-    let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
-    let caught = run("plan", &[&proxies[..], &["GOOGLE_CLOUD_UNIVERSE_DOMAIN"]].concat());
+    let caught = run("plan", &[&PROXIES[..], &["GOOGLE_CLOUD_UNIVERSE_DOMAIN"]].concat());
     assert_eq!(caught.status.code(), Some(1), "{}", both(&caught));
     assert!(trap.caught() > 0, "the trap catches nothing: {}", both(&caught));
+}
+
+/// On Azure a token may also come from a program: the login of the Azure CLI, whose place a script takes that leaves a mark.
+#[test]
+fn a_sandboxed_command_on_azure_reaches_nothing_else() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (ground, trap) = with_example("azure.yaml");
+    let mark = ground.at("mark");
+    ground.write("bin/az", &format!("#!/bin/sh\ntouch {}\nexit 1\n", mark.display()));
+    std::fs::set_permissions(ground.at("bin/az"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", ground.at("bin").display(), std::env::var("PATH").unwrap_or_default());
+    let mut variables = trap.variables(&ground);
+    for (name, value) in [
+        ("PATH", path.as_str()),
+        ("AZURE_TENANT_ID", "99999999-8888-7777-6666-555555555555"),
+        ("AZURE_CLIENT_ID", "88888888-7777-6666-5555-444444444444"),
+        ("AZURE_CLIENT_SECRET", "a-secret"),
+        ("IDENTITY_ENDPOINT", &trap.url()),
+        ("IDENTITY_HEADER", "a-header"),
+        ("AZURE_POD_IDENTITY_AUTHORITY_HOST", &trap.url()),
+    ] {
+        variables.push((name.to_owned(), value.to_owned()));
+    }
+    let run = |line: &str, without: &[&str]| {
+        let given = variables.iter().filter(|(name, _)| !without.contains(&name.as_str())).cloned();
+        privnet(ground.path()).args(line.split_whitespace()).envs(given).output().unwrap()
+    };
+    for (line, status) in LIFE {
+        let output = run(line, &[]);
+        assert_eq!(output.status.code(), Some(status), "{line}: {}", both(&output));
+        assert_eq!(trap.caught(), 0, "{line} came to the trap");
+    }
+    assert!(!mark.exists(), "the Azure CLI was asked for a token");
+    // Without the flag the same environment is read: its URL of plain HTTP is refused, its managed identity is asked, and the Azure CLI.
+    let token = "PRIVNET_INSECURE_LOOPBACK_CREDENTIALS";
+    let plain = run("plan", &[token]);
+    assert!(both(&plain).contains("PRIVNET_AZURE_RESOURCE_MANAGER_URL"), "{}", both(&plain));
+    assert_eq!((plain.status.code(), trap.caught()), (Some(65), 0), "{}", both(&plain));
+    let others = ["AZURE_AUTHORITY_HOST", "PRIVNET_AZURE_RESOURCE_MANAGER_URL", "AZURE_CLIENT_SECRET", token];
+    let asked = run("plan", &others);
+    assert_eq!(asked.status.code(), Some(1), "{}", both(&asked));
+    assert!(trap.caught() > 0 && mark.exists(), "the trap catches nothing: {}", both(&asked));
 }
 
 /// A key that cannot be used is named by its file, never by what is in it, and is not sent anywhere.
 #[test]
 fn a_google_key_is_not_told() {
-    let ground = ground();
-    let trap = Trap::new();
-    std::fs::remove_file(ground.at("aws.yaml")).unwrap();
-    let file = privnet_integration_tests::census::here().join("../examples/gcp.yaml");
-    ground.write("gcp.yaml", &std::fs::read_to_string(file).unwrap());
+    let (ground, trap) = with_example("gcp.yaml");
     let canary = "Q0FOQVJZLWluLWEtcHJpdmF0ZS1rZXk";
     let key = serde_json::json!({
         "type": "service_account", "client_email": "p@acme-data.iam.gserviceaccount.com", "private_key_id": "k",
