@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use ipnet::IpNet;
 use privnet_core::accept::{ConsumerPolicy, Identity, PresetVersion, ServicePolicy};
 use privnet_core::spec::aws::{AwsForm, AwsLocation};
 use privnet_core::spec::{Allow, CloudService, Consumer, Service, Spec};
@@ -50,6 +51,26 @@ pub(crate) fn principals(spec: &Spec, service: &Service, location: &AwsLocation)
     let all = consumers.flat_map(|aws| aws.principals_for(location.partition(), &location.region));
     // The decoder refuses it too; a wildcard is worth a second lock.
     all.filter(|principal| principal != "*" || service.allow_anyone).collect()
+}
+
+/// What to say of consumers whose traffic comes from where `enforced` lets nobody in.
+pub(crate) fn kept_out(spec: &Spec, service: &Service, enforced: &BTreeSet<IpNet>) -> Vec<String> {
+    let allowed = IpNet::aggregate(&enforced.iter().copied().collect());
+    let ranges =
+        service.allow.keys().filter_map(|name| Some((name, &spec.consumers.get(name)?.aws.as_ref()?.cidrs)));
+    let outside = ranges.filter_map(|(name, ranges)| {
+        let kept_out = ranges.iter().filter(|range| !allowed.iter().any(|allowed| allowed.contains(*range)));
+        let kept_out: Vec<String> = kept_out.map(ToString::to_string).collect();
+        (!kept_out.is_empty()).then_some((name, kept_out.join(", ")))
+    });
+    let said = outside.map(|(name, ranges)| {
+        format!(
+            "{}: {name} may come from {ranges}, and `enforce_inbound` does not let all of that in: its connections may be accepted and \
+             still get no answer; add its ranges, or take `enforce_inbound` out",
+            service.name
+        )
+    });
+    said.collect()
 }
 
 /// The consumers of a service that AWS has no name for.

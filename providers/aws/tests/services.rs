@@ -12,7 +12,7 @@ use privnet_core::Purpose;
 use privnet_core::accept::Ask;
 use privnet_core::conformance::Subject;
 use privnet_core::execute::Outcome;
-use privnet_core::plan::{Op, Plan, PlanOptions, Rule};
+use privnet_core::plan::{Op, Plan, PlanOptions, Refusal, Rule};
 use privnet_core::spec::aws::AwsForm;
 use privnet_core::spec::{CloudService, Spec};
 use stage::{Stage, assert_done, spec};
@@ -20,6 +20,10 @@ use stage::{Stage, assert_done, spec};
 const OWN_BALANCER: &str =
     "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/db/0123456789abcdef";
 const VPC: &str = "vpc-0a1b2c3d4e5f60718";
+/// Another VPC of the account, and two of its subnets.
+const OTHER_VPC: &str = "vpc-0b1b2c3d4e5f60719";
+const OTHER_SUBNETS: &str = "subnet-0ddddddddddddddd4, subnet-0eeeeeeeeeeeeeee5";
+const SUBNETS: &str = "subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2";
 const DESTROY: PlanOptions = PlanOptions { destroy: true, sever_connections: true, prune: false };
 
 fn location() -> String {
@@ -71,6 +75,11 @@ async fn accepted(stage: &Stage, spec: &Spec, service: &str) {
 /// The local consumers ask once; who is still to ask would come between a destroy and its end.
 async fn everybody_asked(stage: &Stage, spec: &Spec, service: &str) {
     stage.until_pending(spec, service, 2).await;
+}
+
+/// The same service beside a copy of its databases in the other VPC.
+fn in_the_other_vpc(service: &str) -> String {
+    service.replace(VPC, OTHER_VPC).replace(SUBNETS, OTHER_SUBNETS).replace("10.0.0.", "10.100.0.")
 }
 
 async fn listener_ports(stage: &Stage, balancer: &str) -> Vec<i32> {
@@ -255,22 +264,28 @@ async fn a_replacement_that_stops_anywhere_is_finished() {
 #[tokio::test(flavor = "multi_thread")]
 async fn edits_that_would_cut_a_live_consumer_are_refused() {
     let stage = Stage::open().await;
-    let all = "subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2";
     let two = format!("{IPS}, {{ listen: 6432, to: {{ ips: [10.0.0.26] }} }}");
     let base = made("orders", &two, "");
     let spec = file(std::slice::from_ref(&base));
     stage.apply(&spec).await;
     accepted(&stage, &spec, "orders").await;
+    // Who still waits is a reason of its own.
+    stage.decide(&spec, &Ask { connection: None, reject_others: true }).await;
     for (edit, text) in [
-        ("a VPC", base.replace(VPC, "vpc-0a1b2c3d4e5f60719")),
-        ("a subnet less", base.replace(all, "subnet-0aaaaaaaaaaaaaaa1")),
+        ("a VPC", in_the_other_vpc(&base)),
+        ("a subnet less", base.replace(SUBNETS, "subnet-0aaaaaaaaaaaaaaa1")),
         ("a port less", base.replace(&two, IPS)),
         ("no service", base.replace("allow: { fivetran: {} }", "allow: { fivetran: {} }\n    remove: true")),
     ] {
         let edited = file(&[text]);
         let plan = stage.plan(&edited).await;
         assert!(plan.is_empty(), "{edit}: {:#?}", plan.actions);
-        assert!(!plan.refusals.is_empty(), "{edit}");
+        let severs = |refusal: &Refusal| refusal.rule == Rule::WouldSever && refusal.flag.is_some();
+        assert!(
+            !plan.refusals.is_empty() && plan.refusals.iter().all(severs),
+            "{edit}: {:#?}",
+            plan.refusals
+        );
     }
     // A port more cuts nobody.
     let more = file(&[base.replace(&two, &format!("{two}, {{ listen: 7432, to: {{ ips: [10.0.0.27] }} }}"))]);
@@ -297,6 +312,36 @@ async fn a_subnet_goes_when_nobody_is_attached() {
     }
     stage.apply(&fewer).await;
     stage.assert_settled(&fewer).await;
+}
+
+/// The hand-over is kept: the same endpoint service has another load balancer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_goes_to_another_vpc_when_nobody_is_attached() {
+    let stage = Stage::open().await;
+    let base = made("orders", IPS, "");
+    let here = file(std::slice::from_ref(&base));
+    stage.apply(&here).await;
+    let id = stage.live(&here, "endpoint-service").await.unwrap().id;
+    let there = file(&[in_the_other_vpc(&base)]);
+    let waiting = stage.until_pending(&here, "orders", 2).await;
+    let plan = stage.plan(&there).await;
+    assert!(
+        plan.is_empty() && plan.refusals.iter().any(|r| r.why.contains("wait for a decision")),
+        "{plan:#?}"
+    );
+    for connection in waiting {
+        stage.reject(&here, &connection.id, false).await;
+    }
+    let plan = stage.apply(&there).await;
+    assert!(ids(&plan, Op::Create).contains("create orders/load-balancer/main@b"), "{plan:#?}");
+    assert!(ids(&plan, Op::Delete).contains("delete orders/load-balancer/main@a"), "{plan:#?}");
+    stage.assert_settled(&there).await;
+    let world = stage.world(&there).await;
+    let of = |kind: &str| world.live.iter().find(|live| live.address.kind == kind).unwrap();
+    assert_eq!(of("endpoint-service").id, id);
+    for kind in ["load-balancer", "target-group", "security-group"] {
+        assert_eq!(of(kind).fields["vpc"], privnet_core::Value::text(OTHER_VPC), "{kind}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

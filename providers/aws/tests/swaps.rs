@@ -1,4 +1,5 @@
-//! Another load balancer under an endpoint service: the new one is added before the old one goes, and nobody is cut.
+//! What takes the place of something is there before the other goes, and nobody is cut: another load balancer under an endpoint
+//! service, another range that may come in.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +13,8 @@ use std::collections::BTreeSet;
 
 use privnet_core::ErrorKind;
 use privnet_core::accept::Ask;
-use privnet_core::plan::{PlanOptions, Rule};
+use privnet_core::execute::Outcome;
+use privnet_core::plan::{Op, PlanOptions, Rule};
 use privnet_core::spec::Spec;
 use stage::{Stage, failure, file, spec};
 
@@ -125,4 +127,77 @@ async fn a_change_that_stops_anywhere_is_finished_by_the_next_run() {
             }
         }
     }
+}
+
+/// What is enforced for clients that come from these ranges.
+fn enforced(ranges: &str) -> Spec {
+    file(&format!("enforce_inbound: {{ cidrs: [{ranges}] }}"))
+}
+
+/// The ranges that the load balancer's security group lets in.
+async fn let_in(stage: &Stage, spec: &Spec) -> BTreeSet<String> {
+    let live = stage.world(spec).await.live.into_iter();
+    let rules = live.filter(|live| live.address.kind == "security-group-rule");
+    rules.filter_map(|rule| Some(rule.fields.get("source")?.as_text()?.to_owned())).collect()
+}
+
+async fn is_enforced(stage: &Stage, spec: &Spec) -> Option<privnet_core::Value> {
+    stage.live(spec, "load-balancer").await?.fields.get("enforce_inbound").cloned()
+}
+
+const NO_NEW_RULE: &str = "aws:AuthorizeSecurityGroupIngress:*:code=UnauthorizedOperation";
+
+/// Enforcement with nothing let in would keep everybody out.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_enforced_before_clients_are_let_in() {
+    let stage = Stage::open().await;
+    let open = file("");
+    stage.apply(&open).await;
+    let closed = enforced("10.0.0.0/8");
+    stage.fault(NO_NEW_RULE);
+    let (plan, report) = stage.driver().apply(&closed, PlanOptions::default()).await;
+    let balancer = plan.actions.iter().position(|action| action.address.kind == "load-balancer").unwrap();
+    assert!(matches!(report.outcomes[balancer], Outcome::Skipped { .. }), "{:#?}", report.outcomes);
+    assert_eq!(is_enforced(&stage, &closed).await, Some(privnet_core::Value::Bool(false)));
+    stage.heal();
+    stage.apply(&closed).await;
+    stage.assert_settled(&closed).await;
+    assert_eq!(is_enforced(&stage, &closed).await, Some(privnet_core::Value::Bool(true)));
+    // And the other way round: what is let in goes when nothing is enforced any more.
+    let plan = stage.apply(&open).await;
+    let gone = plan.actions.iter().find(|action| action.op == Op::Delete).unwrap();
+    assert_eq!(gone.after, ["update orders/load-balancer/main"], "{plan:#?}");
+    stage.assert_settled(&open).await;
+}
+
+/// Clients that come from both ranges are let in all the time, whatever fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_goes_when_the_one_in_its_place_lets_clients_in() {
+    let stage = Stage::open().await;
+    let narrow = enforced("10.0.0.0/16");
+    stage.apply(&narrow).await;
+    let wide = enforced("10.0.0.0/8");
+    stage.fault(NO_NEW_RULE);
+    let (_, report) = stage.driver().apply(&wide, PlanOptions::default()).await;
+    assert_eq!(failure(&report).kind(), ErrorKind::Denied);
+    assert_eq!(let_in(&stage, &wide).await, BTreeSet::from(["10.0.0.0/16".to_owned()]));
+    stage.heal();
+    stage.apply(&wide).await;
+    stage.assert_settled(&wide).await;
+    assert_eq!(let_in(&stage, &wide).await, BTreeSet::from(["10.0.0.0/8".to_owned()]));
+}
+
+/// Who may come from elsewhere too is named: accepted, its connections would get no answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_whose_ranges_are_not_let_in_is_named() {
+    let stage = Stage::open().await;
+    let told = |plan: &privnet_core::Plan| {
+        plan.warnings
+            .iter()
+            .any(|warning| warning.contains("fivetran may come from 10.0.0.0/8, and `enforce_inbound`"))
+    };
+    assert!(told(&stage.plan(&enforced("10.0.0.0/16")).await));
+    assert!(!told(&stage.plan(&enforced("10.0.0.0/8")).await));
+    assert!(!told(&stage.plan(&enforced("10.0.0.0/9, 10.128.0.0/9")).await), "both halves are all of it");
+    assert!(!told(&stage.plan(&file("")).await));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::kind::{Change, KindTable};
+use crate::kind::{Change, Kind, KindTable, Replacement};
 use crate::plan::steps::Step;
 use crate::plan::undesired::refers;
 use crate::plan::{Action, Op};
@@ -161,6 +161,19 @@ fn comes_after(
             later.action.address == earlier.action.address
                 || needs(earlier, later)
                 || rank(earlier) < rank(later)
+                || gives_way_to(later, earlier, kinds)
         }
     }
+}
+
+/// Whether `later` goes where `earlier`, one of its kind, is made beside it. The file may have turned from one to the other under
+/// another address (a rule for another range): as in a replacement, what lets traffic through goes when the other is there, and
+/// stays where the other cannot be made.
+fn gives_way_to(later: &Step, earlier: &Step, kinds: &KindTable) -> bool {
+    let (gone, made) = (&later.action, &earlier.action);
+    let first = |kind: &Kind| kind.replacement == Replacement::CreateFirst;
+    gone.op == Op::Delete
+        && made.op == Op::Create
+        && gone.address.kind == made.address.kind
+        && kinds.get(&gone.scope, &gone.address.kind).is_some_and(first)
 }

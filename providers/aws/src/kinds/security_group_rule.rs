@@ -28,6 +28,7 @@ use crate::lower::Lowering;
 use crate::network::{self, filter, tags_of};
 use crate::observe::Snapshot;
 use crate::ownership::{self, TagMap};
+use crate::policy;
 use crate::tagging;
 
 const AUTHORIZE: Operation = Operation::ec2("AuthorizeSecurityGroupIngress");
@@ -173,6 +174,11 @@ fn to_forwarders(service: &str, port: i64, source: &str) -> Address {
 /// How the group of the service's own load balancer is called as a source.
 const OWN: &str = "balancer";
 
+/// The rules that must be there before the load balancer lets in nothing else.
+pub(crate) fn inbound_to_balancer(lowered: &Lowered) -> BTreeSet<Address> {
+    named(lowered, &["inbound/"])
+}
+
 /// The rules that must be there before a target can be healthy.
 pub(crate) fn to_databases(lowered: &Lowered) -> BTreeSet<Address> {
     named(lowered, &["database/"])
@@ -211,6 +217,9 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
             let fields = fields(lowering, own.clone(), Value::text(range), listen);
             lowered.resources.push(lowering.resource(address, Origin::Owned, fields, BTreeSet::new()));
         }
+    }
+    if let Some(ranges) = &made.load_balancer.enforce_inbound {
+        lowered.warnings.extend(policy::kept_out(lowering.spec, lowering.service, ranges));
     }
     lower_databases(lowering, made, lowered);
 }

@@ -75,6 +75,16 @@ fn nothing_severs_without_the_word() {
     }
 }
 
+/// Another address is no replacement, but what lets clients in goes only when what stands in for it is there.
+#[test]
+fn what_goes_waits_for_what_is_made_of_its_kind() {
+    let cloud = applied(&[Want::new("s")], None);
+    let turned = Want { ports: BTreeMap::from([(3306, 3306)]), ..Want::new("s") };
+    let plan = cloud.plan(&desired(&[turned]), PlanOptions::default());
+    let gone = plan.actions.iter().find(|action| action.id == "delete s/listener/5432@a").unwrap();
+    assert!(gone.after.contains(&"create s/listener/3306@a".to_owned()), "{gone:#?}");
+}
+
 /// A service whose place in the file is another one stays where it is.
 #[test]
 fn a_service_does_not_move() {

@@ -37,6 +37,10 @@ pub(crate) mod ids {
     pub(crate) const VPC: &str = "vpc-0a1b2c3d4e5f60718";
     pub(crate) const SUBNETS: [&str; 3] =
         ["subnet-0aaaaaaaaaaaaaaa1", "subnet-0bbbbbbbbbbbbbbb2", "subnet-0ccccccccccccccc3"];
+    /// Another VPC of the home account and region.
+    pub(crate) const OTHER_VPC: &str = "vpc-0b1b2c3d4e5f60719";
+    pub(crate) const OTHER_SUBNETS: [&str; 2] = ["subnet-0ddddddddddddddd4", "subnet-0eeeeeeeeeeeeeee5"];
+    pub(crate) const OTHER_DEFAULT_GROUP: &str = "sg-0eeeeeeeeeeeeeee5";
     pub(crate) const DEFAULT_GROUP: &str = "sg-0fffffffffffffff6";
     pub(crate) const DATABASE_GROUP: &str = "sg-0ddddddddddddddd4";
     pub(crate) const INSTANCE: &str = "i-0123456789abcdef0";
@@ -107,6 +111,7 @@ pub(super) fn world() -> World {
         }
     }
     let home = Scope::new(ids::ACCOUNT, "us-east-1");
+    other_network(&mut world, &home);
     instances(&mut world, &home);
     load_balancers(&mut world, &home);
     shared_service(&mut world, &home);
@@ -126,48 +131,24 @@ fn network(world: &mut World, scope: &Scope, n: usize) {
     let created = long_ago();
     let second = n as u8;
     let vpc = nth(ids::VPC, n);
-    let cidr = net(Ipv4Addr::new(10, second, 0, 0), 16);
     // 2001:db8::/32 is for documents.
     let v6 = |part: u8| Ipv6Addr::new(0x2001, 0xdb8, u16::from(second), u16::from(part), 0, 0, 0, 0);
     let ipv6 = Ipv6Net::new(v6(0), 56).ok();
+    let cidr = net(Ipv4Addr::new(10, second, 0, 0), 16);
     world.vpcs.insert(vpc.clone(), Vpc { scope: scope.clone(), id: vpc.clone(), cidr, ipv6 });
     world.tags.set(&vpc, "Name", "main", created);
     for (i, id) in ids::SUBNETS.iter().enumerate() {
-        let id = nth(id, n);
-        let letter = ['a', 'b', 'c'][i];
-        let subnet = Subnet {
-            scope: scope.clone(),
-            id: id.clone(),
-            vpc: vpc.clone(),
-            cidr: net(Ipv4Addr::new(10, second, 16 * i as u8, 0), 20),
-            ipv6: Ipv6Net::new(v6(i as u8), 64).ok(),
-            zone: format!("{}{letter}", scope.region),
-            zone_id: zone_id(&scope.region, n / ids::REGIONS.len(), i),
-        };
-        world.tags.set(&id, "Name", &format!("private-{letter}"), created);
-        world.subnets.insert(id, subnet);
+        let zone_id = zone_id(&scope.region, n / ids::REGIONS.len(), i);
+        let cidr = net(Ipv4Addr::new(10, second, 16 * i as u8, 0), 20);
+        add_subnet(world, scope, &vpc, (&nth(id, n), i, zone_id), (cidr, Ipv6Net::new(v6(i as u8), 64).ok()));
     }
     let groups = [
         (ids::DEFAULT_GROUP, "default", "default VPC security group"),
         (ids::DATABASE_GROUP, "databases", "Databases of the VPC"),
     ];
     for (id, name, description) in groups {
-        let id = nth(id, n);
-        let group = Group {
-            scope: scope.clone(),
-            id: id.clone(),
-            name: name.to_owned(),
-            description: description.to_owned(),
-            vpc: vpc.clone(),
-            created,
-        };
-        world.groups.insert(id.clone(), group);
-        egress_rule(
-            world,
-            scope,
-            &id,
-            &nth("sgr-0fffffffffffffff7", n * 2 + usize::from(name == "databases")),
-        );
+        let rule = nth("sgr-0fffffffffffffff7", n * 2 + usize::from(name == "databases"));
+        add_group(world, scope, &vpc, (&nth(id, n), name, description), &rule);
     }
     for certificate in [ids::CERTIFICATE, ids::OTHER_CERTIFICATE] {
         world.certificates.insert(arn("acm", &scope.region, &scope.account, certificate));
@@ -175,6 +156,62 @@ fn network(world: &mut World, scope: &Scope, n: usize) {
     for topic in [ids::TOPIC, ids::OTHER_TOPIC] {
         world.topics.insert(arn("sns", &scope.region, &scope.account, topic));
     }
+}
+
+/// A second VPC beside the main one, for services that move.
+fn other_network(world: &mut World, scope: &Scope) {
+    let vpc = ids::OTHER_VPC;
+    let cidr = net(Ipv4Addr::new(10, 100, 0, 0), 16);
+    world.vpcs.insert(vpc.to_owned(), Vpc { scope: scope.clone(), id: vpc.to_owned(), cidr, ipv6: None });
+    world.tags.set(vpc, "Name", "other", long_ago());
+    for (i, id) in ids::OTHER_SUBNETS.iter().enumerate() {
+        let cidr = net(Ipv4Addr::new(10, 100, 16 * i as u8, 0), 20);
+        add_subnet(world, scope, vpc, (id, i, zone_id(&scope.region, 0, i)), (cidr, None));
+    }
+    let group = (ids::OTHER_DEFAULT_GROUP, "default", "default VPC security group");
+    add_group(world, scope, vpc, group, "sgr-0eeeeeeeeeeeeeee7");
+}
+
+/// A subnet in the zone with this index.
+fn add_subnet(
+    world: &mut World,
+    scope: &Scope,
+    vpc: &str,
+    (id, zone, zone_id): (&str, usize, String),
+    (cidr, ipv6): (Ipv4Net, Option<Ipv6Net>),
+) {
+    let letter = ['a', 'b', 'c'][zone];
+    world.tags.set(id, "Name", &format!("private-{letter}"), long_ago());
+    let subnet = Subnet {
+        scope: scope.clone(),
+        id: id.to_owned(),
+        vpc: vpc.to_owned(),
+        cidr,
+        ipv6,
+        zone: format!("{}{letter}", scope.region),
+        zone_id,
+    };
+    world.subnets.insert(id.to_owned(), subnet);
+}
+
+/// A security group that lets everything out, by the rule of this id.
+fn add_group(
+    world: &mut World,
+    scope: &Scope,
+    vpc: &str,
+    (id, name, description): (&str, &str, &str),
+    rule: &str,
+) {
+    let group = Group {
+        scope: scope.clone(),
+        id: id.to_owned(),
+        name: name.to_owned(),
+        description: description.to_owned(),
+        vpc: vpc.to_owned(),
+        created: long_ago(),
+    };
+    world.groups.insert(id.to_owned(), group);
+    egress_rule(world, scope, id, rule);
 }
 
 fn egress_rule(world: &mut World, scope: &Scope, group: &str, id: &str) {

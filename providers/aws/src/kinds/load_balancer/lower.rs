@@ -8,7 +8,7 @@ use privnet_core::spec::Service;
 use privnet_core::spec::aws::{AwsForm, AwsMade, AwsService};
 use privnet_core::{Address, Lowered, Origin, Value};
 
-use crate::kinds::{LOAD_BALANCER, security_group};
+use crate::kinds::{LOAD_BALANCER, security_group, security_group_rule};
 use crate::lower::Lowering;
 
 /// The address of a service's load balancer, made or supplied.
@@ -26,7 +26,9 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
         AwsForm::Made(made) => {
             check_subnets(lowering, made, &address, lowered);
             check_removal(lowering, made, &address, lowered);
-            lowering.resource(address, Origin::Owned, wanted(lowering, made), BTreeSet::new())
+            // Enforcement must not come before what it lets in: until then nobody could connect.
+            let inbound = security_group_rule::inbound_to_balancer(lowered);
+            lowering.resource(address, Origin::Owned, wanted(lowering, made), inbound)
         }
         AwsForm::OnLoadBalancer(on) => {
             check_supplied(lowering, &on.load_balancer.to_string(), &address, lowered);
@@ -88,7 +90,8 @@ fn check_subnets(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, low
     }
 }
 
-/// AWS keeps the subnets of a load balancer while endpoints are attached to its service, and one that waits for a decision is.
+/// AWS keeps a load balancer under its endpoint service, and its subnets, while endpoints are attached, and one that waits for a
+/// decision is.
 fn check_removal(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, lowered: &mut Lowered) {
     let seen = lowering.world.services.get(lowering.name());
     let waiting: Vec<&str> = seen
@@ -99,12 +102,12 @@ fn check_removal(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, low
         .map(|connection| connection.id.as_str())
         .collect();
     let live = if waiting.is_empty() { None } else { lowering.world.at(address) };
-    let there = live.and_then(|live| live.fields.get("subnets")).and_then(Value::as_list).unwrap_or_default();
-    let gone = there
-        .iter()
-        .filter_map(Value::as_text)
-        .filter(|id| !made.subnets.iter().any(|kept| kept.as_str() == *id));
-    let gone: Vec<&str> = gone.collect();
+    let Some(live) = live.filter(|live| live.is_ours()) else { return };
+    let there = live.fields.get("vpc").and_then(Value::as_text).filter(|vpc| *vpc != made.vpc.as_str());
+    let subnets = live.fields.get("subnets").and_then(Value::as_list).unwrap_or_default();
+    let gone = subnets.iter().filter_map(Value::as_text);
+    let gone = gone.filter(|id| !made.subnets.iter().any(|kept| kept.as_str() == *id));
+    let gone: Vec<&str> = there.map_or_else(|| gone.collect(), |vpc| vec![vpc]);
     if !gone.is_empty() {
         let why = format!(
             "{} cannot be taken away while endpoints are attached, and these wait for a decision: {}; reject them first \
