@@ -75,8 +75,10 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
     let mut services: Vec<Claimed> = described.iter().flat_map(|service| claims(service, &listed)).collect();
     set_look_alikes_apart(&mut services, &listed);
     let ids: BTreeSet<String> = services.iter().filter(|s| s.is_usable()).map(|s| s.id.clone()).collect();
+    // One that is going has nobody connected any more: it may be ours, of a run that was cut short.
     let strangers = described
         .iter()
+        .filter(|service| !endpoint_service::is_going(service))
         .filter_map(|service| Some((service.service_id().filter(|id| !ids.contains(*id))?, service)))
         .flat_map(|(id, service)| {
             service.network_load_balancer_arns().iter().map(move |arn| (arn.clone(), id.to_owned()))

@@ -240,28 +240,20 @@ async fn read<'a>(cloud: &Cloud<'a>, wanted: &'a Wanted<'a>) -> Result<Snapshot<
     Ok(Snapshot { wanted, reach: cloud.reach, network, balancing, machines, exposure })
 }
 
-/// Services whose listeners stand on a load balancer of the user's that the file does not name for them any more, and that an endpoint
-/// service serves which is neither ours nor named: who is connected to that one would be cut. By name, and why.
+/// Services whose listeners stand on a load balancer that an endpoint service serves which is neither ours nor named by the file: who
+/// is connected to that one would be cut, whatever makes the listeners go. By name, and why.
 fn held_by_strangers(snapshot: &Snapshot<'_>, live: &[Live]) -> BTreeMap<String, String> {
-    let named = |service: &str, balancer: &str| {
-        let mut all = snapshot.wanted.services.iter().filter(|(of, _)| of.name.as_str() == service);
-        all.any(|(_, aws)| supplied_load_balancer(aws).as_deref() == Some(balancer))
-    };
-    let ours = |arn: &str| {
-        let mut all = snapshot.balancing.load_balancers.iter();
-        all.any(|b| b.described.load_balancer_arn() == Some(arn) && b.claim.is_some())
-    };
     let listeners = live.iter().filter(|live| live.is_ours() && live.address.kind == kinds::LISTENER);
     let held = listeners.filter_map(|listener| {
-        let service = &listener.address.service;
         let balancer = listener.fields.get("load_balancer")?.as_text()?;
-        let stranger = snapshot.exposure.strangers.get(balancer).filter(|_| !named(service, balancer) && !ours(balancer))?;
+        let stranger = snapshot.exposure.strangers.get(balancer)?;
         let why = format!(
             "{} stands on the load balancer {balancer}, which the endpoint service {stranger} serves, and that one is not \
-             privnet's: who is connected to it would be cut. Give it back its `Name` tag if privnet made it, or take it off the load balancer",
+             privnet's: who is connected to it would be cut. Give it back privnet's tags, `Name` among them, if privnet made it; else \
+             take it off the load balancer, or name it with `existing: {{endpoint_service: {stranger}}}`",
             listener.id
         );
-        Some((service.clone(), why))
+        Some((listener.address.service.clone(), why))
     });
     held.collect()
 }

@@ -454,6 +454,35 @@ services: [{ name: orders, remove: true, aws: { account: \"123456789012\", regio
     let pruned = stage.driver().plan(&another, PlanOptions { prune: true, ..sever }).await.0;
     assert!(pruned.refusals.is_empty(), "{pruned:#?}");
     assert!(pruned.actions.iter().all(|action| action.op != Op::Delete), "{pruned:#?}");
+    // A file that names the load balancer proves it with the other tags alone; without them it is a stranger's.
+    let destroy = PlanOptions { destroy: true, ..sever };
+    assert_eq!(stage.driver().plan(&on_balancer, destroy).await.0.refusals, []);
+    let tag = Tag::builder().key("privnet:deployment").build();
+    stage.ec2().delete_tags().resources(&id).tags(tag).send().await.unwrap();
+    let destroyed = stage.driver().plan(&on_balancer, destroy).await.0;
+    assert!(destroyed.is_empty(), "{destroyed:#?}");
+    assert!(
+        destroyed.refusals[0].rule == Rule::NotOurs && destroyed.refusals[0].why.contains(&id),
+        "{destroyed:#?}"
+    );
+}
+
+/// The same holds of a load balancer of privnet's own: AWS would keep that, and nobody would get through it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_balancer_of_ours_that_a_stranger_serves_keeps_its_listeners() {
+    let stage = Stage::open().await;
+    let made = file("");
+    stage.apply(&made).await;
+    let id = service_id(&stage, &made).await;
+    let proof = ["Name", "privnet:deployment"].map(|key| Tag::builder().key(key).build());
+    stage.ec2().delete_tags().resources(&id).set_tags(Some(proof.to_vec())).send().await.unwrap();
+    let sever = PlanOptions { sever_connections: true, ..DESTROY };
+    let refused = until("the tags are gone", || async {
+        let plan = stage.driver().plan(&made, sever).await.0;
+        (!plan.refusals.is_empty()).then_some(plan)
+    })
+    .await;
+    assert!(refused.is_empty() && refused.refusals[0].why.contains(&id), "{refused:#?}");
 }
 
 /// A tombstone, a file without the service and one that makes it say nothing of the user's endpoint service: whom privnet allowed there
