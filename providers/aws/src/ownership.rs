@@ -176,6 +176,13 @@ pub(crate) fn unsuitable(user: &TagMap) -> Option<String> {
     {
         return Some(format!("the tag key `{key}` is reserved"));
     }
+    // The list of keys is in tags itself, where spaces and `@` take three characters.
+    let listed = |key: &&String| escape(key).chars().count() > LONGEST_VALUE;
+    if let Some(key) = user.keys().find(listed) {
+        return Some(format!(
+            "the tag key `{key}` has too many spaces and `@`: privnet keeps the list of its keys in tags of {LONGEST_VALUE} characters"
+        ));
+    }
     // Six of proof and name, one of an endpoint service's verification, and the keys.
     let own = 7 + key_tags(user).len();
     let most = MOST_TAGS.saturating_sub(own);
@@ -264,6 +271,9 @@ mod tests {
         let more: TagMap = (0..44).map(|i| (format!("k{i}"), String::new())).collect();
         assert!(unsuitable(&more).is_some());
         assert!(unsuitable(&tags(&[("aws:x", "")])).is_some());
+        assert_eq!(unsuitable(&tags(&[(&" ".repeat(85), "")])), None);
+        let spaces = unsuitable(&tags(&[(&" ".repeat(86), "")]));
+        assert!(spaces.is_some_and(|why| why.contains("too many spaces")));
     }
 
     #[test]

@@ -23,6 +23,9 @@ services:
           to: { ips: [10.0.3.17] }
 ";
 
+/// A character more than EC2 takes.
+const LONG_KEY: &str = "cost-center-of-the-whole-company-that-is-as-long-as-a-key-may-be-elsewhere-on-aws-and-one-character-too-long-for-ec2-which-has-1";
+
 pub(crate) const CASES: &[Case] = &[
     ("another version", "version: 1", "version: 2"),
     ("the version as text", "version: 1", "version: \"1\""),
@@ -35,6 +38,7 @@ pub(crate) const CASES: &[Case] = &[
     ("tags as a list", "{ cost-center: \"4711\" }", "[cost-center]"),
     ("a tag that AWS keeps", "cost-center", "aws:cost-center"),
     ("a tag that privnet keeps", "cost-center", "privnet-owner"),
+    ("a tag whose key EC2 refuses", "cost-center", LONG_KEY),
     ("a tag's value that is a flag", "\"4711\"", "true"),
     ("a tag with a character that AWS refuses", "\"4711\"", "\"a;b\""),
     ("a key given twice", "deployment: data-platform", "deployment: data-platform\ndeployment: other"),

@@ -14,6 +14,8 @@ use super::consumers::{Defined, consumers, from_preset};
 use super::read::{Block, Reader};
 use super::service::{Scopes, Shared, service};
 
+/// The most characters of a tag's key on EC2.
+const LONGEST_EC2_KEY: usize = 127;
 /// AWS takes 50 tags on a resource and privnet sets a few of its own.
 const MOST_TAGS: usize = 40;
 
@@ -116,7 +118,14 @@ fn tag_problem(cloud: CloudName, key: &str, value: &str) -> Option<(bool, &'stat
         CloudName::Aws => {
             let bad = |text: &str| !text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c));
             let why = "only letters, digits, spaces and `_.:/=+-@` may be used";
-            if bad(key) { Some((true, why)) } else { bad(value).then_some((false, why)) }
+            // <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Tag.html>: one less than elsewhere on AWS.
+            if key.chars().count() > LONGEST_EC2_KEY {
+                Some((true, "EC2 takes keys of at most 127 characters"))
+            } else if bad(key) {
+                Some((true, why))
+            } else {
+                bad(value).then_some((false, why))
+            }
         }
         CloudName::Azure => {
             key.contains(|c| "<>%&\\?/".contains(c)).then_some((true, "the key has one of `<>%&\\?/`"))

@@ -59,10 +59,10 @@ fn checked(tags: &[TagInput]) -> Result<BTreeMap<String, String>, ApiError> {
             let why = format!("Tag key '{}' must have between 1 and 127 characters", tag.key);
             return Err(ApiError::new("InvalidParameterValue", why));
         }
-        if value.chars().count() > 255 {
+        if value.chars().count() > 256 {
             return Err(ApiError::new(
                 "InvalidParameterValue",
-                "Tag value exceeds the maximum length of 255",
+                "Tag value exceeds the maximum length of 256",
             ));
         }
         if tag.key.to_ascii_lowercase().starts_with("aws:") {
