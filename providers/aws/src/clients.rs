@@ -16,6 +16,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use privnet_core::execute::{Call, Context, Replay};
 use privnet_core::spec::aws::AwsLocation;
@@ -25,6 +26,7 @@ use tracing::Instrument as _;
 
 use crate::buckets::Operation;
 use crate::error;
+use crate::plain_http::GuardedClient;
 
 const GET_CALLER_IDENTITY: Operation = Operation { api: crate::buckets::Api::Sts, name: "GetCallerIdentity" };
 
@@ -95,12 +97,14 @@ pub(crate) struct Reach {
 #[derive(Debug)]
 pub(crate) struct Connector {
     settings: AwsSettings,
+    /// How HTTP is spoken, but to a local cloud.
+    http: SharedHttpClient,
     reached: Mutex<BTreeMap<AwsLocation, Arc<OnceCell<Arc<Reach>>>>>,
 }
 
 impl Connector {
     pub(crate) fn new(settings: AwsSettings) -> Self {
-        Self { settings, reached: Mutex::default() }
+        Self { settings, http: SharedHttpClient::new(GuardedClient::default()), reached: Mutex::default() }
     }
 
     /// The clients for a location. The first time, the caller's identity is asked for: the account is known before any
@@ -115,7 +119,7 @@ impl Connector {
     async fn connect(&self, location: &AwsLocation, context: &Context) -> Result<Arc<Reach>, Error> {
         let base = match &self.settings.endpoint {
             Some(endpoint) => local_config(endpoint, location.region.as_str()),
-            None => machine_config(location).await,
+            None => machine_config(location, self.http.clone()).await,
         };
         let config = match &location.assume_role {
             Some(role) => {
@@ -193,9 +197,10 @@ fn local_config(endpoint: &Endpoint, region: &str) -> SdkConfig {
 }
 
 /// The machine's own settings: environment, configuration files, instance roles.
-async fn machine_config(location: &AwsLocation) -> SdkConfig {
+async fn machine_config(location: &AwsLocation, http: SharedHttpClient) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(location.region.to_string()))
+        .http_client(http)
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts());
     if let Some(profile) = &location.profile {

@@ -14,6 +14,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use privnet_core::{Error, ErrorKind};
 
 use crate::buckets::{Api, Operation};
+use crate::plain_http::PlainHttp;
 
 /// What the code of an answer begins with that has none of AWS's: its HTTP status follows.
 const NO_CODE: &str = "HTTP ";
@@ -37,8 +38,8 @@ where
             let code = meta.code().filter(|code| !code.is_empty());
             let code = code.map_or_else(|| format!("{NO_CODE}{status}"), str::to_owned);
             let message = meta.message().unwrap_or("the answer has no message").to_owned();
-            let error = answered(operation, subject, status, &code, &message);
-            error.with_request_id(request_id).with_cause(context.into_err())
+            // The answer is told whole by its code and message: the SDK's error would only repeat them, in the form of its own types.
+            answered(operation, subject, status, &code, &message).with_request_id(request_id)
         }
         SdkError::ResponseError(context) => {
             let status = context.raw().status().as_u16();
@@ -57,10 +58,14 @@ fn unsent<E>(operation: Operation, subject: &str, error: SdkError<E, Response>) 
 where
     E: StdError + Send + Sync + 'static,
 {
-    if let Some((code, message)) = refused_role(&error) {
-        return refused_assumption(operation, subject, &code, &message).with_cause(error);
+    if let Some(refused) = caused_by::<PlainHttp>(&error) {
+        return Error::new(ErrorKind::Invalid, operation.name, subject, refused.to_string())
+            .with_hint("give an https endpoint, or one on this machine");
     }
-    if lacks_credentials(&error) {
+    if let Some((code, message)) = refused_role(&error) {
+        return refused_assumption(operation, subject, &code, &message);
+    }
+    if caused_by::<CredentialsError>(&error).is_some() {
         return Error::new(
             ErrorKind::Unauthenticated,
             operation.name,
@@ -111,15 +116,16 @@ fn refused_assumption(operation: Operation, subject: &str, code: &str, message: 
         ))
 }
 
-fn lacks_credentials(error: &(dyn StdError + 'static)) -> bool {
+/// The first of this type among an error and its causes.
+fn caused_by<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.downcast_ref::<CredentialsError>().is_some() {
-            return true;
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
         }
         next = error.source();
     }
-    false
+    None
 }
 
 fn answered(operation: Operation, subject: &str, status: u16, code: &str, message: &str) -> Error {
@@ -293,6 +299,21 @@ mod tests {
         ] {
             assert_eq!(classify(code, status), kind, "{code} {status}");
         }
+    }
+
+    /// What the SDK makes of an answer is its own types' form, which says nothing more.
+    #[test]
+    fn an_answer_is_told_in_words() {
+        use aws_sdk_ec2::operation::describe_vpcs::DescribeVpcsError;
+        let meta =
+            aws_smithy_types::error::ErrorMetadata::builder().code("InternalError").message("try later");
+        let meta = meta.custom("aws_request_id", "req-1").build();
+        let status = 500.try_into().unwrap();
+        let response = Response::new(status, aws_smithy_types::body::SdkBody::empty());
+        let error = SdkError::service_error(DescribeVpcsError::generic(meta), response);
+        let error = convert(Operation::ec2("DescribeVpcs"), "vpc-1", error);
+        assert_eq!(error.to_string(), "DescribeVpcs on vpc-1: try later (InternalError)");
+        assert_eq!((privnet_core::error::causes(&error), error.request_id()), (Vec::new(), Some("req-1")));
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod names;
 mod network;
 mod observe;
 mod ownership;
+mod plain_http;
 mod policy;
 mod privatelink;
 mod snapshot;
