@@ -14,7 +14,7 @@ use privnet_core::plan::{self, Plan, PlanOptions, Refusal, Rule};
 use privnet_core::provider::lower_all;
 use privnet_core::spec::{Service, Spec};
 use privnet_core::status::{self, ServiceStatus};
-use privnet_core::{Address, Desired, Error, KindTable, ObserveRequest, Provider, Purpose, World};
+use privnet_core::{Address, Desired, Error, ErrorKind, KindTable, ObserveRequest, Provider, Purpose, World};
 use tokio_util::sync::CancellationToken;
 
 use crate::clouds::{Clouds, CloudsError};
@@ -111,7 +111,8 @@ impl SessionBuilder {
         self
     }
 
-    /// Stops when this is cancelled: nothing new is begun, and what was begun is reported.
+    /// Stops when this is cancelled: nothing new is begun, and what was begun is reported. A look at the cloud ends at once, with each
+    /// cloud among the unreachable ones.
     #[must_use]
     pub fn cancel(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
@@ -386,7 +387,14 @@ impl Session {
             return (cloud, Ok(World::default()));
         }
         let request = ObserveRequest { spec: &self.spec, services: &services, purpose };
-        (cloud, provider.observe(request, &self.context).await)
+        // Reads only: where the user stops, they are dropped.
+        let seen = tokio::select! {
+            seen = provider.observe(request, &self.context) => seen,
+            () = self.cancel.cancelled() => {
+                Err(Error::new(ErrorKind::Cancelled, "observe", cloud, "interrupted while looking"))
+            }
+        };
+        (cloud, seen)
     }
 }
 

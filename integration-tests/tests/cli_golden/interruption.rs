@@ -81,6 +81,48 @@ fn an_interrupted_apply_ends_at_once_and_the_next_one_mends() {
     assert_eq!(code(&empty), 0, "{}", text(&empty.stdout));
 }
 
+/// Looking changes nothing, so there is nothing to finish: the user does not wait for answers that nobody needs.
+#[test]
+fn a_look_at_the_cloud_ends_at_once() {
+    let script = Script::with(&[("aws.yaml", &orders())]);
+    let mut server = start(&script, "sandbox serve --latency 8s --output json");
+    let variables = served(&mut server);
+    for line in [
+        "plan --detailed-exitcode --out plan.json",
+        "status",
+        "handoff",
+        "reject --yes --connection vpce-1",
+        "apply --yes",
+    ] {
+        let mut command = privnet(script.path());
+        command.args(line.split_whitespace()).envs(variables.clone()).stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        let interrupted = Instant::now();
+        interrupt(&child);
+        assert_eq!(end(&mut child), 130, "{line}");
+        assert!(interrupted.elapsed() < Duration::from_secs(5), "{line}: {:?}", interrupted.elapsed());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("stopped while looking at the cloud"), "{line}: {said}");
+    }
+    assert!(!script.at("plan.json").exists(), "a plan of what was not seen is not saved");
+    interrupt(&server);
+    assert_eq!(end(&mut server), 0);
+}
+
+/// The variables that point privnet at a server that was just started.
+fn served(server: &mut Child) -> Vec<(String, String)> {
+    let mut out = BufReader::new(server.stdout.take().unwrap());
+    let mut shown = String::new();
+    while serde_json::from_str::<Value>(&shown).is_err() {
+        assert!(out.read_line(&mut shown).unwrap() > 0, "{shown}");
+    }
+    let serving: Value = serde_json::from_str(&shown).unwrap();
+    let variables = serving["clouds"]["aws"]["variables"].as_object().unwrap();
+    variables.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
+}
+
 #[test]
 fn an_interrupted_watch_ends_at_once() {
     let script = asked();

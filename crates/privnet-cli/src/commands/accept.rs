@@ -48,6 +48,7 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
         let _line = shell.progress.during("looking at the connections");
         session.accept_pending(ask, true).await
     };
+    shell.not_interrupted()?;
     let asked_for = ask.connection.as_deref();
     if let Some(id) = asked_for
         && !decided.decisions.iter().any(|decision| decision.connection.eq_ignore_ascii_case(id))

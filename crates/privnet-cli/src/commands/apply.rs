@@ -40,7 +40,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let mut ready = Vec::new();
     for Opened { source, session } in shell.open(which, parallelism)? {
-        let planned = observe(shell, &session, options).await;
+        let planned = observe(shell, &session, options).await?;
         ready.push(Ready { name: source.name, session, planned });
     }
     carry_out(shell, ready, yes, Aim::Apply).await
@@ -53,6 +53,7 @@ pub(crate) async fn sync_targets(shell: &Shell, which: &Which, yes: bool) -> Res
             let _line = shell.progress.during("looking at names and targets");
             session.plan_targets().await
         };
+        shell.not_interrupted()?;
         ready.push(Ready { name: source.name, session, planned });
     }
     carry_out(shell, ready, yes, Aim::Follow).await
@@ -75,7 +76,7 @@ pub(crate) async fn destroy(
     let options = PlanOptions { destroy: true, sever_connections, prune: false };
     let mut ready = Vec::new();
     for Opened { source, session } in opened {
-        let planned = observe(shell, &session, options).await;
+        let planned = observe(shell, &session, options).await?;
         ready.push(Ready { name: source.name, session, planned });
     }
     carry_out(shell, ready, yes, Aim::Destroy).await
@@ -99,7 +100,7 @@ pub(crate) async fn saved(
         return Err(Failure::file(format!("{name} has no file in it")));
     };
     let session = shell.session(spec, &saved.services, parallelism)?;
-    let planned = observe(shell, &session, saved.options()).await;
+    let planned = observe(shell, &session, saved.options()).await?;
     if !saved.is_still(&planned.plan) {
         return Err(Failure::refused(format!(
             "{name} is not what would be done now: the cloud or the plan has changed"
@@ -109,9 +110,13 @@ pub(crate) async fn saved(
     carry_out(shell, vec![Ready { name: source.name, session, planned }], yes, Aim::Apply).await
 }
 
-async fn observe(shell: &Shell, session: &Session, options: PlanOptions) -> Planned {
-    let _line = shell.progress.during("looking at the cloud");
-    session.plan(options).await
+async fn observe(shell: &Shell, session: &Session, options: PlanOptions) -> Result<Planned, Failure> {
+    let planned = {
+        let _line = shell.progress.during("looking at the cloud");
+        session.plan(options).await
+    };
+    shell.not_interrupted()?;
+    Ok(planned)
 }
 
 async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Result<Exit, Failure> {

@@ -17,6 +17,7 @@ pub(crate) async fn run(shell: &Shell, which: &Which, form: HandoffForm) -> Resu
             let _line = shell.progress.during("looking at the cloud");
             file.session.handoff().await
         };
+        shell.not_interrupted()?;
         if shell.unreachable(&unreachable) {
             exit = exit.worse(Exit::Failed);
         }

@@ -155,9 +155,19 @@ impl Shell {
         self.world.session(spec, services, parallelism, events)
     }
 
+    /// An error where the user stopped the command: what it looked at was not looked at to the end.
+    pub(crate) fn not_interrupted(&self) -> Result<(), Failure> {
+        if self.world.cancel.is_cancelled() {
+            return Err(Failure::interrupted("stopped while looking at the cloud: nothing more was done"));
+        }
+        Ok(())
+    }
+
     /// Tells of clouds that could not be observed; whether there were any.
     pub(crate) fn unreachable(&self, unreachable: &[Unreachable]) -> bool {
-        for down in unreachable {
+        // What the user stopped is told as that.
+        for down in unreachable.iter().filter(|down| down.error.kind() != privnet_core::ErrorKind::Cancelled)
+        {
             self.output.failure(&cloud_failure(down));
         }
         !unreachable.is_empty()

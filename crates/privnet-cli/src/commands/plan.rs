@@ -28,6 +28,7 @@ pub(crate) async fn run(
             let _line = shell.progress.during("looking at the cloud");
             file.session.plan(options).await
         };
+        shell.not_interrupted()?;
         if let Some(path) = out {
             let saved = SavedPlan {
                 plan: planned.plan.clone(),
@@ -48,17 +49,15 @@ pub(crate) async fn run(
         let title = format!("{} ({})", planned.desired.deployment, file.source.name);
         texts.push_str(&plan_text(&title, &planned.plan, shell.global.verbose > 0, shell.output.paint()));
         objects.push(serde_json::to_value(&planned.plan).unwrap_or_else(|_| json!({})));
-        exit = exit.worse(exit_of(shell, &planned, detailed_exitcode));
+        exit = exit.worse(exit_of(&planned, detailed_exitcode));
         shell.unreachable(&planned.unreachable);
     }
     shell.output.result(|_| texts, || joined(objects));
     Ok(exit)
 }
 
-fn exit_of(shell: &Shell, planned: &privnet::Planned, detailed: bool) -> Exit {
-    if shell.world.cancel.is_cancelled() {
-        Exit::Interrupted
-    } else if !planned.unreachable.is_empty() {
+fn exit_of(planned: &privnet::Planned, detailed: bool) -> Exit {
+    if !planned.unreachable.is_empty() {
         Exit::Failed
     } else if detailed && !planned.plan.refusals.is_empty() {
         Exit::Refused

@@ -22,6 +22,9 @@ pub(crate) async fn run(
             let _line = shell.progress.during("looking at the connections");
             file.session.plan_rejection(connection, sever).await
         };
+        if !found {
+            shell.not_interrupted()?;
+        }
         let Some(planned) = planned else { continue };
         found = true;
         let title = format!("{} ({})", planned.desired.deployment, file.source.name);

@@ -15,6 +15,7 @@ pub(crate) async fn run(shell: &Shell, which: &Which) -> Result<Exit, Failure> {
             let _line = shell.progress.during("looking at the cloud");
             file.session.status().await
         };
+        shell.not_interrupted()?;
         if shell.unreachable(&unreachable) {
             exit = exit.worse(Exit::Failed);
         }
@@ -22,5 +23,5 @@ pub(crate) async fn run(shell: &Shell, which: &Which) -> Result<Exit, Failure> {
         objects.push(json!({"services": services}));
     }
     shell.output.result(|_| text, || joined(objects));
-    Ok(if shell.world.cancel.is_cancelled() { Exit::Interrupted } else { exit })
+    Ok(exit)
 }
