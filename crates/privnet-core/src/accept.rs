@@ -75,6 +75,20 @@ pub struct Connection {
     /// The live connections that turning this one away cuts as well, by id: where the cloud's lists name whole consumers, all of one
     /// consumer's go together.
     pub cut_along: Vec<String>,
+    /// What can still be decided on it where it does not wait.
+    pub again: Again,
+}
+
+/// What a command that names a connection may do about one that is decided on already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Again {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Let it in after all, where it was turned away: not every cloud can.
+    LetIn,
+    /// That, and bring the decision to its end: one that was cut short left something to be put back.
+    Finish,
 }
 
 impl Connection {
@@ -238,16 +252,22 @@ pub struct Ask {
     pub reject_others: bool,
 }
 
-/// Decides on every pending connection of a service.
+/// Decides on every pending connection of a service, and on one that is decided on already where it is asked for and can be.
 #[must_use]
 pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> Vec<Decision> {
     let rooms = rooms(policy, connections);
     let candidates = candidates(policy, connections);
-    let pending = connections.iter().filter(|connection| connection.state == ConnectionState::Pending);
-    let mut decisions: Vec<_> = pending
+    let open = connections.iter().filter(|connection| {
+        connection.state == ConnectionState::Pending || is_decided_anew(connection, ask)
+    });
+    let mut decisions: Vec<_> = open
         .map(|connection| {
             let consumer = policy.consumer_of(connection);
-            let (verdict, why) = judge(policy, connection, consumer, ask, &rooms, &candidates);
+            let (verdict, why) = match consumer {
+                // It has its place already: what is left to do is to bring that to its end.
+                Some(_) if connection.state.may_be_live() => (Verdict::Accepted, Why::Chosen),
+                _ => judge(policy, connection, consumer, ask, &rooms, &candidates),
+            };
             Decision {
                 service: policy.service.clone(),
                 connection: connection.id.clone(),
@@ -262,6 +282,16 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
         .collect();
     decisions.sort_by(|a, b| a.connection.cmp(&b.connection));
     decisions
+}
+
+/// Whether a connection is asked for that was turned away, or whose acceptance was cut short.
+fn is_decided_anew(connection: &Connection, ask: &Ask) -> bool {
+    let named = !ask.reject_others && ask.connection.as_deref().is_some_and(|id| connection.is(id));
+    let can_be = match connection.state {
+        ConnectionState::Rejected => connection.again != Again::Nothing,
+        state => state.may_be_live() && connection.again == Again::Finish,
+    };
+    named && can_be
 }
 
 /// How many more each consumer may have.

@@ -86,7 +86,7 @@ pub(crate) mod tests {
     use std::collections::BTreeMap;
     use std::num::NonZeroU32;
 
-    use privnet_core::accept::{Ask, Connection, ConnectionState, Verdict, decide};
+    use privnet_core::accept::{Again, Ask, Connection, ConnectionState, Verdict, decide};
     use privnet_core::spec::aws::AwsService;
     use privnet_core::spec::{Acceptance, AwsConsumer, ConsumerName, Place, PresetRef, Who};
 
@@ -182,6 +182,7 @@ pub(crate) mod tests {
             since: None,
             note: None,
             cut_along: Vec::new(),
+            again: Again::Nothing,
         };
         let decisions = decide(&of(&spec, &spec.services[0]), &[asks], &Ask::default());
         assert_eq!(decisions[0].verdict, Verdict::Left);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use privnet_core::accept::{Connection, ConnectionState};
+use privnet_core::accept::{Again, Connection, ConnectionState};
 use privnet_core::execute::{Context, Poll, Until};
 use privnet_core::plan::{ConnectionAction, Op};
 use privnet_core::{Applied, Error, ErrorKind};
@@ -43,6 +43,7 @@ pub(crate) fn parse(item: &Json) -> Option<Connection> {
         since: None,
         note: note(item, status, action),
         cut_along: Vec::new(),
+        again: Again::Nothing,
     })
 }
 

@@ -102,7 +102,7 @@ pub(crate) fn nameless(spec: &Spec, service: &Service) -> Vec<String> {
 mod properties;
 #[cfg(test)]
 mod tests {
-    use privnet_core::accept::{Ask, Connection, ConnectionState, Verdict, decide};
+    use privnet_core::accept::{Again, Ask, Connection, ConnectionState, Verdict, decide};
     use privnet_core::spec::AzureConsumer;
 
     use super::*;
@@ -121,6 +121,7 @@ mod tests {
             since: None,
             note: None,
             cut_along: Vec::new(),
+            again: Again::Nothing,
         }
     }
 

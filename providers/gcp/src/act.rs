@@ -9,6 +9,7 @@ use crate::cloud::{Cloud, Write};
 use crate::collection::{At, Collection};
 use crate::fields::Fields;
 use crate::json::Json;
+use crate::operations::Errand;
 use crate::ownership;
 
 /// An action.
@@ -20,6 +21,13 @@ pub(crate) struct Act<'a> {
 
 /// Nothing is visible later than this after its operation is done.
 const SEEN: Duration = Duration::from_secs(300);
+
+impl<'a> Act<'a> {
+    /// The same, by requests for this.
+    pub(crate) fn on(self, errand: Errand) -> Act<'a> {
+        Act { cloud: Cloud { errand, ..self.cloud }, ..self }
+    }
+}
 
 impl Act<'_> {
     pub(crate) fn address(&self) -> &Address {

@@ -13,7 +13,7 @@ use crate::clients::{Clients, RawError};
 use crate::collection::{self, At, Collection, Sent, json};
 use crate::error;
 use crate::json::{Json, text};
-use crate::operations;
+use crate::operations::{self, Errand};
 use crate::path;
 
 /// No operation takes longer. Generous: a local cloud that runs a thousand times faster still needs real seconds under load.
@@ -26,6 +26,8 @@ pub(crate) struct Cloud<'a> {
     pub(crate) context: &'a Context,
     /// Whose requests these are: their ids say so.
     pub(crate) deployment: &'a str,
+    /// What they are for, which their ids say too.
+    pub(crate) errand: Errand,
 }
 
 /// What a write wants to do.
@@ -53,6 +55,13 @@ impl Write<'_> {
             Self::Detach(_) => "detachNetworkEndpoints",
             Self::Delete => "delete",
         }
+    }
+}
+
+impl<'a> Cloud<'a> {
+    /// Google Cloud for ordinary requests.
+    pub(crate) fn new(clients: &'a Clients, context: &'a Context, deployment: &'a str) -> Self {
+        Self { clients, context, deployment, errand: Errand::Ordinary }
     }
 }
 
@@ -143,7 +152,7 @@ impl Cloud<'_> {
 
     /// One logical attempt: the request, under one id however often it is sent, and its operation.
     async fn attempt(&self, at: &At, write: Write<'_>, method: &str) -> Result<(), Error> {
-        let id = operations::request_id(self.deployment);
+        let id = operations::request_id(self.deployment, self.errand);
         let operation = match write {
             Write::Patch(body) if has_empty_list(body) => self.patch_raw(at, &id, body, method).await?,
             _ => {

@@ -2,22 +2,25 @@
 
 use std::collections::BTreeSet;
 
-use privnet_core::accept::{Connection, ConnectionState, Identity};
+use privnet_core::accept::{Again, Connection, ConnectionState, Identity};
 use privnet_core::spec::gcp::GcpAcceptBy;
 
-use crate::entry::Entry;
+use crate::entry::{self, Entry};
 use crate::json::{Json, flag, list, number, text, texts};
 use crate::path;
 
-/// All connections of an attachment; `addresses` is how many its NAT subnets have, where that is known.
-pub(crate) fn of(attachment: &Json, addresses: Option<i64>) -> Vec<Connection> {
-    let listed = entries(attachment);
+/// All connections of an attachment whose lists name consumers like this, where they are empty; `addresses` is how many its NAT
+/// subnets have, where that is known.
+pub(crate) fn of(attachment: &Json, by: GcpAcceptBy, addresses: Option<i64>) -> Vec<Connection> {
+    let (listed, rejected) = (entries(attachment), rejects(attachment));
     let endpoints = list(attachment, "connectedEndpoints");
     let nat = addresses.and_then(|addresses| nearly_exhausted(endpoints, addresses));
     let of = |endpoint: &Json| {
         let mut connection = connection(endpoint, &listed);
-        let along = Along::of(attachment, endpoint);
-        let notes = connection.note.take().into_iter().chain(along.notes()).chain(nat.clone());
+        let along = Along::of(attachment, endpoint, by);
+        let away = (connection.state == ConnectionState::Rejected).then(|| turned_away(endpoint, &rejected));
+        let notes =
+            connection.note.take().into_iter().chain(away.flatten()).chain(along.notes()).chain(nat.clone());
         let notes: Vec<String> = notes.collect();
         connection.cut_along = along.all();
         connection.note = (!notes.is_empty()).then(|| notes.join("; "));
@@ -26,7 +29,7 @@ pub(crate) fn of(attachment: &Json, addresses: Option<i64>) -> Vec<Connection> {
     endpoints.iter().map(of).collect()
 }
 
-/// The live endpoints that go when one is turned away, by id.
+/// The endpoints that go when one is turned away, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Along {
     /// Those that an entry for its project or network lets in together with it.
@@ -35,19 +38,22 @@ pub(crate) struct Along {
     pub(crate) unlisted: BTreeSet<String>,
     /// Those that were turned away, but that an entry stands for: they would come in when the attachment reconciles.
     pub(crate) let_in: BTreeSet<String>,
+    /// Those that wait, and that its entry on the reject list stands for as well.
+    pub(crate) waiting: BTreeSet<String>,
+    /// What that entry names.
+    word: &'static str,
 }
 
 impl Along {
     /// Who goes with this endpoint.
-    pub(crate) fn of(attachment: &Json, endpoint: &Json) -> Self {
+    pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Self {
         let (listed, endpoints) = (entries(attachment), list(attachment, "connectedEndpoints"));
         let (own, kept): (Vec<Entry>, Vec<Entry>) =
             listed.into_iter().partition(|entry| stands_for(entry, endpoint));
         let wide = |other: &Json| {
             own.iter().any(|entry| entry.by() != GcpAcceptBy::Endpoint && stands_for(entry, other))
         };
-        let rejected: Vec<Entry> =
-            texts(attachment, "consumerRejectLists").iter().map(|text| Entry::rejected(text)).collect();
+        let rejected = rejects(attachment);
         let lasts = |other: &Json| {
             let room = |entry: &Entry| entry.room().is_none_or(|room| live_of(entry, endpoints) <= room);
             kept.iter().any(|entry| stands_for(entry, other) && room(entry))
@@ -63,7 +69,14 @@ impl Along {
                 && !rejected.iter().any(|entry| stands_for(entry, other))
         };
         let let_in = others(endpoint, turned_away.filter(|other| switched_on && listed(other)));
-        Self { siblings, unlisted, let_in }
+        let entry = rejecting(attachment, endpoint, by);
+        let with_it = |other: &&Json| {
+            state(other) == ConnectionState::Pending
+                && entry.as_ref().is_some_and(|entry| stands_for(entry, other))
+        };
+        let waiting = others(endpoint, endpoints.iter().filter(with_it));
+        let word = entry.map(|entry| entry::word(entry.by())).unwrap_or_default();
+        Self { siblings, unlisted, let_in, waiting, word }
     }
 
     /// All that are cut.
@@ -85,7 +98,14 @@ impl Along {
                 named(&self.unlisted)
             )
         });
-        siblings.into_iter().chain(unlisted).collect()
+        let waiting = (!self.waiting.is_empty()).then(|| {
+            format!(
+                "to reject it puts its {} on the reject list, which turns {} away as well, and whoever asks from there later",
+                self.word,
+                named(&self.waiting)
+            )
+        });
+        siblings.into_iter().chain(unlisted).chain(waiting).collect()
     }
 }
 
@@ -150,6 +170,32 @@ pub(crate) fn entries(attachment: &Json) -> Vec<Entry> {
     list(attachment, "consumerAcceptLists").iter().filter_map(Entry::of).collect()
 }
 
+/// The entries of the reject list.
+pub(crate) fn rejects(attachment: &Json) -> Vec<Entry> {
+    texts(attachment, "consumerRejectLists").iter().map(|text| Entry::rejected(text)).collect()
+}
+
+/// The entry that names an endpoint in this way, with room for it alone; nothing where the cloud does not say what it would name.
+pub(crate) fn entry_for(endpoint: &Json, by: GcpAcceptBy) -> Option<Entry> {
+    let limit = 1;
+    match by {
+        GcpAcceptBy::Endpoint => Some(Entry::Endpoint { endpoint: handle(endpoint) }),
+        GcpAcceptBy::Project => project(endpoint).map(|project| Entry::Project { project, limit }),
+        GcpAcceptBy::Network => network(endpoint).map(|network| Entry::Network { network, limit }),
+    }
+}
+
+/// How the lists of an attachment name consumers: both have entries of one type, that of what is there before the file's.
+pub(crate) fn listed_by(attachment: &Json, by: GcpAcceptBy) -> GcpAcceptBy {
+    let there = entries(attachment).first().map(Entry::by);
+    there.or_else(|| rejects(attachment).first().map(Entry::by)).unwrap_or(by)
+}
+
+/// The entry of the reject list that turns an endpoint away.
+pub(crate) fn rejecting(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Option<Entry> {
+    entry_for(endpoint, listed_by(attachment, by))
+}
+
 /// The connected endpoint of this `PSC_CONNECTION_ID`.
 pub(crate) fn endpoint<'a>(attachment: &'a Json, id: &str) -> Option<&'a Json> {
     list(attachment, "connectedEndpoints").iter().find(|endpoint| psc_id(endpoint) == id)
@@ -201,7 +247,24 @@ fn connection(endpoint: &Json, listed: &[Entry]) -> Connection {
         since: None,
         note: note(endpoint, state, listed),
         cut_along: Vec::new(),
+        again: if state == ConnectionState::Rejected { Again::LetIn } else { Again::Nothing },
     }
+}
+
+/// Why an endpoint was turned away, where the reject list says so, and how it comes in after all.
+fn turned_away(endpoint: &Json, rejected: &[Entry]) -> Option<String> {
+    let entry = rejected.iter().find(|entry| stands_for(entry, endpoint))?;
+    let word = entry::word(entry.by());
+    let named = match entry.by() {
+        GcpAcceptBy::Endpoint => "it is on the attachment's reject list".to_owned(),
+        _ => {
+            format!("its {word} is on the attachment's reject list: whatever asks from there is turned away")
+        }
+    };
+    Some(format!(
+        "{named}; if it is to come in after all, `privnet accept-pending --connection {}` takes that entry from the list",
+        psc_id(endpoint)
+    ))
 }
 
 fn identities(endpoint: &Json) -> BTreeSet<Identity> {
@@ -243,6 +306,8 @@ mod tests {
 
     use super::*;
 
+    const BY: GcpAcceptBy = GcpAcceptBy::Endpoint;
+
     #[allow(clippy::needless_pass_by_value, reason = "a literal, at each call")]
     fn attachment(status: &str, accept: Json) -> Json {
         json!({ "consumerAcceptLists": accept, "connectedEndpoints": [{
@@ -254,7 +319,7 @@ mod tests {
 
     #[test]
     fn projects_are_known_by_id_and_number() {
-        let found = of(&attachment("PENDING", json!([])), None);
+        let found = of(&attachment("PENDING", json!([])), BY, None);
         assert_eq!(found[0].id, "12345678901234567890");
         assert_eq!(found[0].handle, "projects/323456789012/regions/r/forwardingRules/17");
         let named: Vec<_> = found[0].identities.iter().map(ToString::to_string).collect();
@@ -273,16 +338,16 @@ mod tests {
     fn states_are_explained() {
         let listed = json!([{ "projectIdOrNum": "fivetran-donkeys", "connectionLimit": 1 }]);
         assert!(
-            of(&attachment("PENDING", listed), None)[0]
+            of(&attachment("PENDING", listed), BY, None)[0]
                 .note
                 .as_deref()
                 .is_some_and(|n| n.contains("limit of 1"))
         );
-        let closed = &of(&attachment("CLOSED", json!([])), None)[0];
+        let closed = &of(&attachment("CLOSED", json!([])), BY, None)[0];
         assert!(closed.note.is_some() && !closed.state.may_be_live());
-        let attention = &of(&attachment("NEEDS_ATTENTION", json!([])), None)[0];
+        let attention = &of(&attachment("NEEDS_ATTENTION", json!([])), BY, None)[0];
         assert!(attention.note.is_some() && attention.state.may_be_live());
-        assert!(of(&attachment("SOMETHING_NEW", json!([])), None)[0].state.may_be_live());
+        assert!(of(&attachment("SOMETHING_NEW", json!([])), BY, None)[0].state.may_be_live());
     }
     #[test]
     fn who_would_be_cut_along_is_named() {
@@ -291,25 +356,25 @@ mod tests {
         let mut other = two["connectedEndpoints"][0].clone();
         other["pscConnectionId"] = json!("77");
         two["connectedEndpoints"].as_array_mut().expect("a list").push(other);
-        let notes: Vec<_> = of(&two, None).into_iter().filter_map(|connection| connection.note).collect();
+        let notes: Vec<_> = of(&two, BY, None).into_iter().filter_map(|connection| connection.note).collect();
         assert!(notes.len() == 2 && notes[0].contains("cuts 77 as well"), "{notes:?}");
         two["consumerAcceptLists"] = json!([]);
-        let notes: Vec<_> = of(&two, None).into_iter().filter_map(|connection| connection.note).collect();
+        let notes: Vec<_> = of(&two, BY, None).into_iter().filter_map(|connection| connection.note).collect();
         assert!(
             notes.len() == 2 && notes[0].contains("reconciles its connections, which cuts 77 as well"),
             "{notes:?}"
         );
         two["reconcileConnections"] = json!(true);
-        assert!(of(&two, None).iter().all(|connection| connection.note.is_none()));
+        assert!(of(&two, BY, None).iter().all(|connection| connection.note.is_none()));
     }
 
     #[test]
     fn addresses_that_run_out_are_told_in_time() {
         let one = attachment("ACCEPTED", json!([]));
-        assert!(of(&one, Some(252))[0].note.is_none());
-        assert!(of(&one, Some(1))[0].note.as_deref().is_some_and(|note| note.contains("0 of 1")));
+        assert!(of(&one, BY, Some(252))[0].note.is_none());
+        assert!(of(&one, BY, Some(1))[0].note.as_deref().is_some_and(|note| note.contains("0 of 1")));
         let mut many = attachment("ACCEPTED", json!([]));
         many["connectedEndpoints"][0]["propagatedConnectionCount"] = json!(3);
-        assert!(of(&many, Some(5))[0].note.as_deref().is_some_and(|note| note.contains("1 of 5")));
+        assert!(of(&many, BY, Some(5))[0].note.as_deref().is_some_and(|note| note.contains("1 of 5")));
     }
 }

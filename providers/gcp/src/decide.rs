@@ -14,7 +14,8 @@ use crate::act::Act;
 use crate::collection::{At, Collection};
 use crate::connections;
 use crate::json::{Json, flag, text};
-use crate::lists::{self, Refused};
+use crate::lists::{self, RECONCILES, Refused};
+use crate::operations::{self, Errand};
 
 /// A new state is shown no later than this.
 const SHOWN: Duration = Duration::from_secs(600);
@@ -31,34 +32,36 @@ pub(crate) async fn decide(act: &Act<'_>, by: GcpAcceptBy) -> Result<Applied, Er
     }
 }
 
-fn find<'a>(act: &Act<'_>, attachment: &'a Json, connection: &ConnectionAction) -> Result<&'a Json, Error> {
-    connections::endpoint(attachment, &connection.id)
-        .ok_or_else(|| act.error(ErrorKind::NotFound, format!("the connection {} is gone", connection.id)))
-}
-
 async fn accept(
     act: &Act<'_>,
     at: &At,
     connection: &ConnectionAction,
     by: GcpAcceptBy,
 ) -> Result<Applied, Error> {
-    act.merge(at, |latest| {
+    let reconciling = Reconciling::of(act, at).await?;
+    let during = reconciling.during(act);
+    let changed = during.merge(at, |latest| {
+        reconciling.is_as_before(act, latest)?;
         lists::let_in(at, latest, connection, by).map_err(|why| refused(act, connection, &why))
-    })
-    .await?;
-    shown(act, at, connection, "accepted", |state| {
+    });
+    let changed = changed.await?;
+    let applied = shown(act, at, connection, "accepted", |state| {
         matches!(state, ConnectionState::Accepted | ConnectionState::NeedsAttention)
     })
-    .await
+    .await?;
+    reconciling.put_back(act, at, &changed).await?;
+    Ok(applied)
 }
 
 fn refused(act: &Act<'_>, connection: &ConnectionAction, why: &Refused) -> Error {
     let kind = match why {
         Refused::Gone => ErrorKind::NotFound,
         Refused::Nameless { .. } => ErrorKind::Other,
-        Refused::Closed | Refused::Full | Refused::OtherType { .. } | Refused::Undecided { .. } => {
-            ErrorKind::Conflict
-        }
+        Refused::Closed
+        | Refused::Full
+        | Refused::OtherType { .. }
+        | Refused::Undecided { .. }
+        | Refused::Cuts { .. } => ErrorKind::Conflict,
     };
     let error = act.error(kind, format!("{}: {why}", connection.id));
     why.hint().into_iter().fold(error, Error::with_hint)
@@ -70,18 +73,41 @@ async fn reject(
     connection: &ConnectionAction,
     by: GcpAcceptBy,
 ) -> Result<Applied, Error> {
-    let before = act.read(at).await?;
-    let Ok(endpoint) = find(act, &before, connection) else {
-        return Ok(Applied { note: Some("the connection is gone".to_owned()), ..Applied::default() });
-    };
-    let live = connections::state(endpoint).may_be_live();
-    if live && !connection.sever {
+    let reconciling = Reconciling::of(act, at).await?;
+    let during = reconciling.during(act);
+    let changed = during.merge(at, |latest| {
+        let Some(endpoint) = connections::endpoint(latest, &connection.id) else { return Ok(None) };
+        reconciling.is_as_before(act, latest)?;
+        cuts_as_planned(act, latest, endpoint, connection, by)?;
+        let live = connections::state(endpoint).may_be_live();
+        lists::turned_away(at, latest, endpoint, by, live).map_err(|why| refused(act, connection, &why))
+    });
+    let changed = changed.await?;
+    let applied = shown(act, at, connection, "rejected", |state| {
+        !state.may_be_live() && state != ConnectionState::Pending
+    })
+    .await?;
+    // Whoever was turned away stays so, being on the reject list.
+    reconciling.put_back(act, at, &changed).await?;
+    Ok(applied)
+}
+
+/// Fails where turning an endpoint away, as the attachment is now, does more than the plan said: a live one is cut only with the word,
+/// and who came after the plan was made was not named in it.
+fn cuts_as_planned(
+    act: &Act<'_>,
+    latest: &Json,
+    endpoint: &Json,
+    connection: &ConnectionAction,
+    by: GcpAcceptBy,
+) -> Result<(), Error> {
+    if connections::state(endpoint).may_be_live() && !connection.sever {
         let message = format!("{} has been let in meanwhile and would be cut", connection.id);
         return Err(act
             .error(ErrorKind::Conflict, message)
             .with_hint("use --sever-connections if that is meant"));
     }
-    let along = connections::Along::of(&before, endpoint);
+    let along = connections::Along::of(latest, endpoint, by);
     if !along.let_in.is_empty() {
         let ids = along.let_in.into_iter().collect::<Vec<_>>().join(", ");
         let message = format!(
@@ -92,36 +118,64 @@ async fn reject(
             "take their entries from the accept list, or wait until the consumer has deleted those endpoints";
         return Err(act.error(ErrorKind::Conflict, message).with_hint(hint));
     }
-    let along = along.all();
-    // Who came after the plan was made was not named in it.
-    let unnamed: Vec<String> = along.into_iter().filter(|id| !connection.along.contains(id)).collect();
-    if !unnamed.is_empty() {
-        let message =
-            format!("to reject {} would cut {} as well, let in meanwhile", connection.id, unnamed.join(", "));
-        let hint =
-            "run the command again: it names whom it would cut; or set `accept_by: endpoint` and apply";
-        return Err(act.error(ErrorKind::Conflict, message).with_hint(hint));
+    let unnamed: Vec<String> = along.all().into_iter().filter(|id| !connection.along.contains(id)).collect();
+    if unnamed.is_empty() {
+        return Ok(());
     }
-    let reconciled = flag(&before, "reconcileConnections");
-    act.merge(at, |latest| {
-        let Ok(endpoint) = find(act, latest, connection) else { return Ok(None) };
-        lists::turned_away(at, latest, endpoint, by, live).map_err(|why| refused(act, connection, &why))
-    })
-    .await?;
-    let applied = shown(act, at, connection, "rejected", |state| {
-        !state.may_be_live() && state != ConnectionState::Pending
-    })
-    .await?;
-    if live && !reconciled {
-        // As it was; whoever was turned away stays so, being on the reject list.
-        act.merge(at, |latest| {
+    let message =
+        format!("to reject {} would cut {} as well, let in meanwhile", connection.id, unnamed.join(", "));
+    let hint = "run the command again: it names whom it would cut; or set `accept_by: endpoint` and apply";
+    Err(act.error(ErrorKind::Conflict, message).with_hint(hint))
+}
+
+/// Whether an attachment reconciles its connections. A decision on somebody who was decided on already switches that on for as long as
+/// it takes; the id of the request says so, by which a later run knows what an earlier one left.
+struct Reconciling {
+    /// As it was found.
+    before: bool,
+    /// By somebody's will.
+    meant: bool,
+}
+
+impl Reconciling {
+    async fn of(act: &Act<'_>, at: &At) -> Result<Self, Error> {
+        let found = act.read(at).await?;
+        let before = flag(&found, RECONCILES);
+        let meant = before && !operations::left_reconciling(&act.cloud, &found).await?;
+        Ok(Self { before, meant })
+    }
+
+    /// The action, by requests that say what they are for.
+    fn during<'a>(&self, act: &Act<'a>) -> Act<'a> {
+        act.on(if self.meant { Errand::Ordinary } else { Errand::Reconcile })
+    }
+
+    /// Fails where somebody else switched it on meanwhile: it is not ours to switch off then.
+    fn is_as_before(&self, act: &Act<'_>, latest: &Json) -> Result<(), Error> {
+        if self.before || !flag(latest, RECONCILES) {
+            return Ok(());
+        }
+        let message = "somebody else made the attachment reconcile its connections meanwhile";
+        Err(act.error(ErrorKind::Conflict, message).with_hint("run the command again"))
+    }
+
+    /// Switches it off again, where it was switched on.
+    async fn put_back(&self, act: &Act<'_>, at: &At, changed: &Json) -> Result<(), Error> {
+        if self.meant || !flag(changed, RECONCILES) {
+            return Ok(());
+        }
+        let off = act.merge(at, |latest| {
             let mut body = lists::envelope(at, latest);
-            body["reconcileConnections"] = json!(false);
-            Ok(flag(latest, "reconcileConnections").then_some(body))
-        })
-        .await?;
+            body[RECONCILES] = json!(false);
+            Ok(flag(latest, RECONCILES).then_some(body))
+        });
+        let hint = format!(
+            "the attachment still reconciles its connections: run the same command again to set that back, or `gcloud compute \
+             service-attachments update {} --project {} --region {} --no-reconcile-connections`",
+            at.name, at.project, at.place
+        );
+        off.await.map(drop).map_err(|error| error.with_hint(hint))
     }
-    Ok(applied)
 }
 
 async fn shown(

@@ -79,6 +79,15 @@ impl Entry {
         }
     }
 
+    /// What it names, as a reject list does.
+    pub(crate) fn subject(&self) -> &str {
+        match self {
+            Self::Project { project, .. } => project,
+            Self::Network { network, .. } => network,
+            Self::Endpoint { endpoint } => endpoint,
+        }
+    }
+
     /// As plans spell it.
     pub(crate) fn spelled(&self) -> String {
         match self {

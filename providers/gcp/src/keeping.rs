@@ -103,6 +103,8 @@ pub(crate) fn rejects_beside(entries: &[Entry], rejected: &[String]) -> Vec<Stri
 
 #[cfg(test)]
 mod tests {
+    use privnet_core::accept::Again;
+
     use super::*;
 
     fn connection(nth: u32, project: &str, state: ConnectionState) -> Connection {
@@ -119,6 +121,7 @@ mod tests {
             since: None,
             note: None,
             cut_along: Vec::new(),
+            again: Again::Nothing,
         }
     }
 

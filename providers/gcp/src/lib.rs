@@ -47,7 +47,7 @@ use async_trait::async_trait;
 use privnet_core::execute::Context;
 use privnet_core::handoff::Handoff;
 use privnet_core::plan::Op;
-use privnet_core::spec::gcp::{GcpAcceptBy, GcpForm};
+use privnet_core::spec::gcp::GcpAcceptBy;
 use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::{Applied, Error, Handled, Lowered, ObserveRequest, Provider, Step, World};
 use tokio::sync::OnceCell;
@@ -101,13 +101,7 @@ impl GcpProvider {
         let mut known = self.accept_by.lock().unwrap_or_else(PoisonError::into_inner);
         for service in services {
             let CloudService::Gcp(gcp) = &service.cloud else { continue };
-            let by = match &gcp.form {
-                GcpForm::Made(made) => made.attachment.accept_by,
-                GcpForm::OnForwardingRule(on) => on.attachment.accept_by,
-                GcpForm::ServiceAttachment { accept_by, .. } => *accept_by,
-                GcpForm::Removed => GcpAcceptBy::Endpoint,
-            };
-            known.insert(service.name.to_string(), by);
+            known.insert(service.name.to_string(), policy::accept_by(gcp));
         }
     }
 
@@ -139,7 +133,7 @@ impl Provider for GcpProvider {
     }
 
     async fn apply(&self, step: Step<'_>, context: &Context) -> Result<Applied, Error> {
-        let cloud = Cloud { clients: self.clients().await?, context, deployment: step.deployment };
+        let cloud = Cloud::new(self.clients().await?, context, step.deployment);
         let act = Act { cloud, step };
         let done = match step.action.op {
             Op::Accept | Op::Reject => {

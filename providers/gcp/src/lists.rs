@@ -15,6 +15,8 @@ use crate::json::{Json, flag, list, text, texts};
 use crate::keeping;
 use crate::path;
 
+/// Whether a change of the lists decides anew on those that were decided on.
+pub(crate) const RECONCILES: &str = "reconcileConnections";
 /// The most entries of a reject list.
 const MOST_REJECTED: usize = 64;
 
@@ -33,6 +35,8 @@ pub(crate) enum Refused {
     Full,
     /// The entry would let others in too, who were not decided on.
     Undecided { others: Vec<String> },
+    /// To decide anew on who was turned away, the attachment has to reconcile, which cuts these.
+    Cuts { others: Vec<String> },
 }
 
 impl std::fmt::Display for Refused {
@@ -54,6 +58,11 @@ impl std::fmt::Display for Refused {
                 "the accept list would name its whole consumer, which lets in {} as well, or instead of it",
                 others.join(", ")
             ),
+            Self::Cuts { others } => write!(
+                f,
+                "to let it in after all the attachment has to reconcile its connections, which cuts {}: the accept list has no room for them",
+                others.join(", ")
+            ),
         }
     }
 }
@@ -71,6 +80,10 @@ impl Refused {
                  are gone; none is dropped by itself, since that could let somebody in"
                     .to_owned(),
             ),
+            Self::Cuts { .. } => Some(
+                "where they are to stay, give the accept list entries for them first; where not, reject them with --sever-connections"
+                    .to_owned(),
+            ),
             Self::Gone | Self::Closed | Self::Nameless { .. } => None,
         }
     }
@@ -83,7 +96,7 @@ pub(crate) fn envelope(at: &At, latest: &Json) -> Json {
 }
 
 /// The change that lets an endpoint in, and with it those alone that are decided on together; nothing where it is in already, or about
-/// to be. The entries of others stay.
+/// to be. The entries of others stay. One that was turned away comes in only while the attachment reconciles.
 ///
 /// # Errors
 /// [`Refused`], where it cannot or must not be let in.
@@ -94,23 +107,26 @@ pub(crate) fn let_in(
     by: GcpAcceptBy,
 ) -> Result<Option<Json>, Refused> {
     let endpoint = connections::endpoint(latest, &connection.id).ok_or(Refused::Gone)?;
-    match connections::state(endpoint) {
+    let state = connections::state(endpoint);
+    match state {
         ConnectionState::Accepted | ConnectionState::NeedsAttention => return Ok(None),
         ConnectionState::Closed => return Err(Refused::Closed),
         ConnectionState::Pending | ConnectionState::Rejected | ConnectionState::Changing => {}
     }
+    let switched = state == ConnectionState::Rejected && !flag(latest, RECONCILES);
     let mut entries = connections::entries(latest);
     if let Some(other) = entries.iter().find(|entry| entry.by() != by) {
         return Err(Refused::OtherType { there: other.by() });
     }
-    let mut entry = entry_for(endpoint, by)?;
+    let mut entry =
+        connections::entry_for(endpoint, by).ok_or(Refused::Nameless { what: entry::word(by) })?;
     let endpoints = list(latest, "connectedEndpoints");
     let rejected = texts(latest, "consumerRejectLists");
     // Beside the new entry there is room for rejects of its type alone.
     let mut kept = keeping::rejects_beside(std::slice::from_ref(&entry), &rejected);
     kept.retain(|url| !connections::stands_for(&Entry::rejected(url), endpoint));
     let anew = |other: &Json| {
-        flag(latest, "reconcileConnections")
+        (switched || flag(latest, RECONCILES))
             && !kept.iter().any(|url| connections::stands_for(&Entry::rejected(url), other))
     };
     let along = connections::would_come_along(endpoint, &entry, endpoints, anew);
@@ -120,7 +136,7 @@ pub(crate) fn let_in(
     }
     // Room for as many as were decided on: the cloud itself is to let nobody in later.
     entry.limit_to(connections::live_of(&entry, endpoints) + along.len() + 1);
-    if !add(&mut entries, entry, endpoint) && kept.len() == rejected.len() {
+    if !add(&mut entries, entry, endpoint) && kept.len() == rejected.len() && !switched {
         return Ok(None);
     }
     let mut body = envelope(at, latest);
@@ -128,21 +144,28 @@ pub(crate) fn let_in(
     if kept.len() < rejected.len() {
         body["consumerRejectLists"] = json!(kept);
     }
+    if switched {
+        concerns_nobody_else(latest, &entries, &kept, connection)?;
+        body[RECONCILES] = json!(true);
+    }
     Ok(Some(body))
 }
 
-/// The entry that lets an endpoint in, with room for it alone.
-fn entry_for(endpoint: &Json, by: GcpAcceptBy) -> Result<Entry, Refused> {
-    let limit = 1;
-    match by {
-        GcpAcceptBy::Endpoint => Ok(Entry::Endpoint { endpoint: connections::handle(endpoint) }),
-        GcpAcceptBy::Project => connections::project(endpoint)
-            .map(|project| Entry::Project { project, limit })
-            .ok_or(Refused::Nameless { what: "project" }),
-        GcpAcceptBy::Network => connections::network(endpoint)
-            .map(|network| Entry::Network { network, limit })
-            .ok_or(Refused::Nameless { what: "network" }),
+/// To reconcile decides anew on all that are connected: it must be nobody's matter but that of the one that is let in.
+fn concerns_nobody_else(
+    latest: &Json,
+    entries: &[Entry],
+    kept: &[String],
+    connection: &ConnectionAction,
+) -> Result<(), Refused> {
+    let all = connections::of(latest, GcpAcceptBy::Endpoint, None);
+    let cut = keeping::cut(entries, kept, &all);
+    if !cut.is_empty() {
+        return Err(Refused::Cuts { others: cut.into_iter().collect() });
     }
+    let mut others = keeping::let_in_again(entries, kept, &all);
+    others.retain(|id| *id != connection.id && !connection.along.contains(id));
+    if others.is_empty() { Ok(()) } else { Err(Refused::Undecided { others: others.into_iter().collect() }) }
 }
 
 /// Adds an entry for this endpoint, or raises the limit of the one that is there. Whether anything changed.
@@ -166,7 +189,7 @@ fn add(entries: &mut Vec<Entry>, new: Entry, endpoint: &Json) -> bool {
 /// attachment reconciles. Nothing where that is so already.
 ///
 /// # Errors
-/// [`Refused::Full`].
+/// [`Refused::Full`], [`Refused::Nameless`].
 pub(crate) fn turned_away(
     at: &At,
     latest: &Json,
@@ -176,19 +199,13 @@ pub(crate) fn turned_away(
 ) -> Result<Option<Json>, Refused> {
     let entries = connections::entries(latest);
     let mut rejected = texts(latest, "consumerRejectLists");
-    // Both lists have one type: that of what is there, before the file's.
-    let there = entries.first().map(Entry::by);
-    let there = there.or_else(|| rejected.first().map(|text| Entry::rejected(text).by()));
-    let subject = match there.unwrap_or(by) {
-        GcpAcceptBy::Endpoint => Some(connections::handle(endpoint)),
-        GcpAcceptBy::Project => connections::project(endpoint),
-        GcpAcceptBy::Network => connections::network(endpoint),
-    };
-    let subject = subject.unwrap_or_default();
+    let what = entry::word(connections::listed_by(latest, by));
+    let entry = connections::rejecting(latest, endpoint, by).ok_or(Refused::Nameless { what })?;
+    let subject = entry.subject().to_owned();
     let kept: Vec<&Entry> =
         entries.iter().filter(|entry| !connections::stands_for(entry, endpoint)).collect();
     let listed = rejected.iter().any(|url| path::same(url, &subject));
-    if listed && kept.len() == entries.len() && (!live || flag(latest, "reconcileConnections")) {
+    if listed && kept.len() == entries.len() && (!live || flag(latest, RECONCILES)) {
         return Ok(None);
     }
     if !listed {
@@ -201,7 +218,7 @@ pub(crate) fn turned_away(
     body["consumerAcceptLists"] = kept.into_iter().map(Entry::json).collect();
     body["consumerRejectLists"] = json!(rejected);
     if live {
-        body["reconcileConnections"] = json!(true);
+        body[RECONCILES] = json!(true);
     }
     Ok(Some(body))
 }
@@ -266,13 +283,8 @@ mod tests {
         assert_eq!(body["consumerRejectLists"].as_array().map(Vec::len), Some(64));
     }
 
-    #[test]
-    fn who_was_turned_away_with_its_project_can_be_let_in_again() {
-        let mut pending = endpoint();
-        pending["status"] = json!("REJECTED");
-        let latest = json!({ "fingerprint": "f", "connectedEndpoints": [pending],
-            "consumerAcceptLists": [], "consumerRejectLists": ["p-1", "p-2"] });
-        let wanted = ConnectionAction {
+    fn wanted() -> ConnectionAction {
+        ConnectionAction {
             id: "9".to_owned(),
             handle: "9".to_owned(),
             consumer: None,
@@ -280,8 +292,38 @@ mod tests {
             preset: None,
             sever: false,
             along: Vec::new(),
-        };
-        let body = let_in(&at(), &latest, &wanted, GcpAcceptBy::Project).expect("allowed").expect("a change");
+        }
+    }
+
+    /// An endpoint of the project p-1 that was turned away, and others.
+    fn turned_away_with(others: &[Json], accept: Json) -> Json {
+        let mut own = endpoint();
+        own["status"] = json!("REJECTED");
+        let all: Vec<&Json> = std::iter::once(&own).chain(others).collect();
+        json!({ "fingerprint": "f", "connectedEndpoints": all, "consumerAcceptLists": accept,
+            "consumerRejectLists": ["p-1", "p-2"] })
+    }
+
+    fn other(project: &str, status: &str) -> Json {
+        json!({ "endpoint": format!("https://x/projects/{project}/regions/r/forwardingRules/other"),
+            "pscConnectionId": "10", "status": status })
+    }
+
+    #[test]
+    fn who_was_turned_away_with_its_project_can_be_let_in_again() {
+        let by_project = |latest: &Json| let_in(&at(), latest, &wanted(), GcpAcceptBy::Project);
+        let latest = turned_away_with(&[other("p-2", "REJECTED")], json!([]));
+        let body = by_project(&latest).expect("allowed").expect("a change");
         assert_eq!(body["consumerRejectLists"], json!(["p-2"]));
+        assert_eq!(body[RECONCILES], json!(true), "GCP decides on nobody anew otherwise");
+        // Its sibling would come in too, or instead of it; somebody whom no entry lets in would be cut.
+        let sibling = by_project(&turned_away_with(&[other("p-1", "REJECTED")], json!([])));
+        assert_eq!(sibling, Err(Refused::Undecided { others: vec!["10".to_owned()] }));
+        let unlisted = by_project(&turned_away_with(&[other("p-3", "ACCEPTED")], json!([])));
+        assert_eq!(unlisted, Err(Refused::Cuts { others: vec!["10".to_owned()] }));
+        let entry = json!([{ "projectIdOrNum": "p-3", "connectionLimit": 2 }]);
+        let again = by_project(&turned_away_with(&[other("p-3", "REJECTED")], entry.clone()));
+        assert_eq!(again, Err(Refused::Undecided { others: vec!["10".to_owned()] }));
+        assert!(by_project(&turned_away_with(&[other("p-3", "ACCEPTED")], entry)).is_ok());
     }
 }

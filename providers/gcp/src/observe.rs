@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
-use privnet_core::accept::Connection;
+use privnet_core::accept::{Again, Connection, ConnectionState};
 use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
-use privnet_core::spec::gcp::{GcpForm, GcpService};
+use privnet_core::spec::gcp::{GcpAcceptBy, GcpForm, GcpService};
 use privnet_core::spec::gcp_ids::ProjectRef;
 use privnet_core::spec::{CloudService, Service, Spec, Who};
 use privnet_core::world::{Connections, Target, TargetState};
@@ -22,6 +22,7 @@ use crate::json::text;
 use crate::kinds::{self, backend_service, service_attachment};
 use crate::operations;
 use crate::path;
+use crate::policy;
 use crate::snapshot::{self, Beside, Lists, Place, Snapshot};
 
 /// Everything with our name or proof, what the file names, connections and facts.
@@ -31,7 +32,7 @@ pub(crate) async fn observe(
     context: &Context,
 ) -> Result<World, Error> {
     let clients = provider.clients().await?;
-    let cloud = Cloud { clients, context, deployment: request.spec.deployment.as_str() };
+    let cloud = Cloud::new(clients, context, request.spec.deployment.as_str());
     provider.remember(request.services);
     let mut places: BTreeMap<Place, Vec<(&Service, &GcpService)>> = BTreeMap::new();
     for service in request.services {
@@ -293,9 +294,30 @@ fn add_connections(world: &mut World, snapshot: &Snapshot<'_>) {
 fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachment: &crate::json::Json) {
     let seen = world.services.entry(address.service.clone()).or_default();
     let mut known = seen.connections.known().to_vec();
-    known.extend(connections::of(attachment, addresses(snapshot, attachment)));
+    let gcp = snapshot.services.iter().find(|(service, _)| service.name.as_str() == address.service);
+    let by = gcp.map_or(GcpAcceptBy::Endpoint, |(_, gcp)| policy::accept_by(gcp));
+    let mut own = connections::of(attachment, by, addresses(snapshot, attachment));
+    if text(attachment, "selfLink").is_some_and(|url| snapshot.left_reconciling.contains(&path::of(url))) {
+        own.iter_mut().for_each(cut_short);
+    }
+    known.extend(own);
     seen.connections = Connections::Known(known);
     seen.exposed = Some(address.clone());
+}
+
+/// A decision was cut short that switched reconciling on: on which of them it was is not known any more.
+fn cut_short(connection: &mut Connection) {
+    let command = match connection.state {
+        ConnectionState::Rejected => "reject",
+        state if state.may_be_live() => "accept-pending",
+        _ => return,
+    };
+    connection.again = Again::Finish;
+    let id = &connection.id;
+    let why = format!(
+        "a decision that was cut short left the attachment reconciling its connections: `privnet {command} --connection {id}` sets that back"
+    );
+    connection.note = Some(connection.note.take().map_or(why.clone(), |note| format!("{note}; {why}")));
 }
 
 /// The addresses of an attachment's NAT subnets, where these were read. Four of each range are the cloud's own.

@@ -12,17 +12,36 @@ use privnet_core::{Error, ErrorKind, name};
 use crate::buckets::Group;
 use crate::cloud::Cloud;
 use crate::collection::{Sent, json};
-use crate::json::{Json, text};
+use crate::json::{Json, number, text};
 use crate::path;
 
 /// What `aggregatedList` is asked for.
 const UNFINISHED: &str = "status != DONE";
 
-/// An id for one logical attempt: a UUID that tells whose it is by its first eight digits, and is random in the rest.
-pub(crate) fn request_id(deployment: &str) -> String {
+/// What a request is for, where its id must tell that later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// It need not.
+    Ordinary,
+    /// It may make an attachment reconcile its connections, for as long as one decision takes.
+    Reconcile,
+}
+
+/// An id for one logical attempt: a UUID that tells whose it is by its first eight digits, and by its last eight if it is for something
+/// that must be put back; the rest is random.
+pub(crate) fn request_id(deployment: &str, errand: Errand) -> String {
     let random = uuid::Uuid::new_v4().to_string();
-    let rest = random.get(MARK..).unwrap_or_default();
-    format!("{}{rest}", mark(deployment))
+    let (begin, end) = (mark(deployment), random.len() - MARK);
+    match errand {
+        Errand::Ordinary => format!("{begin}{}", random.get(MARK..).unwrap_or_default()),
+        Errand::Reconcile => {
+            format!("{begin}{}{}", random.get(MARK..end).unwrap_or_default(), reconcile_mark(deployment))
+        }
+    }
+}
+
+fn reconcile_mark(deployment: &str) -> String {
+    name::hash8(&["reconcile for a decision", deployment])
 }
 
 /// How many digits of an id tell whose it is.
@@ -35,8 +54,9 @@ fn mark(deployment: &str) -> String {
 /// Waits until nothing runs in a project and the project of its networks that an earlier run of the deployment began. What came of
 /// it, the lists show.
 pub(crate) async fn settle(cloud: &Cloud<'_>, project: &str, host: &str) -> Result<(), Error> {
+    let mark = &mark(cloud.deployment);
     let each = BTreeSet::from([project, host]).into_iter().map(|at| async move {
-        let left = match unfinished(cloud, at).await {
+        let left = match listed(cloud, at, UNFINISHED, |operation| is_ours(mark, operation)).await {
             Err(error) if is_excused(at == project, &error) => {
                 let hints = error.hints().join("; ");
                 let what = "whether an earlier run's operations go on is not known";
@@ -61,22 +81,56 @@ fn is_excused(is_own: bool, error: &Error) -> bool {
     !is_own && error.kind() == ErrorKind::Denied
 }
 
-/// The deployment's operations in a project that are not done: zonal, regional and global ones.
-async fn unfinished(cloud: &Cloud<'_>, project: &str) -> Result<Vec<Json>, Error> {
-    let mark = mark(cloud.deployment);
+/// Whether an attachment reconciles its connections because a decision of this deployment's switched that on and was cut short: whatever
+/// changed it last says by its id that it did so, and nobody has changed it since. Google keeps operations for some two weeks.
+pub(crate) async fn left_reconciling(cloud: &Cloud<'_>, attachment: &Json) -> Result<bool, Error> {
+    let path = text(attachment, "selfLink").map(path::of).unwrap_or_default();
+    let (Some(project), Some(id)) = (path::after(&path, "projects"), number(attachment, "id")) else {
+        return Ok(false);
+    };
+    let of_it = |operation: &Json| text(operation, "targetLink").is_some_and(|url| path::same(url, &path));
+    match listed(cloud, project, &format!("targetId = {id}"), of_it).await {
+        // It is taken to be meant then.
+        Err(error) if error.kind() == ErrorKind::Denied => {
+            let hints = error.hints().join("; ");
+            cloud
+                .context
+                .progress(format!("why {path} reconciles its connections is not known: {error}; {hints}"));
+            Ok(false)
+        }
+        all => Ok(was_left_reconciling(cloud.deployment, &all?)),
+    }
+}
+
+fn was_left_reconciling(deployment: &str, operations: &[Json]) -> bool {
+    let had_an_effect = |operation: &&Json| operation.get("error").is_none();
+    let begun = |operation: &&Json| text(operation, "insertTime")?.parse::<jiff::Timestamp>().ok();
+    let last = operations.iter().filter(had_an_effect).max_by_key(begun);
+    let (begins, ends) = (mark(deployment), reconcile_mark(deployment));
+    let id = last.and_then(|last| text(last, "clientOperationId"));
+    id.is_some_and(|id| id.starts_with(&begins) && id.ends_with(&ends))
+}
+
+/// The operations in a project that pass this filter, and are wanted: zonal, regional and global ones.
+async fn listed(
+    cloud: &Cloud<'_>,
+    project: &str,
+    filter: &str,
+    is_wanted: impl Fn(&Json) -> bool,
+) -> Result<Vec<Json>, Error> {
     let (mut all, mut token) = (Vec::new(), String::new());
     loop {
         let (operations, next) = cloud
             .call(Group::Read, project, "globalOperations.aggregatedList", project, || async {
                 let list = cloud.clients.global_operations.aggregated_list().set_project(project);
-                let list = list.set_filter(UNFINISHED).set_max_results(500_u32);
+                let list = list.set_filter(filter).set_max_results(500_u32);
                 let list = if token.is_empty() { list } else { list.set_page_token(&token) };
                 let answer = Box::pin(list.send()).await?;
                 let found = answer.items.into_values().flat_map(|scoped| scoped.operations);
                 Ok((found.map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token))
             })
             .await?;
-        all.extend(operations.into_iter().filter(|operation| is_ours(&mark, operation)));
+        all.extend(operations.into_iter().filter(|operation| is_wanted(operation)));
         match next.filter(|next| !next.is_empty()) {
             Some(next) => token = next,
             None => return Ok(all),
@@ -102,11 +156,30 @@ mod tests {
 
     #[test]
     fn an_id_tells_whose_it_is_and_is_a_uuid() {
-        let (one, other) = (request_id("data"), request_id("data"));
+        let (one, other) = (request_id("data", Errand::Ordinary), request_id("data", Errand::Ordinary));
         assert_ne!(one, other);
         assert_eq!(uuid::Uuid::parse_str(&one).expect("a UUID").get_version_num(), 4);
         let operation = serde_json::json!({ "clientOperationId": one });
         assert!(is_ours(&mark("data"), &operation) && !is_ours(&mark("data2"), &operation));
         assert!(!is_ours(&mark("data"), &serde_json::json!({ "name": "operation-1" })));
+    }
+
+    #[test]
+    fn only_what_changed_it_last_can_have_left_it_reconciling() {
+        let done = |id: String, at: &str| serde_json::json!({ "clientOperationId": id, "insertTime": at, "status": "DONE" });
+        // Times of operations are in Google's own zone, which has summer time.
+        let ours = done(request_id("data", Errand::Reconcile), "2026-11-01T01:30:00.000-07:00");
+        let theirs = |at| done("a-console-gives-none".to_owned(), at);
+        let left = |all: &[Json]| was_left_reconciling("data", all);
+        assert!(left(&[theirs("2026-11-01T01:29:00.000-07:00"), ours.clone()]));
+        assert!(!left(&[ours.clone(), theirs("2026-11-01T01:10:00.000-08:00")]), "they said what they want");
+        let ordinary = done(request_id("data", Errand::Ordinary), "2026-11-01T01:31:00.000-07:00");
+        assert!(!left(&[ours.clone(), ordinary]), "it was put back");
+        let mut failed = theirs("2026-11-01T01:10:00.000-08:00");
+        failed["error"] = serde_json::json!({ "errors": [{ "code": "CONDITION_NOT_MET" }] });
+        assert!(left(&[ours.clone(), failed]));
+        assert!(!was_left_reconciling("data2", &[ours]) && !left(&[]));
+        let id = request_id("data", Errand::Reconcile);
+        assert!(uuid::Uuid::parse_str(&id).is_ok_and(|id| id.get_version_num() == 4));
     }
 }

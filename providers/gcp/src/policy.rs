@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::World;
 use privnet_core::accept::{ConsumerPolicy, Identity, PresetVersion, ServicePolicy};
-use privnet_core::spec::gcp::{GcpAcceptBy, GcpForm};
+use privnet_core::spec::gcp::{GcpAcceptBy, GcpForm, GcpService};
 use privnet_core::spec::gcp_ids::ProjectRef;
 use privnet_core::spec::{Allow, CloudService, Consumer, Service, Spec, Who};
 
@@ -20,6 +20,25 @@ pub(crate) fn of(spec: &Spec, service: &Service, world: &World) -> ServicePolicy
         .collect();
     let shared = matches!(&service.cloud, CloudService::Gcp(gcp) if matches!(gcp.form, GcpForm::ServiceAttachment { .. }));
     ServicePolicy { service: service.name.to_string(), consumers, shared }
+}
+
+/// How a service names whom it lets in.
+pub(crate) fn accept_by(gcp: &GcpService) -> GcpAcceptBy {
+    match &gcp.form {
+        GcpForm::Made(made) => made.attachment.accept_by,
+        GcpForm::OnForwardingRule(on) => on.attachment.accept_by,
+        GcpForm::ServiceAttachment { accept_by, .. } => *accept_by,
+        GcpForm::Removed => GcpAcceptBy::Endpoint,
+    }
+}
+
+/// Whether the file says that an attachment reconciles its connections.
+pub(crate) fn reconciles(gcp: &GcpService) -> bool {
+    match &gcp.form {
+        GcpForm::Made(made) => made.attachment.reconcile_connections,
+        GcpForm::OnForwardingRule(on) => on.attachment.reconcile_connections,
+        GcpForm::ServiceAttachment { .. } | GcpForm::Removed => false,
+    }
 }
 
 /// One consumer. One that cannot be named on GCP has no identity: nothing matches it. The same holds for `*`, which lets

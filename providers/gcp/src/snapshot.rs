@@ -15,10 +15,13 @@ use crate::cloud::Cloud;
 use crate::collection::{Collection, Sent, json};
 use crate::facts::{Facts, Machine, Subnet};
 use crate::image::{self, Seen};
-use crate::json::{Json, list, text};
+use crate::json::{Json, flag, list, text};
 use crate::kinds;
+use crate::lists::RECONCILES;
+use crate::operations;
 use crate::ownership::{self, Claim};
 use crate::path;
+use crate::policy;
 
 /// A project and region, and the project of its networks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +73,8 @@ pub(crate) struct Snapshot<'a> {
     /// The health of our backend services' backends, by the service's path; only for `status`.
     pub(crate) health: BTreeMap<String, Vec<Json>>,
     pub(crate) facts: Facts,
+    /// The attachments that a decision which was cut short left reconciling; not for a plan.
+    pub(crate) left_reconciling: BTreeSet<String>,
     named: Vec<Address>,
 }
 
@@ -84,6 +89,7 @@ impl<'a> Snapshot<'a> {
             endpoints: BTreeMap::new(),
             health: BTreeMap::new(),
             facts: Facts::default(),
+            left_reconciling: BTreeSet::new(),
             named: Vec::new(),
         }
     }
@@ -247,6 +253,9 @@ pub(crate) async fn of_place<'a>(
     snapshot.endpoints = endpoints(cloud, &snapshot).await?;
     if purpose == Purpose::Status {
         snapshot.health = health(cloud, &snapshot).await;
+    }
+    if purpose != Purpose::Plan {
+        snapshot.left_reconciling = left_reconciling(cloud, &snapshot).await?;
     }
     Ok(snapshot)
 }
@@ -469,6 +478,29 @@ async fn endpoints(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> Result<BTreeMa
         }
     });
     Ok(try_join_all(read).await?.into_iter().collect())
+}
+
+/// The attachments of the file that reconcile although it does not say so, because a decision was cut short.
+async fn left_reconciling(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> Result<BTreeSet<String>, Error> {
+    let own = snapshot.claimed(Collection::ServiceAttachments, kinds::service_attachment::KIND.name);
+    let of_service = |name: &str| {
+        let own = own.iter().find(|(claim, _)| {
+            claim.address.service == name && claim.ownership == privnet_core::Ownership::Ours
+        });
+        own.map(|(_, json)| *json)
+    };
+    let quiet = snapshot.services.iter().filter(|(_, gcp)| !policy::reconciles(gcp));
+    let attachments = quiet.filter_map(|(service, gcp)| match &gcp.form {
+        GcpForm::ServiceAttachment { name, .. } => {
+            snapshot.by_name(Collection::ServiceAttachments, name.as_str())
+        }
+        _ => of_service(service.name.as_str()),
+    });
+    let read = attachments.filter(|json| flag(json, RECONCILES)).map(|json| async move {
+        let left = operations::left_reconciling(cloud, json).await?;
+        Ok(left.then(|| text(json, "selfLink").map(path::of).unwrap_or_default()))
+    });
+    Ok(try_join_all(read).await?.into_iter().flatten().collect())
 }
 
 /// What the health checks say of our backend services. What cannot be read is left out: `status` says so then.

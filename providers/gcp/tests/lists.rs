@@ -176,6 +176,163 @@ async fn an_attachment_of_the_users_turns_one_away_and_keeps_all_else() {
     assert_eq!(same(&after), same(&before));
 }
 
+/// Whether the first and then the second run of a decision on this connection ended as they must: what the first left undone, the second
+/// puts right. The fault strikes when reconciling is to be switched off.
+async fn cut_short_and_run_again(stage: &Stage, spec: &Spec, id: &str, accept: bool) {
+    let decide = || async {
+        if accept {
+            let ask = Ask { connection: Some(id.to_owned()), reject_others: false };
+            let (_, plan, report) = stage.decide(spec, &ask).await;
+            (plan, report)
+        } else {
+            stage.reject(spec, id, true).await
+        }
+    };
+    stage.fault("gcp:serviceAttachments.patch:2:code=forbidden");
+    let (_, report) = decide().await;
+    let failed: Vec<_> = report.failures().collect();
+    assert_eq!(failed.len(), 1, "{report:#?}");
+    let hint = failed[0].hints().join(" ");
+    assert!(
+        hint.contains("run the same command again") && hint.contains("--no-reconcile-connections"),
+        "{hint}"
+    );
+    stage.heal();
+    assert_eq!(attachment(stage, "shared-db").await.reconcile_connections, Some(true));
+    let command = if accept { "accept-pending" } else { "reject" };
+    let all = stage.driver().observe(spec, privnet_core::Purpose::Status).await.1;
+    let note =
+        all.services["orders"].connections.known().iter().find(|one| one.id == id).unwrap().note.clone();
+    assert!(
+        note.is_some_and(
+            |note| note.contains(&format!("`privnet {command} --connection {id}` sets that back"))
+        )
+    );
+    let (plan, report) = decide().await;
+    assert_eq!(plan.actions.len(), 1, "{plan:#?}");
+    assert_done(&plan, &report);
+    assert_eq!(attachment(stage, "shared-db").await.reconcile_connections, Some(false));
+    // What is as it should be is not decided on anew.
+    assert!(decide().await.0.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attachment_of_the_users_is_not_left_reconciling() {
+    let stage = Stage::open().await;
+    // Its list has an entry for colleagues, who are connected.
+    let spec = with_policy(
+        "allow: { labs: {} }",
+        "accept_by: project\nexisting: { service_attachment: shared-db }",
+        "consumers: { labs: { gcp: { projects: [mallory-labs] } } }",
+    );
+    let id = stage.connect("shared-db", "mallory-labs")["connection"].as_str().unwrap().to_owned();
+    let (_, plan, report) = stage.decide(&spec, &Ask::default()).await;
+    assert_done(&plan, &report);
+    let others = || async {
+        let all = stage.connections(&spec, "orders").await;
+        all.into_iter().filter(|one| one.id != id).map(|one| (one.id, one.state)).collect::<Vec<_>>()
+    };
+    let before = others().await;
+    assert!(before.iter().any(|(_, state)| *state == ConnectionState::Accepted), "{before:?}");
+    cut_short_and_run_again(&stage, &spec, &id, false).await;
+    assert_eq!(state(&stage, &spec, &id).await, ConnectionState::Rejected);
+    cut_short_and_run_again(&stage, &spec, &id, true).await;
+    assert_eq!(state(&stage, &spec, &id).await, ConnectionState::Accepted);
+    // Where its owner wants it to reconcile, it stays so.
+    stage.reconcile("shared-db").await;
+    let (plan, report) = stage.reject(&spec, &id, true).await;
+    assert_done(&plan, &report);
+    assert_eq!(attachment(&stage, "shared-db").await.reconcile_connections, Some(true));
+    let (plan, _) = stage.reject(&spec, &id, true).await;
+    assert!(plan.is_empty(), "{plan:#?}");
+    assert_eq!(others().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_reject_takes_along_is_named_and_can_be_let_in_again() {
+    let networks = "networks: [projects/acme-reader/global/networks/consumer]";
+    for (by, consumer) in [("project", "projects: [acme-reader]"), ("network", networks)] {
+        let stage = Stage::open().await;
+        let file = |by: &str| {
+            let top = format!("consumers: {{ acme: {{ gcp: {{ {consumer} }} }} }}");
+            let block = format!("ports: [{ONE}]\naccept_by: {by}");
+            with_policy("allow: { acme: { max_connections: 2 } }", &block, &top)
+        };
+        let spec = file(by);
+        stage.apply(&spec).await;
+        let (sibling, rejected) = (ask(&stage), ask(&stage));
+        let (plan, report) = stage.reject(&spec, &rejected, false).await;
+        assert_done(&plan, &report);
+        let said = plan.warnings.join("; ");
+        assert!(
+            said.contains(&format!("puts its {by} on the reject list")) && said.contains(&sibling),
+            "{said}"
+        );
+        assert_eq!(state(&stage, &spec, &sibling).await, ConnectionState::Rejected);
+        // Whoever asks now is turned away at birth, and is told what to do.
+        let late = ask(&stage);
+        let all = stage.connections(&spec, "orders").await;
+        let seen = all.iter().find(|one| one.id == late).unwrap();
+        let note = seen.note.clone().unwrap_or_default();
+        assert_eq!(seen.state, ConnectionState::Rejected);
+        assert!(note.contains(&format!("its {by} is on the attachment's reject list")), "{note}");
+        assert!(note.contains(&format!("`privnet accept-pending --connection {late}`")), "{note}");
+        // Nobody is let in that was not named, and without being named none is decided on.
+        let chosen = Ask { connection: Some(sibling.clone()), reject_others: false };
+        let (_, _, report) = stage.decide(&spec, &chosen).await;
+        let failed: Vec<_> = report.failures().collect();
+        assert!(
+            failed[0].message().contains(&rejected) && failed[0].message().contains(&late),
+            "{failed:#?}"
+        );
+        let (decisions, ..) = stage.decide(&spec, &Ask::default()).await;
+        assert!(
+            decisions.iter().all(|one| ![&sibling, &rejected, &late].contains(&&one.connection)),
+            "{decisions:#?}"
+        );
+        // By endpoint it comes in alone, as the hint says.
+        assert!(failed[0].hints().iter().any(|hint| hint.contains("accept_by: endpoint")), "{failed:#?}");
+        let by_endpoint = file("endpoint");
+        stage.apply(&by_endpoint).await;
+        let (_, plan, report) = stage.decide(&by_endpoint, &chosen).await;
+        assert_done(&plan, &report);
+        assert_eq!(state(&stage, &by_endpoint, &sibling).await, ConnectionState::Accepted);
+        for other in [&rejected, &late] {
+            assert_ne!(state(&stage, &by_endpoint, other).await, ConnectionState::Accepted);
+        }
+        assert_eq!(own_attachment(&stage, &by_endpoint).await.reconcile_connections, Some(false));
+        stage.assert_settled(&by_endpoint).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_in_while_a_reject_is_tried_again_is_not_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.jsonl");
+    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
+    let spec = colleagues("allow: { acme: { max_connections: 2 } }\n    acceptance: automatic", "");
+    stage.apply(&spec).await;
+    let id = ask(&stage);
+    assert_eq!(state(&stage, &spec, &id).await, ConnectionState::Accepted);
+    let before = patches(&record).len();
+    stage.fault("gcp:serviceAttachments.patch:1+:code=conditionNotMet");
+    let sibling = async {
+        stage::until("it is tried", || async { (patches(&record).len() > before).then_some(()) }).await;
+        let sibling = ask(&stage);
+        stage.heal();
+        sibling
+    };
+    let ((_, report), sibling) = tokio::join!(stage.reject(&spec, &id, true), sibling);
+    let failed: Vec<_> = report.failures().map(ToString::to_string).collect();
+    assert!(
+        failed.len() == 1 && failed[0].contains(&format!("would cut {sibling} as well, let in meanwhile")),
+        "{failed:?}"
+    );
+    for id in [&id, &sibling] {
+        assert_eq!(state(&stage, &spec, id).await, ConnectionState::Accepted);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operation_that_takes_too_long_is_given_up_and_found_again() {
     let stage = Stage::open().await;

@@ -12,6 +12,7 @@ fn connection(id: &str, account: &str, state: ConnectionState) -> Connection {
         since: None,
         note: None,
         cut_along: Vec::new(),
+        again: Again::Nothing,
     }
 }
 
@@ -52,6 +53,32 @@ fn surplus_is_ambiguous_until_somebody_chooses() {
     let decisions = decide(&policy, &connections, &ask);
     assert_eq!(decisions[0].verdict, Verdict::Left);
     assert_eq!((decisions[1].verdict, &decisions[1].why), (Verdict::Accepted, &Why::Chosen));
+}
+
+#[test]
+fn who_was_turned_away_is_decided_on_when_it_is_named_and_the_cloud_can() {
+    let policy = policy(vec![consumer("fivetran", "834469178297", 1, &["vpce-1", "vpce-3"])]);
+    let of = |id, account, state, again| Connection { again, ..connection(id, account, state) };
+    let named = |id: &str| Ask { connection: Some(id.to_owned()), ..Ask::default() };
+    let verdict = |connections: &[Connection], ask: &Ask| {
+        decide(&policy, connections, ask).first().map(|decision| (decision.verdict, decision.why.clone()))
+    };
+    let own = |again| of("vpce-1", "834469178297", ConnectionState::Rejected, again);
+    assert_eq!(verdict(&[own(Again::LetIn)], &named("vpce-1")), Some((Verdict::Accepted, Why::Chosen)));
+    // Not by itself, not on a cloud that cannot, and by the policy as if it were pending.
+    assert_eq!(verdict(&[own(Again::LetIn)], &Ask::default()), None);
+    assert_eq!(verdict(&[own(Again::Nothing)], &named("vpce-1")), None);
+    let stranger = of("vpce-9", "999999999999", ConnectionState::Rejected, Again::LetIn);
+    assert_eq!(verdict(&[stranger.clone()], &named("vpce-9")), Some((Verdict::Left, Why::Stranger)));
+    assert_eq!(verdict(&[stranger], &Ask { reject_others: true, ..named("vpce-9") }), None);
+    let other = of("vpce-2", "834469178297", ConnectionState::Rejected, Again::LetIn);
+    assert_eq!(verdict(&[other], &named("vpce-2")), Some((Verdict::Left, Why::NotInOnly)));
+    let full = [own(Again::LetIn), connection("vpce-3", "834469178297", Accepted)];
+    assert_eq!(verdict(&full, &named("vpce-1")), Some((Verdict::Left, Why::Full { max: 1 })));
+    // One that is in keeps its place: only what was cut short is brought to its end.
+    let live = |again| of("vpce-3", "834469178297", Accepted, again);
+    assert_eq!(verdict(&[live(Again::Finish)], &named("vpce-3")), Some((Verdict::Accepted, Why::Chosen)));
+    assert_eq!(verdict(&[live(Again::LetIn)], &named("vpce-3")), None);
 }
 
 #[test]

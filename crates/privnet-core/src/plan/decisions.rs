@@ -1,6 +1,6 @@
 //! Decisions on connections as plans, and what is waited for.
 
-use crate::accept::{self, Ask, Connection, ConnectionState, Decision, ServicePolicy, Verdict, Why};
+use crate::accept::{self, Again, Ask, Connection, ConnectionState, Decision, ServicePolicy, Verdict, Why};
 use crate::plan::guard::SEVER;
 use crate::plan::steps::connection_action;
 use crate::plan::{Action, ConnectionAction, Op, Plan, Refusal, Rule, Summary, Wait};
@@ -70,7 +70,7 @@ pub fn plan_rejection(desired: &Desired, world: &World, id: &str, sever: bool) -
                 let why = why.clone();
                 let flag = Some(SEVER.to_owned());
                 plan.refusals.push(Refusal { address: exposed, rule: Rule::WouldSever, why, flag });
-            } else if blocks_deletion(connection) {
+            } else if blocks_deletion(connection) || connection.again == Again::Finish {
                 let mut action = reject(&exposed, connection, Some(&intent.policy), sever);
                 action.scope = intent.scope.clone();
                 action.live_id = world.at(&exposed).map(|live| live.id.clone());
@@ -83,7 +83,8 @@ pub fn plan_rejection(desired: &Desired, world: &World, id: &str, sever: bool) -
                 );
                 plan.actions.push(action);
             } else {
-                plan.warnings.push(format!("{} is {} already", connection.id, connection.cloud_state));
+                let note = connection.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+                plan.warnings.push(format!("{} is {} already{note}", connection.id, connection.cloud_state));
             }
         }
     }

@@ -264,8 +264,9 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 
 fn read(json: &Json) -> Attachment {
     let listed: BTreeSet<String> = connections::entries(json).iter().map(Entry::spelled).collect();
-    let connected =
-        connections::of(json, None).into_iter().filter(|connection| connection.state.may_be_live());
+    let connected = connections::of(json, GcpAcceptBy::Endpoint, None)
+        .into_iter()
+        .filter(|connection| connection.state.may_be_live());
     Attachment {
         target: text(json, "targetService").map_or(Value::Null, |url| Value::text(path::of(url))),
         nat_subnets: texts(json, "natSubnets").iter().map(|url| Value::text(path::of(url))).collect(),
@@ -342,7 +343,8 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
             }
             let switched_on = wanted.reconcile_connections && !there.reconcile_connections;
             if switched_on || (list_differs && there.reconcile_connections) {
-                cut_as_planned(act, &keeping::cut(&entries, &kept, &connections::of(latest, None)))?;
+                let all = connections::of(latest, GcpAcceptBy::Endpoint, None);
+                cut_as_planned(act, &keeping::cut(&entries, &kept, &all))?;
             }
             Ok(Some(body))
         })

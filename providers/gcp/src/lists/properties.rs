@@ -165,7 +165,9 @@ proptest! {
             meant.extend(wanted.along.iter().cloned().chain([wanted.id.clone()]));
             let now = could_be_let_in(&after);
             prop_assert!(now.is_subset(&meant), "{now:?} and not only {meant:?}: {after:#}");
-            let asks = connections::endpoint(&before, &wanted.id).is_some_and(|own| connections::state(own) == ConnectionState::Pending);
+            let asks = connections::endpoint(&before, &wanted.id).is_some_and(|own| {
+                matches!(connections::state(own), ConnectionState::Pending | ConnectionState::Rejected)
+            });
             prop_assert!(!asks || now.contains(&wanted.id), "it is not let in: {after:#}");
             for entry in connections::entries(&before) {
                 let same = |other: &Entry| {
@@ -181,7 +183,7 @@ proptest! {
     fn only_who_was_named_can_be_cut((by, before) in attachment(), nth in 0..6_usize) {
         let endpoints = list(&before, "connectedEndpoints");
         let endpoint = &endpoints[nth % endpoints.len()];
-        let along = connections::Along::of(&before, endpoint);
+        let along = connections::Along::of(&before, endpoint, by);
         let mut named: BTreeSet<String> = along.all().into_iter().collect();
         // Then it is not done at all.
         prop_assume!(along.let_in.is_empty());
@@ -193,6 +195,13 @@ proptest! {
             prop_assert!(cut.is_subset(&named), "{cut:?} and not only {named:?}: {after:#}");
             prop_assert!(!live(endpoint) || cut.contains(&name(endpoint)), "it is not cut: {after:#}");
             prop_assert!(could_be_let_in(&after).is_subset(&could_be_let_in(&before)));
+            // Who waits is turned away as well only where that was said.
+            let waits = |one: &&Json| connections::state(one) == ConnectionState::Pending;
+            let turned_away: BTreeSet<String> =
+                endpoints.iter().filter(waits).filter(|one| is_rejected(&after, one) && !is_rejected(&before, one)).map(name).collect();
+            let mut said = along.waiting.clone();
+            said.extend([name(endpoint)]);
+            prop_assert!(turned_away.is_subset(&said), "{turned_away:?} and not only {said:?}: {after:#}");
         }
     }
 }

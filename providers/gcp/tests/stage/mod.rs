@@ -103,6 +103,20 @@ impl Stage {
         .await;
     }
 
+    /// Its owner makes an attachment reconcile its connections.
+    pub async fn reconcile(&self, attachment: &str) {
+        let client = self.attachments().await;
+        let get = client.get().set_project(PROJECT).set_region(REGION).set_service_attachment(attachment);
+        let there = get.send().await.unwrap().set_reconcile_connections(true);
+        let patch = client.patch().set_project(PROJECT).set_region(REGION).set_service_attachment(attachment);
+        patch.set_body(there).send().await.unwrap();
+        until("it reconciles", || async {
+            let get = client.get().set_project(PROJECT).set_region(REGION).set_service_attachment(attachment);
+            (get.send().await.unwrap().reconcile_connections == Some(true)).then_some(())
+        })
+        .await;
+    }
+
     /// Somebody else opens a firewall rule wide.
     pub async fn open_firewall(&self, name: &str) {
         let client = client!(self, Firewalls);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cloud::{Cloud, Want, desired, kinds};
-use crate::accept::{Connection, ConnectionState, Identity};
+use crate::accept::{Again, Connection, ConnectionState, Identity};
 use crate::plan::{Op, Plan, PlanOptions, Rule, plan, plan_rejection};
 use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
 use crate::value::Value;
@@ -19,6 +19,7 @@ fn connection(id: &str, state: ConnectionState) -> Connection {
         since: None,
         note: None,
         cut_along: Vec::new(),
+        again: Again::Nothing,
     }
 }
 
