@@ -93,8 +93,8 @@ impl Snapshot<'_> {
             .collect();
         let foreign = |rule: &&SecurityGroupRule| {
             let tags = tags_of(rule.tags());
-            let name = ownership::name_of_described(rule.description(), &tags);
-            ownership::proof_under_name(&tags, self.wanted.deployment, name).is_none()
+            let is_ours = |source: &str, of: &str| of == service && ours.contains_key(source);
+            security_group_rule::proof_in_yours(rule, &tags, self.wanted.deployment, is_ours).is_none()
         };
         let rules = self.network.rules.iter().filter(foreign).filter_map(|rule| {
             let group = rule.group_id().filter(|id| groups.contains_key(*id))?;

@@ -61,6 +61,11 @@ pub(crate) fn proof_under_name(tags: &TagMap, deployment: &str, name: &str) -> O
     proof(tags, deployment).filter(|proof| cloud_name(deployment, &proof.address, proof.generation) == name)
 }
 
+/// The same by the name that consoles show.
+pub(crate) fn proof_under_shown_name(tags: &TagMap, deployment: &str) -> Option<Proof> {
+    proof_under_name(tags, deployment, tags.get(SHOWN_NAME)?)
+}
+
 /// The name of something that has none but a description: that, or the `Name` tag where the description was lost (a rule
 /// that is modified without one loses it).
 pub(crate) fn name_of_described<'a>(description: Option<&'a str>, tags: &'a TagMap) -> &'a str {

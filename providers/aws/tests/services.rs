@@ -523,6 +523,30 @@ async fn a_target_that_never_answers_takes_nobodys_place_however_often_it_is_tri
     stage.assert_settled(&good).await;
 }
 
+/// Descriptions are for people. A rule that lost the one that privnet wrote is still privnet's, and goes with the service.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_may_be_described_in_other_words() {
+    use aws_sdk_ec2::types::{SecurityGroupRuleRequest, SecurityGroupRuleUpdate};
+    let stage = Stage::open().await;
+    let orders = file(&[made("orders", IPS, ", database_security_groups: [sg-0ddddddddddddddd4]")]);
+    stage.apply(&orders).await;
+    let rule = stage.live(&orders, "security-group-rule").await.unwrap();
+    let words = SecurityGroupRuleRequest::builder().ip_protocol("tcp").from_port(5432).to_port(5432);
+    let words = words.referenced_group_id(rule.fields["source"].as_text().unwrap());
+    let words = words.description("Fivetran, ask the data team").build();
+    let change =
+        SecurityGroupRuleUpdate::builder().security_group_rule_id(&rule.id).security_group_rule(words);
+    let request = stage.ec2().modify_security_group_rules().group_id("sg-0ddddddddddddddd4");
+    request.security_group_rules(change.build()).send().await.unwrap();
+    let plan = stage.plan(&orders).await;
+    assert!(plan.is_empty() && !plan.warnings.iter().any(|w| w.contains("not privnet's")), "{plan:#?}");
+    everybody_asked(&stage, &orders, "orders").await;
+    stage.apply_with(&orders, DESTROY).await;
+    let id = Filter::builder().name("security-group-rule-id").values(&rule.id).build();
+    let left = stage.ec2().describe_security_group_rules().filters(id).send().await.unwrap();
+    assert_eq!(left.security_group_rules().len(), 0);
+}
+
 /// Reads are not of one moment: a run that looked for the security group before another run made it, and for the rules after, would
 /// replace a rule by itself. It fails, and the rule stays.
 #[tokio::test(flavor = "multi_thread")]

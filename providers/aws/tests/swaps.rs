@@ -201,3 +201,41 @@ async fn a_consumer_whose_ranges_are_not_let_in_is_named() {
     assert!(!told(&stage.plan(&enforced("10.0.0.0/9, 10.128.0.0/9")).await), "both halves are all of it");
     assert!(!told(&stage.plan(&file("")).await));
 }
+
+/// Sessions on the old targets keep the time that held when they were opened, also where the same edit shortens it.
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_that_leave_have_the_old_drain() {
+    let stage = Stage::open().await;
+    let ports = |address: &str, drain: &str| {
+        spec(&format!(
+            "version: 1
+deployment: stage
+services:
+  - name: orders
+    allow: {{ fivetran: {{}} }}
+    aws:
+      account: \"123456789012\"
+      region: us-east-1
+      vpc: vpc-0a1b2c3d4e5f60718
+      subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
+      drain: {drain}
+      ports: [{{ listen: 5432, engine: postgres, to: {{ ips: [{address}] }} }}]
+"
+        ))
+    };
+    stage.apply(&ports("10.0.0.25", "300s")).await;
+    let after = ports("10.0.0.26", "0s");
+    stage.fault("aws:ModifyTargetGroupAttributes:*:code=UnauthorizedOperation");
+    let (_, report) = stage.driver().apply(&after, PlanOptions::default()).await;
+    assert_eq!(failure(&report).kind(), ErrorKind::Denied);
+    // The delay is written when nobody drains any more.
+    let group = stage.live(&after, "target-group").await.unwrap();
+    assert_eq!(group.fields["drain"], privnet_core::Value::Int(300));
+    let health = stage.elb().describe_target_health().target_group_arn(&group.id).send().await.unwrap();
+    let there: Vec<_> =
+        health.target_health_descriptions().iter().filter_map(|one| one.target()?.id()).collect();
+    assert_eq!(there, ["10.0.0.26"]);
+    stage.heal();
+    stage.apply(&after).await;
+    stage.assert_settled(&after).await;
+}

@@ -27,7 +27,7 @@ use crate::kinds::{SECURITY_GROUP, SECURITY_GROUP_RULE, created_as, live_id, out
 use crate::lower::Lowering;
 use crate::network::{self, filter, tags_of};
 use crate::observe::Snapshot;
-use crate::ownership::{self, TagMap};
+use crate::ownership::{self, Proof, TagMap};
 use crate::policy;
 use crate::tagging;
 
@@ -316,8 +316,10 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
                 ownership::proof(&tags, snapshot.wanted.deployment).map(|p| p.generation),
             ),
             None => {
-                let name = ownership::name_of_described(rule.description(), &tags);
-                let proof = ownership::proof_under_name(&tags, snapshot.wanted.deployment, name)?;
+                let is_ours = |source: &str, service: &str| {
+                    own_groups.get(source).is_some_and(|group| group.service == service)
+                };
+                let proof = proof_in_yours(rule, &tags, snapshot.wanted.deployment, is_ours)?;
                 (proof.address, Some(proof.generation))
             }
         };
@@ -333,6 +335,25 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         })
     });
     rules.collect()
+}
+
+/// Proof that a rule in a group of the user's is this deployment's: its tags under the name that it is described by. Descriptions are for
+/// people, and are edited; where one was, the shown name will do in a rule that is what the tags say, for a group of ours.
+pub(crate) fn proof_in_yours(
+    rule: &SecurityGroupRule,
+    tags: &TagMap,
+    deployment: &str,
+    is_ours: impl Fn(&str, &str) -> bool,
+) -> Option<Proof> {
+    let described = ownership::name_of_described(rule.description(), tags);
+    ownership::proof_under_name(tags, deployment, described).or_else(|| {
+        let proof = ownership::proof_under_shown_name(tags, deployment)?;
+        let ingress = Ingress::of(rule)?;
+        let service = proof.address.service.as_str();
+        let is_it = |from| database(service, &ingress.group, ingress.port, from) == proof.address;
+        let is_it = is_it(Leaving::Balancer) || is_it(Leaving::Forwarders);
+        (is_it && is_ours(&ingress.source, service)).then_some(proof)
+    })
 }
 
 /// The address of a rule in a group of ours. What goes out is the group's own matter.
@@ -391,8 +412,8 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let rule = shown(cloud, &wanted).await?;
     let id = rule.security_group_rule_id().unwrap_or_default().to_owned();
     let shown = tags_of(rule.tags());
-    let name = ownership::name_of_described(rule.description(), &shown);
-    let proved = ownership::proof_under_name(&shown, step.deployment, name);
+    let is_ours = |source: &str, _: &str| source == wanted.source;
+    let proved = proof_in_yours(&rule, &shown, step.deployment, is_ours);
     // In a group of ours a rule without our tags is taken over; in the user's it is the user's.
     if proved.is_none() && step.action.address.name.starts_with("database/") {
         let message = format!("{} has this rule already ({id}), and it is not privnet's", wanted.group);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_elasticloadbalancingv2::types::{
     ProtocolEnum, TargetDescription, TargetGroupAttribute, TargetGroupIpAddressTypeEnum, TargetTypeEnum,
 };
-use futures::future::{try_join, try_join4, try_join5};
+use futures::future::{try_join, try_join3, try_join4, try_join5};
 use ipnet::IpNet;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::{Applied, Error, ErrorKind, Step, Value};
@@ -220,14 +220,42 @@ async fn write(
         }
         tagging::retag_elb(cloud, arn, &ownership::retag(&there.tags, &wanted.tags)).await
     };
-    try_join4(
-        write_check(cloud, arn, &there.health_check, &wanted.health_check),
-        write_attributes(cloud, arn, there, wanted),
-        write_targets(cloud, arn, shown, wanted, ranges),
-        tags,
-    )
-    .await?;
+    let check = write_check(cloud, arn, &there.health_check, &wanted.health_check);
+    let attributes = write_attributes(cloud, arn, there, wanted);
+    let targets = write_targets(cloud, arn, shown, wanted, ranges);
+    if wanted.drain < there.drain {
+        // Sessions on a target that leaves keep the time that they were promised.
+        let in_turn = async {
+            targets.await?;
+            left(cloud, arn, there.drain).await?;
+            attributes.await
+        };
+        try_join3(check, in_turn, tags).await?;
+    } else {
+        try_join4(check, attributes, targets, tags).await?;
+    }
     Ok(())
+}
+
+/// Waits until no target drains any more.
+async fn left(cloud: &Cloud<'_>, arn: &str, drain: i64) -> Result<(), Error> {
+    let drain = Duration::from_secs(u64::try_from(drain).unwrap_or_default());
+    let limit = drain + SHOWS_WITHIN;
+    let until =
+        Until { operation: "DescribeTargetHealth", subject: arn, what: "rid of targets that drain", limit };
+    cloud
+        .context
+        .until(until, || async {
+            let registered = gather::registered(&balancing::target_health(cloud, arn).await?);
+            Ok(match registered.iter().filter(|target| target.is_leaving()).count() {
+                0 => Poll::Ready(()),
+                leaving => Poll::Pending(format!(
+                    "{leaving} target(s) keep their sessions for up to {} s",
+                    drain.as_secs()
+                )),
+            })
+        })
+        .await
 }
 
 async fn write_check(cloud: &Cloud<'_>, arn: &str, there: &Check, wanted: &Check) -> Result<(), Error> {
