@@ -40,7 +40,7 @@ pub(crate) async fn until_healthy(
         operation: "regionBackendServices.getHealth",
         subject: &backend_service.name,
         what: "healthy",
-        limit: HEALTHY,
+        limit: act.cloud.context.patience(HEALTHY),
     };
     let new = &new;
     let ask = || async move {

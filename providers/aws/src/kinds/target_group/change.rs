@@ -365,7 +365,7 @@ async fn healthy(
         operation: "DescribeTargetHealth",
         subject: arn,
         what: "healthy on its new targets",
-        limit: HEALTHY_WITHIN,
+        limit: cloud.context.patience(HEALTHY_WITHIN),
     };
     cloud
         .context

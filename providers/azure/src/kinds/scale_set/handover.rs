@@ -47,7 +47,7 @@ pub(super) async fn until_healthy(act: &Act<'_>, pool: &str, group: &str) -> Res
         operation: "POST loadBalancingRules/health",
         subject: group,
         what: "healthy",
-        limit: HEALTHY,
+        limit: act.context.patience(HEALTHY),
     };
     let balancer = &balancer;
     let ask = || async move {
