@@ -290,7 +290,7 @@ class Port:
         self.name, self.health = config.get("name"), config["health"]
         self.address = config.get("address")
         # Addresses that connections may still be on: when they are cut. When each address was last seen in DNS.
-        self.old, self.seen, self.absent = {}, {}, 0
+        self.old, self.seen, self.absent, self.every, self.tried = {}, {}, 0, 10, 0
         self.dns, self.verdict, self.checked = None, "not checked yet", time.monotonic()
         if self.name and (saved.get("name"), saved.get("port")) == (self.name, self.port):
             self.address, self.old = saved["address"], saved["old"]
@@ -307,7 +307,7 @@ class Port:
             return str(fault) or type(fault).__name__
 
     # The address to move to, or None to stay. A name that moved must say so twice, one TTL apart, unless the old address fails
-    # already; and the new one must pass its check, unless neither does.
+    # already; and the new one must pass its check, unless neither does. Of the old one the last verdict says enough, if it is about it.
     async def choose(self, addresses):
         for address in addresses:
             self.seen[address] = time.monotonic()
@@ -315,9 +315,10 @@ class Port:
             self.absent = 0
             return None
         self.absent += 1
-        failing = not self.address or await self.fault_of(self.address)
-        if self.absent < 2 and not failing:
+        failing = not self.address or (self.verdict or "").startswith(self.address + ":")
+        if not failing and (self.absent < 2 or time.monotonic() < self.tried):
             return None
+        self.tried = time.monotonic() + self.every
         for address in addresses:
             if not await self.fault_of(address):
                 return address
@@ -333,6 +334,8 @@ class Agent:
         except (OSError, ValueError):
             saved = {}
         self.ports = [Port(port, saved.get(str(port["listen"]), {})) for port in config["ports"]]
+        for port in self.ports:
+            port.every = self.every
         self.fault, self.inspected, self.counted, self.lost = "not inspected yet", time.monotonic(), None, 0
         self.lock = asyncio.Lock()
 
@@ -393,15 +396,16 @@ class Agent:
     async def retire(self):
         while True:
             await asyncio.sleep(1)
-            now = time.monotonic()
             for port in self.ports:
-                for address, deadline in list(port.old.items()):
-                    deadline = max(deadline, port.seen.get(address, 0) + self.drain)
-                    if now >= deadline:
-                        del port.old[address]
-                        self.save()
-                        count = await asyncio.to_thread(cut, port.listen, address, port.port)
-                        log("port %d: %s has drained, %d connections cut" % (port.listen, address, count))
+                for address in list(port.old):
+                    # With the lock: who moves back to it while its connections are cut would lose new ones.
+                    async with self.lock:
+                        drained = max(port.old.get(address, float("inf")), port.seen.get(address, 0) + self.drain)
+                        if time.monotonic() >= drained:
+                            del port.old[address]
+                            self.save()
+                            count = await asyncio.to_thread(cut, port.listen, address, port.port)
+                            log("port %d: %s has drained, %d connections cut" % (port.listen, address, count))
 
     # What is wrong on this machine itself. What can be mended is mended, and has failed once.
     def inspect(self):

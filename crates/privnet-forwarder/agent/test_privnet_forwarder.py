@@ -279,9 +279,11 @@ class Moves(unittest.TestCase):
     # `up` is the set of addresses whose check passes.
     def choose(self, subject, answers, up):
         async def fault_of(address):
+            self.checked.append(address)
             return None if address in up else "down"
 
-        subject.fault_of = fault_of
+        subject.fault_of, self.checked = fault_of, []
+        subject.verdict = None if subject.address in up else "%s:5432: down" % subject.address
         return [asyncio.run(subject.choose(answer)) for answer in answers]
 
     def test_the_first_address_is_taken_healthy_or_not(self):
@@ -302,6 +304,19 @@ class Moves(unittest.TestCase):
 
     def test_a_healthy_address_is_not_left_for_a_dead_one(self):
         self.assertEqual(self.choose(port(address="a"), [["b"]] * 4, {"a"}), [None] * 4)
+
+    def test_answers_make_no_checks_of_a_healthy_address_and_few_of_a_dead_one(self):
+        subject = port(address="a")
+        self.choose(subject, [["b"]] * 9, {"a"})
+        self.assertEqual(self.checked, ["b"])
+        subject.tried = 0
+        self.assertEqual(self.choose(subject, [["b"]], {"a", "b"}), ["b"])
+
+    def test_a_verdict_about_another_address_says_nothing_of_this_one(self):
+        subject = port(address="a")
+        self.choose(subject, [["b"]], {"b"})
+        subject.address, subject.absent, subject.verdict = "b", 0, "a:5432: down"
+        self.assertEqual(asyncio.run(subject.choose(["a"])), None)
 
     def test_when_neither_is_healthy_dns_decides(self):
         self.assertEqual(self.choose(port(address="a"), [["b"], ["b"]], set()), [None, "b"])
@@ -433,6 +448,24 @@ class Serving(unittest.IsolatedAsyncioTestCase):
             task.cancel()
         self.assertEqual(cuts, [(5432, "10.0.0.2", 5432)])
         self.assertEqual(list(self.port.old), ["10.0.0.1"])
+
+    async def test_nobody_moves_back_while_connections_are_cut(self):
+        self.agent.drain, said = 0, []
+
+        def cut(*what):
+            said.append("cuts")
+            time.sleep(0.3)
+            said.append("has cut")
+            return 1
+
+        with mock.patch.object(agent, "cut", cut), mock.patch.object(agent, "nft", lambda *_, **__: said.append("moves")):
+            self.port.address, self.port.old = "10.0.0.2", {"10.0.0.1": time.monotonic()}
+            task = asyncio.create_task(self.agent.retire())
+            while not said:
+                await asyncio.sleep(0.01)
+            await self.agent.move(self.port, "10.0.0.1")
+            task.cancel()
+        self.assertEqual(said, ["cuts", "has cut", "moves"])
 
     async def test_what_is_saved_is_taken_up_again(self):
         with mock.patch.object(agent, "nft", lambda *_, **__: ""):
