@@ -107,6 +107,21 @@ pub(crate) struct ResolvedName {
     pub(crate) resolver: String,
     /// The answers, in the order of time.
     pub(crate) samples: Vec<Sample>,
+    /// Whether the first of them came before an earlier look's last one had expired.
+    #[serde(default)]
+    pub(crate) begins_old: bool,
+    /// Registered addresses that are in no sample and yet not gone, for the name gives its addresses in turn.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) awaited: BTreeMap<IpAddr, Awaited>,
+}
+
+/// How far an address is from being gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Awaited {
+    /// So many answers in a row left it out.
+    pub(crate) absent: usize,
+    /// So many must.
+    pub(crate) demanded: usize,
 }
 
 /// One answer.
@@ -147,31 +162,59 @@ impl Registered {
 }
 
 impl ResolvedName {
-    /// The addresses of all samples.
-    pub(crate) fn seen(&self) -> BTreeSet<IpAddr> {
-        let answers = self.samples.iter().filter_map(|sample| match sample {
+    /// A name that was not asked for yet.
+    pub(crate) fn of(name: &str, resolver: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            resolver: resolver.to_owned(),
+            samples: Vec::new(),
+            begins_old: false,
+            awaited: BTreeMap::new(),
+        }
+    }
+
+    /// The answers that did not fail.
+    pub(crate) fn answers(&self) -> impl Iterator<Item = &BTreeSet<IpAddr>> {
+        self.samples.iter().filter_map(|sample| match sample {
             Sample::Addresses(addresses) => Some(addresses),
             Sample::Failed(_) => None,
-        });
-        answers.flatten().copied().collect()
+        })
+    }
+
+    /// The addresses of all samples.
+    pub(crate) fn seen(&self) -> BTreeSet<IpAddr> {
+        self.answers().flatten().copied().collect()
+    }
+
+    /// Whether there is an address in each sample: else nothing is taken away.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.samples.iter().all(|sample| matches!(sample, Sample::Addresses(all) if !all.is_empty()))
     }
 }
 
 impl ServiceFacts {
-    /// The addresses that are registered and healthy, and in no sample of their port's name, by listening port. Where a sample failed
+    /// The addresses that are registered at a port and stay.
+    pub(crate) fn staying(&self, listen: &str) -> BTreeSet<IpAddr> {
+        self.addresses(listen, |target| !target.is_leaving())
+    }
+
+    /// The registered addresses of a port that are in no sample of its name, and that it would be a loss to take for gone: those that are
+    /// healthy or were registered just now; of a name that `rotates`, all. Where an answer failed, or no address that was given is healthy,
     /// nothing is taken away, and there is nothing to look for.
-    pub(crate) fn hidden(&self) -> BTreeMap<String, BTreeSet<IpAddr>> {
-        let trusted = self.names.iter().filter(|(_, name)| {
-            name.samples.iter().all(|sample| matches!(sample, Sample::Addresses(all) if !all.is_empty()))
-        });
-        let hidden = trusted.filter_map(|(listen, name)| {
-            let seen = name.seen();
-            let healthy = self.registered.get(listen)?.iter().filter(|target| target.is_healthy());
-            let healthy: BTreeSet<IpAddr> = healthy.filter_map(|target| target.id.parse().ok()).collect();
-            let hidden: BTreeSet<IpAddr> = healthy.difference(&seen).copied().collect();
-            (!hidden.is_empty()).then(|| (listen.clone(), hidden))
-        });
-        hidden.collect()
+    pub(crate) fn hidden(&self, listen: &str, name: &ResolvedName, rotates: bool) -> BTreeSet<IpAddr> {
+        let seen = name.seen();
+        let healthy = self.addresses(listen, Registered::is_healthy);
+        if !name.is_answered() || healthy.is_disjoint(&seen) {
+            return BTreeSet::new();
+        }
+        let matters = |target: &Registered| rotates || target.is_healthy() || target.state == "initial";
+        let there = self.addresses(listen, |target| !target.is_leaving() && matters(target));
+        there.difference(&seen).copied().collect()
+    }
+
+    fn addresses(&self, listen: &str, is: impl Fn(&Registered) -> bool) -> BTreeSet<IpAddr> {
+        let registered = self.registered.get(listen).into_iter().flatten();
+        registered.filter(|target| is(target)).filter_map(|target| target.id.parse().ok()).collect()
     }
 
     /// Where the facts of a service are in a world.

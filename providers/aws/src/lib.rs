@@ -7,11 +7,13 @@
 //! | `forwarders` | the machines that a service asks for, and what cannot be of them |
 //! | `ownership` | tags as proof, and the user's tags |
 //! | `observe`, `snapshot`, `network`, `balancing`, `auto_scaling`, `launch_templates`, `names` | what is read, and in which order |
+//! | `absences` | which addresses of a name are gone, and which only not its turn |
 //! | `gather`, `facts`, `lower` | what a plan is told, and what the file becomes |
 //! | `kinds` | one file for each kind: its table, lower, observe, create, update, delete |
 //! | `exposure`, `privatelink` | endpoint services, whom they allow, who is connected |
 //! | `connections`, `policy`, `handoff` | decisions on connections, who may connect, and what the vendor needs |
 
+mod absences;
 mod auto_scaling;
 mod balancing;
 mod buckets;
@@ -65,13 +67,20 @@ pub struct AwsProvider {
     dns: Option<std::net::SocketAddr>,
     /// By which credentials each service of each scope was observed; the empty name stands for the scope's others.
     reached: Mutex<BTreeMap<(Scope, String), Arc<Reach>>>,
+    /// What the names of targets did not answer with, for whoever looks again and again.
+    absences: names::Memory,
 }
 
 impl AwsProvider {
     /// A provider with these settings. Nothing is read or sent yet.
     #[must_use]
     pub fn new(settings: AwsSettings) -> Self {
-        Self { dns: settings.dns, connector: Connector::new(settings), reached: Mutex::default() }
+        Self {
+            dns: settings.dns,
+            connector: Connector::new(settings),
+            reached: Mutex::default(),
+            absences: names::Memory::default(),
+        }
     }
 
     /// Remembers by which credentials a service is reached.

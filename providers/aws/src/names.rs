@@ -2,10 +2,11 @@
 //!
 //! An address that a name server gives once may be a reader of several in turn, or the old one of a failover: what is absent from
 //! every sample is gone, what is in one of them is there. A target that is registered and healthy may be a reader whose turn has not come:
-//! for it the name is asked as often as it ever is.
+//! for it the name is asked again, until enough answers in a row left it out (`absences`).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
@@ -18,14 +19,16 @@ use privnet_core::World;
 use privnet_core::execute::Context;
 use privnet_core::spec::aws::{AwsForm, AwsService, AwsTarget};
 use privnet_core::spec::{Resolver, Service};
+use tokio::time::Instant;
 
-use crate::facts::{ResolvedName, Sample, ServiceFacts};
+use crate::absences::{Absences, GONE};
+use crate::facts::{Awaited, ResolvedName, Sample, ServiceFacts};
 use crate::snapshot::ports;
 
 /// How often each name is asked, at least.
 const SAMPLES: usize = 2;
-/// And at most: a name that gives its addresses in turn is asked until an answer brings nothing new, and all healthy ones were seen.
-const MOST_SAMPLES: usize = 8;
+/// And at most, while each answer brings something new: so a name that gives its addresses in turn shows them.
+const MOST_SAMPLES: usize = GONE;
 /// The time between two samples is the answer's time-to-live, within these. Amazon RDS gives 5 s, Aurora 1 s to 5 s; nobody
 /// waits an hour for a plan.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
@@ -33,30 +36,62 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest time for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A name of a service's port: service, listening port, name.
+type Asked = (String, String, String);
+
+/// What earlier looks of this process saw.
+#[derive(Debug, Default)]
+pub(crate) struct Memory(Mutex<BTreeMap<Asked, Remembered>>);
+
+#[derive(Clone, Debug, Default)]
+struct Remembered {
+    absences: Absences,
+    /// When the last answer may be held no longer by anybody.
+    expires: Option<Instant>,
+}
+
+impl Memory {
+    fn of(&self, asked: &Asked) -> Remembered {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(asked).cloned().unwrap_or_default()
+    }
+
+    fn keep(&self, asked: Asked, remembered: Remembered) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(asked, remembered);
+    }
+}
+
+impl Remembered {
+    /// Whether an answer of now may be a copy of the last one.
+    fn is_valid(&self) -> bool {
+        self.expires.is_some_and(|expires| Instant::now() < expires)
+    }
+
+    async fn until_it_expires(&self) {
+        if let Some(expires) = self.expires {
+            tokio::time::sleep_until(expires).await;
+        }
+    }
+}
+
 /// What the names of these services' `dns` targets resolve to: by service, by listening port.
 pub(crate) async fn resolve(
     local: Option<SocketAddr>,
     services: &[(&Service, &AwsService)],
+    memory: &Memory,
     context: &Context,
 ) -> BTreeMap<String, BTreeMap<String, ResolvedName>> {
-    let mut asked = Vec::new();
+    let mut answers: Vec<BoxFuture<'_, (String, String, ResolvedName)>> = Vec::new();
     for (service, aws) in services {
         let Some(resolver) = resolver_of(aws) else { continue };
         for port in ports(aws) {
             if let AwsTarget::Dns(name) = &port.port.to {
-                asked.push((
-                    service.name.to_string(),
-                    port.port.listen.to_string(),
-                    name.to_string(),
-                    resolver,
-                ));
+                let asked = (service.name.to_string(), port.port.listen.to_string(), name.to_string());
+                answers.push(Box::pin(async move {
+                    let resolved = sampled(local, resolver, &asked, memory, context).await;
+                    (asked.0, asked.1, resolved)
+                }));
             }
         }
-    }
-    let mut answers: Vec<BoxFuture<'_, (String, String, ResolvedName)>> = Vec::with_capacity(asked.len());
-    for (service, listen, name, resolver) in asked {
-        answers
-            .push(Box::pin(async move { (service, listen, sampled(local, resolver, name, context).await) }));
     }
     let mut by_service: BTreeMap<String, BTreeMap<String, ResolvedName>> = BTreeMap::new();
     for (service, listen, answer) in join_all(answers).await {
@@ -76,22 +111,47 @@ fn resolver_of(aws: &AwsService) -> Option<&Resolver> {
 async fn sampled(
     local: Option<SocketAddr>,
     resolver: &Resolver,
-    name: String,
+    asked: &Asked,
+    memory: &Memory,
     context: &Context,
 ) -> ResolvedName {
     let (title, client) = client(local, resolver);
-    let mut resolved = ResolvedName { name, resolver: title, samples: Vec::with_capacity(SAMPLES) };
+    let mut remembered = memory.of(asked);
+    let mut resolved = ResolvedName::of(&asked.2, &title);
+    resolved.begins_old = remembered.is_valid();
     match client {
-        Ok(client) => ask(&client, &mut resolved, &BTreeSet::new(), context).await,
+        Ok(client) => ask(&client, &mut resolved, &mut remembered, context).await,
         Err(error) => resolved.samples.push(Sample::Failed(error.to_string())),
     }
+    memory.keep(asked.clone(), remembered);
     resolved
 }
 
-/// Asks for a name again where a registered and healthy address of its is in no sample yet.
+/// Adds samples until there are enough.
+async fn ask(
+    client: &TokioResolver,
+    resolved: &mut ResolvedName,
+    remembered: &mut Remembered,
+    context: &Context,
+) {
+    let mut seen = 0;
+    loop {
+        resolved.samples.push(sample(client, &resolved.name, remembered, context).await);
+        let now = resolved.seen().len();
+        let least = if now > seen { MOST_SAMPLES } else { SAMPLES };
+        seen = now;
+        if resolved.samples.len() >= least {
+            return;
+        }
+        remembered.until_it_expires().await;
+    }
+}
+
+/// Asks for a name again where a registered address of its is in no sample yet, and remembers what was absent.
 pub(crate) async fn look_again(
     local: Option<SocketAddr>,
     services: &[(&Service, &AwsService)],
+    memory: &Memory,
     world: &mut World,
     context: &Context,
 ) {
@@ -99,40 +159,79 @@ pub(crate) async fn look_again(
     let looks = looks.map(|(service, resolver)| {
         let mut facts = ServiceFacts::of(world, service);
         async move {
-            let hidden = facts.hidden();
-            let (_, client) = client(local, resolver);
-            let Ok(client) = client else { return None };
-            let names = facts.names.iter_mut();
-            let asked = names.filter_map(|(listen, name)| Some((name, hidden.get(listen)?)));
-            join_all(asked.map(|(name, hidden)| ask(&client, name, hidden, context))).await;
-            (!hidden.is_empty()).then_some((service, facts))
+            let names = std::mem::take(&mut facts.names);
+            let looked = names.into_iter().map(|(listen, name)| {
+                let (facts, key) = (&facts, (service.to_owned(), listen.clone(), name.name.clone()));
+                async move {
+                    let look = Look { facts, listen: &listen, name, remembered: memory.of(&key) };
+                    let (name, remembered) = look.finish(client(local, resolver).1, context).await;
+                    memory.keep(key, remembered);
+                    (listen, name)
+                }
+            });
+            let names = join_all(looked.collect::<Vec<_>>()).await.into_iter().collect();
+            (service, ServiceFacts { names, ..facts })
         }
     });
-    for (service, facts) in join_all(looks.collect::<Vec<_>>()).await.into_iter().flatten() {
+    for (service, facts) in join_all(looks.collect::<Vec<_>>()).await {
+        if facts.names.is_empty() {
+            continue;
+        }
         if let Ok(json) = serde_json::to_value(facts) {
             world.facts.insert(ServiceFacts::key(service), json);
         }
     }
 }
 
-/// Adds samples until there are enough. While one of the `hidden` addresses was not seen they are not.
-async fn ask(
-    client: &TokioResolver,
-    resolved: &mut ResolvedName,
-    hidden: &BTreeSet<IpAddr>,
-    context: &Context,
-) {
-    let mut seen = resolved.seen();
-    loop {
-        let (sample, ttl) = sample(client, &resolved.name).await;
-        resolved.samples.push(sample);
-        let now = resolved.seen();
-        let least = if now.len() > seen.len() || !hidden.is_subset(&now) { MOST_SAMPLES } else { SAMPLES };
-        seen = now;
-        if resolved.samples.len() >= least {
-            return;
+/// A look at one name, after its first samples.
+struct Look<'a> {
+    facts: &'a ServiceFacts,
+    listen: &'a str,
+    name: ResolvedName,
+    remembered: Remembered,
+}
+
+impl Look<'_> {
+    async fn finish(
+        mut self,
+        client: Result<TokioResolver, NetError>,
+        context: &Context,
+    ) -> (ResolvedName, Remembered) {
+        let registered = self.facts.staying(self.listen);
+        self.remembered.absences.add_all(&self.name, &registered);
+        if let Ok(client) = client {
+            while self.needs_more() {
+                // The cloud was read meanwhile, and that may have taken no time.
+                let may_be_old = self.remembered.is_valid();
+                let sample = sample(&client, &self.name.name, &mut self.remembered, context).await;
+                self.remembered.absences.add(&sample, &registered, may_be_old);
+                self.name.samples.push(sample);
+                if self.needs_more() {
+                    self.remembered.until_it_expires().await;
+                }
+            }
         }
-        tokio::time::sleep(context.paced(ttl.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))).await;
+        let absences = &mut self.remembered.absences;
+        let demand = absences.demand(&self.name, &registered);
+        if demand.rotates && self.name.is_answered() {
+            let seen = self.name.seen();
+            let awaited = registered
+                .difference(&seen)
+                .map(|address| (*address, Awaited { absent: absences.of(address), demanded: demand.absent }));
+            self.name.awaited = awaited.filter(|(_, awaited)| awaited.absent < awaited.demanded).collect();
+        }
+        absences.end(&self.name, &registered);
+        (self.name, self.remembered)
+    }
+
+    /// Whether another answer may show an address that would be taken for gone.
+    fn needs_more(&self) -> bool {
+        let registered = self.facts.staying(self.listen);
+        let absences = &self.remembered.absences;
+        let demand = absences.demand(&self.name, &registered);
+        let hidden = self.facts.hidden(self.listen, &self.name, demand.rotates);
+        self.name.samples.len() < demand.samples
+            && hidden.iter().any(|address| absences.of(address) < demand.absent)
     }
 }
 
@@ -183,8 +282,21 @@ pub(crate) async fn holds_text(local: Option<SocketAddr>, name: &str, text: &str
     })
 }
 
+/// One answer. How long it holds is remembered.
+async fn sample(
+    client: &TokioResolver,
+    name: &str,
+    remembered: &mut Remembered,
+    context: &Context,
+) -> Sample {
+    let (sample, ttl) = answer(client, name).await;
+    let holds = context.paced(ttl.clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
+    remembered.expires = Some(Instant::now() + holds);
+    sample
+}
+
 /// One answer and how long it holds.
-async fn sample(client: &TokioResolver, name: &str) -> (Sample, Duration) {
+async fn answer(client: &TokioResolver, name: &str) -> (Sample, Duration) {
     // With the final dot no search list applies.
     let absolute = format!("{}.", name.trim_end_matches('.'));
     match client.lookup_ip(absolute).await {

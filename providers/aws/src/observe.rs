@@ -95,7 +95,7 @@ pub(crate) async fn observe(
             places.values().flat_map(|(_, services)| services.clone()).collect()
         }
     };
-    let resolved = names::resolve(provider.dns, &listed, context);
+    let resolved = names::resolve(provider.dns, &listed, &provider.absences, context);
     let mut reads: Vec<BoxFuture<'_, World>> = Vec::with_capacity(places.len());
     for (reach, services) in places.values() {
         reads.push(Box::pin(observe_place(request, reach, services, context)));
@@ -105,7 +105,7 @@ pub(crate) async fn observe(
         world.merge(part);
     }
     add_names(&mut world, resolved);
-    names::look_again(provider.dns, &listed, &mut world, context).await;
+    names::look_again(provider.dns, &listed, &provider.absences, &mut world, context).await;
     if request.purpose != Purpose::Connections {
         connections::look_for_records(provider.dns, &mut world).await;
     }

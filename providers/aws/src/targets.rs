@@ -190,13 +190,24 @@ fn resolved(
     for gone in
         kept(registered, facts).into_iter().filter(|there| !targets.contains(there)).collect::<Vec<_>>()
     {
+        let awaited = gone.id.parse().ok().and_then(|ip: IpAddr| name.awaited.get(&ip));
         if !another_is_healthy {
             waits.push(format!(
                 "{gone} stays until another target is healthy, though {} no longer resolves to it",
                 name.name
             ));
-            targets.insert(gone);
+        } else if let Some(awaited) = awaited {
+            // Whose turn has not come for a while is nothing to tell of.
+            if awaited.absent * 2 >= awaited.demanded {
+                waits.push(format!(
+                    "{gone} stays: {} gives its addresses in turn, and one is gone when {} answers in a row are without it",
+                    name.name, awaited.demanded
+                ));
+            }
+        } else {
+            continue;
         }
+        targets.insert(gone);
     }
     Wanted { targets, waits, ..Wanted::default() }
 }
@@ -310,11 +321,7 @@ mod tests {
             Ok(ips) => Sample::Addresses(ips.iter().map(|ip| ip.parse().unwrap()).collect()),
             Err(why) => Sample::Failed((*why).to_owned()),
         });
-        ResolvedName {
-            name: "db.example".to_owned(),
-            resolver: "system".to_owned(),
-            samples: samples.collect(),
-        }
+        ResolvedName { samples: samples.collect(), ..ResolvedName::of("db.example", "system") }
     }
 
     fn there(id: &str, state: &str) -> Registered {

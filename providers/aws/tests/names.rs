@@ -5,10 +5,13 @@
 
 mod stage;
 
-use privnet_core::plan::Plan;
+use std::time::Duration;
+
+use privnet_core::conformance::Driver;
+use privnet_core::plan::{Plan, PlanOptions};
 use privnet_core::spec::Spec;
 use privnet_sandbox::dns::Behaviour;
-use stage::{Stage, spec, until};
+use stage::{Stage, assert_done, spec, until};
 
 const NAME: &str = "orders.db.example";
 
@@ -168,4 +171,78 @@ async fn a_reader_whose_turn_does_not_come_keeps_its_place() {
     stage.set_name(NAME, &both[..1]);
     stage.apply(&spec).await;
     assert_eq!(targets(&stage, &spec).await, ["10.0.0.25:5432"]);
+}
+
+/// Who looks again and again does not lose a reader to chance, whatever the seed; and one that is really gone goes in the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_at_random_keep_their_places_while_somebody_looks_again_and_again() {
+    let readers = ["10.0.0.25", "10.0.1.26", "10.0.0.27", "10.0.1.28", "10.0.0.29"];
+    for (seed, count) in [(1, 3), (2, 5)] {
+        let (stage, spec) = (Stage::open().await, file(""));
+        let readers = &readers[..count];
+        stage.set_name(NAME, readers);
+        stage.apply(&spec).await;
+        until_healthy(&stage, &spec, count).await;
+        stage.names().set_behaviour(NAME, Behaviour::Random(seed)).unwrap();
+        let watch = stage.driver();
+        for look in 0..40 {
+            let (plan, ..) = watch.plan(&spec, PlanOptions::default()).await;
+            assert!(plan.is_empty(), "seed {seed}, {count} readers, look {look}: {:#?}", plan.actions);
+        }
+        stage.set_name(NAME, &readers[1..]);
+        let mut looks = 0;
+        let plan = loop {
+            let (plan, ..) = watch.plan(&spec, PlanOptions::default()).await;
+            if !plan.is_empty() {
+                break plan;
+            }
+            looks += 1;
+            assert!(looks < 30, "it does not go");
+        };
+        assert!(looks >= 4, "it went after {looks} looks");
+        let mut now: Vec<String> = readers[1..].iter().map(|ip| format!("{ip}:5432")).collect();
+        now.sort();
+        let change = &plan.actions[0].changes[0];
+        let after: Vec<String> = change.to.as_list().unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(after, now, "one goes, and no other");
+    }
+}
+
+/// A run that asks once asks for longer where a name gives many addresses.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_run_asks_a_reader_endpoint_more_often_the_more_readers_it_has() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    let readers = ["10.0.0.25", "10.0.1.26", "10.0.0.27"];
+    stage.set_name(NAME, &readers);
+    stage.apply(&spec).await;
+    until_healthy(&stage, &spec, 3).await;
+    stage.names().set_behaviour(NAME, Behaviour::Random(5)).unwrap();
+    let mut lost = 0;
+    for _ in 0..40 {
+        lost += usize::from(!stage.plan(&spec).await.is_empty());
+    }
+    // By chance one in 90 loses one of three; with eight answers it was one in eight.
+    assert!(lost <= 1, "{lost} of 40 runs would take a reader away");
+}
+
+/// Who comes again does not wait ten minutes for a target that is never healthy, while requests and other services wait with him.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_that_never_gets_healthy_holds_up_a_watch_for_its_patience_only() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    stage.set_name(NAME, &["10.0.0.25", "10.0.1.26"]);
+    stage.apply(&spec).await;
+    until_healthy(&stage, &spec, 2).await;
+    // One goes, and one comes that fails its checks.
+    stage.set_name(NAME, &["10.0.1.26", "10.0.1.250"]);
+    let watch = Driver::patient(&stage, Duration::from_secs(60));
+    let (_, report) = watch.apply(&spec, PlanOptions::default()).await;
+    let failures: Vec<String> = report.failures().map(|failure| format!("{failure:?}")).collect();
+    assert!(failures.len() == 1 && failures[0].contains("after 60 s"), "{failures:#?}");
+    assert_eq!(targets(&stage, &spec).await, ["10.0.0.25:5432", "10.0.1.250:5432", "10.0.1.26:5432"]);
+    // The next round does what is left: the one that stays serves.
+    let (plan, report) = watch.apply(&spec, PlanOptions::default()).await;
+    assert_done(&plan, &report);
+    assert_eq!(targets(&stage, &spec).await, ["10.0.1.250:5432", "10.0.1.26:5432"]);
 }

@@ -35,14 +35,18 @@ pub struct Clock {
     due: Duration,
 }
 
-/// A round begins at 0.8 to 1.0 of the interval, so that deployments that began together drift apart, and none is looked at
-/// less often than was asked for.
-const EARLIEST: f64 = 0.8;
+/// A round begins at 0.7 to 0.8 of the interval, so that deployments that began together drift apart, and none is looked at
+/// less often than was asked for: a look may take until its name was asked twice, and what it does counts from then.
+const EARLIEST: f64 = 0.7;
+const LATEST: f64 = 0.8;
 /// A pause after failures is drawn from its upper half.
 const SHORTEST_PAUSE: f64 = 0.5;
-/// After a change the next look comes after a quarter of the time that has passed since, so that what takes its time is seen within
-/// a quarter of it; at least this part of the interval, at most the interval.
-const SOON: f64 = 0.125;
+/// After a change the next look comes after an eighth of the time that has passed since, so that what takes its time is seen within
+/// an eighth of it; at least this part of the interval.
+const SOON: f64 = 0.15;
+const PART: u32 = 8;
+/// The looking out is over when its pauses are this part of the interval, after two intervals: what comes then begins it anew.
+const OVER: u32 = 4;
 /// Between two rounds there is at least this part of the interval, however long they take; at most twice as much.
 const BREATH: f64 = 0.1;
 /// No interval is longer: a watch that looks once a week is none.
@@ -82,7 +86,7 @@ impl Clock {
         match ended {
             Ended::Well | Ended::Changed => {
                 self.failures = 0;
-                let jitter = EARLIEST + (1.0 - EARLIEST) * draw;
+                let jitter = EARLIEST + (LATEST - EARLIEST) * draw;
                 let next = began + interval.mul_f64(jitter);
                 self.due = next.max(now + interval.mul_f64(BREATH * (1.0 + draw)));
                 // A change while an earlier one is looked out for does not begin anew: two programs that undo each other's work
@@ -91,9 +95,9 @@ impl Clock {
                     self.changed = Some(now);
                 }
                 if let Some(changed) = self.changed {
-                    let pause = (now.saturating_sub(changed) / 4).max(interval.mul_f64(SOON));
+                    let pause = (now.saturating_sub(changed) / PART).max(interval.mul_f64(SOON));
                     self.due = self.due.min(now + pause.mul_f64(jitter));
-                    self.changed = self.changed.filter(|_| pause < interval);
+                    self.changed = self.changed.filter(|_| pause < interval / OVER);
                 }
             }
             Ended::Badly => {
@@ -169,7 +173,7 @@ mod tests {
             }
         }
 
-        /// What follows from a change is seen within about a quarter of the time it takes, and an eighth of the interval; whoever
+        /// What follows from a change is seen within about an eighth of the time it takes, or a bit more of the interval; whoever
         /// changes something in each round does not get more looks for it.
         #[test]
         fn after_a_change_it_looks_again_soon_and_then_less_often(
@@ -182,14 +186,31 @@ mod tests {
                 let now = clock.due();
                 let since = now - first;
                 clock.ended(now, now, again, *draw);
-                if since / 4 < rhythm.interval {
-                    let pause = clock.due() - now;
-                    prop_assert!(pause <= (since / 4).max(rhythm.interval.mul_f64(SOON)));
-                    prop_assert!(pause >= (since / 4).min(rhythm.interval).mul_f64(EARLIEST * 0.99));
-                } else {
+                if since / PART >= rhythm.interval / OVER {
+                    break;
+                }
+                let pause = clock.due() - now;
+                prop_assert!(pause <= (since / PART).max(rhythm.interval.mul_f64(SOON)));
+                prop_assert!(pause >= (since / PART).mul_f64(EARLIEST * 0.99));
+            }
+        }
+
+        /// When a change was looked out for, a later one is looked out for, too.
+        #[test]
+        fn a_later_change_is_looked_out_for_like_the_first((rhythm, rounds) in rounds(), draw in 0.0..1.0_f64) {
+            let mut clock = Clock::new(rhythm, 0, 1);
+            let first = clock.due();
+            clock.ended(first, first, Ended::Changed, 0.5);
+            for (_, _, draw) in rounds.iter().cycle() {
+                let now = clock.due();
+                clock.ended(now, now, Ended::Well, *draw);
+                if now - first >= rhythm.interval * (PART / OVER) {
                     break;
                 }
             }
+            let now = clock.due();
+            clock.ended(now, now, Ended::Changed, draw);
+            prop_assert!(clock.due() - now <= rhythm.interval.mul_f64(SOON));
         }
 
         /// Each failure in a row makes the pause longer, until it is the longest; one success ends that.
