@@ -10,8 +10,10 @@ const MOST_EXPOSED: &str = "20";
 
 #[test]
 fn the_unit_is_right_and_hardened() {
-    if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        privnet_integration_tests::tell!("SKIPPED: systemd-analyze is not on this machine");
+    if let Err(error) = Command::new("systemd-analyze").arg("--version").output() {
+        let text = format!("systemd-analyze: {error}: run integration-tests/forwarder/setup.sh");
+        assert!(std::env::var("PRIVNET_SKIP_NETNS").is_ok_and(|value| value == "1"), "{text}");
+        privnet_integration_tests::tell!("\n*** SKIPPED, NOTHING PROVEN: {text} ***");
         return;
     }
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/systemd/privnet-watch.service");
