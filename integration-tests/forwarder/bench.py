@@ -167,11 +167,12 @@ def report(found, offloaded):
             mine["connections"] = round(often, 3)
             line += f"{middle['rate']:11.0f} /s = {often:4.2f} x"
         if "latency" in found:
+            longer = compare("latency", path, "direct")
             added = compare("latency", path, "direct", lambda mine, theirs: mine - theirs)
-            mine["added_latency_us"] = round(added, 1)
-            line += f"{middle['latency']:11.1f} us {added:+5.1f}"
+            mine["latency"], mine["added_latency_us"] = round(longer, 3), round(added, 1)
+            line += f"{middle['latency']:8.1f} us = {longer:4.2f} x {added:+5.1f}"
         print(line)
-    for what in (what for what in ("throughput", "rate") if what in found):
+    for what in found:
         for other in ("routed", "plain", "haproxy"):
             result[f"forwarder_to_{other}_{TITLES[what]}"] = round(compare(what, "forwarder", other), 3)
     print(json.dumps(result))
