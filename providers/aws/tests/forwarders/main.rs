@@ -55,8 +55,11 @@ services:
 
 const PORT: &str = "{ listen: 5432, engine: postgres, to: { forwarder: { ip: 172.16.4.20 } } }";
 
+/// Seconds.
+const SIZED_DRAIN: f64 = 60.0;
+
 fn sized(size: &str) -> Spec {
-    with(&format!("forwarder: {{ {TWO_ZONES}, size: {size}, drain: 60s }}"), PORT, "")
+    with(&format!("forwarder: {{ {TWO_ZONES}, size: {size}, drain: {SIZED_DRAIN}s }}"), PORT, "")
 }
 
 async fn groups(stage: &Stage) -> Vec<AutoScalingGroup> {
@@ -203,6 +206,10 @@ async fn a_change_makes_another_group_and_nobody_is_cut() {
     let detached = at("DetachLoadBalancerTargetGroups").expect("the old group was drained");
     let deleted = at("DeleteAutoScalingGroup").expect("the old group was deleted");
     assert!(detached < deleted);
+    // And then they had the whole drain time for their sessions, by the cloud's own clock.
+    let time = |at: usize| -> jiff::Timestamp { exchanges[at]["time"].as_str().unwrap().parse().unwrap() };
+    let drained = time(deleted).duration_since(time(detached)).as_secs_f64();
+    assert!(drained >= SIZED_DRAIN, "the old machines went after {drained} s");
     let health =
         exchanges[..detached].iter().rev().find(|one| one["action"] == "DescribeTargetHealth").unwrap();
     let health = health["response"].to_string();
