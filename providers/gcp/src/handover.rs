@@ -53,7 +53,10 @@ pub(crate) async fn until_healthy(
     };
     act.cloud.context.until(until, ask).await.map_err(|error| match error.kind() {
         ErrorKind::TimedOut => {
-            error.with_hint("what is there stays until what is new is healthy; see `privnet status`")
+            error.with_hint(
+                "what is there stays until what is new is healthy; see `privnet status`. A forwarder machine is healthy when its database answers \
+                 it, and its image must hold nft and python3 (its serial console says what is missing)",
+            )
         }
         _ => error,
     })

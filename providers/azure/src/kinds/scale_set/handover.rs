@@ -68,7 +68,10 @@ pub(super) async fn until_healthy(act: &Act<'_>, pool: &str, group: &str) -> Res
     };
     act.context.until(until, ask).await.map_err(|error| match error.kind() {
         ErrorKind::TimedOut => {
-            error.with_hint("the old group stays until the new one is healthy; see `privnet status`")
+            error.with_hint(
+                "a machine is healthy when its database answers it, and its image must hold nft and python3 (its console output says what is \
+                 missing); the old group stays until then: see `privnet status`",
+            )
         }
         _ => error,
     })
