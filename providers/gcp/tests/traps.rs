@@ -228,9 +228,7 @@ async fn an_edit_that_would_cut_is_refused_without_the_word() {
 #[tokio::test(flavor = "multi_thread")]
 async fn look_alikes_are_refused_and_left_alone() {
     let applied = Stage::open().await;
-    let forwarder = "forwarder: { subnets: [data], size: e2-small }";
-    let forwarded = "{ listen: 5432, engine: postgres, to: { forwarder: { ip: 10.90.0.3 } } }";
-    for (ports, block) in [(ONE, ""), (forwarded, forwarder)] {
+    for (ports, block) in [(ONE, ""), (FORWARDED, FORWARDERS)] {
         let spec = made(ports, block, "");
         applied.apply(&spec).await;
         // The same names, and nothing that proves them ours.
@@ -257,6 +255,61 @@ async fn look_alikes_are_refused_and_left_alone() {
         }
         assert_eq!(stage.everything().await, before);
     }
+}
+
+/// What is made of everything, by a machine and by forwarders.
+const FORWARDED: &str = "{ listen: 5432, engine: postgres, to: { forwarder: { ip: 10.90.0.3 } } }";
+const FORWARDERS: &str = "forwarder: { subnets: [data], size: e2-small }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proof_without_the_name_is_untouched() {
+    for (ports, block) in [(ONE, ""), (FORWARDED, FORWARDERS)] {
+        let applied = Stage::open().await;
+        let (empty, spec) = (applied.everything().await, made(ports, block, ""));
+        applied.apply(&spec).await;
+        // Somebody copied all of it, proofs and all, under names of their own.
+        let stage = Stage::copy_of(&applied, |state| state.replace("pn-orders-", "copied-orders-")).await;
+        let before = stage.everything().await;
+        let count = before.difference(&empty).count();
+        assert!(count > 5 && before.iter().all(|one| !one.contains("pn-orders-")), "{count}");
+        // Its range is taken; another one is free, and nothing of theirs is taken for ours.
+        let nat = "nat_subnets: [{ create: { cidr: 10.8.44.0/24 } }]";
+        let own = made(ports, &format!("{block}\n{nat}"), "");
+        stage.apply(&own).await;
+        stage.assert_settled(&own).await;
+        assert!(stage.everything().await.is_superset(&before), "apply changed something");
+        stage.apply_with(&own, PlanOptions { prune: true, destroy: true, ..SEVER }).await;
+        assert_eq!(stage.everything().await, before, "destroy changed something");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_deployment_is_untouched() {
+    let stage = Stage::open().await;
+    let of = |deployment: &str, cidr: &str| {
+        let service = |name: &str, nat: &str, ports: &str| {
+            format!(
+                "  - name: {name}\n    allow: {{ fivetran: {{}} }}\n    gcp:\n      nat_subnets: [{{ create: {{ cidr: {nat} }} }}]\n{ports}"
+            )
+        };
+        stage::spec(&format!(
+            "version: 1\ndeployment: {deployment}\ndefaults:\n  gcp: {{ project: acme-data, region: us-east4, network: prod, subnet: ilb }}\nservices:\n{}{}",
+            service("orders", &format!("{cidr}.0/28"), &format!("      ports: [{ONE}]\n")),
+            service(
+                "forwarded",
+                &format!("{cidr}.16/28"),
+                &format!("      {FORWARDERS}\n      ports: [{FORWARDED}]\n")
+            ),
+        ))
+    };
+    let (other, own) = (of("other", "10.8.1"), of("stage", "10.8.2"));
+    stage.apply(&other).await;
+    let before = stage.everything().await;
+    stage.apply_with(&own, PlanOptions { prune: true, ..PlanOptions::default() }).await;
+    assert!(stage.everything().await.is_superset(&before), "apply changed something");
+    stage.apply_with(&own, PlanOptions { prune: true, destroy: true, ..SEVER }).await;
+    assert_eq!(stage.everything().await, before, "destroy changed something");
+    stage.assert_settled(&other).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

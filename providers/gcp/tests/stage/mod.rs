@@ -58,10 +58,15 @@ impl Stage {
         Self::open_with(|_| {}).await
     }
 
-    /// A stage with the state of another one, changed as text.
+    /// A stage with the state of another one, changed as text, at the same time: what was done there is done.
     pub async fn copy_of(other: &Self, change: impl Fn(&str) -> String) -> Self {
-        let state = std::fs::read_to_string(other.folder.path().join("gcp.json")).unwrap();
-        Self::open_with(|options| std::fs::write(options.dir.join("gcp.json"), change(&state)).unwrap()).await
+        let read = |name: &str| std::fs::read_to_string(other.folder.path().join(name)).unwrap();
+        let (state, clock) = (read("gcp.json"), read("clock.json"));
+        Self::open_with(|options| {
+            std::fs::write(options.dir.join("gcp.json"), change(&state)).unwrap();
+            std::fs::write(options.dir.join("clock.json"), clock).unwrap();
+        })
+        .await
     }
 
     pub async fn open_with(change: impl FnOnce(&mut Options)) -> Self {
@@ -132,14 +137,19 @@ impl Stage {
         .await;
     }
 
-    /// Everything of the kinds that privnet makes, by URL.
+    /// Everything of the kinds that privnet makes, whole, but for what changes with the time: fingerprints, and who is connected.
     pub async fn everything(&self) -> BTreeSet<String> {
         let mut all = BTreeSet::new();
+        macro_rules! take {
+            ($items:expr) => {
+                all.extend($items.into_iter().map(|item| settled(serde_json::to_value(item).unwrap())));
+            };
+        }
         macro_rules! regional {
             ($name:ident) => {
                 let found =
                     client!(self, $name).list().set_project(PROJECT).set_region(REGION).send().await.unwrap();
-                all.extend(found.items.into_iter().filter_map(|item| item.self_link));
+                take!(found.items);
             };
         }
         regional!(Subnetworks);
@@ -148,14 +158,11 @@ impl Stage {
         regional!(ForwardingRules);
         regional!(ServiceAttachments);
         regional!(RegionInstanceGroupManagers);
-        let found = client!(self, InstanceTemplates).list().set_project(PROJECT).send().await.unwrap();
-        all.extend(found.items.into_iter().filter_map(|item| item.self_link));
-        let found = client!(self, Firewalls).list().set_project(PROJECT).send().await.unwrap();
-        all.extend(found.items.into_iter().filter_map(|item| item.self_link));
+        take!(client!(self, InstanceTemplates).list().set_project(PROJECT).send().await.unwrap().items);
+        take!(client!(self, Firewalls).list().set_project(PROJECT).send().await.unwrap().items);
         let found =
             client!(self, NetworkEndpointGroups).aggregated_list().set_project(PROJECT).send().await.unwrap();
-        let groups = found.items.into_values().flat_map(|scoped| scoped.network_endpoint_groups);
-        all.extend(groups.filter_map(|item| item.self_link));
+        take!(found.items.into_values().flat_map(|scoped| scoped.network_endpoint_groups));
         all
     }
 
@@ -274,6 +281,15 @@ impl Subject for Stage {
     async fn census(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// A thing without what changes by itself.
+fn settled(mut thing: serde_json::Value) -> String {
+    if let Some(members) = thing.as_object_mut() {
+        let passing = ["fingerprint", "labelFingerprint", "connectedEndpoints", "status", "currentActions"];
+        members.retain(|key, _| !passing.contains(&key.as_str()));
+    }
+    thing.to_string()
 }
 
 /// A file with one service of these ports, with these lines in its block and these at the top. The subnet for NAT is made unless
