@@ -90,10 +90,17 @@ class Drift:
         self.finish(self.c.instanceTemplates().insert(project=PROJECT, body={"name": "somebodys", "properties": there["properties"]}))
         return f"projects/{PROJECT}/global/instanceTemplates/somebodys"
 
-    def labels(self):
+    def labels(self, **more):
         rule = self.rule()
-        body = {"labels": rule["labels"] | {"cost-center": "drifted"}, "labelFingerprint": rule["labelFingerprint"]}
+        body = {"labels": rule["labels"] | more, "labelFingerprint": rule["labelFingerprint"]}
         self.finish(self.c.forwardingRules().setLabels(**IN_REGION, resource=rule["name"], body=body))
+
+    def unmanaged(self):
+        """What privnet does not look after, on each kind that has such a thing."""
+        self.firewall(logConfig={"enable": True})
+        self.check(lambda body: body.update(logConfig={"enable": True}))
+        self.backend(timeoutSec=77)
+        self.labels(team="theirs")
 
     def global_access(self):
         rule = self.rule()
@@ -157,9 +164,9 @@ TABLE = {
     ("forwarding-rule", "ports"): CREATE_ONLY,
     ("forwarding-rule", "ip_address"): CREATE_ONLY,
     ("forwarding-rule", "global_access"): lambda d: d.global_access(),
-    ("forwarding-rule", "labels"): lambda d: d.labels(),
+    ("forwarding-rule", "labels"): lambda d: d.labels(**{"cost-center": "drifted"}),
     ("service-attachment", "target"): lambda d: d.attachment(targetService=f"projects/{PROJECT}/regions/{REGION}/forwardingRules/shared-db"),
-    ("service-attachment", "nat_subnets"): "the API takes none away, and one more is refused by the plan: they only grow",
+    ("service-attachment", "nat_subnets"): "the API takes none away; one more, added by somebody else, stays and is warned about",
     ("service-attachment", "connection_preference"): lambda d: d.attachment(connectionPreference="ACCEPT_AUTOMATIC", consumerAcceptLists=[], consumerRejectLists=[]),
     ("service-attachment", "proxy_protocol"): lambda d: d.attachment(enableProxyProtocol=True),
     ("service-attachment", "reconcile_connections"): lambda d: d.attachment(reconcileConnections=True),
@@ -168,6 +175,7 @@ TABLE = {
     ("service-attachment", "consumers"): lambda d: d.attachment(consumerAcceptLists=[{"projectIdOrNum": "mallory-labs", "connectionLimit": 5}]),
     ("service-attachment", "reconciled_consumers"): "the same list under another name, where it is reconciled",
     ("service-attachment", "connected"): "who is connected follows from the list and from the consumers: only the plan's wish to cut somebody sets it",
+    ("unmanaged", ""): lambda d: d.unmanaged(),
 }
 
 

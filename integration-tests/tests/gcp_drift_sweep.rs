@@ -69,13 +69,15 @@ fn named(plan: &privnet::Plan) -> BTreeSet<(String, String)> {
     named
 }
 
-/// The names of changes that come with a field's.
-fn drawn_along(kind: &str, field: &str) -> &'static [&'static str] {
+/// The fields whose change comes with another's.
+fn drawn_along(kind: &str, field: &str) -> &'static [(&'static str, &'static str)] {
     match (kind, field) {
         // A check of another protocol has no path.
-        ("health-check", "protocol") => &["path"],
-        // Without any backend there is none of its sort either way; lists are not allowed when everybody is let in.
-        ("service-attachment", "connection_preference") => &["consumers"],
+        ("health-check", "protocol") => &[("health-check", "path")],
+        // Lists are not allowed when everybody is let in.
+        ("service-attachment", "connection_preference") => &[("service-attachment", "consumers")],
+        // It takes a new group, which the backends name.
+        ("forwarder-group", "template") => &[("backend-service", "backends")],
         _ => &[],
     }
 }
@@ -126,10 +128,10 @@ impl Ground {
         }
         let session = self.session(&stage, file(ports)?)?;
         let planned = session.plan(PlanOptions::default()).await;
-        let own = |field: &str| (kind.to_owned(), field.to_owned());
-        let also = drawn_along(kind, field).iter().map(|other| own(other));
-        let expected: BTreeSet<_> = also.chain([own(field)]).collect();
-        let found: BTreeSet<_> = named(&planned.plan).into_iter().filter(|(of, _)| of == kind).collect();
+        let name = |(kind, field): &(&str, &str)| ((*kind).to_owned(), (*field).to_owned());
+        let expected: BTreeSet<_> =
+            drawn_along(kind, field).iter().chain([&(kind, field)]).map(name).collect();
+        let found = named(&planned.plan);
         if found != expected || !planned.plan.refusals.is_empty() {
             return Err(format!("the plan names {found:?}; it refuses {:?}", planned.plan.refusals).into());
         }
@@ -180,4 +182,15 @@ async fn every_managed_field_is_watched_and_restored() {
         std::fs::read_dir(ground.records.path()).unwrap().map(|one| one.unwrap().path()).collect();
     assert!(records.len() >= restored, "{} records", records.len());
     validate(&records, false).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_managed_is_not_minded() {
+    let stage = Stage::open(None).await.unwrap();
+    let ground = Ground::new(&stage).await.unwrap();
+    let applied = ground.applied(MACHINE).await.unwrap();
+    Drift::start("gcp/drift.py").unwrap().change(&applied.url("gcp"), "unmanaged", "").unwrap().unwrap();
+    let plan =
+        ground.session(&applied, file(MACHINE).unwrap()).unwrap().plan(PlanOptions::default()).await.plan;
+    assert!(plan.is_empty() && plan.refusals.is_empty(), "{:?} {:?}", plan.actions, plan.refusals);
 }

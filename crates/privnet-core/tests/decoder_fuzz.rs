@@ -178,7 +178,7 @@ proptest! {
     fn ids_read_back(
         arn in "arn:(aws|aws-us-gov|\\{partition\\}):iam::[0-9]{12}:(root|role/[a-zA-Z0-9+=,.@_-]{1,20})",
         arm in "/subscriptions/[0-9a-fA-F]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/resource[gG]roups/[a-z0-9_()-]{1,20}/providers/Microsoft\\.[A-Z][a-z]{1,10}/[a-z]{1,10}/[A-Za-z0-9_-]{1,20}(/[a-z]{1,10}/[A-Za-z0-9_-]{1,20})?",
-        network in "(https://compute\\.googleapis\\.com/compute/v1/)?projects/([a-z][a-z0-9]{5,20}|[1-9][0-9]{1,12})/global/networks/[a-z][a-z0-9]{0,20}",
+        network in "(https://compute\\.googleapis\\.com/compute/v1/)?projects/[a-z][a-z0-9]{5,20}/global/networks/[a-z][a-z0-9]{0,20}",
         group in "(projects/[a-z]{6,20}/)?(zones/us-east4-a|regions/us-east4)/instanceGroups/[a-z][a-z0-9]{0,20}",
         connection in 1_u64..,
     ) {

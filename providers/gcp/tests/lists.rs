@@ -306,6 +306,51 @@ async fn whom_a_reject_takes_along_is_named_and_can_be_let_in_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_by_network_lets_in_that_network() {
+    let stage = Stage::open().await;
+    let file = |acceptance: &str, network: &str, block: &str| {
+        let top = format!(
+            "consumers: {{ acme: {{ gcp: {{ networks: [projects/acme-reader/global/networks/{network}] }} }} }}"
+        );
+        let policy = format!("allow: {{ acme: {{ max_connections: 2 }} }}\n    acceptance: {acceptance}");
+        with_policy(&policy, &format!("ports: [{ONE}]\naccept_by: network\n{block}"), &top)
+    };
+    let entries = |attachment: google_cloud_compute_v1::model::ServiceAttachment| {
+        let all = attachment.consumer_accept_lists.into_iter();
+        all.map(|one| {
+            let url = one.network_url.unwrap_or_default();
+            (url[url.find("projects/").unwrap_or(0)..].to_owned(), one.connection_limit)
+        })
+        .collect::<Vec<_>>()
+    };
+    let network = "projects/acme-reader/global/networks/consumer".to_owned();
+    // Another network of that project is a stranger.
+    let other = file("manual", "other", "");
+    stage.apply(&other).await;
+    let id = ask(&stage);
+    let (decisions, plan, _) = stage.decide(&other, &Ask::default()).await;
+    assert!(plan.is_empty() && decisions.iter().any(|one| one.connection == id), "{decisions:#?}");
+    let manual = file("manual", "consumer", "");
+    let (_, plan, report) = stage.decide(&manual, &Ask::default()).await;
+    assert_done(&plan, &report);
+    assert_eq!(state(&stage, &manual, &id).await, ConnectionState::Accepted);
+    assert_eq!(entries(own_attachment(&stage, &manual).await), [(network.clone(), Some(1))]);
+    stage.assert_settled(&manual).await;
+    // A second one has no room that nobody decided on.
+    let second = ask(&stage);
+    assert_eq!(state(&stage, &manual, &second).await, ConnectionState::Pending);
+    let automatic = file("automatic", "consumer", "");
+    stage.apply(&automatic).await;
+    assert_eq!(entries(own_attachment(&stage, &automatic).await), [(network, Some(2))]);
+    for id in [&id, &second] {
+        assert_eq!(state(&stage, &automatic, id).await, ConnectionState::Accepted);
+    }
+    let (plan, report) = stage.reject(&automatic, &id, false).await;
+    let why = plan.refusals.iter().map(|one| one.why.as_str()).collect::<String>();
+    assert!(report.outcomes.is_empty() && why.contains(&format!("and {second} as well")), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_comes_in_while_a_reject_is_tried_again_is_not_cut() {
     let folder = tempfile::tempdir().unwrap();
     let record = folder.path().join("record.jsonl");

@@ -188,11 +188,12 @@ structured_text!(
     "fivetran-donkeys"
 );
 
-/// A network of a consumer: `projects/PROJECT/global/networks/NAME`, or its URL.
+/// A network of a consumer: `projects/PROJECT/global/networks/NAME`, or its URL. Its project is named by id, as Google Cloud shows
+/// whose an endpoint is: by number it would match nobody.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkPath {
     /// The project.
-    pub project: ProjectRef,
+    pub project: ProjectId,
     /// The network.
     pub network: GcpName,
 }
@@ -200,8 +201,12 @@ pub struct NetworkPath {
 impl NetworkPath {
     fn parse(text: &str) -> Result<Self, TextProblem> {
         match path_of(text).as_slice() {
+            ["projects", project, "global", "networks", _] if all(project, |c| c.is_ascii_digit()) => {
+                Err(TextProblem::new("names the project by its number")
+                    .hint("name it by its id: Google Cloud shows the networks of endpoints so"))
+            }
             ["projects", project, "global", "networks", network] => {
-                Ok(Self { project: ProjectRef::parse(project)?, network: GcpName::parse_text(network)? })
+                Ok(Self { project: ProjectId::parse_text(project)?, network: GcpName::parse_text(network)? })
             }
             _ => Err(TextProblem::new("must be of the form `projects/PROJECT/global/networks/NAME`")),
         }

@@ -128,6 +128,11 @@ pub(crate) const CASES: &[Case] = &[
         "[acme-apps, \"123456789\"]",
         "[acme-apps], networks: [projects/acme-apps/global/networks/prod]",
     ),
+    (
+        "a network of a project by number",
+        "projects: [acme-apps, \"123456789\"]",
+        "networks: [projects/523456789012/global/networks/prod]",
+    ),
     ("a network by its name", "projects: [acme-apps, \"123456789\"]", "networks: [prod]"),
     ("the wildcard without the word", "[acme-apps, \"123456789\"]", "[\"*\"]"),
     (

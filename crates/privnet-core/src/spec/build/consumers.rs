@@ -156,7 +156,7 @@ fn merge_gcp(reader: &mut Reader<'_, '_>, block: Block, gcp: &mut GcpConsumer) {
     }
     let networks: Vec<(NetworkPath, Span)> = reader.items(block, "networks");
     for (network, span) in &networks {
-        if gcp.projects.contains(&Who::Is(network.project.clone())) {
+        if gcp.projects.contains(&Who::Is(ProjectRef::Id(network.project.clone()))) {
             let message = format!("the project `{}` is in `projects` already", network.project);
             reader.errors.add_hint(
                 "both-lists",
