@@ -51,7 +51,7 @@ async fn proof_without_the_name_is_untouched() {
         .collect();
     town.make(&Value::from(copies));
     let before = town.things();
-    town.run("apply --yes");
+    town.must("apply --yes", 0);
     assert_eq!(town.changed(&before, None), Vec::<String>::new());
     town.run("destroy --yes --sever-connections");
     assert_eq!(town.things(), before, "destroy changed something");

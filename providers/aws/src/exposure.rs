@@ -37,6 +37,8 @@ pub(crate) struct Exposure {
     pub(crate) connections: Result<BTreeMap<String, Vec<Connection>>, String>,
     /// Endpoint services that are neither ours nor named by the file, by the load balancer that they serve.
     pub(crate) strangers: BTreeMap<String, String>,
+    /// Whether permissions cannot be looked for by their tags.
+    pub(crate) permissions_hidden: bool,
 }
 
 /// An endpoint service that concerns this deployment, as what, and whose it is.
@@ -67,11 +69,13 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
     let only_connections = wanted.purpose == Purpose::Connections;
     let tagged = async {
         if only_connections {
-            return Ok(BTreeSet::new());
+            return Ok(Some(BTreeSet::new()));
         }
         privatelink::tagged_permissions(cloud, wanted.deployment).await
     };
     let (described, tagged) = try_join(privatelink::services(cloud), tagged).await?;
+    let permissions_hidden = tagged.is_none();
+    let tagged = tagged.unwrap_or_default();
     let mut services: Vec<Claimed> = described.iter().flat_map(|service| claims(service, &listed)).collect();
     set_look_alikes_apart(&mut services, &listed);
     let ids: BTreeSet<String> = services.iter().filter(|s| s.is_usable()).map(|s| s.id.clone()).collect();
@@ -88,6 +92,7 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
         return Ok(Exposure {
             services,
             strangers,
+            permissions_hidden,
             principals: BTreeMap::new(),
             notifications: Ok(Vec::new()),
             connections: Ok(BTreeMap::new()),
@@ -120,6 +125,7 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
     Ok(Exposure {
         services,
         strangers,
+        permissions_hidden,
         principals,
         notifications: notifications.map_err(|error| in_words(&error)),
         connections: connections.map_err(|error| in_words(&error)),
@@ -324,6 +330,8 @@ pub(crate) struct ExposureFacts {
     pub(crate) notifications_unreadable: Option<String>,
     /// Principals of the user's own on a supplied service.
     pub(crate) allowed_by_user: BTreeSet<String>,
+    /// Whether permissions cannot be looked for by their tags.
+    pub(crate) permissions_hidden: bool,
 }
 
 impl ExposureFacts {
@@ -352,6 +360,11 @@ pub(crate) fn facts(snapshot: &Snapshot<'_>) -> Vec<(String, serde_json::Value)>
                     allowed_principals::of_others(all, snapshot.wanted.deployment, &service.address.service);
             }
             Some(Ok(_)) | None => {}
+        }
+    }
+    if exposure.permissions_hidden {
+        for (service, _) in &snapshot.wanted.services {
+            by_service.entry(service.name.as_str()).or_default().permissions_hidden = true;
         }
     }
     let written = by_service.into_iter();

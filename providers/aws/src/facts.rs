@@ -23,8 +23,8 @@ pub(crate) struct ServiceFacts {
     pub(crate) vpc_ranges: BTreeSet<IpNet>,
     /// The instances that the file names and that are there, by id.
     pub(crate) instances: BTreeMap<String, Instance>,
-    /// The application load balancers that the file names and that are there, with their VPCs.
-    pub(crate) applications: BTreeMap<String, String>,
+    /// The application load balancers that the file names and that are there, with the protocol of each port that they listen on.
+    pub(crate) applications: BTreeMap<String, BTreeMap<i64, String>>,
     /// The database security groups that the file names and that are there, with their VPCs.
     pub(crate) database_groups: BTreeMap<String, String>,
     /// Ports that a database security group opens to the load balancer's group by a rule that is not privnet's: `<group>/<port>/<which>`.

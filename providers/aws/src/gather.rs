@@ -128,7 +128,7 @@ impl Snapshot<'_> {
     }
 
     /// The application load balancers that the service's ports name and that are there.
-    fn applications(&self, aws: &AwsService) -> BTreeMap<String, String> {
+    fn applications(&self, aws: &AwsService) -> BTreeMap<String, BTreeMap<i64, String>> {
         let named = ports(aws).iter().filter_map(|port| match &port.port.to {
             AwsTarget::Alb(arn) => Some(arn.to_string()),
             _ => None,

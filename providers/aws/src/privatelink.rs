@@ -81,12 +81,12 @@ pub(crate) async fn principals(cloud: &Cloud<'_>, service: &str) -> Result<Vec<A
     }
 }
 
-/// The ids of the permissions that bear the deployment's tag, on whatever endpoint service. Whoever may not look for them is taken to have
-/// none: those on services that the file names are found without.
+/// The ids of the permissions that bear the deployment's tag, on whatever endpoint service; nothing where the caller may not look for
+/// them: those on services that the file names are found without.
 pub(crate) async fn tagged_permissions(
     cloud: &Cloud<'_>,
     deployment: &str,
-) -> Result<BTreeSet<String>, Error> {
+) -> Result<Option<BTreeSet<String>>, Error> {
     let (mut all, mut token) = (BTreeSet::new(), None);
     let filters = [
         filter("resource-type", ["vpc-endpoint-service-permission"]),
@@ -101,7 +101,7 @@ pub(crate) async fn tagged_permissions(
             })
             .await;
         let page = match answer {
-            Err(error) if error.kind() == ErrorKind::Denied => return Ok(all),
+            Err(error) if error.kind() == ErrorKind::Denied => return Ok(None),
             answer => answer?,
         };
         let permissions = page.tags.unwrap_or_default().into_iter();
@@ -110,7 +110,7 @@ pub(crate) async fn tagged_permissions(
         all.extend(permissions.filter_map(|tag| tag.resource_id));
         token = next_page(token.as_ref(), page.next_token);
         if token.is_none() {
-            return Ok(all);
+            return Ok(Some(all));
         }
     }
 }

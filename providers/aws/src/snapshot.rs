@@ -55,8 +55,8 @@ pub(crate) struct Balancing {
     pub(crate) load_balancers: Vec<SeenLoadBalancer>,
     /// Target groups of ours or of our names.
     pub(crate) target_groups: Vec<SeenTargetGroup>,
-    /// The application load balancers that are there, with their VPCs.
-    pub(crate) applications: BTreeMap<String, String>,
+    /// The application load balancers that the file names and that are there, with the protocol of each port that they listen on.
+    pub(crate) applications: BTreeMap<String, BTreeMap<i64, String>>,
 }
 
 /// A load balancer and what belongs to it.
@@ -260,10 +260,11 @@ pub(crate) async fn balancing(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<
         wanted.services.iter().filter_map(|(_, aws)| supplied_load_balancer(aws)).collect();
     let (balancers, groups) =
         try_join(balancing::load_balancers(cloud), balancing::target_groups(cloud)).await?;
+    let named = named_applications(wanted);
     let applications = balancers
         .iter()
         .filter(|b| b.r#type() == Some(&LoadBalancerTypeEnum::Application))
-        .filter_map(|b| Some((b.load_balancer_arn()?.to_owned(), b.vpc_id().unwrap_or_default().to_owned())))
+        .filter_map(|b| b.load_balancer_arn().filter(|arn| named.contains(*arn)).map(str::to_owned))
         .collect();
     let groups: Vec<_> =
         groups.into_iter().filter(|group| has_our_prefix(group.target_group_name())).collect();
@@ -282,12 +283,38 @@ pub(crate) async fn balancing(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<
         arns.chain(groups.iter().filter_map(|group| group.target_group_arn())).map(str::to_owned).collect();
     let tags = balancing::tags(cloud, &arns).await?;
     let used = used_by_ours(wanted, &groups, &tags);
-    let (load_balancers, target_groups) = try_join(
+    let (load_balancers, target_groups, applications) = try_join3(
         seen_load_balancers(cloud, wanted, (&supplied, &used), balancers, &tags),
         seen_target_groups(cloud, wanted, groups, &tags),
+        listening(cloud, applications),
     )
     .await?;
     Ok(Balancing { load_balancers, target_groups, applications })
+}
+
+/// The application load balancers that the file names as targets.
+fn named_applications(wanted: &Wanted<'_>) -> BTreeSet<String> {
+    let all = wanted.services.iter().flat_map(|(_, aws)| ports(aws));
+    all.filter_map(|port| match &port.port.to {
+        AwsTarget::Alb(arn) => Some(arn.to_string()),
+        _ => None,
+    })
+    .collect()
+}
+
+/// The ports that application load balancers listen on, and in which protocol.
+async fn listening(
+    cloud: &Cloud<'_>,
+    arns: Vec<String>,
+) -> Result<BTreeMap<String, BTreeMap<i64, String>>, Error> {
+    let reads = arns.into_iter().map(|arn| async move {
+        let listeners = balancing::absent_is_none(balancing::listeners(cloud, &arn).await)?;
+        let on = |listener: &Listener| {
+            Some((i64::from(listener.port()?), listener.protocol()?.as_str().to_owned()))
+        };
+        Ok::<_, Error>((arn, listeners.unwrap_or_default().iter().filter_map(on).collect()))
+    });
+    futures::stream::iter(reads).buffered(AT_ONCE).try_collect().await
 }
 
 /// The load balancers that send to target groups of ours.

@@ -133,8 +133,16 @@ pub(crate) fn wanted(
         }
         AwsTarget::Alb(arn) => {
             let arn = arn.to_string();
-            let is_missing = facts.network_read && !facts.applications.contains_key(&arn);
-            let refusals = is_missing.then(|| format!("the application load balancer {arn} is not there"));
+            let refusals = match facts.applications.get(&arn) {
+                None => facts.network_read.then(|| format!("the application load balancer {arn} is not there")),
+                // <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/application-load-balancer-target.html>
+                Some(listening) => (!listening.contains_key(&number)).then(|| {
+                    format!(
+                        "the application load balancer {arn} has no listener on port {number}, and AWS takes it as a target on the port \
+                         of a listener only: give that as `port:`"
+                    )
+                }),
+            };
             Wanted {
                 targets: BTreeSet::from([plain(arn)]),
                 refusals: refusals.into_iter().collect(),

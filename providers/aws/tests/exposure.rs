@@ -514,6 +514,19 @@ services: [{ name: orders, remove: true, aws: { account: \"123456789012\", regio
     }
 }
 
+/// What cannot be looked for is not said to be gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_look_for_tags_is_told_what_stays() {
+    let stage = Stage::open().await;
+    let orders = file("");
+    let told = |plan: &privnet_core::Plan| {
+        plan.warnings.iter().any(|warning| warning.contains("`ec2:DescribeTags`"))
+    };
+    assert!(!told(&stage.plan(&orders).await));
+    stage.fault("aws:DescribeTags:*:code=UnauthorizedOperation");
+    assert!(told(&stage.plan(&orders).await));
+}
+
 /// The presets are data of privnet's own: when a vendor's account changes there, the next plan says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_a_preset_is_a_difference() {

@@ -165,6 +165,23 @@ async fn an_application_load_balancer_that_is_not_there_is_refused() {
     );
 }
 
+/// AWS takes it on the port of one of its listeners only, and checks it in the protocol that is spoken there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_load_balancer_is_a_target_where_it_listens() {
+    let stage = Stage::open().await;
+    let alb = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/web/abcdef0123456789";
+    let on = |port: u16| {
+        file(&[made("web", &format!("{{ listen: 443, port: {port}, to: {{ alb: \"{alb}\" }} }}"), "")])
+    };
+    let plan = stage.plan(&on(8443)).await;
+    let refused = |r: &Refusal| r.rule == Rule::Unsuitable && r.why.contains("no listener on port 8443");
+    assert!(plan.is_empty() && plan.refusals.iter().any(refused), "{plan:#?}");
+    stage.apply(&on(80)).await;
+    stage.assert_settled(&on(80)).await;
+    let group = stage.live(&on(80), "target-group").await.unwrap();
+    assert_eq!(group.fields["health_check"].as_map().unwrap()["protocol"], privnet_core::Value::text("HTTP"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_supplied_load_balancer_that_is_not_there_is_refused() {
     let stage = Stage::open().await;

@@ -9,10 +9,11 @@ use futures::future::join_all;
 use super::{Driver, Subject, assert_done};
 use crate::accept::{Ask, ConnectionState, Verdict};
 use crate::execute::Report;
-use crate::kind::{Class, KindTable};
-use crate::plan::{Plan, PlanOptions, Rule};
+use crate::kind::{Class, KindTable, Shape};
+use crate::plan::{self, Plan, PlanOptions, Rule};
 use crate::provider::Purpose;
 use crate::spec::Spec;
+use crate::value::Value;
 use crate::world::{Desired, World};
 
 const PLAIN: PlanOptions = PlanOptions { prune: false, sever_connections: false, destroy: false };
@@ -46,13 +47,31 @@ fn demand_done(what: &str, plan: &Plan, report: &Report) {
 }
 
 async fn demand_empty(what: &str, subject: &dyn Subject, spec: &Spec) {
-    let (plan, ..) = Driver::new(subject).plan(spec, PLAIN).await;
+    let driver = Driver::new(subject);
+    let (plan, desired, mut world) = driver.plan(spec, PLAIN).await;
     assert!(
         plan.is_empty() && plan.refusals.is_empty(),
         "{what}: planning again gives {:#?} {:#?}",
         plan.actions,
         plan.refusals
     );
+    reverse_sets(&mut world, &driver.kinds());
+    let turned = plan::plan(&desired, &world, &driver.kinds(), PLAIN);
+    assert!(turned.is_empty(), "{what}: the order of a set gives {:#?}", turned.actions);
+}
+
+/// Shows the members of each set in the other order.
+fn reverse_sets(world: &mut World, kinds: &KindTable) {
+    for live in &mut world.live {
+        let kind = kinds.get(&live.scope, &live.address.kind);
+        let fields = kind.into_iter().flat_map(|kind| kind.fields);
+        for field in fields.filter(|field| matches!(field.shape, Shape::Set | Shape::SetIgnoreCase)) {
+            if let Some(members) = live.fields.get(field.name).and_then(Value::as_list) {
+                let turned: Vec<Value> = members.iter().rev().cloned().collect();
+                live.fields.insert(field.name.to_owned(), Value::list(turned));
+            }
+        }
+    }
 }
 
 async fn apply(what: &str, subject: &dyn Subject, spec: &Spec) -> Plan {

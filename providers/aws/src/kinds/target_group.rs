@@ -9,14 +9,14 @@ use aws_sdk_elasticloadbalancingv2::types::TargetGroup as Described;
 use ipnet::IpNet;
 use privnet_core::kind::{Change, Shape};
 use privnet_core::plan::Rule;
-use privnet_core::spec::aws::{AwsForm, AwsPort, AwsService, AwsTargets};
+use privnet_core::spec::aws::{AwsForm, AwsPort, AwsService, AwsTarget, AwsTargets};
 use privnet_core::spec::{Engine, Service};
 use privnet_core::{
     Address, Error, Field, Health, Kind, Live, Lowered, Origin, Ownership, Replacement, Value,
 };
 
 use crate::balancing::Attributes;
-use crate::facts::Registered;
+use crate::facts::{Registered, ServiceFacts};
 use crate::fields::Fields;
 use crate::forwarders;
 use crate::gather::registered;
@@ -309,7 +309,7 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
         ));
     }
     let health_port = forwarded.and_then(|port| forwarders::of(lowering.aws)?.health_port(port.listen));
-    let check = check_of(port, target_type, health_port);
+    let check = check_of(port, target_type, health_port, &lowering.facts);
     if port.port.engine == Some(Engine::Mysql) && check.protocol == "TCP" {
         wanted.warnings.push(format!(
             "port {listen}: MySQL counts each TCP health check as an interrupted handshake, and blocks the load balancer after \
@@ -391,18 +391,38 @@ fn family(targets: &BTreeSet<TargetId>) -> &'static str {
 }
 
 /// The check of a port. A forwarder is asked at its own health port, whose agent checks the database in its own protocol.
-fn check_of(port: &AwsPort, target_type: TargetType, health_port: Option<u16>) -> Check {
+fn check_of(
+    port: &AwsPort,
+    target_type: TargetType,
+    health_port: Option<u16>,
+    facts: &ServiceFacts,
+) -> Check {
     let asked = port.port.health_check.as_ref();
     let interval = asked.map_or(CHECK_INTERVAL, |check| i64::from(check.interval.get()));
     let threshold = asked.map_or(CHECK_THRESHOLD, |check| i64::from(check.threshold));
     let path = asked.and_then(|check| check.http.clone()).filter(|_| health_port.is_none());
-    // An application load balancer is only ever checked by HTTP.
+    // An application load balancer is only ever checked by HTTP, or by HTTPS where its listener speaks that.
     let by_http = target_type == TargetType::Alb || health_port.is_some();
     let path = path.or_else(|| by_http.then(|| "/".to_owned()));
     let asked_port = asked.and_then(|check| check.port).map(|port| port.get());
     let own_port = health_port.or(asked_port);
+    let checked = own_port.unwrap_or_else(|| port.port.port.get());
+    let speaks_tls = match &port.port.to {
+        AwsTarget::Alb(arn) => {
+            let listening = facts.applications.get(&arn.to_string());
+            listening
+                .and_then(|listening| listening.get(&i64::from(checked)))
+                .is_some_and(|one| one == "HTTPS")
+        }
+        _ => false,
+    };
+    let protocol = match &path {
+        Some(_) if speaks_tls => "HTTPS",
+        Some(_) => "HTTP",
+        None => "TCP",
+    };
     Check {
-        protocol: if path.is_some() { "HTTP" } else { "TCP" }.to_owned(),
+        protocol: protocol.to_owned(),
         port: own_port.map_or_else(|| TRAFFIC_PORT.to_owned(), |port| port.to_string()),
         path,
         interval,
@@ -442,6 +462,34 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A plain check of a listener that speaks TLS would never be answered well.
+    #[test]
+    fn an_application_load_balancer_is_checked_as_it_listens() {
+        let alb = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/web/abcdef0123456789";
+        let text = format!(
+            "version: 1
+deployment: data
+services:
+  - name: web
+    allow: {{ fivetran: {{}} }}
+    aws:
+      region: us-east-1
+      vpc: vpc-0a1b2c3d4e5f60718
+      subnets: [subnet-0aaaaaaaaaaaaaaa1]
+      ports: [{{ listen: 443, to: {{ alb: \"{alb}\" }} }}]
+"
+        );
+        let spec = privnet_core::spec::decode("web.yaml", &text).unwrap();
+        let privnet_core::spec::CloudService::Aws(aws) = &spec.services[0].cloud else { panic!("on AWS") };
+        for (spoken, checked) in [("HTTPS", "HTTPS"), ("HTTP", "HTTP")] {
+            let listening = BTreeMap::from([(443, spoken.to_owned())]);
+            let applications = BTreeMap::from([(alb.to_owned(), listening)]);
+            let facts = ServiceFacts { applications, ..ServiceFacts::default() };
+            let check = check_of(&ports(aws)[0], TargetType::Alb, None, &facts);
+            assert_eq!((check.protocol.as_str(), check.path.as_deref()), (checked, Some("/")));
+        }
+    }
 
     #[test]
     fn round_trips_through_values() {

@@ -246,6 +246,21 @@ impl Cloud {
         }
     }
 
+    /// Shows the members of each set in the other order, and the first of them twice.
+    pub(super) fn reverse_sets(&mut self) {
+        for live in &mut self.live {
+            let kind = KINDS.iter().find(|kind| kind.name == live.address.kind);
+            let sets =
+                kind.into_iter().flat_map(|kind| kind.fields).filter(|field| field.shape == Shape::Set);
+            for field in sets {
+                if let Some(members) = live.fields.get(field.name).and_then(Value::as_list) {
+                    let turned = members.iter().rev().chain(members.first()).cloned();
+                    live.fields.insert(field.name.to_owned(), Value::list(turned));
+                }
+            }
+        }
+    }
+
     fn resolve(&self, value: &Value) -> Value {
         let look = |reference: &OutputRef| {
             let newest = self.live.iter().rev().find(|live| live.address == reference.address)?;

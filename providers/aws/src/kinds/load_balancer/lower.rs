@@ -109,9 +109,17 @@ fn check_removal(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, low
     let gone = gone.filter(|id| !made.subnets.iter().any(|kept| kept.as_str() == *id));
     let gone: Vec<&str> = there.map_or_else(|| gone.collect(), |vpc| vec![vpc]);
     if !gone.is_empty() {
+        let known = seen.map(|seen| seen.connections.known()).unwrap_or_default().iter();
+        let live = known.filter(|connection| connection.state.may_be_live());
+        let live: Vec<&str> = live.map(|connection| connection.id.as_str()).collect();
+        let connected = if live.is_empty() {
+            String::new()
+        } else {
+            format!("; {} is live, and cutting it takes --sever-connections besides", live.join(", "))
+        };
         let why = format!(
             "{} cannot be taken away while endpoints are attached, and these wait for a decision: {}; reject them first \
-             (`privnet reject --connection ID`)",
+             (`privnet reject --connection ID`){connected}",
             gone.join(", "),
             waiting.join(", ")
         );
