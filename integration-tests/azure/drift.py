@@ -168,6 +168,54 @@ def rewritten_rules(group):
     group.security_rules.pop()
 
 
+def each_part_of_a_rule(properties):
+    """Each part of a rule and a probe that the file does not set, and the pool that a rule leads to."""
+    first = properties.load_balancing_rules[0].properties
+    first.idle_timeout_in_minutes = 30
+    first.load_distribution = "SourceIP"
+    first.enable_tcp_reset = False
+    first.probe = net.SubResource(id=properties.probes[1].id)
+
+
+def each_part_of_a_probe(properties):
+    first = properties.probes[0].properties
+    first.interval_in_seconds = 60
+    first.probe_threshold = 9
+    first.port = 9998
+
+
+def another_pool(properties):
+    others = [rule.properties.backend_address_pool.id for rule in properties.load_balancing_rules]
+    properties.load_balancing_rules[0].properties.backend_address_pool = net.SubResource(id=others[-1])
+
+
+def inbound_nat(properties):
+    """A rule for one machine, as administrators have it for their shell."""
+    properties.inbound_nat_rules = [
+        net.InboundNatRule(
+            name="shell",
+            properties=net.InboundNatRulePropertiesFormat(
+                frontend_ip_configuration=net.SubResource(id=properties.frontend_ip_configurations[0].id),
+                frontend_port=2222,
+                backend_port=22,
+                protocol="Tcp",
+            ),
+        )
+    ]
+
+
+def nobodys(drift):
+    """What nobody manages: tags of somebody else's, and settings beside those that are ours."""
+    for change in (drift.balancer, drift.service, drift.machines, drift.security_group):
+        change(set_tag("policy", "theirs"))
+    drift.balancer(lambda balancer: inbound_nat(balancer.properties))
+    drift.own_subnet(lambda s: setattr(s, "service_endpoints", [net.ServiceEndpointPropertiesFormat(service="Microsoft.Storage")]))
+    drift.machines(lambda group: setattr(group.properties.upgrade_policy, "mode", "Automatic"))
+    nic = drift.network.network_interfaces.get(GROUP, "db-1-nic")
+    nic.tags = {**(nic.tags or {}), "policy": "theirs"}
+    drift.network.network_interfaces.begin_create_or_update(GROUP, nic.name, nic).result()
+
+
 ROWS = {
     "nat-subnet": {
         "vnet": FIXED,
@@ -188,12 +236,11 @@ ROWS = {
         "location": FIXED,
         "subnet": inside(Drift.balancer, first_frontend("db")),
         "pools": inside(Drift.balancer, lambda p: p.backend_address_pools.append(net.BackendAddressPool(name="theirs"))),
-        "probes": inside(Drift.balancer, lambda p: setattr(p.probes[0].properties, "interval_in_seconds", 60)),
-        "rules": inside(
-            Drift.balancer, lambda p: setattr(p.load_balancing_rules[0].properties, "idle_timeout_in_minutes", 30)
-        ),
+        "probes": inside(Drift.balancer, each_part_of_a_probe),
+        "rules": inside(Drift.balancer, each_part_of_a_rule),
         "listens": inside(
-            Drift.balancer, lambda p: setattr(p.load_balancing_rules[0].properties, "frontend_port", 9999)
+            Drift.balancer,
+            lambda p: (another_pool(p), setattr(p.load_balancing_rules[0].properties, "frontend_port", 9999)),
         ),
         "tags": lambda d: d.balancer(tag),
     },
@@ -242,9 +289,7 @@ ROWS = {
         "tags": lambda d: d.service(tag),
     },
     # What nobody manages may be whatever it likes.
-    "unmanaged": {
-        "": lambda d: [change(set_tag("policy", "theirs")) for change in (d.balancer, d.service, d.machines)],
-    },
+    "unmanaged": {"": nobodys},
 }
 
 

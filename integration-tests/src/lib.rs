@@ -9,6 +9,7 @@ pub mod drift;
 pub mod gcp;
 pub mod gcp_bench;
 pub mod ground;
+pub mod kills;
 pub mod moto;
 pub mod plan_bench;
 pub mod proxy;

@@ -1,6 +1,6 @@
 //! What fault sweeps share: the work through a proxy, the same work again, sampled pairs, and the count of what was tried.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use privnet::{PlanOptions, Session};
 
@@ -34,6 +34,19 @@ pub async fn mend(session: &Session, options: PlanOptions) -> Result<(), Fail> {
         return Err(format!("planning again gives {:?} {:?}", empty.plan.actions, empty.plan.refusals).into());
     }
     Ok(())
+}
+
+/// Compares two censuses.
+///
+/// # Errors
+/// What one has and the other has not.
+pub fn same(found: &BTreeSet<String>, expected: &BTreeSet<String>) -> Result<(), Fail> {
+    if found == expected {
+        return Ok(());
+    }
+    let (more, less): (Vec<_>, Vec<_>) =
+        (found.difference(expected).collect(), expected.difference(found).collect());
+    Err(format!("the census finds too much: {more:#?}\nand too little: {less:#?}").into())
 }
 
 /// Which faults of a sweep had their effect. A point whose fault had none shows nothing: it is counted apart, with its reason.

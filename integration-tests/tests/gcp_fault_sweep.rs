@@ -19,6 +19,7 @@ use privnet_core::Provider;
 use privnet_gcp::{GcpProvider, GcpSettings};
 use privnet_integration_tests::census::Census;
 use privnet_integration_tests::gcp::Called;
+use privnet_integration_tests::kills;
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
 use privnet_integration_tests::sweep::{Sample, mend};
@@ -77,13 +78,16 @@ impl Work {
     }
 
     fn spec(self) -> Result<Spec, Fail> {
-        let text = match self {
+        spec(&self.file())
+    }
+
+    fn file(self) -> String {
+        match self {
             Self::Apply | Self::Destroy | Self::Accept => format!("{HEAD}{MACHINE}"),
             Self::Replace => format!("{HEAD}{ANOTHER}"),
             Self::Forwarders => format!("{HEAD}{FORWARDERS}"),
             Self::Labels => format!("{HEAD}{MACHINE}").replace("'4711'", "'4712', team: data"),
-        };
-        spec(&text)
+        }
     }
 
     /// How many operations it begins at least.
@@ -324,4 +328,31 @@ async fn every_request_of_a_change_of_labels_may_be_spoiled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_an_acceptance_may_be_spoiled() {
     sweep(Work::Accept).await;
+}
+
+/// A work of processes that the system kills.
+fn killed(work: Work, what: &'static str) -> kills::Work {
+    kills::Work {
+        what,
+        cloud: kills::GCP,
+        before: (work != Work::Apply).then(|| Work::Apply.file()),
+        file: work.file(),
+        destroy: work == Work::Destroy,
+        at: kills::At::WritesInTurn,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apply_may_be_killed() {
+    kills::sweep(killed(Work::Apply, "an apply")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_may_be_killed() {
+    kills::sweep(killed(Work::Replace, "a replacement")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destroy_may_be_killed() {
+    kills::sweep(killed(Work::Destroy, "a destroy")).await;
 }

@@ -9,9 +9,8 @@ use privnet_integration_tests::census::Census;
 use privnet_integration_tests::moto::Moto;
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
-use privnet_integration_tests::sweep::{Fired, Sample, do_work, mend};
+use privnet_integration_tests::sweep::{Fired, Sample, do_work, mend, same};
 
-use super::sandbox::same;
 use super::{Tally, Work, file, named};
 
 const PAIRS: usize = 8;

@@ -7,7 +7,7 @@ use privnet::{PlanOptions, Session};
 use privnet_integration_tests::census::Census;
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
-use privnet_integration_tests::sweep::{Fired, Sample, do_work, mend};
+use privnet_integration_tests::sweep::{Fired, Sample, do_work, mend, same};
 
 use super::{Tally, Work, default_file, named};
 
@@ -40,16 +40,6 @@ impl Start {
     fn session(&self, stage: &Stage, url: &str) -> Result<Session, Fail> {
         stage.session(spec(&default_file(self.work.port()))?, url)
     }
-}
-
-/// Compares two censuses.
-pub(super) fn same(found: &BTreeSet<String>, expected: &BTreeSet<String>) -> Result<(), Fail> {
-    if found == expected {
-        return Ok(());
-    }
-    let (more, less): (Vec<_>, Vec<_>) =
-        (found.difference(expected).collect(), expected.difference(found).collect());
-    Err(format!("the census finds too much: {more:#?}\nand too little: {less:#?}").into())
 }
 
 /// The state after undisturbed work, and the names of its requests.
