@@ -153,11 +153,36 @@ pub struct World {
     pub callers: BTreeMap<Scope, String>,
 }
 
+impl ServiceWorld {
+    /// Takes in what was seen of the same service elsewhere: where it was before it moved, somebody may be connected, and a place where
+    /// nothing of it is does not hide that.
+    fn merge(&mut self, seen: Self) {
+        self.exposed = self.exposed.take().or(seen.exposed);
+        if !seen.targets.is_empty() {
+            self.targets = seen.targets;
+        }
+        self.connections =
+            match (std::mem::replace(&mut self.connections, Connections::NotExposed), seen.connections) {
+                (Connections::NotExposed, other) | (other, Connections::NotExposed) => other,
+                (unreadable @ Connections::Unreadable { .. }, _)
+                | (_, unreadable @ Connections::Unreadable { .. }) => unreadable,
+                (Connections::Known(mut known), Connections::Known(more)) => {
+                    let new = |one: &Connection| known.iter().all(|other| other.id != one.id);
+                    let more: Vec<Connection> = more.into_iter().filter(new).collect();
+                    known.extend(more);
+                    Connections::Known(known)
+                }
+            };
+    }
+}
+
 impl World {
     /// Takes in what another provider saw.
     pub fn merge(&mut self, other: Self) {
         self.live.extend(other.live);
-        self.services.extend(other.services);
+        for (service, seen) in other.services {
+            self.services.entry(service).or_default().merge(seen);
+        }
         for (service, former) in other.former {
             let known = self.former.get(&service).is_some_and(|known| known.exposed.is_some());
             if !known {
@@ -187,5 +212,31 @@ impl World {
             live.address == *address && !matches!(live.ownership, crate::resource::Ownership::Unproven { .. })
         };
         self.live.iter().filter(usable).min_by_key(|live| live.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(connections: Connections, exposed: bool) -> World {
+        let exposed = exposed.then(|| crate::resource::Address::new("orders", "endpoint-service", "main"));
+        let service = ServiceWorld { connections, exposed, ..ServiceWorld::default() };
+        World { services: BTreeMap::from([("orders".to_owned(), service)]), ..World::default() }
+    }
+
+    #[test]
+    fn a_place_without_a_service_hides_nobody_who_is_connected_at_another() {
+        let unreadable = || Connections::Unreadable { why: "denied".to_owned() };
+        for connections in [Connections::Known(Vec::new()), unreadable()] {
+            for old_first in [true, false] {
+                let (old, new) = (seen(connections.clone(), true), seen(Connections::NotExposed, false));
+                let (mut world, other) = if old_first { (old, new) } else { (new, old) };
+                world.merge(other);
+                let service = &world.services["orders"];
+                assert_eq!(service.connections, connections, "{old_first}");
+                assert!(service.exposed.is_some());
+            }
+        }
     }
 }

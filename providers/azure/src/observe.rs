@@ -1,5 +1,5 @@
-//! What is read of Azure: each resource group, each hosted service and each private link service of the user's own by itself,
-//! all of them at once. Groups are read by pages, not by services.
+//! What is read of Azure: the resource groups of each subscription, each hosted service and each private link service of the user's
+//! own by itself, all of them at once. Groups are read by pages, not by services, and several of them by the subscription's pages.
 
 mod former;
 mod stranger;
@@ -58,10 +58,15 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
     for (scope, named) in existing {
         reads.push(Box::pin(of_existing(arm, context, request, scope, named)));
     }
+    let mut subscriptions: BTreeMap<String, Vec<Snapshot<'_>>> = BTreeMap::new();
     for (scope, listed) in groups {
+        let subscription = crate::scope::subscription(&scope);
         let mut snapshot = Snapshot::new(request.spec.deployment.as_str(), scope, listed);
         snapshot.turned = former::of_file(request.spec);
-        reads.push(Box::pin(of_group(arm, context, snapshot, request.purpose)));
+        subscriptions.entry(subscription).or_default().push(snapshot);
+    }
+    for snapshots in subscriptions.into_values() {
+        reads.push(Box::pin(of_groups(arm, context, snapshots, request.purpose)));
     }
     for (subscription, services) in turned {
         reads.push(Box::pin(former::of_subscription(arm, context, request.spec, subscription, services)));
@@ -147,22 +152,64 @@ async fn of_existing(
     Ok(world)
 }
 
-async fn of_group(
+/// The resource groups of one subscription: all that the file names around them is read once for all of them, in the same round as
+/// their lists.
+async fn of_groups(
     arm: &Arm,
     context: &Context,
-    mut snapshot: Snapshot<'_>,
+    mut snapshots: Vec<Snapshot<'_>>,
     purpose: Purpose,
 ) -> Result<World, Error> {
-    let mut world = World::default();
-    world.searched.insert(snapshot.scope.clone());
-    // What the file names is read in the same round as the lists.
     let around = async {
         if purpose == Purpose::Connections {
             return Ok(None);
         }
-        surroundings::of_file(arm, context, &snapshot).await.map(Some)
+        surroundings::of_file(arm, context, &snapshots).await.map(Some)
     };
-    let (lists, around) = futures::join!(read_lists(arm, context, &snapshot.scope, purpose), around);
+    let (lists, around) = futures::join!(read_groups(arm, context, &snapshots, purpose), around);
+    let (mut lists, others) = lists?;
+    let around = if lists.iter().any(Result::is_ok) { around? } else { None };
+    for (scope, shown) in others {
+        if let Some(moved) = moved_from(&snapshots, scope, &shown) {
+            snapshots.push(moved);
+            lists.push(Ok(shown));
+        }
+    }
+    let each = snapshots.into_iter().zip(lists);
+    let reads =
+        each.map(|(snapshot, lists)| of_group(arm, context, snapshot, lists, around.as_ref(), purpose));
+    let mut world = World::default();
+    for part in join_all(reads).await {
+        world.merge(part?);
+    }
+    Ok(world)
+}
+
+/// A group that the file does not name, where something is proven to be of a service that it puts into another one.
+fn moved_from<'a>(snapshots: &[Snapshot<'a>], scope: Scope, shown: &Lists) -> Option<Snapshot<'a>> {
+    let first = snapshots.first()?;
+    let listed = |service: &str| {
+        snapshots.iter().flat_map(|snapshot| &snapshot.listed).any(|(one, _)| one.name.as_str() == service)
+    };
+    let is_of_file = |item: &Json| former::owner(first.deployment, item).is_some_and(|owner| listed(&owner));
+    if !shown.iter().flatten().any(is_of_file) {
+        return None;
+    }
+    let mut snapshot = Snapshot::new(first.deployment, scope, Vec::new());
+    snapshot.turned.clone_from(&first.turned);
+    Some(snapshot)
+}
+
+async fn of_group(
+    arm: &Arm,
+    context: &Context,
+    mut snapshot: Snapshot<'_>,
+    lists: Result<Lists, Error>,
+    around: Option<&surroundings::Around>,
+    purpose: Purpose,
+) -> Result<World, Error> {
+    let mut world = World::default();
+    world.searched.insert(snapshot.scope.clone());
     match lists {
         Ok(lists) => {
             [snapshot.services, snapshot.load_balancers, snapshot.security_groups, snapshot.scale_sets] =
@@ -175,7 +222,7 @@ async fn of_group(
         }
     }
     snapshot.learn_services();
-    if let Some(around) = around? {
+    if let Some(around) = around {
         surroundings::learn(arm, context, &mut snapshot, around, &mut world).await?;
     }
     world.live.extend(kinds::live(&snapshot));
@@ -190,17 +237,59 @@ async fn of_group(
     Ok(world)
 }
 
-/// The private link services, load balancers, security groups and scale sets of a group; of these the services alone where only
-/// connections count.
-async fn read_lists(
+/// The private link services, load balancers, security groups and scale sets of a place.
+type Lists = [Vec<Json>; 4];
+
+/// The lists of each group, and those of the subscription's other groups where they were seen. One group is read by its own lists,
+/// several by those of the subscription: by pages, and not by groups. Where these may not be read, it is group by group after all;
+/// and a group that nothing is in is asked for itself, since it may not be there.
+async fn read_groups(
     arm: &Arm,
     context: &Context,
-    scope: &Scope,
+    snapshots: &[Snapshot<'_>],
     purpose: Purpose,
-) -> Result<[Vec<Json>; 4], Error> {
-    let group = crate::scope::path(scope);
+) -> Result<(Vec<Result<Lists, Error>>, BTreeMap<Scope, Lists>), Error> {
+    let own = |scope: &Scope| read_lists(arm, context, crate::scope::path(scope), purpose);
+    let mut groups: BTreeMap<Scope, Lists> = BTreeMap::new();
+    if let [first, _, ..] = snapshots {
+        let subscription = format!("/subscriptions/{}", crate::scope::subscription(&first.scope));
+        match read_lists(arm, context, subscription, purpose).await {
+            Ok(lists) => groups = by_group(lists),
+            Err(error) if concerns_everything(&error) => return Err(error),
+            Err(_) => {}
+        }
+    }
+    let mut each = Vec::new();
+    for snapshot in snapshots {
+        let seen = groups.remove(&snapshot.scope);
+        let asked = own(&snapshot.scope);
+        each.push(async move {
+            match seen {
+                Some(lists) => Ok(lists),
+                None => asked.await,
+            }
+        });
+    }
+    Ok((join_all(each).await, groups))
+}
+
+fn by_group(lists: Lists) -> BTreeMap<Scope, Lists> {
+    let mut groups: BTreeMap<Scope, Lists> = BTreeMap::new();
+    for (nth, list) in lists.into_iter().enumerate() {
+        for item in list {
+            let Some(scope) = text(&item, "id").map(crate::scope::of_id) else { continue };
+            if let Some(part) = groups.entry(scope).or_default().get_mut(nth) {
+                part.push(item);
+            }
+        }
+    }
+    groups
+}
+
+/// The lists of a group or a subscription, by its path; of these the services alone where only connections count.
+async fn read_lists(arm: &Arm, context: &Context, place: String, purpose: Purpose) -> Result<Lists, Error> {
     let list = |provider: &str, kind: &str| {
-        let target = Target::of(format!("{group}/providers/{provider}/{kind}"));
+        let target = Target::of(format!("{place}/providers/{provider}/{kind}"));
         async move { arm.list(context, &target).await }
     };
     let services = list("Microsoft.Network", "privateLinkServices");

@@ -14,6 +14,11 @@ pub(crate) fn path(scope: &Scope) -> String {
     format!("/subscriptions/{subscription}/resourceGroups/{group}")
 }
 
+/// The subscription of a scope.
+pub(crate) fn subscription(scope: &Scope) -> String {
+    scope.0.split('/').nth(1).unwrap_or_default().to_owned()
+}
+
 /// The scope of a resource id.
 pub(crate) fn of_id(id: &str) -> Scope {
     let mut parts = id.trim_start_matches('/').split('/');

@@ -820,3 +820,104 @@ async fn an_interface_that_the_user_joined_is_the_users_to_take_out() {
     assert_eq!(left["properties"]["backendAddressPools"].as_array().unwrap().len(), 1, "the pool has gone");
     assert_eq!(about_interfaces(&without).await, Vec::<String>::new());
 }
+
+/// Services over machines of the user's own, by name and resource group.
+fn in_groups(services: &[(&str, &str)]) -> privnet_core::spec::Spec {
+    let network = format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub");
+    let services: String = services
+        .iter()
+        .enumerate()
+        .map(|(nth, (name, group))| {
+            let port = DIRECT.replace("listen: 5432", &format!("listen: 5432, port: {}", 5432 + nth));
+            format!(
+                "  - name: {name}
+    allow: {{ acme: {{}} }}
+    azure: {{ resource_group: {group}, nat_subnet: {{ existing: {network}/subnets/nat }}, join_nics: true, ports: [{port}] }}
+"
+            )
+        })
+        .collect();
+    stage::spec(&format!(
+        "version: 1
+deployment: stage
+consumers:
+  acme: {{ azure: {{ subscriptions: [11111111-2222-3333-4444-555555555555] }} }}
+defaults:
+  azure:
+    subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
+    location: eastus2
+    vnet: {network}
+    load_balancer_subnet: {network}/subnets/lb
+services:
+{services}"
+    ))
+}
+
+async fn make_groups(stage: &Stage, names: &[&str]) {
+    for name in names {
+        let path = GROUP.replace("rg-data", name).replace("resourceGroups", "resourcegroups");
+        let body = json!({"location": "eastus2"});
+        let (status, answer) =
+            stage.request("PUT", &format!("{path}?api-version=2021-04-01"), Some(&body)).await;
+        assert!(status < 300, "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_groups_are_read_by_the_subscriptions_pages() {
+    let stage = Stage::open().await;
+    make_groups(&stage, &["rg-2", "rg-3", "rg-4"]).await;
+    let all = [("one", "rg-data"), ("two", "rg-2"), ("three", "rg-3"), ("four", "rg-4")];
+    let (two, four) = (in_groups(&all[..2]), in_groups(&all));
+    stage.apply(&four).await;
+    stage.assert_settled(&four).await;
+    let calls = async |spec: &privnet_core::spec::Spec| {
+        let driver = stage.driver();
+        let (desired, world) = driver.observe(spec, privnet_core::Purpose::Plan).await;
+        driver.execute(&privnet_core::Plan::default(), &desired, &world).await.calls
+    };
+    let (first, second) = (calls(&two).await, calls(&four).await);
+    assert_eq!(first, second, "nothing is read by groups");
+    assert!(first <= 8, "{first}");
+    // A role on the groups alone: the subscription's lists may not be read.
+    stage.fault("azure:GET Microsoft.Network/privateLinkServices:1:code=403.AuthorizationFailed");
+    let by_groups = calls(&four).await;
+    stage.heal();
+    assert!(by_groups > second, "{by_groups}");
+    // One group that is not there refuses its own service.
+    let missing = in_groups(&[all[0], ("two", "rg-2"), ("five", "rg-5")]);
+    let plan = stage.plan(&missing).await;
+    let refused: Vec<_> = plan.refusals.iter().map(|refusal| refusal.address.service.as_str()).collect();
+    assert_eq!(refused, ["five"], "{:?}", plan.refusals);
+    stage.apply_with(&four, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
+}
+
+/// What is proven to be of a service in a group that the file does not name is seen where the subscription is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_moves_to_another_group_is_refused_and_not_cut() {
+    let stage = Stage::open().await;
+    make_groups(&stage, &["rg-2", "rg-3"]).await;
+    let before = in_groups(&[("one", "rg-data"), ("orders", "rg-2")]);
+    stage.apply(&before).await;
+    stage.until_pending(&before, "orders", 1).await;
+    let (_, plan, report) = stage.decide(&before, &Ask::default()).await;
+    assert_done(&plan, &report);
+    let after = in_groups(&[("one", "rg-data"), ("orders", "rg-3")]);
+    let plan = stage.plan(&after).await;
+    assert!(plan.is_empty(), "{:?}", plan.actions);
+    assert!(
+        plan.refusals.len() == 1 && plan.refusals[0].why.contains("/rg-2 and the file puts it into"),
+        "{:?}",
+        plan.refusals
+    );
+    let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
+    let plan = stage.driver().plan(&after, destroy).await.0;
+    assert!(
+        plan.refusals
+            .iter()
+            .any(|refusal| refusal.rule == Rule::WouldSever && refusal.address.service == "orders"),
+        "who is connected at the old place is not cut: {:?} {:?}",
+        plan.refusals,
+        plan.actions
+    );
+}

@@ -117,7 +117,8 @@ impl<'a> Found<'a> {
     /// Keeps what proves to be of these services, and what has a name of theirs.
     fn sort(&mut self, listed: &[Json], part: for<'s> fn(&'s mut Snapshot<'a>) -> &'s mut Vec<Json>) {
         for item in listed {
-            let proven = owner(self.spec, item).is_some_and(|owner| self.services.contains(owner.as_str()));
+            let proven = owner(self.spec.deployment.as_str(), item)
+                .is_some_and(|owner| self.services.contains(owner.as_str()));
             let named = || text(item, "name").is_some_and(|name| self.names.contains(&name.to_lowercase()));
             let Some(id) = text(item, "id").filter(|_| proven || named()) else { continue };
             let scope = crate::scope::of_id(id);
@@ -144,9 +145,9 @@ impl<'a> Found<'a> {
 }
 
 /// The service of this deployment that a resource is of, by name and proof.
-fn owner(spec: &Spec, resource: &Json) -> Option<String> {
+pub(super) fn owner(deployment: &str, resource: &Json) -> Option<String> {
     let name = text(resource, "name")?;
-    let claim = ownership::claim(spec.deployment.as_str(), name, &text_map(resource, "tags"), &[])?;
+    let claim = ownership::claim(deployment, name, &text_map(resource, "tags"), &[])?;
     (claim.ownership == Ownership::Ours).then_some(claim.address.service)
 }
 
@@ -155,7 +156,7 @@ pub(super) fn own(request: ObserveRequest<'_>, service: &Service, named: &Json) 
     if request.purpose != Purpose::Plan {
         return None;
     }
-    let maker = owner(request.spec, named)?;
+    let maker = owner(request.spec.deployment.as_str(), named)?;
     let (id, own) = (text(named, "id").unwrap_or_default(), maker == service.name.as_str());
     let for_whom = if own { "this service".to_owned() } else { format!("the service `{maker}`") };
     let why = format!(

@@ -18,7 +18,7 @@ use crate::kinds::{load_balancer, private_link_service};
 use crate::ownership;
 use crate::snapshot::{Listed, Snapshot, nics_of};
 
-/// What surrounds the services of a group, as far as the file names it.
+/// What surrounds the services of a subscription's groups, as far as the file names it.
 pub(super) struct Around {
     vnets: Vec<Json>,
     /// The networks that were asked for, by id in lower case.
@@ -33,23 +33,33 @@ pub(super) struct Around {
     images: BTreeMap<(String, String), image::Seen>,
 }
 
-/// Reads what the file names.
+/// Reads what the file names around the groups of one subscription.
 ///
 /// # Errors
 /// What ARM answered, where that is neither "not there" nor "not yours".
-pub(super) async fn of_file(arm: &Arm, context: &Context, snapshot: &Snapshot<'_>) -> Result<Around, Error> {
-    let asked = snapshot.networks_of_file();
-    let vnets = try_join_all(asked.iter().map(|id| find(arm, context, id)));
-    let nics = read_nics(arm, context, snapshot);
-    let frontends = read_frontends(arm, context, snapshot);
-    let everywhere = read_everywhere(arm, context, snapshot);
-    let zones = read_zones(arm, context, snapshot);
-    let images = read_images(arm, context, snapshot);
+pub(super) async fn of_file(
+    arm: &Arm,
+    context: &Context,
+    snapshots: &[Snapshot<'_>],
+) -> Result<Around, Error> {
+    let subscription = snapshots.first().map(|first| crate::scope::subscription(&first.scope));
+    let subscription = subscription.unwrap_or_default();
+    let asked: BTreeSet<String> = snapshots.iter().flat_map(Snapshot::networks_of_file).collect();
+    let vnets = read_networks(arm, context, &asked);
+    let nics = read_nics(arm, context, snapshots);
+    let frontends = read_frontends(arm, context, snapshots);
+    let everywhere = read_everywhere(arm, context, snapshots, &subscription);
+    let zones = read_zones(arm, context, snapshots, &subscription);
+    let images = read_images(arm, context, snapshots, &subscription);
     let (vnets, nics, frontends, everywhere, zones, images) =
         futures::join!(vnets, nics, frontends, everywhere, zones, images);
     let (services, more_vnets) = everywhere?;
-    let vnets = vnets?.into_iter().flatten().chain(more_vnets).collect();
+    let vnets = vnets?.into_iter().chain(more_vnets).collect();
     Ok(Around { vnets, asked, nics: nics?, frontends: frontends?, services, zones, images: images? })
+}
+
+fn listed<'s, 'a>(snapshots: &'s [Snapshot<'a>]) -> impl Iterator<Item = Listed<'a>> + 's {
+    snapshots.iter().flat_map(|snapshot| snapshot.listed.iter().copied())
 }
 
 /// Reads the networks that only something of ours names, and keeps everything as facts.
@@ -60,19 +70,47 @@ pub(super) async fn learn(
     arm: &Arm,
     context: &Context,
     snapshot: &mut Snapshot<'_>,
-    around: Around,
+    around: &Around,
     world: &mut World,
 ) -> Result<(), Error> {
-    let more: Vec<String> = snapshot.networks().difference(&around.asked).cloned().collect();
+    let networks = snapshot.networks();
+    let more: Vec<String> = networks.difference(&around.asked).cloned().collect();
     let more = try_join_all(more.iter().map(|id| find(arm, context, id))).await?;
-    snapshot.vnets = around.vnets.iter().cloned().chain(more.into_iter().flatten()).collect();
+    let anywhere = snapshot.has_tombstone();
+    let concerns =
+        |vnet: &&Json| anywhere || text(vnet, "id").is_some_and(|id| networks.contains(&fields::id(id)));
+    let near = around.vnets.iter().filter(concerns).cloned();
+    snapshot.vnets = near.chain(more.into_iter().flatten()).collect();
     snapshot.vnets.sort_by_key(|vnet| text(vnet, "id").unwrap_or_default().to_lowercase());
     snapshot.vnets.dedup_by_key(|vnet| text(vnet, "id").unwrap_or_default().to_lowercase());
     for listed in &snapshot.listed {
-        let facts = facts_of(snapshot, *listed, &around);
+        let facts = facts_of(snapshot, *listed, around);
         facts::keep(world, listed.0.name.as_str(), &facts);
     }
     Ok(())
+}
+
+/// How many networks of a subscription are read one by one, which may be all that the role allows: more are taken from its list.
+const FEW: usize = 4;
+
+/// The networks of these ids, in lower case.
+async fn read_networks(arm: &Arm, context: &Context, ids: &BTreeSet<String>) -> Result<Vec<Json>, Error> {
+    let mut of: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+    for id in ids {
+        of.entry(crate::scope::subscription(&crate::scope::of_id(id))).or_default().push(id);
+    }
+    let reads = of.into_iter().map(|(subscription, ids)| async move {
+        if ids.len() > FEW {
+            let path = format!("/subscriptions/{subscription}/providers/Microsoft.Network/virtualNetworks");
+            match arm.list(context, &Target::of(path)).await {
+                Err(error) if is_foreign(&error) => {}
+                all => return all,
+            }
+        }
+        let each = try_join_all(ids.into_iter().map(|id| find(arm, context, id))).await?;
+        Ok::<_, Error>(each.into_iter().flatten().collect())
+    });
+    Ok(try_join_all(reads).await?.into_iter().flatten().collect())
 }
 
 /// A resource of the user's; nothing where it is not there or not ours to see.
@@ -92,8 +130,8 @@ async fn list(arm: &Arm, context: &Context, path: String) -> Result<Vec<Json>, E
 }
 
 /// The network interfaces of the groups that those of the file are in: by pages of groups, not one by one.
-async fn read_nics(arm: &Arm, context: &Context, snapshot: &Snapshot<'_>) -> Result<Vec<Json>, Error> {
-    let ids: BTreeSet<String> = snapshot.listed.iter().flat_map(|(_, azure)| nics_of(azure)).collect();
+async fn read_nics(arm: &Arm, context: &Context, snapshots: &[Snapshot<'_>]) -> Result<Vec<Json>, Error> {
+    let ids: BTreeSet<String> = listed(snapshots).flat_map(|(_, azure)| nics_of(azure)).collect();
     let groups: BTreeSet<String> =
         ids.iter().map(|id| crate::scope::path(&crate::scope::of_id(id))).collect();
     let lists = groups
@@ -102,8 +140,8 @@ async fn read_nics(arm: &Arm, context: &Context, snapshot: &Snapshot<'_>) -> Res
     Ok(try_join_all(lists).await?.into_iter().flatten().collect())
 }
 
-fn frontends_of(snapshot: &Snapshot<'_>) -> Vec<ArmId> {
-    let forms = snapshot.listed.iter().filter_map(|(_, azure)| match &azure.form {
+fn frontends_of(snapshots: &[Snapshot<'_>]) -> Vec<ArmId> {
+    let forms = listed(snapshots).filter_map(|(_, azure)| match &azure.form {
         AzureForm::OnFrontend(form) => Some(form.frontend.clone()),
         _ => None,
     });
@@ -115,9 +153,9 @@ fn frontends_of(snapshot: &Snapshot<'_>) -> Vec<ArmId> {
 async fn read_frontends(
     arm: &Arm,
     context: &Context,
-    snapshot: &Snapshot<'_>,
+    snapshots: &[Snapshot<'_>],
 ) -> Result<BTreeMap<String, Option<Json>>, Error> {
-    let frontends = frontends_of(snapshot);
+    let frontends = frontends_of(snapshots);
     let of = |id: &ArmId| id.parent().map(|balancer| balancer.key()).unwrap_or_default();
     let balancers: BTreeSet<String> = frontends.iter().map(of).collect();
     let shown: Vec<Json> = match balancers.iter().collect::<Vec<_>>().as_slice() {
@@ -193,12 +231,12 @@ fn frontend_id(service: &Json) -> Option<String> {
 async fn read_everywhere(
     arm: &Arm,
     context: &Context,
-    snapshot: &Snapshot<'_>,
+    snapshots: &[Snapshot<'_>],
+    subscription: &str,
 ) -> Result<(Option<Vec<Json>>, Vec<Json>), Error> {
-    let subscription = crate::scope::path(&snapshot.scope);
-    let subscription = subscription.split("/resourceGroups/").next().unwrap_or_default().to_owned();
+    let subscription = format!("/subscriptions/{subscription}");
     let services = async {
-        if frontends_of(snapshot).is_empty() {
+        if frontends_of(snapshots).is_empty() {
             return Ok(None);
         }
         let path = format!("{subscription}/providers/Microsoft.Network/privateLinkServices");
@@ -208,7 +246,7 @@ async fn read_everywhere(
         }
     };
     let vnets = async {
-        if !snapshot.has_tombstone() {
+        if !snapshots.iter().any(Snapshot::has_tombstone) {
             return Ok(Vec::new());
         }
         list(arm, context, format!("{subscription}/providers/Microsoft.Network/virtualNetworks")).await
@@ -217,11 +255,15 @@ async fn read_everywhere(
 }
 
 /// The zones of each location of the subscription; where they cannot be read, machines are made without.
-async fn read_zones(arm: &Arm, context: &Context, snapshot: &Snapshot<'_>) -> BTreeMap<String, Vec<String>> {
-    if !snapshot.listed.iter().any(|(_, azure)| matches!(azure.form, AzureForm::Made(_))) {
+async fn read_zones(
+    arm: &Arm,
+    context: &Context,
+    snapshots: &[Snapshot<'_>],
+    subscription: &str,
+) -> BTreeMap<String, Vec<String>> {
+    if !listed(snapshots).any(|(_, azure)| matches!(azure.form, AzureForm::Made(_))) {
         return BTreeMap::new();
     }
-    let subscription = snapshot.scope.0.split('/').nth(1).unwrap_or_default().to_owned();
     let Ok(locations) =
         arm.list(context, &Target::of(format!("/subscriptions/{subscription}/locations"))).await
     else {
@@ -241,11 +283,11 @@ async fn read_zones(arm: &Arm, context: &Context, snapshot: &Snapshot<'_>) -> BT
 async fn read_images(
     arm: &Arm,
     context: &Context,
-    snapshot: &Snapshot<'_>,
+    snapshots: &[Snapshot<'_>],
+    subscription: &str,
 ) -> Result<BTreeMap<(String, String), image::Seen>, Error> {
-    let subscription = snapshot.scope.0.split('/').nth(1).unwrap_or_default();
     let wanted: BTreeSet<(String, String)> =
-        snapshot.listed.iter().filter_map(|(_, azure)| image_of(azure)).collect();
+        listed(snapshots).filter_map(|(_, azure)| image_of(azure)).collect();
     let looks = wanted.into_iter().map(|(location, name)| async move {
         let seen = image::look(arm, context, subscription, &location, &name).await?;
         Ok::<_, Error>(((location, name), seen))
