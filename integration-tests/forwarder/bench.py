@@ -174,7 +174,7 @@ def report(found, offloaded):
         print(line)
     for what in found:
         for other in ("routed", "plain", "haproxy"):
-            result[f"forwarder_to_{other}_{TITLES[what]}"] = round(compare(what, "forwarder", other), 3)
+            result[f"forwarder_to_{other}_{TITLES[what].replace(' ', '_')}"] = round(compare(what, "forwarder", other), 3)
     print(json.dumps(result))
 
 
