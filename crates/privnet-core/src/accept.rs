@@ -237,6 +237,8 @@ pub struct Decision {
     pub preset: Option<PresetVersion>,
     /// Who the cloud says it is.
     pub who: String,
+    /// The state that it was decided on in.
+    pub state: ConnectionState,
     /// What is done.
     pub verdict: Verdict,
     /// Why.
@@ -250,6 +252,9 @@ pub struct Ask {
     pub connection: Option<String>,
     /// Turn pending strangers away. Never on services that are shared with others.
     pub reject_others: bool,
+    /// Whether `connection` is decided on anew where it was turned away, or its decision was cut short. Without this, whoever turns a
+    /// connection away while another one waits for consumers is not overruled.
+    pub again: bool,
 }
 
 /// Decides on every pending connection of a service, and on one that is decided on already where it is asked for and can be.
@@ -275,6 +280,7 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
                 consumer: consumer.map(|consumer| consumer.name.clone()),
                 preset: consumer.and_then(|consumer| consumer.preset.clone()),
                 who: connection.who(),
+                state: connection.state,
                 verdict,
                 why,
             }
@@ -286,7 +292,8 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
 
 /// Whether a connection is asked for that was turned away, or whose acceptance was cut short.
 fn is_decided_anew(connection: &Connection, ask: &Ask) -> bool {
-    let named = !ask.reject_others && ask.connection.as_deref().is_some_and(|id| connection.is(id));
+    let named =
+        ask.again && !ask.reject_others && ask.connection.as_deref().is_some_and(|id| connection.is(id));
     let can_be = match connection.state {
         ConnectionState::Rejected => connection.again != Again::Nothing,
         state => state.may_be_live() && connection.again == Again::Finish,

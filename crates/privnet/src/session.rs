@@ -281,8 +281,11 @@ impl Session {
         let started = Instant::now();
         let pause = self.context.paced(Duration::from_secs(10));
         let timeout = if timeout == Duration::MAX { timeout } else { timeout.max(pause) };
+        let mut ask = ask.clone();
         loop {
-            let decided = self.accept_pending(ask, false).await;
+            let decided = self.accept_pending(&ask, false).await;
+            // Whoever is turned away from now on was turned away by somebody who knew.
+            ask.again = false;
             let failed = decided.report.as_ref().is_some_and(|report| !report.all_done());
             let ambiguous =
                 decided.decisions.iter().any(|decision| matches!(decision.why, Why::Ambiguous { .. }));

@@ -18,7 +18,7 @@ use stage::{Stage, assert_done, failure, file, service};
 const FIVETRAN: &str = "account:834469178297";
 
 fn chosen(id: &str) -> Ask {
-    Ask { connection: Some(id.to_owned()), reject_others: false }
+    Ask { connection: Some(id.to_owned()), reject_others: false, again: false }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +80,8 @@ async fn strangers_are_rejected_where_that_is_asked() {
     let spec = file("");
     stage.apply(&spec).await;
     stage.until_pending(&spec, "orders", 2).await;
-    let (_, plan, report) = stage.decide(&spec, &Ask { connection: None, reject_others: true }).await;
+    let (_, plan, report) =
+        stage.decide(&spec, &Ask { connection: None, reject_others: true, again: false }).await;
     assert_done(&plan, &report);
     for connection in stage.connections(&spec, "orders").await {
         let wanted =

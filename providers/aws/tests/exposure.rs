@@ -393,8 +393,9 @@ async fn a_supplied_service_gets_principals_and_keeps_everything_else() {
     let asked = stage.connections(&supplied, "orders").await;
     assert!(asked.iter().any(|connection| connection.state.may_be_live()), "{asked:?}");
     stage.connect(SUPPLIED, "stranger");
-    let (_, plan, _) =
-        stage.decide(&supplied, &privnet_core::accept::Ask { connection: None, reject_others: true }).await;
+    let (_, plan, _) = stage
+        .decide(&supplied, &privnet_core::accept::Ask { connection: None, reject_others: true, again: false })
+        .await;
     assert!(plan.actions.iter().all(|action| action.op != Op::Reject), "{plan:#?}");
 
     stage.apply_with(&supplied, DESTROY).await;

@@ -287,7 +287,7 @@ async fn edits_that_would_cut_a_live_consumer_are_refused() {
     stage.apply(&spec).await;
     accepted(&stage, &spec, "orders").await;
     // Who still waits is a reason of its own.
-    stage.decide(&spec, &Ask { connection: None, reject_others: true }).await;
+    stage.decide(&spec, &Ask { connection: None, reject_others: true, again: false }).await;
     for (edit, text) in [
         ("a VPC", in_the_other_vpc(&base)),
         ("a subnet less", base.replace(SUBNETS, "subnet-0aaaaaaaaaaaaaaa1")),

@@ -91,7 +91,7 @@ async fn two_of_the_same_consumer_are_ambiguous_until_one_is_named() {
     .await;
     let (_, plan, _) = stage.decide(&file, &Ask::default()).await;
     assert!(plan.is_empty() && plan.refusals.len() >= 2, "{plan:#?}");
-    let ask = Ask { connection: Some(two[1].id.to_uppercase()), reject_others: false };
+    let ask = Ask { connection: Some(two[1].id.to_uppercase()), reject_others: false, again: false };
     let (_, plan, report) = stage.decide(&file, &ask).await;
     assert_done(&plan, &report);
     let all = stage.connections(&file, "orders").await;

@@ -39,18 +39,24 @@ async fn accept(
     by: GcpAcceptBy,
 ) -> Result<Applied, Error> {
     let reconciling = Reconciling::of(act, at).await?;
+    if connection.state.may_be_live() {
+        // It was in when the plan was made: what is left of that is put back, and nobody is let in.
+        let found = act.read(at).await?;
+        reconciling.put_back(act, at, &found).await?;
+        let note = Some("the attachment does not reconcile its connections any more".to_owned());
+        return Ok(Applied { note, ..Applied::default() });
+    }
     let during = reconciling.during(act);
     let changed = during.merge(at, |latest| {
         reconciling.is_as_before(act, latest)?;
         lists::let_in(at, latest, connection, by).map_err(|why| refused(act, connection, &why))
     });
     let changed = changed.await?;
-    let applied = shown(act, at, connection, "accepted", |state| {
+    let shown = shown(act, at, connection, "accepted", |state| {
         matches!(state, ConnectionState::Accepted | ConnectionState::NeedsAttention)
     })
-    .await?;
-    reconciling.put_back(act, at, &changed).await?;
-    Ok(applied)
+    .await;
+    ended(shown, reconciling.put_back(act, at, &changed).await)
 }
 
 fn refused(act: &Act<'_>, connection: &ConnectionAction, why: &Refused) -> Error {
@@ -59,6 +65,8 @@ fn refused(act: &Act<'_>, connection: &ConnectionAction, why: &Refused) -> Error
         Refused::Nameless { .. } => ErrorKind::Other,
         Refused::Closed
         | Refused::Full
+        | Refused::TurnedAway
+        | Refused::LetsIn { .. }
         | Refused::OtherType { .. }
         | Refused::Undecided { .. }
         | Refused::Cuts { .. } => ErrorKind::Conflict,
@@ -83,13 +91,21 @@ async fn reject(
         lists::turned_away(at, latest, endpoint, by, live).map_err(|why| refused(act, connection, &why))
     });
     let changed = changed.await?;
-    let applied = shown(act, at, connection, "rejected", |state| {
+    let shown = shown(act, at, connection, "rejected", |state| {
         !state.may_be_live() && state != ConnectionState::Pending
     })
-    .await?;
+    .await;
     // Whoever was turned away stays so, being on the reject list.
-    reconciling.put_back(act, at, &changed).await?;
-    Ok(applied)
+    ended(shown, reconciling.put_back(act, at, &changed).await)
+}
+
+/// How a decision ended, and what it switched on. What could not be put back is said beside any other failure.
+fn ended(shown: Result<Applied, Error>, put_back: Result<(), Error>) -> Result<Applied, Error> {
+    match (shown, put_back) {
+        (shown, Ok(())) => shown,
+        (Ok(_), Err(error)) => Err(error),
+        (Err(error), Err(left)) => Err(left.hints().iter().cloned().fold(error, Error::with_hint)),
+    }
 }
 
 /// Fails where turning an endpoint away, as the attachment is now, does more than the plan said: a live one is cut only with the word,
@@ -150,12 +166,17 @@ impl Reconciling {
         act.on(if self.meant { Errand::Ordinary } else { Errand::Reconcile })
     }
 
-    /// Fails where somebody else switched it on meanwhile: it is not ours to switch off then.
+    /// Fails where somebody else switched it on or off meanwhile: it is not ours to put back then.
     fn is_as_before(&self, act: &Act<'_>, latest: &Json) -> Result<(), Error> {
-        if self.before || !flag(latest, RECONCILES) {
+        let is_on = flag(latest, RECONCILES);
+        if (self.before || !is_on) && (is_on || !self.meant) {
             return Ok(());
         }
-        let message = "somebody else made the attachment reconcile its connections meanwhile";
+        let message = if is_on {
+            "the attachment was made to reconcile its connections meanwhile"
+        } else {
+            "the attachment was made not to reconcile its connections any more meanwhile"
+        };
         Err(act.error(ErrorKind::Conflict, message).with_hint("run the command again"))
     }
 

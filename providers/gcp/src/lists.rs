@@ -27,6 +27,8 @@ pub(crate) enum Refused {
     Gone,
     /// It is closed for good.
     Closed,
+    /// It waited when it was decided on, and somebody has turned it away since then.
+    TurnedAway,
     /// The list has entries of another type.
     OtherType { there: GcpAcceptBy },
     /// The cloud does not say what the entry would have to name.
@@ -35,6 +37,8 @@ pub(crate) enum Refused {
     Full,
     /// The entry would let others in too, who were not decided on.
     Undecided { others: Vec<String> },
+    /// To decide anew on who was turned away, the attachment has to reconcile, which lets these in by the entries that they have.
+    LetsIn { others: Vec<String> },
     /// To decide anew on who was turned away, the attachment has to reconcile, which cuts these.
     Cuts { others: Vec<String> },
 }
@@ -44,6 +48,7 @@ impl std::fmt::Display for Refused {
         match self {
             Self::Gone => f.write_str("the connection is gone"),
             Self::Closed => f.write_str("it is closed for good: the consumer must make a new endpoint"),
+            Self::TurnedAway => f.write_str("somebody turned it away while it was decided on"),
             Self::OtherType { there } => write!(
                 f,
                 "the accept list has entries by {}, and an attachment takes one type at a time",
@@ -56,6 +61,12 @@ impl std::fmt::Display for Refused {
             Self::Undecided { others } => write!(
                 f,
                 "the accept list would name its whole consumer, which lets in {} as well, or instead of it",
+                others.join(", ")
+            ),
+            Self::LetsIn { others } => write!(
+                f,
+                "to let it in after all the attachment has to reconcile its connections, which lets in {} as well: they were turned away, \
+                 and the accept list has entries for them",
                 others.join(", ")
             ),
             Self::Cuts { others } => write!(
@@ -82,6 +93,11 @@ impl Refused {
             ),
             Self::Cuts { .. } => Some(
                 "where they are to stay, give the accept list entries for them first; where not, reject them with --sever-connections"
+                    .to_owned(),
+            ),
+            Self::TurnedAway => Some("where it is to be let in all the same, run the command again".to_owned()),
+            Self::LetsIn { .. } => Some(
+                "take their entries from the attachment's consumer accept list, or wait until the consumer has deleted those endpoints"
                     .to_owned(),
             ),
             Self::Gone | Self::Closed | Self::Nameless { .. } => None,
@@ -111,6 +127,9 @@ pub(crate) fn let_in(
     match state {
         ConnectionState::Accepted | ConnectionState::NeedsAttention => return Ok(None),
         ConnectionState::Closed => return Err(Refused::Closed),
+        ConnectionState::Rejected if connection.state != ConnectionState::Rejected => {
+            return Err(Refused::TurnedAway);
+        }
         ConnectionState::Pending | ConnectionState::Rejected | ConnectionState::Changing => {}
     }
     let switched = state == ConnectionState::Rejected && !flag(latest, RECONCILES);
@@ -165,7 +184,7 @@ fn concerns_nobody_else(
     }
     let mut others = keeping::let_in_again(entries, kept, &all);
     others.retain(|id| *id != connection.id && !connection.along.contains(id));
-    if others.is_empty() { Ok(()) } else { Err(Refused::Undecided { others: others.into_iter().collect() }) }
+    if others.is_empty() { Ok(()) } else { Err(Refused::LetsIn { others: others.into_iter().collect() }) }
 }
 
 /// Adds an entry for this endpoint, or raises the limit of the one that is there. Whether anything changed.
@@ -290,6 +309,7 @@ mod tests {
             consumer: None,
             who: String::new(),
             preset: None,
+            state: ConnectionState::Rejected,
             sever: false,
             along: Vec::new(),
         }
@@ -313,6 +333,9 @@ mod tests {
     fn who_was_turned_away_with_its_project_can_be_let_in_again() {
         let by_project = |latest: &Json| let_in(&at(), latest, &wanted(), GcpAcceptBy::Project);
         let latest = turned_away_with(&[other("p-2", "REJECTED")], json!([]));
+        // Who waited when that was decided, and was turned away since then, is not.
+        let waited = ConnectionAction { state: ConnectionState::Pending, ..wanted() };
+        assert_eq!(let_in(&at(), &latest, &waited, GcpAcceptBy::Project), Err(Refused::TurnedAway));
         let body = by_project(&latest).expect("allowed").expect("a change");
         assert_eq!(body["consumerRejectLists"], json!(["p-2"]));
         assert_eq!(body[RECONCILES], json!(true), "GCP decides on nobody anew otherwise");
@@ -323,7 +346,7 @@ mod tests {
         assert_eq!(unlisted, Err(Refused::Cuts { others: vec!["10".to_owned()] }));
         let entry = json!([{ "projectIdOrNum": "p-3", "connectionLimit": 2 }]);
         let again = by_project(&turned_away_with(&[other("p-3", "REJECTED")], entry.clone()));
-        assert_eq!(again, Err(Refused::Undecided { others: vec!["10".to_owned()] }));
+        assert_eq!(again, Err(Refused::LetsIn { others: vec!["10".to_owned()] }));
         assert!(by_project(&turned_away_with(&[other("p-3", "ACCEPTED")], entry)).is_ok());
     }
 }

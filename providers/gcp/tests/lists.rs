@@ -181,7 +181,7 @@ async fn an_attachment_of_the_users_turns_one_away_and_keeps_all_else() {
 async fn cut_short_and_run_again(stage: &Stage, spec: &Spec, id: &str, accept: bool) {
     let decide = || async {
         if accept {
-            let ask = Ask { connection: Some(id.to_owned()), reject_others: false };
+            let ask = Ask { connection: Some(id.to_owned()), reject_others: false, again: true };
             let (_, plan, report) = stage.decide(spec, &ask).await;
             (plan, report)
         } else {
@@ -278,7 +278,7 @@ async fn whom_a_reject_takes_along_is_named_and_can_be_let_in_again() {
         assert!(note.contains(&format!("its {by} is on the attachment's reject list")), "{note}");
         assert!(note.contains(&format!("`privnet accept-pending --connection {late}`")), "{note}");
         // Nobody is let in that was not named, and without being named none is decided on.
-        let chosen = Ask { connection: Some(sibling.clone()), reject_others: false };
+        let chosen = Ask { connection: Some(sibling.clone()), reject_others: false, again: true };
         let (_, _, report) = stage.decide(&spec, &chosen).await;
         let failed: Vec<_> = report.failures().collect();
         assert!(

@@ -426,7 +426,7 @@ async fn an_apply_lets_in_nobody_who_was_not_decided_on() {
     stage.apply(&spec).await;
     let ids = ask(&stage, 3);
     stage.until_pending(&spec, "orders", 3).await;
-    let one = Ask { connection: Some(ids[0].clone()), reject_others: false };
+    let one = Ask { connection: Some(ids[0].clone()), reject_others: false, again: false };
     let (_, plan, report) = stage.decide(&spec, &one).await;
     assert_done(&plan, &report);
     // The entry for its project has room for this one.
@@ -498,7 +498,7 @@ async fn a_reject_does_not_stand_in_the_way_of_another_type() {
     // With nobody let in there is no list to switch: the decision does it.
     let by_project = colleagues(two, "accept_by: project");
     stage.apply(&by_project).await;
-    let one = Ask { connection: Some(ids[1].clone()), reject_others: false };
+    let one = Ask { connection: Some(ids[1].clone()), reject_others: false, again: false };
     let (_, plan, report) = stage.decide(&by_project, &one).await;
     assert_done(&plan, &report);
     stage.apply(&spec).await;

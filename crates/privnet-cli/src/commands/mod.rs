@@ -84,7 +84,7 @@ async fn run_connected(
         Command::SyncTargets { which, yes } => apply::sync_targets(&shell, &which, yes).await,
         Command::Status { which } => status::run(&shell, &which).await,
         Command::AcceptPending { which, dry_run, yes, watch, timeout, connection, reject_others } => {
-            let ask = privnet::Ask { connection, reject_others };
+            let ask = privnet::Ask { again: connection.is_some(), connection, reject_others };
             accept::run(
                 &shell,
                 &which,

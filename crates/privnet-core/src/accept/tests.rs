@@ -59,7 +59,7 @@ fn surplus_is_ambiguous_until_somebody_chooses() {
 fn who_was_turned_away_is_decided_on_when_it_is_named_and_the_cloud_can() {
     let policy = policy(vec![consumer("fivetran", "834469178297", 1, &["vpce-1", "vpce-3"])]);
     let of = |id, account, state, again| Connection { again, ..connection(id, account, state) };
-    let named = |id: &str| Ask { connection: Some(id.to_owned()), ..Ask::default() };
+    let named = |id: &str| Ask { connection: Some(id.to_owned()), again: true, ..Ask::default() };
     let verdict = |connections: &[Connection], ask: &Ask| {
         decide(&policy, connections, ask).first().map(|decision| (decision.verdict, decision.why.clone()))
     };
@@ -68,6 +68,8 @@ fn who_was_turned_away_is_decided_on_when_it_is_named_and_the_cloud_can() {
     // Not by itself, not on a cloud that cannot, and by the policy as if it were pending.
     assert_eq!(verdict(&[own(Again::LetIn)], &Ask::default()), None);
     assert_eq!(verdict(&[own(Again::Nothing)], &named("vpce-1")), None);
+    // Nor where whoever turned it away did so while it was waited for.
+    assert_eq!(verdict(&[own(Again::LetIn)], &Ask { again: false, ..named("vpce-1") }), None);
     let stranger = of("vpce-9", "999999999999", ConnectionState::Rejected, Again::LetIn);
     assert_eq!(verdict(&[stranger.clone()], &named("vpce-9")), Some((Verdict::Left, Why::Stranger)));
     assert_eq!(verdict(&[stranger], &Ask { reject_others: true, ..named("vpce-9") }), None);
@@ -122,7 +124,7 @@ prop_compose! {
         let connections = connections.iter().enumerate()
             .map(|(index, (account, state))| connection(&format!("vpce-{index}"), &account.to_string(), *state))
             .collect();
-        let ask = Ask { connection: chosen.map(|id| format!("vpce-{id}")), reject_others };
+        let ask = Ask { connection: chosen.map(|id| format!("vpce-{id}")), reject_others, again: false };
         (ServicePolicy { service: "s".to_owned(), consumers, shared }, connections, ask)
     }
 }
@@ -223,7 +225,7 @@ prop_compose! {
             identities,
             ..connection(&format!("vpce-{index}"), "", state)
         }).collect();
-        let ask = Ask { connection: chosen.map(|id| format!("vpce-{id}")), reject_others };
+        let ask = Ask { connection: chosen.map(|id| format!("vpce-{id}")), reject_others, again: false };
         (ServicePolicy { service: "s".to_owned(), consumers, shared }, connections, ask)
     }
 }

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::accept::ConnectionState;
 use crate::audit::{AuditEntry, AuditLog};
 use crate::handoff::Handoff;
 use crate::plan::{ConnectionAction, Op};
@@ -190,6 +191,7 @@ fn acceptance() -> Plan {
         consumer: Some("fivetran".to_owned()),
         who: "account:1".to_owned(),
         preset: None,
+        state: ConnectionState::Pending,
         sever: false,
         along: Vec::new(),
     }));

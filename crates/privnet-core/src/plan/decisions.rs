@@ -39,6 +39,7 @@ pub fn plan_decisions(desired: &Desired, world: &World, decisions: &[Decision]) 
             consumer: decision.consumer.clone(),
             who: decision.who.clone(),
             preset: decision.preset.as_ref().map(|preset| format!("{} {}", preset.name, preset.version)),
+            state: decision.state,
             sever: false,
             along: let_in_together(decision, decisions),
         };

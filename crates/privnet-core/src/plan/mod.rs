@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::accept::ConnectionState;
 use crate::kind::KindTable;
 use crate::resource::{Address, Generation, Scope};
 use crate::value::Value;
@@ -117,12 +118,23 @@ pub struct ConnectionAction {
     pub who: String,
     /// The preset behind the consumer, as `name version`.
     pub preset: Option<String>,
+    /// The state that the plan saw it in: whoever was turned away since then is not let in.
+    #[serde(default = "waiting", skip_serializing_if = "is_waiting")]
+    pub state: ConnectionState,
     /// Whether the user allowed that live sessions are cut.
     pub sever: bool,
     /// The other connections that are let in or cut with it, by id, where the cloud's lists name whole consumers: those alone,
     /// whoever comes meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub along: Vec<String>,
+}
+
+fn waiting() -> ConnectionState {
+    ConnectionState::Pending
+}
+
+fn is_waiting(state: &ConnectionState) -> bool {
+    *state == ConnectionState::Pending
 }
 
 /// Something that somebody else must do or that takes its time; a plan with waits only is done.

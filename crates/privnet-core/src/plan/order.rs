@@ -168,12 +168,18 @@ fn comes_after(
 
 /// Whether `later` goes where `earlier`, one of its kind, is made beside it. The file may have turned from one to the other under
 /// another address (a rule for another range): as in a replacement, what lets traffic through goes when the other is there, and
-/// stays where the other cannot be made.
+/// stays where the other cannot be made. Names of another family (`inbound/…`, `database/…`) do not stand in for it.
 fn gives_way_to(later: &Step, earlier: &Step, kinds: &KindTable) -> bool {
     let (gone, made) = (&later.action, &earlier.action);
     let first = |kind: &Kind| kind.replacement == Replacement::CreateFirst;
     gone.op == Op::Delete
         && made.op == Op::Create
         && gone.address.kind == made.address.kind
+        && family(&gone.address.name) == family(&made.address.name)
         && kinds.get(&gone.scope, &gone.address.kind).is_some_and(first)
+}
+
+/// What a name begins with, where it has parts.
+fn family(name: &str) -> &str {
+    name.split_once('/').map_or("", |(family, _)| family)
 }

@@ -176,6 +176,7 @@ pub(super) fn connection_action(
         preset: consumer
             .and_then(|consumer| consumer.preset.as_ref())
             .map(|preset| format!("{} {}", preset.name, preset.version)),
+        state: connection.state,
         sever,
         along: connection.cut_along.clone(),
     }

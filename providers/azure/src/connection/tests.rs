@@ -28,6 +28,7 @@ fn wanted(sever: bool) -> ConnectionAction {
         consumer: Some("acme".to_owned()),
         who: "subscription:s1".to_owned(),
         preset: None,
+        state: ConnectionState::Pending,
         sever,
         along: Vec::new(),
     }

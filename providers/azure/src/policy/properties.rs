@@ -141,7 +141,7 @@ proptest! {
         let decisions = decide(&of(&spec, &spec.services[0]), &connections, &everybody);
         prop_assert!(decisions.iter().all(|decision| decision.verdict != Verdict::Rejected));
         if let (Some(asked), Some(connection)) = (asks.get(which), connections.get(which)) {
-            let named = Ask { connection: Some(connection.id.clone()), reject_others: false };
+            let named = Ask { connection: Some(connection.id.clone()), reject_others: false, again: true };
             let accepted = accepted(&spec, &connections, &named);
             prop_assert!(accepted.is_empty() || (accepted.len() == 1 && matches!(asked.from, From::Consumer)));
         }

@@ -146,6 +146,7 @@ fn decision(nth: usize, along: Vec<String>) -> ConnectionAction {
         consumer: Some("acme".to_owned()),
         who: String::new(),
         preset: None,
+        state: ConnectionState::Pending,
         sever: true,
         along,
     }
@@ -158,7 +159,12 @@ proptest! {
         let nth = nth % count;
         // Decided on together: any of the others that ask.
         let along = (0..count).filter(|other| *other != nth && also & (1 << other) != 0).map(id).collect();
-        let wanted = decision(nth, along);
+        let own = connections::endpoint(&before, &id(nth)).map(connections::state);
+        // As the plan saw it, or as it was before somebody turned it away.
+        let seen = own.filter(|_| also % 2 == 0).unwrap_or(ConnectionState::Pending);
+        let wanted = ConnectionAction { state: seen, ..decision(nth, along) };
+        let overruled = seen == ConnectionState::Pending && own == Some(ConnectionState::Rejected);
+        prop_assert!(!overruled || let_in(&at(), &before, &wanted, by).is_err());
         if let Ok(Some(change)) = let_in(&at(), &before, &wanted, by) {
             let after = after(&before, &change);
             let mut meant: BTreeSet<String> = could_be_let_in(&before);

@@ -192,7 +192,7 @@ proptest! {
         let spec = manual(&by_id(), 1, None);
         let connections = shown(&asks);
         let (Some(asked), Some(connection)) = (asks.get(which), connections.get(which)) else { return Ok(()) };
-        let named = Ask { connection: Some(connection.id.clone()), reject_others: false };
+        let named = Ask { connection: Some(connection.id.clone()), reject_others: false, again: true };
         let accepted = accepted(&spec, &connections, &named);
         prop_assert!(accepted.is_empty() || (accepted.len() == 1 && matches!(asked.from, From::Consumer)));
     }
