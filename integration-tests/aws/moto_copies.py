@@ -5,6 +5,7 @@ Prints one line of JSON with its URL and the ids of a network in it. Then for ea
 `copy` → `{"url", "pid"}` of a new copy; `end PID` → `{"ended": pid}`.
 """
 
+import gc
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import warnings
 
 from moto.server import ThreadedMotoServer
 
+from census import Account
 from moto_world import network, serve
 
 # Nothing is on its way in any other thread when this process is asked to fork: its tests wait for every answer.
@@ -47,7 +49,12 @@ def end(child):
 
 def main():
     _, url = serve(ThreadedMotoServer)
-    print(json.dumps(network(url)), flush=True)
+    world = network(url)
+    # What moto reads at its first request each copy would read again; and what is frozen is not walked through in each of them.
+    list(Account(url).things(without=["notifications"]))
+    gc.collect()
+    gc.freeze()
+    print(json.dumps(world), flush=True)
     copies = set()
     # Not `for line in sys.stdin`: a child must not inherit lines that were read ahead.
     while line := sys.stdin.readline():

@@ -3,15 +3,26 @@
 moto is a third party's emulator of AWS. It ends when its standard input does.
 """
 
+import functools
 import json
 import sys
 
 import boto3
+import moto.backends
+import moto.core.responses
 from moto.server import ThreadedMotoServer
+
+
+def remember():
+    """moto lists its own folder and its classes' methods at each request: once is enough. What it answers is left as it is."""
+    modules = list(moto.backends.list_of_moto_modules())
+    moto.backends.list_of_moto_modules = lambda: modules
+    moto.core.responses.method_names_from_class = functools.cache(moto.core.responses.method_names_from_class)
 
 
 def serve(server_of):
     """A server on a free port, and its URL."""
+    remember()
     server = server_of(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,6 +40,58 @@ impl Fault {
         Self::KillBefore,
         Self::KillAfter,
     ];
+}
+
+/// Which request is spoiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The nth of all, counted from 0.
+    At(usize),
+    /// The nth of this name, counted from 0: what goes at once comes in another order in each run.
+    Nth(String, usize),
+    /// The nth of this name that was answered before in the same words: an older answer can be given again.
+    Again(String, usize),
+}
+
+impl Place {
+    /// Whether the last of these requests is the one.
+    fn is_last(&self, requests: &[Request]) -> bool {
+        let Some(last) = requests.last() else { return false };
+        match self {
+            Self::At(at) => requests.len() == at + 1,
+            Self::Nth(name, nth) => last.action == *name && of_name(requests, name).count() == nth + 1,
+            Self::Again(name, nth) => {
+                let again = || of_name(requests, name).filter(|request| request.again);
+                last.action == *name && last.again && again().count() == nth + 1
+            }
+        }
+    }
+
+    /// The last place of this kind that these requests have: for a run that sends fewer of them.
+    #[must_use]
+    pub fn last_in(&self, requests: &[Request]) -> Self {
+        match self {
+            Self::At(_) => Self::At(requests.len().saturating_sub(1)),
+            Self::Nth(name, _) => Self::Nth(name.clone(), of_name(requests, name).count().saturating_sub(1)),
+            Self::Again(name, _) => {
+                let again = of_name(requests, name).filter(|request| request.again).count();
+                Self::Again(name.clone(), again.saturating_sub(1))
+            }
+        }
+    }
+}
+
+fn of_name<'a>(requests: &'a [Request], name: &'a str) -> impl Iterator<Item = &'a Request> {
+    requests.iter().filter(move |request| request.action == name)
+}
+
+/// A request that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Its name: the protocol's action, or method and path.
+    pub action: String,
+    /// Whether it is a read that was answered before in the same words.
+    pub again: bool,
 }
 
 /// Why a fault had no effect.
@@ -100,26 +151,24 @@ impl Gate {
 #[derive(Debug)]
 struct Script {
     upstream: String,
-    faults: Vec<(usize, Fault)>,
-    /// The faults at requests that came, by the number of the request: what kept each from having its effect, if anything did.
+    faults: Vec<(Place, Fault)>,
+    /// The faults at requests that came, by their place in the list: what kept each from having its effect, if anything did.
     tried: Mutex<BTreeMap<usize, Option<Idle>>>,
-    seen: AtomicUsize,
     answers: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
-    actions: Mutex<Vec<String>>,
+    requests: Mutex<Vec<Request>>,
     exchanges: Mutex<Vec<Exchange>>,
     started: Instant,
     kill: CancellationToken,
 }
 
 impl Script {
-    fn new(upstream: &str, faults: Vec<(usize, Fault)>) -> Arc<Self> {
+    fn new(upstream: &str, faults: Vec<(Place, Fault)>) -> Arc<Self> {
         Arc::new(Self {
             upstream: upstream.trim_start_matches("http://").trim_end_matches('/').to_owned(),
             faults,
             tried: Mutex::default(),
-            seen: AtomicUsize::new(0),
             answers: Mutex::default(),
-            actions: Mutex::default(),
+            requests: Mutex::default(),
             exchanges: Mutex::default(),
             started: Instant::now(),
             kill: CancellationToken::new(),
@@ -133,6 +182,14 @@ impl Proxy {
     /// # Errors
     /// When no port can be had.
     pub async fn start(upstream: &str, faults: Vec<(usize, Fault)>) -> io::Result<Self> {
+        Self::start_at(upstream, counted(faults)).await
+    }
+
+    /// The same with other ways to say which request.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start_at(upstream: &str, faults: Vec<(Place, Fault)>) -> io::Result<Self> {
         Self::start_with(upstream, faults, None).await
     }
 
@@ -144,7 +201,7 @@ impl Proxy {
         Self::start_with(upstream, Vec::new(), Some(Gate { barrier, open: OnceCell::new() })).await
     }
 
-    async fn start_with(upstream: &str, faults: Vec<(usize, Fault)>, gate: Option<Gate>) -> io::Result<Self> {
+    async fn start_with(upstream: &str, faults: Vec<(Place, Fault)>, gate: Option<Gate>) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared { script: Mutex::new(Script::new(upstream, faults)), gate });
@@ -174,29 +231,36 @@ impl Proxy {
     /// Begins anew at the same address: requests go to `upstream` and are counted from 0, and these are spoiled. So clients that are
     /// made once can be used for many points.
     pub fn turn_to(&self, upstream: &str, faults: Vec<(usize, Fault)>) {
-        *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) = Script::new(upstream, faults);
+        *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) =
+            Script::new(upstream, counted(faults));
     }
 
     /// How many requests it has seen.
     #[must_use]
     pub fn seen(&self) -> usize {
-        self.shared.script().seen.load(Ordering::SeqCst)
+        self.shared.script().requests.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// The faults that had no effect, by the number of the request: a point of a sweep shows something only where its faults had
+    /// The faults that had no effect, by their place in the list: a point of a sweep shows something only where its faults had
     /// theirs. Of two faults at one request the first one has it.
     #[must_use]
     pub fn idle(&self) -> BTreeMap<usize, Idle> {
         let script = self.shared.script();
         let tried = script.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let why = |at: &usize| tried.get(at).copied().unwrap_or(Some(Idle::NotReached));
-        script.faults.iter().filter_map(|(at, _)| Some((*at, why(at)?))).collect()
+        (0..script.faults.len()).filter_map(|at| Some((at, why(&at)?))).collect()
+    }
+
+    /// Each request that it has seen.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.script().requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The name of each request that it has seen: the protocol's action, or method and path.
     #[must_use]
     pub fn actions(&self) -> Vec<String> {
-        self.shared.script().actions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests().into_iter().map(|request| request.action).collect()
     }
 
     /// Each request that was answered, in the order of the answers.
@@ -210,6 +274,11 @@ impl Proxy {
     pub fn kill(&self) -> CancellationToken {
         self.shared.script().kill.clone()
     }
+}
+
+/// Faults at requests that are counted from 0.
+fn counted(faults: Vec<(usize, Fault)>) -> Vec<(Place, Fault)> {
+    faults.into_iter().map(|(at, fault)| (Place::At(at), fault)).collect()
 }
 
 impl Drop for Proxy {
@@ -235,17 +304,11 @@ impl Shared {
 
 impl Script {
     async fn exchange(&self, client: &TcpStream, request: Vec<u8>) -> io::Result<bool> {
-        let nth = self.seen.fetch_add(1, Ordering::SeqCst);
         let action = action_of(&request);
-        self.actions.lock().unwrap_or_else(PoisonError::into_inner).push(action.clone());
-        let fault = self.faults.iter().find(|(at, _)| *at == nth).map(|(_, fault)| *fault);
         let key = key_of(&request);
         let before = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let before = before.filter(|_| is_read(&action));
-        if let Some(fault) = fault {
-            let idle = (fault == Fault::Stale && before.is_none()).then_some(Idle::NothingStale);
-            self.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(nth, idle);
-        }
+        let fault = self.fault_at(Request { action: action.clone(), again: before.is_some() });
         match fault {
             Some(Fault::Reset) => return Ok(false),
             Some(Fault::KillBefore) => {
@@ -281,6 +344,18 @@ impl Script {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(key, answer.clone());
         write_all(client, &answer).await?;
         Ok(true)
+    }
+
+    /// Notes that a request came; the fault at it.
+    fn fault_at(&self, request: Request) -> Option<Fault> {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = request.again;
+        requests.push(request);
+        let nth = self.faults.iter().position(|(place, _)| place.is_last(&requests))?;
+        let fault = self.faults.get(nth)?.1;
+        let idle = (fault == Fault::Stale && !again).then_some(Idle::NothingStale);
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(nth, idle);
+        Some(fault)
     }
 
     async fn pass_on(&self, request: &[u8]) -> io::Result<Vec<u8>> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use privnet::{PlanOptions, Session};
 
-use crate::proxy::{Fault, Idle, Proxy};
+use crate::proxy::{Fault, Idle, Place, Proxy, Request};
 use crate::stage::Fail;
 
 /// Does the work through a proxy, until it is done or killed.
@@ -49,6 +49,77 @@ pub fn same(found: &BTreeSet<String>, expected: &BTreeSet<String>) -> Result<(),
     Err(format!("the census finds too much: {more:#?}\nand too little: {less:#?}").into())
 }
 
+/// The faults of a point, and where each is.
+pub type Faults = Vec<(Place, Fault)>;
+
+/// The requests of undisturbed work.
+#[derive(Debug)]
+pub struct Recorded(pub Vec<Request>);
+
+impl Recorded {
+    /// How many of them were answered before in the same words: the others have no older answer that could be given again.
+    #[must_use]
+    pub fn older(&self) -> usize {
+        self.0.iter().filter(|request| request.again).count()
+    }
+
+    /// The request at this place, so named that another run's is the same. A stale answer can be given only where there is an older one.
+    #[must_use]
+    pub fn spoil(&self, at: usize, fault: Fault) -> Option<(Place, Fault)> {
+        let (request, before) = (self.0.get(at)?, self.0.get(..at)?);
+        let before = before.iter().filter(|other| other.action == request.action);
+        let name = request.action.clone();
+        let place = match fault {
+            Fault::Stale if !request.again => return None,
+            Fault::Stale => Place::Again(name, before.filter(|other| other.again).count()),
+            _ => Place::Nth(name, before.count()),
+        };
+        Some((place, fault))
+    }
+
+    /// Two faults at two different requests.
+    pub fn pair(&self, sample: &mut Sample) -> Faults {
+        loop {
+            let pair = sample.pair(self.0.len()).into_iter().map(|(at, fault)| self.spoil(at, fault));
+            if let Some(pair) = pair.collect() {
+                return pair;
+            }
+        }
+    }
+}
+
+/// How many times a point is tried until its fault has its effect.
+const TRIES: usize = 4;
+
+/// Spoils work in a fresh world, until the fault has its effect there; of a pair, one of them: the first may end the run. A run may look
+/// less often than the recorded one, when the cloud is ready sooner: then its last request of that name is spoiled.
+///
+/// # Errors
+/// When the work cannot be tried.
+pub async fn spoiled<W>(
+    mut faults: Faults,
+    fired: &mut Fired,
+    run: impl AsyncFn(Faults) -> Result<(W, Proxy), Fail>,
+) -> Result<W, Fail> {
+    let mut tries = 0;
+    loop {
+        let (world, proxy) = run(faults.clone()).await?;
+        let idle = proxy.idle();
+        tries += 1;
+        if idle.len() < faults.len() || tries == TRIES {
+            fired.note_point(&faults, &idle);
+            return Ok(world);
+        }
+        fired.again += 1;
+        let requests = proxy.requests();
+        for (at, (place, _)) in faults.iter_mut().enumerate() {
+            if idle.get(&at) == Some(&Idle::NotReached) {
+                *place = place.last_in(&requests);
+            }
+        }
+    }
+}
+
 /// Which faults of a sweep had their effect. A point whose fault had none shows nothing: it is counted apart, with its reason.
 #[derive(Debug, Default)]
 pub struct Fired {
@@ -56,6 +127,11 @@ pub struct Fired {
     singles: usize,
     /// Single points whose request never came: the run sent fewer than the undisturbed one.
     not_reached: usize,
+    /// Single points whose fault had no effect in any of the tries.
+    without_effect: usize,
+    /// How many times a point was tried again.
+    again: usize,
+    effects: BTreeSet<Fault>,
     idle: BTreeMap<Idle, usize>,
 }
 
@@ -63,6 +139,9 @@ impl Fired {
     /// How large a part of the single points may come too late. A run sends a few requests more or fewer than another, since it looks
     /// again until the cloud is ready.
     const LATE: usize = 4;
+    /// Of how many single points that were tried again one may have no effect: on a machine that is busy a cloud may be ready before it
+    /// is looked at, however often that is tried.
+    const ONE_IN: usize = 100;
 
     /// Notes what became of a point's faults.
     pub fn note(&mut self, faults: usize, proxy: &Proxy) {
@@ -77,6 +156,21 @@ impl Fired {
         }
     }
 
+    /// Notes what became of a point's faults in the last of its tries.
+    fn note_point(&mut self, faults: &[(Place, Fault)], idle: &BTreeMap<usize, Idle>) {
+        self.faults += faults.len();
+        if faults.len() == 1 {
+            self.singles += 1;
+            self.without_effect += idle.len();
+        }
+        for (at, (_, fault)) in faults.iter().enumerate() {
+            match idle.get(&at) {
+                Some(why) => *self.idle.entry(*why).or_default() += 1,
+                None => _ = self.effects.insert(*fault),
+            }
+        }
+    }
+
     /// How many faults had their effect, and how many had none for which reason.
     #[must_use]
     pub fn told(&self) -> String {
@@ -87,6 +181,9 @@ impl Fired {
                 Idle::NotReached => format!(", {count} came after the last request of the run"),
                 Idle::NothingStale => format!(", {count} had no older answer to give"),
             };
+        }
+        if self.again > 0 {
+            words += &format!("; {} times a point was tried again", self.again);
         }
         words
     }
@@ -102,6 +199,22 @@ impl Fired {
             );
         }
         Ok(())
+    }
+
+    /// Demands of points that were tried until they had their effect that they had it, and that each of these sorts of faults had.
+    ///
+    /// # Errors
+    /// When they had not.
+    pub fn check_each(&self, sorts: &BTreeSet<Fault>) -> Result<(), Fail> {
+        if self.singles == 0 || self.without_effect * Self::ONE_IN > self.singles {
+            return Err(
+                format!("{} of {} single points had no effect", self.without_effect, self.singles).into()
+            );
+        }
+        match sorts.iter().find(|sort| !self.effects.contains(sort)) {
+            Some(sort) => Err(format!("{sort:?} never had its effect").into()),
+            None => Ok(()),
+        }
     }
 }
 

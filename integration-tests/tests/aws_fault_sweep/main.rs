@@ -5,10 +5,11 @@
 //! | module | the cloud | what is spoiled |
 //! |---|---|---|
 //! | `sandbox` | the local cloud | each request in each way; a kill is the end of the run in this process |
-//! | `moto` | a third party's emulator | each request in one way, the ways in turn; with `PRIVNET_SWEEP=all` in each way |
+//! | `moto` | a third party's emulator | each request in one way, the ways in turn, and each read that can be stale; with `PRIVNET_SWEEP=all` in each way |
 //! | `kills` | the local cloud | the process `privnet` is killed by the system at each request, also twice in a row |
 //!
-//! Each test prints how many requests there are and how many points were tried and passed.
+//! A stale answer is the one that the same read had before: a write has none, nor a read that asks for the first time. Each test prints
+//! how many requests there are, how many of them have an older answer, and how many points were tried and passed.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,10 +20,11 @@
 
 mod kills;
 mod moto;
+mod points;
 mod sandbox;
 
 use privnet::PlanOptions;
-use privnet_integration_tests::proxy::Fault;
+use privnet_integration_tests::proxy::{Fault, Place};
 
 /// What is done at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,10 +101,7 @@ impl Tally {
 }
 
 /// What a point is, for people.
-fn named(work: Work, faults: &[(usize, Fault)], actions: &[String]) -> String {
-    let names: Vec<_> = faults
-        .iter()
-        .map(|(at, fault)| format!("{fault:?} at {at} {}", actions.get(*at).map_or("", String::as_str)))
-        .collect();
+fn named(work: Work, faults: &[(Place, Fault)]) -> String {
+    let names: Vec<_> = faults.iter().map(|(place, fault)| format!("{fault:?} at {place:?}")).collect();
     format!("{work:?}, {}", names.join(" and "))
 }
