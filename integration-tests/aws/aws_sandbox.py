@@ -43,7 +43,9 @@ class Sandbox:
 
     def __init__(self, speed=60, faults=(), lag=None, rates=False, held=False):
         self.folder = tempfile.TemporaryDirectory()
-        self.record = pathlib.Path(self.folder.name) / "record.jsonl"
+        # In the folder that is looked through after all tests, if there is one.
+        records = pathlib.Path(os.environ.get("PRIVNET_RECORDS", self.folder.name))
+        self.record = records / f"{pathlib.Path(self.folder.name).name}.jsonl"
         self.speed = speed
         arguments = ["--dir", self.folder.name, "--speed", str(speed), "--record", str(self.record)]
         if lag is not None:

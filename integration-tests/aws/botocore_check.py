@@ -1,8 +1,8 @@
 """Holds a record of exchanges to AWS's published service models, by botocore.
 
-    botocore_check.py RECORD…
+    botocore_check.py [--each-once] RECORD-OR-FOLDER…
 
-A record is what `sandbox serve --record FILE` writes: one JSON object a line. Of every AWS exchange,
+With `--each-once` what differs in numbers and generated ids alone is checked once: for the records of thousands of tests. A record is what `sandbox serve --record FILE` writes: one JSON object a line. Of every AWS exchange,
 
 - the request is decoded by the model: a parameter that the model does not have, a wrong type, a value that is not in an
   enumeration (compared without case, as the wire does) is a failure; botocore's own validator must accept the
@@ -16,7 +16,9 @@ Prints a JSON summary; the exit status is 1 when there are failures, and when th
 
 import dataclasses
 import datetime
+import functools
 import json
+import pathlib
 import re
 import sys
 import urllib.parse
@@ -46,18 +48,35 @@ class Report:
     errors: int = 0
     actions: dict = dataclasses.field(default_factory=dict)
     failures: list = dataclasses.field(default_factory=list)
+    repeated: int = 0
 
 
-def check(path, report=None):
-    """Checks one record file."""
+# Numbers, and the ids, ends of ARNs, hashes and times that are generated.
+GENERATED = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,}|[0-9]+")
+
+
+@functools.cache
+def models():
+    """The session whose loader has the models: read once, for all records."""
+    return botocore.session.get_session()
+
+
+def check(path, report=None, seen=None):
+    """Checks one record file; of those exchanges that are alike, the first one, where what was `seen` is given."""
     report = report or Report()
-    session = botocore.session.get_session()
+    session = models()
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             exchange = json.loads(line)
             if exchange["cloud"] != "aws":
                 continue
             report.exchanges += 1
+            if seen is not None:
+                alike = hash(GENERATED.sub("0", f"{exchange['body']} {exchange['status']} {exchange['response']}"))
+                if alike in seen:
+                    report.repeated += 1
+                    continue
+                seen.add(alike)
             found = list(check_exchange(session, exchange, report))
             report.failures += [f"{path}:{number}: {exchange['action']}: {failure}" for failure in found]
     return report
@@ -310,8 +329,13 @@ def is_time(content):
 
 def main():
     report = Report()
-    for path in sys.argv[1:]:
-        check(path, report)
+    paths = sys.argv[1:]
+    seen = None
+    if paths[:1] == ["--each-once"]:
+        paths, seen = paths[1:], set()
+    for path in map(pathlib.Path, paths):
+        for record in sorted(path.iterdir()) if path.is_dir() else [path]:
+            check(record, report, seen)
     for failure in report.failures:
         print(failure, file=sys.stderr)
     summary = dataclasses.asdict(report)

@@ -1,7 +1,7 @@
 //! A local cloud with a file on it, in this process.
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use privnet::{AuditFile, Clouds, SandboxEndpoints, Session, SessionBuilder, Spec};
@@ -47,6 +47,8 @@ impl Stage {
         let mut options = Options::new(folder.path());
         options.speed = Some(SPEED);
         options.rate_limits = false;
+        // What began as a copy is one of hundreds of a sweep: they say the same to each other.
+        options.record = if from.is_none() { record_of(folder.path()) } else { None };
         change(&mut options);
         let running = Sandbox::serve(&options).await?;
         Ok(Self { folder, running })
@@ -120,6 +122,14 @@ impl Stage {
         let builder = SessionBuilder::new(spec, Clouds::Sandbox(endpoints), audit);
         Ok(with(builder).build()?)
     }
+}
+
+/// Where the exchanges of the local cloud in this folder are recorded: in the folder that `PRIVNET_RECORDS` names, whose records are
+/// held to the clouds' own descriptions after the tests.
+fn record_of(folder: &Path) -> Option<PathBuf> {
+    let mut name = folder.file_name()?.to_owned();
+    name.push(".jsonl");
+    Some(PathBuf::from(std::env::var_os("PRIVNET_RECORDS")?).join(name))
 }
 
 /// A file of text that must be right.
