@@ -13,14 +13,8 @@ use super::{Work, file};
 
 const PAIRS: usize = 8;
 /// The faults that are tried in turn.
-const IN_TURN: [Fault; 6] = [
-    Fault::FailBefore,
-    Fault::Lost,
-    Fault::Reset,
-    Fault::Throttle,
-    Fault::KillBefore,
-    Fault::KillAfter,
-];
+const IN_TURN: [Fault; 6] =
+    [Fault::FailBefore, Fault::Lost, Fault::Reset, Fault::Throttle, Fault::KillBefore, Fault::KillAfter];
 
 /// moto in the state that a work starts from; a copy of it is made for each point.
 struct Start {
@@ -90,7 +84,7 @@ async fn sweep(work: Work) {
     let start = Start::of(work).await.unwrap();
     // It has no call for them.
     let census = Census::start_without("aws/census.py", &["notifications"]).unwrap();
-    let (on, pairs, seed) = ( "moto", PAIRS, work as u64 + 11);
+    let (on, pairs, seed) = ("moto", PAIRS, work as u64 + 11);
     Sweep { ground: &start, work, census, on, pairs, seed }.tried().await;
 }
 
