@@ -14,16 +14,12 @@ pub(crate) const GONE: usize = 8;
 /// The chance to take a reader for gone that is there, for a run that asks once and has no memory, and for one that looks again and again.
 const ONCE: f64 = 1.0 / 256.0;
 const AGAIN_AND_AGAIN: f64 = 1e-9;
-/// A look without memory demands no more: nobody waits longer for a plan.
-const MOST_AT_ONCE: usize = 32;
-/// So many samples of a look may be copies out of a cache: its first, and the first after the cloud was looked at.
-const COPIES: usize = 2;
 
 /// What is known of a name's answers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Absences {
-    /// Whether an earlier look of this process asked.
-    remembers: bool,
+    /// Whether an earlier look of this process asked, or a later one will: what one does not count the next one counts.
+    again: bool,
     /// By address, those that were seen or are registered.
     absent: BTreeMap<IpAddr, usize>,
     /// How many answers came since an address was absent and came back; none: none did.
@@ -35,7 +31,7 @@ pub(crate) struct Absences {
 pub(crate) struct Demand {
     /// An address is gone after so many answers in a row without it.
     pub(crate) absent: usize,
-    /// One look asks for no more.
+    /// One look waits for no more answers that are copies of none before.
     pub(crate) samples: usize,
     /// Whether the name gives different answers all the time, not once.
     pub(crate) rotates: bool,
@@ -47,10 +43,20 @@ impl Absences {
         self.absent.get(address).copied().unwrap_or_default()
     }
 
+    /// Whoever asks looks again and again.
+    pub(crate) fn look_again(&mut self) {
+        self.again = true;
+    }
+
+    /// Whether he does.
+    pub(crate) fn are_looked_for_again(&self) -> bool {
+        self.again
+    }
+
     /// Adds the first samples of a look.
     pub(crate) fn add_all(&mut self, name: &ResolvedName, registered: &BTreeSet<IpAddr>) {
         for (number, sample) in name.samples.iter().enumerate() {
-            self.add(sample, registered, number == 0 && name.begins_old);
+            self.add(sample, registered, name.copies.contains(&number));
         }
     }
 
@@ -85,24 +91,23 @@ impl Absences {
         let answers: BTreeSet<&BTreeSet<IpAddr>> = name.answers().collect();
         let rotates = self.came_back.is_some() || answers.len() > 1;
         if !rotates {
-            return Demand { absent: GONE, samples: GONE + COPIES, rotates };
+            return Demand { absent: GONE, samples: GONE, rotates };
         }
         let members = registered.union(&name.seen()).count();
         let each = answers.iter().map(|answer| answer.len()).min().unwrap_or_default();
-        if self.remembers {
+        if self.again {
             // The rest is for later looks.
-            let absent = answers_without(members, each, AGAIN_AND_AGAIN);
-            Demand { absent, samples: GONE + COPIES, rotates }
+            Demand { absent: answers_without(members, each, AGAIN_AND_AGAIN), samples: GONE, rotates }
         } else {
-            let absent = answers_without(members, each, ONCE).min(MOST_AT_ONCE);
-            Demand { absent, samples: absent + COPIES, rotates }
+            let absent = answers_without(members, each, ONCE);
+            Demand { absent, samples: absent, rotates }
         }
     }
 
     /// A look is over. An address that is neither registered nor given is forgotten: when it comes again it is new. And a name that kept
     /// still for as long as an address must be absent no longer rotates.
     pub(crate) fn end(&mut self, name: &ResolvedName, registered: &BTreeSet<IpAddr>) {
-        self.remembers = true;
+        self.again = true;
         let seen = name.seen();
         self.absent.retain(|address, _| registered.contains(address) || seen.contains(address));
         let demand = self.demand(name, registered);
@@ -133,7 +138,7 @@ mod tests {
 
     fn name(samples: &[&[&str]]) -> ResolvedName {
         let samples = samples.iter().map(|addresses| Sample::Addresses(set(addresses))).collect();
-        ResolvedName { samples, begins_old: true, ..ResolvedName::of("db.example", "system") }
+        ResolvedName { samples, copies: BTreeSet::from([0]), ..ResolvedName::of("db.example", "system") }
     }
 
     fn look(absences: &mut Absences, samples: &[&[&str]], registered: &[&str]) -> Demand {
@@ -159,7 +164,7 @@ mod tests {
         assert_eq!(absences.of(&ip(A)), 1, "the first answer may be a copy");
         look(&mut absences, &[&[B], &[B], &[B]], &[A, B]);
         assert_eq!(absences.of(&ip(A)), 3);
-        let fresh = ResolvedName { begins_old: false, ..name(&[&[B], &[B]]) };
+        let fresh = ResolvedName { copies: BTreeSet::new(), ..name(&[&[B], &[B]]) };
         absences.add_all(&fresh, &set(&[A, B]));
         assert_eq!(absences.of(&ip(A)), 5, "and when the one before it has expired, it is none");
         look(&mut absences, &[&[A, B], &[A, B]], &[A, B]);
@@ -181,7 +186,7 @@ mod tests {
         let mut absences = Absences::default();
         look(&mut absences, &[&[A], &[A]], &[A, B]);
         let demand = look(&mut absences, &[&[B], &[B]], &[A, B]);
-        assert_eq!(demand, Demand { absent: 30, samples: GONE + COPIES, rotates: true });
+        assert_eq!(demand, Demand { absent: 30, samples: GONE, rotates: true });
         let mut looks = 0;
         while look(&mut absences, &[&[B], &[B], &[B]], &[A, B]).rotates {
             looks += 1;
@@ -196,7 +201,7 @@ mod tests {
         look(&mut absences, &[&[A], &[A]], &[A]);
         for _ in 0..4 {
             let demand = look(&mut absences, &[&[B], &[B]], &[A, B]);
-            assert_eq!(demand, Demand { absent: GONE, samples: GONE + COPIES, rotates: false });
+            assert_eq!(demand, Demand { absent: GONE, samples: GONE, rotates: false });
         }
         // It is deregistered and forgotten: moving back is another move.
         look(&mut absences, &[&[B], &[B]], &[B]);
@@ -210,12 +215,36 @@ mod tests {
         let once = [2, 3, 5].map(|members| answers_without(members, 1, ONCE));
         assert_eq!(once, [8, 14, 25]);
         assert_eq!(answers_without(10, 8, AGAIN_AND_AGAIN), 13, "eight of ten in each answer");
-        // Two different answers in one look are enough to be careful, and a look without memory ends.
+        // Two different answers in one look are enough to be careful.
         let mut absences = Absences::default();
         assert_eq!(look(&mut absences, &[&[A], &[B]], &[A, B, C]).absent, 14);
+    }
+
+    #[test]
+    fn no_number_of_readers_makes_a_single_look_take_fewer_answers_than_chance_demands() {
+        for (readers, demanded) in [(6, 31), (7, 36), (15, 81), (39, 214)] {
+            let many: Vec<String> = (1..=readers).map(|last| format!("10.0.1.{last}")).collect();
+            let many: Vec<&str> = many.iter().map(String::as_str).collect();
+            let demand = look(&mut Absences::default(), &[&many[..1], &many[1..2]], &many);
+            assert_eq!(demand, Demand { absent: demanded, samples: demanded, rotates: true });
+            let left_out = (1.0 - 1.0 / f64::from(readers)).powi(i32::try_from(demanded).unwrap());
+            assert!(left_out <= ONCE, "{readers} readers: {left_out}");
+        }
+    }
+
+    #[test]
+    fn who_will_look_again_does_not_take_the_chance_of_a_single_look() {
         let mut absences = Absences::default();
-        let many: Vec<String> = (1..40).map(|last| format!("10.0.1.{last}")).collect();
-        let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(look(&mut absences, &[&[A], &[B]], &many).absent, MOST_AT_ONCE);
+        absences.look_again();
+        let demand = look(&mut absences, &[&[A], &[B]], &[A, B, C]);
+        assert_eq!(demand, Demand { absent: 52, samples: GONE, rotates: true });
+    }
+
+    #[test]
+    fn copies_of_an_answer_count_once_however_many_they_are() {
+        let mut absences = Absences::default();
+        let held = ResolvedName { copies: (1..9).collect(), ..name(&[&[B][..]; 9]) };
+        absences.add_all(&held, &set(&[A, B]));
+        assert_eq!(absences.of(&ip(A)), 1);
     }
 }

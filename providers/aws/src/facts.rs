@@ -107,10 +107,10 @@ pub(crate) struct ResolvedName {
     pub(crate) resolver: String,
     /// The answers, in the order of time.
     pub(crate) samples: Vec<Sample>,
-    /// Whether the first of them came before an earlier look's last one had expired.
-    #[serde(default)]
-    pub(crate) begins_old: bool,
-    /// Registered addresses that are in no sample and yet not gone, for the name gives its addresses in turn.
+    /// Which of them, by number, may be cached copies of one before: they came before it had expired.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) copies: BTreeSet<usize>,
+    /// Registered addresses that are in no sample and yet not gone, for too few answers left them out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) awaited: BTreeMap<IpAddr, Awaited>,
 }
@@ -122,6 +122,10 @@ pub(crate) struct Awaited {
     pub(crate) absent: usize,
     /// So many must.
     pub(crate) demanded: usize,
+    /// Whether the name gives its addresses in turn.
+    pub(crate) in_turn: bool,
+    /// For how many seconds the last answer holds that is a copy of none before.
+    pub(crate) holds: u64,
 }
 
 /// One answer.
@@ -168,7 +172,7 @@ impl ResolvedName {
             name: name.to_owned(),
             resolver: resolver.to_owned(),
             samples: Vec::new(),
-            begins_old: false,
+            copies: BTreeSet::new(),
             awaited: BTreeMap::new(),
         }
     }
@@ -184,6 +188,11 @@ impl ResolvedName {
     /// The addresses of all samples.
     pub(crate) fn seen(&self) -> BTreeSet<IpAddr> {
         self.answers().flatten().copied().collect()
+    }
+
+    /// How many samples are copies of none before.
+    pub(crate) fn fresh(&self) -> usize {
+        self.samples.len() - self.copies.len()
     }
 
     /// Whether there is an address in each sample: else nothing is taken away.

@@ -4,8 +4,8 @@
 //! every sample is gone, what is in one of them is there. A target that is registered and healthy may be a reader whose turn has not come:
 //! for it the name is asked again, until enough answers in a row left it out (`absences`).
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use privnet_core::spec::aws::{AwsForm, AwsService, AwsTarget};
 use privnet_core::spec::{Resolver, Service};
 use tokio::time::Instant;
 
-use crate::absences::{Absences, GONE};
+use crate::absences::{Absences, Demand, GONE};
 use crate::facts::{Awaited, ResolvedName, Sample, ServiceFacts};
 use crate::snapshot::ports;
 
@@ -30,9 +30,12 @@ const SAMPLES: usize = 2;
 /// And at most, while each answer brings something new: so a name that gives its addresses in turn shows them.
 const MOST_SAMPLES: usize = GONE;
 /// The time between two samples is the answer's time-to-live, within these. Amazon RDS gives 5 s, Aurora 1 s to 5 s; nobody
-/// waits an hour for a plan.
+/// waits an hour for a plan. A sample that did not wait for so long may be a copy out of a cache.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The pauses of one look take no longer together: there is room for eight answers that hold for a minute, which is the most that Route 53
+/// advises for names that move (<https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-failover.html>).
+const LONGEST_LOOK: Duration = Duration::from_secs(480);
 /// The longest time for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -46,8 +49,12 @@ pub(crate) struct Memory(Mutex<BTreeMap<Asked, Remembered>>);
 #[derive(Clone, Debug, Default)]
 struct Remembered {
     absences: Absences,
-    /// When the last answer may be held no longer by anybody.
+    /// When nobody may hold the last answer any longer that was a copy of none before.
     expires: Option<Instant>,
+    /// Its time-to-live, at pace 1.
+    holds: Duration,
+    /// How long the pauses of this look took so far, at pace 1.
+    paused: Duration,
 }
 
 impl Memory {
@@ -61,15 +68,37 @@ impl Memory {
 }
 
 impl Remembered {
-    /// Whether an answer of now may be a copy of the last one.
-    fn is_valid(&self) -> bool {
-        self.expires.is_some_and(|expires| Instant::now() < expires)
+    /// How long an answer may still be a copy of the last one, at pace 1.
+    fn remaining(&self, context: &Context) -> Duration {
+        let remaining = self.expires.map(|expires| expires.saturating_duration_since(Instant::now()));
+        remaining.unwrap_or_default().mul_f64(context.settings().pace).min(self.holds)
     }
 
-    async fn until_it_expires(&self) {
-        if let Some(expires) = self.expires {
-            tokio::time::sleep_until(expires).await;
+    async fn pause(&mut self, longest: Duration, context: &Context) {
+        let Some(expires) = self.expires else { return };
+        self.paused += self.remaining(context).min(longest);
+        tokio::time::sleep_until(expires.min(Instant::now() + context.paced(longest))).await;
+    }
+
+    /// What is left of the look's time, at pace 1. Who looks again has other work, too.
+    fn left(&self, context: &Context) -> Duration {
+        let longest = context.settings().patience.map_or(LONGEST_LOOK, |patience| patience * 2 / 3);
+        longest.min(LONGEST_LOOK).saturating_sub(self.paused)
+    }
+
+    /// Asks once. A copy expires with the answer that it is a copy of.
+    async fn sample(&mut self, client: &TokioResolver, name: &mut ResolvedName, context: &Context) {
+        let may_be_copy = self.expires.is_some_and(|expires| Instant::now() < expires);
+        let (sample, ttl) = answer(client, &name.name).await;
+        let is_answer = matches!(&sample, Sample::Addresses(all) if !all.is_empty());
+        if may_be_copy {
+            name.copies.insert(name.samples.len());
         }
+        if !may_be_copy || !is_answer {
+            self.holds = ttl.max(SHORTEST_PAUSE);
+            self.expires = Some(Instant::now() + context.paced(self.holds));
+        }
+        name.samples.push(sample);
     }
 }
 
@@ -116,9 +145,8 @@ async fn sampled(
     context: &Context,
 ) -> ResolvedName {
     let (title, client) = client(local, resolver);
-    let mut remembered = memory.of(asked);
+    let mut remembered = Remembered { paused: Duration::ZERO, ..memory.of(asked) };
     let mut resolved = ResolvedName::of(&asked.2, &title);
-    resolved.begins_old = remembered.is_valid();
     match client {
         Ok(client) => ask(&client, &mut resolved, &mut remembered, context).await,
         Err(error) => resolved.samples.push(Sample::Failed(error.to_string())),
@@ -127,7 +155,7 @@ async fn sampled(
     resolved
 }
 
-/// Adds samples until there are enough.
+/// Adds samples until there are enough, or the look's time is over.
 async fn ask(
     client: &TokioResolver,
     resolved: &mut ResolvedName,
@@ -136,14 +164,16 @@ async fn ask(
 ) {
     let mut seen = 0;
     loop {
-        resolved.samples.push(sample(client, &resolved.name, remembered, context).await);
+        remembered.sample(client, resolved, context).await;
         let now = resolved.seen().len();
         let least = if now > seen { MOST_SAMPLES } else { SAMPLES };
         seen = now;
-        if resolved.samples.len() >= least {
+        let pause = remembered.remaining(context).min(LONGEST_PAUSE);
+        let asked = resolved.samples.len();
+        if asked >= least || (asked >= SAMPLES && pause > remembered.left(context)) {
             return;
         }
-        remembered.until_it_expires().await;
+        remembered.pause(LONGEST_PAUSE, context).await;
     }
 }
 
@@ -198,40 +228,49 @@ impl Look<'_> {
         context: &Context,
     ) -> (ResolvedName, Remembered) {
         let registered = self.facts.staying(self.listen);
+        if context.settings().patience.is_some() {
+            self.remembered.absences.look_again();
+        }
         self.remembered.absences.add_all(&self.name, &registered);
         if let Ok(client) = client {
-            while self.needs_more() {
+            while self.is_worth_asking(context) {
                 // The cloud was read meanwhile, and that may have taken no time.
-                let may_be_old = self.remembered.is_valid();
-                let sample = sample(&client, &self.name.name, &mut self.remembered, context).await;
-                self.remembered.absences.add(&sample, &registered, may_be_old);
-                self.name.samples.push(sample);
-                if self.needs_more() {
-                    self.remembered.until_it_expires().await;
+                self.remembered.pause(LONGEST_LOOK, context).await;
+                self.remembered.sample(&client, &mut self.name, context).await;
+                if let Some(sample) = self.name.samples.last() {
+                    self.remembered.absences.add(sample, &registered, false);
                 }
             }
         }
+        let (demand, hidden) = self.hidden();
         let absences = &mut self.remembered.absences;
-        let demand = absences.demand(&self.name, &registered);
-        if demand.rotates && self.name.is_answered() {
-            let seen = self.name.seen();
-            let awaited = registered
-                .difference(&seen)
-                .map(|address| (*address, Awaited { absent: absences.of(address), demanded: demand.absent }));
-            self.name.awaited = awaited.filter(|(_, awaited)| awaited.absent < awaited.demanded).collect();
-        }
+        let holds = self.remembered.holds.as_secs();
+        let awaited = hidden.into_iter().map(|address| {
+            let (absent, demanded) = (absences.of(&address), demand.absent);
+            (address, Awaited { absent, demanded, in_turn: demand.rotates, holds })
+        });
+        self.name.awaited = awaited.filter(|(_, awaited)| awaited.absent < awaited.demanded).collect();
         absences.end(&self.name, &registered);
         (self.name, self.remembered)
     }
 
-    /// Whether another answer may show an address that would be taken for gone.
-    fn needs_more(&self) -> bool {
-        let registered = self.facts.staying(self.listen);
+    /// What is demanded, and the addresses that would be taken for gone.
+    fn hidden(&self) -> (Demand, BTreeSet<IpAddr>) {
+        let demand = self.remembered.absences.demand(&self.name, &self.facts.staying(self.listen));
+        (demand, self.facts.hidden(self.listen, &self.name, demand.rotates))
+    }
+
+    /// Whether another answer may show an address that would be taken for gone. Where no later look goes on counting, and the time that
+    /// is left is too short to count to the end, it may not: the address stays.
+    fn is_worth_asking(&self, context: &Context) -> bool {
+        let (demand, hidden) = self.hidden();
         let absences = &self.remembered.absences;
-        let demand = absences.demand(&self.name, &registered);
-        let hidden = self.facts.hidden(self.listen, &self.name, demand.rotates);
-        self.name.samples.len() < demand.samples
-            && hidden.iter().any(|address| absences.of(address) < demand.absent)
+        let lacking = hidden.iter().map(|address| demand.absent.saturating_sub(absences.of(address)));
+        let Some(lacking) = lacking.filter(|lacking| *lacking > 0).min() else { return false };
+        let after =
+            if absences.are_looked_for_again() { 0 } else { u32::try_from(lacking - 1).unwrap_or(u32::MAX) };
+        let takes = self.remembered.remaining(context) + self.remembered.holds.saturating_mul(after);
+        self.name.fresh() < demand.samples && takes <= self.remembered.left(context)
     }
 }
 
@@ -282,19 +321,6 @@ pub(crate) async fn holds_text(local: Option<SocketAddr>, name: &str, text: &str
     })
 }
 
-/// One answer. How long it holds is remembered.
-async fn sample(
-    client: &TokioResolver,
-    name: &str,
-    remembered: &mut Remembered,
-    context: &Context,
-) -> Sample {
-    let (sample, ttl) = answer(client, name).await;
-    let holds = context.paced(ttl.clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
-    remembered.expires = Some(Instant::now() + holds);
-    sample
-}
-
 /// One answer and how long it holds.
 async fn answer(client: &TokioResolver, name: &str) -> (Sample, Duration) {
     // With the final dot no search list applies.
@@ -311,3 +337,6 @@ async fn answer(client: &TokioResolver, name: &str) -> (Sample, Duration) {
         Err(error) => (Sample::Failed(error.to_string()), SHORTEST_PAUSE),
     }
 }
+
+#[cfg(test)]
+mod tests;

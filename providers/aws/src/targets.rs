@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use privnet_core::spec::aws::{AwsPort, AwsTarget};
 
-use crate::facts::{Registered, ResolvedName, Sample, ServiceFacts};
+use crate::facts::{Awaited, Registered, ResolvedName, Sample, ServiceFacts};
 
 /// The zone of an address outside the VPC: reached from every zone of the load balancer
 /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetDescription.html>).
@@ -205,19 +205,30 @@ fn resolved(
                 name.name
             ));
         } else if let Some(awaited) = awaited {
-            // Whose turn has not come for a while is nothing to tell of.
-            if awaited.absent * 2 >= awaited.demanded {
-                waits.push(format!(
-                    "{gone} stays: {} gives its addresses in turn, and one is gone when {} answers in a row are without it",
-                    name.name, awaited.demanded
-                ));
-            }
+            waits.extend(awaited_why(&gone, &name.name, awaited));
         } else {
             continue;
         }
         targets.insert(gone);
     }
     Wanted { targets, waits, ..Wanted::default() }
+}
+
+/// Why a target stays that too few answers left out, where it is worth telling.
+fn awaited_why(gone: &TargetId, name: &str, awaited: &Awaited) -> Option<String> {
+    let Awaited { absent, demanded, in_turn, holds } = awaited;
+    if !in_turn {
+        return Some(format!(
+            "{gone} stays: {name} no longer resolves to it, but it is healthy, and {absent} answer(s) of {demanded} are without it; one holds \
+             for {holds} s, and a copy of it does not count; `privnet watch` goes on counting, and a target that fails its health checks goes at once"
+        ));
+    }
+    // Whose turn has not come for a while is nothing to tell of.
+    (absent * 2 >= *demanded).then(|| {
+        format!(
+            "{gone} stays: {name} gives its addresses in turn, and one is gone when {demanded} answers in a row are without it"
+        )
+    })
 }
 
 /// All addresses of all samples, if every answer can be trusted.

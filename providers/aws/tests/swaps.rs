@@ -10,13 +10,15 @@
 mod stage;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use privnet_core::ErrorKind;
 use privnet_core::accept::Ask;
+use privnet_core::conformance::Driver;
 use privnet_core::execute::Outcome;
 use privnet_core::plan::{Op, PlanOptions, Rule};
 use privnet_core::spec::Spec;
-use stage::{Stage, failure, file, spec};
+use privnet_core::{ErrorKind, Live};
+use stage::{Stage, failure, file, spec, until};
 
 const SUPPLIED_BALANCER: &str =
     "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/db/0123456789abcdef";
@@ -202,13 +204,10 @@ async fn a_consumer_whose_ranges_are_not_let_in_is_named() {
     assert!(!told(&stage.plan(&file("")).await));
 }
 
-/// Sessions on the old targets keep the time that held when they were opened, also where the same edit shortens it.
-#[tokio::test(flavor = "multi_thread")]
-async fn targets_that_leave_have_the_old_drain() {
-    let stage = Stage::open().await;
-    let ports = |address: &str, drain: &str| {
-        spec(&format!(
-            "version: 1
+/// A service with these addresses and this drain time.
+fn draining(addresses: &str, drain: &str) -> Spec {
+    spec(&format!(
+        "version: 1
 deployment: stage
 services:
   - name: orders
@@ -219,12 +218,17 @@ services:
       vpc: vpc-0a1b2c3d4e5f60718
       subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
       drain: {drain}
-      ports: [{{ listen: 5432, engine: postgres, to: {{ ips: [{address}] }} }}]
+      ports: [{{ listen: 5432, engine: postgres, to: {{ ips: [{addresses}] }} }}]
 "
-        ))
-    };
-    stage.apply(&ports("10.0.0.25", "300s")).await;
-    let after = ports("10.0.0.26", "0s");
+    ))
+}
+
+/// Sessions on the old targets keep the time that held when they were opened, also where the same edit shortens it.
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_that_leave_have_the_old_drain() {
+    let stage = Stage::open().await;
+    stage.apply(&draining("10.0.0.25", "300s")).await;
+    let after = draining("10.0.0.26", "0s");
     stage.fault("aws:ModifyTargetGroupAttributes:*:code=UnauthorizedOperation");
     let (_, report) = stage.driver().apply(&after, PlanOptions::default()).await;
     assert_eq!(failure(&report).kind(), ErrorKind::Denied);
@@ -237,5 +241,41 @@ services:
     assert_eq!(there, ["10.0.0.26"]);
     stage.heal();
     stage.apply(&after).await;
+    stage.assert_settled(&after).await;
+}
+
+/// Who comes again does not wait for an hour until they have left, while requests and other services wait with him.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_drain_holds_up_a_watch_for_its_patience_only() {
+    let stage = Stage::open().await;
+    let drain = |live: Live| live.fields["drain"].clone();
+    stage.apply(&draining("10.0.0.25, 10.0.0.26", "3600s")).await;
+    let after = draining("10.0.0.26", "60s");
+    until("the one that stays is healthy", || async {
+        let world = stage.world(&after).await;
+        let targets = &world.services["orders"].targets;
+        targets.iter().all(|target| target.cloud_state == "healthy").then_some(())
+    })
+    .await;
+    // An hour takes six minutes.
+    stage.set_speed(10.0);
+    let (_, report) =
+        Driver::patient(&stage, Duration::from_secs(1)).apply(&after, PlanOptions::default()).await;
+    let why = failure(&report);
+    assert!(
+        why.kind() == ErrorKind::TimedOut && why.message().contains("rid of targets that drain"),
+        "{why}"
+    );
+    let group = stage.live(&after, "target-group").await.unwrap();
+    assert_eq!(
+        drain(group),
+        privnet_core::Value::Int(3600),
+        "sessions keep the time that they were promised"
+    );
+    // A later round goes on.
+    stage.advance(Duration::from_secs(3600));
+    stage.set_speed(1_000.0);
+    stage.apply(&after).await;
+    assert_eq!(drain(stage.live(&after, "target-group").await.unwrap()), privnet_core::Value::Int(60));
     stage.assert_settled(&after).await;
 }

@@ -9,6 +9,7 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
@@ -22,7 +23,7 @@ use privnet_core::execute::Report;
 use privnet_core::plan::{Plan, PlanOptions};
 use privnet_core::spec::{Spec, decode};
 use privnet_core::{Live, Purpose, World};
-use privnet_sandbox::frame::Fault;
+use privnet_sandbox::frame::{Clock, Fault};
 use privnet_sandbox::{Options, Running, Sandbox};
 
 /// How fast time passes.
@@ -76,6 +77,16 @@ impl Stage {
     fn variable(&self, name: &str) -> String {
         let found = self.running.variables("aws").iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.clone()).unwrap_or_else(|| panic!("the sandbox gives no {name}"))
+    }
+
+    /// Time passes so fast from now on.
+    pub fn set_speed(&self, speed: f64) {
+        Clock::open(self.folder.path(), Some(speed)).unwrap();
+    }
+
+    /// So much of it passes at once.
+    pub fn advance(&self, by: Duration) {
+        self.running.clock().advance(by).unwrap();
     }
 
     /// The client of the user's own tools.

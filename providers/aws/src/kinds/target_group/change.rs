@@ -237,10 +237,10 @@ async fn write(
     Ok(())
 }
 
-/// Waits until no target drains any more.
+/// Waits until no target drains any more. Who comes again waits for his patience: the next run goes on.
 async fn left(cloud: &Cloud<'_>, arn: &str, drain: i64) -> Result<(), Error> {
     let drain = Duration::from_secs(u64::try_from(drain).unwrap_or_default());
-    let limit = drain + SHOWS_WITHIN;
+    let limit = cloud.context.patience(drain + SHOWS_WITHIN);
     let until =
         Until { operation: "DescribeTargetHealth", subject: arn, what: "rid of targets that drain", limit };
     cloud
@@ -256,6 +256,9 @@ async fn left(cloud: &Cloud<'_>, arn: &str, drain: i64) -> Result<(), Error> {
             })
         })
         .await
+        .map_err(|error| {
+            error.with_hint("the shorter drain time is written when they are gone, so that their sessions keep the old one")
+        })
 }
 
 async fn write_check(cloud: &Cloud<'_>, arn: &str, there: &Check, wanted: &Check) -> Result<(), Error> {
