@@ -9,6 +9,7 @@ use privnet_core::{Address, Lowered};
 use privnet_forwarder::{AskedPort, CloudLimit, Forwarder, RenderError, Rendered};
 
 use crate::facts::{Image, ServiceFacts};
+use crate::kinds::{SECURITY_GROUP_RULE, TARGET_GROUP, security_group_rule, target_group};
 use crate::lower::Lowering;
 use crate::snapshot::ports;
 
@@ -25,7 +26,7 @@ pub(crate) struct Machines<'a> {
     pub(crate) ports: Vec<AskedPort<'a>>,
 }
 
-/// The machines that a service asks for, if it does.
+/// The machines that a service asks for, if it does, by its file alone.
 pub(crate) fn of(aws: &AwsService) -> Option<Machines<'_>> {
     let (asked, vpc) = match &aws.form {
         AwsForm::Made(made) => (made.forwarder.as_ref()?, &made.vpc),
@@ -34,6 +35,31 @@ pub(crate) fn of(aws: &AwsService) -> Option<Machines<'_>> {
     };
     let ports = ports(aws).iter().filter_map(asked_port).collect();
     Some(Machines { asked, vpc: vpc.as_str(), ports })
+}
+
+/// The machines that a service asks for, if it does, beside those that are there: who is there keeps the health ports.
+pub(crate) fn beside_what_is_there<'a>(lowering: &Lowering<'a>) -> Option<Machines<'a>> {
+    let mut machines = of(lowering.aws)?;
+    let served = served_health_ports(lowering);
+    for port in &mut machines.ports {
+        port.health_port = served.get(&port.listen).copied();
+    }
+    Some(machines)
+}
+
+/// The health ports of the machines that are there, by listening port: where target groups ask and the machines' security group lets
+/// them, which is not so where somebody changed one of them by hand. A target group is changed in place, before new machines are
+/// there: those that do not answer where it asks turn unhealthy, and a network load balancer then ends their sessions
+/// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#unhealthy-target-connection-termination>).
+fn served_health_ports(lowering: &Lowering<'_>) -> BTreeMap<u16, u16> {
+    let ours = |kind| {
+        let all = lowering.world.live.iter().filter(|live| live.is_ours());
+        all.filter(move |live| live.address.service == lowering.name() && live.address.kind == kind)
+    };
+    let open: BTreeSet<u16> =
+        ours(SECURITY_GROUP_RULE).filter_map(security_group_rule::open_to_balancer).collect();
+    let asked = ours(TARGET_GROUP).filter_map(target_group::asked_for_health);
+    asked.filter(|(_, port)| open.contains(port)).collect()
 }
 
 /// A port that leads to the machines.
@@ -116,7 +142,7 @@ pub(crate) fn unfit(name: &str, image: Option<&Image>, size: &str) -> Option<Str
 
 /// What the machines run, or nothing where that is refused.
 pub(crate) fn lower(lowering: &Lowering<'_>, address: &Address, lowered: &mut Lowered) -> Option<Rendered> {
-    let machines = of(lowering.aws)?;
+    let machines = beside_what_is_there(lowering)?;
     let mut refuse = |why: String| lowered.refusals.push(lowering.refusal(address, Rule::Unsuitable, why));
     let before = check(lowering, &machines);
     let rendered = match machines.rendered() {

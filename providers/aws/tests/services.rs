@@ -349,6 +349,17 @@ async fn a_service_goes_to_another_vpc_when_nobody_is_attached() {
     for connection in waiting {
         stage.reject(&here, &connection.id, false).await;
     }
+    // Where AWS does not say what holds in the old load balancer, the new one is told all the same.
+    let mut silent = stage.world(&there).await;
+    for live in silent.live.iter_mut().filter(|live| live.address.kind == "load-balancer") {
+        live.fields.insert("enforce_inbound".to_owned(), privnet_core::Value::Null);
+    }
+    let tells = |spec: &Spec| {
+        let lowered = stage.provider().lower(spec, &spec.services[0], &silent);
+        let mut balancers = lowered.resources.iter().filter(|one| one.address.kind == "load-balancer");
+        balancers.next().unwrap().fields.contains_key("enforce_inbound")
+    };
+    assert_eq!((tells(&here), tells(&there)), (false, true));
     let plan = stage.apply(&there).await;
     assert!(ids(&plan, Op::Create).contains("create orders/load-balancer/main@b"), "{plan:#?}");
     assert!(ids(&plan, Op::Delete).contains("delete orders/load-balancer/main@a"), "{plan:#?}");

@@ -813,6 +813,17 @@ async fn an_interface_that_the_user_joined_is_the_users_to_take_out() {
         "{waited:?}"
     );
 
+    // Another pool of the user's keeps the spelling that it was made with.
+    stage
+        .change(&balancer, |body| {
+            let pools = body["properties"]["backendAddressPools"].as_array_mut().unwrap();
+            pools.push(json!({"name": "Extra"}));
+        })
+        .await;
+    let extra = json!({"id": format!("{balancer}/backendAddressPools/Extra")});
+    put_in(json!([joined[0].clone(), extra])).await;
+    stage.assert_settled(&without).await;
+
     put_in(json!([])).await;
     stage.apply(&without).await;
     stage.assert_settled(&without).await;

@@ -171,6 +171,12 @@ fn to_forwarders(service: &str, port: i64, source: &str) -> Address {
     Address::new(service, SECURITY_GROUP_RULE, format!("forwarder/{port}/{source}"))
 }
 
+/// The port on which a rule that is there lets a load balancer in to the forwarders.
+pub(crate) fn open_to_balancer(live: &Live) -> Option<u16> {
+    let (port, _source) = live.address.name.strip_prefix("forwarder/")?.split_once('/')?;
+    port.parse().ok()
+}
+
 /// How the group of the service's own load balancer is called as a source.
 const OWN: &str = "balancer";
 
@@ -226,9 +232,8 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
 
 /// What may come in to the forwarders: the load balancer alone, on the ports and on their health ports.
 fn lower_forwarders(lowering: &Lowering<'_>, lowered: &mut Lowered) {
-    let Some(forwarder) = forwarders::of(lowering.aws).and_then(|machines| machines.forwarder().ok()) else {
-        return;
-    };
+    let machines = forwarders::beside_what_is_there(lowering);
+    let Some(forwarder) = machines.and_then(|machines| machines.forwarder().ok()) else { return };
     let group = Value::output(&security_group::forwarders(lowering.name()), "id");
     let ports = forwarder.ports().iter().flat_map(|map| [map.listen, map.health_port]);
     let sources = balancer_sources(lowering);

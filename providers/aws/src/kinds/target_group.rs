@@ -255,6 +255,14 @@ pub(crate) fn named(service: &Service, aws: &AwsService) -> Vec<Address> {
     ports(aws).iter().map(|port| address(service.name.as_str(), &port.port.listen.to_string())).collect()
 }
 
+/// The listening port of a group of forwarders that is there, and where it asks them for their health.
+pub(crate) fn asked_for_health(live: &Live) -> Option<(u16, u16)> {
+    let there = Group::from_fields(&live.fields).ok()?;
+    let of_machines = there.target_type == TargetType::Forwarders.as_str();
+    let asked = (live.address.name.parse().ok()?, there.health_check.port.parse().ok()?);
+    of_machines.then_some(asked)
+}
+
 /// The parts of a service's form that its ports need.
 struct Around<'a> {
     vpc: &'a str,
@@ -308,7 +316,8 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
             "port {listen}: an application load balancer takes no PROXY header; remove `proxy_protocol`"
         ));
     }
-    let health_port = forwarded.and_then(|port| forwarders::of(lowering.aws)?.health_port(port.listen));
+    let health_port =
+        forwarded.and_then(|port| forwarders::beside_what_is_there(lowering)?.health_port(port.listen));
     let check = check_of(port, target_type, health_port, &lowering.facts);
     if port.port.engine == Some(Engine::Mysql) && check.protocol == "TCP" {
         wanted.warnings.push(format!(

@@ -87,7 +87,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
 
 /// An interface that the user put into a pool of a service and that nothing wants there any more.
 pub(crate) struct LeftIn {
-    /// The pool's name.
+    /// The pool's name, spelled as it is there.
     pub(crate) pool: String,
     /// The pool, by id in lower case.
     pool_id: String,
@@ -100,12 +100,12 @@ pub(crate) fn left_by_the_user(lowering: &Lowering<'_>, made: &AzureMade) -> Vec
     let of = |live: &Live| {
         let there: NicMembership = fields::typed(KIND.name, &live.fields).ok()?;
         let pool_id = fields::resolved(&there.pool).to_owned();
-        Some(LeftIn { pool: pool_id.rsplit('/').next()?.to_owned(), pool_id, nic: there.nic })
+        Some(LeftIn { pool: spelled(lowering, pool_id.rsplit('/').next()?), pool_id, nic: there.nic })
     };
     let listed = |left: &LeftIn| {
         made.ports.iter().any(|port| match &port.to {
             AzureTarget::Nics(nics) => {
-                load_balancer::port_name(port.listen.get()) == left.pool
+                load_balancer::port_name(port.listen.get()).eq_ignore_ascii_case(&left.pool)
                     && nics.iter().any(|nic| nic.key() == left.nic)
             }
             AzureTarget::Forwarder(_) => false,
@@ -113,6 +113,15 @@ pub(crate) fn left_by_the_user(lowering: &Lowering<'_>, made: &AzureMade) -> Vec
     };
     let theirs = lowering.live_of(KIND.name).filter(|live| live.ownership == Ownership::Supplied);
     theirs.filter_map(of).filter(|left| !listed(left)).collect()
+}
+
+/// A pool's name as the load balancer that is there spells it: names match without case, and one that is wanted in another spelling
+/// would differ for ever, and be made beside the other.
+fn spelled(lowering: &Lowering<'_>, pool: &str) -> String {
+    let balancers = lowering.live_of(load_balancer::KIND.name).filter(|live| live.is_ours());
+    let pools = balancers.filter_map(|live| live.fields.get("pools")?.as_list()).flatten();
+    let same = pools.filter_map(Value::as_text).find(|name| name.eq_ignore_ascii_case(pool));
+    same.unwrap_or(pool).to_owned()
 }
 
 /// What is there: interfaces of machines, not of scale sets, in the pools of the load balancers that are ours.

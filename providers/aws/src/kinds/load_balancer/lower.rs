@@ -6,7 +6,7 @@ use privnet_core::accept::ConnectionState;
 use privnet_core::plan::Rule;
 use privnet_core::spec::Service;
 use privnet_core::spec::aws::{AwsForm, AwsMade, AwsService};
-use privnet_core::{Address, Lowered, Origin, Value};
+use privnet_core::{Address, Live, Lowered, Origin, Value};
 
 use crate::kinds::{LOAD_BALANCER, security_group, security_group_rule};
 use crate::lower::Lowering;
@@ -51,16 +51,18 @@ fn wanted(lowering: &Lowering<'_>, made: &AwsMade) -> BTreeMap<String, Value> {
         ("deletion_protection".to_owned(), Value::Bool(settings.deletion_protection)),
         ("tags".to_owned(), lowering.tags()),
     ]);
-    if !hides_enforcement(lowering) {
+    if !hides_enforcement(lowering, made) {
         fields.insert("enforce_inbound".to_owned(), Value::Bool(settings.enforce_inbound.is_some()));
     }
     fields
 }
 
-/// Whether the load balancer is there and the API does not say what holds for PrivateLink traffic.
-fn hides_enforcement(lowering: &Lowering<'_>) -> bool {
+/// Whether the load balancer is there and the API does not say what holds for PrivateLink traffic. One in another VPC gives way to a
+/// new one, which is told.
+fn hides_enforcement(lowering: &Lowering<'_>, made: &AwsMade) -> bool {
     let live = lowering.world.at(&address(lowering.name())).filter(|live| live.is_ours());
-    live.is_some_and(|live| live.fields.get("enforce_inbound").is_none_or(Value::is_null))
+    let stays = |live: &&Live| live.fields.get("vpc").and_then(Value::as_text) == Some(made.vpc.as_str());
+    live.filter(stays).is_some_and(|live| live.fields.get("enforce_inbound").is_none_or(Value::is_null))
 }
 
 /// The subnets must be in the VPC, at most one in each zone.
