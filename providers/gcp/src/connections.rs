@@ -262,7 +262,7 @@ fn turned_away(endpoint: &Json, rejected: &[Entry]) -> Option<String> {
         }
     };
     Some(format!(
-        "{named}; if it is to come in after all, `privnet accept-pending --connection {}` takes that entry from the list",
+        "{named}; `privnet accept-pending --connection {}` takes that entry from the list, if the policy lets this one in",
         psc_id(endpoint)
     ))
 }
