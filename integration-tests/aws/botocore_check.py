@@ -36,6 +36,8 @@ COMMON = {
     "AccessDenied", "IncompleteSignature", "InternalFailure", "InvalidAction", "InvalidClientTokenId", "MalformedInput",
     "MissingAuthenticationToken", "OptInRequired", "RequestExpired", "ServiceUnavailable", "Throttling",
     "ThrottlingException", "ValidationError",
+    # What a fault on demand answers: the tests name these for any service.
+    "InternalError", "RequestLimitExceeded", "UnauthorizedOperation",
 }
 
 

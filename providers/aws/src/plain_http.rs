@@ -80,7 +80,7 @@ impl HttpConnector for Guarded {
 /// Why nothing is sent there, if nothing is.
 fn refused(uri: &str) -> Option<PlainHttp> {
     let Ok(url) = Url::parse(uri) else { return None };
-    if url.scheme() != "http" || url.host().is_some_and(answers_here) {
+    if url.scheme() != "http" || url.host().is_some_and(|host| answers_here(&host)) {
         return None;
     }
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -88,11 +88,11 @@ fn refused(uri: &str) -> Option<PlainHttp> {
 }
 
 /// Whether the host is this machine, or answers on it for credentials.
-fn answers_here(host: Host<&str>) -> bool {
+fn answers_here(host: &Host<&str>) -> bool {
     let address = match host {
         Host::Domain(name) => return name.eq_ignore_ascii_case("localhost"),
-        Host::Ipv4(address) => IpAddr::V4(address),
-        Host::Ipv6(address) => IpAddr::V6(address),
+        Host::Ipv4(address) => IpAddr::V4(*address),
+        Host::Ipv6(address) => IpAddr::V6(*address),
     };
     address.is_loopback()
         || METADATA.iter().any(|metadata| metadata.parse::<IpAddr>().is_ok_and(|known| known == address))

@@ -316,7 +316,7 @@ mod tests {
     }
 
     /// An endpoint of the project p-1 that was turned away, and others.
-    fn turned_away_with(others: &[Json], accept: Json) -> Json {
+    fn turned_away_with(others: &[Json], accept: &Json) -> Json {
         let mut own = endpoint();
         own["status"] = json!("REJECTED");
         let all: Vec<&Json> = std::iter::once(&own).chain(others).collect();
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn who_was_turned_away_with_its_project_can_be_let_in_again() {
         let by_project = |latest: &Json| let_in(&at(), latest, &wanted(), GcpAcceptBy::Project);
-        let latest = turned_away_with(&[other("p-2", "REJECTED")], json!([]));
+        let latest = turned_away_with(&[other("p-2", "REJECTED")], &json!([]));
         // Who waited when that was decided, and was turned away since then, is not.
         let waited = ConnectionAction { state: ConnectionState::Pending, ..wanted() };
         assert_eq!(let_in(&at(), &latest, &waited, GcpAcceptBy::Project), Err(Refused::TurnedAway));
@@ -340,13 +340,13 @@ mod tests {
         assert_eq!(body["consumerRejectLists"], json!(["p-2"]));
         assert_eq!(body[RECONCILES], json!(true), "GCP decides on nobody anew otherwise");
         // Its sibling would come in too, or instead of it; somebody whom no entry lets in would be cut.
-        let sibling = by_project(&turned_away_with(&[other("p-1", "REJECTED")], json!([])));
+        let sibling = by_project(&turned_away_with(&[other("p-1", "REJECTED")], &json!([])));
         assert_eq!(sibling, Err(Refused::Undecided { others: vec!["10".to_owned()] }));
-        let unlisted = by_project(&turned_away_with(&[other("p-3", "ACCEPTED")], json!([])));
+        let unlisted = by_project(&turned_away_with(&[other("p-3", "ACCEPTED")], &json!([])));
         assert_eq!(unlisted, Err(Refused::Cuts { others: vec!["10".to_owned()] }));
         let entry = json!([{ "projectIdOrNum": "p-3", "connectionLimit": 2 }]);
-        let again = by_project(&turned_away_with(&[other("p-3", "REJECTED")], entry.clone()));
+        let again = by_project(&turned_away_with(&[other("p-3", "REJECTED")], &entry));
         assert_eq!(again, Err(Refused::LetsIn { others: vec!["10".to_owned()] }));
-        assert!(by_project(&turned_away_with(&[other("p-3", "ACCEPTED")], entry)).is_ok());
+        assert!(by_project(&turned_away_with(&[other("p-3", "ACCEPTED")], &entry)).is_ok());
     }
 }

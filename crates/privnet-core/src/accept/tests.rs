@@ -71,7 +71,10 @@ fn who_was_turned_away_is_decided_on_when_it_is_named_and_the_cloud_can() {
     // Nor where whoever turned it away did so while it was waited for.
     assert_eq!(verdict(&[own(Again::LetIn)], &Ask { again: false, ..named("vpce-1") }), None);
     let stranger = of("vpce-9", "999999999999", ConnectionState::Rejected, Again::LetIn);
-    assert_eq!(verdict(&[stranger.clone()], &named("vpce-9")), Some((Verdict::Left, Why::Stranger)));
+    assert_eq!(
+        verdict(std::slice::from_ref(&stranger), &named("vpce-9")),
+        Some((Verdict::Left, Why::Stranger))
+    );
     assert_eq!(verdict(&[stranger], &Ask { reject_others: true, ..named("vpce-9") }), None);
     let other = of("vpce-2", "834469178297", ConnectionState::Rejected, Again::LetIn);
     assert_eq!(verdict(&[other], &named("vpce-2")), Some((Verdict::Left, Why::NotInOnly)));

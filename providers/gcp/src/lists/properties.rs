@@ -205,7 +205,7 @@ proptest! {
             let waits = |one: &&Json| connections::state(one) == ConnectionState::Pending;
             let turned_away: BTreeSet<String> =
                 endpoints.iter().filter(waits).filter(|one| is_rejected(&after, one) && !is_rejected(&before, one)).map(name).collect();
-            let mut said = along.waiting.clone();
+            let mut said = along.waiting;
             said.extend([name(endpoint)]);
             prop_assert!(turned_away.is_subset(&said), "{turned_away:?} and not only {said:?}: {after:#}");
         }
