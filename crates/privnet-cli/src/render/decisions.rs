@@ -3,7 +3,7 @@
 use privnet::{Fate, Told, Verdict};
 use serde_json::{Value, json};
 
-use super::{Paint, Style};
+use super::{Paint, Style, who};
 
 /// All decisions for people.
 pub(crate) fn decisions_text(decisions: &[Told], paint: Paint) -> String {
@@ -32,7 +32,9 @@ pub(crate) fn decision_text(Told { decision, fate }: &Told, paint: Paint) -> Str
     let (word, why) = (paint.on(style, word), paint.on(Style::Dim, why));
     format!(
         "{word} {} on {}: {consumer} ({})\n  {why}\n",
-        decision.connection, decision.service, decision.who
+        decision.connection,
+        decision.service,
+        who(&decision.who, &decision.connection)
     )
 }
 

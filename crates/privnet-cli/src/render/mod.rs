@@ -8,6 +8,7 @@ mod plan;
 mod status;
 mod watch;
 
+use std::borrow::Cow;
 use std::fmt;
 
 pub(crate) use decisions::{decision_json, decision_text, decisions_text};
@@ -56,7 +57,33 @@ impl Paint {
     }
 }
 
+/// Who a connection belongs to, for people: without an identity that is the connection's own id, which stands beside it. Azure's endpoints
+/// are known by a path of a line and a half.
+pub(crate) fn who<'a>(identities: &'a str, connection: &str) -> Cow<'a, str> {
+    let is_its_id =
+        |one: &str| one.split_once(':').is_some_and(|(_, id)| id.eq_ignore_ascii_case(connection));
+    let others: Vec<_> = identities.split(", ").filter(|one| !is_its_id(one)).collect();
+    if others.is_empty() { Cow::Borrowed(identities) } else { Cow::Owned(others.join(", ")) }
+}
+
 /// `1 thing`, `2 things`.
 pub(crate) fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::who;
+
+    #[test]
+    fn an_id_is_not_said_twice() {
+        let both = "endpoint:/subscriptions/1/pe, subscription:1";
+        assert_eq!(who(both, "/Subscriptions/1/PE"), "subscription:1");
+        assert_eq!(who(both, "orders.1"), both);
+        assert_eq!(
+            who("endpoint:/subscriptions/1/pe", "/subscriptions/1/pe"),
+            "endpoint:/subscriptions/1/pe"
+        );
+        assert_eq!(who("an unknown consumer", "vpce-1"), "an unknown consumer");
+    }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use privnet::{Outcome, Plan, Report};
 use privnet_core::plan::{Action, Left, Op, Refusal, Summary};
 
-use super::{Paint, Style, count};
+use super::{Paint, Style, count, who};
 
 /// A plan for people. `detail` lists the fields of what is made, too.
 pub(crate) fn plan_text(title: &str, plan: &Plan, detail: bool, paint: Paint) -> String {
@@ -101,7 +101,7 @@ pub(super) fn one_action(out: &mut String, action: &Action, what: &str, detail: 
         Op::Reject => ("✗", Style::Bad),
     };
     let what = match &action.connection {
-        Some(connection) => format!("{} {}", connection.id, connection.who),
+        Some(connection) => format!("{} {}", connection.id, who(&connection.who, &connection.id)),
         None => what.to_owned(),
     };
     let reason = paint.on(Style::Dim, format!("({})", action.reason));

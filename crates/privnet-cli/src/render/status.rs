@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use privnet_core::status::{ServiceState, ServiceStatus};
 use privnet_core::world::TargetState;
 
-use super::{Paint, Style};
+use super::{Paint, Style, who};
 
 /// All services for people.
 pub(crate) fn status_text(services: &[ServiceStatus], paint: Paint) -> String {
@@ -51,13 +51,13 @@ fn one(out: &mut String, service: &ServiceStatus, paint: Paint) {
     }
     for connection in &service.connections {
         let style = if connection.allowed { Style::Good } else { Style::Change };
-        let who = connection.consumer.as_deref().unwrap_or("a stranger");
+        let consumer = connection.consumer.as_deref().unwrap_or("a stranger");
         let _ = writeln!(
             out,
-            "  connection  {}  {}  {who} ({})",
+            "  connection  {}  {}  {consumer} ({})",
             connection.id,
             paint.on(style, &connection.cloud_state),
-            connection.identity
+            who(&connection.identity, &connection.id)
         );
         let _ = writeln!(out, "              {}", paint.on(Style::Dim, &connection.why));
     }
