@@ -1,7 +1,7 @@
-//! The fault sweep on GCP: each request of an apply, a replacement, a destroy, an apply of forwarders, a change of labels and an
-//! acceptance is spoiled in turn, each operation fails in turn after HTTP 200, and pairs are sampled; then the same command runs again.
-//! It must end in the same state, with an empty plan, and a census by google-api-python-client must find exactly what it finds after an
-//! undisturbed run. A fault that does not come is a failure too.
+//! The fault sweep on GCP: each request of an apply, a replacement, a destroy, an apply of forwarders, one that changes them and one that
+//! takes them away, a change of labels, an acceptance and a cut is spoiled in turn, each operation fails in turn after HTTP 200, and
+//! pairs are sampled; then the same command runs again. It must end in the same state, with an empty plan, and a census by
+//! google-api-python-client must find exactly what it finds after an undisturbed run. A fault that does not come is a failure too; one that comes and changes nothing is counted apart.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use privnet_integration_tests::gcp::Called;
 use privnet_integration_tests::kills;
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
-use privnet_integration_tests::sweep::{Sample, mend};
+use privnet_integration_tests::sweep::{Fired, Sample, mend};
 use privnet_sandbox::Sandbox;
 
 const HEAD: &str = "
@@ -49,6 +49,10 @@ const ANOTHER: &str = "      ports: [{ listen: 5433, engine: postgres, to: { ins
 const FORWARDERS: &str =
     "      forwarder: { subnets: [data], size: e2-small, zones: [us-east4-a, us-east4-b] }
       ports: [{ listen: 5432, engine: postgres, to: { forwarder: { ip: 10.90.0.3 } } }]\n";
+/// The same on machines of another size, and one more of them: another template and another group.
+const OTHER_FORWARDERS: &str =
+    "      forwarder: { subnets: [data], size: e2-medium, count: 3, zones: [us-east4-a, us-east4-b] }
+      ports: [{ listen: 5432, engine: postgres, to: { forwarder: { ip: 10.90.0.3 } } }]\n";
 
 /// What is done at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +61,14 @@ enum Work {
     Replace,
     Destroy,
     Forwarders,
+    /// The forwarders become others.
+    Reforward,
+    /// A machine takes the place of the forwarders.
+    Unforward,
     Labels,
     Accept,
+    /// A live connection is cut.
+    Cut,
 }
 
 impl Work {
@@ -67,12 +77,12 @@ impl Work {
     }
 
     /// What the request at this place is spoiled by. A replacement and forwarders have twice the requests of the others, and most are
-    /// theirs too: there each is spoiled in two ways, all seven in turn.
+    /// theirs too: there each is spoiled in two ways or one, all seven in turn.
     fn faults(self, at: usize) -> Vec<Fault> {
         let ways = match self {
-            Self::Replace | Self::Forwarders => 2,
-            Self::Labels => 4,
-            Self::Apply | Self::Destroy | Self::Accept => Fault::ALL.len(),
+            Self::Reforward | Self::Unforward => 1,
+            Self::Replace | Self::Forwarders | Self::Labels => 2,
+            Self::Apply | Self::Destroy | Self::Accept | Self::Cut => Fault::ALL.len(),
         };
         (0..ways).map(|way| Fault::ALL[(at * ways + way) % Fault::ALL.len()]).collect()
     }
@@ -83,7 +93,10 @@ impl Work {
 
     fn file(self) -> String {
         match self {
-            Self::Apply | Self::Destroy | Self::Accept => format!("{HEAD}{MACHINE}"),
+            Self::Apply | Self::Destroy | Self::Accept | Self::Cut | Self::Unforward => {
+                format!("{HEAD}{MACHINE}")
+            }
+            Self::Reforward => format!("{HEAD}{OTHER_FORWARDERS}"),
             Self::Replace => format!("{HEAD}{ANOTHER}"),
             Self::Forwarders => format!("{HEAD}{FORWARDERS}"),
             Self::Labels => format!("{HEAD}{MACHINE}").replace("'4711'", "'4712', team: data"),
@@ -94,7 +107,9 @@ impl Work {
     fn operations(self) -> usize {
         match self {
             Self::Apply | Self::Replace | Self::Destroy | Self::Forwarders => 8,
-            Self::Labels => 2,
+            Self::Reforward | Self::Unforward => 5,
+            // A cut switches reconciling on and off.
+            Self::Labels | Self::Cut => 2,
             Self::Accept => 1,
         }
     }
@@ -102,13 +117,32 @@ impl Work {
     /// How many pairs are tried.
     fn pairs(self) -> usize {
         match self {
-            Self::Apply | Self::Replace | Self::Destroy => 24,
-            Self::Forwarders | Self::Labels | Self::Accept => 6,
+            Self::Apply | Self::Replace | Self::Destroy => 16,
+            Self::Forwarders | Self::Labels | Self::Accept | Self::Cut => 6,
+            Self::Reforward | Self::Unforward => 4,
         }
     }
 
-    /// Does it; whether something failed.
-    async fn carry_out(self, session: &Session) -> bool {
+    /// What is there before it.
+    fn begins_with(self) -> Option<Self> {
+        match self {
+            Self::Apply | Self::Forwarders => None,
+            Self::Reforward | Self::Unforward => Some(Self::Forwarders),
+            Self::Replace | Self::Destroy | Self::Labels | Self::Accept | Self::Cut => Some(Self::Apply),
+        }
+    }
+
+    /// Whether it decides on a colleague's connection.
+    fn decides(self) -> bool {
+        matches!(self, Self::Accept | Self::Cut)
+    }
+
+    /// Does it; whether something failed. A cut is one of this connection.
+    async fn carry_out(self, session: &Session, connection: &str) -> bool {
+        if self == Self::Cut {
+            let Some(planned) = session.plan_rejection(connection, true).await else { return true };
+            return session.execute(planned).await.report.failures().next().is_some();
+        }
         if self == Self::Accept {
             let decided = session.accept_pending(&Ask::default(), false).await;
             return decided.report.is_none_or(|report| report.failures().next().is_some());
@@ -130,23 +164,32 @@ struct Ground {
     proxy: Proxy,
     provider: GcpProvider,
     applied: Stage,
-    /// The same, and a colleague asks to be let in.
-    asked: Stage,
+    /// A colleague's connection, where a decision is made on one.
+    connection: String,
 }
 
 impl Ground {
-    async fn new() -> Result<Self, Fail> {
+    /// The ground of a work.
+    async fn new(work: Work) -> Result<Self, Fail> {
         let applied = Stage::open(None).await?;
         let proxy = Proxy::start(&applied.url("gcp"), Vec::new()).await?;
         let provider = GcpProvider::new(GcpSettings::sandbox(proxy.url()));
-        let first: Arc<dyn Provider> = Arc::new(provider.beside());
-        let done = applied.session_on(Work::Apply.spec()?, vec![first])?.apply(PlanOptions::default()).await;
-        if let Some(error) = done.report.failures().next() {
-            return Err(error.to_string().into());
+        let mut ground = Self { proxy, provider, applied, connection: String::new() };
+        if let Some(first) = work.begins_with() {
+            let session = ground.session(&ground.applied, first.spec()?)?;
+            if let Some(error) = session.apply(PlanOptions::default()).await.report.failures().next() {
+                return Err(error.to_string().into());
+            }
         }
-        let asked = Stage::open(Some(applied.folder())).await?;
-        Sandbox::open(asked.folder())?.connect("orders", Some("acme-reader"))?;
-        Ok(Self { proxy, provider, applied, asked })
+        if work.decides() {
+            let asked = Sandbox::open(ground.applied.folder())?.connect("orders", Some("acme-reader"))?;
+            ground.connection = asked["connection"].as_str().ok_or("it has no id")?.to_owned();
+        }
+        let session = ground.session(&ground.applied, work.spec()?)?;
+        if work == Work::Cut && Work::Accept.carry_out(&session, "").await {
+            return Err("nobody was let in".into());
+        }
+        Ok(ground)
     }
 
     /// A new process.
@@ -156,11 +199,7 @@ impl Ground {
     }
 
     fn from(&self, work: Work) -> Option<&Path> {
-        match work {
-            Work::Apply | Work::Forwarders => None,
-            Work::Replace | Work::Destroy | Work::Labels => Some(self.applied.folder()),
-            Work::Accept => Some(self.asked.folder()),
-        }
+        work.begins_with().map(|_| self.applied.folder())
     }
 
     /// Does the work; a process that is killed meanwhile has ended.
@@ -169,7 +208,7 @@ impl Ground {
         let session = self.session(stage, work.spec()?)?;
         let kill = self.proxy.kill();
         tokio::select! {
-            _ = work.carry_out(&session) => {}
+            _ = work.carry_out(&session, &self.connection) => {}
             () = kill.cancelled() => {}
         }
         Ok(())
@@ -199,9 +238,14 @@ impl Ground {
         spoilt: &Spoilt,
         expected: &BTreeSet<String>,
         census: &mut Census,
+        fired: &mut Fired,
     ) -> Result<(), Fail> {
         let stage = match spoilt {
-            Spoilt::Requests(faults) => self.spoiled(work, faults).await?,
+            Spoilt::Requests(faults) => {
+                let stage = self.spoiled(work, faults).await?;
+                fired.note(faults.len(), &self.proxy);
+                stage
+            }
             Spoilt::Operation(method, nth) => {
                 let stage = Stage::open(self.from(work)).await?;
                 let fault = format!("gcp:{method}:{nth}:code=QUOTA_EXCEEDED");
@@ -217,18 +261,26 @@ impl Ground {
         };
         self.proxy.turn_to(&stage.url("gcp"), Vec::new());
         let session = self.session(&stage, work.spec()?)?;
-        if work == Work::Accept && work.carry_out(&session).await {
-            return Err("the second decision failed".into());
+        if work.decides() {
+            if work.carry_out(&session, &self.connection).await {
+                return Err("the second decision failed".into());
+            }
+            // It needs no apply to be whole.
+            same(&census.take(&self.proxy.url())?, expected)?;
         }
         mend(&session, work.options()).await?;
-        let found = census.take(&self.proxy.url())?;
-        if found != *expected {
-            let (more, less): (Vec<_>, Vec<_>) =
-                (found.difference(expected).collect(), expected.difference(&found).collect());
-            return Err(format!("the census finds too much: {more:#?}\nand too little: {less:#?}").into());
-        }
-        Ok(())
+        same(&census.take(&self.proxy.url())?, expected)
     }
+}
+
+/// Compares two censuses.
+fn same(found: &BTreeSet<String>, expected: &BTreeSet<String>) -> Result<(), Fail> {
+    if found == expected {
+        return Ok(());
+    }
+    let (more, less): (Vec<_>, Vec<_>) =
+        (found.difference(expected).collect(), expected.difference(found).collect());
+    Err(format!("the census finds too much: {more:#?}\nand too little: {less:#?}").into())
 }
 
 /// The operations that these requests begin, by method, counted from 1.
@@ -249,7 +301,7 @@ fn operations(actions: &[String]) -> Vec<Spoilt> {
 /// All points of one work.
 async fn sweep(work: Work) {
     let mut census = Census::start("gcp/census.py").unwrap();
-    let ground = Ground::new().await.unwrap();
+    let ground = Ground::new(work).await.unwrap();
     let stage = Stage::open(ground.from(work)).await.unwrap();
     ground.work(&stage, work, Vec::new()).await.unwrap();
     let actions = ground.proxy.actions();
@@ -270,9 +322,9 @@ async fn sweep(work: Work) {
     for _ in 0..work.pairs() {
         points.push(Spoilt::Requests(sample.pair(actions.len())));
     }
-    let (tried, mut failures) = (points.len(), Vec::new());
+    let (tried, mut fired, mut failures) = (points.len(), Fired::default(), Vec::new());
     for spoilt in points {
-        if let Err(why) = ground.point(work, &spoilt, &expected, &mut census).await {
+        if let Err(why) = ground.point(work, &spoilt, &expected, &mut census, &mut fired).await {
             let what = match &spoilt {
                 Spoilt::Requests(faults) => faults
                     .iter()
@@ -286,11 +338,12 @@ async fn sweep(work: Work) {
         }
     }
     privnet_integration_tests::tell!(
-        "fault sweep on GCP, {work:?}: {} requests, {singles} single points, {} failed operations and {} pairs tried, {} passed",
+        "fault sweep on GCP, {work:?}: {} requests, {singles} single points, {} failed operations and {} pairs tried, {} passed; {}",
         actions.len(),
         failing.len(),
         work.pairs(),
-        tried - failures.len()
+        tried - failures.len(),
+        fired.told()
     );
     assert!(
         failures.is_empty(),
@@ -298,6 +351,7 @@ async fn sweep(work: Work) {
         failures.len(),
         &failures[..failures.len().min(5)]
     );
+    fired.check().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -328,6 +382,21 @@ async fn every_request_of_a_change_of_labels_may_be_spoiled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_an_acceptance_may_be_spoiled() {
     sweep(Work::Accept).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_a_change_of_forwarders_may_be_spoiled() {
+    sweep(Work::Reforward).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_that_takes_forwarders_away_may_be_spoiled() {
+    sweep(Work::Unforward).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_a_cut_may_be_spoiled() {
+    sweep(Work::Cut).await;
 }
 
 /// A work of processes that the system kills.
