@@ -70,19 +70,82 @@ pub enum At {
 
 /// What is done at each point.
 #[derive(Debug)]
-pub struct Work {
+struct Work {
     /// Its name, for people.
-    pub what: &'static str,
-    /// The cloud that it is done on.
-    pub cloud: Cloud,
+    what: &'static str,
+    cloud: Cloud,
     /// The file that was applied before; nothing where the work is the first.
-    pub before: Option<String>,
+    before: Option<String>,
     /// The file that it is done with.
-    pub file: String,
+    file: String,
     /// Whether it takes everything away.
-    pub destroy: bool,
-    /// Where it is killed.
+    destroy: bool,
+    at: At,
+}
+
+/// What a cloud's services live through, each step by processes that are killed.
+#[derive(Debug)]
+pub struct Life {
+    /// The cloud.
+    pub cloud: Cloud,
+    /// The file that is applied, and taken away.
+    pub file: String,
+    /// An edit of it that replaces what was made.
+    pub edited: String,
+    /// Where the processes are killed.
     pub at: At,
+}
+
+impl Life {
+    /// Everything is made.
+    ///
+    /// # Panics
+    /// Where a point fails, or too few processes were killed.
+    pub async fn apply(self) {
+        let Self { cloud, file, at, .. } = self;
+        sweep(Work { what: "an apply", cloud, before: None, file, destroy: false, at }).await;
+    }
+
+    /// What was made is replaced.
+    ///
+    /// # Panics
+    /// As for `apply`.
+    pub async fn replace(self) {
+        let Self { cloud, file, edited, at } = self;
+        let before = Some(file);
+        sweep(Work { what: "a replacement", cloud, before, file: edited, destroy: false, at }).await;
+    }
+
+    /// Everything is taken away.
+    ///
+    /// # Panics
+    /// As for `apply`.
+    pub async fn destroy(self) {
+        let Self { cloud, file, at, .. } = self;
+        let before = Some(file.clone());
+        sweep(Work { what: "a destroy", cloud, before, file, destroy: true, at }).await;
+    }
+}
+
+/// The tests of such a life, which an expression gives: one for each step, since they go side by side.
+#[macro_export]
+macro_rules! kills {
+    ($life:expr) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn an_apply_may_be_killed() {
+            $life.apply().await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn a_replacement_may_be_killed() {
+            $life.replace().await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn a_destroy_may_be_killed() {
+            $life.destroy().await;
+        }
+    };
 }
 
 /// How a process ended.
@@ -234,10 +297,7 @@ fn named(points: &[(usize, Fault)], actions: &[String]) -> String {
 }
 
 /// All points of a work; it says how many were tried.
-///
-/// # Panics
-/// Where a point fails, or too few processes were killed.
-pub async fn sweep(work: Work) {
+async fn sweep(work: Work) {
     let (what, cloud, at) = (work.what, work.cloud.name, work.at);
     let census = Census::start(format!("{cloud}/census.py")).unwrap();
     let start = Arc::new(Start::of(work).await.unwrap());

@@ -20,7 +20,7 @@ use std::time::Duration;
 use privnet::{PlanOptions, Session};
 use privnet_core::accept::{Ask, Verdict};
 use privnet_integration_tests::census::Census;
-use privnet_integration_tests::kills;
+use privnet_integration_tests::kills::{AZURE, At, Life};
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
 use privnet_integration_tests::sweep::{Fired, Sample, mend, same};
@@ -391,30 +391,10 @@ async fn every_request_of_a_destroy_may_be_spoiled() {
     sweep(Work::Destroy).await;
 }
 
-/// A work of killed processes. Forwarders that are replaced go at once: a process waits real seconds for the sessions of old ones.
-fn killed(work: Work, what: &'static str) -> kills::Work {
+/// What is killed. Forwarders that are replaced go at once: a process waits real seconds for the sessions of old ones.
+fn life() -> Life {
     let file = |work: Work| work.file().replace("size: Standard_D2s_v5", "size: Standard_D2s_v5, drain: 0s");
-    kills::Work {
-        what,
-        cloud: kills::AZURE,
-        before: (work != Work::Apply).then(|| file(Work::Apply)),
-        file: file(work),
-        destroy: work == Work::Destroy,
-        at: kills::At::Writes,
-    }
+    Life { cloud: AZURE, file: file(Work::Apply), edited: file(Work::Replace), at: At::Writes }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_apply_may_be_killed() {
-    kills::sweep(killed(Work::Apply, "an apply")).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replacement_may_be_killed() {
-    kills::sweep(killed(Work::Replace, "a replacement")).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_destroy_may_be_killed() {
-    kills::sweep(killed(Work::Destroy, "a destroy")).await;
-}
+privnet_integration_tests::kills!(life());

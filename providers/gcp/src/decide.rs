@@ -191,9 +191,8 @@ impl Reconciling {
             Ok(flag(latest, RECONCILES).then_some(body))
         });
         let hint = format!(
-            "the attachment still reconciles its connections: run the same command again to set that back, or `gcloud compute \
-             service-attachments update {} --project {} --region {} --no-reconcile-connections`",
-            at.name, at.project, at.place
+            "the attachment still reconciles its connections: run the same command again to set that back, or `{}`",
+            lists::reconciles_no_more(at)
         );
         off.await.map(drop).map_err(|error| error.with_hint(hint))
     }

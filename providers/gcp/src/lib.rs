@@ -18,6 +18,7 @@ mod clients;
 mod cloud;
 mod collection;
 mod connections;
+mod cut_short;
 mod decide;
 mod entry;
 mod error;

@@ -20,6 +20,15 @@ pub(crate) const RECONCILES: &str = "reconcileConnections";
 /// The most entries of a reject list.
 const MOST_REJECTED: usize = 64;
 
+/// Google's own command by which an attachment does not reconcile its connections any more: it decides on nobody
+/// (<https://cloud.google.com/sdk/gcloud/reference/compute/service-attachments/update>).
+pub(crate) fn reconciles_no_more(at: &At) -> String {
+    let At { name, project, place, .. } = at;
+    format!(
+        "gcloud compute service-attachments update {name} --project {project} --region {place} --no-reconcile-connections"
+    )
+}
+
 /// Why an endpoint cannot be let in, or turned away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {

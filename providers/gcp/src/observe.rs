@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
-use privnet_core::accept::{Again, Connection, ConnectionState};
+use privnet_core::accept::Connection;
 use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpForm, GcpService};
@@ -17,6 +17,7 @@ use crate::buckets::Group;
 use crate::cloud::Cloud;
 use crate::collection::{Collection, json};
 use crate::connections;
+use crate::cut_short;
 use crate::facts;
 use crate::json::text;
 use crate::kinds::{self, backend_service, service_attachment};
@@ -82,6 +83,13 @@ pub(crate) async fn observe(
     }
     if let Ok(json) = serde_json::to_value(numbers) {
         world.facts.insert(facts::PROJECTS.to_owned(), json);
+    }
+    for service in request.services {
+        let policy = policy::of(request.spec, service, &world);
+        let Some(seen) = world.services.get_mut(service.name.as_str()) else { continue };
+        if let Connections::Known(known) = &mut seen.connections {
+            known.iter_mut().for_each(|connection| cut_short::say_what_ends_it(connection, &policy));
+        }
     }
     Ok(world)
 }
@@ -297,27 +305,13 @@ fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachm
     let gcp = snapshot.services.iter().find(|(service, _)| service.name.as_str() == address.service);
     let by = gcp.map_or(GcpAcceptBy::Endpoint, |(_, gcp)| policy::accept_by(gcp));
     let mut own = connections::of(attachment, by, addresses(snapshot, attachment));
-    if text(attachment, "selfLink").is_some_and(|url| snapshot.left_reconciling.contains(&path::of(url))) {
-        own.iter_mut().for_each(cut_short);
+    let path = text(attachment, "selfLink").map(path::of).unwrap_or_default();
+    if snapshot.left_reconciling.contains(&path) {
+        own.iter_mut().for_each(|connection| cut_short::note(connection, &path));
     }
     known.extend(own);
     seen.connections = Connections::Known(known);
     seen.exposed = Some(address.clone());
-}
-
-/// A decision was cut short that switched reconciling on: on which of them it was is not known any more.
-fn cut_short(connection: &mut Connection) {
-    let command = match connection.state {
-        ConnectionState::Rejected => "reject",
-        state if state.may_be_live() => "accept-pending",
-        _ => return,
-    };
-    connection.again = Again::Finish;
-    let id = &connection.id;
-    let why = format!(
-        "a decision that was cut short left the attachment reconciling its connections: `privnet {command} --connection {id}` sets that back"
-    );
-    connection.note = Some(connection.note.take().map_or(why.clone(), |note| format!("{note}; {why}")));
 }
 
 /// The addresses of an attachment's NAT subnets, where these were read. Four of each range are the cloud's own.

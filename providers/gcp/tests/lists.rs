@@ -8,7 +8,7 @@ mod stage;
 use std::path::Path;
 
 use privnet_core::ErrorKind;
-use privnet_core::accept::{Ask, ConnectionState};
+use privnet_core::accept::{Ask, Connection, ConnectionState};
 use privnet_core::plan::{Op, PlanOptions, Rule};
 use privnet_core::spec::Spec;
 use serde_json::Value as Json;
@@ -200,14 +200,9 @@ async fn cut_short_and_run_again(stage: &Stage, spec: &Spec, id: &str, accept: b
     stage.heal();
     assert_eq!(attachment(stage, "shared-db").await.reconcile_connections, Some(true));
     let command = if accept { "accept-pending" } else { "reject" };
-    let all = stage.driver().observe(spec, privnet_core::Purpose::Status).await.1;
-    let note =
-        all.services["orders"].connections.known().iter().find(|one| one.id == id).unwrap().note.clone();
-    assert!(
-        note.is_some_and(
-            |note| note.contains(&format!("`privnet {command} --connection {id}` sets that back"))
-        )
-    );
+    let note = note(stage, spec, id).await;
+    assert!(note.contains("--no-reconcile-connections` sets that back"), "{note}");
+    assert!(note.ends_with(&format!(", and so does `privnet {command} --connection {id}`")), "{note}");
     let (plan, report) = decide().await;
     assert_eq!(plan.actions.len(), 1, "{plan:#?}");
     assert_done(&plan, &report);
@@ -216,15 +211,58 @@ async fn cut_short_and_run_again(stage: &Stage, spec: &Spec, id: &str, accept: b
     assert!(decide().await.0.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_attachment_of_the_users_is_not_left_reconciling() {
-    let stage = Stage::open().await;
-    // Its list has an entry for colleagues, who are connected.
-    let spec = with_policy(
+/// What `status` says of a connection.
+async fn note(stage: &Stage, spec: &Spec, id: &str) -> String {
+    let all = stage.driver().observe(spec, privnet_core::Purpose::Status).await.1;
+    let known = all.services["orders"].connections.known();
+    known.iter().find(|one| one.id == id).unwrap().note.clone().unwrap_or_default()
+}
+
+/// An attachment of the user's, whose list has an entry for colleagues, who are connected: the file does not name them.
+fn shared_with_strangers() -> Spec {
+    with_policy(
         "allow: { labs: {} }",
         "accept_by: project\nexisting: { service_attachment: shared-db }",
         "consumers: { labs: { gcp: { projects: [mallory-labs] } } }",
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_stranger_is_told_of_by_what_cuts_it() {
+    let stage = Stage::open().await;
+    let spec = shared_with_strangers();
+    let id = stage.connect("shared-db", "mallory-labs")["connection"].as_str().unwrap().to_owned();
+    let (_, plan, report) = stage.decide(&spec, &Ask::default()).await;
+    assert_done(&plan, &report);
+    let live = |one: &&Connection| one.id != id && one.state == ConnectionState::Accepted;
+    let stranger = stage.connections(&spec, "orders").await.iter().find(live).unwrap().id.clone();
+    stage.fault("gcp:serviceAttachments.patch:2:code=forbidden");
+    let (_, report) = stage.reject(&spec, &id, true).await;
+    assert_eq!(report.failures().count(), 1, "{report:#?}");
+    stage.heal();
+    let note = note(&stage, &spec, &stranger).await;
+    let gcloud = format!(
+        "`gcloud compute service-attachments update shared-db --project {PROJECT} --region {REGION} --no-reconcile-connections`"
     );
+    let reject = format!("`privnet reject --connection {stranger} --sever-connections`, which cuts this one");
+    assert!(note.contains(&gcloud) && note.contains(&reject), "{note}");
+    // To let it in is none of the ways: the policy knows it not.
+    assert!(!note.contains("accept-pending"), "{note}");
+    let ask = Ask { connection: Some(stranger.clone()), reject_others: false, again: true };
+    assert!(stage.decide(&spec, &ask).await.1.is_empty());
+    // Without the word nobody is cut; with it the attachment is as it was, too.
+    let (plan, _) = stage.reject(&spec, &stranger, false).await;
+    assert!(plan.refusals.iter().any(|one| one.rule == Rule::WouldSever), "{plan:#?}");
+    let (plan, report) = stage.reject(&spec, &stranger, true).await;
+    assert_done(&plan, &report);
+    assert_eq!(state(&stage, &spec, &stranger).await, ConnectionState::Rejected);
+    assert_eq!(attachment(&stage, "shared-db").await.reconcile_connections, Some(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attachment_of_the_users_is_not_left_reconciling() {
+    let stage = Stage::open().await;
+    let spec = shared_with_strangers();
     let id = stage.connect("shared-db", "mallory-labs")["connection"].as_str().unwrap().to_owned();
     let (_, plan, report) = stage.decide(&spec, &Ask::default()).await;
     assert_done(&plan, &report);
