@@ -92,6 +92,7 @@ fn of_service(desired: &Desired, intent: &ServiceIntent, world: &World) -> Servi
     if let Connections::Unreadable { why } = &seen.connections {
         notes.push(format!("its connections cannot be read: {why}"));
     }
+    notes.extend(world.unknown.get(&intent.scope).into_iter().flatten().cloned());
     notes.extend(
         desired
             .waits

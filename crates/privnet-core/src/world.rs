@@ -147,6 +147,8 @@ pub struct World {
     pub facts: BTreeMap<String, serde_json::Value>,
     /// Services that could not be observed or must not be touched (another account, a missing permission).
     pub refusals: Vec<Refusal>,
+    /// What of a scope could not be found out and stops nothing, and the permission that is missing: in words, for people.
+    pub unknown: BTreeMap<Scope, BTreeSet<String>>,
     /// Where was searched.
     pub searched: BTreeSet<Scope>,
     /// The caller's identity in each scope, as the cloud reports it; for the audit log.
@@ -191,6 +193,9 @@ impl World {
         }
         self.facts.extend(other.facts);
         self.refusals.extend(other.refusals);
+        for (scope, said) in other.unknown {
+            self.unknown.entry(scope).or_default().extend(said);
+        }
         self.searched.extend(other.searched);
         self.callers.extend(other.callers);
     }

@@ -157,8 +157,15 @@ impl Reconciling {
     async fn of(act: &Act<'_>, at: &At) -> Result<Self, Error> {
         let found = act.read(at).await?;
         let before = flag(&found, RECONCILES);
-        let meant = before && !operations::left_reconciling(&act.cloud, &found).await?;
-        Ok(Self { before, meant })
+        let left = match before {
+            true => operations::left_reconciling(&act.cloud, &found).await?,
+            false => Ok(false),
+        };
+        let left = left.unwrap_or_else(|unknown| {
+            act.cloud.context.progress(unknown);
+            false
+        });
+        Ok(Self { before, meant: before && !left })
     }
 
     /// The action, by requests that say what they are for.

@@ -162,15 +162,16 @@ async fn observe_project<'a>(
     purpose: Purpose,
 ) -> (Vec<Seen>, Option<Error>) {
     let lists = async {
-        if purpose == Purpose::Plan {
-            operations::settle(&cloud, &project, &host).await?;
-        }
-        snapshot::lists(&cloud, &project, &host, purpose).await
+        let unknown = match purpose {
+            Purpose::Plan => operations::settle(&cloud, &project, &host).await?,
+            Purpose::Status | Purpose::Connections => None,
+        };
+        Ok::<_, Error>((snapshot::lists(&cloud, &project, &host, purpose).await?, unknown))
     };
     let beside = places.iter().map(|(place, services)| snapshot::beside(&cloud, place, services, purpose));
     let (lists, beside) = futures::future::join(lists, join_all(beside)).await;
-    let lists = match lists {
-        Ok(lists) => lists,
+    let (lists, unknown) = match lists {
+        Ok(read) => read,
         Err(error) => return (vec![unread(&places, error)], None),
     };
     let named: BTreeSet<String> = places.iter().map(|(place, _)| place.region.clone()).collect();
@@ -179,6 +180,13 @@ async fn observe_project<'a>(
         .zip(beside)
         .map(|(place, beside)| observe_place(cloud, place, &lists, beside, purpose));
     let mut seen = join_all(read).await;
+    if let Some(unknown) = unknown {
+        for Seen { world, .. } in &mut seen {
+            for scope in world.searched.clone() {
+                world.unknown.entry(scope).or_default().insert(unknown.clone());
+            }
+        }
+    }
     let not_reached = lists.unreachable_anywhere(&project).err();
     if let Some(error) = &not_reached {
         cloud.context.progress(format!("{}: what may be there is left as it is", error.message()));
@@ -238,7 +246,9 @@ async fn observe_place<'a>(
         async { snapshot::of_place(&cloud, place.clone(), services.clone(), lists, beside?, purpose).await };
     match read.await {
         Ok(snapshot) => {
-            let world = World { searched: BTreeSet::from([place.scope()]), ..world_of(&snapshot) };
+            let unknown = BTreeMap::from([(place.scope(), snapshot.unknown.clone())]);
+            let searched = BTreeSet::from([place.scope()]);
+            let world = World { searched, unknown, ..world_of(&snapshot) };
             Seen { world, elsewhere: false, failure: None }
         }
         Err(error) => unread(&[(place, services)], error),

@@ -52,16 +52,14 @@ fn mark(deployment: &str) -> String {
 }
 
 /// Waits until nothing runs in a project and the project of its networks that an earlier run of the deployment began. What came of
-/// it, the lists show.
-pub(crate) async fn settle(cloud: &Cloud<'_>, project: &str, host: &str) -> Result<(), Error> {
+/// it, the lists show. The answer says of which project that is not known, and why.
+pub(crate) async fn settle(cloud: &Cloud<'_>, project: &str, host: &str) -> Result<Option<String>, Error> {
     let mark = &mark(cloud.deployment);
     let each = BTreeSet::from([project, host]).into_iter().map(|at| async move {
         let left = match listed(cloud, at, UNFINISHED, |operation| is_ours(mark, operation)).await {
             Err(error) if is_excused(at == project, &error) => {
-                let hints = error.hints().join("; ");
-                let what = "whether an earlier run's operations go on is not known";
-                cloud.context.progress(format!("{what}: {error}; {hints}"));
-                return Ok(Vec::new());
+                let what = format!("whether an earlier run's operations go on in {at} is not known");
+                return Ok(Some(unknown(&what, &error)));
             }
             left => left?,
         };
@@ -70,9 +68,15 @@ pub(crate) async fn settle(cloud: &Cloud<'_>, project: &str, host: &str) -> Resu
             cloud.context.progress(format!("an earlier run's operation on {subject} is still under way"));
             cloud.done(at, "operations.wait", &subject, operation).await
         });
-        try_join_all(wait).await
+        try_join_all(wait).await.map(|_| None)
     });
-    try_join_all(each).await.map(drop)
+    // It is said of the project of the networks alone.
+    try_join_all(each).await.map(|said| said.into_iter().flatten().next())
+}
+
+/// What is not known for want of a permission, which the error's hints name.
+fn unknown(what: &str, error: &Error) -> String {
+    format!("{what}: {error}; {}", error.hints().join("; "))
 }
 
 /// Whether the operations may stay unknown: in the project of the networks, which belongs to others, the caller may have been given
@@ -82,23 +86,23 @@ fn is_excused(is_own: bool, error: &Error) -> bool {
 }
 
 /// Whether an attachment reconciles its connections because a decision of this deployment's switched that on and was cut short: whatever
-/// changed it last says by its id that it did so, and nobody has changed it since. Google keeps operations for some two weeks.
-pub(crate) async fn left_reconciling(cloud: &Cloud<'_>, attachment: &Json) -> Result<bool, Error> {
+/// changed it last says by its id that it did so, and nobody has changed it since. Google keeps operations for some two weeks. Where the operations may not be read, what is
+/// said of that.
+pub(crate) async fn left_reconciling(
+    cloud: &Cloud<'_>,
+    attachment: &Json,
+) -> Result<Result<bool, String>, Error> {
     let path = text(attachment, "selfLink").map(path::of).unwrap_or_default();
     let (Some(project), Some(id)) = (path::after(&path, "projects"), number(attachment, "id")) else {
-        return Ok(false);
+        return Ok(Ok(false));
     };
     let of_it = |operation: &Json| text(operation, "targetLink").is_some_and(|url| path::same(url, &path));
     match listed(cloud, project, &format!("targetId = {id}"), of_it).await {
-        // It is taken to be meant then.
         Err(error) if error.kind() == ErrorKind::Denied => {
-            let hints = error.hints().join("; ");
-            cloud
-                .context
-                .progress(format!("why {path} reconciles its connections is not known: {error}; {hints}"));
-            Ok(false)
+            let what = format!("why {path} reconciles its connections is not known, and taken to be meant");
+            Ok(Err(unknown(&what, &error)))
         }
-        all => Ok(was_left_reconciling(cloud.deployment, &all?)),
+        all => Ok(Ok(was_left_reconciling(cloud.deployment, &all?))),
     }
 }
 

@@ -75,6 +75,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) facts: Facts,
     /// The attachments that a decision which was cut short left reconciling; not for a plan.
     pub(crate) left_reconciling: BTreeSet<String>,
+    /// What could not be found out, and why.
+    pub(crate) unknown: BTreeSet<String>,
     named: Vec<Address>,
 }
 
@@ -90,6 +92,7 @@ impl<'a> Snapshot<'a> {
             health: BTreeMap::new(),
             facts: Facts::default(),
             left_reconciling: BTreeSet::new(),
+            unknown: BTreeSet::new(),
             named: Vec::new(),
         }
     }
@@ -255,7 +258,13 @@ pub(crate) async fn of_place<'a>(
         snapshot.health = health(cloud, &snapshot).await;
     }
     if purpose != Purpose::Plan {
-        snapshot.left_reconciling = left_reconciling(cloud, &snapshot).await?;
+        for (attachment, left) in reconciling(cloud, &snapshot).await? {
+            match left {
+                Ok(false) => {}
+                Ok(true) => _ = snapshot.left_reconciling.insert(attachment),
+                Err(unknown) => _ = snapshot.unknown.insert(unknown),
+            }
+        }
     }
     Ok(snapshot)
 }
@@ -480,8 +489,11 @@ async fn endpoints(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> Result<BTreeMa
     Ok(try_join_all(read).await?.into_iter().collect())
 }
 
-/// The attachments of the file that reconcile although it does not say so, because a decision was cut short.
-async fn left_reconciling(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> Result<BTreeSet<String>, Error> {
+/// The attachments of the file that reconcile although it does not say so, and whether that is because a decision was cut short.
+async fn reconciling(
+    cloud: &Cloud<'_>,
+    snapshot: &Snapshot<'_>,
+) -> Result<Vec<(String, Result<bool, String>)>, Error> {
     let own = snapshot.claimed(Collection::ServiceAttachments, kinds::service_attachment::KIND.name);
     let of_service = |name: &str| {
         let own = own.iter().find(|(claim, _)| {
@@ -497,10 +509,10 @@ async fn left_reconciling(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> Result<
         _ => of_service(service.name.as_str()),
     });
     let read = attachments.filter(|json| flag(json, RECONCILES)).map(|json| async move {
-        let left = operations::left_reconciling(cloud, json).await?;
-        Ok(left.then(|| text(json, "selfLink").map(path::of).unwrap_or_default()))
+        let attachment = text(json, "selfLink").map(path::of).unwrap_or_default();
+        Ok((attachment, operations::left_reconciling(cloud, json).await?))
     });
-    Ok(try_join_all(read).await?.into_iter().flatten().collect())
+    try_join_all(read).await
 }
 
 /// What the health checks say of our backend services. What cannot be read is left out: `status` says so then.

@@ -276,8 +276,19 @@ async fn an_attachment_of_the_users_is_not_left_reconciling() {
     assert_eq!(state(&stage, &spec, &id).await, ConnectionState::Rejected);
     cut_short_and_run_again(&stage, &spec, &id, true).await;
     assert_eq!(state(&stage, &spec, &id).await, ConnectionState::Accepted);
-    // Where its owner wants it to reconcile, it stays so.
+    // Where its owner wants it to reconcile, it stays so; that this may not be looked into is said.
     stage.reconcile("shared-db").await;
+    let notes = || async {
+        let (desired, world) = stage.driver().observe(&spec, privnet_core::Purpose::Status).await;
+        privnet_core::status::status(&desired, &world)[0].notes.clone()
+    };
+    let unknown = |one: &String| {
+        one.contains("shared-db") && one.contains("the permission `compute.globalOperations.list`")
+    };
+    assert!(!notes().await.iter().any(unknown), "{:#?}", notes().await);
+    stage.fault("gcp:globalOperations.aggregatedList:1+:code=forbidden");
+    assert!(notes().await.iter().any(unknown), "{:#?}", notes().await);
+    stage.heal();
     let (plan, report) = stage.reject(&spec, &id, true).await;
     assert_done(&plan, &report);
     assert_eq!(attachment(&stage, "shared-db").await.reconcile_connections, Some(true));

@@ -245,3 +245,53 @@ async fn a_list_that_may_not_be_read_names_its_permission() {
         stage.heal();
     }
 }
+
+/// Two services of a project: the network of one belongs to another project.
+fn shared_beside_own() -> Spec {
+    let own = "projects/acme-data/zones/us-east4-b/instances/db-1";
+    let hosted = "projects/acme-data/zones/us-east4-b/instances/db-hosted";
+    let services = [
+        service("plain", "acme-data", &block("prod", "acme-data", "10.8.0.0/28", own)),
+        service("hosted", "acme-data", &block("shared", "acme-net", "10.8.1.0/28", hosted)),
+    ];
+    spec(&format!(
+        "version: 1\ndeployment: stage\ndefaults: {{ gcp: {{ region: us-east4 }} }}\nservices:\n{}",
+        services.concat()
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_read_in_the_project_of_the_networks_is_said_with_its_permission() {
+    let stage = Stage::open().await;
+    let both = shared_beside_own();
+    // Nothing of ours need run there: that is a warning, and of a destroy too.
+    stage.fault("gcp:globalOperations.aggregatedList@acme-net:1+:code=forbidden");
+    for options in [PlanOptions::default(), DESTROY] {
+        let (plan, ..) = stage.driver().plan(&both, options).await;
+        assert_eq!(plan.refusals, []);
+        let said: Vec<_> = plan.warnings.iter().filter(|one| one.contains("acme-net")).collect();
+        let named = |one: &&String| one.contains("the permission `compute.globalOperations.list`");
+        assert!(said.len() == 1 && said.iter().all(named), "{:#?}", plan.warnings);
+    }
+    stage.heal();
+    // Without what is in its networks a service cannot be planned: it is refused, and the other one is not.
+    for (call, permission) in [
+        ("subnetworks.aggregatedList", "compute.subnetworks.list"),
+        ("firewalls.list", "compute.firewalls.list"),
+    ] {
+        stage.fault(&format!("gcp:{call}@acme-net:1+:code=forbidden"));
+        let plan = stage.plan(&both).await;
+        let refused: Vec<_> = plan.refusals.iter().map(|one| (&one.address.service, &one.why)).collect();
+        assert!(
+            refused.len() == 1
+                && refused[0].0 == "hosted"
+                && refused[0].1.contains("acme-net")
+                && refused[0].1.contains(permission),
+            "{refused:#?}"
+        );
+        assert!(plan.actions.iter().all(|action| action.address.service == "plain") && !plan.is_empty());
+        stage.heal();
+    }
+    let plan = stage.plan(&both).await;
+    assert!(plan.warnings.iter().all(|one| !one.contains("acme-net")), "{:#?}", plan.warnings);
+}

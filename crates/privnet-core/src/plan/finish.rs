@@ -31,6 +31,8 @@ impl Draft<'_> {
         waits.sort();
         waits.dedup();
         let mut warnings = self.desired.warnings.clone();
+        // Places that share a project say the same.
+        warnings.extend(self.world.unknown.values().flatten().collect::<BTreeSet<_>>().into_iter().cloned());
         warnings.extend(self.unreadable_warnings());
         warnings.extend(self.remaining_warnings(&actions));
         Plan {

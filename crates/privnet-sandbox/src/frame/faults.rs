@@ -31,12 +31,14 @@ enum Calls {
 
 /// One fault: `CLOUD:ACTION:COUNT:MODE`.
 ///
-/// CLOUD and ACTION may be `*`. COUNT is a number (that call), `N-M`, `N+` (that call and all after it) or `*` (all). MODE is
+/// CLOUD and ACTION may be `*`; `ACTION@PART` is the action where this is one of the parts of the request's path (a project, a name).
+/// COUNT is a number (that call), `N-M`, `N+` (that call and all after it) or `*` (all). MODE is
 /// `fail`, `lost`, `reset`, `throttle`, `stale` or `code=SomeErrorCode`. Actions match without case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     cloud: String,
     action: String,
+    part: Option<String>,
     calls: Calls,
     mode: FaultMode,
 }
@@ -56,6 +58,13 @@ impl std::str::FromStr for Fault {
         if action.is_empty() {
             return Err(bad("the action is empty"));
         }
+        let (action, part) = match action.split_once('@') {
+            Some(("", _) | (_, "")) => {
+                return Err(bad("an action, or a part of a path, is missing beside the @"));
+            }
+            Some((action, part)) => (action, Some(part.to_owned())),
+            None => (action, None),
+        };
         let calls = parse_calls(calls).ok_or_else(|| bad("the count is a number from 1, N-M, N+ or *"))?;
         let mode = match mode {
             "fail" => FaultMode::Fail,
@@ -68,7 +77,7 @@ impl std::str::FromStr for Fault {
                 None => return Err(bad("the mode is fail, lost, reset, throttle, stale or code=CODE")),
             },
         };
-        Ok(Self { cloud: cloud.to_owned(), action: action.to_owned(), calls, mode })
+        Ok(Self { cloud: cloud.to_owned(), action: action.to_owned(), part, calls, mode })
     }
 }
 
@@ -88,9 +97,10 @@ fn parse_calls(text: &str) -> Option<Calls> {
 }
 
 impl Fault {
-    fn matches(&self, cloud: &str, action: &str) -> bool {
+    fn matches(&self, cloud: &str, action: &str, path: &str) -> bool {
         (self.cloud == "*" || self.cloud == cloud)
             && (self.action == "*" || self.action.eq_ignore_ascii_case(action))
+            && self.part.as_ref().is_none_or(|part| path.split('/').any(|one| one.eq_ignore_ascii_case(part)))
     }
 
     fn hits(&self, call: u64) -> bool {
@@ -133,11 +143,11 @@ impl Faults {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(_, count)| *count).collect()
     }
 
-    /// Counts a call, and says how it fails if it does. Each matching fault counts it; the first that hits decides.
-    pub fn draw(&self, cloud: &str, action: &str) -> Option<FaultMode> {
+    /// Counts a call of this path, and says how it fails if it does. Each matching fault counts it; the first that hits decides.
+    pub fn draw(&self, cloud: &str, action: &str, path: &str) -> Option<FaultMode> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let mut drawn = None;
-        for (fault, calls) in list.iter_mut().filter(|(fault, _)| fault.matches(cloud, action)) {
+        for (fault, calls) in list.iter_mut().filter(|(fault, _)| fault.matches(cloud, action, path)) {
             *calls += 1;
             if drawn.is_none() && fault.hits(*calls) {
                 drawn = Some(fault.mode.clone());
@@ -154,19 +164,28 @@ mod tests {
     #[test]
     fn the_named_call_fails_and_no_other() {
         let faults = Faults::parse(&["aws:CreateListener:2:lost", "gcp:*:1+:code=quotaExceeded"]).unwrap();
-        assert_eq!(faults.draw("aws", "CreateListener"), None);
-        assert_eq!(faults.draw("aws", "DescribeListeners"), None);
-        assert_eq!(faults.draw("aws", "createlistener"), Some(FaultMode::Lost));
-        assert_eq!(faults.draw("aws", "CreateListener"), None);
-        assert_eq!(faults.draw("gcp", "GET networks"), Some(FaultMode::Code("quotaExceeded".into())));
+        assert_eq!(faults.draw("aws", "CreateListener", "/"), None);
+        assert_eq!(faults.draw("aws", "DescribeListeners", "/"), None);
+        assert_eq!(faults.draw("aws", "createlistener", "/"), Some(FaultMode::Lost));
+        assert_eq!(faults.draw("aws", "CreateListener", "/"), None);
+        assert_eq!(faults.draw("gcp", "GET networks", "/"), Some(FaultMode::Code("quotaExceeded".into())));
     }
 
     #[test]
     fn an_action_may_hold_colons_and_slashes() {
         let faults = Faults::parse(&["azure:PUT Microsoft.Network/loadBalancers:1-2:throttle"]).unwrap();
         let action = "PUT Microsoft.Network/loadBalancers";
-        let drawn: Vec<_> = (0..3).map(|_| faults.draw("azure", action).is_some()).collect();
+        let drawn: Vec<_> = (0..3).map(|_| faults.draw("azure", action, "/").is_some()).collect();
         assert_eq!(drawn, [true, true, false]);
+    }
+
+    #[test]
+    fn a_fault_may_be_of_one_part_of_a_path() {
+        let faults = Faults::parse(&["gcp:firewalls.list@acme-net:1+:fail"]).unwrap();
+        let drawn = |path| faults.draw("gcp", "firewalls.list", path).is_some();
+        assert!(drawn("/compute/v1/projects/acme-net/global/firewalls"));
+        assert!(!drawn("/compute/v1/projects/acme-net-2/global/firewalls"));
+        assert_eq!(faults.counted(), [1]);
     }
 
     #[test]
@@ -180,6 +199,8 @@ mod tests {
             "aws:A:1:no",
             "aws:A:1:code=",
             "aws::1:fail",
+            "gcp:firewalls.list@:1:fail",
+            "gcp:@acme-net:1:fail",
         ] {
             assert!(Faults::parse(&[spec]).is_err(), "{spec}");
         }

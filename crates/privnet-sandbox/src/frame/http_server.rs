@@ -81,7 +81,7 @@ async fn handle(
 /// One exchange from fault to record; `None` closes the connection.
 fn exchange_answer(exchange: &Exchange, cloud: &dyn CloudServer, shared: &Shared) -> Option<Answer> {
     let action = cloud.action(exchange);
-    let fault = shared.faults.draw(cloud.cloud(), &action);
+    let fault = shared.faults.draw(cloud.cloud(), &action, &exchange.path);
     let now = shared.clock.now();
     let fresh = Moment::at(now);
     let answer = match fault {
