@@ -102,8 +102,12 @@ class Account:
             yield ["rule", self.name(rule["GroupId"]), way, ports, self.name(source), tags(rule)]
 
     def balancing(self, balancers, target_groups):
-        arns = [b["LoadBalancerArn"] for b in balancers] + [t["TargetGroupArn"] for t in target_groups]
-        tagged = self.elb_tags(arns)
+        listeners = {
+            b["LoadBalancerArn"]: pages(self.elb, "describe_listeners", "Listeners", LoadBalancerArn=b["LoadBalancerArn"])
+            for b in balancers
+        }
+        arns = [*listeners, *(t["TargetGroupArn"] for t in target_groups)]
+        tagged = self.elb_tags(arns + [one["ListenerArn"] for all in listeners.values() for one in all])
         for balancer in balancers:
             arn = balancer["LoadBalancerArn"]
             attributes = self.elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
@@ -116,9 +120,11 @@ class Account:
                 balancer.get("EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"),
                 sorted((t["Key"], t["Value"]) for t in tagged.get(arn, [])),
             ]
-            for listener in pages(self.elb, "describe_listeners", "Listeners", LoadBalancerArn=arn):
+            for listener in listeners[arn]:
                 forwards = sorted(self.name(a.get("TargetGroupArn")) for a in listener["DefaultActions"])
-                yield ["listener", balancer["LoadBalancerName"], listener["Port"], listener["Protocol"], forwards]
+                bears = sorted((t["Key"], t["Value"]) for t in tagged.get(listener["ListenerArn"], []))
+                name = balancer["LoadBalancerName"]
+                yield ["listener", name, listener["Port"], listener["Protocol"], forwards, bears]
         for group in target_groups:
             arn = group["TargetGroupArn"]
             attributes = self.elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]

@@ -1,6 +1,6 @@
 """Makes things in the local cloud that look like somebody's: `look_alikes.py URL '[{"kind", "name", "tags": [[key, value]]}]'`.
 
-It knows nothing of privnet: names and tags are given.
+It knows nothing of privnet: names and tags are given. Of load balancers it prints the ARNs.
 """
 
 import json
@@ -35,7 +35,8 @@ def main(url, things):
             if tags:
                 ec2.create_tags(Resources=[made["GroupId"]], Tags=tags)
         elif thing["kind"] == "load-balancer":
-            elb.create_load_balancer(Name=name, Type="network", Scheme="internal", Subnets=SUBNETS, **tagged)
+            made = elb.create_load_balancer(Name=name, Type="network", Scheme="internal", Subnets=SUBNETS, **tagged)
+            print(made["LoadBalancers"][0]["LoadBalancerArn"])
         elif thing["kind"] == "target-group":
             elb.create_target_group(
                 Name=name, Protocol="TCP", Port=9999, VpcId=VPC, TargetType="ip", **tagged
@@ -43,6 +44,32 @@ def main(url, things):
         elif thing["kind"] == "launch-template":
             specified = {"TagSpecifications": [{"ResourceType": "launch-template", "Tags": tags}]} if tags else {}
             ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=machine(ec2), **specified)
+        elif thing["kind"] == "rule":
+            port = {"IpProtocol": "tcp", "FromPort": thing["port"], "ToPort": thing["port"]}
+            source = {"CidrIp": thing["source"], "Description": name}
+            specified = {"TagSpecifications": [{"ResourceType": "security-group-rule", "Tags": tags}]} if tags else {}
+            ec2.authorize_security_group_ingress(
+                GroupId=thing["group"], IpPermissions=[{**port, "IpRanges": [source]}], **specified
+            )
+        elif thing["kind"] == "listener":
+            group = elb.create_target_group(
+                Name=f"of-{thing['port']}", Protocol="TCP", Port=1, VpcId=VPC, TargetType="ip"
+            )["TargetGroups"][0]["TargetGroupArn"]
+            forward = [{"Type": "forward", "TargetGroupArn": group}]
+            elb.create_listener(
+                LoadBalancerArn=thing["balancer"], Protocol="TCP", Port=thing["port"], DefaultActions=forward, **tagged
+            )
+        elif thing["kind"] == "allowed-principal":
+            added = ec2.modify_vpc_endpoint_service_permissions(
+                ServiceId=thing["service"], AddAllowedPrincipals=[name]
+            )["AddedPrincipals"]
+            if tags:
+                ec2.create_tags(Resources=[added[0]["ServicePermissionId"]], Tags=tags)
+        elif thing["kind"] == "notification":
+            # It has no tags.
+            ec2.create_vpc_endpoint_connection_notification(
+                ServiceId=thing["service"], ConnectionNotificationArn=name, ConnectionEvents=thing["events"]
+            )
         elif thing["kind"] == "forwarder-group":
             template = ec2.create_launch_template(LaunchTemplateName=f"of-{name}", LaunchTemplateData=machine(ec2))
             auto_scaling.create_auto_scaling_group(

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::ground::{Ground, both};
 
 /// What is changed in the file, and how the command is called.
+#[derive(Clone, Copy)]
 pub struct Edit {
     what: &'static str,
     from: &'static str,
@@ -87,12 +88,28 @@ pub fn each_is_refused(ground: &Ground, file: &str, edits: &[Edit]) {
 /// # Panics
 /// Where that fails, or leaves something to do.
 pub fn is_carried_out_with_the_word(ground: &Ground, file: &str, edit: &Edit) {
-    let Edit { what, from, to, flags, .. } = edit;
-    ground.edit(&file.replacen(from, to, 1));
-    let applied = ground.run(&format!("--sandbox apply --yes --sever-connections {flags}"));
-    assert_eq!(applied.status.code(), Some(0), "{what}: {}", both(&applied));
-    let planned = ground.run("--sandbox plan --detailed-exitcode");
-    assert_eq!(planned.status.code(), Some(0), "{what}: {}", both(&planned));
+    are_carried_out_with_the_word(ground, file, std::slice::from_ref(edit));
+}
+
+/// The same for several edits, each on top of those before: none but the last takes the connection away.
+///
+/// # Panics
+/// Where one fails, leaves something to do, or finds nobody connected.
+pub fn are_carried_out_with_the_word(ground: &Ground, file: &str, edits: &[Edit]) {
+    // Who still waits for a decision may be a reason to refuse of its own, which the word does not lift.
+    ground.must("--sandbox accept-pending --yes --reject-others", 0);
+    let mut file = file.to_owned();
+    for Edit { what, from, to, flags, .. } in edits {
+        assert!(ground.live().is_some(), "{what}: {:#}", ground.status());
+        let edited = file.replacen(from, to, 1);
+        assert_ne!(edited, file, "{what}");
+        file = edited;
+        ground.edit(&file);
+        let applied = ground.run(&format!("--sandbox apply --yes --sever-connections {flags}"));
+        assert_eq!(applied.status.code(), Some(0), "{what}: {}", both(&applied));
+        let planned = ground.run("--sandbox plan --detailed-exitcode");
+        assert_eq!(planned.status.code(), Some(0), "{what}: {}", both(&planned));
+    }
 }
 
 /// Tries the commands that cut, without the word and with it. `without` is the file with somebody else as the consumer.

@@ -78,13 +78,7 @@ impl Town {
     /// # Panics
     /// Where they cannot be made.
     pub fn make(&self, things: &Value) {
-        let made = Command::new(python().unwrap())
-            .arg(here().join(self.cloud).join("look_alikes.py"))
-            .arg(self.stage.url(self.cloud))
-            .arg(things.to_string())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", both(&made));
+        look_alikes(self.cloud, &self.stage.url(self.cloud), things);
     }
 
     /// Plans and applies over something of the same name that proves nothing, and destroys: that is refused, and all stays as it was.
@@ -112,4 +106,19 @@ impl Town {
         let changed = before.difference(&after);
         changed.filter(|line| !but.is_some_and(|but| line.starts_with(but))).cloned().collect()
     }
+}
+
+/// Makes things by the third-party client of a cloud at this URL; what the script says of them.
+///
+/// # Panics
+/// Where they cannot be made.
+pub fn look_alikes(cloud: &str, url: &str, things: &Value) -> String {
+    let made = Command::new(python().unwrap())
+        .arg(here().join(cloud).join("look_alikes.py"))
+        .arg(url)
+        .arg(things.to_string())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", both(&made));
+    String::from_utf8_lossy(&made.stdout).into_owned()
 }

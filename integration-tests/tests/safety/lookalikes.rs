@@ -1,5 +1,6 @@
 //! Things that look like ours and are not are untouched by apply and destroy: the world is listed by boto3 before and after.
 
+use privnet_core::{Address, Generation, name};
 use privnet_integration_tests::town::Town;
 use serde_json::{Value, json};
 
@@ -70,4 +71,111 @@ async fn another_deployment_is_untouched() {
     town.must("destroy --yes --sever-connections aws.yaml", 0);
     assert_eq!(town.things(), before, "destroy changed something of another deployment");
     town.must("plan --detailed-exitcode other.yaml", 0);
+}
+
+const DATABASES: &str = "sg-0ddddddddddddddd4";
+const SHARED: &str = "vpce-svc-0eeeeeeeeeeeeeee5";
+const BALANCER: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/db/0123456789abcdef";
+const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:privnet-connections";
+
+/// Services of every form: what privnet adds to things of the user's has no names of its own.
+fn beside_yours() -> String {
+    let made = super::orders();
+    let notified = made.replacen(
+        "      database",
+        &format!("      notification: {{ sns_topic: '{TOPIC}', events: [Connect] }}\n      database"),
+        1,
+    );
+    format!(
+        "{notified}  - name: legacy
+    allow: {{ fivetran: {{}} }}
+    aws:
+      existing: {{ load_balancer: '{BALANCER}' }}
+      ports: [{{ listen: 6432, engine: postgres, to: {{ ips: [10.0.0.27] }} }}]
+  - name: shared
+    allow: {{ fivetran: {{}} }}
+    aws: {{ existing: {{ endpoint_service: {SHARED} }} }}
+"
+    )
+}
+
+/// The name that a deployment gives to what is at this address.
+fn name_of(deployment: &str, address: &Address) -> String {
+    name::derived(deployment, address, Generation::A, name::NameRule { max: 32 })
+}
+
+/// The tags of what a deployment made, under a shown name.
+fn tags(deployment: &str, address: &Address, shown: &str) -> Value {
+    json!([
+        ["privnet:deployment", deployment],
+        ["privnet:service", address.service],
+        ["privnet:kind", address.kind],
+        ["privnet:name", address.name],
+        ["privnet:generation", "a"],
+        ["Name", shown],
+    ])
+}
+
+/// What looks like ours in a security group, a load balancer and an endpoint service of the user's: for each of them one with our name or
+/// place and no proof, one with our proof under another name, and one that another deployment made.
+fn look_alikes() -> Vec<Value> {
+    let rule = Address::new("orders", "security-group-rule", format!("database/{DATABASES}/5432"));
+    let listener = Address::new("legacy", "listener", "6432");
+    let allowed = Address::new("shared", "allowed-principals", "supplied");
+    let mut all = Vec::new();
+    for (nth, (deployment, proven, named)) in
+        [("safety", false, true), ("safety", true, false), ("other", true, true)].into_iter().enumerate()
+    {
+        let called = |address: &Address| {
+            if named { name_of(deployment, address) } else { format!("copied-{nth}") }
+        };
+        let bears = |address: &Address| {
+            if proven { tags(deployment, address, &called(address)) } else { json!([]) }
+        };
+        all.push(json!({
+            "kind": "rule", "name": called(&rule), "tags": bears(&rule),
+            "group": DATABASES, "port": 5432, "source": format!("10.9.{nth}.0/24"),
+        }));
+        all.push(json!({
+            "kind": "listener", "name": "-", "tags": bears(&listener), "balancer": BALANCER, "port": 7000 + nth,
+        }));
+        all.push(json!({
+            "kind": "allowed-principal", "name": format!("arn:aws:iam::11112222333{nth}:root"), "tags": bears(&allowed),
+            "service": SHARED,
+        }));
+    }
+    // A notification has neither name nor tags: it is ours on an endpoint service of ours alone.
+    all.push(json!({
+        "kind": "notification", "name": TOPIC, "tags": [], "service": SHARED, "events": ["Connect"],
+    }));
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_looks_like_ours_in_things_of_yours_is_untouched() {
+    let mut town = Town::new("aws", &beside_yours()).await;
+    town.make(&Value::from(look_alikes()));
+    let before = town.things();
+    town.must("apply --yes", 0);
+    assert_eq!(town.changed(&before, None), Vec::<String>::new());
+    // A listener with all that ours has, on another port than it names, is a copy while ours is on its own.
+    let listener = Address::new("legacy", "listener", "6432");
+    let whole = tags("safety", &listener, &name_of("safety", &listener));
+    let copy = json!({"kind": "listener", "name": "-", "tags": whole, "balancer": BALANCER, "port": 7009});
+    town.make(&Value::from(vec![copy]));
+    let beside = town.things();
+    town.must("plan --detailed-exitcode", 0);
+    town.must("destroy --yes --sever-connections", 0);
+    let after = town.things();
+    assert!(before.is_subset(&after), "destroy changed {:#?}", before.difference(&after));
+    let copied: Vec<_> = after.difference(&before).collect();
+    assert!(copied.iter().all(|line| beside.contains(*line)) && copied.len() == 2, "{copied:#?}");
+}
+
+/// A listener on the port that the file wants, without proof.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_of_yours_on_the_port_is_refused_and_untouched() {
+    let thing = json!({"kind": "listener", "name": "-", "tags": [], "balancer": BALANCER, "port": 6432});
+    Town::new("aws", &beside_yours()).await.refuses(&thing);
 }

@@ -1,7 +1,14 @@
 //! Edits that would cut a live consumer: each is refused, with exit status 3, until the user says so in words.
 
-use privnet_integration_tests::ground::Ground;
-use privnet_integration_tests::severing::{Edit, PRUNED, commands_need_the_word, each_is_refused, edit};
+use privnet_integration_tests::ground::{Ground, both};
+use privnet_integration_tests::severing::{
+    Edit, PRUNED, are_carried_out_with_the_word, commands_need_the_word, each_is_refused, edit,
+    is_carried_out_with_the_word,
+};
+
+use privnet_integration_tests::town::look_alikes;
+use privnet_sandbox::{Options, Sandbox};
+use serde_json::json;
 
 use super::orders;
 
@@ -31,7 +38,38 @@ services:
 
 const CERTIFICATE: &str = "listen: 5433, tls: { certificate: 'arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012' },";
 
-const EDITS: [Edit; 9] = [
+const A_ZONE_LESS: Edit = edit("a zone less", ", subnet-0bbbbbbbbbbbbbbb2]", "]").by("would-sever");
+
+const ANOTHER_VPC: Edit = edit("another VPC", HERE, IN_ANOTHER_VPC).by("would-sever");
+
+const TLS: Edit = edit("TLS where clients speak plainly", "listen: 5433,", CERTIFICATE).by("would-sever");
+
+const PROXY_HEADER: Edit = edit(
+    "the PROXY header where databases do not expect it",
+    "    aws:\n      database",
+    "    aws:\n      proxy_protocol: true\n      database",
+)
+.by("would-sever");
+
+const ANOTHER_PORT: Edit =
+    edit("another port to listen on", "listen: 5433,", "listen: 5434, port: 5433,").by("would-sever");
+
+/// Both databases are in the first zone.
+const OWN_ZONES_ONLY: Edit = edit(
+    "no traffic across zones where one has no database",
+    "    aws:\n      ",
+    "    aws:\n      cross_zone: false\n      ",
+)
+.by("would-sever");
+
+const A_LOAD_BALANCER_THAT_IS_THERE: Edit = edit(
+    "a load balancer that is there already",
+    super::ORDERS,
+    "  - name: orders\n    allow: { fivetran: {} }\n    aws: { existing: { load_balancer: 'arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/db/0123456789abcdef' } }\n",
+)
+.by("would-sever");
+
+const EDITS: [Edit; 11] = [
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n").by("would-sever"),
     edit(
         "another endpoint service",
@@ -39,24 +77,121 @@ const EDITS: [Edit; 9] = [
         "  - name: orders\n    allow: { fivetran: {} }\n    aws: { existing: { endpoint_service: vpce-svc-0eeeeeeeeeeeeeee5 } }\n",
     )
     .by("would-sever"),
-    edit("a zone less", ", subnet-0bbbbbbbbbbbbbbb2]", "]").by("would-sever"),
-    edit("another VPC", HERE, IN_ANOTHER_VPC).by("would-sever"),
+    A_LOAD_BALANCER_THAT_IS_THERE,
+    A_ZONE_LESS,
+    ANOTHER_VPC,
     edit("a port less", "        - { listen: 5433, engine: postgres, to: { ips: [10.0.0.26] } }\n", "")
         .by("would-sever"),
-    edit("TLS where clients speak plainly", "listen: 5433,", CERTIFICATE).by("would-sever"),
-    edit(
-        "the PROXY header where databases do not expect it",
-        "    aws:\n      database",
-        "    aws:\n      proxy_protocol: true\n      database",
-    )
-    .by("would-sever"),
-    edit("another port to listen on", "listen: 5433,", "listen: 5434, port: 5433,").by("would-sever"),
+    TLS,
+    PROXY_HEADER,
+    ANOTHER_PORT,
+    OWN_ZONES_ONLY,
     PRUNED,
+];
+
+/// The same with everything on that can be turned off.
+fn all_on() -> String {
+    super::orders().replace("listen: 5433,", CERTIFICATE).replace(
+        "    aws:\n      ",
+        "    aws:\n      ip_address_type: dualstack\n      proxy_protocol: true\n      ",
+    )
+}
+
+const TURNED_OFF: [Edit; 4] = [
+    edit("no TLS where clients speak it", CERTIFICATE, "listen: 5433,").by("would-sever"),
+    edit("no PROXY header where databases expect it", "      proxy_protocol: true\n", "").by("would-sever"),
+    edit("no IPv6 where endpoints may have it", "      ip_address_type: dualstack\n", "").by("would-sever"),
+    edit("no IPv6, in words", "ip_address_type: dualstack", "ip_address_type: ipv4").by("would-sever"),
 ];
 
 #[test]
 fn an_edit_that_would_cut_is_refused() {
     each_is_refused(&Ground::connected("aws.yaml", &orders()), &orders(), &EDITS);
+}
+
+#[test]
+fn what_is_turned_off_under_a_consumer_is_refused() {
+    each_is_refused(&Ground::connected("aws.yaml", &all_on()), &all_on(), &TURNED_OFF);
+}
+
+#[test]
+fn what_would_cut_is_done_with_the_word() {
+    let plain = || Ground::connected("aws.yaml", &orders());
+    are_carried_out_with_the_word(&plain(), &orders(), &[TLS, PROXY_HEADER, OWN_ZONES_ONLY, ANOTHER_PORT]);
+    for edit in [ANOTHER_VPC, A_LOAD_BALANCER_THAT_IS_THERE] {
+        is_carried_out_with_the_word(&plain(), &orders(), &edit);
+    }
+    are_carried_out_with_the_word(&Ground::connected("aws.yaml", &all_on()), &all_on(), &TURNED_OFF[..3]);
+}
+
+const NAMED: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/db/0123456789abcdef";
+
+/// The user's own load balancer, with a listener of privnet's on it.
+fn on_yours() -> String {
+    let on = format!("      existing: {{ load_balancer: '{NAMED}' }}\n      ports:\n");
+    let own = "      database_security_groups: [sg-0ddddddddddddddd4]\n      ports:\n";
+    super::orders().replace(own, &on).replace("listen: 5432,", "listen: 6432,")
+}
+
+/// Another load balancer, which `another` is, cannot be among the rows that are known beforehand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_of_a_load_balancer_of_yours_that_would_cut_is_refused() {
+    let ground = Ground::connected("aws.yaml", &on_yours());
+    let options = Options { rate_limits: false, ..Options::new(ground.at("sandbox")) };
+    let running = Sandbox::serve(&options).await.unwrap();
+    let spare = json!([{ "kind": "load-balancer", "name": "spare", "tags": [] }]);
+    let another = look_alikes("aws", running.url("aws").unwrap(), &spare);
+    drop(running);
+    let other: Edit =
+        edit("another load balancer of yours", NAMED, Box::leak(another.trim().to_owned().into_boxed_str()))
+            .by("would-sever");
+    let less = edit(
+        "a port less on your load balancer",
+        "        - { listen: 5433, engine: postgres, to: { ips: [10.0.0.26] } }\n",
+        "",
+    )
+    .by("would-sever");
+    let own = edit(
+        "a load balancer of privnet's in place of yours",
+        "      existing: { load_balancer: 'arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/db/0123456789abcdef' }\n",
+        "",
+    )
+    .by("would-sever");
+    let gone =
+        edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n").by("would-sever");
+    each_is_refused(&ground, &on_yours(), &[other, less, own, gone]);
+    ground.pass(300);
+    is_carried_out_with_the_word(&ground, &on_yours(), &other);
+}
+
+/// AWS takes no zone away while an endpoint is attached: the word alone does not help, and nothing is begun that must fail.
+#[test]
+fn a_zone_goes_when_nobody_is_attached() {
+    let ground = Ground::connected("aws.yaml", &orders());
+    ground.must("--sandbox accept-pending --yes --reject-others", 0);
+    let connection = ground.live().unwrap();
+    ground.edit(&orders().replace(", subnet-0bbbbbbbbbbbbbbb2]", "]"));
+    let refused = ground.must("--sandbox apply --yes --sever-connections", 3);
+    assert!(both(&refused).contains("privnet reject --sever-connections"), "{}", both(&refused));
+    assert!(ground.live().is_some(), "{:#}", ground.status());
+    ground.must(&format!("--sandbox reject --yes --sever-connections --connection {connection}"), 0);
+    ground.pass(30);
+    ground.must("--sandbox apply --yes", 0);
+    ground.must("--sandbox plan --detailed-exitcode", 0);
+}
+
+/// Where each zone has a database of its own that works, nobody is cut.
+#[test]
+fn traffic_within_zones_is_no_cut_where_each_has_a_database() {
+    let file = orders()
+        .replace("[10.0.0.25]", "[10.0.0.25, 10.0.16.25]")
+        .replace("[10.0.0.26]", "[10.0.0.26, 10.0.16.26]");
+    let ground = Ground::connected("aws.yaml", &file);
+    ground.edit(&file.replace("    aws:\n      ", "    aws:\n      cross_zone: false\n      "));
+    ground.must("--sandbox apply --yes", 0);
+    ground.must("--sandbox plan --detailed-exitcode", 0);
+    assert!(ground.live().is_some(), "{:#}", ground.status());
 }
 
 #[test]

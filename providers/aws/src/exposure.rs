@@ -243,10 +243,7 @@ fn claims(service: &ServiceConfiguration, listed: &Listed<'_>) -> Vec<Claimed> {
 fn proof(service: &ServiceConfiguration, tags: &TagMap, listed: &Listed<'_>) -> Option<ownership::Proof> {
     let proof =
         ownership::proof(tags, listed.deployment).filter(|p| p.address.kind == kinds::ENDPOINT_SERVICE)?;
-    let shown = tags.get("Name");
-    let own_name = ownership::cloud_name(listed.deployment, &proof.address, proof.generation);
-    let is_named =
-        shown == Some(&own_name) || (shown.is_some() && ownership::managed_tags(tags).contains_key("Name"));
+    let is_named = ownership::proof_as_shown(tags, listed.deployment).is_some();
     (is_named || serves_own(service, &proof.address.service, listed)).then_some(proof)
 }
 

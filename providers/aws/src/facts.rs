@@ -31,8 +31,8 @@ pub(crate) struct ServiceFacts {
     pub(crate) opened_by_others: BTreeMap<String, String>,
     /// The forwarders' image where the file names it by its id, if it is there.
     pub(crate) image: Option<Image>,
-    /// The forwarder machines that are there, old ones among them, by id.
-    pub(crate) machines: BTreeSet<String>,
+    /// The forwarder machines that are there, old ones among them, by id: the zone of each.
+    pub(crate) machines: BTreeMap<String, String>,
     /// The supplied load balancer.
     pub(crate) supplied: Option<SuppliedLoadBalancer>,
     /// The names of `dns` targets, by listening port.

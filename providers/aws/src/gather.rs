@@ -12,10 +12,9 @@ use privnet_core::world::{Target, TargetState};
 
 use crate::facts::{Image, Instance, Registered, ServiceFacts, Subnet, SuppliedLoadBalancer};
 use crate::forwarders;
-use crate::kinds::security_group_rule;
+use crate::kinds::{listener, security_group_rule};
 use crate::network::tags_of;
 use crate::observe::{Snapshot, supplied_load_balancer};
-use crate::ownership;
 use crate::snapshot::{SeenGroup, SeenLoadBalancer, SeenTargetGroup, ports};
 
 impl Snapshot<'_> {
@@ -136,14 +135,20 @@ impl Snapshot<'_> {
         named.filter_map(|arn| Some((arn.clone(), self.balancing.applications.get(&arn)?.clone()))).collect()
     }
 
-    /// The machines of a service's groups, old ones among them, by id.
-    fn machines_of(&self, service: &str) -> BTreeSet<String> {
+    /// The machines of a service's groups, old ones among them, by id: the zone of each.
+    fn machines_of(&self, service: &str) -> BTreeMap<String, String> {
         let ours = |seen: &&SeenGroup| {
             seen.claim.ownership == Ownership::Ours && seen.claim.address.service == service
         };
         let groups = self.machines.groups.iter().filter(ours);
         let machines = groups.flat_map(|seen| seen.described.instances());
-        machines.filter_map(|machine| machine.instance_id().map(str::to_owned)).collect()
+        let zones = machines.filter_map(|machine| {
+            Some((
+                machine.instance_id()?.to_owned(),
+                machine.availability_zone().unwrap_or_default().to_owned(),
+            ))
+        });
+        zones.collect()
     }
 
     /// The load balancers that use any of these target groups.
@@ -163,7 +168,7 @@ impl Snapshot<'_> {
         let foreign = balancer
             .listeners
             .iter()
-            .filter(|listener| ownership::proof(&listener.tags, self.wanted.deployment).is_none());
+            .filter(|one| listener::proof_in_yours(balancer, one, self.wanted.deployment).is_none());
         Some(SuppliedLoadBalancer {
             scheme: described.scheme().map_or("unknown", |scheme| scheme.as_str()).to_owned(),
             vpc: described.vpc_id().unwrap_or_default().to_owned(),

@@ -66,6 +66,13 @@ pub(crate) fn proof_under_shown_name(tags: &TagMap, deployment: &str) -> Option<
     proof_under_name(tags, deployment, tags.get(SHOWN_NAME)?)
 }
 
+/// What the tags prove, where the shown name is the one that follows from them, or the user's own: of what has no name. Tags alone
+/// can be copied.
+pub(crate) fn proof_as_shown(tags: &TagMap, deployment: &str) -> Option<Proof> {
+    let is_users = managed_tags(tags).contains_key(SHOWN_NAME);
+    proof_under_shown_name(tags, deployment).or_else(|| proof(tags, deployment).filter(|_| is_users))
+}
+
 /// The name of something that has none but a description: that, or the `Name` tag where the description was lost (a rule
 /// that is modified without one loses it).
 pub(crate) fn name_of_described<'a>(description: Option<&'a str>, tags: &'a TagMap) -> &'a str {

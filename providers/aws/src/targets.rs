@@ -287,6 +287,34 @@ pub(crate) fn zones(wanted: &Wanted, facts: &ServiceFacts) -> BTreeMap<TargetId,
     wanted.targets.iter().map(|target| (target.clone(), zone_of(target))).collect()
 }
 
+/// The zones of a load balancer in which nothing would answer on a port, if each node sent to targets of its own zone only: what is
+/// registered there is not healthy now, or goes, or its zone is not known.
+pub(crate) fn unserved_zones(
+    port: &AwsPort,
+    facts: &ServiceFacts,
+    target_ranges: Option<&BTreeSet<IpNet>>,
+    balancer_zones: &BTreeSet<String>,
+) -> BTreeSet<String> {
+    let wanted = wanted(port, facts, target_ranges);
+    let stays = |there: &&Registered| match type_of(port) {
+        TargetType::Forwarders => facts.machines.contains_key(&there.id),
+        _ => wanted.targets.contains(&TargetId::of(there, &facts.vpc_ranges)),
+    };
+    let listen = port.port.listen.to_string();
+    let there = facts.registered.get(&listen).into_iter().flatten();
+    let serving = there.filter(|target| target.is_healthy()).filter(stays);
+    let known = zones(&wanted, facts);
+    let zone = |there: &Registered| {
+        let machine = facts.machines.get(&there.id).or(there.zone.as_ref());
+        machine.cloned().or_else(|| known.get(&TargetId::of(there, &facts.vpc_ranges))?.clone())
+    };
+    let served: BTreeSet<String> = serving.filter_map(zone).collect();
+    if served.contains(ALL_ZONES) {
+        return BTreeSet::new();
+    }
+    balancer_zones.difference(&served).cloned().collect()
+}
+
 /// What is wrong with targets in zones that the load balancer does not have, when its nodes do not send across zones:
 /// a refusal where nothing could ever arrive, else warnings.
 pub(crate) fn check_zones(

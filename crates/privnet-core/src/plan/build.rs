@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kind::{Kind, KindTable, Replacement};
 use crate::plan::choose::{self, Choice, Standing};
+use crate::plan::guard::SEVER;
 use crate::plan::order::{self, Timing};
 use crate::plan::steps::{Step, known_at_creation, locks};
 use crate::plan::{FieldName, Left, PlanOptions, Refusal, Rule};
@@ -34,14 +35,12 @@ impl<'a> Draft<'a> {
         kinds: &'a KindTable,
         options: PlanOptions,
     ) -> Self {
-        let mut refusals: Vec<Refusal> = world.refusals.iter().chain(&desired.refusals).cloned().collect();
+        // What only a provider can see to cut somebody, in view of its facts, is lifted by the same word as what the tables say.
+        let lifted = |refusal: &&Refusal| options.sever_connections && refusal.flag.as_deref() == Some(SEVER);
+        let found = world.refusals.iter().chain(&desired.refusals).filter(|refusal| !lifted(refusal));
+        let mut refusals: Vec<Refusal> = found.clone().cloned().collect();
         refusals.dedup();
-        let mut blocked: BTreeSet<&str> = world
-            .refusals
-            .iter()
-            .chain(&desired.refusals)
-            .map(|refusal| refusal.address.service.as_str())
-            .collect();
+        let mut blocked: BTreeSet<&str> = found.map(|refusal| refusal.address.service.as_str()).collect();
         for intent in desired.services.values().filter(|intent| !world.services.contains_key(&intent.name)) {
             if blocked.insert(&intent.name) {
                 refusals.push(Refusal {

@@ -12,8 +12,8 @@ use crate::resource::{Address, Live};
 use crate::value::Value;
 use crate::world::Connections;
 
-/// The flag that lifts refusals to sever.
-pub(super) const SEVER: &str = "--sever-connections";
+/// The flag that lifts refusals to sever: those of a plan, and those of a provider that name it.
+pub const SEVER: &str = "--sever-connections";
 
 /// What is there, by its address and its id: kinds may share an id.
 type LiveByName<'a> = BTreeMap<(&'a Address, &'a str), &'a Live>;

@@ -29,6 +29,7 @@ use crate::world::{Desired, World};
 
 pub use decisions::{pending_wait, plan_decisions, plan_rejection};
 pub use follow::only_targets;
+pub use guard::SEVER;
 
 /// What an action does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -12,14 +12,19 @@ use crate::value::Value;
 impl Draft<'_> {
     /// What is there and not desired: parts of listed services go; services that are not listed are left or pruned.
     pub(super) fn delete_undesired(&mut self) {
-        // What the file names of the user's own may stand where something of ours stood before.
-        let in_its_place = |resource: &&Resource| {
-            resource.origin == Origin::Supplied && self.world.former.contains_key(&resource.address.service)
+        // What the file names of the user's own may stand where something of ours stood before, which goes.
+        let owned = |resource: &&Resource| resource.origin != Origin::Supplied;
+        let wanted: BTreeSet<&Address> =
+            self.desired.resources.iter().filter(owned).map(|resource| &resource.address).collect();
+        let named: BTreeSet<(&Address, &str)> =
+            self.kept.iter().map(|(address, live)| (*address, live.id.as_str())).collect();
+        let goes = |live: &&Live| {
+            live.is_ours()
+                && !wanted.contains(&live.address)
+                && !named.contains(&(&live.address, live.id.as_str()))
         };
-        let resources = self.desired.resources.iter().filter(|resource| !in_its_place(resource));
-        let wanted: BTreeSet<&Address> = resources.map(|resource| &resource.address).collect();
         let mut left: BTreeMap<&str, Vec<Address>> = BTreeMap::new();
-        for live in self.world.live.iter().filter(|live| live.is_ours() && !wanted.contains(&live.address)) {
+        for live in self.world.live.iter().filter(goes) {
             let service = live.address.service.as_str();
             let intent = self.desired.services.get(service);
             if self.blocked.contains(service) {

@@ -106,9 +106,10 @@ fn address(service: &str, of: &str) -> Address {
     Address::new(service, ALLOWED_PRINCIPALS, of)
 }
 
-/// Whether a permission bears the tags that prove it ours, as part of this service.
+/// Whether a permission bears the tags that prove it ours, under the name that they give it, as part of this service.
 fn is_tagged(permission: &AllowedPrincipal, deployment: &str, address: &Address) -> bool {
-    ownership::proof(&tags_of(permission.tags()), deployment).is_some_and(|proof| proof.address == *address)
+    ownership::proof_as_shown(&tags_of(permission.tags()), deployment)
+        .is_some_and(|proof| proof.address == *address)
 }
 
 /// The principals of a supplied service that are not this service's.
@@ -206,7 +207,7 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 fn left_on(snapshot: &Snapshot<'_>, service: &str, all: &[AllowedPrincipal]) -> Vec<Live> {
     let mut ours: BTreeMap<Address, Vec<&AllowedPrincipal>> = BTreeMap::new();
     for permission in all {
-        let proof = ownership::proof(&tags_of(permission.tags()), snapshot.wanted.deployment);
+        let proof = ownership::proof_as_shown(&tags_of(permission.tags()), snapshot.wanted.deployment);
         let is_left = |proof: &ownership::Proof| {
             proof.address.kind == ALLOWED_PRINCIPALS && proof.address.name == SUPPLIED
         };

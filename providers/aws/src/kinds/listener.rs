@@ -19,7 +19,7 @@ use crate::forwarders;
 use crate::kinds::{LISTENER, forwarder_group, load_balancer, outputs, security_group_rule, target_group};
 use crate::lower::Lowering;
 use crate::observe::Snapshot;
-use crate::ownership::{self, TagMap};
+use crate::ownership::{self, Proof, TagMap};
 use crate::snapshot::{SeenListener, SeenLoadBalancer};
 
 pub(crate) use change::{create, delete, update};
@@ -264,23 +264,18 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 
 fn live_of(snapshot: &Snapshot<'_>, balancer: &SeenLoadBalancer, seen: &SeenListener) -> Option<Live> {
     let arn = seen.described.listener_arn()?.to_owned();
-    let proof = ownership::proof(&seen.tags, snapshot.wanted.deployment);
     let (address, generation) = match &balancer.claim {
         // A child of an owned parent is owned, whoever made it.
         Some(claim) if claim.ownership == Ownership::Ours => {
-            let ours = proof.filter(|proof| {
-                proof.address.kind == LISTENER && proof.address.service == claim.address.service
-            });
-            match ours {
+            let proof = proof_of(seen, snapshot.wanted.deployment);
+            match proof.filter(|proof| proof.address.service == claim.address.service) {
                 // One that somebody moved to another port is still the one that we made for its own.
                 Some(proof) => (proof.address, Some(proof.generation)),
                 None => (address(&claim.address.service, &seen.described.port()?.to_string()), None),
             }
         }
         Some(_) => return None,
-        // In the user's own load balancer only what is tagged as ours is ours.
-        None => proof
-            .filter(|proof| proof.address.kind == LISTENER)
+        None => proof_in_yours(balancer, seen, snapshot.wanted.deployment)
             .map(|proof| (proof.address, Some(proof.generation)))?,
     };
     Some(Live {
@@ -293,6 +288,31 @@ fn live_of(snapshot: &Snapshot<'_>, balancer: &SeenLoadBalancer, seen: &SeenList
         id: arn,
         health: Health::Ready,
     })
+}
+
+fn proof_of(seen: &SeenListener, deployment: &str) -> Option<Proof> {
+    ownership::proof(&seen.tags, deployment).filter(|proof| proof.address.kind == LISTENER)
+}
+
+/// Proof that a listener of the user's own load balancer is this deployment's: its tags, on the port that they name. On another port,
+/// where somebody may have moved it, they could be a copy: then the shown name must be right, and the one on that port be missing.
+pub(crate) fn proof_in_yours(
+    balancer: &SeenLoadBalancer,
+    seen: &SeenListener,
+    deployment: &str,
+) -> Option<Proof> {
+    let is_at_home = |seen: &SeenListener, proof: &Proof| {
+        seen.described.port().is_some_and(|port| port.to_string() == proof.address.name)
+    };
+    let proof = proof_of(seen, deployment)?;
+    if is_at_home(seen, &proof) {
+        return Some(proof);
+    }
+    let another_is = balancer.listeners.iter().any(|other| {
+        proof_of(other, deployment)
+            .is_some_and(|theirs| theirs.address == proof.address && is_at_home(other, &theirs))
+    });
+    (!another_is && ownership::proof_as_shown(&seen.tags, deployment).is_some()).then_some(proof)
 }
 
 #[cfg(test)]

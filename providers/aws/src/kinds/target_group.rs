@@ -368,7 +368,7 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
 fn warn_of_strangers(lowering: &Lowering<'_>, listen: &str, lowered: &mut Lowered) {
     let registered = lowering.facts.registered.get(listen).into_iter().flatten();
     for stranger in
-        registered.filter(|target| !target.is_leaving() && !lowering.facts.machines.contains(&target.id))
+        registered.filter(|target| !target.is_leaving() && !lowering.facts.machines.contains_key(&target.id))
     {
         lowered.warnings.push(format!(
             "{}: {} is registered for port {listen}, and is no machine of the forwarder group: deregister it, unless it was started \

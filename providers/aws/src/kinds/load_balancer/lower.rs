@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::accept::ConnectionState;
-use privnet_core::plan::Rule;
+use privnet_core::plan::{Refusal, Rule, SEVER};
 use privnet_core::spec::Service;
 use privnet_core::spec::aws::{AwsForm, AwsMade, AwsService};
+use privnet_core::world::Connections;
 use privnet_core::{Address, Live, Lowered, Origin, Value};
 
 use crate::kinds::{LOAD_BALANCER, security_group, security_group_rule};
 use crate::lower::Lowering;
+use crate::targets;
 
 /// The address of a service's load balancer, made or supplied.
 pub(crate) fn address(service: &str) -> Address {
@@ -26,6 +28,7 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
         AwsForm::Made(made) => {
             check_subnets(lowering, made, &address, lowered);
             check_removal(lowering, made, &address, lowered);
+            check_own_zones(lowering, made, &address, lowered);
             // Enforcement must not come before what it lets in: until then nobody could connect.
             let inbound = security_group_rule::inbound_to_balancer(lowered);
             lowering.resource(address, Origin::Owned, wanted(lowering, made), inbound)
@@ -93,40 +96,86 @@ fn check_subnets(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, low
 }
 
 /// AWS keeps a load balancer under its endpoint service, and its subnets, while endpoints are attached, and one that waits for a
-/// decision is.
+/// decision is. The word cannot help: who is attached must be turned away first. In another VPC a live consumer is the guard's matter:
+/// the endpoint service goes over to the new load balancer, which cuts with the word.
 fn check_removal(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, lowered: &mut Lowered) {
-    let seen = lowering.world.services.get(lowering.name());
-    let waiting: Vec<&str> = seen
-        .map(|seen| seen.connections.known())
-        .unwrap_or_default()
-        .iter()
-        .filter(|connection| connection.state == ConnectionState::Pending)
-        .map(|connection| connection.id.as_str())
-        .collect();
-    let live = if waiting.is_empty() { None } else { lowering.world.at(address) };
-    let Some(live) = live.filter(|live| live.is_ours()) else { return };
+    let Some(live) = lowering.world.at(address).filter(|live| live.is_ours()) else { return };
     let there = live.fields.get("vpc").and_then(Value::as_text).filter(|vpc| *vpc != made.vpc.as_str());
     let subnets = live.fields.get("subnets").and_then(Value::as_list).unwrap_or_default();
     let gone = subnets.iter().filter_map(Value::as_text);
     let gone = gone.filter(|id| !made.subnets.iter().any(|kept| kept.as_str() == *id));
     let gone: Vec<&str> = there.map_or_else(|| gone.collect(), |vpc| vec![vpc]);
-    if !gone.is_empty() {
-        let known = seen.map(|seen| seen.connections.known()).unwrap_or_default().iter();
-        let live = known.filter(|connection| connection.state.may_be_live());
-        let live: Vec<&str> = live.map(|connection| connection.id.as_str()).collect();
-        let connected = if live.is_empty() {
-            String::new()
-        } else {
-            format!("; {} is live, and cutting it takes --sever-connections besides", live.join(", "))
-        };
-        let why = format!(
-            "{} cannot be taken away while endpoints are attached, and these wait for a decision: {}; reject them first \
-             (`privnet reject --connection ID`){connected}",
-            gone.join(", "),
-            waiting.join(", ")
-        );
-        lowered.refusals.push(lowering.refusal(address, Rule::WouldSever, why));
+    let seen = lowering.world.services.get(lowering.name());
+    let known = seen.map(|seen| seen.connections.known()).unwrap_or_default();
+    let of = |state: fn(ConnectionState) -> bool| -> Vec<&str> {
+        let them = known.iter().filter(|connection| state(connection.state));
+        them.map(|connection| connection.id.as_str()).collect()
+    };
+    let waiting = of(|state| state == ConnectionState::Pending);
+    let connected = of(ConnectionState::may_be_live);
+    if gone.is_empty() || (waiting.is_empty() && (connected.is_empty() || there.is_some())) {
+        return;
     }
+    let mut attached = Vec::new();
+    if !waiting.is_empty() {
+        attached.push(format!(
+            "these wait for a decision: {}; reject them first (`privnet reject --connection ID`)",
+            waiting.join(", ")
+        ));
+    }
+    if !connected.is_empty() {
+        attached.push(format!(
+            "{} is live: cut it first, where that is meant (`privnet reject --sever-connections --connection ID`)",
+            connected.join(", ")
+        ));
+    }
+    let why = format!(
+        "{} cannot be taken away while endpoints are attached, and {}",
+        gone.join(", "),
+        attached.join("; ")
+    );
+    lowered.refusals.push(lowering.refusal(address, Rule::WouldSever, why));
+}
+
+/// Where each node is to send to its own zone only, a consumer's endpoint in a zone without a target is cut
+/// (<https://repost.aws/knowledge-center/elb-dns-cross-zone-balance-configuration>). The
+/// owner of a service is not told in which zones a consumer has its endpoints: it may be any.
+fn check_own_zones(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, lowered: &mut Lowered) {
+    let Some(consumers) = live_consumers(lowering) else { return };
+    let crosses = |live: &&Live| live.is_ours() && live.fields.get("cross_zone") == Some(&Value::Bool(true));
+    if made.load_balancer.cross_zone || lowering.world.at(address).filter(crosses).is_none() {
+        return;
+    }
+    let subnets = made.subnets.iter().filter_map(|id| lowering.facts.subnets.get(id.as_str()));
+    let zones: BTreeSet<String> = subnets.map(|subnet| subnet.zone.clone()).collect();
+    let ranges = made.targets.target_ranges.as_ref();
+    let unserved = made.ports.iter().filter_map(|port| {
+        let unserved = targets::unserved_zones(port, &lowering.facts, ranges, &zones);
+        let unserved: Vec<String> = unserved.into_iter().collect();
+        (!unserved.is_empty()).then(|| format!("port {} in {}", port.port.listen, unserved.join(", ")))
+    });
+    let unserved: Vec<String> = unserved.collect();
+    if unserved.is_empty() {
+        return;
+    }
+    let why = format!(
+        "with `cross_zone: false` each zone has its own targets only, and there is no healthy one for {}: that would cut {consumers}, if \
+         it comes in there; give each zone a target first, and turn `cross_zone` off when it is healthy",
+        unserved.join(", for ")
+    );
+    let flag = Some(SEVER.to_owned());
+    lowered.refusals.push(Refusal { flag, ..lowering.refusal(address, Rule::WouldSever, why) });
+}
+
+/// Who is connected, in words; nothing where nobody is.
+fn live_consumers(lowering: &Lowering<'_>) -> Option<String> {
+    let (_, connections) = lowering.world.ours_of(lowering.name())?;
+    if let Connections::Unreadable { why } = connections {
+        return Some(format!("its connections, which cannot be read ({why}) and are taken to be live"));
+    }
+    let live = connections.known().iter().filter(|connection| connection.state.may_be_live());
+    let live: Vec<String> = live.map(|c| format!("{} ({})", c.id, c.who())).collect();
+    (!live.is_empty()).then(|| live.join(", "))
 }
 
 fn check_supplied(lowering: &Lowering<'_>, arn: &str, address: &Address, lowered: &mut Lowered) {
