@@ -7,6 +7,7 @@ use privnet_core::spec::gcp::GcpAcceptBy;
 
 use crate::entry::{self, Entry};
 use crate::json::{Json, flag, list, number, text, texts};
+use crate::keeping;
 use crate::path;
 
 /// All connections of an attachment whose lists name consumers like this, where they are empty; `addresses` is how many its NAT
@@ -187,8 +188,7 @@ pub(crate) fn entry_for(endpoint: &Json, by: GcpAcceptBy) -> Option<Entry> {
 
 /// How the lists of an attachment name consumers: both have entries of one type, that of what is there before the file's.
 pub(crate) fn listed_by(attachment: &Json, by: GcpAcceptBy) -> GcpAcceptBy {
-    let there = entries(attachment).first().map(Entry::by);
-    there.or_else(|| rejects(attachment).first().map(Entry::by)).unwrap_or(by)
+    keeping::listed_by(&entries(attachment), &texts(attachment, "consumerRejectLists"), by)
 }
 
 /// The entry of the reject list that turns an endpoint away.

@@ -65,6 +65,8 @@ fn refused(act: &Act<'_>, connection: &ConnectionAction, why: &Refused) -> Error
         Refused::Nameless { .. } => ErrorKind::Other,
         Refused::Closed
         | Refused::Full
+        | Refused::Many { .. }
+        | Refused::Forgets { .. }
         | Refused::TurnedAway
         | Refused::LetsIn { .. }
         | Refused::OtherType { .. }

@@ -94,11 +94,57 @@ pub(crate) fn let_in_again(
     connections.iter().filter(comes).map(|connection| connection.id.clone()).collect()
 }
 
-/// What stays of a reject list beside an accept list of these entries: both have one type.
-pub(crate) fn rejects_beside(entries: &[Entry], rejected: &[String]) -> Vec<String> {
-    let by = entries.first().map(Entry::by);
-    let fits = |text: &&String| by.is_none_or(|by| Entry::rejected(text).by() == by);
-    rejected.iter().filter(fits).cloned().collect()
+/// The type of both lists: that of what is there.
+pub(crate) fn listed_by(accept: &[Entry], rejected: &[String], by: GcpAcceptBy) -> GcpAcceptBy {
+    let there = accept.first().map(Entry::by);
+    there.or_else(|| rejected.first().map(|text| Entry::rejected(text).by())).unwrap_or(by)
+}
+
+/// The most entries of a reject list (<https://cloud.google.com/vpc/docs/about-vpc-hosted-services>).
+pub(crate) const MOST_REJECTED: usize = 64;
+
+/// A reject list with entries of one type, and what it costs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rejects {
+    /// Its entries.
+    pub(crate) entries: Vec<String>,
+    /// Those that were turned away, by id, and that no entry could stand for which stands for nobody else.
+    pub(crate) forgotten: BTreeSet<String>,
+}
+
+/// A reject list beside an accept list of these entries: both have one type. Whoever was turned away by an entry of another type stays
+/// so, by an entry of this one; with `anew`, where connections are about to be decided on anew, so does everybody who was turned away.
+pub(crate) fn rejects_beside(
+    accept: &[Entry],
+    by: GcpAcceptBy,
+    rejected: &[String],
+    connections: &[Connection],
+    anew: bool,
+) -> Rejects {
+    let (mut entries, dropped): (Vec<String>, Vec<String>) =
+        rejected.iter().cloned().partition(|text| Entry::rejected(text).by() == by);
+    let mut forgotten = BTreeSet::new();
+    let is_away = |one: &Connection| one.state == ConnectionState::Rejected;
+    let any = |list: &[String], one: &Connection| list.iter().any(|text| names(&Entry::rejected(text), one));
+    for away in connections.iter().filter(|one| is_away(one)) {
+        if any(&entries, away) || !(anew || any(&dropped, away)) {
+            continue;
+        }
+        // An entry for a whole consumer must stand for nobody who was not turned away, nor beat an entry of the accept list.
+        let stays_out = |entry: &Entry| {
+            let harms = |other: &Connection| {
+                !is_away(other) && other.state != ConnectionState::Closed && names(entry, other)
+            };
+            !connections.iter().any(harms) && !accept.iter().any(|one| names(one, away))
+        };
+        match entry_of(away, by).filter(stays_out) {
+            Some(entry) => entries.push(entry.subject().to_owned()),
+            None => {
+                forgotten.insert(away.id.clone());
+            }
+        }
+    }
+    Rejects { entries, forgotten }
 }
 
 #[cfg(test)]
@@ -162,8 +208,34 @@ mod tests {
         assert_eq!(cut(&[], &[], &all), ids(&["9001", "9002"]));
         assert_eq!(let_in_again(&[project("p-22", 1)], &[], &all), ids(&["9003"]));
         assert_eq!(let_in_again(&[project("p-22", 1)], &["p-22".to_owned()], &all), ids(&[]));
-        let other = vec!["projects/p/regions/r/forwardingRules/7".to_owned(), "p-3".to_owned()];
-        assert_eq!(rejects_beside(&[project("p-1", 1)], &other), ["p-3"]);
-        assert_eq!(rejects_beside(&[], &other), other);
+    }
+
+    #[test]
+    fn who_was_turned_away_stays_so_by_an_entry_of_the_other_type() {
+        use ConnectionState::{Accepted, Pending, Rejected};
+        let all = [
+            connection(1, "p-1", Rejected),
+            connection(2, "p-1", Rejected),
+            connection(3, "p-22", Rejected),
+            connection(4, "p-22", Accepted),
+            connection(5, "p-1", Pending),
+        ];
+        let beside = |accept: &[Entry], by, rejected: &[&str], all: &[Connection], anew| {
+            let rejected: Vec<String> = rejected.iter().map(|text| (*text).to_owned()).collect();
+            let Rejects { entries, forgotten } = rejects_beside(accept, by, &rejected, all, anew);
+            (entries, forgotten.into_iter().collect::<Vec<_>>())
+        };
+        let paths = |nths: &[usize]| nths.iter().map(|nth| all[nth - 1].handle.clone()).collect::<Vec<_>>();
+        let (endpoint, project_) = (GcpAcceptBy::Endpoint, GcpAcceptBy::Project);
+        assert_eq!(beside(&[], endpoint, &["p-1"], &all, false), (paths(&[1, 2]), vec![]));
+        assert_eq!(beside(&[], endpoint, &["1003", "p-9"], &all, true), (paths(&[1, 2, 3]), vec![]));
+        assert_eq!(beside(&[], project_, &["p-1", "p-9"], &all, false).0, ["p-1", "p-9"]);
+        // A project is turned away as a whole only where nobody of it waits or is let in, or is to be.
+        let own = &all[0].handle;
+        assert_eq!(beside(&[], project_, &[own], &all[..4], false), (vec!["p-1".to_owned()], vec![]));
+        assert_eq!(beside(&[], project_, &[own], &all, false), (vec![], vec!["9001".to_owned()]));
+        let accept = [project("1003", 1)];
+        assert_eq!(beside(&accept, project_, &[own], &all[..4], false), (vec![], vec!["9001".to_owned()]));
+        assert_eq!(beside(&[], project_, &[], &all[2..4], true), (vec![], vec!["9003".to_owned()]));
     }
 }

@@ -12,13 +12,11 @@ use crate::collection::At;
 use crate::connections;
 use crate::entry::{self, Entry};
 use crate::json::{Json, flag, list, text, texts};
-use crate::keeping;
+use crate::keeping::{self, MOST_REJECTED, Rejects};
 use crate::path;
 
 /// Whether a change of the lists decides anew on those that were decided on.
 pub(crate) const RECONCILES: &str = "reconcileConnections";
-/// The most entries of a reject list.
-const MOST_REJECTED: usize = 64;
 
 /// Google's own command by which an attachment does not reconcile its connections any more: it decides on nobody
 /// (<https://cloud.google.com/sdk/gcloud/reference/compute/service-attachments/update>).
@@ -44,6 +42,10 @@ pub(crate) enum Refused {
     Nameless { what: &'static str },
     /// The reject list is full.
     Full,
+    /// So many were turned away by entries of another type that one for each does not fit into the reject list.
+    Many { rejected: usize },
+    /// These were turned away, would be decided on anew, and cannot be kept out by entries that stand for nobody else.
+    Forgets { others: Vec<String> },
     /// The entry would let others in too, who were not decided on.
     Undecided { others: Vec<String> },
     /// To decide anew on who was turned away, the attachment has to reconcile, which lets these in by the entries that they have.
@@ -67,6 +69,16 @@ impl std::fmt::Display for Refused {
             Self::Full => {
                 write!(f, "the reject list is full: it has {MOST_REJECTED} entries, as many as GCP allows")
             }
+            Self::Many { rejected } => write!(
+                f,
+                "whoever was turned away is to stay so, which takes {rejected} entries of the reject list: GCP allows {MOST_REJECTED}"
+            ),
+            Self::Forgets { others } => write!(
+                f,
+                "the attachment would decide anew on {}: turned away, and no entry of the reject list can keep them out that stands for \
+                 nobody else",
+                others.join(", ")
+            ),
             Self::Undecided { others } => write!(
                 f,
                 "the accept list would name its whole consumer, which lets in {} as well, or instead of it",
@@ -92,6 +104,9 @@ impl Refused {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::OtherType { there } => Some(format!("set `accept_by: {}` and apply", entry::word(*there))),
+            Self::Many { .. } => Some(
+                "wait until the consumers have deleted endpoints that were turned away, or take entries from the reject list".to_owned(),
+            ),
             Self::Undecided { .. } => Some(
                 "set `accept_by: endpoint` and apply: then the list names this endpoint alone".to_owned(),
             ),
@@ -105,6 +120,9 @@ impl Refused {
                     .to_owned(),
             ),
             Self::TurnedAway => Some("where it is to be let in all the same, run the command again".to_owned()),
+            Self::Forgets { .. } => Some(
+                "set `accept_by: endpoint` and apply, or wait until the consumer has deleted those endpoints".to_owned(),
+            ),
             Self::LetsIn { .. } => Some(
                 "take their entries from the attachment's consumer accept list, or wait until the consumer has deleted those endpoints"
                     .to_owned(),
@@ -141,7 +159,8 @@ pub(crate) fn let_in(
         }
         ConnectionState::Pending | ConnectionState::Rejected | ConnectionState::Changing => {}
     }
-    let switched = state == ConnectionState::Rejected && !flag(latest, RECONCILES);
+    let reconciles = flag(latest, RECONCILES);
+    let switched = state == ConnectionState::Rejected && !reconciles;
     let mut entries = connections::entries(latest);
     if let Some(other) = entries.iter().find(|entry| entry.by() != by) {
         return Err(Refused::OtherType { there: other.by() });
@@ -150,12 +169,10 @@ pub(crate) fn let_in(
         connections::entry_for(endpoint, by).ok_or(Refused::Nameless { what: entry::word(by) })?;
     let endpoints = list(latest, "connectedEndpoints");
     let rejected = texts(latest, "consumerRejectLists");
-    // Beside the new entry there is room for rejects of its type alone.
-    let mut kept = keeping::rejects_beside(std::slice::from_ref(&entry), &rejected);
-    kept.retain(|url| !connections::stands_for(&Entry::rejected(url), endpoint));
+    let all_anew = switched || reconciles;
+    let Rejects { entries: kept, forgotten } = others_rejects(latest, &entries, by, endpoint, all_anew);
     let anew = |other: &Json| {
-        (switched || flag(latest, RECONCILES))
-            && !kept.iter().any(|url| connections::stands_for(&Entry::rejected(url), other))
+        all_anew && !kept.iter().any(|url| connections::stands_for(&Entry::rejected(url), other))
     };
     let along = connections::would_come_along(endpoint, &entry, endpoints, anew);
     let others: Vec<String> = along.iter().filter(|id| !connection.along.contains(id)).cloned().collect();
@@ -164,19 +181,42 @@ pub(crate) fn let_in(
     }
     // Room for as many as were decided on: the cloud itself is to let nobody in later.
     entry.limit_to(connections::live_of(&entry, endpoints) + along.len() + 1);
-    if !add(&mut entries, entry, endpoint) && kept.len() == rejected.len() && !switched {
+    if !add(&mut entries, entry, endpoint) && kept == rejected && !switched {
         return Ok(None);
-    }
-    let mut body = envelope(at, latest);
-    body["consumerAcceptLists"] = entries.iter().map(Entry::json).collect();
-    if kept.len() < rejected.len() {
-        body["consumerRejectLists"] = json!(kept);
     }
     if switched {
         concerns_nobody_else(latest, &entries, &kept, connection)?;
+    }
+    if all_anew && !forgotten.is_empty() {
+        return Err(Refused::Forgets { others: forgotten.into_iter().collect() });
+    }
+    if kept.len() > MOST_REJECTED {
+        return Err(Refused::Many { rejected: kept.len() });
+    }
+    let mut body = envelope(at, latest);
+    body["consumerAcceptLists"] = entries.iter().map(Entry::json).collect();
+    if kept != rejected {
+        body["consumerRejectLists"] = json!(kept);
+    }
+    if switched {
         body[RECONCILES] = json!(true);
     }
     Ok(Some(body))
+}
+
+/// The reject list when this endpoint is let in by an entry of this type: nobody else comes off it.
+fn others_rejects(latest: &Json, accept: &[Entry], by: GcpAcceptBy, endpoint: &Json, anew: bool) -> Rejects {
+    let mut all = connections::of(latest, by, None);
+    for own in all.iter_mut().filter(|one| one.handle == connections::handle(endpoint)) {
+        own.state = ConnectionState::Accepted;
+    }
+    let mut rejected = texts(latest, "consumerRejectLists");
+    rejected.retain(|text| {
+        let entry = Entry::rejected(text);
+        // Of another type, it goes as well: but whoever else it stands for stays out.
+        entry.by() != by || !connections::stands_for(&entry, endpoint)
+    });
+    keeping::rejects_beside(accept, by, &rejected, &all, anew)
 }
 
 /// To reconcile decides anew on all that are connected: it must be nobody's matter but that of the one that is let in.
@@ -217,7 +257,8 @@ fn add(entries: &mut Vec<Entry>, new: Entry, endpoint: &Json) -> bool {
 /// attachment reconciles. Nothing where that is so already.
 ///
 /// # Errors
-/// [`Refused::Full`], [`Refused::Nameless`].
+/// [`Refused::Full`], [`Refused::Nameless`], and where to cut a live one would let others ask again: [`Refused::Forgets`],
+/// [`Refused::Many`].
 pub(crate) fn turned_away(
     at: &At,
     latest: &Json,
@@ -227,11 +268,12 @@ pub(crate) fn turned_away(
 ) -> Result<Option<Json>, Refused> {
     let entries = connections::entries(latest);
     let mut rejected = texts(latest, "consumerRejectLists");
-    let what = entry::word(connections::listed_by(latest, by));
+    let listed_by = connections::listed_by(latest, by);
+    let what = entry::word(listed_by);
     let entry = connections::rejecting(latest, endpoint, by).ok_or(Refused::Nameless { what })?;
     let subject = entry.subject().to_owned();
-    let kept: Vec<&Entry> =
-        entries.iter().filter(|entry| !connections::stands_for(entry, endpoint)).collect();
+    let kept: Vec<Entry> =
+        entries.iter().filter(|entry| !connections::stands_for(entry, endpoint)).cloned().collect();
     let listed = rejected.iter().any(|url| path::same(url, &subject));
     if listed && kept.len() == entries.len() && (!live || flag(latest, RECONCILES)) {
         return Ok(None);
@@ -242,8 +284,19 @@ pub(crate) fn turned_away(
         }
         rejected.push(subject);
     }
+    if live && !flag(latest, RECONCILES) {
+        let all = connections::of(latest, by, None);
+        let beside = keeping::rejects_beside(&kept, listed_by, &rejected, &all, true);
+        if !beside.forgotten.is_empty() {
+            return Err(Refused::Forgets { others: beside.forgotten.into_iter().collect() });
+        }
+        rejected = beside.entries;
+        if rejected.len() > MOST_REJECTED {
+            return Err(Refused::Many { rejected: rejected.len() });
+        }
+    }
     let mut body = envelope(at, latest);
-    body["consumerAcceptLists"] = kept.into_iter().map(Entry::json).collect();
+    body["consumerAcceptLists"] = kept.iter().map(Entry::json).collect();
     body["consumerRejectLists"] = json!(rejected);
     if live {
         body[RECONCILES] = json!(true);

@@ -20,7 +20,7 @@ use crate::connections;
 use crate::entry::{self, Entry};
 use crate::fields::{self, Fields};
 use crate::json::{Json, flag, number, text, texts};
-use crate::keeping;
+use crate::keeping::{self, MOST_REJECTED, Rejects};
 use crate::kinds::{forwarding_rule, nat_subnet};
 use crate::lower::Lowering;
 use crate::path;
@@ -205,23 +205,24 @@ fn connected(
     let edited = listed.filter(|listed| live.consumers.as_ref() != Some(*listed));
     let entries = parsed(edited.or(live.consumers.as_ref()));
     let rejected: Vec<String> = live.rejected.iter().cloned().collect();
-    let kept = keeping::rejects_beside(&entries, &rejected);
+    let connections = connections_of(lowering)?;
     let switched_on = settings.reconcile_connections && !live.reconcile_connections;
     let reconciles = settings.reconcile_connections || live.reconcile_connections;
-    if kept.len() < rejected.len() {
-        let gone: Vec<&str> =
-            rejected.iter().filter(|text| !kept.contains(text)).map(String::as_str).collect();
-        let (name, word) = (&lowering.service.name, entry::word(settings.accept_by));
-        lowering.lowered.warnings.push(format!(
-            "{name}: an attachment's lists have entries of one type, so that `accept_by: {word}` clears {} from its reject list: reject \
-             again whoever asks and must not come in",
-            gone.join(", ")
-        ));
-    }
+    let by = keeping::listed_by(&entries, &rejected, settings.accept_by);
+    let Rejects { entries: kept, forgotten } =
+        keeping::rejects_beside(&entries, by, &rejected, connections, switched_on);
+    say_whom_the_lists_forget(lowering, settings.accept_by, &rejected, &kept);
     if !reconciles || (edited.is_none() && !switched_on) {
         return None;
     }
-    let connections = connections_of(lowering)?;
+    if !forgotten.is_empty() {
+        let forgotten = forgotten.into_iter().collect::<Vec<_>>().join(", ");
+        lowering.refuse(format!(
+            "with `reconcile_connections` those who were turned away would wait again, and no entry of the reject list can keep them out \
+             that stands for nobody else: {forgotten}. Wait until the consumer has deleted those endpoints, or apply with \
+             `reconcile_connections: false`"
+        ));
+    }
     let again = keeping::let_in_again(&entries, &kept, connections);
     let cut = keeping::cut(&entries, &kept, connections);
     if !again.is_empty() {
@@ -233,6 +234,40 @@ fn connected(
     }
     let there = live.connected.as_ref()?;
     (!cut.is_empty()).then(|| there.difference(&cut).cloned().collect())
+}
+
+/// Says what a change of the list's type makes of the reject list.
+fn say_whom_the_lists_forget(
+    lowering: &mut Lowering<'_>,
+    by: GcpAcceptBy,
+    rejected: &[String],
+    kept: &[String],
+) {
+    let beside = |one: &[String], other: &[String]| {
+        let alone: Vec<&str> = one.iter().filter(|text| !other.contains(text)).map(String::as_str).collect();
+        alone.join(", ")
+    };
+    let (gone, new) = (beside(rejected, kept), beside(kept, rejected));
+    if kept.len() > MOST_REJECTED {
+        lowering.refuse(format!(
+            "whoever was turned away is to stay so, which takes {} entries of the attachment's reject list: GCP allows {MOST_REJECTED}. Wait \
+             until the consumers have deleted endpoints that were turned away, or take entries from the list",
+            kept.len()
+        ));
+    }
+    if gone.is_empty() {
+        return;
+    }
+    let new = if new.is_empty() {
+        new
+    } else {
+        format!(", and puts those on it who are turned away by them: {new}")
+    };
+    let (name, word) = (&lowering.service.name, entry::word(by));
+    lowering.lowered.warnings.push(format!(
+        "{name}: an attachment's lists have entries of one type, so that `accept_by: {word}` clears {gone} from its reject list{new}: reject \
+         again whoever asks and must not come in"
+    ));
 }
 
 fn parsed(spelled: Option<&BTreeSet<String>>) -> Vec<Entry> {
@@ -334,16 +369,19 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
             body["fingerprint"] = json!(text(latest, "fingerprint"));
             let entries = parsed(listed.as_ref().filter(|_| list_differs).or(there.consumers.as_ref()));
             let rejected = texts(latest, "consumerRejectLists");
-            let kept = keeping::rejects_beside(&entries, &rejected);
+            let switched_on = wanted.reconcile_connections && !there.reconcile_connections;
+            let all = connections::of(latest, GcpAcceptBy::Endpoint, None);
+            let by = keeping::listed_by(&entries, &rejected, GcpAcceptBy::Endpoint);
+            let Rejects { entries: kept, forgotten } =
+                keeping::rejects_beside(&entries, by, &rejected, &all, switched_on);
             if list_differs {
                 body["consumerAcceptLists"] = entries.iter().map(Entry::json).collect();
             }
-            if kept.len() < rejected.len() {
+            if kept != rejected {
                 body["consumerRejectLists"] = json!(kept);
             }
-            let switched_on = wanted.reconcile_connections && !there.reconcile_connections;
             if switched_on || (list_differs && there.reconcile_connections) {
-                let all = connections::of(latest, GcpAcceptBy::Endpoint, None);
+                all_stay_away(act, &forgotten)?;
                 cut_as_planned(act, &keeping::cut(&entries, &kept, &all))?;
             }
             Ok(Some(body))
@@ -358,6 +396,16 @@ fn cut_as_planned(act: &Act<'_>, cut: &BTreeSet<String>) -> Result<(), Error> {
     let named = |id: &String| change.is_some_and(|change| has(&change.from, id) && !has(&change.to, id));
     let unnamed: Vec<&str> = cut.iter().filter(|id| !named(id)).map(String::as_str).collect();
     since_the_plan(act, &unnamed)
+}
+
+/// Fails where somebody who was turned away would wait again: the plan would have been refused.
+fn all_stay_away(act: &Act<'_>, forgotten: &BTreeSet<String>) -> Result<(), Error> {
+    if forgotten.is_empty() {
+        return Ok(());
+    }
+    let ids = forgotten.iter().cloned().collect::<Vec<_>>().join(", ");
+    let message = format!("this would have {ids} wait again, turned away since the plan was made");
+    Err(act.error(ErrorKind::Conflict, message).with_hint("run the command again"))
 }
 
 /// Deletes it. GCP itself deletes one that has consumers, and somebody may have come in while the plan was read and confirmed: so it is

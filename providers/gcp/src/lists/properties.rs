@@ -62,19 +62,26 @@ fn rejected(entry: &Entry) -> String {
     }
 }
 
+fn types() -> impl Strategy<Value = GcpAcceptBy> {
+    prop_oneof![Just(GcpAcceptBy::Endpoint), Just(GcpAcceptBy::Project), Just(GcpAcceptBy::Network)]
+}
+
 prop_compose! {
-    /// An attachment with lists of one type, and that type.
+    /// An attachment with lists of one type, and the file's: after an edit that is another one, until something is written.
     fn attachment()(
-        by in prop_oneof![Just(GcpAcceptBy::Endpoint), Just(GcpAcceptBy::Project), Just(GcpAcceptBy::Network)],
+        by in types(),
+        edited in proptest::option::weighted(0.3, types()),
         endpoints in proptest::collection::vec(made(), 1..7),
-        accept in proptest::collection::vec((0..3_usize, 0..6_usize, 1..4_i64), 0..4),
+        accept in prop_oneof![
+            Just(Vec::new()), proptest::collection::vec((0..3_usize, 0..6_usize, 1..4_i64), 0..4),
+        ],
         reject in proptest::collection::vec((0..3_usize, 0..6_usize), 0..2),
         reconcile in any::<bool>(),
     ) -> (GcpAcceptBy, Json) {
         let endpoints: Vec<Json> = endpoints.iter().enumerate().map(|(nth, made)| shown(nth, made)).collect();
         let accept: Vec<Json> = accept.into_iter().map(|(of, other, limit)| entry(by, of, other, limit).json()).collect();
         let reject: Vec<String> = reject.into_iter().map(|(of, other)| rejected(&entry(by, of, other, 0))).collect();
-        (by, json!({ "name": "a", "fingerprint": "f", "enableProxyProtocol": false, "reconcileConnections": reconcile,
+        (edited.unwrap_or(by), json!({ "name": "a", "fingerprint": "f", "enableProxyProtocol": false, "reconcileConnections": reconcile,
             "connectedEndpoints": endpoints, "consumerAcceptLists": accept, "consumerRejectLists": reject }))
     }
 }
@@ -139,6 +146,14 @@ fn could_be_cut(attachment: &Json) -> BTreeSet<String> {
     endpoints.iter().filter(|one| reconciles && cut(one)).map(name).collect()
 }
 
+/// Who was turned away and could wait again now, so that somebody may decide to let it in.
+fn could_wait_again(attachment: &Json) -> BTreeSet<String> {
+    let away =
+        |one: &&Json| connections::state(one) == ConnectionState::Rejected && !is_rejected(attachment, one);
+    let reconciles = flag(attachment, "reconcileConnections");
+    list(attachment, "connectedEndpoints").iter().filter(|one| reconciles && away(one)).map(name).collect()
+}
+
 fn decision(nth: usize, along: Vec<String>) -> ConnectionAction {
     ConnectionAction {
         id: id(nth),
@@ -182,6 +197,10 @@ proptest! {
                 prop_assert!(connections::entries(&after).iter().any(same), "{entry:?} went");
             }
             prop_assert!(could_be_cut(&after).is_subset(&could_be_cut(&before)));
+            let mut again = could_wait_again(&before);
+            again.insert(wanted.id.clone());
+            let now = could_wait_again(&after);
+            prop_assert!(now.is_subset(&again), "{now:?} and not only {again:?}: {after:#}");
         }
     }
 
@@ -201,6 +220,7 @@ proptest! {
             prop_assert!(cut.is_subset(&named), "{cut:?} and not only {named:?}: {after:#}");
             prop_assert!(!live(endpoint) || cut.contains(&name(endpoint)), "it is not cut: {after:#}");
             prop_assert!(could_be_let_in(&after).is_subset(&could_be_let_in(&before)));
+            prop_assert!(could_wait_again(&after).is_subset(&could_wait_again(&before)), "{after:#}");
             // Who waits is turned away as well only where that was said.
             let waits = |one: &&Json| connections::state(one) == ConnectionState::Pending;
             let turned_away: BTreeSet<String> =
