@@ -1,5 +1,7 @@
 """Starts a sandbox of its own for a test, and the official clients that talk to it."""
 
+import contextlib
+import datetime
 import json
 import os
 import pathlib
@@ -100,6 +102,34 @@ class Sandbox:
         if done.returncode:
             raise CliError(done.stderr.strip())
         return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def _turn_clock(self, change):
+        """Has the sandbox, which reads its clock at every look, go on from now with what `change` makes of the time and the speed."""
+        path = pathlib.Path(self.folder.name, "clock.json")
+        base = json.loads(path.read_text())
+        real, sandbox = (datetime.datetime.fromisoformat(base[of]) for of in ("real", "sandbox"))
+        now = datetime.datetime.now(datetime.timezone.utc)
+        # Python cuts off what is below a microsecond, and time must not go back.
+        present = sandbox + (now - real) * base["speed"] + datetime.timedelta(microseconds=1)
+        present, speed = change(present, base["speed"])
+        written = path.with_suffix(".python")
+        written.write_text(json.dumps({"real": now.isoformat(), "sandbox": present.isoformat(), "speed": speed}))
+        written.replace(path)
+        self.speed = speed
+
+    @contextlib.contextmanager
+    def almost_still(self):
+        """Within it ten seconds take less than one of the sandbox's: what is there for seconds is seen however busy the machine is."""
+        speed = self.speed
+        self._turn_clock(lambda present, _: (present, 0.1))
+        try:
+            yield
+        finally:
+            self._turn_clock(lambda present, _: (present, speed))
+
+    def advance(self, seconds):
+        """Moves the sandbox's time forward at once."""
+        self._turn_clock(lambda present, speed: (present + datetime.timedelta(seconds=seconds), speed))
 
     def pass_time(self, seconds):
         """Waits until that many seconds have passed in the sandbox."""

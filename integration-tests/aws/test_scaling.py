@@ -127,11 +127,14 @@ def test_the_whole_life_of_a_group(sandbox):
     with pytest.raises(ClientError) as failure:
         asg.delete_auto_scaling_group(AutoScalingGroupName="fwd-a")
     assert code(failure) == "ResourceInUse"
-    asg.update_auto_scaling_group(AutoScalingGroupName="fwd-a", MinSize=0, MaxSize=0, DesiredCapacity=0)
-    sandbox.until(lambda: set(stack.health().values()) == {"draining"})
-    with pytest.raises(ClientError) as failure:
-        asg.delete_auto_scaling_group(AutoScalingGroupName="fwd-a")
-    assert code(failure) == "ScalingActivityInProgress"
+    with sandbox.almost_still():
+        asg.update_auto_scaling_group(AutoScalingGroupName="fwd-a", MinSize=0, MaxSize=0, DesiredCapacity=0)
+        # A group takes two seconds to begin with it.
+        sandbox.advance(3)
+        assert set(stack.health().values()) == {"draining"}
+        with pytest.raises(ClientError) as failure:
+            asg.delete_auto_scaling_group(AutoScalingGroupName="fwd-a")
+        assert code(failure) == "ScalingActivityInProgress"
     sandbox.until(lambda: stack.group()["Instances"] == [])
     asg.delete_auto_scaling_group(AutoScalingGroupName="fwd-a")
     sandbox.until(lambda: stack.group() is None)
@@ -173,18 +176,19 @@ def machine_looks_as_the_template_says(stack, ids):
 def test_a_forced_deletion(sandbox):
     stack = Stack(sandbox)
     stack.until_healthy()
-    stack.asg.delete_auto_scaling_group(AutoScalingGroupName="fwd-a", ForceDelete=True)
-    assert stack.group()["Status"] == "Delete in progress"
-    for call in (
-        lambda: stack.asg.update_auto_scaling_group(AutoScalingGroupName="fwd-a", MinSize=1),
-        lambda: stack.asg.create_auto_scaling_group(
-            AutoScalingGroupName="fwd-a", MinSize=0, MaxSize=0, VPCZoneIdentifier=SUBNETS[0],
-            LaunchTemplate={"LaunchTemplateId": stack.template},
-        ),
-    ):
-        with pytest.raises(ClientError) as failure:
-            call()
-        assert code(failure) in ("ValidationError", "AlreadyExists") and "pending delete" in message(failure)
+    with sandbox.almost_still():
+        stack.asg.delete_auto_scaling_group(AutoScalingGroupName="fwd-a", ForceDelete=True)
+        assert stack.group()["Status"] == "Delete in progress"
+        for call in (
+            lambda: stack.asg.update_auto_scaling_group(AutoScalingGroupName="fwd-a", MinSize=1),
+            lambda: stack.asg.create_auto_scaling_group(
+                AutoScalingGroupName="fwd-a", MinSize=0, MaxSize=0, VPCZoneIdentifier=SUBNETS[0],
+                LaunchTemplate={"LaunchTemplateId": stack.template},
+            ),
+        ):
+            with pytest.raises(ClientError) as failure:
+                call()
+            assert code(failure) in ("ValidationError", "AlreadyExists") and "pending delete" in message(failure)
     sandbox.until(lambda: stack.group() is None)
 
 
@@ -194,16 +198,21 @@ def test_target_groups_and_traffic_sources(sandbox):
     sandbox.until(lambda: stack.states() == ["InService", "InService"])
     assert stack.health() == {}
     state = lambda: [t["State"] for t in asg.describe_load_balancer_target_groups(AutoScalingGroupName="fwd-a")["LoadBalancerTargetGroups"]]
-    asg.attach_load_balancer_target_groups(AutoScalingGroupName="fwd-a", TargetGroupARNs=[stack.targets])
-    assert state() == ["Adding"]
+    with sandbox.almost_still():
+        asg.attach_load_balancer_target_groups(AutoScalingGroupName="fwd-a", TargetGroupARNs=[stack.targets])
+        assert state() == ["Adding"]
     sandbox.until(lambda: state() == ["Added"])
     stack.until_healthy()
     sources = asg.describe_traffic_sources(AutoScalingGroupName="fwd-a")["TrafficSources"]
     assert [(s["Identifier"], s["Type"]) for s in sources] == [(stack.targets, "elbv2")]
-    asg.detach_load_balancer_target_groups(AutoScalingGroupName="fwd-a", TargetGroupARNs=[stack.targets])
-    assert state() == ["Removing"] and set(stack.health().values()) == {"draining"}
-    sandbox.until(lambda: state() == ["Removed"], 120)
-    sandbox.until(lambda: state() == [], 60)
+    with sandbox.almost_still():
+        asg.detach_load_balancer_target_groups(AutoScalingGroupName="fwd-a", TargetGroupARNs=[stack.targets])
+        assert state() == ["Removing"] and set(stack.health().values()) == {"draining"}
+        # They drain for a minute, and that they are removed shows for ten seconds.
+        sandbox.advance(62)
+        assert state() == ["Removed"]
+        sandbox.advance(10)
+        assert state() == []
     source = [{"Identifier": stack.targets, "Type": "elbv2"}]
     asg.attach_traffic_sources(AutoScalingGroupName="fwd-a", TrafficSources=source)
     sandbox.until(lambda: len(stack.health()) == 2)
