@@ -106,6 +106,18 @@ class Check(unittest.TestCase):
         self.assertEqual(problems(line), [])
         self.assertNotEqual(problems(line, forbid_output_only=True), [])
 
+    def test_what_is_alike_is_checked_once_and_nothing_else_is_left_out(self):
+        wrong = changed("body", "connectionPreference", to="YES")
+        other = changed("response", "id", to="2")
+        with tempfile.TemporaryDirectory() as folder:
+            for number, line in enumerate([GOOD, other, wrong, wrong]):
+                text = {side: json.dumps(line[side]) for side in ("body", "response")}
+                (pathlib.Path(folder) / f"{number}.jsonl").write_text(json.dumps(line | text) + "\n")
+            found, seen = discovery_check.check([folder], each_once=True)
+            self.assertEqual((len(found), sum(seen.values())), (1, 2))
+            found, seen = discovery_check.check([folder])
+            self.assertEqual((len(found), sum(seen.values())), (2, 4))
+
     def test_the_sandbox_description_is_current(self):
         extracted = json.loads(extract_api.OUT.read_text())
         self.assertEqual(extracted, json.loads(json.dumps(extract_api.extract(extract_api.discovery.document()))))

@@ -74,6 +74,11 @@ impl Stage {
         let mut options = Options::new(folder.path());
         options.speed = Some(SPEED);
         options.rate_limits = false;
+        // Held to Google's own description after the tests.
+        options.record = std::env::var_os("PRIVNET_RECORDS").map(|all| {
+            let name = folder.path().file_name().unwrap().to_string_lossy().into_owned();
+            std::path::Path::new(&all).join(name + ".jsonl")
+        });
         change(&mut options);
         let running = Sandbox::serve(&options).await.unwrap();
         let provider = GcpProvider::new(GcpSettings::sandbox(running.url("gcp").unwrap()));
