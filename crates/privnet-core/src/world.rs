@@ -147,6 +147,8 @@ pub struct World {
     pub facts: BTreeMap<String, serde_json::Value>,
     /// Services that could not be observed or must not be touched (another account, a missing permission).
     pub refusals: Vec<Refusal>,
+    /// What of ours things of somebody else's stand on, by the cloud's id: why it is not taken away, with no word, and what to do.
+    pub held: BTreeMap<String, String>,
     /// What of a scope could not be found out and stops nothing, and the permission that is missing: in words, for people.
     pub unknown: BTreeMap<Scope, BTreeSet<String>>,
     /// Where was searched.
@@ -193,6 +195,7 @@ impl World {
         }
         self.facts.extend(other.facts);
         self.refusals.extend(other.refusals);
+        self.held.extend(other.held);
         for (scope, said) in other.unknown {
             self.unknown.entry(scope).or_default().extend(said);
         }

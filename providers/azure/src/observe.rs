@@ -230,6 +230,9 @@ async fn of_group(
     if purpose == Purpose::Plan {
         // What turned is refused here, too: its subscription may not be open to a search.
         stranger::keep(stranger::before(&snapshot, &snapshot.services), &mut world);
+        // Those of other groups are seen where the whole subscription's were read.
+        let everywhere = around.and_then(surroundings::Around::services).unwrap_or(&snapshot.services);
+        stranger::hold(&snapshot, everywhere, &mut world);
     }
     if purpose == Purpose::Status {
         surroundings::read_targets(arm, context, &snapshot, &mut world).await?;

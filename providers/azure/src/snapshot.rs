@@ -125,6 +125,13 @@ impl<'a> Snapshot<'a> {
         self.listed.iter().any(|(_, azure)| matches!(azure.form, AzureForm::Removed { .. }))
     }
 
+    /// Whether the file has a service in the form that privnet makes.
+    pub(crate) fn makes(&self, service: &str) -> bool {
+        self.listed.iter().any(|(listed, azure)| {
+            listed.name.as_str() == service && !listed.remove && matches!(azure.form, AzureForm::Made(_))
+        })
+    }
+
     /// Whether the file leaves it to the user which interfaces are in a service's pools: then nobody else takes one out, either.
     pub(crate) fn user_joins(&self, service: &str) -> bool {
         self.listed.iter().any(|(listed, azure)| {

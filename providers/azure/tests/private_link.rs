@@ -584,14 +584,7 @@ async fn a_turn_leaves_what_a_service_of_the_users_own_stands_on() {
     stage.apply(&file).await;
     let balancer = stage.live(&file, "load-balancer").await.unwrap().id;
     delete(&stage, &stage.live(&file, "private-link-service").await.unwrap().id).await;
-    let link = format!("{GROUP}/providers/Microsoft.Network/privateLinkServices/mine");
-    let acme = json!({"subscriptions": ["11111111-2222-3333-4444-555555555555"]});
-    let subnet = format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub/subnets/nat");
-    let body = json!({"location": "eastus2", "properties": {
-        "ipConfigurations": [{"name": "nat", "properties": {"primary": true, "subnet": {"id": subnet}}}],
-        "loadBalancerFrontendIpConfigurations": [{"id": format!("{balancer}/frontendIPConfigurations/main")}],
-        "visibility": acme, "autoApproval": acme}});
-    put(&stage, &link, &body).await;
+    let link = put_link_before(&stage, &format!("{balancer}/frontendIPConfigurations/main")).await;
     let asked = stage.connect("mine", "consumer");
     is_refused_with_every_word(&stage, &turned_to(&link), Rule::Unsuitable, &link).await;
     let hosted = stage::hosted("Microsoft.Sql/servers/crm", "sqlServer");
@@ -600,6 +593,68 @@ async fn a_turn_leaves_what_a_service_of_the_users_own_stands_on() {
     delete(&stage, asked["connection"].as_str().unwrap()).await;
     delete(&stage, &link).await;
     stage.apply(&hosted).await;
+    assert_eq!(stage.everything().await, before);
+}
+
+/// A private link service of the user's own before this frontend. Answers its id.
+async fn put_link_before(stage: &Stage, frontend: &str) -> String {
+    let link = format!("{GROUP}/providers/Microsoft.Network/privateLinkServices/mine");
+    let acme = json!({"subscriptions": ["11111111-2222-3333-4444-555555555555"]});
+    let subnet = format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub/subnets/nat");
+    let body = json!({"location": "eastus2", "properties": {
+        "ipConfigurations": [{"name": "nat", "properties": {"primary": true, "subnet": {"id": subnet}}}],
+        "loadBalancerFrontendIpConfigurations": [{"id": frontend}],
+        "visibility": acme, "autoApproval": acme}});
+    put(stage, &link, &body).await;
+    link
+}
+
+/// The user put a private link service of his own before the load balancer of a service in its made form: what it stands on does not
+/// go, with no word, and neither does a port of it. All else goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_elses_service_stands_on_is_not_taken_away() {
+    let stage = Stage::open().await;
+    stage.hold_requests().await;
+    let before = stage.everything().await;
+    let file = made(DIRECT, JOIN, "");
+    stage.apply(&file).await;
+    let balancer = stage.live(&file, "load-balancer").await.unwrap().id;
+    stage
+        .change(&balancer, |body| {
+            let frontends = body["properties"]["frontendIPConfigurations"].as_array_mut().unwrap();
+            let subnet = frontends[0]["properties"]["subnet"].clone();
+            frontends.push(json!({"name": "theirs", "properties": {"subnet": subnet}}));
+        })
+        .await;
+    let mut link = put_link_before(&stage, &format!("{balancer}/frontendIPConfigurations/theirs")).await;
+    stage.assert_settled(&file).await;
+    let there = stage.everything().await;
+    let refused = async |spec: &privnet_core::spec::Spec, destroy: bool, words: &[&str]| {
+        for sever_connections in [false, true] {
+            let options = PlanOptions { destroy, sever_connections, ..PlanOptions::default() };
+            let (plan, _) = stage.driver().apply(spec, options).await;
+            let says = |r: &privnet_core::plan::Refusal| {
+                r.flag.is_none() && words.iter().all(|word| r.why.contains(word))
+            };
+            assert!(plan.is_empty() && plan.refusals.iter().any(says), "{options:?}: {plan:#?}");
+        }
+    };
+    refused(&file, true, &[&link, &balancer, "Delete that private link service"]).await;
+    let other_port = made(&DIRECT.replace("listen: 5432", "listen: 5433"), JOIN, "");
+    refused(&other_port, false, &[&link]).await;
+    assert_eq!(stage.everything().await, there);
+    let tagged = made(DIRECT, JOIN, "tags: { team: data }");
+    assert!(!stage.apply(&tagged).await.is_empty(), "what takes nothing away is done");
+
+    // In the place of ours, none of ours can be made.
+    delete(&stage, &link).await;
+    delete(&stage, &stage.live(&file, "private-link-service").await.unwrap().id).await;
+    link = put_link_before(&stage, &format!("{balancer}/frontendIPConfigurations/main")).await;
+    refused(&tagged, false, &[&link, "A frontend carries one"]).await;
+    refused(&tagged, true, &[&link]).await;
+    delete(&stage, &link).await;
+    stage.apply(&tagged).await;
+    stage.apply_with(&tagged, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
     assert_eq!(stage.everything().await, before);
 }
 

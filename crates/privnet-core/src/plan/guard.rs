@@ -28,8 +28,13 @@ impl Draft<'_> {
             let Some(kind) = self.kinds.get(&step.action.scope, &step.action.address.kind) else { continue };
             let found = match step.action.op {
                 Op::Create => None,
-                Op::Delete => guard_protected(step, kind, &live).or_else(|| self.guard_delete(step, kind)),
-                Op::Update => self.guard_differences(&step.action.address, &step.differences),
+                Op::Delete => self
+                    .guard_held(step)
+                    .or_else(|| guard_protected(step, kind, &live))
+                    .or_else(|| self.guard_delete(step, kind)),
+                Op::Update => self
+                    .guard_held(step)
+                    .or_else(|| self.guard_differences(&step.action.address, &step.differences)),
                 Op::Accept | Op::Reject => None,
             };
             refusals.extend(found);
@@ -85,6 +90,14 @@ impl Draft<'_> {
     /// Whether this is what consumers connect to.
     fn is_exposed(&self, address: &Address) -> bool {
         self.world.ours_of(&address.service).is_some_and(|(exposed, _)| exposed == Some(address))
+    }
+
+    /// What somebody else's things stand on does not go, nor does what they use of it: whoever goes through them is none of our
+    /// consumers, so that no word of the user's can be about them.
+    fn guard_held(&self, step: &Step) -> Option<Refusal> {
+        let why = self.world.held.get(step.action.live_id.as_deref()?)?;
+        let goes = step.action.op == Op::Delete || step.differences.iter().any(takes_away);
+        goes.then(|| refusal(&step.action.address, Rule::Unsuitable, why.clone(), None))
     }
 
     fn guard_delete(&self, step: &Step, kind: &Kind) -> Option<Refusal> {
@@ -196,6 +209,16 @@ fn guard_protected(step: &Step, kind: &Kind, live: &LiveByName<'_>) -> Option<Re
     let field = kind.fields.iter().find(|field| field.protects && on(field.name))?;
     let why = format!("{} is on: set `{}: false`, apply, then delete", field.name, field.name);
     Some(refusal(&step.action.address, Rule::Protected, why, None))
+}
+
+/// Whether a difference takes away what consumers use.
+fn takes_away(difference: &Difference) -> bool {
+    match difference.change {
+        Change::Update | Change::Replace | Change::Bind => false,
+        Change::Grow | Change::GrowUnlessConnected => !difference.taken_away.is_empty(),
+        Change::ReplaceUnlessConnected => !only_grows(difference),
+        Change::UpdateUnlessConnected | Change::Refuse => true,
+    }
 }
 
 /// Whether a list gains members and loses none.

@@ -1,5 +1,5 @@
-//! Private link services that stand before a load balancer which privnet made for a service that has turned since, and that are not
-//! proven to be that service's: somebody may go through them, so that what they stand on is not taken away.
+//! Private link services that stand before a load balancer which privnet made for a service, and that are not proven to be that service's:
+//! somebody may go through them, so that what they stand on is not taken away. Of a service that has turned since, nothing is.
 
 use privnet_core::accept::Connection;
 use privnet_core::plan::{Refusal, Rule};
@@ -9,7 +9,7 @@ use privnet_core::{Ownership, World};
 use crate::arm::{Json, items, text, text_map};
 use crate::fields;
 use crate::kinds::{load_balancer, private_link_service};
-use crate::ownership;
+use crate::ownership::{self, Claim};
 use crate::snapshot::Snapshot;
 
 /// One of them.
@@ -22,21 +22,91 @@ pub(super) struct Stranger {
 
 /// Those before the load balancers of a group, among the private link services that were listed.
 pub(super) fn before(snapshot: &Snapshot<'_>, links: &[Json]) -> Vec<Stranger> {
+    let turned = pairs(snapshot, links).into_iter().filter(|pair| snapshot.turned.contains(&pair.service));
+    turned
+        .map(|pair| {
+            let (rule, why) = pair.taking_away_would_cut(snapshot);
+            let why = format!("{why}; or leave this service in the file in the form that it had");
+            let address = private_link_service::address(&pair.service);
+            Stranger {
+                refusal: Refusal { address, rule, why, flag: None },
+                connections: super::connections_of(pair.link),
+                service: pair.service,
+            }
+        })
+        .collect()
+}
+
+/// Holds the load balancers of services that have not turned, as far as others' private link services stand before them. Where ours is
+/// not before it any more, and another one is in its place, none of ours can be made either.
+pub(super) fn hold(snapshot: &Snapshot<'_>, links: &[Json], world: &mut World) {
+    for pair in pairs(snapshot, links) {
+        // Both of this deployment's go by the same plans.
+        if snapshot.turned.contains(&pair.service) || pair.is_of_deployment(snapshot) {
+            continue;
+        }
+        let (rule, why) = pair.taking_away_would_cut(snapshot);
+        let has_own = snapshot.services.iter().any(|link| is_of(snapshot, link, &pair.service));
+        let wants_one = snapshot.makes(&pair.service) && !has_own;
+        if wants_one && rule == Rule::Unsuitable && pair.is_at(load_balancer::FRONTEND) {
+            let why =
+                format!("{why}. A frontend carries one, so that none of privnet's can be made before it");
+            let address = private_link_service::address(&pair.service);
+            world.refusals.push(Refusal { address, rule, why: why.clone(), flag: None });
+        }
+        world.held.insert(pair.balancer.to_owned(), why);
+    }
+}
+
+/// A private link service that is not proven to be a service's, before a load balancer that privnet made for that one.
+struct Pair<'a> {
+    service: String,
+    balancer: &'a str,
+    link: &'a Json,
+}
+
+fn pairs<'a>(snapshot: &'a Snapshot<'_>, links: &'a [Json]) -> Vec<Pair<'a>> {
     let mut found = Vec::new();
     for balancer in &snapshot.load_balancers {
         let claim = snapshot.claim(balancer, load_balancer::KIND.name);
         // One that has lost its tags counts as well: what is behind it may still have them, and go.
         let Some(service) = claim.map(|claim| claim.address.service) else { continue };
-        let Some(id) = text(balancer, "id").filter(|_| snapshot.turned.contains(&service)) else { continue };
+        let Some(balancer) = text(balancer, "id") else { continue };
         let strangers =
-            links.iter().filter(|link| stands_before(link, id) && !is_of(snapshot, link, &service));
-        found.extend(strangers.map(|link| Stranger {
-            refusal: refusal(snapshot, &service, link, id),
-            connections: super::connections_of(link),
-            service: service.clone(),
-        }));
+            links.iter().filter(|link| stands_before(link, balancer) && !is_of(snapshot, link, &service));
+        found.extend(strangers.map(|link| Pair { service: service.clone(), balancer, link }));
     }
     found
+}
+
+impl Pair<'_> {
+    fn is_of_deployment(&self, snapshot: &Snapshot<'_>) -> bool {
+        claim(snapshot, self.link).is_some_and(|claim| claim.ownership == Ownership::Ours)
+    }
+
+    /// Whether it stands before the frontend of this name.
+    fn is_at(&self, frontend: &str) -> bool {
+        let id = fields::id(&format!("{}/frontendIPConfigurations/{frontend}", self.balancer));
+        frontends(self.link).any(|found| fields::id(found) == id)
+    }
+
+    /// Why what it stands on is not taken away, and what to do.
+    fn taking_away_would_cut(&self, snapshot: &Snapshot<'_>) -> (Rule, String) {
+        let id = text(self.link, "id").unwrap_or_default();
+        let name = text(self.link, "name").unwrap_or_default();
+        let address = private_link_service::address(&self.service);
+        let (rule, what) = match ownership::generation_of(snapshot.deployment, &address, name) {
+            Some(_) => (Rule::NotOurs, "has the name that privnet would use, but not the tags that prove it"),
+            None => (Rule::Unsuitable, "is not what privnet made for it"),
+        };
+        let why = format!(
+            "the private link service {id} {what}, and it stands before the load balancer {}, which privnet made for this service: \
+             taking that away would cut whoever goes through it. Delete that private link service, or put one before a load balancer \
+             of your own in its place",
+            self.balancer
+        );
+        (rule, why)
+    }
 }
 
 /// Keeps their connections as those of what was made, and refuses what would be done to it. Where nothing of ours is left of a
@@ -53,29 +123,22 @@ pub(super) fn keep(strangers: Vec<Stranger>, world: &mut World) {
 
 fn stands_before(link: &Json, balancer: &str) -> bool {
     let balancer = fields::id(balancer);
+    frontends(link).any(|id| load_balancer::of_part(id) == balancer)
+}
+
+/// The frontends that a private link service stands before, by id.
+fn frontends(link: &Json) -> impl Iterator<Item = &str> {
     let frontends = items(link, "properties.loadBalancerFrontendIpConfigurations").iter();
-    frontends.filter_map(|frontend| text(frontend, "id")).any(|id| load_balancer::of_part(id) == balancer)
+    frontends.filter_map(|frontend| text(frontend, "id"))
 }
 
 /// Whether a private link service is proven to be this service's.
 fn is_of(snapshot: &Snapshot<'_>, link: &Json, service: &str) -> bool {
-    let name = text(link, "name").unwrap_or_default();
-    let claim = ownership::claim(snapshot.deployment, name, &text_map(link, "tags"), &[]);
-    claim.is_some_and(|claim| claim.ownership == Ownership::Ours && claim.address.service == service)
+    claim(snapshot, link)
+        .is_some_and(|claim| claim.ownership == Ownership::Ours && claim.address.service == service)
 }
 
-fn refusal(snapshot: &Snapshot<'_>, service: &str, link: &Json, balancer: &str) -> Refusal {
-    let address = private_link_service::address(service);
-    let id = text(link, "id").unwrap_or_default();
+fn claim(snapshot: &Snapshot<'_>, link: &Json) -> Option<Claim> {
     let name = text(link, "name").unwrap_or_default();
-    let (rule, what) = match ownership::generation_of(snapshot.deployment, &address, name) {
-        Some(_) => (Rule::NotOurs, "has the name that privnet would use, but not the tags that prove it"),
-        None => (Rule::Unsuitable, "is not what privnet made for it"),
-    };
-    let why = format!(
-        "the private link service {id} {what}, and it stands before the load balancer {balancer}, which privnet made for this \
-         service: taking that away would cut whoever goes through it. Delete that private link service, or put one before a load \
-         balancer of your own in its place; or leave this service in the file in the form that it had"
-    );
-    Refusal { address, rule, why, flag: None }
+    ownership::claim(snapshot.deployment, name, &text_map(link, "tags"), &[])
 }

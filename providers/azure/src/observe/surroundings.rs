@@ -33,6 +33,13 @@ pub(super) struct Around {
     images: BTreeMap<(String, String), image::Seen>,
 }
 
+impl Around {
+    /// All private link services of the subscription, where they were read.
+    pub(super) fn services(&self) -> Option<&[Json]> {
+        self.services.as_deref()
+    }
+}
+
 /// Reads what the file names around the groups of one subscription.
 ///
 /// # Errors

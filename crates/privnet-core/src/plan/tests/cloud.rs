@@ -195,11 +195,13 @@ pub(super) struct Cloud {
     pub(super) live: Vec<Live>,
     pub(super) connections: BTreeMap<String, Vec<Connection>>,
     made: usize,
+    /// What others' things stand on, by id.
+    pub(super) held: BTreeMap<String, String>,
 }
 
 impl Cloud {
     pub(super) fn world(&self, desired: &Desired) -> World {
-        let mut world = World { live: self.live.clone(), ..World::default() };
+        let mut world = World { live: self.live.clone(), held: self.held.clone(), ..World::default() };
         let services =
             self.live.iter().map(|live| live.address.service.clone()).chain(desired.services.keys().cloned());
         for service in services {

@@ -201,6 +201,28 @@ fn what_is_protected_is_not_half_taken_down() {
     assert!(cloud.plan(&none, all).refusals.is_empty());
 }
 
+/// What somebody else's things stand on stays, with every word, and so does what they use of it; all else goes on.
+#[test]
+fn what_is_held_does_not_go() {
+    let mut cloud = applied(&[Want::new("s"), Want::new("other")], None);
+    let lb = cloud.live.iter().find(|l| l.address.service == "s" && l.address.kind == "lb").unwrap();
+    cloud.held.insert(lb.id.clone(), "a stranger's stands on it".to_owned());
+    let all = PlanOptions { destroy: true, sever_connections: true, prune: false };
+    let none =
+        desired(&[Want { remove: true, ..Want::new("s") }, Want { remove: true, ..Want::new("other") }]);
+    let plan = cloud.plan(&none, all);
+    assert_eq!(rules(&plan), [(Rule::Unsuitable, false)]);
+    assert_eq!(plan.refusals[0].why, "a stranger's stands on it");
+    assert!(!plan.is_empty() && plan.actions.iter().all(|action| action.address.service == "other"));
+    let replaced = desired(&[Want { vpc: 2, ..Want::new("s") }, Want::new("other")]);
+    assert_eq!(
+        rules(&cloud.plan(&replaced, PlanOptions { destroy: false, ..all })),
+        [(Rule::Unsuitable, false)]
+    );
+    let same = desired(&[Want::new("s"), Want::new("other")]);
+    assert!(cloud.plan(&same, PlanOptions::default()).refusals.is_empty());
+}
+
 #[test]
 fn a_look_alike_is_refused_and_untouched() {
     let mut cloud = applied(&[Want::new("s")], None);
