@@ -1,11 +1,167 @@
-//! How many requests of a run come one after the other: counted from what went through a proxy.
+//! How many requests of a run come one after the other, and how many a plan of many services takes: counted from what went through a
+//! proxy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use privnet::Plan;
+use privnet::{Plan, PlanOptions, SandboxEndpoints, Session};
 
-use crate::proxy::Exchange;
+use crate::proxy::{Exchange, Proxy};
+use crate::stage::{Fail, Stage, spec};
+
+/// What must be known of a cloud to count its requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Cloud {
+    /// Its name, which is that of its state's file.
+    pub name: &'static str,
+    /// Leads a session to a URL.
+    pub lead: fn(&mut SandboxEndpoints, String),
+    /// Whether a request is about resources of this kind.
+    pub concerns: fn(action: &str, kind: &str) -> bool,
+    /// Whether a request writes.
+    pub writes: fn(action: &str) -> bool,
+    /// What requests are counted by.
+    pub named: fn(action: &str) -> String,
+}
+
+/// A session for a file whose requests go through a proxy.
+///
+/// # Errors
+/// When the proxy cannot be had, or the file is wrong.
+pub async fn through(cloud: Cloud, stage: &Stage, text: &str) -> Result<(Proxy, Session), Fail> {
+    let proxy = Proxy::start(&stage.url(cloud.name), Vec::new()).await?;
+    let session = stage.session_at(spec(text)?, |endpoints| (cloud.lead)(endpoints, proxy.url()))?;
+    Ok((proxy, session))
+}
+
+/// How many rounds a fresh apply takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh {
+    /// Of looking.
+    pub observing: usize,
+    /// Of writing, on the longest way.
+    pub writing: usize,
+}
+
+/// Applies a file to an empty cloud whose answers take long enough to be told apart, and counts.
+///
+/// # Errors
+/// When it cannot be applied.
+///
+/// # Panics
+/// Where the requests of an action cannot be told.
+pub async fn fresh_apply(cloud: Cloud, text: &str) -> Result<Fresh, Fail> {
+    let stage = Stage::open_with(None, |options| {
+        options.latency = Duration::from_millis(30);
+        options.speed = Some(200.0);
+    })
+    .await?;
+    let (proxy, session) = through(cloud, &stage, text).await?;
+    let planned = session.plan(PlanOptions::default()).await;
+    let observing = proxy.exchanges();
+    let plan = planned.plan.clone();
+    let executed = session.execute(planned).await;
+    if !executed.report.all_done() {
+        return Err(format!("{:?}", executed.report).into());
+    }
+    let own = own_requests(cloud, &plan, &proxy.exchanges()[observing.len()..]);
+    for (id, requests) in &own {
+        let names: Vec<String> = requests.iter().map(|one| (cloud.named)(&one.action)).collect();
+        crate::tell!("{id}: {names:?}");
+    }
+    let fresh = Fresh { observing: rounds(&observing), writing: longest_way(&plan, &own) };
+    crate::tell!(
+        "fresh apply: {} round(s) of {} reads, and {} rounds of writing",
+        fresh.observing,
+        observing.len(),
+        fresh.writing
+    );
+    Ok(fresh)
+}
+
+/// The requests by which each action's resource came about, up to its last write: what comes after shows that it is there. Two actions
+/// of one kind have those of both.
+fn own_requests(cloud: Cloud, plan: &Plan, exchanges: &[Exchange]) -> BTreeMap<String, Vec<Exchange>> {
+    let own = plan.actions.iter().map(|action| {
+        let of = |exchange: &&Exchange| (cloud.concerns)(&exchange.action, &action.address.kind);
+        let all: Vec<Exchange> = exchanges.iter().filter(of).cloned().collect();
+        let last = all.iter().rposition(|exchange| (cloud.writes)(&exchange.action));
+        let written = last.map_or(0, |last| last + 1);
+        assert!(written > 0, "{} was not written", action.id);
+        (action.id.clone(), all[..written].to_vec())
+    });
+    own.collect()
+}
+
+/// Many services of a cloud, which are copies of one: applying each would take minutes.
+#[derive(Clone, Copy, Debug)]
+pub struct Many {
+    /// The cloud.
+    pub cloud: Cloud,
+    /// A file of so many.
+    pub file: fn(usize) -> String,
+    /// The names in the cloud of all that the service of this number has.
+    pub names: fn(usize) -> Vec<String>,
+    /// What else tells one service from another in the state.
+    pub words: fn(usize) -> Vec<String>,
+    /// How many resources of the cloud a service is, with those that the cloud makes by itself.
+    pub resources: usize,
+}
+
+impl Many {
+    /// The requests of an empty plan of so many services, by their names.
+    ///
+    /// # Errors
+    /// When they cannot be copied.
+    ///
+    /// # Panics
+    /// Where the plan is not empty, or does not see them.
+    pub async fn empty_plan(&self, services: usize) -> Result<BTreeMap<String, usize>, Fail> {
+        let stage = self.stage(services).await?;
+        let (proxy, session) = through(self.cloud, &stage, &(self.file)(services)).await?;
+        let planned = session.plan(PlanOptions::default()).await;
+        let plan = planned.plan;
+        assert!(plan.is_empty() && plan.refusals.is_empty(), "{:?} {:?}", plan.actions, plan.refusals);
+        assert_eq!(planned.world.live.len(), (self.names)(0).len() * services, "what is seen");
+        let mut counts = BTreeMap::new();
+        for action in proxy.actions() {
+            *counts.entry((self.cloud.named)(&action)).or_insert(0) += 1;
+        }
+        Ok(counts)
+    }
+
+    /// A stage that has so many.
+    async fn stage(&self, services: usize) -> Result<Stage, Fail> {
+        let first = Stage::open(None).await?;
+        let session = first.session(spec(&(self.file)(1))?, &first.url("aws"))?;
+        let done = session.apply(PlanOptions::default()).await;
+        if !done.report.all_done() {
+            return Err(format!("{:?}", done.report).into());
+        }
+        let path = first.folder().join(format!("{}.json", self.cloud.name));
+        let mut state: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+        let resources = state["resources"].as_object_mut().ok_or("the state has no resources")?;
+        // An interface that the cloud makes begins with its owner's name; a consumer's endpoint only has it somewhere.
+        let own_names = (self.names)(0);
+        let originals: Vec<(String, String)> = resources
+            .iter()
+            .filter(|(key, _)| own_names.iter().any(|name| key.split('/').any(|part| part.starts_with(name))))
+            .map(|(key, resource)| (key.clone(), resource.to_string()))
+            .collect();
+        assert_eq!(originals.len(), self.resources, "{originals:#?}");
+        let own = |index: usize| (self.names)(index).into_iter().chain((self.words)(index));
+        for index in 1..services {
+            let pairs: Vec<(String, String)> = own(0).zip(own(index)).collect();
+            let copied =
+                |text: &str| pairs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+            for (key, resource) in &originals {
+                resources.insert(copied(key), serde_json::from_str(&copied(resource))?);
+            }
+        }
+        std::fs::write(&path, state.to_string())?;
+        Stage::open(Some(first.folder())).await
+    }
+}
 
 /// The most requests of which each came after the answer to the one before.
 #[must_use]
