@@ -6,6 +6,10 @@ use privnet::forwarder::ServiceForwarder;
 
 use super::{Paint, Style};
 
+/// What the file alone does not tell: a load balancer goes on asking where it asks.
+const HEALTH: &str =
+    "#   a port that is served already keeps the health port that it has, which the file alone does not tell";
+
 /// The parts, each under a heading with its place on the machine.
 pub(crate) fn forwarder_text(forwarder: &ServiceForwarder, paint: Paint) -> String {
     let rendered = &forwarder.rendered;
@@ -19,6 +23,8 @@ pub(crate) fn forwarder_text(forwarder: &ServiceForwarder, paint: Paint) -> Stri
         let (listen, to, port, health) = (map.listen, &map.to, map.port, map.health_port);
         let _ = writeln!(out, "#   {listen} → {to}:{port} {}, health on {health}", map.engine);
     }
+    out.push_str(HEALTH);
+    out.push('\n');
     let mut part = |place: &str, text: &str| {
         let heading = paint.on(Style::Bold, format!("## {place}"));
         let end = if text.ends_with('\n') { "" } else { "\n" };
