@@ -11,11 +11,28 @@ use serde_json::Value;
 use super::script::{Script, code, text};
 use super::{asked, orders};
 
-/// Sends the signal that Ctrl-C sends.
+/// Sends the signal that Ctrl-C sends, once the process handles it.
 fn interrupt(child: &Child) {
+    until_it_handles_interruptions(child);
     // A shell has `kill`; the program of that name is not on every machine.
     let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
     assert!(sent.success());
+}
+
+/// Waits until the process handles an interruption itself: before that the system ends it.
+fn until_it_handles_interruptions(child: &Child) {
+    let started = Instant::now();
+    while !handles_interruptions(child) {
+        assert!(started.elapsed() < Duration::from_secs(20), "it never handles an interruption");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Its mask of signals that are caught, of which SIGINT is the second (proc(5), signal(7)).
+fn handles_interruptions(child: &Child) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
 }
 
 /// Waits for its end, with a limit far above what it takes.
@@ -97,7 +114,9 @@ fn a_look_at_the_cloud_ends_at_once() {
         let mut command = privnet(script.path());
         command.args(line.split_whitespace()).envs(variables.clone()).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        std::thread::sleep(Duration::from_secs(1));
+        until_it_handles_interruptions(&child);
+        // Then it looks.
+        std::thread::sleep(Duration::from_millis(500));
         let interrupted = Instant::now();
         interrupt(&child);
         assert_eq!(end(&mut child), 130, "{line}");
@@ -131,7 +150,9 @@ fn an_interrupted_watch_ends_at_once() {
     assert_eq!(code(&script.quietly("--sandbox apply --yes acme.yaml")), 0);
     Clock::open(&script.at("sandbox"), Some(1.0)).unwrap();
     let mut child = start(&script, "--sandbox accept-pending --watch --yes acme.yaml --output json");
-    std::thread::sleep(Duration::from_secs(2));
+    until_it_handles_interruptions(&child);
+    // Then it looks, and waits.
+    std::thread::sleep(Duration::from_secs(1));
     let interrupted = Instant::now();
     interrupt(&child);
     assert_eq!(end(&mut child), 130);

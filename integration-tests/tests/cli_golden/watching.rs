@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
 use privnet_integration_tests::command::privnet;
+use privnet_sandbox::frame::{Clock, Requests};
 
 use super::orders;
 use super::script::{Script, in_order, redact};
@@ -52,7 +53,11 @@ fn message(line: &str) -> String {
 fn a_watch_tells_what_it_does_and_how_things_stand() {
     let script = Script::with(&[("aws.yaml", &orders())]);
     let observed = watched(&script, "--sandbox watch --observe --interval 60s", 1);
+    // Nobody asks before that watch has ended: it looks again at once, and what it says of the next look depends on who asked.
+    let requests = Requests::open(&script.at("sandbox"));
+    requests.hold().unwrap();
     let made = watched(&script, "--sandbox watch aws.yaml", 1);
+    requests.release(Clock::open(&script.at("sandbox"), None).unwrap().now()).unwrap();
     script.pass(60);
     let would = watched(&script, "--sandbox watch --observe", 1);
     let decided = watched(&script, "--sandbox watch", 1);

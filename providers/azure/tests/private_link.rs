@@ -468,6 +468,8 @@ async fn a_service_turns_to_a_frontend_that_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tombstone_of_a_service_that_turned_removes_what_was_made() {
     let stage = Stage::open().await;
+    // Who asks between the look and the deletion holds it up.
+    stage.hold_requests().await;
     let before = stage.everything().await;
     stage.apply(&made(DIRECT, JOIN, "")).await;
     let mut tombstone = stage::hosted("Microsoft.Sql/servers/crm", "sqlServer");
