@@ -142,7 +142,7 @@ pub(crate) enum Command {
         /// With --watch: give up after this time (30s, 15m)
         #[arg(long, value_name = "TIME", default_value = "15m", value_parser = duration, requires = "watch")]
         timeout: Duration,
-        /// Decide on this connection only: settles an ambiguous case
+        /// Decide on this connection only: settles an ambiguous case. On GCP also one that was turned away
         #[arg(long, value_name = "ID")]
         connection: Option<String>,
         /// Turn pending strangers away (never on hosted or existing services)

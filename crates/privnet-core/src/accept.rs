@@ -173,6 +173,10 @@ pub enum Why {
     Allowed,
     /// Named with `--connection`, matches the consumer, and there is room for it.
     Chosen,
+    /// The same of one that had been turned away.
+    ChosenAgain,
+    /// It is in already, and keeps its place: what its decision, cut short, left behind is put back.
+    Finished,
     /// No consumer of the service has this identity.
     Stranger,
     /// The consumer matches, but it is not among the endpoints that `only` names.
@@ -204,6 +208,12 @@ impl fmt::Display for Why {
             Self::Chosen => {
                 f.write_str("chosen with --connection; it is the consumer, and there is room for it")
             }
+            Self::ChosenAgain => f.write_str(
+                "it had been turned away; chosen with --connection, it is the consumer, and there is room for it",
+            ),
+            Self::Finished => f.write_str(
+                "it was let in already; what that decision, cut short, left behind is put back as it was",
+            ),
             Self::Stranger => f.write_str("no consumer of this service has this identity"),
             Self::NotInOnly => {
                 f.write_str("the consumer matches, but this endpoint is not in its `only` list")
@@ -270,7 +280,7 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
             let consumer = policy.consumer_of(connection);
             let (verdict, why) = match consumer {
                 // It has its place already: what is left to do is to bring that to its end.
-                Some(_) if connection.state.may_be_live() => (Verdict::Accepted, Why::Chosen),
+                Some(_) if connection.state.may_be_live() => (Verdict::Accepted, Why::Finished),
                 _ => judge(policy, connection, consumer, ask, &rooms, &candidates),
             };
             Decision {
@@ -356,6 +366,9 @@ fn judge(
     let pending = candidates.get(consumer.name.as_str()).copied().unwrap_or(0);
     match (room, asked) {
         (0, _) => (Verdict::Left, Why::Full { max: consumer.max_connections }),
+        (_, Some(_)) if connection.state == ConnectionState::Rejected => {
+            (Verdict::Accepted, Why::ChosenAgain)
+        }
         (_, Some(_)) => (Verdict::Accepted, Why::Chosen),
         (room, None) if pending > room => (Verdict::Left, Why::Ambiguous { pending, room }),
         _ => (Verdict::Accepted, Why::Allowed),

@@ -284,8 +284,8 @@ impl Session {
         let mut ask = ask.clone();
         loop {
             let decided = self.accept_pending(&ask, false).await;
-            // Whoever is turned away from now on was turned away by somebody who knew.
-            ask.again = false;
+            // Whoever is turned away from now on was turned away by somebody who knew: of what could not be read nothing is known yet.
+            ask.again &= !is_readable(&decided.executed);
             let failed = decided.report.as_ref().is_some_and(|report| !report.all_done());
             let ambiguous =
                 decided.decisions.iter().any(|decision| matches!(decision.why, Why::Ambiguous { .. }));
@@ -392,10 +392,11 @@ impl Session {
         let request = ObserveRequest { spec: &self.spec, services: &services, purpose };
         // Reads only: where the user stops, they are dropped.
         let seen = tokio::select! {
-            seen = provider.observe(request, &self.context) => seen,
+            biased;
             () = self.cancel.cancelled() => {
                 Err(Error::new(ErrorKind::Cancelled, "observe", cloud, "interrupted while looking"))
             }
+            seen = provider.observe(request, &self.context) => seen,
         };
         (cloud, seen)
     }
@@ -436,6 +437,14 @@ fn decide_all(desired: &Desired, world: &World, ask: &Ask) -> Vec<Decision> {
 }
 
 /// Whether each consumer of each service has a live connection.
+/// Whether the connections of all services were read.
+fn is_readable(planned: &Planned) -> bool {
+    let unreadable = |seen: &privnet_core::world::ServiceWorld| {
+        matches!(seen.connections, privnet_core::world::Connections::Unreadable { .. })
+    };
+    !planned.world.services.values().any(unreadable)
+}
+
 fn everybody_connected(planned: &Planned) -> bool {
     planned.desired.services.values().filter(|intent| !intent.remove).all(|intent| {
         let Some(seen) = planned.world.services.get(&intent.name) else { return false };

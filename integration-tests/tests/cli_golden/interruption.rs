@@ -9,7 +9,7 @@ use privnet_sandbox::frame::Clock;
 use serde_json::Value;
 
 use super::script::{Script, code, text};
-use super::{asked, orders};
+use super::{asked, for_acme, orders};
 
 /// Sends the signal that Ctrl-C sends, once the process handles it.
 fn interrupt(child: &Child) {
@@ -187,6 +187,35 @@ fn a_prompt_is_answered_by_ctrl_c_too() {
     assert_eq!(end(&mut child), 130, "{}", text(&said));
     assert!(text(&said).contains("nothing was done"), "{}", text(&said));
     assert_eq!(code(&script.quietly("--sandbox plan --detailed-exitcode")), 2, "nothing was made");
+}
+
+#[test]
+fn what_was_decided_in_one_file_is_said_where_the_next_one_ends_the_command() {
+    let script = asked();
+    script.write("acme.yaml", &for_acme().replace("name: orders", "name: invoices"));
+    assert_eq!(code(&script.quietly("--sandbox apply acme.yaml --yes")), 0);
+    let id =
+        script.json("sandbox connect invoices --as 210987654321")["connection"].as_str().unwrap().to_owned();
+    script.pass(60);
+    let binary = privnet_integration_tests::command::binary().display().to_string();
+    let mut terminal = Command::new("script");
+    let line = format!("exec {binary} --sandbox accept-pending aws.yaml acme.yaml");
+    terminal.args(["-qec", &line, "/dev/null"]).current_dir(script.path()).env("HOME", script.path());
+    terminal.env("PRIVNET_SANDBOX_DIR", script.at("sandbox")).env("TERM", "xterm");
+    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"y\nn\n").unwrap();
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(end(&mut child), 1, "{said}");
+    let told = said.lines().filter(|line| line.contains("accepted") && line.contains(" on orders: fivetran"));
+    assert_eq!(told.count(), 1, "{said}");
+    assert!(said.contains("nothing was done") && said.contains("it ended at acme.yaml"), "{said}");
+
+    // A connection that is named may be of any of the files.
+    let line = format!("--sandbox accept-pending aws.yaml acme.yaml --connection {id} --yes");
+    let accepted = script.quietly(&line);
+    assert_eq!(code(&accepted), 0, "{}", text(&accepted.stderr));
+    assert!(text(&accepted.stdout).contains(&format!("accepted {id} on invoices: acme")));
 }
 
 #[test]

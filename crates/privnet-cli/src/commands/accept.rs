@@ -25,22 +25,45 @@ struct Ended {
     decisions: Vec<Told>,
     exit: Exit,
     text: String,
+    /// Whether the connection that was asked for may be one of its services'.
+    may_have_it: bool,
 }
 
 pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner) -> Result<Exit, Failure> {
     let mut ended = Vec::new();
+    let mut stopped = None;
     for file in shell.open(which, 16)? {
-        ended.push(match manner.watch {
-            Some(timeout) => watch(shell, &file.session, ask, timeout, manner.yes).await?,
-            None => once(shell, &file.session, ask, &manner).await?,
-        });
+        let one = match manner.watch {
+            Some(timeout) => watch(shell, &file.session, ask, timeout, manner.yes).await,
+            None => once(shell, &file.session, ask, &manner).await,
+        };
+        match one {
+            Ok(one) => ended.push(one),
+            // What was decided in the files before is said all the same.
+            Err(failure) => {
+                stopped = Some(match ended.is_empty() {
+                    true => failure,
+                    false => {
+                        failure.hint(format!("it ended at {}; the files before were done", file.source.name))
+                    }
+                });
+                break;
+            }
+        }
+    }
+    if stopped.is_none() && !ended.iter().any(|file| file.may_have_it) {
+        let id = ask.connection.as_deref().unwrap_or_default();
+        return Err(Failure::failed("not-found", format!("no pending connection request is `{id}`"))
+            .hint("`privnet status` lists the connections of each service"));
     }
     let exit = ended.iter().map(|file| file.exit).fold(Exit::Done, Exit::worse);
     let json = |file: &Ended| file.decisions.iter().map(decision_json).collect::<Vec<_>>();
     let objects = ended.iter().map(|file| json!({"decisions": json(file)})).collect();
     let text: String = ended.iter().map(|file| file.text.as_str()).collect();
-    shell.output.result(|_| text, || joined(objects));
-    Ok(exit)
+    if !ended.is_empty() {
+        shell.output.result(|_| text, || joined(objects));
+    }
+    stopped.map_or(Ok(exit), Err)
 }
 
 async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> Result<Ended, Failure> {
@@ -49,21 +72,18 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
         session.accept_pending(ask, true).await
     };
     shell.not_interrupted()?;
-    let asked_for = ask.connection.as_deref();
-    if let Some(id) = asked_for
-        && !decided.decisions.iter().any(|decision| decision.connection.eq_ignore_ascii_case(id))
-        && decided.executed.unreachable.is_empty()
-    {
-        return Err(Failure::failed("not-found", format!("no pending connection request is `{id}`"))
-            .hint("`privnet status` lists the connections of each service"));
-    }
+    let is_it = |id: &str| {
+        decided.decisions.iter().any(|decision| decision.connection.eq_ignore_ascii_case(id))
+            || !decided.executed.unreachable.is_empty()
+    };
+    let may_have_it = ask.connection.as_deref().is_none_or(is_it);
     shell.unreachable(&decided.executed.unreachable);
     let paint = shell.output.paint();
     if manner.dry_run || decided.executed.plan.is_empty() {
         let exit = shell.exit_of(&decided.executed, None);
         let decisions = told(decided.decisions, &Plan::default(), None);
         let text = decisions_text(&decisions, paint) + &unread(&decided.executed);
-        return Ok(Ended { decisions, exit, text });
+        return Ok(Ended { decisions, exit, text, may_have_it });
     }
     if !manner.yes {
         let considered = told(decided.decisions.clone(), &Plan::default(), None);
@@ -85,7 +105,7 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
         text.push_str(&executed_text(&executed.planned.plan, &executed.report, paint));
     }
     text.push_str(&unread(&executed.planned));
-    Ok(Ended { decisions, exit, text })
+    Ok(Ended { decisions, exit, text, may_have_it })
 }
 
 async fn watch(
@@ -123,7 +143,7 @@ async fn watch(
     text.push_str(&unread(&last.executed));
     text.push_str(&end);
     text.push('\n');
-    Ok(Ended { decisions: all, exit, text })
+    Ok(Ended { decisions: all, exit, text, may_have_it: true })
 }
 
 /// Keeps each decision once: one that was carried out, or a new reason for leaving a request.

@@ -17,33 +17,42 @@ pub(crate) async fn run(
     yes: bool,
 ) -> Result<Exit, Failure> {
     let (mut exit, mut objects, mut text, mut found) = (Exit::Done, Vec::new(), String::new(), false);
+    let mut stopped = None;
     for file in shell.open(which, 16)? {
         let planned = {
             let _line = shell.progress.during("looking at the connections");
             file.session.plan_rejection(connection, sever).await
         };
-        if !found {
-            shell.not_interrupted()?;
+        if let Err(failure) = shell.not_interrupted() {
+            stopped = Some(failure);
+            break;
         }
         let Some(planned) = planned else { continue };
-        found = true;
         let title = format!("{} ({})", planned.desired.deployment, file.source.name);
         if !shell.output.is_json() {
             shell.output.raw(plan_text(&title, &planned.plan, false, shell.output.paint()).as_bytes());
         }
         shell.unreachable(&planned.unreachable);
-        if !planned.plan.is_empty() {
-            confirm(&format!("Reject {connection}?"), yes, &shell.world.cancel).await?;
+        if !planned.plan.is_empty()
+            && let Err(failure) = confirm(&format!("Reject {connection}?"), yes, &shell.world.cancel).await
+        {
+            stopped = Some(failure);
+            break;
         }
+        found = true;
         let Executed { planned, report } = file.session.execute(planned).await;
         exit = exit.worse(shell.exit_of(&planned, Some(&report)));
         text.push_str(&executed_text(&planned.plan, &report, shell.output.paint()));
         objects.push(executed_json(&planned.plan, &report));
     }
     if !found {
+        if let Some(failure) = stopped {
+            return Err(failure);
+        }
         return Err(Failure::failed("not-found", format!("no service has a connection `{connection}`"))
             .hint("`privnet status` lists the connections of each service"));
     }
+    // What was done in the files before is said, also where the command ends in a later one.
     shell.output.result(|_| text, || joined(objects));
-    Ok(exit)
+    stopped.map_or(Ok(exit), Err)
 }

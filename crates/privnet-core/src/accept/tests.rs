@@ -64,7 +64,7 @@ fn who_was_turned_away_is_decided_on_when_it_is_named_and_the_cloud_can() {
         decide(&policy, connections, ask).first().map(|decision| (decision.verdict, decision.why.clone()))
     };
     let own = |again| of("vpce-1", "834469178297", ConnectionState::Rejected, again);
-    assert_eq!(verdict(&[own(Again::LetIn)], &named("vpce-1")), Some((Verdict::Accepted, Why::Chosen)));
+    assert_eq!(verdict(&[own(Again::LetIn)], &named("vpce-1")), Some((Verdict::Accepted, Why::ChosenAgain)));
     // Not by itself, not on a cloud that cannot, and by the policy as if it were pending.
     assert_eq!(verdict(&[own(Again::LetIn)], &Ask::default()), None);
     assert_eq!(verdict(&[own(Again::Nothing)], &named("vpce-1")), None);
@@ -82,7 +82,7 @@ fn who_was_turned_away_is_decided_on_when_it_is_named_and_the_cloud_can() {
     assert_eq!(verdict(&full, &named("vpce-1")), Some((Verdict::Left, Why::Full { max: 1 })));
     // One that is in keeps its place: only what was cut short is brought to its end.
     let live = |again| of("vpce-3", "834469178297", Accepted, again);
-    assert_eq!(verdict(&[live(Again::Finish)], &named("vpce-3")), Some((Verdict::Accepted, Why::Chosen)));
+    assert_eq!(verdict(&[live(Again::Finish)], &named("vpce-3")), Some((Verdict::Accepted, Why::Finished)));
     assert_eq!(verdict(&[live(Again::LetIn)], &named("vpce-3")), None);
 }
 
@@ -109,12 +109,43 @@ fn states() -> impl Strategy<Value = ConnectionState> {
     prop::sample::select(vec![Pending, Pending, Accepted, NeedsAttention, Changing, Rejected, Closed])
 }
 
+fn agains() -> impl Strategy<Value = Again> {
+    prop::sample::select(vec![Again::Nothing, Again::LetIn, Again::Finish])
+}
+
+/// Whether a connection that is let in takes a place that it did not have: one that is in already is only brought to its end, and
+/// that only where it is asked for by name.
+fn takes_a_place(connection: &Connection, decision: &Decision, ask: &Ask) -> bool {
+    match connection.state {
+        Pending => true,
+        ConnectionState::Rejected => {
+            assert!(ask.again && !ask.reject_others && connection.again != Again::Nothing);
+            assert_eq!(
+                (decision.why.clone(), ask.connection.as_ref()),
+                (Why::ChosenAgain, Some(&connection.id))
+            );
+            true
+        }
+        state => {
+            assert!(
+                state.may_be_live() && ask.again && !ask.reject_others && connection.again == Again::Finish
+            );
+            assert_eq!(
+                (decision.why.clone(), ask.connection.as_ref()),
+                (Why::Finished, Some(&connection.id))
+            );
+            false
+        }
+    }
+}
+
 prop_compose! {
     fn any_case()(
         consumers in prop::collection::vec((0u8..4, 0u32..4, prop::collection::btree_set(0u8..8, 0..3)), 0..4),
-        connections in prop::collection::vec((0u8..5, states()), 0..8),
+        connections in prop::collection::vec((0u8..5, states(), agains()), 0..8),
         chosen in prop::option::of(0u8..8),
         reject_others in any::<bool>(),
+        again in any::<bool>(),
         shared in any::<bool>(),
     ) -> (ServicePolicy, Vec<Connection>, Ask) {
         let consumers = consumers.iter().enumerate().map(|(index, (account, max, only))| ConsumerPolicy {
@@ -125,9 +156,12 @@ prop_compose! {
             preset: None,
         }).collect();
         let connections = connections.iter().enumerate()
-            .map(|(index, (account, state))| connection(&format!("vpce-{index}"), &account.to_string(), *state))
+            .map(|(index, (account, state, again))| Connection {
+                again: *again,
+                ..connection(&format!("vpce-{index}"), &account.to_string(), *state)
+            })
             .collect();
-        let ask = Ask { connection: chosen.map(|id| format!("vpce-{id}")), reject_others, again: false };
+        let ask = Ask { connection: chosen.map(|id| format!("vpce-{id}")), reject_others, again };
         (ServicePolicy { service: "s".to_owned(), consumers, shared }, connections, ask)
     }
 }
@@ -142,7 +176,9 @@ proptest! {
         let decisions = decide(&policy, &connections, &ask);
         for decision in decisions.iter().filter(|d| d.verdict == Verdict::Accepted) {
             let connection = connections.iter().find(|c| c.id == decision.connection).unwrap();
-            prop_assert_eq!(connection.state, Pending);
+            if !takes_a_place(connection, decision, &ask) {
+                continue;
+            }
             let own = policy.consumers.iter().find(|c| Some(&c.name) == decision.consumer.as_ref()).unwrap();
             prop_assert!(!own.identities.is_disjoint(&connection.identities));
             prop_assert!(own.only.is_empty() || own.only.contains(&connection.id));
@@ -150,8 +186,9 @@ proptest! {
         for own in &policy.consumers {
             let before = connections.iter().filter(|c| c.state.may_be_live()
                 && policy.consumer_of(c).is_some_and(|o| o.name == own.name)).count();
-            let accepted = decisions.iter()
-                .filter(|d| d.verdict == Verdict::Accepted && d.consumer.as_deref() == Some(&own.name)).count();
+            let accepted = decisions.iter().filter(|d| {
+                d.verdict == Verdict::Accepted && d.consumer.as_deref() == Some(&own.name) && !d.state.may_be_live()
+            }).count();
             prop_assert!(accepted == 0 || before + accepted <= own.max_connections as usize);
         }
     }
@@ -182,8 +219,9 @@ proptest! {
         for own in &policy.consumers {
             let live = connections.iter().filter(|c| c.state.may_be_live()
                 && policy.consumer_of(c).is_some_and(|o| o.name == own.name)).count();
-            let again = decide(&policy, &connections, &ask).iter()
-                .filter(|d| d.verdict == Verdict::Accepted && d.consumer.as_deref() == Some(&own.name)).count();
+            let again = decide(&policy, &connections, &ask).iter().filter(|d| {
+                d.verdict == Verdict::Accepted && d.consumer.as_deref() == Some(&own.name) && !d.state.may_be_live()
+            }).count();
             prop_assert!(again == 0 || live + again <= own.max_connections as usize);
         }
     }
@@ -212,9 +250,11 @@ prop_compose! {
     fn awkward_case()(
         consumers in prop::collection::vec(
             (prop::collection::btree_set(account(), 1..3), 0u32..4, prop::collection::btree_set(0u8..8, 0..3)), 0..4),
-        connections in prop::collection::vec((prop::collection::btree_set(account(), 0..3), states()), 0..9),
+        connections in prop::collection::vec(
+            (prop::collection::btree_set(account(), 0..3), states(), agains()), 0..9),
         chosen in prop::option::of(0u8..9),
         reject_others in any::<bool>(),
+        again in any::<bool>(),
         shared in any::<bool>(),
     ) -> (ServicePolicy, Vec<Connection>, Ask) {
         let consumers = consumers.into_iter().enumerate().map(|(index, (identities, max, only))| ConsumerPolicy {
@@ -224,11 +264,12 @@ prop_compose! {
             only: only.iter().map(|id| format!("VPCE-{id}")).collect(),
             preset: None,
         }).collect();
-        let connections = connections.into_iter().enumerate().map(|(index, (identities, state))| Connection {
+        let connections = connections.into_iter().enumerate().map(|(index, (identities, state, again))| Connection {
             identities,
+            again,
             ..connection(&format!("vpce-{index}"), "", state)
         }).collect();
-        let ask = Ask { connection: chosen.map(|id| format!("vpce-{id}")), reject_others, again: false };
+        let ask = Ask { connection: chosen.map(|id| format!("vpce-{id}")), reject_others, again };
         (ServicePolicy { service: "s".to_owned(), consumers, shared }, connections, ask)
     }
 }
@@ -270,8 +311,10 @@ proptest! {
             let connection = connections.iter().find(|c| c.id == decision.connection).unwrap();
             let its = |consumer| Rule { consumer, connections: &connections }.is_its(connection);
             match decision.verdict {
+                Verdict::Accepted if !takes_a_place(connection, decision, &ask) => prop_assert!(its(
+                    policy.consumers.iter().find(|c| Some(&c.name) == decision.consumer.as_ref()).unwrap()
+                )),
                 Verdict::Accepted => {
-                    prop_assert_eq!(connection.state, Pending);
                     let consumer = policy.consumers.iter().find(|c| Some(&c.name) == decision.consumer.as_ref());
                     let rule = Rule { consumer: consumer.unwrap(), connections: &connections };
                     prop_assert!(rule.is_its(connection) && rule.names(connection), "{:?}", decision);
@@ -284,6 +327,7 @@ proptest! {
             let rule = Rule { consumer, connections: &connections };
             let of = |verdict: Option<Verdict>| decisions.iter().filter(move |d| {
                 d.consumer.as_deref() == Some(&consumer.name) && verdict.is_none_or(|verdict| d.verdict == verdict)
+                    && !d.state.may_be_live()
             });
             let accepted = of(Some(Verdict::Accepted)).count();
             prop_assert!(accepted <= rule.room(), "{} of {} places", accepted, rule.room());

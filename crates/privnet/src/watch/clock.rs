@@ -30,9 +30,20 @@ pub enum Ended {
 pub struct Clock {
     rhythm: Rhythm,
     failures: u32,
-    /// When something was done whose consequences are looked out for.
-    changed: Option<Duration>,
+    lookout: Lookout,
     due: Duration,
+}
+
+/// Whether the consequences of a change are looked out for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lookout {
+    /// Nothing was changed lately.
+    Idle,
+    /// Something was, then.
+    Since(Duration),
+    /// It was looked out for its whole time, and to its end something was changed. Two programs that undo each other's work are not to
+    /// do so all the time: a calm round comes first.
+    Spent,
 }
 
 /// A round begins at 0.7 to 0.8 of the interval, so that deployments that began together drift apart, and none is looked at
@@ -45,7 +56,8 @@ const SHORTEST_PAUSE: f64 = 0.5;
 /// an eighth of it; at least this part of the interval.
 const SOON: f64 = 0.15;
 const PART: u32 = 8;
-/// The looking out is over when its pauses are this part of the interval, after two intervals: what comes then begins it anew.
+/// The looking out is over when its pauses are this part of the interval, after two intervals: what comes then begins it anew, once a
+/// round was calm.
 const OVER: u32 = 4;
 /// Between two rounds there is at least this part of the interval, however long they take; at most twice as much.
 const BREATH: f64 = 0.1;
@@ -61,7 +73,7 @@ impl Clock {
         let interval = rhythm.interval.min(LONGEST_INTERVAL);
         let rhythm = Rhythm { interval, longest: rhythm.longest.min(LONGEST_INTERVAL) };
         let apart = APART.min(interval / count.max(1));
-        Self { rhythm, failures: 0, changed: None, due: apart * index }
+        Self { rhythm, failures: 0, lookout: Lookout::Idle, due: apart * index }
     }
 
     /// When the next round begins.
@@ -89,15 +101,18 @@ impl Clock {
                 let jitter = EARLIEST + (LATEST - EARLIEST) * draw;
                 let next = began + interval.mul_f64(jitter);
                 self.due = next.max(now + interval.mul_f64(BREATH * (1.0 + draw)));
-                // A change while an earlier one is looked out for does not begin anew: two programs that undo each other's work
-                // are not to do so all the time.
-                if ended == Ended::Changed && self.changed.is_none() {
-                    self.changed = Some(now);
-                }
-                if let Some(changed) = self.changed {
+                // A change while an earlier one is looked out for does not begin anew.
+                self.lookout = match (self.lookout, ended) {
+                    (Lookout::Idle, Ended::Changed) => Lookout::Since(now),
+                    (Lookout::Spent, Ended::Well) => Lookout::Idle,
+                    (lookout, _) => lookout,
+                };
+                if let Lookout::Since(changed) = self.lookout {
                     let pause = (now.saturating_sub(changed) / PART).max(interval.mul_f64(SOON));
                     self.due = self.due.min(now + pause.mul_f64(jitter));
-                    self.changed = self.changed.filter(|_| pause < interval / OVER);
+                    if pause >= interval / OVER {
+                        self.lookout = if ended == Ended::Changed { Lookout::Spent } else { Lookout::Idle };
+                    }
                 }
             }
             Ended::Badly => {
@@ -112,7 +127,7 @@ impl Clock {
     /// The file changed: the next round begins now, and what failed before may have been the file's fault.
     pub fn wake(&mut self, now: Duration) {
         self.failures = 0;
-        self.changed = None;
+        self.lookout = Lookout::Idle;
         self.due = now;
     }
 }
@@ -211,6 +226,23 @@ mod tests {
             let now = clock.due();
             clock.ended(now, now, Ended::Changed, draw);
             prop_assert!(clock.due() - now <= rhythm.interval.mul_f64(SOON));
+        }
+
+        /// Two programs that undo each other's work do so no more than once in about a round, but for the first look-out.
+        #[test]
+        fn a_change_in_every_round_is_not_followed_without_end((rhythm, rounds) in rounds()) {
+            let mut clock = Clock::new(rhythm, 0, 1);
+            let begun = clock.due();
+            let mut looks = 0;
+            for (_, _, draw) in rounds.iter().cycle() {
+                let now = clock.due();
+                if now - begun >= rhythm.interval * 100 {
+                    break;
+                }
+                looks += 1;
+                clock.ended(now, now, Ended::Changed, *draw);
+            }
+            prop_assert!(looks <= 100 * 100 / 70 + 1 + 2 * 10, "{looks} looks in 100 intervals");
         }
 
         /// Each failure in a row makes the pause longer, until it is the longest; one success ends that.

@@ -172,10 +172,12 @@ fn would_act(told: &Told) -> bool {
 pub(super) async fn round(session: &Session, file: &str, observe: bool) -> Round {
     let (started, calls) = (Instant::now(), session.calls());
     let mut round = Round::blank(session.spec().deployment.as_str(), file, observe);
-    // Reads only: they are dropped where the watch is stopped.
+    // Reads only: they are dropped where the watch is stopped. The look ends by itself then, as a failure, in the same moment: a round
+    // that was stopped is none that failed.
     let planned = tokio::select! {
-        planned = session.plan(PlanOptions::default()) => Some(planned),
+        biased;
         () = session.cancelled() => None,
+        planned = session.plan(PlanOptions::default()) => Some(planned),
     };
     if let Some(planned) = planned {
         act(session, planned, &mut round).await;
