@@ -327,8 +327,6 @@ pub(crate) struct ExposureFacts {
     pub(crate) notifications_unreadable: Option<String>,
     /// Principals of the user's own on a supplied service.
     pub(crate) allowed_by_user: BTreeSet<String>,
-    /// Whether permissions cannot be looked for by their tags.
-    pub(crate) permissions_hidden: bool,
 }
 
 impl ExposureFacts {
@@ -357,11 +355,6 @@ pub(crate) fn facts(snapshot: &Snapshot<'_>) -> Vec<(String, serde_json::Value)>
                     allowed_principals::of_others(all, snapshot.wanted.deployment, &service.address.service);
             }
             Some(Ok(_)) | None => {}
-        }
-    }
-    if exposure.permissions_hidden {
-        for (service, _) in &snapshot.wanted.services {
-            by_service.entry(service.name.as_str()).or_default().permissions_hidden = true;
         }
     }
     let written = by_service.into_iter();

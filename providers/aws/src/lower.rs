@@ -7,7 +7,6 @@ use privnet_core::spec::aws::{AwsForm, AwsService};
 use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::{Address, Lowered, Origin, Resource, Scope, ServiceIntent, Value, World};
 
-use crate::exposure::ExposureFacts;
 use crate::facts::ServiceFacts;
 use crate::kinds;
 use crate::ownership;
@@ -77,13 +76,6 @@ pub(crate) fn lower(spec: &Spec, service: &Service, world: &World) -> Lowered {
     let scope =
         facts.scope.clone().map_or_else(|| Scope(format!("aws/{account}/{}", aws.location.region)), Scope);
     let mut lowered = nothing(spec, service, scope.clone());
-    if ExposureFacts::of(world, service.name.as_str()).permissions_hidden {
-        lowered.warnings.push(format!(
-            "{}: whom privnet allowed on an endpoint service that the file does not name any more cannot be looked for, and stays \
-             allowed: the caller lacks the permission `ec2:DescribeTags`",
-            service.name
-        ));
-    }
     if lowered.intent.remove {
         return lowered;
     }

@@ -200,6 +200,10 @@ fn wrong_account(service: &Service, aws: &AwsService, reach: &Reach) -> Option<R
     })
 }
 
+/// Why whom an earlier file allowed may be left.
+const HIDDEN: &str = "whom privnet allowed on an endpoint service that the file does not name any more cannot be looked for, and stays \
+                      allowed: the caller lacks the permission `ec2:DescribeTags`";
+
 /// Observes one account and region. Where that fails its services are refused, and the others go on.
 async fn observe_place(
     request: ObserveRequest<'_>,
@@ -268,6 +272,10 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
         }
     }
     world.searched.insert(snapshot.reach.scope.clone());
+    if snapshot.wanted.purpose == Purpose::Plan && snapshot.exposure.permissions_hidden {
+        let unknown = world.unknown.entry(snapshot.reach.scope.clone()).or_default();
+        unknown.insert(HIDDEN.to_owned());
+    }
     for (service, _) in &snapshot.wanted.services {
         world.services.insert(service.name.to_string(), ServiceWorld::default());
     }

@@ -52,12 +52,16 @@ impl HttpClient for GuardedClient {
         let timeouts = (settings.connect_timeout(), settings.read_timeout());
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
-            let mut builder = Connector::builder()
-                .connector_settings(settings.clone())
-                .proxy_config(ProxyConfig::from_env())
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-            builder.set_sleep_impl(components.sleep_impl());
-            SharedHttpConnector::new(Guarded { inner: builder.build() })
+            let by = |proxy| {
+                let mut builder = Connector::builder()
+                    .connector_settings(settings.clone())
+                    .proxy_config(proxy)
+                    .tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+                builder.set_sleep_impl(components.sleep_impl());
+                builder.build()
+            };
+            let (usual, plain) = (by(ProxyConfig::from_env()), by(ProxyConfig::disabled()));
+            SharedHttpConnector::new(Guarded { usual, plain })
         };
         made.entry(timeouts).or_insert_with(make).clone()
     }
@@ -65,21 +69,30 @@ impl HttpClient for GuardedClient {
 
 #[derive(Debug)]
 struct Guarded {
-    inner: Connector,
+    usual: Connector,
+    /// By no proxy: `HTTP_PROXY` would have what is meant for this machine cross the network.
+    plain: Connector,
 }
 
 impl HttpConnector for Guarded {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         match refused(request.uri()) {
             Some(refused) => HttpConnectorFuture::ready(Err(ConnectorError::user(refused.into()))),
-            None => self.inner.call(request),
+            None if is_plain(request.uri()) => self.plain.call(request),
+            None => self.usual.call(request),
         }
     }
 }
 
+fn is_plain(uri: &str) -> bool {
+    uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"))
+}
+
 /// Why nothing is sent there, if nothing is.
 fn refused(uri: &str) -> Option<PlainHttp> {
-    let Ok(url) = Url::parse(uri) else { return None };
+    let Ok(url) = Url::parse(uri) else {
+        return is_plain(uri).then(|| PlainHttp { endpoint: uri.to_owned() });
+    };
     if url.scheme() != "http" || url.host().is_some_and(|host| answers_here(&host)) {
         return None;
     }
@@ -123,6 +136,7 @@ mod tests {
             ("http://localhost.example.com/", "http://localhost.example.com"),
             ("http://169.254.169.253/", "http://169.254.169.253"),
             ("http://[::2]:80/", "http://[::2]"),
+            ("http://localhost:99999/", "http://localhost:99999/"),
         ] {
             assert_eq!(
                 refused(elsewhere).map(|refused| refused.endpoint).as_deref(),

@@ -526,6 +526,9 @@ async fn who_may_not_look_for_tags_is_told_what_stays() {
     assert!(!told(&stage.plan(&orders).await));
     stage.fault("aws:DescribeTags:*:code=UnauthorizedOperation");
     assert!(told(&stage.plan(&orders).await));
+    // Also where all goes: who stays allowed is no end of it.
+    let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
+    assert!(told(&stage.driver().plan(&orders, destroy).await.0));
 }
 
 /// The presets are data of privnet's own: when a vendor's account changes there, the next plan says so.

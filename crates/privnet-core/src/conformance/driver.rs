@@ -72,7 +72,9 @@ impl Driver {
         let (mut desired, world) = self.observe(spec, Purpose::Plan).await;
         if options.destroy {
             desired.resources.clear();
+            desired.waits.clear();
             desired.refusals.clear();
+            desired.warnings.clear();
         }
         (plan(&desired, &world, &self.kinds(), options), desired, world)
     }

@@ -9,7 +9,7 @@ use privnet_core::spec::aws::{AwsForm, AwsMade, AwsService};
 use privnet_core::world::Connections;
 use privnet_core::{Address, Live, Lowered, Origin, Value};
 
-use crate::kinds::{LOAD_BALANCER, security_group, security_group_rule};
+use crate::kinds::{ENDPOINT_SERVICE, LOAD_BALANCER, security_group, security_group_rule};
 use crate::lower::Lowering;
 use crate::targets;
 
@@ -99,7 +99,8 @@ fn check_subnets(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, low
 /// decision is. The word cannot help: who is attached must be turned away first. In another VPC a live consumer is the guard's matter:
 /// the endpoint service goes over to the new load balancer, which cuts with the word.
 fn check_removal(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, lowered: &mut Lowered) {
-    let Some(live) = lowering.world.at(address).filter(|live| live.is_ours()) else { return };
+    let live = lowering.world.at(address).filter(|live| live.is_ours() && has_endpoints(lowering, live));
+    let Some(live) = live else { return };
     let there = live.fields.get("vpc").and_then(Value::as_text).filter(|vpc| *vpc != made.vpc.as_str());
     let subnets = live.fields.get("subnets").and_then(Value::as_list).unwrap_or_default();
     let gone = subnets.iter().filter_map(Value::as_text);
@@ -176,6 +177,20 @@ fn live_consumers(lowering: &Lowering<'_>) -> Option<String> {
     let live = connections.known().iter().filter(|connection| connection.state.may_be_live());
     let live: Vec<String> = live.map(|c| format!("{} ({})", c.id, c.who())).collect();
     (!live.is_empty()).then(|| live.join(", "))
+}
+
+/// Whether endpoints reach this load balancer. After a run that stopped midway its successor may have them already.
+fn has_endpoints(lowering: &Lowering<'_>, balancer: &Live) -> bool {
+    let mut services = lowering
+        .world
+        .live
+        .iter()
+        .filter(|live| live.address.service == lowering.name() && live.address.kind == ENDPOINT_SERVICE);
+    let lists = |service: &Live| {
+        let all = service.fields.get("load_balancers").and_then(Value::as_list).unwrap_or_default();
+        all.iter().filter_map(Value::as_text).any(|arn| arn == balancer.id)
+    };
+    services.any(lists)
 }
 
 fn check_supplied(lowering: &Lowering<'_>, arn: &str, address: &Address, lowered: &mut Lowered) {

@@ -227,7 +227,13 @@ async fn write(
         // Sessions on a target that leaves keep the time that they were promised.
         let in_turn = async {
             targets.await?;
-            left(cloud, arn, there.drain).await?;
+            // One that was taken out may be shown for a moment as it was before.
+            let out = |target: &Registered| {
+                let id = TargetId::of(target, ranges);
+                let was = shown.group.targets.as_ref().is_some_and(|was| was.contains(&id));
+                was && wanted.targets.as_ref().is_some_and(|stay| !stay.contains(&id))
+            };
+            left(cloud, arn, there.drain, out).await?;
             attributes.await
         };
         try_join3(check, in_turn, tags).await?;
@@ -238,7 +244,12 @@ async fn write(
 }
 
 /// Waits until no target drains any more. Who comes again waits for his patience: the next run goes on.
-async fn left(cloud: &Cloud<'_>, arn: &str, drain: i64) -> Result<(), Error> {
+async fn left(
+    cloud: &Cloud<'_>,
+    arn: &str,
+    drain: i64,
+    out: impl Fn(&Registered) -> bool,
+) -> Result<(), Error> {
     let drain = Duration::from_secs(u64::try_from(drain).unwrap_or_default());
     let limit = cloud.context.patience(drain + SHOWS_WITHIN);
     let until =
@@ -247,7 +258,7 @@ async fn left(cloud: &Cloud<'_>, arn: &str, drain: i64) -> Result<(), Error> {
         .context
         .until(until, || async {
             let registered = gather::registered(&balancing::target_health(cloud, arn).await?);
-            Ok(match registered.iter().filter(|target| target.is_leaving()).count() {
+            Ok(match registered.iter().filter(|target| target.is_leaving() || out(target)).count() {
                 0 => Poll::Ready(()),
                 leaving => Poll::Pending(format!(
                     "{leaving} target(s) keep their sessions for up to {} s",
