@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use privnet_integration_tests::command::privnet;
+use privnet_integration_tests::stage::Stage;
 
 use super::{Ground, both, ground};
 
@@ -152,6 +153,22 @@ fn a_sandboxed_command_reaches_nothing_else() {
     let caught = run("plan");
     assert_eq!(caught.status.code(), Some(1), "{}", both(&caught));
     assert!(trap.caught() > 0, "the trap catches nothing: {}", both(&caught));
+}
+
+/// What is meant for this machine is not sent to a proxy that is meant for others: it goes by plain HTTP, credentials among it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_on_this_machine_is_not_asked_by_a_proxy() {
+    let (ground, trap) = (ground(), Trap::new());
+    let stage = Stage::open(None).await.unwrap();
+    let output = privnet(ground.path())
+        .args(["plan", "--detailed-exitcode"])
+        .envs(PROXIES.map(|name| (name, trap.url())))
+        .env("AWS_ENDPOINT_URL", stage.url("aws"))
+        .env("AWS_ACCESS_KEY_ID", "AKIASANDBOX123456789")
+        .env("AWS_SECRET_ACCESS_KEY", "sandbox")
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), trap.caught()), (Some(2), 0), "{}", both(&output));
 }
 
 /// A whole life, and what each command comes to.
