@@ -1,5 +1,6 @@
 //! From the words of a file to what is forwarded: the same for all clouds, so that what is printed is what the machines get.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -18,7 +19,8 @@ pub struct AskedPort<'a> {
     pub engine: Option<spec::Engine>,
     /// Where the database is.
     pub upstream: &'a Upstream,
-    /// The health port that the machines which are there serve for it, if that is known: it stays, whatever ports come beside it.
+    /// The health port that the machines which are there serve for it, if that is known: it stays, whatever ports come beside it, and
+    /// no port that comes may have its number.
     pub health_port: Option<u16>,
 }
 
@@ -41,7 +43,7 @@ impl Forwarder {
     /// cloud's health checks come from; none: from whoever reaches the machine.
     ///
     /// # Errors
-    /// As [`Forwarder::new`].
+    /// As [`Forwarder::new`]; and [`RenderError::ListensOnServed`] where a port is listened on that is a live health port.
     pub fn asked(
         ports: &[AskedPort<'_>],
         resolver: &spec::Resolver,
@@ -49,7 +51,11 @@ impl Forwarder {
         probe_sources: Vec<IpNet>,
     ) -> Result<Self, RenderError> {
         let listens: Vec<u16> = ports.iter().map(|port| port.listen).collect();
-        let served = ports.iter().filter_map(|port| Some((port.listen, port.health_port?))).collect();
+        let served: BTreeMap<u16, u16> =
+            ports.iter().filter_map(|port| Some((port.listen, port.health_port?))).collect();
+        if let Some((&serves, &listen)) = served.iter().find(|(_, served)| listens.contains(served)) {
+            return Err(RenderError::ListensOnServed { listen, serves });
+        }
         let maps =
             ports.iter().zip(health_ports_beside(&listens, &served)).map(|(port, health_port)| PortMap {
                 listen: port.listen,
@@ -97,5 +103,34 @@ impl From<Engine> for spec::Engine {
             Engine::Oracle => Self::Oracle,
             Engine::Other => Self::Other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(ports: &[(u16, Option<u16>)]) -> Result<Forwarder, RenderError> {
+        let upstream = Upstream::Ip("10.0.0.1".parse().expect("an address"));
+        let ports: Vec<AskedPort<'_>> = ports
+            .iter()
+            .map(|(listen, health_port)| AskedPort {
+                listen: *listen,
+                port: 5432,
+                engine: None,
+                upstream: &upstream,
+                health_port: *health_port,
+            })
+            .collect();
+        let drain = Seconds(300);
+        Forwarder::asked(&ports, &spec::Resolver::System, drain, Vec::new())
+    }
+
+    #[test]
+    fn a_live_health_port_is_no_port_to_listen_on() {
+        let refused = asked(&[(5432, Some(25_432)), (25_432, None)]);
+        assert_eq!(refused, Err(RenderError::ListensOnServed { listen: 25_432, serves: 5432 }));
+        assert!(asked(&[(5432, Some(25_433)), (25_432, None)]).is_ok());
+        assert!(asked(&[(5432, None), (25_432, None)]).is_ok());
     }
 }

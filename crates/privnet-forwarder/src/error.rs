@@ -23,6 +23,17 @@ pub enum RenderError {
     /// A health port is used twice, or is also forwarded.
     #[error("health port {0} is used twice or also forwarded: take the ports that `health_ports` gives")]
     HealthPortTaken(u16),
+    /// A port would be listened on by whose number the machines that are there are asked for the health of another.
+    #[error(
+        "port {listen} is where the forwarders that are there answer for the health of port {serves}, and what is asked elsewhere before \
+         new ones are there is taken for dead: give the port another number under `listen:`"
+    )]
+    ListensOnServed {
+        /// The port that comes.
+        listen: u16,
+        /// The listening port whose health is asked there.
+        serves: u16,
+    },
     /// Port 22 is the machine's own.
     #[error(
         "port 22 is the machine's own SSH: give the port another number under `listen:`, and the database's own under `port:`"

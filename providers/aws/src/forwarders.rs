@@ -9,7 +9,7 @@ use privnet_core::{Address, Lowered};
 use privnet_forwarder::{AskedPort, CloudLimit, Forwarder, RenderError, Rendered};
 
 use crate::facts::{Image, ServiceFacts};
-use crate::kinds::{SECURITY_GROUP_RULE, TARGET_GROUP, security_group_rule, target_group};
+use crate::kinds::{FORWARDER_GROUP, SECURITY_GROUP_RULE, TARGET_GROUP, security_group_rule, target_group};
 use crate::lower::Lowering;
 use crate::snapshot::ports;
 
@@ -48,7 +48,7 @@ pub(crate) fn beside_what_is_there<'a>(lowering: &Lowering<'a>) -> Option<Machin
 }
 
 /// The health ports of the machines that are there, by listening port: where target groups ask and the machines' security group lets
-/// them, which is not so where somebody changed one of them by hand. A target group is changed in place, before new machines are
+/// them, which is not so where somebody changed one of them by hand; none where no group of machines is there. A target group is changed in place, before new machines are
 /// there: those that do not answer where it asks turn unhealthy, and a network load balancer then ends their sessions
 /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#unhealthy-target-connection-termination>).
 fn served_health_ports(lowering: &Lowering<'_>) -> BTreeMap<u16, u16> {
@@ -56,6 +56,9 @@ fn served_health_ports(lowering: &Lowering<'_>) -> BTreeMap<u16, u16> {
         let all = lowering.world.live.iter().filter(|live| live.is_ours());
         all.filter(move |live| live.address.service == lowering.name() && live.address.kind == kind)
     };
+    if ours(FORWARDER_GROUP).next().is_none() {
+        return BTreeMap::new();
+    }
     let open: BTreeSet<u16> =
         ours(SECURITY_GROUP_RULE).filter_map(security_group_rule::open_to_balancer).collect();
     let asked = ours(TARGET_GROUP).filter_map(target_group::asked_for_health);

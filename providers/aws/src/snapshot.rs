@@ -27,7 +27,7 @@ use crate::ownership::{self, Claim, TagMap};
 /// How many things are read at once; the rate is the limiter's matter.
 const AT_ONCE: usize = 40;
 /// What every derived name begins with.
-const NAME_PREFIX: &str = "pn-";
+pub(crate) const NAME_PREFIX: &str = "pn-";
 
 /// EC2's part.
 #[derive(Default)]

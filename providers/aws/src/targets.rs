@@ -218,9 +218,12 @@ fn resolved(
 fn awaited_why(gone: &TargetId, name: &str, awaited: &Awaited) -> Option<String> {
     let Awaited { absent, demanded, in_turn, holds } = awaited;
     if !in_turn {
+        let lacking = u64::try_from(demanded.saturating_sub(*absent)).unwrap_or(u64::MAX);
+        let minutes = lacking.saturating_mul(*holds).div_ceil(60);
         return Some(format!(
             "{gone} stays: {name} no longer resolves to it, but it is healthy, and {absent} answer(s) of {demanded} are without it; one holds \
-             for {holds} s, and a copy of it does not count; `privnet watch` goes on counting, and a target that fails its health checks goes at once"
+             for {holds} s, and a copy of it does not count, which is too long for one run: `privnet watch` counts over its looks, and takes \
+             it out in about {minutes} min; one that fails its health checks goes at once"
         ));
     }
     // Whose turn has not come for a while is nothing to tell of.
@@ -424,6 +427,29 @@ mod tests {
         let both = [there("10.0.1.5", "healthy"), there("10.0.1.6", "healthy")];
         let (targets, waits) = resolve(&[Ok(&["10.0.1.5"]), Ok(&["10.0.1.6"])], &both);
         assert_eq!((targets.len(), waits), (2, 0));
+    }
+
+    /// Which name, how long its answers hold, and what to run.
+    #[test]
+    fn a_healthy_address_of_a_name_whose_answers_hold_long_stays_and_that_is_said() {
+        let both = [there("10.0.1.5", "healthy"), there("10.0.1.6", "healthy")];
+        let awaited = Awaited { absent: 1, demanded: 8, in_turn: false, holds: 300 };
+        let name = ResolvedName {
+            awaited: BTreeMap::from([("10.0.1.5".parse().unwrap(), awaited)]),
+            ..name(&[Ok(&["10.0.1.6"]), Ok(&["10.0.1.6"])])
+        };
+        let facts = facts();
+        let wanted = resolved(&name, &both, &facts.vpc_ranges, 5432, &facts);
+        assert_eq!(wanted.targets.len(), 2);
+        let [why] = &wanted.waits[..] else { panic!("{:?}", wanted.waits) };
+        for told in [
+            "10.0.1.5:5432 stays: db.example no longer resolves to it",
+            "1 answer(s) of 8",
+            "holds for 300 s",
+            "`privnet watch` counts over its looks, and takes it out in about 35 min",
+        ] {
+            assert!(why.contains(told), "{told}: {why}");
+        }
     }
 
     #[test]

@@ -206,6 +206,10 @@ async fn a_consumer_whose_ranges_are_not_let_in_is_named() {
 
 /// A service with these addresses and this drain time.
 fn draining(addresses: &str, drain: &str) -> Spec {
+    leading_to(&format!("ips: [{addresses}]"), drain)
+}
+
+fn leading_to(targets: &str, drain: &str) -> Spec {
     spec(&format!(
         "version: 1
 deployment: stage
@@ -218,7 +222,7 @@ services:
       vpc: vpc-0a1b2c3d4e5f60718
       subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
       drain: {drain}
-      ports: [{{ listen: 5432, engine: postgres, to: {{ ips: [{addresses}] }} }}]
+      ports: [{{ listen: 5432, engine: postgres, to: {{ {targets} }} }}]
 "
     ))
 }
@@ -277,5 +281,42 @@ async fn a_long_drain_holds_up_a_watch_for_its_patience_only() {
     stage.set_speed(1_000.0);
     stage.apply(&after).await;
     assert_eq!(drain(stage.live(&after, "target-group").await.unwrap()), privnet_core::Value::Int(60));
+    stage.assert_settled(&after).await;
+}
+
+/// A group that gave way keeps its sessions for their time, however many runs were cut short or had no patience before: one that was
+/// stopped between the listener's turn and the drain too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_gives_way_drains_over_as_many_runs_as_it_takes() {
+    let stage = Stage::open().await;
+    let before = draining("10.0.0.25", "3600s");
+    stage.apply(&before).await;
+    let old = stage.live(&before, "target-group").await.unwrap().id;
+    let after = leading_to("instances: [i-0123456789abcdef0]", "3600s");
+    stage.fault("aws:DeregisterTargets:*:code=UnauthorizedOperation");
+    let (_, report) = stage.driver().apply(&after, PlanOptions::default()).await;
+    assert_eq!(failure(&report).kind(), ErrorKind::Denied);
+    let states = || async {
+        let health = stage.elb().describe_target_health().target_group_arn(&old).send().await.unwrap();
+        let all = health.target_health_descriptions().iter();
+        all.map(|one| one.target_health().unwrap().state().unwrap().as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, ["unused"], "the listener turned, and nothing drains yet");
+    stage.heal();
+    // An hour takes six minutes.
+    stage.set_speed(10.0);
+    for _ in 0..2 {
+        let (_, report) =
+            Driver::patient(&stage, Duration::from_secs(1)).apply(&after, PlanOptions::default()).await;
+        let why = failure(&report);
+        assert!(
+            why.kind() == ErrorKind::TimedOut && why.message().contains("not drained after 1 s"),
+            "{why}"
+        );
+        assert_eq!(states().await, ["draining"]);
+    }
+    stage.advance(Duration::from_secs(3600));
+    stage.set_speed(1_000.0);
+    stage.apply(&after).await;
     stage.assert_settled(&after).await;
 }

@@ -16,7 +16,7 @@ use privnet_forwarder::{AskedPort, Forwarder, PortMap, Rendered};
 
 use crate::facts::{self, Facts};
 use crate::fields::Fields;
-use crate::kinds::{self, load_balancer, network_security_group, private_link_service};
+use crate::kinds::{self, load_balancer, network_security_group, private_link_service, scale_set};
 use crate::policy::{self, Lists};
 use crate::{hosted, ownership};
 
@@ -216,10 +216,13 @@ impl<'a> Lowering<'a> {
     }
 
     /// The health ports of the forwarders that are there, by listening port: where the load balancer asks and the security group lets
-    /// it, which is not so where somebody changed one of them by hand. Both are written before a new group of machines is
+    /// it, which is not so where somebody changed one of them by hand; none where no machines are there. Both are written before a new group of machines is
     /// there, so a health port that moved would leave the old one without new connections until then.
     fn health_ports_that_are_served(&self) -> BTreeMap<u16, u16> {
         let ours = |kind| self.live_of(kind).filter(|live| live.is_ours());
+        if ours(scale_set::KIND.name).next().is_none() {
+            return BTreeMap::new();
+        }
         let (balancers, groups) = (ours(load_balancer::KIND.name), ours(network_security_group::KIND.name));
         let open: BTreeSet<u16> = groups.flat_map(network_security_group::open_to_probes).collect();
         let mut served: BTreeMap<u16, u16> = balancers.flat_map(load_balancer::asked_for_health).collect();

@@ -731,6 +731,20 @@ async fn status_shows_the_health_of_each_machine() {
         (targets.len() == 2 && healthy == 2).then_some(())
     })
     .await;
+    let (desired, _) = stage.driver().observe(&file, privnet_core::Purpose::Status).await;
+    assert_eq!(desired.waits, []);
+    // The local cloud calls machines with this tag unhealthy.
+    let sick = made(FORWARDED, "", "tags: { sandbox-health: down }");
+    stage.apply(&sick).await;
+    let waits = until("what is sick is told of", || async {
+        let (desired, _) = stage.driver().observe(&sick, privnet_core::Purpose::Status).await;
+        (desired.waits.len() == 2).then_some(desired.waits)
+    })
+    .await;
+    for wait in waits {
+        let told = wait.why.starts_with("the forwarder 10.1.") && wait.why.contains(":1433 is Down");
+        assert!(told && wait.why.contains("nft and python3"), "{wait:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,10 +4,12 @@
 
 mod stage;
 
-use privnet_core::Value;
+use std::collections::BTreeSet;
+
 use privnet_core::accept::{Ask, ConnectionState};
 use privnet_core::conformance::Subject;
 use privnet_core::plan::{PlanOptions, Rule};
+use privnet_core::{Purpose, Value};
 use stage::{ONE, PROJECT, REGION, Stage, assert_done, made, with_policy};
 
 const DESTROY: PlanOptions = PlanOptions { destroy: true, prune: false, sever_connections: true };
@@ -139,6 +141,26 @@ async fn what_cannot_work_is_refused_at_plan() {
     assert!(machine.contains("there is no machine"), "{machine}");
     let purpose = refused(made(ONE, "nat_subnets: [{ existing: data }]", "")).await;
     assert!(purpose.contains("has the purpose PRIVATE"), "{purpose}");
+}
+
+/// Nobody lets the probers in: no machine is healthy, and a status says where to look.
+#[tokio::test(flavor = "multi_thread")]
+async fn forwarders_that_are_not_healthy_are_told_of() {
+    let stage = Stage::open().await;
+    stage.fault("gcp:firewalls.insert:*:code=forbidden");
+    let block = "forwarder: { subnets: [data], size: e2-small }";
+    let spec = made("{ listen: 5432, to: { forwarder: { ip: 10.90.0.3 } } }", block, "");
+    stage.driver().apply(&spec, PlanOptions::default()).await;
+    let (desired, world) = stage.driver().observe(&spec, Purpose::Status).await;
+    let machines: BTreeSet<&str> =
+        world.services["orders"].targets.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(machines.len(), 2, "{world:#?}");
+    for machine in machines {
+        let command =
+            format!("`gcloud compute instances get-serial-port-output {machine} --project acme-data`");
+        assert!(desired.waits.iter().any(|wait| wait.why.contains(&command)), "{:#?}", desired.waits);
+    }
+    assert_eq!(desired.waits.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

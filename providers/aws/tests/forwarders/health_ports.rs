@@ -2,7 +2,7 @@
 
 use aws_sdk_elasticloadbalancingv2::types::TargetGroup;
 use privnet_core::Plan;
-use privnet_core::plan::PlanOptions;
+use privnet_core::plan::{PlanOptions, Rule};
 use privnet_core::spec::Spec;
 
 use super::{Stage, TWO_ZONES, assert_done, served, with};
@@ -72,4 +72,42 @@ async fn a_port_that_comes_or_goes_moves_nobodys_health_port() {
     assert_eq!(changed(&plan), Vec::<&str>::new(), "{plan:#?}");
     assert_eq!(asked(&stage, &second, 5432).await, "25433");
     stage.assert_settled(&second).await;
+}
+
+/// New machines could not answer for 5432 where the old ones do, and the target group is changed before there are any.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_health_port_is_not_listened_on() {
+    let stage = Stage::open().await;
+    let first = listening(&[5432]);
+    stage.apply(&first).await;
+    served(&stage, &first).await;
+    assert_eq!(asked(&stage, &first, 5432).await, "25432");
+
+    let (plan, _, _) = stage.driver().plan(&listening(&[5432, 25_432]), SEVER).await;
+    assert_eq!(plan.actions, [], "{plan:#?}");
+    assert_eq!(plan.refusals.len(), 1, "{plan:#?}");
+    assert_eq!(plan.refusals[0].rule, Rule::Unsuitable);
+    let why = &plan.refusals[0].why;
+    assert!(
+        why.contains("port 25432") && why.contains("health of port 5432") && why.contains("`listen:`"),
+        "{why}"
+    );
+    assert_eq!(asked(&stage, &first, 5432).await, "25432");
+
+    // Another number will do, and so will that one where nobody is asked there any more.
+    let beside = listening(&[5432, 25_433]);
+    stage.apply(&beside).await;
+    stage.assert_settled(&beside).await;
+    let (plan, report) = stage.driver().apply(&listening(&[25_432]), SEVER).await;
+    assert_done(&plan, &report);
+}
+
+/// Who has both from the beginning has machines that answer beside both.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_at_once_are_two_ports_like_any_others() {
+    let stage = Stage::open().await;
+    let both = listening(&[5432, 25_432]);
+    stage.apply(&both).await;
+    assert_eq!(asked(&stage, &both, 5432).await, "25433");
+    stage.assert_settled(&both).await;
 }

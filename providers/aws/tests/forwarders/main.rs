@@ -7,6 +7,7 @@
     reason = "a test, which says what it tried"
 )]
 
+mod drain;
 mod health_ports;
 #[path = "../stage/mod.rs"]
 mod stage;

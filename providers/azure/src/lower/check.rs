@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 use privnet_core::spec::azure::{AzureForm, AzureMade, AzureNatSubnet, AzureOnFrontend, AzureTarget};
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::spec::{CloudService, Engine, Service, Zones};
+use privnet_core::world::TargetState;
 
 use super::{Lowering, bad_tags};
 use crate::facts::short_location;
@@ -33,6 +34,7 @@ pub(super) fn all(lowering: &mut Lowering<'_>) {
         warn_of_probes(lowering, made);
         warn_of_checks(lowering, made);
         proxy_header(lowering, made);
+        sick_forwarders(lowering, made);
     }
     if let Some(form) = lowering.on_frontend() {
         frontend(lowering, form);
@@ -251,6 +253,35 @@ fn warn_of_checks(lowering: &mut Lowering<'_>, made: &AzureMade) {
                 lowering.service.name, port.listen
             ));
         }
+    }
+}
+
+/// What to look at where a machine does not answer, as far as health was read: a `status` reads it. Nothing is installed at boot, and the
+/// machine's install script says on its console what the image lacks; Azure keeps that where boot diagnostics are on
+/// (<https://learn.microsoft.com/azure/virtual-machines/boot-diagnostics>).
+fn sick_forwarders(lowering: &mut Lowering<'_>, made: &AzureMade) {
+    let ports = |machines: bool| {
+        let all =
+            made.ports.iter().filter(move |port| matches!(port.to, AzureTarget::Forwarder(_)) == machines);
+        all.map(move |port| if machines { port.listen.get() } else { port.port.get() })
+    };
+    // What the load balancer tells of a target is its address and port: a port of both may be of either.
+    let direct: BTreeSet<u16> = ports(false).collect();
+    let forwarded: BTreeSet<u16> = ports(true).filter(|port| !direct.contains(port)).collect();
+    let is_forwarder = |id: &str| {
+        id.rsplit_once(':')
+            .and_then(|(_, port)| port.parse().ok())
+            .is_some_and(|port| forwarded.contains(&port))
+    };
+    let Some(seen) = lowering.world.services.get(lowering.name()) else { return };
+    let sick = seen.targets.iter().filter(|target| target.state == TargetState::Unhealthy);
+    for target in sick.filter(|target| is_forwarder(&target.id)) {
+        let why = format!(
+            "the forwarder {} is {}; its health port answers when its database does and its image holds nft and python3: see its console \
+             output, which Azure keeps where the scale set's boot diagnostics are on",
+            target.id, target.cloud_state
+        );
+        lowering.wait("you", why);
     }
 }
 

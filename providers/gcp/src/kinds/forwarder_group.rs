@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use privnet_core::execute::{Poll, Until};
+use privnet_core::plan::Wait;
 use privnet_core::spec::Zones;
+use privnet_core::world::TargetState;
 use privnet_core::{
     Address, Applied, Change, Error, ErrorKind, Field, Health, Kind, Live, Origin, Replacement, Shape, Value,
 };
@@ -77,6 +79,31 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         let address = lowering.address(KIND.name, subnet.as_str());
         lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
     }
+    wait_for_the_sick(lowering);
+}
+
+/// What to look at where machines do not answer, as far as health was read: a `status` reads it. Nothing is installed at boot, and a
+/// machine's install script says on its serial console what the image lacks.
+fn wait_for_the_sick(lowering: &mut Lowering<'_>) {
+    let service = lowering.service.name.to_string();
+    let Some(seen) = lowering.world.services.get(&service) else { return };
+    // Each is there once for each forwarding rule.
+    let sick: BTreeSet<&str> = seen
+        .targets
+        .iter()
+        .filter(|target| target.state == TargetState::Unhealthy)
+        .map(|target| target.id.as_str())
+        .collect();
+    let project = lowering.place.project.clone();
+    let waits = sick.into_iter().map(|machine| Wait {
+        on: "you".to_owned(),
+        why: format!(
+            "the forwarder {machine} is unhealthy; it is healthy when each of its databases answers it and its image holds nft and python3: \
+             see `gcloud compute instances get-serial-port-output {machine} --project {project}`"
+        ),
+        service: service.clone(),
+    });
+    lowering.lowered.waits.extend(waits);
 }
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {

@@ -266,6 +266,10 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         let seen = Group::from_fields(step.fields)?;
         if is_reached(cloud, &seen.load_balancers).await? {
             give_way(cloud, step, &there, &seen).await?;
+        } else if seen.target_groups.is_empty() {
+            // An earlier run may have taken the group off and stopped: what its sessions were promised holds.
+            let drain = Duration::from_secs(u64::try_from(seen.drain).unwrap_or_default());
+            machines::drained(cloud, &there, &machines::left_in(cloud, &there).await?, drain).await?;
         }
         let sent = cloud
             .call(DELETE, &name, Replay::Safe, || {

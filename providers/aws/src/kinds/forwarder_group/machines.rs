@@ -13,6 +13,7 @@ use crate::balancing;
 use crate::cloud::Cloud;
 use crate::facts::Registered;
 use crate::gather;
+use crate::snapshot::NAME_PREFIX;
 
 /// How long machines may take to start and to be registered.
 const STARTED_WITHIN: Duration = Duration::from_secs(15 * 60);
@@ -119,6 +120,22 @@ fn in_service(group: &AutoScalingGroup) -> BTreeSet<String> {
     let serving =
         group.instances().iter().filter(|one| one.lifecycle_state() == Some(&LifecycleState::InService));
     serving.filter_map(|one| one.instance_id().map(str::to_owned)).collect()
+}
+
+/// The target groups that a group's machines leave.
+pub(super) async fn left_in(cloud: &Cloud<'_>, group: &AutoScalingGroup) -> Result<BTreeSet<String>, Error> {
+    let members: BTreeSet<&str> = group.instances().iter().filter_map(|one| one.instance_id()).collect();
+    let mut left = BTreeSet::new();
+    for described in balancing::target_groups(cloud).await? {
+        let ours = described.target_group_name().is_some_and(|name| name.starts_with(NAME_PREFIX));
+        let Some(arn) = described.target_group_arn().filter(|_| ours) else { continue };
+        let health = balancing::absent_is_none(balancing::target_health(cloud, arn).await)?;
+        let registered = gather::registered(&health.unwrap_or_default());
+        if registered.iter().any(|target| target.is_leaving() && members.contains(target.id.as_str())) {
+            left.insert(arn.to_owned());
+        }
+    }
+    Ok(left)
 }
 
 /// Waits while established sessions have their time: at most so long, and not longer than the load balancer keeps them.

@@ -9,9 +9,9 @@ use aws_sdk_elasticloadbalancingv2::types::{
 use futures::future::{try_join, try_join3, try_join4, try_join5};
 use ipnet::IpNet;
 use privnet_core::execute::{Poll, Replay, Until};
-use privnet_core::{Applied, Error, ErrorKind, Step, Value};
+use privnet_core::{Applied, Error, ErrorKind, Generation, Step, Value};
 
-use super::{Check, DRAIN, Group, MEMBERS_TAG, PRESERVE_CLIENT_IP, PROXY_PROTOCOL, TERMINATE};
+use super::{Check, DRAIN, Described, Group, MEMBERS_TAG, PRESERVE_CLIENT_IP, PROXY_PROTOCOL, TERMINATE};
 use crate::balancing::{self, tag_list};
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
@@ -409,17 +409,12 @@ async fn healthy(
 
 // Delete.
 
-/// Targets that a load balancer still sends to are drained before the group goes.
+/// Targets whose sessions a load balancer still carries are drained before the group goes.
 pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let arn = live_id(step)?;
-    let balancer = step.live.and_then(|live| live.fields.get("load_balancer")).and_then(Value::as_text);
     let drain =
         step.live.and_then(|live| live.fields.get("drain")).and_then(Value::as_int).unwrap_or_default();
-    let there = match balancer {
-        Some(balancer) => balancing::load_balancer(cloud, balancer).await?.is_some(),
-        None => false,
-    };
-    if there {
+    if carries_sessions(cloud, step, &arn).await? {
         drained(cloud, &arn, Duration::from_secs(u64::try_from(drain).unwrap_or_default())).await?;
     }
     let until = Until { operation: DELETE.name, subject: &arn, what: "gone", limit: GONE_WITHIN };
@@ -446,9 +441,29 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     Ok(Applied::default())
 }
 
-/// Deregisters everything and waits until its sessions had their time.
+/// Whether a load balancer carries sessions on its targets. No listener names the group any more where an earlier run turned the
+/// listener and stopped: then targets drain, or the group that took its place is used.
+async fn carries_sessions(cloud: &Cloud<'_>, step: &Step<'_>, arn: &str) -> Result<bool, Error> {
+    let balancer = step.live.and_then(|live| live.fields.get("load_balancer")).and_then(Value::as_text);
+    if let Some(balancer) = balancer {
+        return Ok(balancing::load_balancer(cloud, balancer).await?.is_some());
+    }
+    let health = balancing::absent_is_none(balancing::target_health(cloud, arn).await)?.unwrap_or_default();
+    let registered = gather::registered(&health);
+    if registered.is_empty() || registered.iter().any(Registered::is_leaving) {
+        return Ok(!registered.is_empty());
+    }
+    let mine = step.action.generation.unwrap_or(Generation::A);
+    let successor = ownership::cloud_name(step.deployment, &step.action.address, mine.other());
+    let used = |group: &Described| {
+        group.target_group_name() == Some(&successor) && !group.load_balancer_arns().is_empty()
+    };
+    Ok(balancing::target_groups(cloud).await?.iter().any(used))
+}
+
+/// Deregisters everything and waits until its sessions had their time. Who comes again waits for his patience: the next run goes on.
 async fn drained(cloud: &Cloud<'_>, arn: &str, drain: Duration) -> Result<(), Error> {
-    let limit = drain + SHOWS_WITHIN;
+    let limit = cloud.context.patience(drain + SHOWS_WITHIN);
     let until = Until { operation: "DescribeTargetHealth", subject: arn, what: "drained", limit };
     cloud
         .context
@@ -471,4 +486,8 @@ async fn drained(cloud: &Cloud<'_>, arn: &str, drain: Duration) -> Result<(), Er
             })
         })
         .await
+        .map_err(|error| {
+            error
+                .with_hint("nothing new comes to them, and the group goes when their sessions had their time")
+        })
 }
