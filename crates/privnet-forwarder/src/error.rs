@@ -25,8 +25,8 @@ pub enum RenderError {
     HealthPortTaken(u16),
     /// A port would be listened on by whose number the machines that are there are asked for the health of another.
     #[error(
-        "port {listen} is where the forwarders that are there answer for the health of port {serves}, and what is asked elsewhere before \
-         new ones are there is taken for dead: give the port another number under `listen:`"
+        "the forwarders that are there answer on port {listen} for the health of port {serves}, and would be taken for dead if they were \
+         asked elsewhere: give the port that comes another number under `listen:`"
     )]
     ListensOnServed {
         /// The port that comes.

@@ -110,7 +110,7 @@ fn a_port_that_comes_moves_nobodys_health_port() {
     assert!(ground.live().is_some(), "{:#}", ground.status());
     // Nor does one that would be listened on where they are asked: it is refused.
     ground.edit(&more.replace("listen: 5432,", "listen: 25432,"));
-    let refused = ground.must("--sandbox plan", 3);
+    let refused = ground.must("--sandbox plan --detailed-exitcode", 3);
     assert!(both(&refused).contains("port 25432") && both(&refused).contains("health of port 15432"));
     // The one that came first goes; the other stays where it is asked.
     ground.edit(
