@@ -1,6 +1,6 @@
 //! The draft of a plan: each desired resource is held against what is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::kind::{Kind, KindTable, Replacement};
 use crate::plan::choose::{self, Choice, Standing};
@@ -23,7 +23,8 @@ pub(super) struct Draft<'a> {
     pub(super) refusals: Vec<Refusal>,
     /// Services that nothing is planned for.
     pub(super) blocked: BTreeSet<&'a str>,
-    pub(super) kept: BTreeMap<&'a Address, &'a Live>,
+    /// Looked up only, as every hash map here: its order would be another one each time.
+    pub(super) kept: HashMap<&'a Address, &'a Live>,
     pub(super) left: Vec<Left>,
     pub(super) unchanged: usize,
 }
@@ -60,7 +61,7 @@ impl<'a> Draft<'a> {
             deletes: BTreeSet::new(),
             refusals,
             blocked,
-            kept: BTreeMap::new(),
+            kept: HashMap::new(),
             left: Vec::new(),
             unchanged: 0,
         }
@@ -70,7 +71,7 @@ impl<'a> Draft<'a> {
     pub(super) fn match_resources(&mut self) {
         self.steps.reserve_exact(self.desired.resources.len());
         let mut standing = Standing::of(&self.world.live);
-        let mut found: BTreeMap<&Address, Vec<&'a Live>> = BTreeMap::new();
+        let mut found: HashMap<&Address, Vec<&'a Live>> = HashMap::new();
         for live in &self.world.live {
             found.entry(&live.address).or_default().push(live);
         }

@@ -1,6 +1,6 @@
 //! The order of a plan's actions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::kind::{Change, Kind, KindTable, Replacement};
 use crate::plan::steps::Step;
@@ -22,11 +22,14 @@ pub(super) enum Timing {
 /// The resources with what they need before them. Where needs go in circles (a fault of a provider's lowering) the given
 /// order breaks the circle: planning stays total.
 pub(super) fn needed_first(resources: &[Resource]) -> Vec<&Resource> {
-    let index: BTreeMap<&Address, usize> =
+    let index: HashMap<&Address, usize> =
         resources.iter().enumerate().map(|(i, r)| (&r.address, i)).collect();
     let needs: Vec<Vec<usize>> = resources
         .iter()
-        .map(|resource| resource.all_needs().iter().filter_map(|need| index.get(need).copied()).collect())
+        .map(|resource| {
+            let needs = needs_of(resource, |_| true);
+            needs.into_iter().filter_map(|need| index.get(need).copied()).collect()
+        })
         .collect();
     topological(&needs).into_iter().filter_map(|i| resources.get(i)).collect()
 }
@@ -65,8 +68,11 @@ pub(super) fn ordered(
     kinds: &KindTable,
     mut steps: Vec<Step>,
 ) -> Vec<Action> {
-    let needs_of: BTreeMap<&Address, BTreeSet<&Address>> =
+    let needs_of: HashMap<&Address, BTreeSet<&Address>> =
         resources.iter().map(|resource| (&resource.address, needed_first_of(resource, kinds))).collect();
+    // Each is held against all others of its service: its needs are looked up once.
+    let placed: Vec<Placed<'_>> =
+        steps.iter().map(|step| Placed { step, needs: needs_of.get(&step.action.address) }).collect();
     let mut by_service: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, step) in steps.iter().enumerate() {
         by_service.entry(step.action.address.service.as_str()).or_default().push(index);
@@ -77,15 +83,16 @@ pub(super) fn ordered(
     for members in by_service.values() {
         for &later in members {
             for &earlier in members {
-                let (one, other) = (&steps[later], &steps[earlier]);
+                let (one, other) = (&placed[later], &placed[earlier]);
                 if later != earlier
-                    && (comes_after(one, other, &needs_of, kinds) || is_let_go_by(one, other, &by_id))
+                    && (comes_after(one, other, kinds) || is_let_go_by(one.step, other.step, &by_id))
                 {
                     after[later].push(earlier);
                 }
             }
         }
     }
+    drop(placed);
     drop(needs_of);
     let order = topological(&after);
     let mut place = vec![0; steps.len()];
@@ -115,13 +122,32 @@ fn needed_first_of<'a>(resource: &'a Resource, kinds: &KindTable) -> BTreeSet<&'
     let kind = kinds.get(&resource.scope, &resource.address.kind);
     let bound =
         |name: &str| kind.and_then(|kind| kind.field(name)).is_some_and(|field| field.change == Change::Bind);
+    needs_of(resource, |name| !bound(name))
+}
+
+/// What a resource needs besides, and what those of its fields refer to that count.
+fn needs_of(resource: &Resource, counts: impl Fn(&str) -> bool) -> BTreeSet<&Address> {
     let mut all: BTreeSet<&Address> = resource.needs.iter().collect();
-    for (_, value) in resource.fields.iter().filter(|(name, _)| !bound(name)) {
+    for (name, value) in &resource.fields {
         value.each_output(&mut |reference| {
-            all.insert(&reference.address);
+            if counts(name) {
+                all.insert(&reference.address);
+            }
         });
     }
     all
+}
+
+/// A step with what its resource needs first; nothing is known of what the file does not want.
+struct Placed<'a> {
+    step: &'a Step,
+    needs: Option<&'a BTreeSet<&'a Address>>,
+}
+
+impl Placed<'_> {
+    fn needs(&self, other: &Step) -> bool {
+        self.needs.is_some_and(|needs| needs.contains(&other.action.address))
+    }
 }
 
 /// Whether `later` deletes something that what `earlier` changes still uses. The file does not want it any more, so no need tells
@@ -134,21 +160,14 @@ fn is_let_go_by(later: &Step, earlier: &Step, by_id: &BTreeMap<&str, &Live>) -> 
 }
 
 /// Whether `later` must wait for `earlier`. Both are of one service.
-fn comes_after(
-    later: &Step,
-    earlier: &Step,
-    needs_of: &BTreeMap<&Address, BTreeSet<&Address>>,
-    kinds: &KindTable,
-) -> bool {
-    let needs = |who: &Step, whom: &Step| {
-        needs_of.get(&who.action.address).is_some_and(|needs| needs.contains(&whom.action.address))
-    };
+fn comes_after(after: &Placed<'_>, before: &Placed<'_>, kinds: &KindTable) -> bool {
+    let (later, earlier) = (after.step, before.step);
     let rank = |step: &Step| match step.action.op {
         Op::Reject => None,
         _ => kinds.get(&step.action.scope, &step.action.address.kind).map(|kind| kind.teardown_rank),
     };
     match (later.timing, earlier.timing) {
-        (Timing::Forward, Timing::Forward) => needs(later, earlier),
+        (Timing::Forward, Timing::Forward) => after.needs(earlier),
         (Timing::Forward, Timing::Early) => {
             later.action.op == Op::Create && later.action.address == earlier.action.address
         }
@@ -159,7 +178,7 @@ fn comes_after(
         // What goes first in a teardown uses what goes later: it is changed to do without before that goes.
         (Timing::Late, Timing::Forward) => {
             later.action.address == earlier.action.address
-                || needs(earlier, later)
+                || before.needs(later)
                 || rank(earlier) < rank(later)
                 || gives_way_to(later, earlier, kinds)
         }
