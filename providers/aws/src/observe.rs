@@ -105,7 +105,10 @@ pub(crate) async fn observe(
         world.merge(part);
     }
     add_names(&mut world, resolved);
-    names::look_again(provider.dns, &listed, &provider.absences, &mut world, context).await;
+    // That takes minutes, and only a change can come of it.
+    if request.purpose == Purpose::Plan {
+        names::look_again(provider.dns, &listed, &provider.absences, &mut world, context).await;
+    }
     if request.purpose != Purpose::Connections {
         connections::look_for_records(provider.dns, &mut world).await;
     }
