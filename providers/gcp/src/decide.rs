@@ -1,12 +1,13 @@
 //! Decisions on connections: read-modify-write of an attachment's lists under its fingerprint, never dropping somebody else's
 //! entry; done when an own read shows the new state.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use privnet_core::accept::ConnectionState;
 use privnet_core::execute::{Poll, Until};
 use privnet_core::plan::{ConnectionAction, Op};
-use privnet_core::spec::gcp::GcpAcceptBy;
+use privnet_core::spec::gcp::{GcpAcceptBy, GcpService};
 use privnet_core::{Applied, Error, ErrorKind};
 use serde_json::json;
 
@@ -16,19 +17,42 @@ use crate::connections;
 use crate::json::{Json, flag, text};
 use crate::lists::{self, RECONCILES, Refused};
 use crate::operations::{self, Errand};
+use crate::policy;
 
 /// A new state is shown no later than this.
 const SHOWN: Duration = Duration::from_secs(600);
 
-/// Lets a connection in, or turns it away. `by` is how the service's accept list names whom it lets in.
-pub(crate) async fn decide(act: &Act<'_>, by: GcpAcceptBy) -> Result<Applied, Error> {
+/// What the file says of a service that a decision needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// How the accept list names whom it lets in.
+    by: GcpAcceptBy,
+    /// Whether the attachment reconciles its connections.
+    reconciles: bool,
+}
+
+impl Wanted {
+    pub(crate) fn of(gcp: &GcpService) -> Self {
+        Self { by: policy::accept_by(gcp), reconciles: policy::reconciles(gcp) }
+    }
+}
+
+/// A service that the file does not list.
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { by: GcpAcceptBy::Endpoint, reconciles: false }
+    }
+}
+
+/// Lets a connection in, or turns it away.
+pub(crate) async fn decide(act: &Act<'_>, wanted: Wanted) -> Result<Applied, Error> {
     let Some(connection) = &act.step.action.connection else {
         return Err(act.error(ErrorKind::Other, "the action does not say which connection"));
     };
     let at = act.there(Collection::ServiceAttachments)?;
     match act.step.action.op {
-        Op::Accept => accept(act, &at, connection, by).await,
-        _ => reject(act, &at, connection, by).await,
+        Op::Accept => accept(act, &at, connection, wanted).await,
+        _ => reject(act, &at, connection, wanted).await,
     }
 }
 
@@ -36,20 +60,22 @@ async fn accept(
     act: &Act<'_>,
     at: &At,
     connection: &ConnectionAction,
-    by: GcpAcceptBy,
+    wanted: Wanted,
 ) -> Result<Applied, Error> {
-    let reconciling = Reconciling::of(act, at).await?;
+    let reconciling = Reconciling::of(act, at, wanted).await?;
     if connection.state.may_be_live() {
         // It was in when the plan was made: what is left of that is put back, and nobody is let in.
         let found = act.read(at).await?;
-        reconciling.put_back(act, at, &found).await?;
-        let note = Some("the attachment does not reconcile its connections any more".to_owned());
-        return Ok(Applied { note, ..Applied::default() });
+        reconciling.is_as_before(act, &found)?;
+        let note = match (reconciling.put_back(act, at, &found).await?, reconciling.meant) {
+            (true, _) => "the attachment does not reconcile its connections any more",
+            (false, true) => "the attachment reconciles its connections, as it is meant to",
+            (false, false) => "the attachment did not reconcile its connections any more already",
+        };
+        return Ok(Applied { note: Some(note.to_owned()), ..Applied::default() });
     }
-    let during = reconciling.during(act);
-    let changed = during.merge(at, |latest| {
-        reconciling.is_as_before(act, latest)?;
-        lists::let_in(at, latest, connection, by).map_err(|why| refused(act, connection, &why))
+    let changed = reconciling.change(act, at, |latest| {
+        lists::let_in(at, latest, connection, wanted.by).map_err(|why| refused(act, connection, &why))
     });
     let changed = changed.await?;
     let shown = shown(act, at, connection, "accepted", |state| {
@@ -81,13 +107,12 @@ async fn reject(
     act: &Act<'_>,
     at: &At,
     connection: &ConnectionAction,
-    by: GcpAcceptBy,
+    wanted: Wanted,
 ) -> Result<Applied, Error> {
-    let reconciling = Reconciling::of(act, at).await?;
-    let during = reconciling.during(act);
-    let changed = during.merge(at, |latest| {
+    let by = wanted.by;
+    let reconciling = Reconciling::of(act, at, wanted).await?;
+    let changed = reconciling.change(act, at, |latest| {
         let Some(endpoint) = connections::endpoint(latest, &connection.id) else { return Ok(None) };
-        reconciling.is_as_before(act, latest)?;
         cuts_as_planned(act, latest, endpoint, connection, by)?;
         let live = connections::state(endpoint).may_be_live();
         lists::turned_away(at, latest, endpoint, by, live).map_err(|why| refused(act, connection, &why))
@@ -102,9 +127,9 @@ async fn reject(
 }
 
 /// How a decision ended, and what it switched on. What could not be put back is said beside any other failure.
-fn ended(shown: Result<Applied, Error>, put_back: Result<(), Error>) -> Result<Applied, Error> {
+fn ended(shown: Result<Applied, Error>, put_back: Result<bool, Error>) -> Result<Applied, Error> {
     match (shown, put_back) {
-        (shown, Ok(())) => shown,
+        (shown, Ok(_)) => shown,
         (Ok(_), Err(error)) => Err(error),
         (Err(error), Err(left)) => Err(left.hints().iter().cloned().fold(error, Error::with_hint)),
     }
@@ -156,10 +181,11 @@ struct Reconciling {
 }
 
 impl Reconciling {
-    async fn of(act: &Act<'_>, at: &At) -> Result<Self, Error> {
+    async fn of(act: &Act<'_>, at: &At, wanted: Wanted) -> Result<Self, Error> {
         let found = act.read(at).await?;
         let before = flag(&found, RECONCILES);
-        let left = match before {
+        // What the file says is meant, also where it came to say so after a decision was cut short.
+        let left = match before && !wanted.reconciles {
             true => operations::left_reconciling(&act.cloud, &found).await?,
             false => Ok(false),
         };
@@ -170,9 +196,46 @@ impl Reconciling {
         Ok(Self { before, meant: before && !left })
     }
 
-    /// The action, by requests that say what they are for.
-    fn during<'a>(&self, act: &Act<'a>) -> Act<'a> {
-        act.on(if self.meant { Errand::Ordinary } else { Errand::Reconcile })
+    /// Changes the attachment by what `change` makes of it, in requests that say what they are for. Where that fails after something was
+    /// sent it may have had its effect all the same: that is put back.
+    async fn change(
+        &self,
+        act: &Act<'_>,
+        at: &At,
+        change: impl Fn(&Json) -> Result<Option<Json>, Error>,
+    ) -> Result<Json, Error> {
+        let sent = AtomicBool::new(false);
+        let during = act.on(if self.meant { Errand::Ordinary } else { Errand::Reconcile });
+        let changed = during.merge(at, |latest| {
+            // Whoever is asked again was too late the last time: nothing came of it.
+            sent.store(false, Ordering::Relaxed);
+            self.is_as_before(act, latest)?;
+            let body = change(latest)?;
+            sent.store(body.as_ref().is_some_and(|body| flag(body, RECONCILES)), Ordering::Relaxed);
+            Ok(body)
+        });
+        match changed.await {
+            Err(error) if sent.load(Ordering::Relaxed) && !self.meant => {
+                match self.put_back_what_came_of_it(act, at).await {
+                    Ok(()) => Err(error),
+                    Err(_) => Err(error.with_hint(hint(at, "may still reconcile"))),
+                }
+            }
+            changed => changed,
+        }
+    }
+
+    /// Puts back what a request did that seemed to fail, once that is settled. What somebody else did since is not ours.
+    async fn put_back_what_came_of_it(&self, act: &Act<'_>, at: &At) -> Result<(), Error> {
+        operations::settle(&act.cloud, &at.project, &at.project).await?;
+        let Some(found) = act.cloud.get(at).await?.filter(|found| flag(found, RECONCILES)) else {
+            return Ok(());
+        };
+        let ours = operations::left_reconciling(&act.cloud, &found).await?;
+        if ours.map_err(|unknown| act.error(ErrorKind::Denied, unknown))? {
+            self.put_back(act, at, &found).await?;
+        }
+        Ok(())
     }
 
     /// Fails where somebody else switched it on or off meanwhile: it is not ours to put back then.
@@ -189,22 +252,26 @@ impl Reconciling {
         Err(act.error(ErrorKind::Conflict, message).with_hint("run the command again"))
     }
 
-    /// Switches it off again, where it was switched on.
-    async fn put_back(&self, act: &Act<'_>, at: &At, changed: &Json) -> Result<(), Error> {
+    /// Switches it off again, where it was switched on. Whether there was anything to do.
+    async fn put_back(&self, act: &Act<'_>, at: &At, changed: &Json) -> Result<bool, Error> {
         if self.meant || !flag(changed, RECONCILES) {
-            return Ok(());
+            return Ok(false);
         }
         let off = act.merge(at, |latest| {
             let mut body = lists::envelope(at, latest);
             body[RECONCILES] = json!(false);
             Ok(flag(latest, RECONCILES).then_some(body))
         });
-        let hint = format!(
-            "the attachment still reconciles its connections: run the same command again to set that back, or `{}`",
-            lists::reconciles_no_more(at)
-        );
-        off.await.map(drop).map_err(|error| error.with_hint(hint))
+        off.await.map(|_| true).map_err(|error| error.with_hint(hint(at, "still reconciles")))
     }
+}
+
+/// How to put back what was switched on.
+fn hint(at: &At, still: &str) -> String {
+    format!(
+        "the attachment {still} its connections: run the same command again to set that back, or `{}`",
+        lists::reconciles_no_more(at)
+    )
 }
 
 async fn shown(

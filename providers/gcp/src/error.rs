@@ -6,7 +6,9 @@
 //! codes in capitals.
 
 use google_cloud_gax::error::Error as ClientError;
+use google_cloud_gax::error::rpc::{Code, StatusDetails};
 use privnet_core::{Error, ErrorKind};
+use serde_json::json;
 
 use crate::json::{Json, list, text};
 
@@ -27,7 +29,7 @@ pub(crate) fn convert(method: &Method, subject: &str, error: ClientError) -> Err
     }
     if let Some(status) = error.http_status_code() {
         let body = error.http_payload().map(|payload| payload.to_vec()).unwrap_or_default();
-        let body: Json = serde_json::from_slice(&body).unwrap_or(Json::Null);
+        let body: Json = serde_json::from_slice(&body).unwrap_or_else(|_| understood(&error));
         let said = error.status().map(|status| status.message.clone());
         let converted = answered(method, subject, status, &body, said.as_deref());
         return converted.with_cause(error);
@@ -41,6 +43,18 @@ pub(crate) fn convert(method: &Method, subject: &str, error: ClientError) -> Err
             .with_cause(error);
     }
     Error::new(ErrorKind::Unavailable, method, subject, "no answer from Google Cloud").with_cause(error)
+}
+
+/// The body of an answer that the client understood: of such a one it keeps the reasons, and not the body.
+fn understood(error: &ClientError) -> Json {
+    let Some(status) = error.status() else { return Json::Null };
+    let reason = |detail: &StatusDetails| match detail {
+        StatusDetails::ErrorInfo(info) => Some(json!({ "reason": info.reason })),
+        _ => None,
+    };
+    let reasons: Vec<Json> = status.details.iter().filter_map(reason).collect();
+    let code = Some(status.code.name()).filter(|_| status.code != Code::Unknown);
+    json!({ "error": { "errors": reasons, "status": code } })
 }
 
 /// The error of an answer with this status and body.
@@ -78,10 +92,9 @@ pub(crate) fn failed_operation(method: &Method, subject: &str, operation: &Json)
 
 fn by_reason(status: u16, reason: &str) -> ErrorKind {
     match (status, reason) {
-        (_, "rateLimitExceeded" | "userRateLimitExceeded" | "tooManyRequests") | (429, _) => {
-            ErrorKind::Throttled
-        }
-        (_, "quotaExceeded" | "limitExceeded") | (413, _) => ErrorKind::Quota,
+        (_, "rateLimitExceeded" | "userRateLimitExceeded" | "tooManyRequests" | "RATE_LIMIT_EXCEEDED")
+        | (429, _) => ErrorKind::Throttled,
+        (_, "quotaExceeded" | "limitExceeded" | "QUOTA_EXCEEDED") | (413, _) => ErrorKind::Quota,
         (_, "resourceInUseByAnotherResource" | "resourceInUse") => ErrorKind::InUse,
         (_, "resourceNotReady") => ErrorKind::NotReady,
         (401, _) => ErrorKind::Unauthenticated,
@@ -151,8 +164,6 @@ fn permission_in(message: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

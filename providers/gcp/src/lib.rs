@@ -48,7 +48,6 @@ use async_trait::async_trait;
 use privnet_core::execute::Context;
 use privnet_core::handoff::Handoff;
 use privnet_core::plan::Op;
-use privnet_core::spec::gcp::GcpAcceptBy;
 use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::{Applied, Error, Handled, Lowered, ObserveRequest, Provider, Step, World};
 use tokio::sync::OnceCell;
@@ -56,6 +55,7 @@ use tokio::sync::OnceCell;
 use crate::act::Act;
 use crate::clients::Clients;
 use crate::cloud::Cloud;
+use crate::decide::Wanted;
 
 pub use crate::settings::{Endpoint, GcpSettings};
 
@@ -67,8 +67,8 @@ pub(crate) const CLOUD: &str = "gcp";
 pub struct GcpProvider {
     settings: GcpSettings,
     clients: Arc<OnceCell<Clients>>,
-    /// How each service names whom it lets in.
-    accept_by: Mutex<BTreeMap<String, GcpAcceptBy>>,
+    /// What the file says of each service that decisions need.
+    wanted: Mutex<BTreeMap<String, Wanted>>,
     /// Decisions change an attachment one after the other: at once, each would find that the other was faster.
     turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -77,7 +77,7 @@ impl GcpProvider {
     /// A provider with these settings. Nothing is read or sent yet.
     #[must_use]
     pub fn new(settings: GcpSettings) -> Self {
-        Self { settings, clients: Arc::default(), accept_by: Mutex::default(), turns: Mutex::default() }
+        Self { settings, clients: Arc::default(), wanted: Mutex::default(), turns: Mutex::default() }
     }
 
     /// Another provider that has seen nothing yet, over the same connections: each set of clients reads the machine's certificates
@@ -87,7 +87,7 @@ impl GcpProvider {
         Self {
             settings: self.settings.clone(),
             clients: Arc::clone(&self.clients),
-            accept_by: Mutex::default(),
+            wanted: Mutex::default(),
             turns: Mutex::default(),
         }
     }
@@ -99,23 +99,24 @@ impl GcpProvider {
 
     /// Remembers what decisions on connections will need of the file.
     pub(crate) fn remember(&self, services: &[&Service]) {
-        let mut known = self.accept_by.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         for service in services {
             let CloudService::Gcp(gcp) = &service.cloud else { continue };
-            known.insert(service.name.to_string(), policy::accept_by(gcp));
+            known.insert(service.name.to_string(), Wanted::of(gcp));
         }
     }
 
-    /// Whose turn it is to decide on connections of a service.
-    fn turn(&self, service: &str) -> Arc<tokio::sync::Mutex<()>> {
+    /// Whose turn it is to decide on connections of an attachment, which may be that of several services.
+    fn turn(&self, step: &Step<'_>) -> Arc<tokio::sync::Mutex<()>> {
+        let attachment = step.action.live_id.as_ref().unwrap_or(&step.action.address.service);
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(turns.entry(service.to_owned()).or_default())
+        Arc::clone(turns.entry(attachment.clone()).or_default())
     }
 
-    /// How the service that an action is about names whom it lets in.
-    fn accept_by(&self, step: &Step<'_>) -> GcpAcceptBy {
-        let known = self.accept_by.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&step.action.address.service).copied().unwrap_or(GcpAcceptBy::Endpoint)
+    /// What the file says of the service that an action is about.
+    fn wanted(&self, step: &Step<'_>) -> Wanted {
+        let known = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&step.action.address.service).copied().unwrap_or_default()
     }
 }
 
@@ -138,9 +139,9 @@ impl Provider for GcpProvider {
         let act = Act { cloud, step };
         let done = match step.action.op {
             Op::Accept | Op::Reject => {
-                let turn = self.turn(&step.action.address.service);
+                let turn = self.turn(&step);
                 let _mine = turn.lock().await;
-                Box::pin(decide::decide(&act, self.accept_by(&step))).await
+                Box::pin(decide::decide(&act, self.wanted(&step))).await
             }
             Op::Create | Op::Update | Op::Delete => Box::pin(kinds::apply(&act)).await,
         };

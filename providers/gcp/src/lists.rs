@@ -392,6 +392,33 @@ mod tests {
     }
 
     #[test]
+    fn who_was_turned_away_while_it_was_decided_on_together_stays_so() {
+        let mut latest = turned_away_with(&[other("p-1", "REJECTED")], &json!([]));
+        latest[RECONCILES] = json!(true);
+        latest["connectedEndpoints"][0]["status"] = json!("PENDING");
+        let wanted =
+            ConnectionAction { state: ConnectionState::Pending, along: vec!["10".to_owned()], ..wanted() };
+        let along = let_in(&at(), &latest, &wanted, GcpAcceptBy::Project);
+        assert_eq!(along, Err(Refused::Forgets { others: vec!["10".to_owned()] }));
+    }
+
+    #[test]
+    fn a_reject_list_that_would_be_too_long_is_an_error() {
+        let mut siblings: Vec<Json> = (0..65).map(|_| other("p-1", "REJECTED")).collect();
+        for (nth, sibling) in siblings.iter_mut().enumerate() {
+            let path = format!("https://x/projects/p-1/regions/r/forwardingRules/1{nth:03}");
+            (sibling["pscConnectionId"], sibling["endpoint"]) = (json!(format!("1{nth:03}")), json!(path));
+        }
+        let by_endpoint = |siblings: &[Json]| {
+            let latest = turned_away_with(siblings, &json!([]));
+            let_in(&at(), &latest, &wanted(), GcpAcceptBy::Endpoint)
+        };
+        assert_eq!(by_endpoint(&siblings), Err(Refused::Many { rejected: 65 }));
+        let body = by_endpoint(&siblings[1..]).expect("there is room").expect("a change");
+        assert_eq!(body["consumerRejectLists"].as_array().map(Vec::len), Some(64));
+    }
+
+    #[test]
     fn who_was_turned_away_with_its_project_can_be_let_in_again() {
         let by_project = |latest: &Json| let_in(&at(), latest, &wanted(), GcpAcceptBy::Project);
         let latest = turned_away_with(&[other("p-2", "REJECTED")], &json!([]));

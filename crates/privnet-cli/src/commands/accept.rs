@@ -9,7 +9,7 @@ use super::{Shell, joined};
 use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::render::{Paint, count, decision_json, decisions_text, executed_text};
+use crate::render::{Paint, count, decision_json, decisions_text, executed_text, warnings_text};
 use crate::world::{can_ask, confirm};
 
 /// How the command was asked to go about it.
@@ -79,15 +79,16 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
     let may_have_it = ask.connection.as_deref().is_none_or(is_it);
     shell.unreachable(&decided.executed.unreachable);
     let paint = shell.output.paint();
+    let warnings = warnings_text(&decided.executed.plan, paint);
     if manner.dry_run || decided.executed.plan.is_empty() {
         let exit = shell.exit_of(&decided.executed, None);
         let decisions = told(decided.decisions, &Plan::default(), None);
-        let text = decisions_text(&decisions, paint) + &unread(&decided.executed);
+        let text = decisions_text(&decisions, paint) + &warnings + &unread(&decided.executed);
         return Ok(Ended { decisions, exit, text, may_have_it });
     }
     if !manner.yes {
         let considered = told(decided.decisions.clone(), &Plan::default(), None);
-        let text = decisions_text(&considered, paint);
+        let text = decisions_text(&considered, paint) + &warnings;
         // Whoever is asked sees what about; a program's standard error is for errors.
         if !shell.output.is_json() {
             shell.output.raw(text.as_bytes());
@@ -101,6 +102,10 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
     let exit = shell.exit_of(&executed.planned, Some(&executed.report));
     let decisions = told(decided.decisions, &executed.planned.plan, Some(&executed.report));
     let mut text = decisions_text(&decisions, paint);
+    if manner.yes {
+        // Nobody was asked, who would have been told before.
+        text.push_str(&warnings);
+    }
     if !executed.report.all_done() {
         text.push_str(&executed_text(&executed.planned.plan, &executed.report, paint));
     }
@@ -148,11 +153,15 @@ async fn watch(
 
 /// Keeps each decision once: one that was carried out, or a new reason for leaving a request.
 fn note(decided: &Decided, all: &mut Vec<Told>, text: &mut String, paint: Paint) {
+    let known = all.len();
     for told in told(decided.decisions.clone(), &decided.executed.plan, decided.report.as_ref()) {
         if !all.contains(&told) {
             text.push_str(&decisions_text(std::slice::from_ref(&told), paint));
             all.push(told);
         }
+    }
+    if all.len() > known {
+        text.push_str(&warnings_text(&decided.executed.plan, paint));
     }
 }
 

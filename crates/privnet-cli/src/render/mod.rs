@@ -15,7 +15,7 @@ pub(crate) use decisions::{decision_json, decision_text, decisions_text};
 pub(crate) use failures::{failure_text, file_error_json, file_errors_text};
 pub(crate) use forwarder::forwarder_text;
 pub(crate) use handoff::handoff_text;
-pub(crate) use plan::{executed_text, plan_text};
+pub(crate) use plan::{executed_text, plan_text, warnings_text};
 pub(crate) use status::status_text;
 pub(crate) use watch::{
     Changed, Unwatched, Watching, headline, lost_json, lost_text, round_text, watch_json,

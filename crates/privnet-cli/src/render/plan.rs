@@ -163,6 +163,13 @@ pub(super) fn refused(out: &mut String, refusal: &Refusal, paint: Paint) {
     let _ = writeln!(out, "  {}", refusal.why);
 }
 
+/// What a user should know of a plan of decisions, whose actions are shown otherwise.
+pub(crate) fn warnings_text(plan: &Plan, paint: Paint) -> String {
+    let mut out = String::new();
+    warnings(&mut out, plan, paint);
+    out
+}
+
 /// What a user should know.
 pub(super) fn warnings(out: &mut String, plan: &Plan, paint: Paint) {
     for warning in &plan.warnings {

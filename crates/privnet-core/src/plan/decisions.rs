@@ -27,11 +27,15 @@ pub fn plan_decisions(desired: &Desired, world: &World, decisions: &[Decision]) 
             }
         };
         if op == Op::Reject
-            && let Some(why) = cut_by_decision(decision, world)
+            && let Some(own) = connection_of(decision, world)
         {
-            let flag = Some(SEVER.to_owned());
-            plan.refusals.push(Refusal { address: exposed, rule: Rule::WouldSever, why, flag });
-            continue;
+            // Nobody is cut by a decision on what is pending: not the others of its consumer either.
+            if let Some(why) = cut_by_rejecting(own) {
+                let flag = Some(SEVER.to_owned());
+                plan.refusals.push(Refusal { address: exposed, rule: Rule::WouldSever, why, flag });
+                continue;
+            }
+            plan.warnings.extend(said_of(own));
         }
         let connection = ConnectionAction {
             id: decision.connection.clone(),
@@ -77,11 +81,7 @@ pub fn plan_rejection(desired: &Desired, world: &World, id: &str, sever: bool) -
                 action.live_id = world.at(&exposed).map(|live| live.id.clone());
                 action.reason = "asked with --connection".to_owned();
                 let along = cuts.filter(|_| !connection.cut_along.is_empty());
-                plan.warnings.extend(
-                    along.or_else(|| {
-                        connection.note.as_ref().map(|note| format!("{}: {note}", connection.id))
-                    }),
-                );
+                plan.warnings.extend(along.or_else(|| said_of(connection)));
                 plan.actions.push(action);
             } else {
                 let note = connection.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
@@ -118,11 +118,15 @@ fn let_in_together(decision: &Decision, decisions: &[Decision]) -> Vec<String> {
     accepted.map(|other| other.connection.clone()).collect()
 }
 
-/// Nobody is cut by a decision on what is pending: not the others of its consumer either.
-fn cut_by_decision(decision: &Decision, world: &World) -> Option<String> {
+/// What a person should know before a connection is turned away, such as who is turned away with it.
+fn said_of(connection: &Connection) -> Option<String> {
+    connection.note.as_ref().map(|note| format!("{}: {note}", connection.id))
+}
+
+/// The connection that a decision is about.
+fn connection_of<'a>(decision: &Decision, world: &'a World) -> Option<&'a Connection> {
     let seen = world.services.get(&decision.service)?;
-    let own = seen.connections.known().iter().find(|connection| connection.handle == decision.handle)?;
-    cut_by_rejecting(own)
+    seen.connections.known().iter().find(|connection| connection.handle == decision.handle)
 }
 
 /// The resource of a service that decisions are made on: the live one where the provider found it elsewhere.

@@ -127,6 +127,39 @@ impl Stage {
         .await;
     }
 
+    /// The same of one that was read before, while it can be listed only.
+    pub async fn reconcile_unread(&self, there: google_cloud_compute_v1::model::ServiceAttachment) {
+        let (client, name) = (self.attachments().await, there.name.clone().unwrap());
+        let patch = client.patch().set_project(PROJECT).set_region(REGION).set_service_attachment(&name);
+        patch.set_body(there.set_reconcile_connections(true)).send().await.unwrap();
+        until("it reconciles", || async {
+            let all = client.list().set_project(PROJECT).set_region(REGION).send().await.unwrap().items;
+            let own = all.into_iter().find(|one| one.name.as_ref() == Some(&name))?;
+            (own.reconcile_connections == Some(true)).then_some(())
+        })
+        .await;
+    }
+
+    /// A consumer deletes its endpoint, of this URL.
+    pub async fn leave(&self, endpoint: &str) {
+        let client = client!(self, ForwardingRules);
+        let after = |word: &str| endpoint.split('/').skip_while(|part| *part != word).nth(1).unwrap();
+        let (project, region, name) = (after("projects"), after("regions"), after("forwardingRules"));
+        client
+            .delete()
+            .set_project(project)
+            .set_region(region)
+            .set_forwarding_rule(name)
+            .send()
+            .await
+            .unwrap();
+        until("the endpoint is gone", || async {
+            let get = client.get().set_project(project).set_region(region).set_forwarding_rule(name);
+            get.send().await.is_err().then_some(())
+        })
+        .await;
+    }
+
     /// Somebody else opens a firewall rule wide.
     pub async fn open_firewall(&self, name: &str) {
         let client = client!(self, Firewalls);

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cloud::{Cloud, Want, desired, kinds};
-use crate::accept::{Again, Connection, ConnectionState, Identity};
-use crate::plan::{Op, Plan, PlanOptions, Rule, plan, plan_rejection};
+use crate::accept::{Again, Ask, Connection, ConnectionState, Identity, decide};
+use crate::plan::{Op, Plan, PlanOptions, Rule, plan, plan_decisions, plan_rejection};
 use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
 use crate::value::Value;
 use crate::world::{Connections, Desired, Former};
@@ -356,6 +356,26 @@ fn a_stranger_is_not_waited_for() {
     cloud.connections.insert("s".to_owned(), two.to_vec());
     let found = waits(&cloud);
     assert!(found["you"].contains("--connection ID") && !found.contains_key("fivetran"), "{found:?}");
+}
+
+/// Whom `--reject-others` turns away beside strangers is said before that is done.
+#[test]
+fn what_is_known_of_a_stranger_is_said_before_it_is_turned_away() {
+    let mut cloud = applied(&[Want::new("s")], None);
+    let mut stranger = connection("vpce-1", ConnectionState::Pending);
+    stranger.identities = BTreeSet::from([Identity::new("account", "666")]);
+    stranger.note = Some("to reject it turns vpce-2 away as well".to_owned());
+    cloud.connections.insert("s".to_owned(), vec![stranger]);
+    let desired = desired(&[Want::new("s")]);
+    let world = cloud.world(&desired);
+    let decisions = |ask: &Ask| {
+        let decided = decide(&desired.services["s"].policy, world.services["s"].connections.known(), ask);
+        plan_decisions(&desired, &world, &decided)
+    };
+    let rejected = decisions(&Ask { reject_others: true, ..Ask::default() });
+    assert_eq!(rejected.summary.reject, 1, "{rejected:#?}");
+    assert_eq!(rejected.warnings, ["vpce-1: to reject it turns vpce-2 away as well"]);
+    assert!(decisions(&Ask::default()).warnings.is_empty());
 }
 
 #[test]
