@@ -126,7 +126,7 @@ impl Stage {
 
 /// Where the exchanges of the local cloud in this folder are recorded: in the folder that `PRIVNET_RECORDS` names, whose records are
 /// held to the clouds' own descriptions after the tests.
-fn record_of(folder: &Path) -> Option<PathBuf> {
+pub(crate) fn record_of(folder: &Path) -> Option<PathBuf> {
     let mut name = folder.file_name()?.to_owned();
     name.push(".jsonl");
     Some(PathBuf::from(std::env::var_os("PRIVNET_RECORDS")?).join(name))

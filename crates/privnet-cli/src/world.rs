@@ -78,6 +78,8 @@ impl World {
             let dir = sandbox_dir(global)?;
             let mut options = Options::new(&dir);
             options.speed = speed_for(&dir, None);
+            options.record =
+                std::env::var_os("PRIVNET_SANDBOX_RECORD").filter(|file| !file.is_empty()).map(PathBuf::from);
             let running = Sandbox::serve(&options).await?;
             (Clouds::Sandbox(endpoints(&running)), Some(running))
         } else {
