@@ -340,6 +340,8 @@ async fn a_failover_is_followed_in_two_runs_with_a_healthy_target_at_every_momen
     let stays = format!("{OLD}:5432 stays until another target is healthy");
     assert!(plan.waits.iter().any(|wait| wait.why.contains(&stays)), "{:#?}", plan.waits);
     followed.until_healthy(&[NEW]).await?;
+    // It drains for five minutes, in which the onlooker is to look: they are not too short for a machine that is busy.
+    Clock::open(followed.stage.folder(), Some(100.0))?;
     let plan = followed.follow().await?;
     assert_eq!(plan.actions.len(), 1, "{plan:#?}");
     assert!(followed.follow().await?.is_empty());
@@ -366,7 +368,7 @@ async fn a_failover_is_followed_in_two_runs_with_a_healthy_target_at_every_momen
 async fn a_watch_follows_a_failover_within_two_intervals() -> Result<(), Fail> {
     // All run side by side. What this machine takes for its own part counts as the cloud's time, so time is not too fast where there is
     // little room.
-    let all = [(45, 2.5), (60, 3.0), (120, 5.0), (240, 8.0), (1800, 60.0)];
+    let all = [(45, 2.5), (60, 2.0), (120, 5.0), (240, 8.0), (1800, 60.0)];
     let all = all.map(|(interval, pace)| tokio::spawn(failover_under_a_watch(interval, pace)));
     for one in all {
         let (interval, took, checked) = one.await??;
@@ -420,7 +422,8 @@ async fn failover_under_a_watch(seconds: u32, pace: f64) -> Result<(f64, f64, f6
     assert!(dns.status.success(), "{}", String::from_utf8_lossy(&dns.stderr));
     let started = Instant::now();
     while !followed.record()?[start..].iter().any(|said| said.changes("DeregisterTargets", OLD)) {
-        assert!(started.elapsed() < PATIENCE, "interval {seconds} s: it was never followed");
+        // It may take two intervals, which is up to a real minute.
+        assert!(started.elapsed() < 2 * PATIENCE, "interval {seconds} s: it was never followed");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     rounds.recv().await.ok_or("no round")?;
