@@ -209,29 +209,28 @@ impl Start {
         command.args(line).args(["file.yaml", "--output", "json"]).envs((self.work.cloud.environment)(url));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut command = tokio::process::Command::from(command);
-        let child = command.kill_on_drop(true).spawn()?;
-        let pid = child.id().ok_or("the process is gone already")?;
+        let mut child = command.kill_on_drop(true).spawn()?;
+        let (out, err) = (child.stdout.take(), child.stderr.take());
         let killed = async {
             match proxy {
                 Some(proxy) => proxy.kill().cancelled_owned().await,
                 None => std::future::pending().await,
             }
         };
-        let ended = child.wait_with_output();
-        tokio::pin!(ended);
-        tokio::select! {
-            output = &mut ended => {
-                let output = output?;
-                let said = [output.stdout, output.stderr].concat();
-                return Ok(End::By(output.status, String::from_utf8_lossy(&said).into_owned()));
-            }
-            () = killed => {}
+        // What it says is read while it runs: it would wait for a reader of a pipe that is full.
+        let ended = async { tokio::join!(read(out), read(err), child.wait()) };
+        let ended = tokio::select! {
+            ended = ended => Some(ended),
+            () = killed => None,
+        };
+        if let Some((out, err, status)) = ended {
+            let said = [out?, err?].concat();
+            return Ok(End::By(status?, String::from_utf8_lossy(&said).into_owned()));
         }
-        // A shell has `kill`; the program of that name is not on every machine. A process that was at its end already needs no killing.
-        let kill = format!("kill -KILL {pid}");
-        tokio::process::Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().await?;
-        let output = ended.await?;
-        Ok(if output.status.code().is_none() { End::Killed } else { End::By(output.status, String::new()) })
+        // Nothing comes between the request and the signal: the process could go on meanwhile. One that was at its end already needs none.
+        let _ = child.start_kill();
+        let status = child.wait().await?;
+        Ok(if status.code().is_none() { End::Killed } else { End::By(status, String::new()) })
     }
 
     /// One after the other, each process is killed at its point; the last one is not.
@@ -266,6 +265,15 @@ impl Start {
             other => Err(format!("{what} ended so: {other:?}").into()),
         }
     }
+}
+
+/// All that comes from a pipe of a process.
+async fn read(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    if let Some(mut pipe) = pipe {
+        tokio::io::AsyncReadExt::read_to_end(&mut pipe, &mut all).await?;
+    }
+    Ok(all)
 }
 
 /// The points of a work with these requests: single ones, and pairs.
