@@ -95,8 +95,10 @@ fn by_reason(status: u16, reason: &str) -> ErrorKind {
         (_, "rateLimitExceeded" | "userRateLimitExceeded" | "tooManyRequests" | "RATE_LIMIT_EXCEEDED")
         | (429, _) => ErrorKind::Throttled,
         (_, "quotaExceeded" | "limitExceeded" | "QUOTA_EXCEEDED") | (413, _) => ErrorKind::Quota,
-        (_, "resourceInUseByAnotherResource" | "resourceInUse") => ErrorKind::InUse,
-        (_, "resourceNotReady") => ErrorKind::NotReady,
+        (_, "resourceInUseByAnotherResource" | "resourceInUse" | "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE") => {
+            ErrorKind::InUse
+        }
+        (_, "resourceNotReady" | "RESOURCE_NOT_READY") => ErrorKind::NotReady,
         (401, _) => ErrorKind::Unauthenticated,
         (403, _) => ErrorKind::Denied,
         (404, _) => ErrorKind::NotFound,
@@ -174,6 +176,7 @@ mod tests {
             answered("x.insert", "s", status, &body, None).kind()
         };
         assert_eq!(kind(403, "rateLimitExceeded"), ErrorKind::Throttled);
+        assert_eq!(kind(403, "RATE_LIMIT_EXCEEDED"), ErrorKind::Throttled, "a newer answer's detail");
         assert_eq!(kind(403, "quotaExceeded"), ErrorKind::Quota);
         assert_eq!(kind(403, "forbidden"), ErrorKind::Denied);
         assert_eq!(kind(400, "resourceNotReady"), ErrorKind::NotReady);
