@@ -56,6 +56,8 @@ pub enum Shape {
     IgnoreCase,
     /// As lists whose order, repetition and case mean nothing.
     SetIgnoreCase,
+    /// As they are; two that are ranges of addresses may overlap.
+    Range,
 }
 
 /// A field of a kind.
@@ -74,6 +76,9 @@ pub struct Field {
     pub follows_names: bool,
     /// Whether the cloud refuses to delete the resource while this is true: so does a plan, before it takes anything else away.
     pub protects: bool,
+    /// How many resources of the kind may have the same value here; one more is refused by the cloud. Where that is too little for what
+    /// is made beside what goes, some goes before the rest is made.
+    pub most: Option<usize>,
 }
 
 impl Field {
@@ -85,6 +90,7 @@ impl Field {
             shape: Shape::Plain,
             follows_names: false,
             protects: false,
+            most: None,
         }
     }
 
@@ -122,6 +128,12 @@ impl Field {
     #[must_use]
     pub const fn following_names(self) -> Self {
         Self { follows_names: true, ..self }
+    }
+
+    /// The same, and no more than so many resources may share a value.
+    #[must_use]
+    pub const fn shared_by_at_most(self, most: usize) -> Self {
+        Self { most: Some(most), ..self }
     }
 
     /// The same, and while it is true the cloud does not delete the resource.

@@ -189,6 +189,27 @@ async fn a_range_goes_when_the_one_in_its_place_lets_clients_in() {
     assert_eq!(let_in(&stage, &wide).await, BTreeSet::from(["10.0.0.0/8".to_owned()]));
 }
 
+/// A group takes 60 rules: where it is full of ranges that go, some go before the rest can be made; and none in whose place a wider one
+/// comes before that is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_group_is_swapped_for_other_ranges() {
+    let stage = Stage::open().await;
+    let ranges = |net: u8, last: &str| {
+        let all = (1..60).map(|nth| format!("10.{net}.{nth}.0/24"));
+        all.chain([last.to_owned()]).collect::<Vec<_>>().join(", ")
+    };
+    stage.apply(&enforced(&ranges(1, "10.9.0.0/24"))).await;
+    let after = enforced(&ranges(2, "10.9.0.0/16"));
+    let plan = stage.apply(&after).await;
+    stage.assert_settled(&after).await;
+    let there = let_in(&stage, &after).await;
+    assert!(there.len() == 60 && there.contains("10.9.0.0/16"), "{there:?}");
+    let action = |id: &str| plan.actions.iter().find(|action| action.id.starts_with(id)).unwrap();
+    let wider = action("create orders/security-group-rule/inbound/5432/10.9.0.0/16");
+    let narrow = action("delete orders/security-group-rule/inbound/5432/10.9.0.0/24");
+    assert!(narrow.after.contains(&wider.id), "{narrow:#?}");
+}
+
 /// Who may come from elsewhere too is named: accepted, its connections would get no answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_whose_ranges_are_not_let_in_is_named() {

@@ -16,6 +16,7 @@ impl Draft<'_> {
             self.refusals.iter().map(|refusal| refusal.address.service.as_str()).collect();
         let refused: BTreeSet<String> = refused.into_iter().map(str::to_owned).collect();
         self.steps.retain(|step| !refused.contains(&step.action.address.service));
+        self.make_room();
         self.reject_before_delete();
         self.wait_for_the_busy();
         let actions = order::ordered(
@@ -74,6 +75,7 @@ impl Draft<'_> {
                     timing: Timing::Early,
                     differences: Vec::new(),
                     replaced: false,
+                    turn: None,
                     place: 0,
                 });
             }

@@ -11,6 +11,7 @@ mod finish;
 mod follow;
 mod guard;
 mod order;
+mod room;
 mod steps;
 #[cfg(test)]
 mod tests;

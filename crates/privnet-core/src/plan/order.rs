@@ -162,6 +162,9 @@ fn is_let_go_by(later: &Step, earlier: &Step, by_id: &BTreeMap<&str, &Live>) -> 
 /// Whether `later` must wait for `earlier`. Both are of one service.
 fn comes_after(after: &Placed<'_>, before: &Placed<'_>, kinds: &KindTable) -> bool {
     let (later, earlier) = (after.step, before.step);
+    if let Some(waits) = later.turn.zip(earlier.turn).and_then(|(later, earlier)| later.waits_for(earlier)) {
+        return waits;
+    }
     let rank = |step: &Step| match step.action.op {
         Op::Reject => None,
         _ => kinds.get(&step.action.scope, &step.action.address.kind).map(|kind| kind.teardown_rank),

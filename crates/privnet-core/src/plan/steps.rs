@@ -7,6 +7,7 @@ use crate::kind::{Change, Kind};
 use crate::plan::build::Draft;
 use crate::plan::diff::Difference;
 use crate::plan::order::Timing;
+use crate::plan::room::Turn;
 use crate::plan::{Action, ConnectionAction, FieldChange, FieldName, Op};
 use crate::resource::{Generation, Health, Live, Resource};
 use crate::value::Value;
@@ -19,6 +20,8 @@ pub(super) struct Step {
     pub(super) differences: Vec<Difference>,
     /// For a delete: whether something takes its place.
     pub(super) replaced: bool,
+    /// Its turn among those that share a room in which there is not enough for all.
+    pub(super) turn: Option<Turn>,
     /// Its place in the plan, once the order is made.
     pub(super) place: usize,
 }
@@ -57,6 +60,7 @@ impl Draft<'_> {
             timing: Timing::Forward,
             differences: because.to_vec(),
             replaced: false,
+            turn: None,
             place: 0,
         });
     }
@@ -114,7 +118,14 @@ impl Draft<'_> {
             connection: None,
             locks,
         };
-        self.steps.push(Step { action, timing, differences: differences.to_vec(), replaced, place: 0 });
+        self.steps.push(Step {
+            action,
+            timing,
+            differences: differences.to_vec(),
+            replaced,
+            turn: None,
+            place: 0,
+        });
     }
 }
 
@@ -139,7 +150,7 @@ pub(super) fn update_step(
         connection: None,
         locks,
     };
-    Step { action, timing: Timing::Forward, differences, replaced: false, place: 0 }
+    Step { action, timing: Timing::Forward, differences, replaced: false, turn: None, place: 0 }
 }
 
 /// The fields that a create can give: what is bound by first use, to something that is not there yet, is nobody's to give.

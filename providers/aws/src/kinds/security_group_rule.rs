@@ -10,7 +10,7 @@ use aws_sdk_ec2::types::{
 };
 use ipnet::IpNet;
 use privnet_core::execute::{Poll, Replay, Until};
-use privnet_core::kind::Change;
+use privnet_core::kind::{Change, Shape};
 use privnet_core::plan::Rule as SafetyRule;
 use privnet_core::spec::aws::{AwsForm, AwsMade};
 use privnet_core::{
@@ -35,6 +35,10 @@ const AUTHORIZE: Operation = Operation::ec2("AuthorizeSecurityGroupIngress");
 const REVOKE: Operation = Operation::ec2("RevokeSecurityGroupIngress");
 
 const TCP: &str = "tcp";
+/// The default quota of inbound rules of a group, for IPv4 and IPv6 each
+/// (<https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups>). Where it was raised, nothing is
+/// lost but time.
+const RULES_PER_GROUP: usize = 60;
 const SHOWS_WITHIN: Duration = Duration::from_secs(120);
 
 // The type.
@@ -113,8 +117,8 @@ pub(crate) const KIND: Kind = Kind {
     name: SECURITY_GROUP_RULE,
     title: "security group rule",
     fields: &[
-        Field::managed("group").on_change(Change::Replace),
-        Field::managed("source").on_change(Change::Replace),
+        Field::managed("group").on_change(Change::Replace).shared_by_at_most(RULES_PER_GROUP),
+        Field::managed("source").on_change(Change::Replace).shaped(Shape::Range),
         Field::managed("port").on_change(Change::Replace),
         Field::managed("tags"),
     ],
@@ -388,8 +392,10 @@ fn own_rule(
     ingress.or_else(other)
 }
 
+/// What a rule that the file could not have wanted still has is the group that it takes room in.
 fn fields_of(rule: &SecurityGroupRule) -> BTreeMap<String, Value> {
-    Ingress::of(rule).map(|ingress| ingress.to_fields()).unwrap_or_default()
+    let group = || BTreeMap::from([("group".to_owned(), Value::text(rule.group_id().unwrap_or_default()))]);
+    Ingress::of(rule).map_or_else(group, |ingress| ingress.to_fields())
 }
 
 async fn rules_in(cloud: &Cloud<'_>, group: &str) -> Result<Vec<SecurityGroupRule>, Error> {
@@ -499,16 +505,9 @@ async fn converge(cloud: &Cloud<'_>, id: &str, wanted: &Ingress, tags: &TagMap) 
 
 pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let id = live_id(step)?;
-    let Some(group) = step.live.and_then(|live| live.fields.get("group")).and_then(Value::as_text) else {
-        // A rule that the file could not have wanted has no fields: its group is asked for.
-        let found = network::rules(cloud, &[filter("security-group-rule-id", [id.as_str()])]).await?;
-        let rule = found.into_iter().find(|rule| rule.security_group_rule_id() == Some(id.as_str()));
-        return match rule.as_ref().and_then(|rule| rule.group_id()) {
-            Some(group) => revoke(cloud, group, &id).await,
-            None => Ok(Applied::default()),
-        };
-    };
-    revoke(cloud, group, &id).await
+    let nothing = BTreeMap::new();
+    let there = step.live.map_or(&nothing, |live| &live.fields);
+    revoke(cloud, &Fields::new(SECURITY_GROUP_RULE, there).text("group")?, &id).await
 }
 
 async fn revoke(cloud: &Cloud<'_>, group: &str, id: &str) -> Result<Applied, Error> {

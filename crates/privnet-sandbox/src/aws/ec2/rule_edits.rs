@@ -15,7 +15,8 @@ use crate::aws::error::{ApiError, Reply};
 use crate::aws::ids::fresh;
 use crate::aws::world::{Rule, Source};
 
-/// The default quota of rules in one direction of a group.
+/// The default quota of rules in one direction of a group: enforced for IPv4 and IPv6 apart, so that a rule whose source is neither counts
+/// for both (<https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups>).
 const RULES_PER_GROUP: usize = 60;
 
 #[derive(Deserialize, Default)]
@@ -227,7 +228,11 @@ fn authorize(tx: &mut Tx, call: &Call, egress: bool) -> Reply {
             return Err(ApiError::new("InvalidPermission.Duplicate", why));
         }
     }
-    if rules_of(tx, &group.id, egress).count() + rules.len() > RULES_PER_GROUP {
+    let there: Vec<&Rule> = rules_of(tx, &group.id, egress).chain(&rules).collect();
+    let other_than = |of: fn(&Source) -> bool| there.iter().filter(|rule| !of(&rule.source)).count();
+    let v4 = other_than(|source| matches!(source, Source::V6(_)));
+    let v6 = other_than(|source| matches!(source, Source::V4(_)));
+    if v4.max(v6) > RULES_PER_GROUP {
         let why = "The maximum number of rules per security group has been reached.";
         return Err(ApiError::new("RulesPerSecurityGroupLimitExceeded", why));
     }
