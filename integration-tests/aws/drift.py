@@ -2,7 +2,7 @@
 
 For each line of JSON on standard input (`{"url", "kind", "field"}`) one line on standard output: `{"changed": true}`, or
 `{"immutable": "why"}` where the API itself has no way to change that field of something that exists. A field that is not in
-the table is an error: whoever adds one to privnet adds its row here.
+the table is an error: whoever adds one to privnet adds its row here. For the kind `rows` it lists the rows.
 """
 
 import json
@@ -155,6 +155,7 @@ class Drift(Account):
 
 
 FIXED = "the API has no call that changes it"
+GIVEN = "AWS gives it once, when the service is made"
 VERSIONED = "a version of a template never changes, and the group names its version, which has a row"
 ROWS = {
     "security-group": {
@@ -214,6 +215,7 @@ ROWS = {
         "security_groups": VERSIONED,
         "forwarder": VERSIONED,
         "hardened": VERSIONED,
+        "user_data": VERSIONED,
         "tags": lambda d: d.ec2_tag(d.template()["LaunchTemplateId"]),
     },
     "forwarder-group": {
@@ -231,6 +233,7 @@ ROWS = {
             AutoScalingGroupName=d.forwarders()["AutoScalingGroupName"], ScalingProcesses=["ReplaceUnhealthy"]
         ),
         "drain": lambda d: d.forwarders_tag("privnet:drain", "7"),
+        "load_balancers": "they follow the target groups, which have a row",
         "tags": lambda d: d.forwarders_tag("cost-center", "drifted"),
     },
     "listener": {
@@ -264,11 +267,17 @@ ROWS = {
         "zones": "it follows the load balancer's subnets, which have a row",
         "private_dns_name": lambda d: d.modify_service(PrivateDnsName="other.example.com"),
         "private_dns_verification": "the cloud sets it, by looking at the TXT record",
+        "service_name": GIVEN,
+        "host": GIVEN,
+        "zone_ids": "they follow the load balancer's subnets, which have a row",
+        "private_dns_record": "it follows the private DNS name, which has a row",
+        "region_states": "they follow the supported Regions, which have a row",
         "supported_regions": lambda d: d.modify_service(RemoveSupportedRegions=["eu-west-1"]),
         "tags": lambda d: d.ec2_tag(d.service()["ServiceId"]),
     },
     "allowed-principals": {
         "service": FIXED,
+        "taggable": "whether permissions have ids is the API's own",
         "principals": lambda d: d.ec2.modify_vpc_endpoint_service_permissions(
             ServiceId=d.service()["ServiceId"], AddAllowedPrincipals=["arn:aws:iam::444455556666:root"]
         ),
@@ -280,7 +289,7 @@ ROWS = {
             ConnectionNotificationArn="arn:aws:sns:us-east-1:123456789012:somebody-elses"
         ),
         "events": lambda d: d.modify_notification(ConnectionEvents=["Delete"]),
-        "tags": lambda d: d.ec2_tag(d.notification()["ConnectionNotificationId"]),
+        "state": "AWS sets it, by whether it may publish to the topic",
     },
 }
 
@@ -298,6 +307,8 @@ def unmanaged(drift):
     )
     permission = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "IpRanges": [{"CidrIp": "10.0.0.0/24"}]}
     drift.ec2.authorize_security_group_ingress(GroupId=DATABASE, IpPermissions=[permission])
+    # A description is for people, though it begins as the rule's name.
+    drift.modify_rule(Description="the vendor's way in")
 
 
 UNMANAGED = {
@@ -314,6 +325,8 @@ def main():
         if asked["kind"] == "unmanaged":
             UNMANAGED[asked["field"]](drift)
             answer = {"changed": True}
+        elif asked["kind"] == "rows":
+            answer = {"rows": [f"{kind}.{field}" for kind, fields in ROWS.items() for field in fields]}
         else:
             row = ROWS.get(asked["kind"], {}).get(asked["field"])
             if row is None:

@@ -1,5 +1,6 @@
 //! A colleague who changes things by hand: a third-party client in a process of its own, told of one field a line.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -31,18 +32,31 @@ impl Drift {
         Ok(Self { child, ask, answers })
     }
 
+    fn ask(&mut self, url: &str, kind: &str, field: &str) -> Result<serde_json::Value, Fail> {
+        writeln!(self.ask, "{}", serde_json::json!({"url": url, "kind": kind, "field": field}))?;
+        self.ask.flush()?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        serde_json::from_str(&line).map_err(|_| format!("{kind}.{field}: the script ended: {line:?}").into())
+    }
+
+    /// The rows that the script has, each `kind.field`.
+    ///
+    /// # Errors
+    /// When it lists none.
+    pub fn rows(&mut self) -> Result<BTreeSet<String>, Fail> {
+        let answer = self.ask("http://127.0.0.1:9", "rows", "all")?;
+        let rows = answer["rows"].as_array().ok_or("the script lists no rows")?;
+        Ok(rows.iter().filter_map(|row| row.as_str().map(str::to_owned)).collect())
+    }
+
     /// Changes a field; `Ok(None)` where the API cannot, which is said on standard output.
     ///
     /// # Errors
     /// When the field has no row, or the change failed.
     #[allow(clippy::print_stdout, reason = "what a sweep tried")]
     pub fn change(&mut self, url: &str, kind: &str, field: &str) -> Result<Option<()>, Fail> {
-        writeln!(self.ask, "{}", serde_json::json!({"url": url, "kind": kind, "field": field}))?;
-        self.ask.flush()?;
-        let mut line = String::new();
-        self.answers.read_line(&mut line)?;
-        let answer: serde_json::Value =
-            serde_json::from_str(&line).map_err(|_| format!("{kind}.{field}: the script ended: {line:?}"))?;
+        let answer = self.ask(url, kind, field)?;
         if let Some(why) = answer["immutable"].as_str() {
             println!("{kind}.{field}: cannot drift: {why}");
             return Ok(None);
