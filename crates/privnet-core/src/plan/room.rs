@@ -219,7 +219,7 @@ mod tests {
         let order = happens(0, 1, 2, &BTreeSet::from([(0, 100)]));
         assert_eq!(order.iter().map(|one| one.2).collect::<Vec<_>>(), [1, 100]);
         let order = happens(1, 2, 2, &BTreeSet::from([(0, 101), (1, 100)]));
-        assert_eq!(order.iter().map(|one| one.2).collect::<Vec<_>>(), [100, 1, 101]);
+        assert_eq!(order.iter().map(|one| one.2).collect::<Vec<_>>(), [101, 0, 100]);
     }
 
     proptest! {

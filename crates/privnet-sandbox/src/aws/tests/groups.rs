@@ -112,3 +112,27 @@ fn lists_and_tag_filters_lag_and_ids_do_not() {
     bench.pass(1);
     assert!(!by_tag().contains(&group));
 }
+
+/// A rule for one port and one range.
+fn one_port<'a>(group: &'a str, key: &'a str, range: &'a str) -> [(&'a str, &'a str); 5] {
+    let port = [("IpPermissions.1.FromPort", "1"), ("IpPermissions.1.ToPort", "1")];
+    [("GroupId", group), ("IpPermissions.1.IpProtocol", "tcp"), port[0], port[1], (key, range)]
+}
+
+/// The quota is enforced for IPv4 and IPv6 apart.
+#[test]
+fn a_group_takes_sixty_rules_of_each_address_family() {
+    let bench = Bench::new();
+    let group = create(&bench, "full");
+    let v4 = "IpPermissions.1.IpRanges.1.CidrIp";
+    let ranges: Vec<String> = (0..60).map(|nth| format!("10.1.{nth}.0/24")).collect();
+    for range in &ranges {
+        bench.ec2("AuthorizeSecurityGroupIngress", &one_port(&group, v4, range));
+    }
+    let error = bench.ec2_error("AuthorizeSecurityGroupIngress", &one_port(&group, v4, "10.2.0.0/24"));
+    assert_eq!(error, "RulesPerSecurityGroupLimitExceeded");
+    bench.ec2(
+        "AuthorizeSecurityGroupIngress",
+        &one_port(&group, "IpPermissions.1.Ipv6Ranges.1.CidrIpv6", "fd00::/64"),
+    );
+}
