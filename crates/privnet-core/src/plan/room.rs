@@ -33,6 +33,10 @@ type Room<'a> = (&'a Scope, &'static str, &'a Value, bool);
 impl Draft<'_> {
     /// Gives turns to what shares a room in which there is not enough for all that is to be made.
     pub(super) fn make_room(&mut self) {
+        // Plans may be large, and mostly nothing goes.
+        if !self.steps.iter().any(|step| step.timing == Timing::Late) {
+            return;
+        }
         let mut taken: BTreeMap<Room<'_>, usize> = BTreeMap::new();
         for live in &self.world.live {
             if let Some((room, _)) =
