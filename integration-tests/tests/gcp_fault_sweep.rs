@@ -83,7 +83,7 @@ impl Work {
     /// read: each write is spoiled, and of the reads every third.
     fn faults(self, at: usize, action: &str) -> Vec<Fault> {
         let ways = match self {
-            Self::Reforward | Self::Unforward => usize::from(!is_read(action) || at % 3 == 0),
+            Self::Reforward | Self::Unforward => usize::from(!is_read(action) || at.is_multiple_of(3)),
             Self::Replace | Self::Forwarders | Self::Labels => 2,
             Self::Cut => 3,
             Self::Apply | Self::Destroy | Self::Accept => Fault::ALL.len(),

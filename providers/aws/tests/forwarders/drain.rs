@@ -18,9 +18,9 @@ async fn a_run_that_ends_while_machines_drain_cuts_nobody() {
     let said = |action: &str| {
         let text = std::fs::read_to_string(&record).unwrap();
         let said = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        let found =
+        let mut found =
             said.filter(|one| one["action"] == action).map(|one| one["time"].as_str().unwrap().to_owned());
-        found.last().map(|time| time.parse::<jiff::Timestamp>().unwrap())
+        found.next_back().map(|time| time.parse::<jiff::Timestamp>().unwrap())
     };
     let taken_off = || async {
         let all = groups(&stage).await;
