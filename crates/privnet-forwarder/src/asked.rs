@@ -53,7 +53,10 @@ impl Forwarder {
         let listens: Vec<u16> = ports.iter().map(|port| port.listen).collect();
         let served: BTreeMap<u16, u16> =
             ports.iter().filter_map(|port| Some((port.listen, port.health_port?))).collect();
-        if let Some((&serves, &listen)) = served.iter().find(|(_, served)| listens.contains(served)) {
+        // One that is served already and has such a number was given it by hand: that is mended.
+        let comes =
+            |number: &u16| ports.iter().any(|port| port.listen == *number && port.health_port.is_none());
+        if let Some((&serves, &listen)) = served.iter().find(|(_, served)| comes(served)) {
             return Err(RenderError::ListensOnServed { listen, serves });
         }
         let maps =
@@ -132,5 +135,7 @@ mod tests {
         assert_eq!(refused, Err(RenderError::ListensOnServed { listen: 25_432, serves: 5432 }));
         assert!(asked(&[(5432, Some(25_433)), (25_432, None)]).is_ok());
         assert!(asked(&[(5432, None), (25_432, None)]).is_ok());
+        // A number that somebody gave a port that is served already is mended.
+        assert!(asked(&[(5432, Some(5432))]).is_ok());
     }
 }

@@ -284,8 +284,8 @@ impl Session {
         let mut ask = ask.clone();
         loop {
             let decided = self.accept_pending(&ask, false).await;
-            // Whoever is turned away from now on was turned away by somebody who knew: of what could not be read nothing is known yet.
-            ask.again &= !is_readable(&decided.executed);
+            // Whoever is turned away from now on was turned away by somebody who knew: where it could not be looked at, nothing is known yet.
+            ask.again &= !was_looked_at(&decided.executed, ask.connection.as_deref());
             let failed = decided.report.as_ref().is_some_and(|report| !report.all_done());
             let ambiguous =
                 decided.decisions.iter().any(|decision| matches!(decision.why, Why::Ambiguous { .. }));
@@ -436,15 +436,20 @@ fn decide_all(desired: &Desired, world: &World, ask: &Ask) -> Vec<Decision> {
     decisions.flatten().collect()
 }
 
-/// Whether each consumer of each service has a live connection.
-/// Whether the connections of all services were read.
-fn is_readable(planned: &Planned) -> bool {
-    let unreadable = |seen: &privnet_core::world::ServiceWorld| {
-        matches!(seen.connections, privnet_core::world::Connections::Unreadable { .. })
+/// Whether a connection was seen, or the connections of all services were, so that there is no such one.
+fn was_looked_at(planned: &Planned, connection: Option<&str>) -> bool {
+    use privnet_core::world::Connections;
+    let world = &planned.world.services;
+    let is_seen = |id: &str| {
+        world.values().any(|seen| seen.connections.known().iter().any(|connection| connection.is(id)))
     };
-    !planned.world.services.values().any(unreadable)
+    let is_read = |service: &String| {
+        world.get(service).is_some_and(|seen| !matches!(seen.connections, Connections::Unreadable { .. }))
+    };
+    connection.is_some_and(is_seen) || planned.desired.services.keys().all(is_read)
 }
 
+/// Whether each consumer of each service has a live connection.
 fn everybody_connected(planned: &Planned) -> bool {
     planned.desired.services.values().filter(|intent| !intent.remove).all(|intent| {
         let Some(seen) = planned.world.services.get(&intent.name) else { return false };

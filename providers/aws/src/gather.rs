@@ -151,10 +151,12 @@ impl Snapshot<'_> {
         zones.collect()
     }
 
-    /// The load balancers that use any of these target groups.
-    pub(crate) fn balancers_of(&self, groups: &BTreeSet<String>) -> BTreeSet<String> {
+    /// The load balancers that use any of these target groups, or another of the service: an earlier run may have turned its listeners
+    /// away from these, and stopped while their sessions went on.
+    pub(crate) fn balancers_of(&self, groups: &BTreeSet<String>, service: &str) -> BTreeSet<String> {
         let named = |group: &&SeenTargetGroup| {
             group.described.target_group_arn().is_some_and(|arn| groups.contains(arn))
+                || (group.claim.ownership == Ownership::Ours && group.claim.address.service == service)
         };
         let used = self.balancing.target_groups.iter().filter(named);
         used.flat_map(|group| group.described.load_balancer_arns().iter().cloned()).collect()

@@ -52,7 +52,14 @@ fn understood(error: &ClientError) -> Json {
         StatusDetails::ErrorInfo(info) => Some(json!({ "reason": info.reason })),
         _ => None,
     };
-    let reasons: Vec<Json> = status.details.iter().filter_map(reason).collect();
+    let quota = |detail: &StatusDetails| match detail {
+        StatusDetails::QuotaFailure(_) => Some(json!({ "reason": "QUOTA_EXCEEDED" })),
+        _ => None,
+    };
+    // Which quota it is may be one that is free again in a moment: the reason says so.
+    let details = &status.details;
+    let reasons: Vec<Json> =
+        details.iter().filter_map(reason).chain(details.iter().filter_map(quota)).collect();
     let code = Some(status.code.name()).filter(|_| status.code != Code::Unknown);
     json!({ "error": { "errors": reasons, "status": code } })
 }
@@ -93,6 +100,8 @@ pub(crate) fn failed_operation(method: &Method, subject: &str, operation: &Json)
 fn by_reason(status: u16, reason: &str) -> ErrorKind {
     match (status, reason) {
         (_, "rateLimitExceeded" | "userRateLimitExceeded" | "tooManyRequests" | "RATE_LIMIT_EXCEEDED")
+        // Too many operations at once: there is room when some of them are over (<https://cloud.google.com/compute/operations-quota>).
+        | (_, "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED")
         | (429, _) => ErrorKind::Throttled,
         (_, "quotaExceeded" | "limitExceeded" | "QUOTA_EXCEEDED") | (413, _) => ErrorKind::Quota,
         (_, "resourceInUseByAnotherResource" | "resourceInUse" | "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE") => {
@@ -177,6 +186,7 @@ mod tests {
         };
         assert_eq!(kind(403, "rateLimitExceeded"), ErrorKind::Throttled);
         assert_eq!(kind(403, "RATE_LIMIT_EXCEEDED"), ErrorKind::Throttled, "a newer answer's detail");
+        assert_eq!(kind(403, "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED"), ErrorKind::Throttled);
         assert_eq!(kind(403, "quotaExceeded"), ErrorKind::Quota);
         assert_eq!(kind(403, "forbidden"), ErrorKind::Denied);
         assert_eq!(kind(400, "resourceNotReady"), ErrorKind::NotReady);

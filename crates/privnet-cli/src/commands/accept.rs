@@ -43,9 +43,10 @@ pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner)
             Err(failure) => {
                 stopped = Some(match ended.is_empty() {
                     true => failure,
-                    false => {
-                        failure.hint(format!("it ended at {}; the files before were done", file.source.name))
-                    }
+                    false => failure.hint(format!(
+                        "it ended at {}; what was done in the files before is said above",
+                        file.source.name
+                    )),
                 });
                 break;
             }
@@ -73,7 +74,9 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
     };
     shell.not_interrupted()?;
     let is_it = |id: &str| {
-        decided.decisions.iter().any(|decision| decision.connection.eq_ignore_ascii_case(id))
+        // By either name, as it is decided on.
+        let named = |name: &str| name.eq_ignore_ascii_case(id);
+        decided.decisions.iter().any(|decision| named(&decision.connection) || named(&decision.handle))
             || !decided.executed.unreachable.is_empty()
     };
     let may_have_it = ask.connection.as_deref().is_none_or(is_it);

@@ -190,7 +190,7 @@ fn comes_after(after: &Placed<'_>, before: &Placed<'_>, kinds: &KindTable) -> bo
 
 /// Whether `later` goes where `earlier`, one of its kind, is made beside it. The file may have turned from one to the other under
 /// another address (a rule for another range): as in a replacement, what lets traffic through goes when the other is there, and
-/// stays where the other cannot be made. Names of another family (`inbound/5432/…`, `database/sg-1/…`) do not stand in for it.
+/// stays where the other cannot be made. Names of another family (`inbound/5432/…`, `database/…`) do not stand in for it.
 fn gives_way_to(later: &Step, earlier: &Step, kinds: &KindTable) -> bool {
     let (gone, made) = (&later.action, &earlier.action);
     let first = |kind: &Kind| kind.replacement == Replacement::CreateFirst;
@@ -201,11 +201,12 @@ fn gives_way_to(later: &Step, earlier: &Step, kinds: &KindTable) -> bool {
         && kinds.get(&gone.scope, &gone.address.kind).is_some_and(first)
 }
 
-/// What a name begins with, where it has parts: two of three or more (`inbound/5432/…`: what lets clients in to one port does not wait
-/// for another's), one of two.
-fn family(name: &str) -> &str {
-    let parts: Vec<usize> = name.match_indices('/').map(|(at, _)| at).take(2).collect();
-    parts.last().and_then(|end| name.get(..*end)).unwrap_or_default()
+/// What a name begins with, where it has parts, and the port where that comes next (`inbound/5432/…`): what lets clients in to one port
+/// does not wait for another's. What stands elsewhere for the same (`database/sg-2/…`) does.
+fn family(name: &str) -> (&str, Option<&str>) {
+    let Some((begin, rest)) = name.split_once('/') else { return ("", None) };
+    let port = rest.split_once('/').map(|(port, _)| port);
+    (begin, port.filter(|port| port.parse::<u16>().is_ok()))
 }
 
 #[cfg(test)]
@@ -215,11 +216,11 @@ mod tests {
     #[test]
     fn what_stands_in_for_one_port_is_no_other_ports() {
         for (name, begin) in [
-            ("5432", ""),
-            ("inbound/5432", "inbound"),
-            ("inbound/5432/10.0.0.0-8", "inbound/5432"),
-            ("database/sg-1/5432", "database/sg-1"),
-            ("database/sg-1/5432/forwarder", "database/sg-1"),
+            ("5432", ("", None)),
+            ("inbound/5432", ("inbound", None)),
+            ("inbound/5432/10.0.0.0-8", ("inbound", Some("5432"))),
+            ("database/sg-1/5432", ("database", None)),
+            ("database/sg-2/5432/forwarder", ("database", None)),
         ] {
             assert_eq!(family(name), begin, "{name}");
         }

@@ -31,11 +31,12 @@ impl Turn {
 type Room<'a> = (&'a Scope, &'static str, &'a Value, bool);
 
 impl Draft<'_> {
-    /// Gives turns to what shares a room in which there is not enough for all that is to be made.
-    pub(super) fn make_room(&mut self) {
+    /// Gives turns to what shares a room in which there is not enough for all that is to be made beside what goes. Returns what a
+    /// person should know of it: what goes before what lets the same through is there.
+    pub(super) fn make_room(&mut self) -> Vec<String> {
         // Plans may be large, and mostly nothing goes.
         if !self.steps.iter().any(|step| step.timing == Timing::Late) {
-            return;
+            return Vec::new();
         }
         let mut taken: BTreeMap<Room<'_>, usize> = BTreeMap::new();
         for live in &self.world.live {
@@ -60,12 +61,14 @@ impl Draft<'_> {
             };
             let Some((room, most)) = found else { continue };
             let sharing = sharing.entry((action.address.service.as_str(), room)).or_default();
-            sharing.free = most.saturating_sub(taken.get(&room).copied().unwrap_or_default());
+            let there = taken.get(&room).copied().unwrap_or_default();
+            sharing.free = most.checked_sub(there);
             if action.op == Op::Create { sharing.made.push(index) } else { sharing.gone.push(index) }
         }
         let mut turns: Vec<(usize, Turn)> = Vec::new();
-        for (room, sharing) in
-            sharing.values().filter(|sharing| sharing.made.len() > sharing.free).enumerate()
+        let mut warnings = Vec::new();
+        for (room, (_, sharing)) in
+            sharing.iter().filter(|(_, sharing)| sharing.is_helped_by_turns()).enumerate()
         {
             let stands_in = |gone: usize, made: usize| {
                 let (gone, made) = (self.steps.get(gone), self.steps.get(made));
@@ -77,9 +80,20 @@ impl Draft<'_> {
                     _ => true,
                 }
             };
-            turns.extend(
-                sharing.turns(&stands_in).into_iter().map(|(index, number)| (index, Turn { room, number })),
-            );
+            let its = sharing.turns(&stands_in);
+            for (gone, number) in its.iter().filter(|(index, _)| sharing.gone.contains(index)) {
+                let later = |one: &&(usize, usize)| one.1 > *number && sharing.made.contains(&one.0);
+                let made = its.iter().filter(later).find(|(made, _)| stands_in(*gone, *made));
+                let pair = made.and_then(|(made, _)| Some((self.steps.get(*gone)?, self.steps.get(*made)?)));
+                warnings.extend(pair.map(|(gone, made)| {
+                    format!(
+                        "{} goes before {} is there, since there is room for no more of its kind: new connections that both let in fail \
+                         meanwhile",
+                        gone.action.address, made.action.address
+                    )
+                }));
+            }
+            turns.extend(its.into_iter().map(|(index, number)| (index, Turn { room, number })));
         }
         for (index, turn) in turns {
             if let Some(step) = self.steps.get_mut(index) {
@@ -89,6 +103,7 @@ impl Draft<'_> {
                 }
             }
         }
+        warnings
     }
 
     /// The room that something of this kind takes, and how many it holds.
@@ -132,8 +147,8 @@ fn overlap(kind: &Kind, gone: &Live, made: &Step) -> bool {
 /// The steps that share a room.
 #[derive(Debug, Default)]
 struct Sharing {
-    /// How many more it takes.
-    free: usize,
+    /// How many more it takes; nothing where there is more than the cloud's default allows: then the user has more room than is known.
+    free: Option<usize>,
     /// What is made in it.
     made: Vec<usize>,
     /// What goes out of it.
@@ -141,6 +156,12 @@ struct Sharing {
 }
 
 impl Sharing {
+    /// Whether there is not enough room for all that is made, but for what is to be in it at last. Else nothing goes for what cannot come.
+    fn is_helped_by_turns(&self) -> bool {
+        let made = self.made.len();
+        self.free.is_some_and(|free| made > free && made <= free + self.gone.len())
+    }
+
     /// The turns of what is made and of what must go for it. What goes when all is made has none.
     ///
     /// First as much is made as there is room for. Then so many go as were made, of those that let nothing through that still is to
@@ -152,7 +173,7 @@ impl Sharing {
         let mut going: Vec<(usize, BTreeSet<usize>)> =
             self.gone.iter().map(|gone| (*gone, successors(gone))).collect();
         let mut to_make: BTreeSet<usize> = self.made.iter().copied().collect();
-        let (mut free, mut number) = (self.free, 0);
+        let (mut free, mut number) = (self.free.unwrap_or_default(), 0);
         let mut turns = Vec::new();
         while !to_make.is_empty() {
             while free > 0
@@ -202,7 +223,8 @@ mod tests {
         gone: usize,
         pairs: &BTreeSet<(usize, usize)>,
     ) -> Vec<(usize, bool, usize)> {
-        let sharing = Sharing { free, made: (100..100 + made).collect(), gone: (0..gone).collect() };
+        let sharing =
+            Sharing { free: Some(free), made: (100..100 + made).collect(), gone: (0..gone).collect() };
         let turns = sharing.turns(&|gone, made| pairs.contains(&(gone, made)));
         let mut all: Vec<_> =
             turns.into_iter().map(|(index, number)| (number, index >= 100, index)).collect();
@@ -224,6 +246,20 @@ mod tests {
         assert_eq!(order.iter().map(|one| one.2).collect::<Vec<_>>(), [1, 100]);
         let order = happens(1, 2, 2, &BTreeSet::from([(0, 101), (1, 100)]));
         assert_eq!(order.iter().map(|one| one.2).collect::<Vec<_>>(), [101, 0, 100]);
+    }
+
+    #[test]
+    fn nothing_goes_for_what_cannot_come() {
+        let sharing = |free, made: usize, gone: usize| Sharing {
+            free,
+            made: (100..100 + made).collect(),
+            gone: (0..gone).collect(),
+        };
+        // A wide range turns into more than there is room for; a quota was raised; there is room for all.
+        for needless in [sharing(Some(0), 16, 1), sharing(None, 1, 1), sharing(Some(2), 2, 2)] {
+            assert!(!needless.is_helped_by_turns(), "{needless:?}");
+        }
+        assert!(sharing(Some(0), 1, 1).is_helped_by_turns() && sharing(Some(1), 3, 2).is_helped_by_turns());
     }
 
     proptest! {

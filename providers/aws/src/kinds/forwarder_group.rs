@@ -194,7 +194,7 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         let fields = match seen.claim.ownership {
             Ownership::Ours => {
                 let group = Group::of(&seen.described, &seen.tags);
-                let load_balancers = snapshot.balancers_of(&group.target_groups);
+                let load_balancers = snapshot.balancers_of(&group.target_groups, &seen.claim.address.service);
                 Group { load_balancers, ..group }.to_fields()
             }
             Ownership::Supplied | Ownership::Unproven { .. } => BTreeMap::new(),

@@ -36,8 +36,8 @@ const REVOKE: Operation = Operation::ec2("RevokeSecurityGroupIngress");
 
 const TCP: &str = "tcp";
 /// The default quota of inbound rules of a group, for IPv4 and IPv6 each
-/// (<https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups>). Where it was raised, nothing is
-/// lost but time.
+/// (<https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups>). Where it was raised and
+/// there are more, no turns are taken.
 const RULES_PER_GROUP: usize = 60;
 const SHOWS_WITHIN: Duration = Duration::from_secs(120);
 

@@ -219,8 +219,8 @@ fn connected(
         let forgotten = forgotten.into_iter().collect::<Vec<_>>().join(", ");
         lowering.refuse(format!(
             "with `reconcile_connections` those who were turned away would wait again, and no entry of the reject list can keep them out \
-             that stands for nobody else: {forgotten}. Wait until the consumer has deleted those endpoints, or apply with \
-             `reconcile_connections: false`"
+             that stands for nobody else: {forgotten}. Wait until the consumer has deleted those endpoints, or apply \
+             `reconcile_connections: false` first, with the `accept_by` and the consumers as they are"
         ));
     }
     let again = keeping::let_in_again(&entries, &kept, connections);
@@ -229,7 +229,7 @@ fn connected(
         let again = again.into_iter().collect::<Vec<_>>().join(", ");
         lowering.refuse(format!(
             "with `reconcile_connections` the new accept list would let in what was turned away: {again}. Wait until the consumer has \
-             deleted those endpoints, or apply with `reconcile_connections: false`"
+             deleted those endpoints, or apply `reconcile_connections: false` first, with the `accept_by` and the consumers as they are"
         ));
     }
     let there = live.connected.as_ref()?;
@@ -256,6 +256,13 @@ fn say_whom_the_lists_forget(
         ));
     }
     if gone.is_empty() {
+        if !new.is_empty() {
+            lowering.lowered.warnings.push(format!(
+                "{}: since connections are decided on anew, whoever was turned away is kept out by new entries of the reject list: {new}; \
+                 what else they name is turned away from now on, later requests too",
+                lowering.service.name
+            ));
+        }
         return;
     }
     let new = if new.is_empty() {

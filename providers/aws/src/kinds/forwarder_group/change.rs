@@ -264,12 +264,17 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     }
     if !is_going(&there) {
         let seen = Group::from_fields(step.fields)?;
+        let drain = Duration::from_secs(u64::try_from(seen.drain).unwrap_or_default());
+        // An earlier run may have taken the group off and stopped: what its sessions were promised holds.
+        let left = match seen.target_groups.is_empty() {
+            true => machines::left_in(cloud, &there).await?,
+            false => seen.target_groups.clone(),
+        };
         if is_reached(cloud, &seen.load_balancers).await? {
-            give_way(cloud, step, &there, &seen).await?;
+            give_way(cloud, step, &there).await?;
+            machines::drained(cloud, &there, &left, drain).await?;
         } else if seen.target_groups.is_empty() {
-            // An earlier run may have taken the group off and stopped: what its sessions were promised holds.
-            let drain = Duration::from_secs(u64::try_from(seen.drain).unwrap_or_default());
-            machines::drained(cloud, &there, &machines::left_in(cloud, &there).await?, drain).await?;
+            machines::drained(cloud, &there, &left, drain).await?;
         }
         let sent = cloud
             .call(DELETE, &name, Replay::Safe, || {
@@ -304,13 +309,8 @@ async fn is_reached(cloud: &Cloud<'_>, balancers: &BTreeSet<String>) -> Result<b
     Ok(false)
 }
 
-/// Waits for the successor, takes new connections away from the group, and gives established ones their time.
-async fn give_way(
-    cloud: &Cloud<'_>,
-    step: &Step<'_>,
-    there: &AutoScalingGroup,
-    seen: &Group,
-) -> Result<(), Error> {
+/// Waits for the successor, and takes new connections away from the group.
+async fn give_way(cloud: &Cloud<'_>, step: &Step<'_>, there: &AutoScalingGroup) -> Result<(), Error> {
     let name = there.auto_scaling_group_name().unwrap_or_default();
     let successor = other_generation(cloud, step).await?;
     if let Some(successor) = successor.as_ref().and_then(|successor| successor.auto_scaling_group_name())
@@ -318,7 +318,5 @@ async fn give_way(
     {
         machines::until(cloud, successor, Demand::Healthy).await?;
     }
-    detach(cloud, name, &there.target_group_arns().iter().cloned().collect()).await?;
-    let drain = Duration::from_secs(u64::try_from(seen.drain).unwrap_or_default());
-    machines::drained(cloud, there, &seen.target_groups, drain).await
+    detach(cloud, name, &there.target_group_arns().iter().cloned().collect()).await
 }

@@ -125,10 +125,13 @@ fn check_removal(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, low
         ));
     }
     if !connected.is_empty() {
-        attached.push(format!(
-            "{} is live: cut it first, where that is meant (`privnet reject --sever-connections --connection ID`)",
-            connected.join(", ")
-        ));
+        let cut = match there {
+            Some(_) => "is live, and cutting it takes --sever-connections besides",
+            None => {
+                "is live: cut it first, where that is meant (`privnet reject --sever-connections --connection ID`)"
+            }
+        };
+        attached.push(format!("{} {cut}", connected.join(", ")));
     }
     let why = format!(
         "{} cannot be taken away while endpoints are attached, and {}",
