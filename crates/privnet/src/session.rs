@@ -284,8 +284,9 @@ impl Session {
         let mut ask = ask.clone();
         loop {
             let decided = self.accept_pending(&ask, false).await;
-            // Whoever is turned away from now on was turned away by somebody who knew: where it could not be looked at, nothing is known yet.
-            ask.again &= !was_looked_at(&decided.executed, ask.connection.as_deref());
+            // Whoever is turned away from now on was turned away by somebody who knew. Where nothing could be looked at, nothing is known
+            // yet; where some could, the rest is not waited for: rather is nobody let in again than one who was turned away since.
+            ask.again &= !was_looked_at(&decided.executed);
             let failed = decided.report.as_ref().is_some_and(|report| !report.all_done());
             let ambiguous =
                 decided.decisions.iter().any(|decision| matches!(decision.why, Why::Ambiguous { .. }));
@@ -436,17 +437,11 @@ fn decide_all(desired: &Desired, world: &World, ask: &Ask) -> Vec<Decision> {
     decisions.flatten().collect()
 }
 
-/// Whether a connection was seen, or the connections of all services were, so that there is no such one.
-fn was_looked_at(planned: &Planned, connection: Option<&str>) -> bool {
+/// Whether the connections of any service were read.
+fn was_looked_at(planned: &Planned) -> bool {
     use privnet_core::world::Connections;
-    let world = &planned.world.services;
-    let is_seen = |id: &str| {
-        world.values().any(|seen| seen.connections.known().iter().any(|connection| connection.is(id)))
-    };
-    let is_read = |service: &String| {
-        world.get(service).is_some_and(|seen| !matches!(seen.connections, Connections::Unreadable { .. }))
-    };
-    connection.is_some_and(is_seen) || planned.desired.services.keys().all(is_read)
+    let mut seen = planned.world.services.values();
+    seen.any(|seen| !matches!(seen.connections, Connections::Unreadable { .. }))
 }
 
 /// Whether each consumer of each service has a live connection.

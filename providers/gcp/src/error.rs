@@ -73,8 +73,10 @@ pub(crate) fn answered(
     said: Option<&str>,
 ) -> Error {
     let inner = body.get("error").unwrap_or(&Json::Null);
-    let first = list(inner, "errors").first().unwrap_or(&Json::Null);
-    let reason = text(first, "reason").or_else(|| text(inner, "status")).unwrap_or_default();
+    let mut reasons = list(inner, "errors").iter().filter_map(|error| text(error, "reason"));
+    let first = list(inner, "errors").first().and_then(|error| text(error, "reason"));
+    let reason = reasons.find(|reason| known(reason).is_some()).or(first);
+    let reason = reason.or_else(|| text(inner, "status")).unwrap_or_default();
     let message = text(inner, "message").or(said).filter(|text| !text.is_empty());
     let message = message.map_or_else(|| format!("HTTP {status}"), str::to_owned);
     let code = if reason.is_empty() { format!("HTTP {status}") } else { reason.to_owned() };
@@ -98,24 +100,36 @@ pub(crate) fn failed_operation(method: &Method, subject: &str, operation: &Json)
 }
 
 fn by_reason(status: u16, reason: &str) -> ErrorKind {
-    match (status, reason) {
-        (_, "rateLimitExceeded" | "userRateLimitExceeded" | "tooManyRequests" | "RATE_LIMIT_EXCEEDED")
+    match status {
+        429 => ErrorKind::Throttled,
+        _ => known(reason).unwrap_or(match status {
+            413 => ErrorKind::Quota,
+            401 => ErrorKind::Unauthenticated,
+            403 => ErrorKind::Denied,
+            404 => ErrorKind::NotFound,
+            409 | 412 => ErrorKind::Conflict,
+            408 | 500..=599 => ErrorKind::Unavailable,
+            400..=499 => ErrorKind::Invalid,
+            _ => ErrorKind::Other,
+        }),
+    }
+}
+
+/// What a reason says beyond the status, if it does.
+fn known(reason: &str) -> Option<ErrorKind> {
+    Some(match reason {
+        "rateLimitExceeded" | "userRateLimitExceeded" | "tooManyRequests" | "RATE_LIMIT_EXCEEDED" => {
+            ErrorKind::Throttled
+        }
         // Too many operations at once: there is room when some of them are over (<https://cloud.google.com/compute/operations-quota>).
-        | (_, "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED")
-        | (429, _) => ErrorKind::Throttled,
-        (_, "quotaExceeded" | "limitExceeded" | "QUOTA_EXCEEDED") | (413, _) => ErrorKind::Quota,
-        (_, "resourceInUseByAnotherResource" | "resourceInUse" | "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE") => {
+        "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED" => ErrorKind::Throttled,
+        "quotaExceeded" | "limitExceeded" | "QUOTA_EXCEEDED" => ErrorKind::Quota,
+        "resourceInUseByAnotherResource" | "resourceInUse" | "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE" => {
             ErrorKind::InUse
         }
-        (_, "resourceNotReady" | "RESOURCE_NOT_READY") => ErrorKind::NotReady,
-        (401, _) => ErrorKind::Unauthenticated,
-        (403, _) => ErrorKind::Denied,
-        (404, _) => ErrorKind::NotFound,
-        (409 | 412, _) => ErrorKind::Conflict,
-        (408 | 500..=599, _) => ErrorKind::Unavailable,
-        (400..=499, _) => ErrorKind::Invalid,
-        _ => ErrorKind::Other,
-    }
+        "resourceNotReady" | "RESOURCE_NOT_READY" => ErrorKind::NotReady,
+        _ => return None,
+    })
 }
 
 fn by_code(status: u16, code: &str) -> ErrorKind {
@@ -193,6 +207,9 @@ mod tests {
         assert_eq!(kind(400, "resourceInUseByAnotherResource"), ErrorKind::InUse);
         assert_eq!(kind(412, "conditionNotMet"), ErrorKind::Conflict);
         assert_eq!(kind(404, "notFound"), ErrorKind::NotFound);
+        let several =
+            json!({ "error": { "errors": [{ "reason": "SOMETHING_NEW" }, { "reason": "QUOTA_EXCEEDED" }] } });
+        assert_eq!(answered("x.insert", "s", 403, &several, None).kind(), ErrorKind::Quota);
         assert_eq!(kind(503, "backendError"), ErrorKind::Unavailable);
     }
 

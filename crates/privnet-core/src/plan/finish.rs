@@ -16,7 +16,7 @@ impl Draft<'_> {
             self.refusals.iter().map(|refusal| refusal.address.service.as_str()).collect();
         let refused: BTreeSet<String> = refused.into_iter().map(str::to_owned).collect();
         self.steps.retain(|step| !refused.contains(&step.action.address.service));
-        let crowded = self.make_room();
+        self.make_room();
         self.reject_before_delete();
         self.wait_for_the_busy();
         let actions = order::ordered(
@@ -34,7 +34,6 @@ impl Draft<'_> {
         let mut warnings = self.desired.warnings.clone();
         // Places that share a project say the same.
         warnings.extend(self.world.unknown.values().flatten().collect::<BTreeSet<_>>().into_iter().cloned());
-        warnings.extend(crowded);
         warnings.extend(self.unreadable_warnings());
         warnings.extend(self.remaining_warnings(&actions));
         Plan {

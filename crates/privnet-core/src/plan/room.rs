@@ -31,12 +31,12 @@ impl Turn {
 type Room<'a> = (&'a Scope, &'static str, &'a Value, bool);
 
 impl Draft<'_> {
-    /// Gives turns to what shares a room in which there is not enough for all that is to be made beside what goes. Returns what a
-    /// person should know of it: what goes before what lets the same through is there.
-    pub(super) fn make_room(&mut self) -> Vec<String> {
+    /// Gives turns to what shares a room in which there is not enough for all that is to be made beside what goes.
+    /// What goes before what lets the same through is there says so.
+    pub(super) fn make_room(&mut self) {
         // Plans may be large, and mostly nothing goes.
         if !self.steps.iter().any(|step| step.timing == Timing::Late) {
-            return Vec::new();
+            return;
         }
         let mut taken: BTreeMap<Room<'_>, usize> = BTreeMap::new();
         for live in &self.world.live {
@@ -66,7 +66,7 @@ impl Draft<'_> {
             if action.op == Op::Create { sharing.made.push(index) } else { sharing.gone.push(index) }
         }
         let mut turns: Vec<(usize, Turn)> = Vec::new();
-        let mut warnings = Vec::new();
+        let mut gaps: Vec<(usize, String)> = Vec::new();
         for (room, (_, sharing)) in
             sharing.iter().filter(|(_, sharing)| sharing.is_helped_by_turns()).enumerate()
         {
@@ -84,12 +84,15 @@ impl Draft<'_> {
             for (gone, number) in its.iter().filter(|(index, _)| sharing.gone.contains(index)) {
                 let later = |one: &&(usize, usize)| one.1 > *number && sharing.made.contains(&one.0);
                 let made = its.iter().filter(later).find(|(made, _)| stands_in(*gone, *made));
-                let pair = made.and_then(|(made, _)| Some((self.steps.get(*gone)?, self.steps.get(*made)?)));
-                warnings.extend(pair.map(|(gone, made)| {
-                    format!(
-                        "{} goes before {} is there, since there is room for no more of its kind: new connections that both let in fail \
-                         meanwhile",
-                        gone.action.address, made.action.address
+                let made = made.and_then(|(made, _)| self.steps.get(*made));
+                gaps.extend(made.map(|made| {
+                    let (before, fail) =
+                        (&made.action.address, "new connections that both let in fail meanwhile");
+                    (
+                        *gone,
+                        format!(
+                            "; it goes before {before} is there, for which there is no room beside it: {fail}"
+                        ),
                     )
                 }));
             }
@@ -103,7 +106,11 @@ impl Draft<'_> {
                 }
             }
         }
-        warnings
+        for (index, gap) in gaps {
+            if let Some(step) = self.steps.get_mut(index) {
+                step.action.reason.push_str(&gap);
+            }
+        }
     }
 
     /// The room that something of this kind takes, and how many it holds.

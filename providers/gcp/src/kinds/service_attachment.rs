@@ -219,8 +219,8 @@ fn connected(
         let forgotten = forgotten.into_iter().collect::<Vec<_>>().join(", ");
         lowering.refuse(format!(
             "with `reconcile_connections` those who were turned away would wait again, and no entry of the reject list can keep them out \
-             that stands for nobody else: {forgotten}. Wait until the consumer has deleted those endpoints, or apply \
-             `reconcile_connections: false` first, with the `accept_by` and the consumers as they are"
+             that stands for nobody else: {forgotten}. Until the consumer has deleted those endpoints, leave \
+             `reconcile_connections: false`; where it is on, apply that first, with the `accept_by` and the consumers as they are"
         ));
     }
     let again = keeping::let_in_again(&entries, &kept, connections);
@@ -228,8 +228,9 @@ fn connected(
     if !again.is_empty() {
         let again = again.into_iter().collect::<Vec<_>>().join(", ");
         lowering.refuse(format!(
-            "with `reconcile_connections` the new accept list would let in what was turned away: {again}. Wait until the consumer has \
-             deleted those endpoints, or apply `reconcile_connections: false` first, with the `accept_by` and the consumers as they are"
+            "with `reconcile_connections` the new accept list would let in what was turned away: {again}. Until the consumer has \
+             deleted those endpoints, leave `reconcile_connections: false`; where it is on, apply that first, with the `accept_by` and the \
+             consumers as they are"
         ));
     }
     let there = live.connected.as_ref()?;
