@@ -56,6 +56,17 @@ fn start(script: &Script, line: &str) -> Child {
     command.spawn().unwrap()
 }
 
+/// The same in a terminal, which asks.
+fn start_in_terminal(script: &Script, line: &str) -> Child {
+    let binary = privnet_integration_tests::command::binary().display().to_string();
+    let mut terminal = Command::new("script");
+    // The command takes the shell's place: some shells end with the signal too, and could not tell the status.
+    let line = format!("exec {binary} {line}");
+    terminal.args(["-qec", &line, "/dev/null"]).current_dir(script.path()).env("HOME", script.path());
+    terminal.env("PRIVNET_SANDBOX_DIR", script.at("sandbox")).env("TERM", "xterm");
+    terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
 /// Waits until the local cloud's state says so.
 fn until(script: &Script, holds: impl Fn(&Value) -> bool) {
     let started = Instant::now();
@@ -166,13 +177,7 @@ fn an_interrupted_watch_ends_at_once() {
 #[test]
 fn a_prompt_is_answered_by_ctrl_c_too() {
     let script = Script::with(&[("aws.yaml", &orders())]);
-    let binary = privnet_integration_tests::command::binary().display().to_string();
-    let mut terminal = Command::new("script");
-    // The command takes the shell's place: some shells end with the signal too, and could not tell the status.
-    let line = format!("exec {binary} --sandbox apply aws.yaml");
-    terminal.args(["-qec", &line, "/dev/null"]).current_dir(script.path()).env("HOME", script.path());
-    terminal.env("PRIVNET_SANDBOX_DIR", script.at("sandbox")).env("TERM", "xterm");
-    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = start_in_terminal(&script, "--sandbox apply aws.yaml");
     let mut out = child.stdout.take().unwrap();
     let mut said = Vec::new();
     while !text(&said).contains("[y/N]") {
@@ -197,12 +202,7 @@ fn what_was_decided_in_one_file_is_said_where_the_next_one_ends_the_command() {
     let id =
         script.json("sandbox connect invoices --as 210987654321")["connection"].as_str().unwrap().to_owned();
     script.pass(60);
-    let binary = privnet_integration_tests::command::binary().display().to_string();
-    let mut terminal = Command::new("script");
-    let line = format!("exec {binary} --sandbox accept-pending aws.yaml acme.yaml");
-    terminal.args(["-qec", &line, "/dev/null"]).current_dir(script.path()).env("HOME", script.path());
-    terminal.env("PRIVNET_SANDBOX_DIR", script.at("sandbox")).env("TERM", "xterm");
-    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = start_in_terminal(&script, "--sandbox accept-pending aws.yaml acme.yaml");
     std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"y\nn\n").unwrap();
     let mut said = String::new();
     child.stdout.take().unwrap().read_to_string(&mut said).unwrap();

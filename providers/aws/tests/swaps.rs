@@ -212,25 +212,25 @@ async fn a_full_group_is_swapped_for_other_ranges() {
 
     // Where nothing else goes, the narrow one must: the plan says what that costs.
     let plan = stage.plan(&enforced(&ranges(2, "10.9.0.0/20"))).await;
-    let gone = plan
-        .actions
-        .iter()
-        .find(|action| action.id.starts_with("delete orders/security-group-rule"))
-        .unwrap();
+    let gone = rules(&plan, "delete").next().unwrap();
     assert!(
         gone.reason.contains("it goes before orders/security-group-rule/inbound/5432/10.9.0.0/20"),
         "{gone:#?}"
     );
     // For more than there is room for nothing goes.
     let plan = stage.plan(&enforced(&ranges(2, "10.9.0.0/17, 10.9.128.0/17"))).await;
-    let gone = plan
-        .actions
-        .iter()
-        .find(|action| action.id.starts_with("delete orders/security-group-rule"))
-        .unwrap();
-    let made =
-        plan.actions.iter().filter(|action| action.id.starts_with("create orders/security-group-rule"));
-    assert!(made.clone().count() == 2 && made.clone().all(|made| gone.after.contains(&made.id)), "{gone:#?}");
+    let gone = rules(&plan, "delete").next().unwrap();
+    assert_eq!(rules(&plan, "create").count(), 2);
+    assert!(rules(&plan, "create").all(|made| gone.after.contains(&made.id)), "{gone:#?}");
+}
+
+/// What a plan does so with the service's rules.
+fn rules<'a>(
+    plan: &'a privnet_core::Plan,
+    what: &str,
+) -> impl Iterator<Item = &'a privnet_core::plan::Action> {
+    let begin = format!("{what} orders/security-group-rule");
+    plan.actions.iter().filter(move |action| action.id.starts_with(&begin))
 }
 
 /// Who may come from elsewhere too is named: accepted, its connections would get no answer.
