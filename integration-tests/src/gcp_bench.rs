@@ -7,9 +7,9 @@ use crate::stage::Fail;
 /// The longest chain of requests, each of which needs what the one before brought; `gcp_speed` counts them in the record. What waits for
 /// an operation and shows its end belongs to the operation.
 const CHAIN: &[&str] = &[
+    "observe: globalOperations.aggregatedList",
     "observe: all lists at once",
     "networkEndpointGroups.insert",
-    "networkEndpointGroups.get",
     "networkEndpointGroups.attachNetworkEndpoints",
     "regionBackendServices.insert",
     "forwardingRules.insert",

@@ -30,10 +30,35 @@ services:
 ",
 );
 
-const EDITS: [Edit; 8] = [
+/// What belongs to a network does not go over to another one.
+const ANOTHER_NETWORK: Edit = edit("another network", "network: prod", "network: other");
+/// The machine that is in a network of the host project.
+const ANOTHER_HOST: Edit = edit(
+    "another project's network",
+    "network: prod, subnet: ilb }
+services:
+  - name: orders
+    allow: { fivetran: {} }
+    gcp:
+      nat_subnets: [{ create: { cidr: 10.8.0.0/24 } }]
+      ports: [{ listen: 5432, engine: postgres, to: { instances: [zones/us-east4-b/instances/db-1] } }]
+",
+    "host_project: acme-net, network: shared, subnet: ilb }
+services:
+  - name: orders
+    allow: { fivetran: {} }
+    gcp:
+      nat_subnets: [{ create: { cidr: 10.8.0.0/24 } }]
+      ports: [{ listen: 5432, engine: postgres, to: { instances: [zones/us-east4-b/instances/db-hosted] } }]
+",
+);
+
+const EDITS: [Edit; 10] = [
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n"),
     ANOTHER_SUBNET,
     ANOTHER_REGION,
+    ANOTHER_NETWORK.by("unsuitable"),
+    ANOTHER_HOST.by("unsuitable"),
     edit("another NAT range", "10.8.0.0/24", "10.8.2.0/24"),
     ANOTHER_PORT,
     A_NAME,

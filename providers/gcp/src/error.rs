@@ -32,7 +32,8 @@ pub(crate) fn convert(method: &Method, subject: &str, error: ClientError) -> Err
         let body: Json = serde_json::from_slice(&body).unwrap_or_else(|_| understood(&error));
         let said = error.status().map(|status| status.message.clone());
         let converted = answered(method, subject, status, &body, said.as_deref());
-        return converted.with_cause(error);
+        // What the client says of an answer that it understood is the same message again.
+        return if said.is_some() { converted } else { converted.with_cause(error) };
     }
     if error.is_serialization() || error.is_binding() {
         return Error::new(ErrorKind::Invalid, method, subject, "the request cannot be built")
@@ -211,6 +212,26 @@ mod tests {
             json!({ "error": { "errors": [{ "reason": "SOMETHING_NEW" }, { "reason": "QUOTA_EXCEEDED" }] } });
         assert_eq!(answered("x.insert", "s", 403, &several, None).kind(), ErrorKind::Quota);
         assert_eq!(kind(503, "backendError"), ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn a_message_of_googles_is_said_once() {
+        let said = "Invalid value for field 'resource.ports'";
+        let status = google_cloud_gax::error::rpc::Status::default().set_message(said);
+        let understood = ClientError::service_with_http_metadata(status, Some(400), None);
+        assert!(understood.to_string().contains(said), "{understood}");
+        let error = convert("forwardingRules.insert", "pn-a", understood);
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Invalid, said));
+        assert_eq!(privnet_core::error::causes(&error), Vec::<String>::new());
+        // Of what a proxy on the way answers only the client knows the words.
+        let body = "<html>Bad Gateway, says the proxy</html>";
+        let error = convert(
+            "forwardingRules.insert",
+            "pn-a",
+            ClientError::http(502, http::HeaderMap::new(), body.into()),
+        );
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Unavailable, "HTTP 502"));
+        assert!(privnet_core::error::causes(&error).concat().contains("says the proxy"));
     }
 
     #[test]

@@ -126,9 +126,33 @@ fn check(lowering: &mut Lowering<'_>) {
     if !lowering.facts.read {
         return;
     }
+    check_network(lowering);
     check_subnet(lowering);
     check_backend(lowering);
     check_nat(lowering);
+}
+
+/// Google changes the network of none of these in place, and takes only backends of one network, so that no new ones come beside the old.
+fn check_network(lowering: &mut Lowering<'_>) {
+    let Some((_, network)) = lowering.attachment() else { return };
+    let network = lowering.network(network);
+    let kinds =
+        [kinds::forwarding_rule::KIND.name, kinds::endpoint_group::KIND.name, kinds::nat_subnet::KIND.name];
+    let ours = lowering.world.live.iter().filter(|live| {
+        live.is_ours()
+            && live.address.service == lowering.service.name.as_str()
+            && kinds.contains(&live.address.kind.as_str())
+    });
+    let other = ours
+        .filter_map(|live| live.fields.get("network")?.as_text())
+        .find(|there| !there.is_empty() && *there != network);
+    if let Some(other) = other {
+        let why = format!(
+            "what is there of it is in {other}, and the file says {network}: a service does not move to another network. Destroy it, \
+             then apply: the vendor gets a new service attachment"
+        );
+        lowering.refuse(why);
+    }
 }
 
 fn check_subnet(lowering: &mut Lowering<'_>) {

@@ -52,11 +52,17 @@ pub(crate) async fn observe(
         let key = (place.project.clone(), place.host.clone());
         projects.entry(key).or_default().push((place, services));
     }
-    let reads = projects
-        .into_iter()
-        .map(|((project, host), places)| observe_project(cloud, project, host, places, request.purpose));
+    let mut hosts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (project, host) in projects.keys() {
+        hosts.entry(project.clone()).or_default().insert(host.clone());
+    }
+    let reads = projects.into_iter().map(|((project, host), places)| {
+        let hosts = hosts.get(&project).cloned().unwrap_or_default();
+        observe_project(cloud, project, host, hosts, places, request.purpose)
+    });
     let numbers = numbers(cloud, request.spec);
-    let (read, numbers, caller) = futures::future::join3(join_all(reads), numbers, clients.caller()).await;
+    let (read, (numbers, unknown), caller) =
+        futures::future::join3(join_all(reads), numbers, clients.caller()).await;
     let (mut world, mut failure) = (World::default(), None);
     let (worlds, not_reached): (Vec<_>, Vec<_>) = read.into_iter().unzip();
     let mut worlds: Vec<Seen> = worlds.into_iter().flatten().collect();
@@ -77,6 +83,9 @@ pub(crate) async fn observe(
         if let Some(home) = homes.get(&live.address.service).filter(|home| home.has(&live.id)) {
             live.scope = home.scope();
         }
+    }
+    for scope in world.searched.iter().filter(|_| !unknown.is_empty()) {
+        world.unknown.entry(scope.clone()).or_default().extend(unknown.iter().cloned());
     }
     if let Some(caller) = caller {
         world.callers.extend(world.searched.iter().map(|scope| (scope.clone(), caller.to_owned())));
@@ -131,9 +140,9 @@ fn take_in(world: &mut World, mut seen: World) {
     world.merge(seen);
 }
 
-/// The ids of projects that consumers are named by with a number. Where the caller may not look at a project the number alone
-/// must do.
-async fn numbers(cloud: Cloud<'_>, spec: &Spec) -> BTreeMap<String, String> {
+/// The ids of projects that consumers are named by with a number, and of which it is not known, and why. Where the caller may not look
+/// at a project the number alone must do.
+async fn numbers(cloud: Cloud<'_>, spec: &Spec) -> (BTreeMap<String, String>, BTreeSet<String>) {
     let consumers = spec.consumers.values().filter_map(|consumer| consumer.gcp.as_ref());
     let numbers: BTreeSet<String> = consumers
         .flat_map(|gcp| &gcp.projects)
@@ -148,9 +157,23 @@ async fn numbers(cloud: Cloud<'_>, spec: &Spec) -> BTreeMap<String, String> {
                 json(Box::pin(cloud.clients.projects.get().set_project(&number).send()).await?)
             })
             .await;
-        Some((number.clone(), text(&answer.ok()?, "name")?.to_owned()))
+        let id = answer.map(|project| text(&project, "name").map(str::to_owned));
+        (number, id)
     });
-    join_all(read).await.into_iter().flatten().collect()
+    let (mut ids, mut unknown) = (BTreeMap::new(), BTreeSet::new());
+    for (number, id) in join_all(read).await {
+        match id {
+            Ok(id) => ids.extend(id.map(|id| (number, id))),
+            Err(error) => {
+                let what = format!(
+                    "which project has the number {number} is not known, so that a consumer whom Google names by that project's id is \
+                     taken for a stranger; where you know the id, write it into the file"
+                );
+                unknown.insert(operations::unknown(&what, &error));
+            }
+        }
+    }
+    (ids, unknown)
 }
 
 /// The places of a project, and what is ours in its other regions; and why some region is not known whole, if one is not.
@@ -158,6 +181,7 @@ async fn observe_project<'a>(
     cloud: Cloud<'a>,
     project: String,
     host: String,
+    hosts: BTreeSet<String>,
     places: Vec<OfPlace<'a>>,
     purpose: Purpose,
 ) -> (Vec<Seen>, Option<Error>) {
@@ -166,11 +190,13 @@ async fn observe_project<'a>(
             Purpose::Plan => operations::settle(&cloud, &project, &host).await?,
             Purpose::Status | Purpose::Connections => None,
         };
-        Ok::<_, Error>((snapshot::lists(&cloud, &project, &host, purpose).await?, unknown))
+        let mut lists = snapshot::lists(&cloud, &project, &host, &hosts, purpose).await?;
+        lists.unknown.extend(unknown);
+        Ok::<_, Error>(lists)
     };
     let beside = places.iter().map(|(place, services)| snapshot::beside(&cloud, place, services, purpose));
     let (lists, beside) = futures::future::join(lists, join_all(beside)).await;
-    let (lists, unknown) = match lists {
+    let lists = match lists {
         Ok(read) => read,
         Err(error) => return (vec![unread(&places, error)], None),
     };
@@ -180,11 +206,9 @@ async fn observe_project<'a>(
         .zip(beside)
         .map(|(place, beside)| observe_place(cloud, place, &lists, beside, purpose));
     let mut seen = join_all(read).await;
-    if let Some(unknown) = unknown {
-        for Seen { world, .. } in &mut seen {
-            for scope in world.searched.clone() {
-                world.unknown.entry(scope).or_default().insert(unknown.clone());
-            }
+    for Seen { world, .. } in &mut seen {
+        for scope in world.searched.clone() {
+            world.unknown.entry(scope).or_default().extend(lists.unknown.iter().cloned());
         }
     }
     let not_reached = lists.unreachable_anywhere(&project).err();

@@ -75,7 +75,7 @@ pub(crate) async fn settle(cloud: &Cloud<'_>, project: &str, host: &str) -> Resu
 }
 
 /// What is not known for want of a permission, which the error's hints name.
-fn unknown(what: &str, error: &Error) -> String {
+pub(crate) fn unknown(what: &str, error: &Error) -> String {
     format!("{what}: {error}; {}", error.hints().join("; "))
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::{join_all, try_join_all};
 use privnet_core::spec::Service;
 use privnet_core::spec::gcp::{GcpBackend, GcpDirect, GcpForm, GcpService};
-use privnet_core::{Address, Error, ErrorKind, Purpose, Scope};
+use privnet_core::{Address, Error, ErrorKind, Ownership, Purpose, Scope};
 
 use crate::buckets::Group;
 use crate::cloud::Cloud;
@@ -68,6 +68,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) place: Place,
     pub(crate) services: Vec<(&'a Service, &'a GcpService)>,
     lists: Listed<'a>,
+    /// What is in projects whose networks the file does not name: what is ours there can only go.
+    aside: Listed<'a>,
     /// The endpoints of our groups, by the group's path.
     pub(crate) endpoints: BTreeMap<String, Vec<Json>>,
     /// The health of our backend services' backends, by the service's path; only for `status`.
@@ -81,13 +83,14 @@ pub(crate) struct Snapshot<'a> {
 }
 
 impl<'a> Snapshot<'a> {
-    /// The lists alone.
-    fn bare(deployment: &'a str, place: Place, lists: Listed<'a>) -> Self {
+    /// The lists alone, with what is global where that counts for the place.
+    fn bare(deployment: &'a str, place: Place, lists: &'a Lists, global: bool) -> Self {
         Self {
             deployment,
-            place,
             services: Vec::new(),
-            lists,
+            lists: of_region(&lists.all, &place.region, global),
+            aside: of_region(&lists.aside, &place.region, global),
+            place,
             endpoints: BTreeMap::new(),
             health: BTreeMap::new(),
             facts: Facts::default(),
@@ -105,7 +108,10 @@ impl<'a> Snapshot<'a> {
     /// What of a collection is ours, or has our name, as resources of this kind.
     pub(crate) fn claimed(&self, collection: Collection, kind: &str) -> Vec<(Claim, &'a Json)> {
         let claim = |resource| ownership::claim(self.deployment, kind, resource, &self.named);
-        self.all(collection).iter().filter_map(|resource| Some((claim(resource)?, *resource))).collect()
+        let claimed = |resource: &&'a Json| Some((claim(resource)?, *resource));
+        let aside = self.aside.get(&collection).into_iter().flatten().filter_map(claimed);
+        let ours = aside.filter(|(claim, _)| claim.ownership == Ownership::Ours);
+        self.all(collection).iter().filter_map(claimed).chain(ours).collect()
     }
 
     /// The resource of this name.
@@ -115,16 +121,26 @@ impl<'a> Snapshot<'a> {
 }
 
 /// What a project and the project of its networks have of each collection, and the regions and zones that did not answer.
+#[derive(Default)]
 pub(crate) struct Lists {
     all: BTreeMap<Collection, Vec<Json>>,
+    /// What other projects have of those that belong to a network: an earlier file may have named that.
+    aside: BTreeMap<Collection, Vec<Json>>,
     unreachable: BTreeSet<String>,
+    /// What could not be listed and stops nothing, and why.
+    pub(crate) unknown: BTreeSet<String>,
 }
 
-/// Lists what a project and the project of its networks have.
+/// What belongs to a network, and is in that one's project.
+const OF_NETWORKS: [Collection; 2] = [Collection::Subnetworks, Collection::Firewalls];
+
+/// Lists what a project and the project of its networks have. `hosts` are all projects of networks that the file names for it: what an
+/// earlier file had made in another one's network is looked for too.
 pub(crate) async fn lists(
     cloud: &Cloud<'_>,
     project: &str,
     host: &str,
+    hosts: &BTreeSet<String>,
     purpose: Purpose,
 ) -> Result<Lists, Error> {
     let wanted: &[Collection] = match purpose {
@@ -142,42 +158,96 @@ pub(crate) async fn lists(
         ],
     };
     let read = wanted.iter().map(|collection| async {
-        let project = match collection {
-            Collection::Subnetworks | Collection::Firewalls => host,
-            _ => project,
-        };
+        let project = if OF_NETWORKS.contains(collection) { host } else { project };
         Ok((*collection, cloud.list(*collection, project).await?))
     });
-    let mut lists = Lists { all: BTreeMap::new(), unreachable: BTreeSet::new() };
-    for (collection, (items, unreachable)) in try_join_all(read).await? {
+    let of_networks = |project: String| async move {
+        let read = OF_NETWORKS.map(|collection| cloud.list(collection, &project));
+        let read = OF_NETWORKS.into_iter().zip(join_all(read).await).collect::<Vec<_>>();
+        (project, read)
+    };
+    let own = (purpose != Purpose::Connections && !hosts.contains(project)).then(|| project.to_owned());
+    let (read, own) = futures::future::join(try_join_all(read), join_all(own.map(of_networks))).await;
+    let mut lists = Lists::default();
+    for (collection, (items, unreachable)) in read? {
         lists.all.insert(collection, items);
-        lists.unreachable.extend(unreachable.iter().map(|place| path::name(place).to_owned()));
+        lists.reach(unreachable);
+    }
+    let former = match purpose {
+        Purpose::Connections => BTreeSet::new(),
+        Purpose::Plan | Purpose::Status => lists.former_hosts(cloud.deployment, project, hosts),
+    };
+    let former = join_all(former.into_iter().map(of_networks)).await;
+    for (project, read) in own.into_iter().chain(former) {
+        for (collection, read) in read {
+            lists.put_aside(collection, &project, read)?;
+        }
     }
     Ok(lists)
 }
 
-impl Lists {
-    /// What of it is in a region, or global where that counts for it.
-    fn of_region(&self, region: &str, global: bool) -> Listed<'_> {
-        let here = |collection: Collection, item: &Json| {
-            let path = text(item, "selfLink").map(path::of).unwrap_or_default();
-            match collection {
-                Collection::Firewalls | Collection::InstanceTemplates => global,
-                Collection::NetworkEndpointGroups => {
-                    path::after(&path, "zones").is_some() && path::region(&path) == Some(region)
-                }
-                _ => path::after(&path, "regions") == Some(region),
+/// What of these is in a region, or global where that counts for it.
+fn of_region<'a>(lists: &'a BTreeMap<Collection, Vec<Json>>, region: &str, global: bool) -> Listed<'a> {
+    let here = |collection: Collection, item: &Json| {
+        let path = text(item, "selfLink").map(path::of).unwrap_or_default();
+        match collection {
+            Collection::Firewalls | Collection::InstanceTemplates => global,
+            Collection::NetworkEndpointGroups => {
+                path::after(&path, "zones").is_some() && path::region(&path) == Some(region)
             }
-        };
-        let each = self.all.iter().map(|(collection, items)| {
-            (*collection, items.iter().filter(|item| here(*collection, item)).collect())
-        });
-        each.collect()
+            _ => path::after(&path, "regions") == Some(region),
+        }
+    };
+    let each = lists.iter().map(|(collection, items)| {
+        (*collection, items.iter().filter(|item| here(*collection, item)).collect())
+    });
+    each.collect()
+}
+
+impl Lists {
+    /// Takes in what belongs to networks that the file does not name. Who may not look there may use the networks that it does name.
+    fn put_aside(
+        &mut self,
+        collection: Collection,
+        project: &str,
+        read: Result<(Vec<Json>, Vec<String>), Error>,
+    ) -> Result<(), Error> {
+        match read {
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                let what =
+                    format!("whether an earlier file's {} are in {project} is not known", collection.word());
+                self.unknown.insert(operations::unknown(&what, &error));
+            }
+            read => {
+                let (items, unreachable) = read?;
+                self.aside.entry(collection).or_default().extend(items);
+                self.reach(unreachable);
+            }
+        }
+        Ok(())
+    }
+
+    fn reach(&mut self, unreachable: Vec<String>) {
+        self.unreachable.extend(unreachable.iter().map(|place| path::name(place).to_owned()));
+    }
+
+    /// The projects of networks in which something of ours stands, and that the file does not name.
+    fn former_hosts(&self, deployment: &str, project: &str, hosts: &BTreeSet<String>) -> BTreeSet<String> {
+        let of = |collection| self.all.get(&collection).into_iter().flatten();
+        let placed = of(Collection::ForwardingRules).chain(of(Collection::NetworkEndpointGroups));
+        let is_ours = |item: &&Json| ownership::is_of(deployment, item);
+        let networks = placed.filter(is_ours).filter_map(|item| text(item, "network"));
+        let attachments = of(Collection::ServiceAttachments).filter(is_ours);
+        let subnets = attachments.flat_map(|item| list(item, "natSubnets").iter().filter_map(Json::as_str));
+        let owners =
+            networks.chain(subnets).filter_map(|url| path::after(url, "projects").map(str::to_owned));
+        owners.filter(|owner| owner != project && !hosts.contains(owner)).collect()
     }
 
     /// The regions that have something of this deployment's.
     pub(crate) fn regions(&self, deployment: &str) -> BTreeSet<String> {
-        let items = self.all.values().flatten().filter(|item| ownership::is_of(deployment, item));
+        let all = self.all.values().chain(self.aside.values()).flatten();
+        let items = all.filter(|item| ownership::is_of(deployment, item));
         let paths = items.filter_map(|item| text(item, "selfLink").map(path::of));
         paths.filter_map(|path| path::region(&path).map(str::to_owned)).collect()
     }
@@ -200,7 +270,8 @@ impl Lists {
     /// Lists as they were read.
     #[cfg(test)]
     pub(crate) fn read(all: BTreeMap<Collection, Vec<Json>>, unreachable: &[&str]) -> Self {
-        Self { all, unreachable: unreachable.iter().map(|place| (*place).to_owned()).collect() }
+        let unreachable = unreachable.iter().map(|place| (*place).to_owned()).collect();
+        Self { all, unreachable, ..Self::default() }
     }
 }
 
@@ -245,14 +316,14 @@ pub(crate) async fn of_place<'a>(
     purpose: Purpose,
 ) -> Result<Snapshot<'a>, Error> {
     lists.unreachable(&place.project, &place.region)?;
-    let lists = lists.of_region(&place.region, true);
-    let mut facts = listed(&lists);
+    let bare = Snapshot::bare(cloud.deployment, place, lists, true);
+    let mut facts = listed(&bare.lists);
     if let Some(Beside { machines, groups, images }) = beside {
         facts = Facts { read: true, machines, groups, images, ..facts };
     }
     let named =
         services.iter().flat_map(|(service, gcp)| kinds::named(service.name.as_str(), gcp, &facts)).collect();
-    let mut snapshot = Snapshot { services, named, facts, ..Snapshot::bare(cloud.deployment, place, lists) };
+    let mut snapshot = Snapshot { services, named, facts, ..bare };
     snapshot.endpoints = endpoints(cloud, &snapshot).await?;
     if purpose == Purpose::Status {
         snapshot.health = health(cloud, &snapshot).await;
@@ -271,15 +342,13 @@ pub(crate) async fn of_place<'a>(
 
 /// A region that the file does not name: what is ours there can only go.
 pub(crate) fn elsewhere<'a>(deployment: &'a str, place: Place, lists: &'a Lists) -> Snapshot<'a> {
-    let lists = lists.of_region(&place.region, false);
-    Snapshot::bare(deployment, place, lists)
+    Snapshot::bare(deployment, place, lists, false)
 }
 
 /// A region with what is global.
 #[cfg(test)]
 pub(crate) fn everywhere<'a>(deployment: &'a str, place: Place, lists: &'a Lists) -> Snapshot<'a> {
-    let lists = lists.of_region(&place.region, true);
-    Snapshot::bare(deployment, place, lists)
+    Snapshot::bare(deployment, place, lists, true)
 }
 
 /// The facts that are in the lists.
@@ -496,9 +565,8 @@ async fn reconciling(
 ) -> Result<Vec<(String, Result<bool, String>)>, Error> {
     let own = snapshot.claimed(Collection::ServiceAttachments, kinds::service_attachment::KIND.name);
     let of_service = |name: &str| {
-        let own = own.iter().find(|(claim, _)| {
-            claim.address.service == name && claim.ownership == privnet_core::Ownership::Ours
-        });
+        let own =
+            own.iter().find(|(claim, _)| claim.address.service == name && claim.ownership == Ownership::Ours);
         own.map(|(_, json)| *json)
     };
     let quiet = snapshot.services.iter().filter(|(_, gcp)| !policy::reconciles(gcp));
@@ -547,4 +615,45 @@ pub(crate) async fn health_of(cloud: &Cloud<'_>, service: &str, group: &str) -> 
         })
         .await?;
     Ok(list(&answer, "healthStatus").to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use privnet_core::Generation;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_stands_in_another_projects_network_says_so() {
+        let made = |kind: &str, more: Json| {
+            let address = Address::new("orders", kind, "main");
+            let mut item = json!({ "name": ownership::cloud_name("stage", &address, Generation::A),
+                "description": ownership::marker("stage", &address, Generation::A) });
+            for (key, value) in more.as_object().into_iter().flatten() {
+                item[key] = value.clone();
+            }
+            item
+        };
+        let network =
+            |project: &str| json!({ "network": format!("https://x/projects/{project}/global/networks/n") });
+        let attachment = made(
+            kinds::service_attachment::KIND.name,
+            json!({ "natSubnets": ["https://x/projects/net-2/regions/r/subnetworks/s"] }),
+        );
+        let groups =
+            ["net-1", "own", "net-3"].map(|project| made(kinds::endpoint_group::KIND.name, network(project)));
+        let lists = Lists::read(
+            BTreeMap::from([
+                (Collection::NetworkEndpointGroups, groups.into()),
+                (Collection::ServiceAttachments, vec![attachment]),
+                (Collection::ForwardingRules, vec![network("somebodys")]),
+            ]),
+            &[],
+        );
+        let named = BTreeSet::from(["net-3".to_owned()]);
+        let found: Vec<_> = lists.former_hosts("stage", "own", &named).into_iter().collect();
+        assert_eq!(found, ["net-1", "net-2"]);
+        assert!(lists.former_hosts("other", "own", &named).is_empty());
+    }
 }

@@ -250,6 +250,67 @@ async fn a_list_that_may_not_be_read_names_its_permission() {
     }
 }
 
+/// The same service in a network of its own project, and in one of the host project's.
+fn in_either_network() -> [Spec; 2] {
+    let file = |block: &str| {
+        let services = service("orders", "acme-data", block);
+        spec(&format!(
+            "version: 1\ndeployment: stage\ndefaults: {{ gcp: {{ region: us-east4 }} }}\nservices:\n{services}"
+        ))
+    };
+    let own = "projects/acme-data/zones/us-east4-b/instances/db-1";
+    let hosted = "projects/acme-data/zones/us-east4-b/instances/db-hosted";
+    [
+        file(&block("prod", "acme-data", "10.8.0.0/28", own)),
+        file(&block("shared", "acme-net", "10.8.0.0/28", hosted)),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_does_not_move_to_another_network_and_is_destroyed_whole() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let [own, hosted] = in_either_network();
+    for (old, new) in [(&own, &hosted), (&hosted, &own)] {
+        stage.apply(old).await;
+        let ids = |world: privnet_core::World| -> BTreeSet<String> {
+            world.live.into_iter().filter(privnet_core::Live::is_ours).map(|live| live.id).collect()
+        };
+        let there = ids(stage.world(old).await);
+        assert_eq!(ids(stage.world(new).await), there, "all of it is found from the edited file");
+        let sever = PlanOptions { sever_connections: true, ..PlanOptions::default() };
+        for options in [PlanOptions::default(), sever] {
+            let (plan, report) = stage.driver().apply(new, options).await;
+            assert!(plan.is_empty() && report.outcomes.is_empty(), "{plan:#?}");
+            let why: Vec<_> = plan.refusals.iter().map(|one| one.why.as_str()).collect();
+            assert!(why.iter().any(|why| why.contains("does not move to another network")), "{why:?}");
+        }
+        stage.assert_settled(old).await;
+        stage.apply_with(new, SEVER).await;
+        assert_eq!(ids(stage.world(old).await), BTreeSet::new());
+        assert_eq!(stage.everything().await, before);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn networks_of_its_own_need_not_be_readable_in_a_project_that_uses_anothers() {
+    let stage = Stage::open().await;
+    let [_, hosted] = in_either_network();
+    for (call, permission) in [
+        ("subnetworks.aggregatedList", "compute.subnetworks.list"),
+        ("firewalls.list", "compute.firewalls.list"),
+    ] {
+        stage.fault(&format!("gcp:{call}@acme-data:1+:code=forbidden"));
+        let plan = stage.plan(&hosted).await;
+        assert!(plan.refusals.is_empty() && !plan.is_empty(), "{plan:#?}");
+        let named = format!("the permission `{permission}`");
+        let said = plan.warnings.iter().filter(|one| one.contains("acme-data") && one.contains(&named));
+        assert_eq!(said.count(), 1, "{:#?}", plan.warnings);
+        stage.heal();
+    }
+    assert_eq!(stage.plan(&hosted).await.warnings, Vec::<String>::new());
+}
+
 /// Two services of a project: the network of one belongs to another project.
 fn shared_beside_own() -> Spec {
     let own = "projects/acme-data/zones/us-east4-b/instances/db-1";

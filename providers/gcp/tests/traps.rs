@@ -7,10 +7,11 @@ mod stage;
 
 use std::collections::BTreeMap;
 
-use privnet_core::Value;
+use google_cloud_compute_v1::model::ServiceAttachmentConsumerProjectLimit;
 use privnet_core::accept::{Ask, Connection, ConnectionState};
 use privnet_core::plan::{PlanOptions, Rule};
 use privnet_core::spec::Spec;
+use privnet_core::{Purpose, Value};
 use stage::{ONE, Stage, assert_done, made, with_policy};
 
 const SEVER: PlanOptions = PlanOptions { prune: false, sever_connections: true, destroy: false };
@@ -56,15 +57,94 @@ async fn a_request_that_is_sent_again_keeps_its_id_and_another_attempt_has_its_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_who_was_faster_is_read_again_and_merged() {
-    let stage = Stage::open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.jsonl");
+    let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
     let spec = made(ONE, "", "");
     stage.apply(&spec).await;
-    stage.until_pending(&spec, "orders", 2).await;
-    stage.fault("gcp:serviceAttachments.patch:1:code=conditionNotMet");
-    let (_, plan, report) = stage.decide(&spec, &Ask::default()).await;
+    let pending = stage.until_pending(&spec, "orders", 2).await;
+    let stranger = pending.iter().find(|one| one.handle.contains("mallory-labs")).unwrap();
+    let name = own_attachment(&stage, &spec).await;
+    // This run waits a second before it tries again. Meanwhile a colleague decides on somebody else.
+    stage.set_speed(1.0);
+    let driver = stage.driver();
+    stage.set_speed(1_000.0);
+    stage.fault("gcp:serviceAttachments.patch:1+:code=conditionNotMet");
+    let colleague = async {
+        let tried = || async { (refused_patches(&record) > 0).then_some(()) };
+        stage::until("it is tried", tried).await;
+        stage.heal();
+        let entry = ServiceAttachmentConsumerProjectLimit::new().set_endpoint_url(&stranger.handle);
+        stage.edit_attachment(&name, |there| there.consumer_accept_lists.push(entry)).await;
+    };
+    let ask = Ask::default();
+    let ((_, plan, report), ()) = tokio::join!(driver.decide(&spec, &ask), colleague);
     assert_eq!(plan.actions.len(), 1, "{plan:#?}");
     assert_done(&plan, &report);
+    let accepted = stage::until("both are in", || async {
+        let all = stage.connections(&spec, "orders").await;
+        let accepted: Vec<_> = all.into_iter().filter(|one| one.state == ConnectionState::Accepted).collect();
+        (accepted.len() > 1).then_some(accepted)
+    })
+    .await;
+    assert!(accepted.iter().any(|one| one.id == stranger.id), "{accepted:#?}");
     stage.assert_settled(&spec).await;
+}
+
+/// The name of the service's attachment.
+async fn own_attachment(stage: &Stage, spec: &Spec) -> String {
+    let live = stage.live(spec, "service-attachment").await.unwrap();
+    live.id.rsplit('/').next().unwrap().to_owned()
+}
+
+/// How many changes of attachments a record shows as refused.
+fn refused_patches(record: &std::path::Path) -> usize {
+    let text = std::fs::read_to_string(record).unwrap();
+    // While the server writes, the last line may be there in part.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let exchanges = whole.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    exchanges.filter(|one| one["method"] == "PATCH" && one["status"] == 412).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_changed_since_the_plan_is_not_overwritten() {
+    let stage = Stage::open().await;
+    let limited = |limit: u32, block: &str| {
+        let policy = format!("allow: {{ acme: {{ max_connections: {limit} }} }}\n    acceptance: automatic");
+        colleagues(&policy, block)
+    };
+    let spec = limited(1, "");
+    stage.apply(&spec).await;
+    let name = own_attachment(&stage, &spec).await;
+    let driver = stage.driver();
+    // A NAT subnet that was added stays, and the change is made.
+    let edited = limited(1, "proxy_protocol: true");
+    let (plan, desired, world) = driver.plan(&edited, PlanOptions::default()).await;
+    stage.add_nat_subnet(&name, "nat-spare").await;
+    assert_done(&plan, &driver.execute(&plan, &desired, &world).await);
+    let after = stage.live(&edited, "service-attachment").await.unwrap();
+    assert_eq!(after.fields["proxy_protocol"], Value::Bool(true));
+    assert_eq!(after.fields["nat_subnets"].as_list().map(<[_]>::len), Some(2), "{after:#?}");
+    stage.assert_settled(&edited).await;
+    // So does an entry of the accept list: the change was planned for another list.
+    let more = limited(2, "proxy_protocol: true");
+    let (plan, desired, world) = driver.plan(&more, PlanOptions::default()).await;
+    let entry = ServiceAttachmentConsumerProjectLimit::new().set_project_id_or_num("mallory-labs");
+    let entry = entry.set_connection_limit(1_u32);
+    stage.edit_attachment(&name, |there| there.consumer_accept_lists.push(entry)).await;
+    let before = stage.everything().await;
+    let report = driver.execute(&plan, &desired, &world).await;
+    let failed: Vec<_> = report.failures().collect();
+    assert!(failed.len() == 1 && failed[0].kind() == privnet_core::ErrorKind::Conflict, "{failed:?}");
+    assert!(failed[0].to_string().contains("changed the accept list since the plan"), "{}", failed[0]);
+    assert_eq!(stage.everything().await, before);
+    // The next plan says what becomes of it.
+    let plan = stage.apply(&more).await;
+    assert!(
+        plan.actions[0].changes.iter().any(|one| one.from.to_string().contains("mallory-labs")),
+        "{plan:#?}"
+    );
+    stage.assert_settled(&more).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -399,6 +479,31 @@ async fn services_of_several_regions_know_their_own() {
     stage.apply_with(&spec, PlanOptions { destroy: true, ..SEVER }).await;
     assert!(stage.world(&spec).await.live.iter().all(|live| !live.is_ours()));
     assert_eq!(stage.everything().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_whose_project_may_not_be_looked_up_is_said() {
+    let stage = Stage::open().await;
+    let block = format!("ports: [{ONE}]");
+    let top = "consumers: { acme: { gcp: { projects: ['523456789012'] } } }";
+    let spec = with_policy("allow: { acme: {} }", &block, top);
+    stage.apply(&spec).await;
+    let id = stage.connect("orders", "acme-reader")["connection"].as_str().unwrap().to_owned();
+    let says = |text: &String| {
+        text.contains("the number 523456789012") && text.contains("the permission `compute.projects.get`")
+    };
+    stage.fault("gcp:projects.get:1+:code=forbidden");
+    let (decisions, plan, _) = stage.decide(&spec, &Ask::default()).await;
+    assert!(plan.is_empty() && decisions.iter().any(|one| one.connection == id), "{decisions:#?}");
+    assert!(plan.warnings.iter().any(says), "{:#?}", plan.warnings);
+    assert!(stage.plan(&spec).await.warnings.iter().any(says));
+    let seen = stage.driver().observe(&spec, Purpose::Status).await.1;
+    assert!(seen.unknown.values().flatten().any(says), "{:#?}", seen.unknown);
+    stage.heal();
+    assert!(!stage.plan(&spec).await.warnings.iter().any(says));
+    let (_, plan, report) = stage.decide(&spec, &Ask::default()).await;
+    assert_eq!(plan.actions.len(), 1, "{plan:#?}");
+    assert_done(&plan, &report);
 }
 
 /// Colleagues may connect, by this policy; what a decision lets in is named by `by`.

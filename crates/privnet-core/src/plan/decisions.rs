@@ -1,5 +1,7 @@
 //! Decisions on connections as plans, and what is waited for.
 
+use std::collections::BTreeSet;
+
 use crate::accept::{self, Again, Ask, Connection, ConnectionState, Decision, ServicePolicy, Verdict, Why};
 use crate::plan::guard::SEVER;
 use crate::plan::steps::connection_action;
@@ -51,6 +53,10 @@ pub fn plan_decisions(desired: &Desired, world: &World, decisions: &[Decision]) 
         action.reason = decision.why.to_string();
         action.live_id = world.at(&exposed).map(|live| live.id.clone());
         plan.actions.push(action);
+    }
+    // Who is left as a stranger may be one for want of what could not be found out.
+    if decisions.iter().any(|decision| decision.verdict == Verdict::Left) {
+        plan.warnings.extend(world.unknown.values().flatten().collect::<BTreeSet<_>>().into_iter().cloned());
     }
     plan.summary = Summary {
         accept: plan.actions.iter().filter(|action| action.op == Op::Accept).count(),

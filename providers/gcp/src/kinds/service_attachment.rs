@@ -368,6 +368,7 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     let found = act
         .merge(&at, |latest| {
             let there = read(latest);
+            let wanted = Attachment { nat_subnets: subnets_beside(act, &there, &wanted), ..wanted.clone() };
             let list_differs = listed.is_some() && there.consumers != listed;
             if !list_differs && same(&there, &wanted) {
                 return Ok(None);
@@ -383,6 +384,7 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
             let Rejects { entries: kept, forgotten } =
                 keeping::rejects_beside(&entries, by, &rejected, &all, switched_on);
             if list_differs {
+                listed_as_planned(act, field, &there)?;
                 body["consumerAcceptLists"] = entries.iter().map(Entry::json).collect();
             }
             if kept != rejected {
@@ -396,6 +398,31 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
         })
         .await?;
     Ok(super::applied(&found))
+}
+
+/// The NAT subnets that are wanted, and what somebody has added since the plan was made: it stays, as what was added before does.
+fn subnets_beside(act: &Act<'_>, there: &Attachment, wanted: &Attachment) -> Vec<Value> {
+    let change = act.step.changes.iter().find(|change| change.field == "nat_subnets");
+    let known = change.map(|change| &change.from).or_else(|| act.step.live?.fields.get("nat_subnets"));
+    let is_new = |subnet: &&Value| {
+        !wanted.nat_subnets.contains(subnet)
+            && !known.and_then(Value::as_list).is_some_and(|known| known.contains(subnet))
+    };
+    wanted.nat_subnets.iter().chain(there.nat_subnets.iter().filter(is_new)).cloned().collect()
+}
+
+/// Fails where the accept list that is to be written is not the one that the plan read: somebody decided meanwhile.
+fn listed_as_planned(act: &Act<'_>, field: Option<&str>, there: &Attachment) -> Result<(), Error> {
+    let change = act.step.changes.iter().find(|change| field.is_some_and(|field| change.field == field));
+    let from = change.and_then(|change| change.from.as_list()).unwrap_or_default();
+    let read: BTreeSet<&str> = from.iter().filter_map(Value::as_text).collect();
+    if there.consumers.iter().flatten().map(String::as_str).eq(read) {
+        return Ok(());
+    }
+    let message = "somebody has changed the accept list since the plan was made";
+    Err(act
+        .error(ErrorKind::Conflict, message)
+        .with_hint("run the command again: the new plan says what is to change now"))
 }
 
 /// Fails where somebody would be cut whom the plan did not name: who came since it was made.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use google_cloud_auth::credentials::anonymous;
 use google_cloud_compute_v1::client as compute;
+use google_cloud_compute_v1::model::ServiceAttachment;
 use privnet_core::Provider;
 use privnet_core::accept::{Ask, Connection, Decision};
 use privnet_core::conformance::{Driver, Subject, Variant};
@@ -32,6 +33,8 @@ use tokio_util::sync::CancellationToken;
 const SPEED: f64 = 1_000.0;
 pub const PROJECT: &str = "acme-data";
 pub const REGION: &str = "us-east4";
+/// Where everything is looked for.
+const PROJECTS: [&str; 3] = [PROJECT, "acme-net", "acme-tiny"];
 /// One machine.
 pub const ONE: &str = "{ listen: 5432, to: { instances: [zones/us-east4-b/instances/db-1] } }";
 
@@ -100,17 +103,21 @@ impl Stage {
 
     /// A NAT subnet that somebody else adds to an attachment.
     pub async fn add_nat_subnet(&self, attachment: &str, subnet: &str) {
+        let path = format!("projects/{PROJECT}/regions/{REGION}/subnetworks/{subnet}");
+        self.edit_attachment(attachment, |there| there.nat_subnets.push(path)).await;
+    }
+
+    /// Somebody else changes an attachment.
+    pub async fn edit_attachment(&self, name: &str, change: impl FnOnce(&mut ServiceAttachment)) {
         let client = self.attachments().await;
-        let get = client.get().set_project(PROJECT).set_region(REGION).set_service_attachment(attachment);
-        let mut there = get.send().await.unwrap();
-        there.nat_subnets.push(format!("projects/{PROJECT}/regions/{REGION}/subnetworks/{subnet}"));
-        let patch = client.patch().set_project(PROJECT).set_region(REGION).set_service_attachment(attachment);
+        let get = || client.get().set_project(PROJECT).set_region(REGION).set_service_attachment(name);
+        let mut there = get().send().await.unwrap();
+        let before = there.fingerprint.clone();
+        change(&mut there);
+        let patch = client.patch().set_project(PROJECT).set_region(REGION).set_service_attachment(name);
         patch.set_body(there).send().await.unwrap();
-        until("the subnet is added", || async {
-            let get = client.get().set_project(PROJECT).set_region(REGION).set_service_attachment(attachment);
-            (get.send().await.unwrap().nat_subnets.len() > 1).then_some(())
-        })
-        .await;
+        let changed = || async { (get().send().await.unwrap().fingerprint != before).then_some(()) };
+        until("the attachment is changed", changed).await;
     }
 
     /// Its owner makes an attachment reconcile its connections.
@@ -175,7 +182,7 @@ impl Stage {
         .await;
     }
 
-    /// Everything of the kinds that privnet makes, whole, but for what changes with the time: fingerprints, and who is connected.
+    /// Everything of the kinds that privnet makes, in all regions and in the host project too, whole, but for what changes with the time: fingerprints, and who is connected.
     pub async fn everything(&self) -> BTreeSet<String> {
         let mut all = BTreeSet::new();
         macro_rules! take {
@@ -183,24 +190,23 @@ impl Stage {
                 all.extend($items.into_iter().map(|item| settled(serde_json::to_value(item).unwrap())));
             };
         }
-        macro_rules! regional {
-            ($name:ident) => {
-                let found =
-                    client!(self, $name).list().set_project(PROJECT).set_region(REGION).send().await.unwrap();
-                take!(found.items);
+        macro_rules! everywhere {
+            ($project:ident, $name:ident, $items:ident) => {
+                let list = client!(self, $name).aggregated_list().set_project($project);
+                take!(list.send().await.unwrap().items.into_values().flat_map(|scoped| scoped.$items));
             };
         }
-        regional!(Subnetworks);
-        regional!(RegionHealthChecks);
-        regional!(RegionBackendServices);
-        regional!(ForwardingRules);
-        regional!(ServiceAttachments);
-        regional!(RegionInstanceGroupManagers);
-        take!(client!(self, InstanceTemplates).list().set_project(PROJECT).send().await.unwrap().items);
-        take!(client!(self, Firewalls).list().set_project(PROJECT).send().await.unwrap().items);
-        let found =
-            client!(self, NetworkEndpointGroups).aggregated_list().set_project(PROJECT).send().await.unwrap();
-        take!(found.items.into_values().flat_map(|scoped| scoped.network_endpoint_groups));
+        for project in PROJECTS {
+            everywhere!(project, Subnetworks, subnetworks);
+            everywhere!(project, HealthChecks, health_checks);
+            everywhere!(project, BackendServices, backend_services);
+            everywhere!(project, ForwardingRules, forwarding_rules);
+            everywhere!(project, ServiceAttachments, service_attachments);
+            everywhere!(project, InstanceGroupManagers, instance_group_managers);
+            everywhere!(project, NetworkEndpointGroups, network_endpoint_groups);
+            take!(client!(self, InstanceTemplates).list().set_project(project).send().await.unwrap().items);
+            take!(client!(self, Firewalls).list().set_project(project).send().await.unwrap().items);
+        }
         all
     }
 
