@@ -8,6 +8,7 @@
 # Standard library only, Python 3.9 or later. All of this, compressed, has to fit into AWS's 16 KiB of user data.
 import asyncio
 import concurrent.futures
+import errno
 import ipaddress
 import json
 import os
@@ -244,7 +245,8 @@ def targets(listing):
 
 
 def cut(listen, address, port):
-    # Deletes the connections that were translated to an address. The next packet of each is then answered with a reset.
+    # Deletes the connections that were translated to an address. The next packet of each is then answered with a reset. Gives how many
+    # were cut, and with which errors the kernel refused the others.
     def attributes(data):
         at = 0
         while at + 4 <= len(data):
@@ -255,7 +257,10 @@ def cut(listen, address, port):
     def request(kind, flags, body=b""):
         sock.send(struct.pack("IHHIIBBH", 20 + len(body), 0x100 | kind, flags, 1, 0, socket.AF_INET, 0, 0) + body)
 
-    count = 0
+    def error(message):
+        return -struct.unpack("i", message[16:20])[0]
+
+    count, refused = 0, []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as sock:
         sock.settimeout(TIMEOUT)
         request(1, 0x301)
@@ -264,7 +269,10 @@ def cut(listen, address, port):
             data = sock.recv(1 << 20)
             while data and not done:
                 size, kind = struct.unpack("IH", data[:6])
+                # 2: an error; 3: the end, which may be one, too.
                 done = kind in (2, 3)
+                if done and error(data):
+                    raise Fault("connections cannot be listed: " + os.strerror(error(data)))
                 tuples = {} if done else dict(attributes(data[20:size]))
                 # 1 and 2: the tuples of both directions; in them 1: addresses (1 source), 2: ports (2 source, 3 destination).
                 if 1 in tuples and 2 in tuples:
@@ -277,8 +285,11 @@ def cut(listen, address, port):
                 data = data[size + 3 & ~3:]
         for original in doomed:
             request(2, 5, struct.pack("HH", 4 + len(original), 0x8001) + original)
-            count += sock.recv(4096)[16:20] == bytes(4)
-    return count
+            answer = error(sock.recv(4096))
+            count += not answer
+            # One that is not there has ended by itself.
+            refused += [answer] if answer not in (0, errno.ENOENT) else []
+    return count, refused
 
 
 # ---- A port map, and the address that it has now.
@@ -291,7 +302,7 @@ class Port:
         self.address = config.get("address")
         # Addresses that connections may still be on: when they are cut. When each address was last seen in DNS.
         self.old, self.seen, self.absent, self.every, self.tried = {}, {}, 0, 10, 0
-        self.dns, self.verdict, self.checked = None, "not checked yet", time.monotonic()
+        self.dns, self.said, self.verdict, self.checked = None, None, "not checked yet", time.monotonic()
         if self.name and (saved.get("name"), saved.get("port")) == (self.name, self.port):
             self.address, self.old = saved["address"], saved["old"]
             # What DNS gave before the restart is not known: each gets a whole drain time again.
@@ -349,14 +360,14 @@ class Agent:
         return {port.listen: port.target() for port in self.ports if port.address}
 
     # The whole table in one transaction, with the addresses that names have, and with a flow table where the kernel takes one.
-    def load(self):
+    def load(self, fast=True):
         with open(ETC + "rules.nft") as file:
             rules = file.read()
         text = rules + changes(self.fixed(), self.wanted()) + "\n"
         devices = ", ".join('"%s"' % name for _, name in socket.if_nameindex() if name != "lo")
         try:
             # The first time the kernel reads its modules from the disk, while all else starts.
-            nft("-f", "-", text=text.replace("#fast", "").replace("DEVICES", devices), patience=80)
+            nft("-f", "-", text=text.replace("#fast", "" if fast else "#").replace("DEVICES", devices), patience=80)
         except Fault as fault:
             nft("-f", "-", text=text)
             log("no flow table here, forwarding without it: %s" % str(fault).split("\n")[0])
@@ -366,18 +377,20 @@ class Agent:
 
     async def move(self, port, address):
         async with self.lock:
-            before, port.address = port.address, address
+            before = port.address
+            text = changes({port.listen: port.target()}, {port.listen: (address, port.port)})
+            # First the kernel: where it refuses, nothing is changed here either.
+            await asyncio.to_thread(nft, "-f", "-", text=text)
+            port.address, port.absent = address, 0
             if before:
                 port.old[before] = time.monotonic() + self.drain
             port.old.pop(address, None)
-            port.absent = 0
-            await asyncio.to_thread(nft, "-f", "-", text=changes({port.listen: before and (before, port.port)}, {port.listen: port.target()}))
             self.save()
         log("port %d: %s is now %s, it was %s" % (port.listen, port.name, address, before))
 
     async def follow(self, port):
         while True:
-            pause = 2
+            pause, before = 2, port.address
             try:
                 addresses, ttl = await asyncio.to_thread(lookup, port.name, self.resolvers)
                 port.dns = None
@@ -388,11 +401,30 @@ class Agent:
             except Exception as fault:
                 text = str(fault) or type(fault).__name__
                 if port.dns != text:
-                    log("port %d: %s: %s; nothing is changed" % (port.listen, port.name, text))
+                    what = "nothing is changed" if port.address == before else "it is changed, and not saved"
+                    log("port %d: %s: %s; %s" % (port.listen, port.name, text, what))
                 port.dns = text
             await asyncio.sleep(pause)
 
-    # An address that DNS still gives now and then is one of several: its connections are not cut.
+    # Cuts what is left on an address. A kernel without "netfilter: ctnetlink: Support offloaded conntrack entry deletion" (Linux 6.4, and
+    # its predecessors since June 2023) keeps what is in a flow table: for it the rules do without one until all is cut.
+    def end(self, *what):
+        count, refused = cut(*what)
+        if errno.EBUSY in refused:
+            try:
+                self.load(fast=False)
+                for _ in range(5):
+                    time.sleep(1)
+                    more, refused = cut(*what)
+                    count += more
+                    if errno.EBUSY not in refused:
+                        break
+            finally:
+                self.load()
+        return count, refused
+
+    # An address that DNS still gives now and then is one of several: its connections are not cut. One is forgotten when all of them are;
+    # what fails is done again in a while, by an agent that was started again, too.
     async def retire(self):
         while True:
             await asyncio.sleep(1)
@@ -401,11 +433,25 @@ class Agent:
                     # With the lock: who moves back to it while its connections are cut would lose new ones.
                     async with self.lock:
                         drained = max(port.old.get(address, float("inf")), port.seen.get(address, 0) + self.drain)
-                        if time.monotonic() >= drained:
+                        if time.monotonic() < drained:
+                            continue
+                        try:
+                            count, refused = await asyncio.to_thread(self.end, port.listen, address, port.port)
+                            text = "%d connections cut" % count
+                            if refused:
+                                text += ", %d refused by the kernel: %s" % (len(refused), os.strerror(refused[0]))
+                            again = bool(refused)
+                        except Exception as fault:
+                            text, again = "its connections are not cut: %s" % (str(fault) or type(fault).__name__), True
+                        if again:
+                            text += "; tried again"
+                            port.old[address] = time.monotonic() + self.every
+                        else:
                             del port.old[address]
                             self.save()
-                            count = await asyncio.to_thread(cut, port.listen, address, port.port)
-                            log("port %d: %s has drained, %d connections cut" % (port.listen, address, count))
+                        if text != port.said:
+                            log("port %d: %s has drained, %s" % (port.listen, address, text))
+                        port.said = text if again else None
 
     # What is wrong on this machine itself. What can be mended is mended, and has failed once.
     def inspect(self):

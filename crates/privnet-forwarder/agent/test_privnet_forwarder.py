@@ -1,7 +1,9 @@
 # Unit tests of the agent: `python3 -m unittest` in this folder. Peers are small servers in threads, on loopback.
 import asyncio
+import errno
 import http.client
 import importlib.util
+import json
 import os
 import socket
 import struct
@@ -370,6 +372,71 @@ class Map(unittest.TestCase):
         self.assertIsNone(self.inspect(subject, 7, 1))
 
 
+class Netlink:
+    # The kernel's end of a netlink socket: what it answers to each request, and what it was asked to delete.
+    def __init__(self, *answers):
+        self.answers, self.deleted = list(answers), []
+        self.settimeout = lambda _: None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def send(self, request):
+        if struct.unpack("H", request[4:6])[0] == 0x102:
+            self.deleted.append(request[24:])
+
+    def recv(self, _):
+        return self.answers.pop(0)
+
+
+def message(kind, body):
+    return struct.pack("IHHII", 16 + len(body), kind, 0, 1, 0) + body
+
+
+def attribute(kind, body):
+    return struct.pack("HH", 4 + len(body), kind) + body + bytes(-len(body) % 4)
+
+
+def connection(client):
+    # One to port 5432 of this machine, translated to 10.0.0.1:5432, as ctnetlink tells of it.
+    def way(source, source_port, to, to_port):
+        addresses = attribute(1, socket.inet_aton(source)) + attribute(2, socket.inet_aton(to))
+        ports = attribute(1, b"\6") + attribute(2, struct.pack("!H", source_port)) + attribute(3, struct.pack("!H", to_port))
+        return attribute(0x8001, addresses) + attribute(0x8002, ports)
+
+    asked, reply = way("10.9.9.9", client, "10.0.0.7", 5432), way("10.0.0.1", 5432, "10.0.0.7", client)
+    return message(0x100, struct.pack("BBH", socket.AF_INET, 0, 0) + attribute(0x8001, asked) + attribute(0x8002, reply))
+
+
+class Cutting(unittest.TestCase):
+    def cut(self, *answers):
+        self.kernel = Netlink(*answers)
+        with mock.patch.object(agent.socket, "socket", lambda *_: self.kernel):
+            return agent.cut(5432, "10.0.0.1", 5432)
+
+    @staticmethod
+    def answer(error=0, kind=2):
+        return message(kind, struct.pack("i", -error))
+
+    def test_what_is_cut_and_what_the_kernel_refuses_is_counted(self):
+        listed = connection(1111) + connection(2222) + connection(3333)
+        found = self.cut(listed, self.answer(kind=3), self.answer(), self.answer(errno.EBUSY), self.answer(errno.ENOENT))
+        self.assertEqual(found, (1, [errno.EBUSY]), "one that has ended by itself is neither")
+        self.assertEqual(len(self.kernel.deleted), 3)
+
+    def test_a_list_that_fails_is_no_empty_one(self):
+        for kind in (2, 3):
+            with self.assertRaisesRegex(agent.Fault, "cannot be listed: Operation not permitted"):
+                self.cut(self.answer(errno.EPERM, kind))
+            # In the middle of it, too.
+            with self.assertRaisesRegex(agent.Fault, "cannot be listed"):
+                self.cut(connection(1111) + self.answer(errno.ENOMEM, kind))
+        self.assertEqual(self.cut(self.answer(kind=3)), (0, []))
+
+
 class Serving(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -438,7 +505,7 @@ class Serving(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_rotating_address_is_not_cut(self):
         self.agent.drain, cuts = 1, []
-        with mock.patch.object(agent, "cut", lambda *what: cuts.append(what) or 1):
+        with mock.patch.object(agent, "cut", lambda *what: cuts.append(what) or (1, [])):
             self.port.old = {"10.0.0.1": time.monotonic() + 1, "10.0.0.2": time.monotonic() + 1}
             task = asyncio.create_task(self.agent.retire())
             for _ in range(16):
@@ -456,7 +523,7 @@ class Serving(unittest.IsolatedAsyncioTestCase):
             said.append("cuts")
             time.sleep(0.3)
             said.append("has cut")
-            return 1
+            return 1, []
 
         with mock.patch.object(agent, "cut", cut), mock.patch.object(agent, "nft", lambda *_, **__: said.append("moves")):
             self.port.address, self.port.old = "10.0.0.2", {"10.0.0.1": time.monotonic()}
@@ -466,6 +533,103 @@ class Serving(unittest.IsolatedAsyncioTestCase):
             await self.agent.move(self.port, "10.0.0.1")
             task.cancel()
         self.assertEqual(said, ["cuts", "has cut", "moves"])
+
+    async def retired(self, outcomes):
+        # What is said while an address drains whose connections are cut with these outcomes, and what is remembered before each.
+        self.agent.drain, self.agent.every, self.port.old = 0, 0, {"10.0.0.1": time.monotonic()}
+        self.agent.save()
+        said, saved, over = [], [], asyncio.Event()
+
+        def cut(*_):
+            with open(agent.STATE) as file:
+                saved.append(list(json.load(file)["5432"]["old"]))
+            outcome = outcomes.pop(0)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        sleep = asyncio.sleep
+        pauses = mock.patch.object(agent.asyncio, "sleep", lambda _: sleep(0.01) if outcomes else over.set() or sleep(9))
+        with mock.patch.object(agent, "cut", cut), mock.patch.object(agent, "log", said.append), pauses:
+            with mock.patch.object(agent.time, "sleep", lambda _: None):
+                task = asyncio.create_task(self.agent.retire())
+                await asyncio.wait({asyncio.create_task(over.wait()), task}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+                self.assertFalse(task.done(), "the agent goes on")
+                task.cancel()
+        return said, saved
+
+    async def test_an_address_is_remembered_until_its_connections_are_cut(self):
+        said, saved = await self.retired([OSError(105, "No buffer space"), OSError(105, "No buffer space"), (0, [errno.EPERM]), (3, [])])
+        start = "port 5432: 10.0.0.1 has drained, "
+        self.assertEqual(
+            said,
+            [
+                start + "its connections are not cut: [Errno 105] No buffer space; tried again",
+                start + "0 connections cut, 1 refused by the kernel: Operation not permitted; tried again",
+                start + "3 connections cut",
+            ],
+            "the same twice is said once",
+        )
+        self.assertEqual(saved, [["10.0.0.1"]] * 4)
+        self.assertEqual(self.port.old, {})
+        with open(agent.STATE) as file:
+            self.assertEqual(json.load(file)["5432"]["old"], {})
+
+    async def test_what_a_flow_table_holds_is_cut_without_one(self):
+        loads = []
+        self.agent.load = lambda fast=True: loads.append(fast)
+        busy = (1, [errno.EBUSY, errno.EBUSY])
+        said, _ = await self.retired([busy, busy, (2, [])])
+        self.assertEqual(loads, [False, True])
+        self.assertEqual(said, ["port 5432: 10.0.0.1 has drained, 4 connections cut"])
+        # Where that does not help either, the flow table comes back all the same.
+        loads.clear()
+        said, _ = await self.retired([busy] * 6 + [(0, [])])
+        self.assertEqual(loads, [False, True])
+        self.assertIn("6 connections cut, 2 refused by the kernel: Device or resource busy; tried again", said[0])
+
+    async def test_rules_can_be_loaded_without_a_flow_table(self):
+        loaded = []
+        rules = mock.patch("builtins.open", mock.mock_open(read_data="#fast\tflowtable DEVICES\nrest\n"))
+        with rules, mock.patch.object(agent, "nft", lambda *_, text, **__: loaded.append(text)):
+            self.agent.load()
+            self.agent.load(fast=False)
+        self.assertRegex(loaded[0], "^\tflowtable .*\nrest\n")
+        self.assertRegex(loaded[1], "^#\tflowtable .*\nrest\n")
+
+    async def test_a_move_that_the_kernel_refuses_changes_nothing(self):
+        self.port.address = "10.0.0.1"
+        self.agent.save()
+        with mock.patch.object(agent, "nft", mock.Mock(side_effect=agent.Fault("nft: no such table"))):
+            with self.assertRaisesRegex(agent.Fault, "no such table"):
+                await self.agent.move(self.port, "10.0.0.2")
+        self.assertEqual((self.port.address, self.port.old), ("10.0.0.1", {}))
+        self.assertEqual(self.agent.wanted(), {5432: ("10.0.0.1", 5432)}, "nor is it mended to the new one later")
+
+    async def test_many_probes_make_one_check_in_ten_seconds(self):
+        checks, pauses, turn = [], [], asyncio.Semaphore(0)
+        self.port.address, soon = "10.0.0.1", asyncio.sleep
+
+        async def pause(seconds):
+            pauses.append(seconds)
+            await turn.acquire()
+
+        def check(*what):
+            checks.append(what)
+            if len(checks) > 1:
+                raise agent.Fault("down")
+
+        with mock.patch.object(agent, "check", check), mock.patch.object(agent.asyncio, "sleep", pause):
+            task = asyncio.create_task(self.agent.examine(self.port))
+            for verdict in [(200, "ok\n"), (503, "10.0.0.1:5432: down\n")]:
+                rounds = len(pauses) + 1
+                while len(pauses) < rounds:
+                    await soon(0.01)
+                self.assertEqual([await self.get() for _ in range(20)], [verdict] * 20)
+                self.assertEqual((len(checks), pauses), (rounds, [10] * rounds))
+                turn.release()
+                if rounds == 2:
+                    task.cancel()
 
     async def test_what_is_saved_is_taken_up_again(self):
         with mock.patch.object(agent, "nft", lambda *_, **__: ""):
