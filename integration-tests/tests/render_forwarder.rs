@@ -224,6 +224,7 @@ fn one_service_none_and_one_that_cannot_be() -> Result<(), Fail> {
 #[test]
 fn it_is_what_the_plan_would_make() -> Result<(), Fail> {
     planned_as_shown(include_str!("../../examples/azure.yaml"))?;
+    planned_as_shown(include_str!("../../examples/gcp-cloudsql.yaml"))?;
     let aws = include_str!("../../examples/aws-forwarder.yaml");
     planned_as_shown(aws)?;
     let drained = aws.replace("size: t3.small\n", "size: t3.small\n        drain: 45s\n");

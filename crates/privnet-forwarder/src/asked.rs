@@ -36,6 +36,28 @@ impl<'a> AskedPort<'a> {
             health_port: None,
         }
     }
+
+    /// What a plan warns of: a port that looks like MySQL's and is checked as if anything might speak there.
+    #[must_use]
+    pub fn doubt(&self) -> Option<String> {
+        let unsaid = self.engine.is_none();
+        let ending = spec::Engine::mysql_expected(self.engine, self.port).filter(|_| unsaid)?;
+        Some(format!(
+            "port {}: the file does not say what speaks at {}, and {} is MySQL's port: write `engine: mysql`. Without it each forwarder \
+             opens a connection there every ten seconds and leaves in the middle of the handshake, for which MySQL and MariaDB block it \
+             (max_connect_errors). Machines that are there are replaced by ones that finish the handshake{ending}",
+            self.listen,
+            self.at(),
+            self.port
+        ))
+    }
+
+    fn at(&self) -> String {
+        match self.upstream {
+            Upstream::Ip(address) => address.to_string(),
+            Upstream::Dns(name) => name.to_string(),
+        }
+    }
 }
 
 impl Forwarder {
@@ -127,6 +149,25 @@ mod tests {
             .collect();
         let drain = Seconds(300);
         Forwarder::asked(&ports, &spec::Resolver::System, drain, Vec::new())
+    }
+
+    #[test]
+    fn a_port_that_looks_like_mysqls_is_to_be_named() {
+        let upstream = Upstream::Ip("10.0.0.1".parse().expect("an address"));
+        let doubt = |listen, port, engine| {
+            AskedPort { listen, port, engine, upstream: &upstream, health_port: None }.doubt()
+        };
+        for listen in [3306, 13_306] {
+            let why = doubt(listen, 3306, None).expect("a warning");
+            assert!(
+                why.starts_with(&format!("port {listen}: ")) && why.contains("write `engine: mysql`"),
+                "{why}"
+            );
+        }
+        assert_eq!(doubt(3306, 5432, None), None, "the database's port tells, not the consumer's");
+        assert_eq!(doubt(3306, 3306, Some(spec::Engine::Mysql)), None);
+        assert_eq!(doubt(3306, 3306, Some(spec::Engine::Other)), None);
+        assert_eq!(doubt(5432, 5432, None), None);
     }
 
     #[test]

@@ -28,7 +28,8 @@
 //!
 //! # Images
 //!
-//! Debian 12 and later, Ubuntu 22.04 and later. User data needs cloud-init in the image. Google's own Debian images
+//! Debian 12 and later, Ubuntu 22.04 and later, with what is needed in them: Ubuntu's server images are made with it, Debian's own and
+//! Ubuntu's minimal ones are made without nftables ([`ImageDoubt`]). User data needs cloud-init in the image. Google's own Debian images
 //! have none: there, give [`Rendered::install_script`] as the `startup-script` metadata (it can run at each boot); Google's Ubuntu
 //! images read `user-data`.
 //!
@@ -45,7 +46,9 @@ mod asked;
 mod cloud_init;
 mod error;
 mod forwarder;
+mod image;
 mod names;
+pub mod probers;
 mod render;
 mod ruleset;
 mod scripts;
@@ -57,5 +60,6 @@ pub use error::RenderError;
 pub use forwarder::{
     Destination, Engine, Forwarder, Machine, PortMap, Resolver, Settings, health_ports, health_ports_beside,
 };
+pub use image::ImageDoubt;
 pub use render::{RENDERING, Rendered, Unit};
 pub use ruleset::{CONNECTION_MARK, TABLE};

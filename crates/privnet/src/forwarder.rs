@@ -6,17 +6,10 @@ use privnet_core::spec::aws::{AwsForm, AwsPort, AwsTarget};
 use privnet_core::spec::azure::{AzureForm, AzureTarget};
 use privnet_core::spec::gcp::{GcpBackend, GcpForm};
 use privnet_core::spec::{CloudService, Engine, Resolver, Seconds, Service};
-use privnet_forwarder::{AskedPort, CloudLimit, Destination, Forwarder, PortMap, RenderError, Rendered};
+use privnet_forwarder::{
+    AskedPort, CloudLimit, Destination, Forwarder, PortMap, RenderError, Rendered, probers,
+};
 use serde::Serialize;
-
-/// Where Azure's load balancer probes from
-/// (<https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>).
-const AZURE_PROBERS: &[&str] = &["168.63.129.16/32"];
-/// Where GCP's health checks come from
-/// (<https://cloud.google.com/load-balancing/docs/health-check-concepts#ip-ranges>).
-const GCP_PROBERS: &[&str] = &["35.191.0.0/16", "130.211.0.0/22"];
-/// On AWS the load balancer's own addresses probe; the machines' security group says who reaches the health ports.
-const AWS_PROBERS: &[&str] = &[];
 
 /// What the forwarder machines of one service run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +57,7 @@ pub struct CannotRender {
 pub fn forwarder_of(service: &Service) -> Result<Option<ServiceForwarder>, CannotRender> {
     let Some(asked) = asked(service) else { return Ok(None) };
     let failed = |why| CannotRender { service: service.name.to_string(), why };
-    let probers = asked.probers.iter().filter_map(|range| range.parse().ok()).collect();
+    let probers = probers::ranges(asked.probers);
     let forwarder = Forwarder::asked(&asked.ports, asked.resolver, asked.drain, probers).map_err(failed)?;
     let rendered = forwarder.render();
     rendered.user_data(asked.limit).map_err(failed)?;
@@ -108,7 +101,7 @@ fn asked(service: &Service) -> Option<Asked<'_>> {
             };
             let ports = ports.iter().filter_map(on_aws).collect();
             let (resolver, drain) = (&forwarder.resolver, forwarder.drain);
-            Some(Asked { ports, resolver, drain, probers: AWS_PROBERS, limit: CloudLimit::Aws })
+            Some(Asked { ports, resolver, drain, probers: &[], limit: CloudLimit::Aws })
         }
         CloudService::Azure(azure) => {
             let AzureForm::Made(made) = &azure.form else { return None };
@@ -122,7 +115,7 @@ fn asked(service: &Service) -> Option<Asked<'_>> {
                 ports: ports.collect(),
                 resolver,
                 drain,
-                probers: AZURE_PROBERS,
+                probers: probers::AZURE,
                 limit: CloudLimit::Azure,
             })
         }
@@ -131,7 +124,7 @@ fn asked(service: &Service) -> Option<Asked<'_>> {
             let GcpBackend::Forwarder { forwarder, ports } = &made.backend else { return None };
             let ports = ports.iter().map(|port| AskedPort::of(port, &port.to)).collect();
             let (resolver, drain) = (&forwarder.resolver, forwarder.drain);
-            Some(Asked { ports, resolver, drain, probers: GCP_PROBERS, limit: CloudLimit::Gcp })
+            Some(Asked { ports, resolver, drain, probers: probers::GCP, limit: CloudLimit::Gcp })
         }
     }
 }

@@ -64,7 +64,7 @@ pub(crate) struct Instance {
 }
 
 /// An image of machines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Image {
     /// The cloud's word for the processor that it is for: `x86_64`, `arm64`.
     pub(crate) architecture: String,
@@ -75,6 +75,12 @@ pub(crate) struct Image {
     /// Whether Windows is in it.
     #[serde(default)]
     pub(crate) windows: bool,
+    /// The account that published it.
+    #[serde(default)]
+    pub(crate) owner: String,
+    /// Its name there; an owner may give any.
+    #[serde(default)]
+    pub(crate) name: String,
 }
 
 /// A load balancer that the user supplied.

@@ -9,6 +9,7 @@ use privnet_core::{Address, Lowered};
 use privnet_forwarder::{AskedPort, CloudLimit, Forwarder, RenderError, Rendered};
 
 use crate::facts::{Image, ServiceFacts};
+use crate::image;
 use crate::kinds::{FORWARDER_GROUP, SECURITY_GROUP_RULE, TARGET_GROUP, security_group_rule, target_group};
 use crate::lower::Lowering;
 use crate::snapshot::ports;
@@ -94,7 +95,7 @@ impl Machines<'_> {
         self.forwarder().ok()?.health_port(listen)
     }
 
-    /// The file's image; else Canonical's parameter for Ubuntu 24.04, which holds nft and Python
+    /// The file's image; else Canonical's parameter for Ubuntu 24.04's server image, which is made with nft and Python
     /// (<https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/>). Frozen within `version: 1`.
     pub(crate) fn image(&self) -> String {
         self.asked.image.clone().unwrap_or_else(|| {
@@ -210,13 +211,14 @@ fn check(lowering: &Lowering<'_>, machines: &Machines<'_>) -> Findings {
             ));
         }
     }
+    found.warnings.extend(machines.ports.iter().filter_map(AskedPort::doubt));
+    let image = machines.image();
+    found.warnings.extend(image::doubt(&image, facts.image.as_ref()).map(|doubt| doubt.of(&image)));
     if !facts.network_read {
         return found;
     }
-    if let Some(image) = &machines.asked.image
-        && image.starts_with("ami-")
-    {
-        found.refusals.extend(unfit(image, facts.image.as_ref(), &machines.asked.size));
+    if image.starts_with("ami-") {
+        found.refusals.extend(unfit(&image, facts.image.as_ref(), &machines.asked.size));
     }
     zones(facts, machines, &balancer, &mut found);
     found
@@ -310,7 +312,7 @@ mod tests {
             architecture: architecture.to_owned(),
             state: state.to_owned(),
             root_device: "/dev/sda1".to_owned(),
-            windows: false,
+            ..Image::default()
         };
         let windows = Image { windows: true, ..image(INTEL, "available") };
         assert!(unfit("ami-1", Some(&windows), "t3.small").is_some_and(|why| why.contains("Windows")));

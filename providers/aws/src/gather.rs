@@ -215,6 +215,8 @@ pub(crate) fn image(described: &Described) -> Image {
         windows: described
             .platform()
             .is_some_and(|platform| platform.as_str().eq_ignore_ascii_case(PlatformValues::Windows.as_str())),
+        owner: described.owner_id().unwrap_or_default().to_owned(),
+        name: described.name().unwrap_or_default().to_owned(),
     }
 }
 

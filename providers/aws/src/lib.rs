@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `clients` | how accounts and regions are reached; the caller's identity before any other call |
 //! | `cloud`, `buckets`, `error` | one request: its rate, its errors converted |
-//! | `forwarders` | the machines that a service asks for, and what cannot be of them |
+//! | `forwarders`, `image` | the machines that a service asks for, what cannot be of them, and what is not known of their image |
 //! | `ownership` | tags as proof, and the user's tags |
 //! | `observe`, `snapshot`, `network`, `balancing`, `auto_scaling`, `launch_templates`, `names` | what is read, and in which order |
 //! | `absences` | which addresses of a name are gone, and which only not its turn |
@@ -27,6 +27,7 @@ mod fields;
 mod forwarders;
 mod gather;
 mod handoff;
+mod image;
 mod kinds;
 mod launch_templates;
 mod lower;

@@ -1,26 +1,26 @@
 //! The image of forwarder machines, checked at plan: whether it is there, and whether it can run a forwarder.
 //!
-//! Nothing is installed at boot, so the image must hold nftables and Python. What Canonical's and Debian's images hold is known
-//! (`privnet-forwarder` is tested on them); into others nobody can look from outside, which is said.
+//! Nothing is installed at boot, so the image must hold nftables and Python. What Canonical's server images are made with is known; into
+//! others nobody can look from outside, which is said. No published image has been looked into.
 
 use privnet_core::Error;
 use privnet_core::execute::Context;
 use privnet_core::spec::azure::AzureMade;
+use privnet_forwarder::ImageDoubt;
 use serde::{Deserialize, Serialize};
 
 use crate::arm::{Arm, Json, Target, is_foreign, is_gone, text};
 
-/// The image where the file names none. It has nftables and Python, and gets its updates from Canonical's mirror in Azure.
+/// The image where the file names none. It is made with nftables and Python, and gets its updates from Canonical's mirror in Azure.
 pub(crate) const DEFAULT: &str = "Canonical:ubuntu-24_04-lts:server:latest";
 
-/// Offers whose images are known to hold what a forwarder needs, by publisher and the beginning of the offer's name.
-const FIT: [(&str, &str); 6] = [
+/// Offers whose images are made with what a forwarder needs, by publisher and the beginning of the offer's name; the minimal ones among
+/// them are not.
+const FIT: [(&str, &str); 4] = [
     ("canonical", "ubuntu-24_04"),
     ("canonical", "ubuntu-25"),
     ("canonical", "ubuntu-26_04"),
     ("canonical", "0001-com-ubuntu-server-jammy"),
-    ("debian", "debian-12"),
-    ("debian", "debian-13"),
 ];
 /// Offers that are too old for it: nftables or Python of their releases lack what the forwarder uses.
 const TOO_OLD: [(&str, &str); 6] = [
@@ -93,7 +93,7 @@ fn system(image: &Json) -> Option<&str> {
 pub(crate) fn problem(image: &str, location: &str, seen: &Seen) -> Option<String> {
     if is_of(image, &TOO_OLD) {
         return Some(format!(
-            "the image {image} is too old for a forwarder: it needs Ubuntu 22.04 or later, or Debian 12 or later"
+            "the image {image} is too old for a forwarder: it needs Ubuntu 22.04 or later, or Debian 12 or later with nftables put in"
         ));
     }
     match seen {
@@ -115,14 +115,19 @@ pub(crate) fn problem(image: &str, location: &str, seen: &Seen) -> Option<String
 
 /// What cannot be known of an image, if there is something.
 pub(crate) fn doubt(image: &str, seen: &Seen) -> Option<String> {
-    if is_of(image, &FIT) {
+    // A minimal one has an offer of its own, or is a SKU of the release's: `ubuntu-24_04-lts:minimal`.
+    let doubt = if is_of(image, &[("canonical", "")]) && image.to_lowercase().contains("minimal") {
+        ImageDoubt::Minimal
+    } else if is_of(image, &FIT) {
         return None;
-    }
-    let unread = if *seen == Seen::Hidden { " could not be read, and" } else { "" };
-    Some(format!(
-        "the image {image}{unread} cannot be looked into: it must hold nft, python3 (3.9 or later), ss, sysctl, systemd and \
-         cloud-init, since nothing is installed at boot"
-    ))
+    } else if is_of(image, &[("debian", "")]) {
+        ImageDoubt::Debian
+    } else if *seen == Seen::Hidden {
+        ImageDoubt::Unread
+    } else {
+        ImageDoubt::Unknown
+    };
+    Some(doubt.of(image))
 }
 
 fn is_of(image: &str, offers: &[(&str, &str)]) -> bool {
@@ -156,7 +161,21 @@ mod tests {
         ] {
             assert!(problem(image, "eastus2", seen).unwrap().contains(word), "{image}");
         }
-        assert!(doubt("RedHat:RHEL:9-lvm-gen2:latest", &listed).unwrap().contains("python3"));
+        for (image, word) in [
+            ("RedHat:RHEL:9-lvm-gen2:latest", "cannot be looked into"),
+            ("Debian:debian-12:12-gen2:latest", "Debian's own"),
+            ("debian:debian-13-daily:13:latest", "Debian's own"),
+            ("Canonical:ubuntu-24_04-lts:minimal-arm64:latest", "a minimal one"),
+            ("Canonical:0001-com-ubuntu-minimal-jammy:minimal-22_04-lts-gen2:latest", "a minimal one"),
+        ] {
+            assert!(doubt(image, &listed).unwrap().contains(word), "{image}");
+        }
+        for known in [
+            "Canonical:ubuntu-24_04-lts:server-arm64:latest",
+            "canonical:0001-com-ubuntu-server-jammy:22_04-lts:latest",
+        ] {
+            assert_eq!(doubt(known, &listed), None);
+        }
         assert!(
             doubt("/CommunityGalleries/x/Images/y", &Seen::Hidden).unwrap().contains("could not be read")
         );

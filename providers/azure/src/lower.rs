@@ -12,17 +12,13 @@ use privnet_core::spec::azure::{
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::{Address, Live, Lowered, Origin, Resource, Scope, ServiceIntent, World};
-use privnet_forwarder::{AskedPort, Forwarder, PortMap, Rendered};
+use privnet_forwarder::{AskedPort, Forwarder, PortMap, Rendered, probers};
 
 use crate::facts::{self, Facts};
 use crate::fields::Fields;
 use crate::kinds::{self, load_balancer, network_security_group, private_link_service, scale_set};
 use crate::policy::{self, Lists};
 use crate::{hosted, ownership};
-
-/// Where Azure's load balancer probes from
-/// (<https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>).
-const PROBER: &str = "168.63.129.16/32";
 
 /// What a service lowers to.
 pub(crate) fn service(spec: &Spec, service: &Service, world: &World) -> Lowered {
@@ -210,7 +206,7 @@ impl<'a> Lowering<'a> {
                 AzureTarget::Nics(_) => None,
             })
             .collect();
-        let prober = PROBER.parse().into_iter().collect();
+        let prober = probers::ranges(probers::AZURE);
         let asked = Forwarder::asked(&ports, &forwarder.resolver, forwarder.drain, prober);
         Some(asked.map_err(|why| why.to_string()))
     }

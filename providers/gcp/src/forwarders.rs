@@ -2,9 +2,7 @@
 
 use privnet_core::spec::gcp::{GcpBackend, GcpForwarder, GcpMade};
 use privnet_core::spec::{PortSpec, Upstream};
-use privnet_forwarder::{AskedPort, CloudLimit, Forwarder, health_ports};
-
-use crate::kinds::firewall::PROBER_RANGES;
+use privnet_forwarder::{AskedPort, CloudLimit, Forwarder, health_ports, probers};
 
 /// What the machines are to run.
 pub(crate) struct Program {
@@ -28,8 +26,7 @@ pub(crate) fn of(made: &GcpMade) -> Option<(&GcpForwarder, &[PortSpec<Upstream>]
 /// What the file asks for and forwarders cannot do, in words.
 pub(crate) fn program(forwarder: &GcpForwarder, ports: &[PortSpec<Upstream>]) -> Result<Program, String> {
     let asked: Vec<AskedPort<'_>> = ports.iter().map(|port| AskedPort::of(port, &port.to)).collect();
-    let probers = PROBER_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
-    let asked = Forwarder::asked(&asked, &forwarder.resolver, forwarder.drain, probers)
+    let asked = Forwarder::asked(&asked, &forwarder.resolver, forwarder.drain, probers::ranges(probers::GCP))
         .map_err(|why| why.to_string())?;
     let rendered = asked.render();
     let user_data = rendered.user_data(CloudLimit::Gcp).map_err(|why| why.to_string())?.to_owned();

@@ -1,10 +1,11 @@
 //! The image of forwarder machines, checked at plan: whether it is there, of the right processor, and of a system that can run one.
 //!
-//! Nothing is installed at boot, so the image must hold cloud-init, nftables and Python. What Canonical's images hold is known
-//! (`privnet-forwarder` is tested on them); into others nobody can look from outside, which is said.
+//! Nothing is installed at boot, so the image must hold cloud-init, nftables and Python. What Canonical's server images are made with is
+//! known; into others nobody can look from outside, which is said. No published image has been looked into.
 
 use privnet_core::spec::gcp::{GcpForm, GcpForwarder, GcpService};
 use privnet_core::{Error, ErrorKind};
+use privnet_forwarder::ImageDoubt;
 use serde::{Deserialize, Serialize};
 
 use crate::buckets::Group;
@@ -13,7 +14,7 @@ use crate::collection::json;
 use crate::json::{Json, list, text};
 use crate::path;
 
-/// The image where the file names none. It has cloud-init, nftables and Python, and gets its updates from Canonical's mirror in
+/// The image where the file names none. It is made with cloud-init, nftables and Python, and gets its updates from Canonical's mirror in
 /// Google Cloud.
 const DEFAULT: &str = "projects/ubuntu-os-cloud/global/images/family/ubuntu-2404-lts-amd64";
 /// Google's projects of images, whose licenses tell the system (<https://cloud.google.com/compute/docs/images/os-details>), and why
@@ -24,7 +25,10 @@ const UNFIT: [(&str, &str); 4] = [
     ("windows-cloud", "a forwarder needs Linux"),
     ("windows-sql-cloud", "a forwarder needs Linux"),
 ];
-/// Licenses of systems whose images hold what a forwarder needs, by the beginning of their names.
+/// Canonical's project of images.
+const CANONICAL: &str = "ubuntu-os-cloud";
+/// Licenses of systems whose images are made with what a forwarder needs, by the beginning of their names; Canonical's images and families
+/// are called so, too. A minimal one's begins with `ubuntu-minimal-`.
 const FIT: [&str; 3] = ["ubuntu-2204", "ubuntu-2404", "ubuntu-2604"];
 /// Systems that are too old for it: nftables or Python of their releases lack what the forwarder uses.
 const TOO_OLD: [&str; 3] = ["ubuntu-1604", "ubuntu-1804", "ubuntu-2004"];
@@ -134,15 +138,19 @@ pub(crate) fn problem(image: &str, size: &str, seen: &Seen) -> Option<String> {
 
 /// What cannot be known of an image, if there is something.
 pub(crate) fn doubt(image: &str, seen: &Seen) -> Option<String> {
-    let known = path::after(image, "projects") == Some("ubuntu-os-cloud");
-    if known || is_any(of_licenses(seen, |_, name| name.to_owned()), &FIT) {
+    let canonicals = path::after(image, "projects") == Some(CANONICAL);
+    let own = canonicals.then(|| path::name(image).to_owned());
+    let systems: Vec<String> = of_licenses(seen, |_, name| name.to_owned()).chain(own).collect();
+    let doubt = if is_any(systems.iter().cloned(), &["ubuntu-minimal-"]) {
+        ImageDoubt::Minimal
+    } else if is_any(systems.into_iter(), &FIT) {
         return None;
-    }
-    let unread = if *seen == Seen::Hidden { " could not be read, and" } else { "" };
-    Some(format!(
-        "the image {image}{unread} cannot be looked into: it must hold nft, python3 (3.9 or later), ss, sysctl, systemd and \
-         cloud-init, since nothing is installed at boot"
-    ))
+    } else if *seen == Seen::Hidden {
+        ImageDoubt::Unread
+    } else {
+        ImageDoubt::Unknown
+    };
+    Some(doubt.of(image))
 }
 
 fn of_licenses<'s>(
@@ -204,6 +212,16 @@ mod tests {
         assert_eq!(problem(own, "c4a-standard-1", &there("ARM64", &[])), None);
         assert_eq!(doubt(own, &ubuntu), None, "it is made of one that is known");
         assert!(doubt(own, &there("X86_64", &[])).expect("a doubt").contains("python3"));
+        let canonicals = "projects/ubuntu-os-cloud/global/images";
+        assert_eq!(doubt(&format!("{canonicals}/ubuntu-2204-jammy-v20250712"), &Seen::Hidden), None);
+        let minimal = there("X86_64", &["ubuntu-os-cloud/ubuntu-minimal-2404-lts"]);
+        for (image, seen) in [
+            (format!("{canonicals}/family/ubuntu-minimal-2404-lts-amd64"), &minimal),
+            (format!("{canonicals}/ubuntu-minimal-2404-noble-amd64-v20241004"), &Seen::Hidden),
+            (own.to_owned(), &minimal),
+        ] {
+            assert!(doubt(&image, seen).expect("a doubt").contains("a minimal one"), "{image}");
+        }
         assert!(doubt(own, &Seen::Hidden).expect("a doubt").contains("could not be read"));
     }
 

@@ -225,8 +225,10 @@ fn check_forwarder(lowering: &mut Lowering<'_>, forwarder: &GcpForwarder, networ
     }
     let image = image::of(forwarder);
     if let Some(seen) = lowering.facts.images.get(&image) {
-        problems.extend(image::problem(&image, &forwarder.size, seen));
-        let doubt = image::doubt(&image, seen).map(|doubt| format!("{}: {doubt}", lowering.service.name));
+        let problem = image::problem(&image, &forwarder.size, seen);
+        let doubt = image::doubt(&image, seen).filter(|_| problem.is_none());
+        problems.extend(problem);
+        let doubt = doubt.map(|doubt| format!("{}: {doubt}", lowering.service.name));
         lowering.lowered.warnings.extend(doubt);
     }
     problems.into_iter().for_each(|why| lowering.refuse(why));

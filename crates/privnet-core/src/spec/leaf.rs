@@ -234,7 +234,7 @@ pub(super) const AZURE_IMAGE: TextRule = TextRule {
 pub(super) const GCP_IMAGE: TextRule = TextRule {
     what: "a GCP image",
     pattern: Some("^(https://.+/)?projects/[^/\\s]+/global/images/(family/)?[^/\\s]+$"),
-    example: "projects/debian-cloud/global/images/family/debian-12",
+    example: "projects/ubuntu-os-cloud/global/images/family/ubuntu-2404-lts-amd64",
     check: |text| {
         let path = text.find("projects/").map_or("", |at| &text[at..]);
         let parts: Vec<&str> = path.split('/').collect();

@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use super::{HostName, Port, Resolver, Seconds};
 
+/// The port that MySQL and MariaDB listen on if nobody says otherwise.
+const MYSQL_PORT: u16 = 3306;
+
 /// One port of a service, with the cloud's own kind of target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PortSpec<T> {
@@ -48,6 +51,17 @@ impl Engine {
             Self::Sqlserver => "sqlserver",
             Self::Oracle => "oracle",
             Self::Other => "other",
+        }
+    }
+
+    /// What a warning about MySQL at a database's port ends with; nothing where no MySQL is to be expected: the file names another engine,
+    /// or none and the port is not MySQL's own (3306, <https://www.iana.org/assignments/service-names-port-numbers>). For warnings alone:
+    /// nothing that is made hangs on a guess.
+    pub fn mysql_expected(said: Option<Self>, port: u16) -> Option<&'static str> {
+        match said {
+            Some(Self::Mysql) => Some(""),
+            Some(_) => None,
+            None => (port == MYSQL_PORT).then_some("; if this is no MySQL, say so with `engine: other`"),
         }
     }
 }

@@ -320,10 +320,13 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
         forwarded.and_then(|port| forwarders::beside_what_is_there(lowering)?.health_port(port.listen));
     let check = check_of(port, target_type, health_port, &lowering.facts);
     // Forwarders are asked by HTTP, also where the file's are refused.
-    if forwarded.is_none() && port.port.engine == Some(Engine::Mysql) && check.protocol == "TCP" {
+    if forwarded.is_none()
+        && check.protocol == "TCP"
+        && let Some(ending) = Engine::mysql_expected(port.port.engine, port.port.port.get())
+    {
         wanted.warnings.push(format!(
             "port {listen}: MySQL counts each TCP health check as an interrupted handshake, and blocks the load balancer after \
-             max_connect_errors of them: give `health_check: {{ http: …, port: … }}`, use a forwarder, or raise max_connect_errors"
+             max_connect_errors of them: give `health_check: {{ http: …, port: … }}`, use a forwarder, or raise max_connect_errors{ending}"
         ));
     }
     let name = lowering.name().to_owned();

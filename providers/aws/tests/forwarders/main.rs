@@ -264,17 +264,56 @@ async fn what_cannot_be_is_refused_in_words() {
     }
 }
 
-/// MySQL counts a TCP probe as a broken handshake; a forwarder's own check is a whole one.
+/// MySQL counts a TCP probe as a broken handshake; a forwarder's own check is a whole one, if it knows what it speaks to.
 #[tokio::test(flavor = "multi_thread")]
-async fn mysql_behind_a_tcp_check_is_warned_of_and_behind_a_forwarder_not() {
+async fn mysql_behind_a_tcp_check_is_warned_of_and_behind_a_forwarder_that_knows_it_not() {
     let stage = Stage::open().await;
     let machines = format!("forwarder: {{ {TWO_ZONES}, size: t3.small }}");
-    let direct = "{ listen: 3306, engine: mysql, to: { ips: [10.0.0.25] } }";
-    let forwarded = "{ listen: 3307, port: 3306, engine: mysql, to: { forwarder: { ip: 172.16.4.20 } } }";
-    let plan = stage.plan(&with(&machines, &format!("{direct}, {forwarded}"), "")).await;
-    let warned: Vec<_> = plan.warnings.iter().filter(|text| text.contains("max_connect_errors")).collect();
-    assert_eq!(warned.len(), 1, "{:#?}", plan.warnings);
-    assert!(warned[0].contains("port 3306") && warned[0].contains("use a forwarder"), "{warned:?}");
+    let direct = "{ listen: 3306, ENGINE to: { ips: [10.0.0.25] } }";
+    let forwarded = "{ listen: 3307, port: 3306, ENGINE to: { forwarder: { ip: 172.16.4.20 } } }";
+    let warned = async |engine: &str| -> Vec<String> {
+        let ports = format!("{direct}, {forwarded}").replace("ENGINE", engine);
+        let plan = stage.plan(&with(&machines, &ports, "")).await;
+        plan.warnings.into_iter().filter(|text| text.contains("max_connect_errors")).collect()
+    };
+    let named = warned("engine: mysql,").await;
+    assert_eq!(named.len(), 1, "{named:#?}");
+    assert!(named[0].contains("port 3306") && named[0].contains("use a forwarder"), "{named:?}");
+    // What nobody named is taken for what usually listens there, until somebody says that it is something else.
+    let unsaid = warned("").await;
+    assert_eq!(unsaid.len(), 2, "{unsaid:#?}");
+    assert!(unsaid.iter().all(|text| text.contains("`engine: other`")), "{unsaid:#?}");
+    let forwarders =
+        unsaid.iter().filter(|text| text.contains("port 3307") && text.contains("write `engine: mysql`"));
+    assert_eq!(forwarders.count(), 1, "{unsaid:#?}");
+    assert_eq!(warned("engine: other,").await, Vec::<String>::new());
+}
+
+/// One warning for an image that is not known to hold what a forwarder needs, and none for one that is.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_not_known_to_fit_is_said_to_be() {
+    let stage = Stage::open().await;
+    let warned = async |image: &str| -> Vec<String> {
+        let machines = format!("forwarder: {{ {TWO_ZONES}, size: t3.small{image} }}");
+        let plan = stage.plan(&with(&machines, PORT, "")).await;
+        assert!(plan.refusals.is_empty(), "{image}: {:#?}", plan.refusals);
+        plan.warnings.into_iter().filter(|text| text.contains("nft, python3")).collect()
+    };
+    let ubuntu = "resolve:ssm:/aws/service/canonical/ubuntu";
+    let known = format!(", image: \"{ubuntu}/server/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id\"");
+    for image in ["", &known, ", image: ami-0b240408600000000"] {
+        assert_eq!(warned(image).await, Vec::<String>::new(), "{image}");
+    }
+    for (image, word) in [
+        ("resolve:ssm:/images/forwarder", "cannot be looked into"),
+        ("resolve:ssm:/aws/service/debian/release/12/latest/amd64", "Debian's own"),
+        (&format!("{ubuntu}/server-minimal/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id"), "a minimal one"),
+        ("ami-0deb1208600000000", "Debian's own"),
+        ("ami-0a202308600000000", "cannot be looked into"),
+    ] {
+        let warnings = warned(&format!(", image: \"{image}\"")).await;
+        assert!(warnings.len() == 1 && warnings[0].contains(word), "{image}: {warnings:#?}");
+    }
 }
 
 /// A parameter that names no image ends the apply in words, and the next one goes on.

@@ -7,6 +7,7 @@ use privnet_core::spec::azure::{AzureForm, AzureMade, AzureNatSubnet, AzureOnFro
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::spec::{CloudService, Engine, Service, Zones};
 use privnet_core::world::TargetState;
+use privnet_forwarder::AskedPort;
 
 use super::{Lowering, bad_tags};
 use crate::facts::short_location;
@@ -226,17 +227,24 @@ fn proxy_header(lowering: &mut Lowering<'_>, made: &AzureMade) {
     ));
 }
 
-/// A probe that hangs up at once makes MySQL block the host that it comes from.
+/// A probe that hangs up at once makes MySQL block the host that it comes from: the load balancer, or a forwarder that does not know what it
+/// speaks to.
 fn warn_of_probes(lowering: &mut Lowering<'_>, made: &AzureMade) {
     for port in &made.ports {
         let direct = matches!(port.to, AzureTarget::Nics(_));
         let tcp = port.health_check.as_ref().is_none_or(|check| check.http.is_none());
-        if direct && tcp && port.engine == Some(Engine::Mysql) {
+        let mysql = Engine::mysql_expected(port.engine, port.port.get()).filter(|_| direct && tcp);
+        if let Some(ending) = mysql {
             lowering.lowered.warnings.push(format!(
                 "{}: TCP probes of port {} count as broken handshakes on MySQL, which then blocks the prober \
-                 (max_connect_errors); give `health_check.http` an endpoint, or use a forwarder",
+                 (max_connect_errors); give `health_check.http` an endpoint, or use a forwarder{ending}",
                 lowering.service.name, port.listen
             ));
+        }
+        if let AzureTarget::Forwarder(upstream) = &port.to
+            && let Some(doubt) = AskedPort::of(port, upstream).doubt()
+        {
+            lowering.lowered.warnings.push(format!("{}: {doubt}", lowering.service.name));
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Firewall rules: one for the clients (the NAT ranges and the load balancer's), one for the probers of health checks.
 //!
 //! Neither has a destination: traffic of a pass-through load balancer arrives for the forwarding rule's address, so that a rule
-//! for a machine's own would miss it. The probers' ranges are those of
-//! <https://cloud.google.com/load-balancing/docs/health-check-concepts#ip-ranges>.
+//! for a machine's own would miss it.
 
 use std::collections::BTreeSet;
 
 use privnet_core::spec::gcp::GcpBackend;
 use privnet_core::{Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape};
+use privnet_forwarder::probers;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -20,8 +20,6 @@ use crate::lower::Lowering;
 use crate::path;
 use crate::snapshot::Snapshot;
 
-/// Where Google's health checks come from.
-pub(crate) const PROBER_RANGES: [&str; 2] = ["130.211.0.0/22", "35.191.0.0/16"];
 /// The rule for clients.
 pub(crate) const CLIENTS: &str = "clients";
 /// The rule for probers.
@@ -88,7 +86,8 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         disabled: false,
     };
     let clients = rule(sources, if all_ports { BTreeSet::new() } else { served });
-    let probers = rule(PROBER_RANGES.map(str::to_owned).into(), BTreeSet::from([checked]));
+    let probers =
+        rule(probers::GCP.iter().map(|range| (*range).to_owned()).collect(), BTreeSet::from([checked]));
     for (name, typed) in [(CLIENTS, clients), (PROBERS, probers)] {
         let address = lowering.address(KIND.name, name);
         lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use privnet_core::execute::{Poll, Until};
-use privnet_core::spec::HealthCheck as SpecCheck;
 use privnet_core::spec::gcp::GcpBackend;
+use privnet_core::spec::{Engine, HealthCheck as SpecCheck};
 use privnet_core::{Applied, Error, Field, Kind, Live, Origin, Replacement};
+use privnet_forwarder::AskedPort;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -119,17 +120,26 @@ fn warn(lowering: &mut Lowering<'_>, backend: &GcpBackend, typed: &HealthCheck) 
             typed.port
         ));
     }
-    let GcpBackend::Direct { ports, .. } = backend else { return };
-    if let Some(mysql) = ports.iter().find(|port| {
-        port.engine == Some(privnet_core::spec::Engine::Mysql)
-            && typed.protocol == "tcp"
-            && typed.port == i64::from(port.listen.get())
-    }) {
-        lowering.lowered.warnings.push(format!(
-            "{name}: TCP health checks of MySQL's port {} count as interrupted handshakes, for which MySQL blocks a host (max_connect_errors); give `health_check: {{ port, http }}` of an agent beside it",
-            mysql.listen
-        ));
-    }
+    let doubts: Vec<String> = match backend {
+        GcpBackend::Direct { ports, .. } if typed.protocol == "tcp" => {
+            let checked = ports.iter().find(|port| typed.port == i64::from(port.listen.get()));
+            let mysql = checked.and_then(|port| {
+                Some((port.listen, Engine::mysql_expected(port.engine, port.listen.get())?))
+            });
+            let told = mysql.map(|(listen, ending)| {
+                format!(
+                    "TCP health checks of MySQL's port {listen} count as interrupted handshakes, for which MySQL blocks a host \
+                     (max_connect_errors); give `health_check: {{ port, http }}` of an agent beside it{ending}"
+                )
+            });
+            told.into_iter().collect()
+        }
+        GcpBackend::Direct { .. } => Vec::new(),
+        GcpBackend::Forwarder { ports, .. } => {
+            ports.iter().filter_map(|port| AskedPort::of(port, &port.to).doubt()).collect()
+        }
+    };
+    lowering.lowered.warnings.extend(doubts.into_iter().map(|doubt| format!("{name}: {doubt}")));
 }
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {

@@ -209,6 +209,28 @@ fn interfaces_must_be_there_in_the_location_and_private() {
 }
 
 #[test]
+fn what_may_be_mysql_is_to_be_named() {
+    let nic = format!("{GROUP}/networkInterfaces/db");
+    let warned = |engine: &str| -> Vec<String> {
+        let spec = file(&format!(
+            "load_balancer_subnet: lb\nnat_subnet: {{ create: {{ cidr: 10.1.9.0/28 }} }}\nforwarder: {{ subnets: [fwd], size: Standard_D2s_v5 }}\n\
+             ports: [{{ listen: 3306, {engine} to: {{ nics: [{nic}] }} }}, {{ listen: 3307, port: 3306, {engine} to: {{ forwarder: {{ ip: 172.16.4.20 }} }} }}]"
+        ));
+        lowered(&spec, &good())
+            .warnings
+            .into_iter()
+            .filter(|text| text.contains("max_connect_errors"))
+            .collect()
+    };
+    let named = warned("engine: mysql,");
+    assert!(named.len() == 1 && named[0].contains("port 3306"), "{named:#?}");
+    let unsaid = warned("");
+    assert!(unsaid.len() == 2 && unsaid.iter().all(|text| text.contains("`engine: other`")), "{unsaid:#?}");
+    assert!(unsaid.iter().any(|text| text.contains("port 3307") && text.contains("write `engine: mysql`")));
+    assert_eq!(warned("engine: other,"), Vec::<String>::new());
+}
+
+#[test]
 fn zones_that_are_not_there_and_a_header_that_probes_cannot_read_are_refused() {
     let spec = |more: &str| {
         file(&format!(
