@@ -5,6 +5,7 @@ For each line of JSON on standard input (`{"url", "kind", "field"}`) one line on
 the table is an error: whoever adds one to privnet adds its row here.
 """
 
+import functools
 import json
 import sys
 import time
@@ -13,8 +14,20 @@ from census import PROJECT, REGION, client, pages
 
 IN_REGION = {"project": PROJECT, "region": REGION}
 ZONES = ("us-east4-a", "us-east4-b", "us-east4-c")
+# Somebody else's, in the same network.
+INSTANCE_GROUP = f"projects/{PROJECT}/zones/us-east4-a/instanceGroups/db-group"
 CREATE_ONLY = "Compute Engine has no call that changes it"
 MARKER = "service=orders kind={} "
+
+
+def until(read, count):
+    """What is read once so many are there."""
+    for _ in range(2000):
+        found = read()
+        if len(found) == count:
+            return found
+        time.sleep(0.005)
+    raise TimeoutError(f"{len(found)} instead of {count}: {found}")
 
 
 class Drift:
@@ -66,6 +79,19 @@ class Drift:
         there = self.find("serviceAttachments", "service-attachment", region=REGION)
         kept = {key: there[key] for key in ("name", "enableProxyProtocol", "fingerprint")}
         self.finish(self.c.serviceAttachments().patch(**IN_REGION, serviceAttachment=there["name"], body=kept | change))
+
+    def one_nat_subnet(self):
+        """One of them is taken away, which the API allows while nobody is connected, nor waits."""
+        ours = functools.partial(self.find, "serviceAttachments", "service-attachment", region=REGION)
+        # The vendor and a stranger ask by themselves.
+        endpoints = until(lambda: ours().get("connectedEndpoints", []), 2)
+        for endpoint in endpoints:
+            project, region, _, name = endpoint["endpoint"].split("/projects/")[1].replace("regions/", "").split("/")
+            self.c.forwardingRules().delete(project=project, region=region, forwardingRule=name).execute()
+        until(lambda: ours().get("connectedEndpoints", []), 0)
+        subnets = ours()["natSubnets"]
+        assert len(subnets) == 2, subnets
+        self.attachment(natSubnets=subnets[:1])
 
     def other_check(self):
         body = {"name": "somebodys", "type": "TCP", "tcpHealthCheck": {"port": 5432}}
@@ -155,7 +181,7 @@ TABLE = {
     ("forwarder-group", "zones"): CREATE_ONLY,
     ("forwarder-group", "count"): lambda d: d.manager(targetSize=3),
     ("backend-service", "health_check"): lambda d: d.backend(healthChecks=[d.other_check()]),
-    ("backend-service", "sort"): "it follows from the backends",
+    ("backend-service", "sort"): lambda d: d.backend(backends=[{"group": INSTANCE_GROUP, "balancingMode": "CONNECTION"}]),
     ("backend-service", "backends"): lambda d: d.backend(backends=[]),
     ("backend-service", "drain"): lambda d: d.backend(connectionDraining={"drainingTimeoutSec": 0}),
     ("forwarding-rule", "backend_service"): "the API's setTarget is for other schemes",
@@ -166,14 +192,14 @@ TABLE = {
     ("forwarding-rule", "global_access"): lambda d: d.global_access(),
     ("forwarding-rule", "labels"): lambda d: d.labels(**{"cost-center": "drifted"}),
     ("service-attachment", "target"): lambda d: d.attachment(targetService=f"projects/{PROJECT}/regions/{REGION}/forwardingRules/shared-db"),
-    ("service-attachment", "nat_subnets"): "the API takes none away; one more, added by somebody else, stays and is warned about",
+    ("service-attachment", "nat_subnets"): lambda d: d.one_nat_subnet(),
     ("service-attachment", "connection_preference"): lambda d: d.attachment(connectionPreference="ACCEPT_AUTOMATIC", consumerAcceptLists=[], consumerRejectLists=[]),
     ("service-attachment", "proxy_protocol"): lambda d: d.attachment(enableProxyProtocol=True),
     ("service-attachment", "reconcile_connections"): lambda d: d.attachment(reconcileConnections=True),
     ("service-attachment", "domain_names"): CREATE_ONLY,
     ("service-attachment", "propagated_connection_limit"): lambda d: d.attachment(propagatedConnectionLimit=7),
     ("service-attachment", "consumers"): lambda d: d.attachment(consumerAcceptLists=[{"projectIdOrNum": "mallory-labs", "connectionLimit": 5}]),
-    ("service-attachment", "reconciled_consumers"): "the same list under another name, where it is reconciled",
+    ("service-attachment", "reconciled_consumers"): lambda d: d.attachment(consumerAcceptLists=[{"projectIdOrNum": "acme-reader", "connectionLimit": 9}]),
     ("service-attachment", "connected"): "who is connected follows from the list and from the consumers: only the plan's wish to cut somebody sets it",
     ("unmanaged", ""): lambda d: d.unmanaged(),
 }

@@ -148,8 +148,8 @@ fn check_network(lowering: &mut Lowering<'_>) {
         .find(|there| !there.is_empty() && *there != network);
     if let Some(other) = other {
         let why = format!(
-            "what is there of it is in {other}, and the file says {network}: a service does not move to another network. Destroy it, \
-             then apply: the vendor gets a new service attachment"
+            "what is there of it is in {other}, and the file says {network}: a service does not move to another network. If that is \
+             meant, destroy it first, then apply: the vendor gets a new service attachment"
         );
         lowering.refuse(why);
     }
