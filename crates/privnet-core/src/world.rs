@@ -131,6 +131,15 @@ pub struct Former {
     pub connections: Connections,
 }
 
+/// What keeps something of ours where it is: somebody else's things stand on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Why it is not taken away, and what to do.
+    pub why: String,
+    /// Whether they use what our consumers use, so that this is not taken away either.
+    pub with_parts: bool,
+}
+
 /// Everything that was observed. Providers' observations are merged into one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct World {
@@ -147,8 +156,8 @@ pub struct World {
     pub facts: BTreeMap<String, serde_json::Value>,
     /// Services that could not be observed or must not be touched (another account, a missing permission).
     pub refusals: Vec<Refusal>,
-    /// What of ours things of somebody else's stand on, by the cloud's id: why it is not taken away, with no word, and what to do.
-    pub held: BTreeMap<String, String>,
+    /// What of ours things of somebody else's stand on, by the cloud's id: it is not taken away, with no word.
+    pub held: BTreeMap<String, Held>,
     /// What of a scope could not be found out and stops nothing, and the permission that is missing: in words, for people.
     pub unknown: BTreeMap<Scope, BTreeSet<String>>,
     /// Where was searched.

@@ -260,6 +260,11 @@ impl<'a> Lowering<'a> {
         self.lowered.refusals.push(refusal);
     }
 
+    /// Says something of the service that stops nothing.
+    pub(crate) fn warn(&mut self, what: impl std::fmt::Display) {
+        self.lowered.warnings.push(format!("{}: {what}", self.service.name));
+    }
+
     /// What is there of this service, of one kind.
     pub(crate) fn live_of(&self, kind: &'static str) -> impl Iterator<Item = &'a Live> {
         let name = self.name();

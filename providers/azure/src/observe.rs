@@ -233,6 +233,7 @@ async fn of_group(
         // Those of other groups are seen where the whole subscription's were read.
         let everywhere = around.and_then(surroundings::Around::services).unwrap_or(&snapshot.services);
         stranger::hold(&snapshot, everywhere, &mut world);
+        stranger::hold_with_rules(&snapshot, &mut world);
     }
     if purpose == Purpose::Status {
         surroundings::read_targets(arm, context, &snapshot, &mut world).await?;

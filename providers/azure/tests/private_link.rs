@@ -626,6 +626,9 @@ async fn what_somebody_elses_service_stands_on_is_not_taken_away() {
             let frontends = body["properties"]["frontendIPConfigurations"].as_array_mut().unwrap();
             let subnet = frontends[0]["properties"]["subnet"].clone();
             frontends.push(json!({"name": "theirs", "properties": {"subnet": subnet}}));
+            // Their rule leads to a pool of privnet's, so that a port of it would take something from them.
+            let rules = body["properties"]["loadBalancingRules"].as_array_mut().unwrap();
+            rules.push(rule_of_theirs(&balancer, "port-5432", "port-5432"));
         })
         .await;
     let mut link = put_link_before(&stage, &format!("{balancer}/frontendIPConfigurations/theirs")).await;
@@ -643,7 +646,7 @@ async fn what_somebody_elses_service_stands_on_is_not_taken_away() {
     };
     refused(&file, true, &[&link, &balancer, "Delete that private link service"]).await;
     let other_port = made(&DIRECT.replace("listen: 5432", "listen: 5433"), JOIN, "");
-    refused(&other_port, false, &[&link]).await;
+    refused(&other_port, false, &[&link, "`theirs`", "`port-5432`"]).await;
     assert_eq!(stage.everything().await, there);
     let tagged = made(DIRECT, JOIN, "tags: { team: data }");
     assert!(!stage.apply(&tagged).await.is_empty(), "what takes nothing away is done");
@@ -655,8 +658,129 @@ async fn what_somebody_elses_service_stands_on_is_not_taken_away() {
     refused(&tagged, false, &[&link, "A frontend carries one"]).await;
     refused(&tagged, true, &[&link]).await;
     delete(&stage, &link).await;
+    refused(&tagged, true, &["`theirs`", &balancer, "Delete them"]).await;
+    stage
+        .change(&balancer, |body| {
+            body["properties"]["loadBalancingRules"]
+                .as_array_mut()
+                .unwrap()
+                .retain(|rule| rule["name"] != "theirs");
+        })
+        .await;
     stage.apply(&tagged).await;
     stage.apply_with(&tagged, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
+    assert_eq!(stage.everything().await, before);
+}
+
+/// A rule on the frontend `theirs` of a load balancer, which leads to a pool and asks a probe of these names.
+fn rule_of_theirs(balancer: &str, pool: &str, probe: &str) -> serde_json::Value {
+    json!({"name": "theirs", "properties": {
+        "protocol": "Tcp", "frontendPort": 9000, "backendPort": 9001, "idleTimeoutInMinutes": 17, "loadDistribution": "SourceIP",
+        "frontendIPConfiguration": {"id": format!("{balancer}/frontendIPConfigurations/theirs")},
+        "backendAddressPool": {"id": format!("{balancer}/backendAddressPools/{pool}")},
+        "probe": {"id": format!("{balancer}/probes/{probe}")}}})
+}
+
+/// Somebody has put a frontend, a pool with a machine, a probe and a rule of their own on the load balancer that privnet made: the
+/// plans of that service go on, and what is theirs stays as it was, byte for byte. The load balancer does not go while it is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_rule_on_a_load_balancer_of_ours_stays_as_it_is() {
+    let stage = Stage::open().await;
+    stage.hold_requests().await;
+    let before = stage.everything().await;
+    let file = made(DIRECT, JOIN, "");
+    stage.apply(&file).await;
+    let balancer = stage.live(&file, "load-balancer").await.unwrap().id;
+    let add = |name: &'static str, what: serde_json::Value| {
+        move |body: &mut serde_json::Value| {
+            body["properties"][name].as_array_mut().unwrap().push(what.clone());
+        }
+    };
+    stage
+        .change(&balancer, |body| {
+            let subnet = body["properties"]["frontendIPConfigurations"][0]["properties"]["subnet"].clone();
+            add("frontendIPConfigurations", json!({"name": "theirs", "properties": {"subnet": subnet}}))(
+                body,
+            );
+            add("backendAddressPools", json!({"name": "theirs"}))(body);
+            let asks = json!({"protocol": "Tcp", "port": 9001, "intervalInSeconds": 5, "probeThreshold": 1});
+            add("probes", json!({"name": "theirs", "properties": asks}))(body);
+            add("loadBalancingRules", rule_of_theirs(&balancer, "theirs", "theirs"))(body);
+        })
+        .await;
+    let theirs_is_joined = |body: &mut serde_json::Value| {
+        let pools =
+            &mut body["properties"]["ipConfigurations"][0]["properties"]["loadBalancerBackendAddressPools"];
+        let mut all = pools.as_array().cloned().unwrap_or_default();
+        all.push(json!({"id": format!("{balancer}/backendAddressPools/theirs")}));
+        *pools = json!(all);
+    };
+    let nic = format!("{GROUP}/providers/Microsoft.Network/networkInterfaces/db-2-nic");
+    stage.change(&nic, theirs_is_joined).await;
+    let theirs = async || {
+        let shown = unversioned(stage.get(&balancer).await);
+        ["frontendIPConfigurations", "backendAddressPools", "probes", "loadBalancingRules"].map(|part| {
+            let parts = shown["properties"][part].as_array().unwrap();
+            serde_json::to_string(parts.iter().find(|part| part["name"] == "theirs").unwrap()).unwrap()
+        })
+    };
+    let there = theirs().await;
+    stage.assert_settled(&file).await;
+
+    // Another port in place of the one that was: the only one whose rule may change is privnet's own.
+    let other_port = made(&DIRECT.replace("listen: 5432", "listen: 5433"), JOIN, "tags: { team: data }");
+    let plan = stage.apply(&other_port).await;
+    assert!(plan.actions.iter().any(|action| action.address.kind == "load-balancer"), "{plan:#?}");
+    let says = |warning: &String| warning.contains(&balancer) && warning.contains("`theirs`");
+    assert!(plan.warnings.iter().any(says), "{:?}", plan.warnings);
+    stage.assert_settled(&other_port).await;
+    assert_eq!(theirs().await, there);
+    let shown = stage.get(&balancer).await;
+    let ports: Vec<_> = shown["properties"]["loadBalancingRules"].as_array().unwrap().iter().collect();
+    assert_eq!(
+        ports.iter().filter(|rule| rule["properties"]["frontendPort"] == 5433).count(),
+        1,
+        "{ports:#?}"
+    );
+    assert_eq!(ports.len(), 2, "{ports:#?}");
+
+    // No word takes it away, and a file that would take a name of theirs is refused.
+    for sever_connections in [false, true] {
+        let options = PlanOptions { destroy: true, sever_connections, ..PlanOptions::default() };
+        let (plan, _) = stage.driver().apply(&other_port, options).await;
+        let says = |r: &privnet_core::plan::Refusal| {
+            r.rule == Rule::Unsuitable
+                && r.flag.is_none()
+                && r.why.contains(&balancer)
+                && r.why.contains("`theirs`")
+        };
+        assert!(plan.is_empty() && plan.refusals.iter().all(says), "{:#?}", plan.refusals);
+        assert_eq!(plan.refusals.len(), 1);
+    }
+    assert_eq!(theirs().await, there);
+    let renamed = rule_of_theirs(&balancer, "theirs", "theirs");
+    stage
+        .change(&balancer, |body| {
+            let rules = body["properties"]["loadBalancingRules"].as_array_mut().unwrap();
+            rules.retain(|rule| rule["name"] != "theirs");
+            let mut renamed = renamed.clone();
+            renamed["name"] = json!("PORT-6000");
+            rules.push(renamed);
+        })
+        .await;
+    let taken = stage.plan(&made(&DIRECT.replace("listen: 5432", "listen: 6000"), JOIN, "")).await;
+    assert!(taken.is_empty() && taken.refusals[0].why.contains("`port-6000`"), "{:#?}", taken.refusals);
+
+    // Once theirs are gone, so does the rest.
+    stage
+        .change(&balancer, |body| {
+            body["properties"]["loadBalancingRules"]
+                .as_array_mut()
+                .unwrap()
+                .retain(|rule| rule["name"] != "PORT-6000");
+        })
+        .await;
+    stage.apply_with(&other_port, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
     assert_eq!(stage.everything().await, before);
 }
 

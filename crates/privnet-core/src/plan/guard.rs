@@ -95,9 +95,10 @@ impl Draft<'_> {
     /// What somebody else's things stand on does not go, nor does what they use of it: whoever goes through them is none of our
     /// consumers, so that no word of the user's can be about them.
     fn guard_held(&self, step: &Step) -> Option<Refusal> {
-        let why = self.world.held.get(step.action.live_id.as_deref()?)?;
-        let goes = step.action.op == Op::Delete || step.differences.iter().any(takes_away);
-        goes.then(|| refusal(&step.action.address, Rule::Unsuitable, why.clone(), None))
+        let held = self.world.held.get(step.action.live_id.as_deref()?)?;
+        let loses_parts = || held.with_parts && step.differences.iter().any(takes_away);
+        let goes = step.action.op == Op::Delete || loses_parts();
+        goes.then(|| refusal(&step.action.address, Rule::Unsuitable, held.why.clone(), None))
     }
 
     fn guard_delete(&self, step: &Step, kind: &Kind) -> Option<Refusal> {

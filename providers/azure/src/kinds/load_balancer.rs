@@ -3,6 +3,8 @@
 //! Pools are NIC-based: private link services refuse load balancers with pools by address
 //! (`PrivateLinkServiceIsNotSupportedForIPBasedLoadBalancer`).
 
+mod others;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::spec::PortSpec;
@@ -13,6 +15,7 @@ use privnet_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub(crate) use self::others::{Others, of as others_of, own_rules};
 use super::{applied, health, nic_membership, outputs};
 use crate::act::Act;
 use crate::arm::{Json, Target, Write, at, items, same_id, set, text, text_map};
@@ -50,6 +53,9 @@ pub(crate) struct LoadBalancer {
     /// What consumers connect to: apart from the rules, for one that goes cuts whoever uses it.
     #[serde(default)]
     pub(crate) listens: Vec<Listen>,
+    /// What it carries for somebody else, which stays as it is.
+    #[serde(default, skip_serializing_if = "Others::is_none")]
+    pub(crate) others: Others,
     /// The user's tags.
     #[serde(default)]
     pub(crate) tags: BTreeMap<String, String>,
@@ -129,6 +135,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("probes").shaped(Shape::Set),
         Field::managed("rules").shaped(Shape::Set),
         Field::managed("listens").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
+        Field::observed("others"),
         Field::managed("tags"),
     ],
     replacement: Replacement::CreateFirst,
@@ -184,6 +191,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         listens.push(Listen { port: port.listen.get().into(), rule: name.clone(), pool, to: target.into() });
         rules.push(Rule::new(name));
     }
+    mind_others(lowering, &pools, &listens);
     let wanted = LoadBalancer {
         location: made.scope.location.to_string(),
         vnet: fields::id(&made.scope.vnet.to_string()),
@@ -193,9 +201,37 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         probes,
         rules,
         listens,
+        others: Others::default(),
         tags: lowering.tags(),
     };
     lowering.want(address(lowering.name()), Origin::Owned, fields::of(&wanted), BTreeSet::new());
+}
+
+/// What somebody else has put on a load balancer of ours is said, and keeps the names that it has: a rule of ours under one of them
+/// would take its place, and lead whoever goes through it elsewhere.
+fn mind_others(lowering: &mut Lowering<'_>, pools: &BTreeSet<String>, listens: &[Listen]) {
+    let ours = lowering.live_of(KIND.name).filter(|live| live.is_ours());
+    let there: Vec<(&str, Others)> = ours
+        .filter_map(|live| {
+            Some((live.id.as_str(), fields::typed::<LoadBalancer>(KIND.name, &live.fields).ok()?.others))
+        })
+        .collect();
+    for (id, others) in there {
+        if let Some(rules) = others.named_rules() {
+            lowering.warn(format!(
+                "the load balancer {id}, which privnet made, has {rules} of somebody else's on a frontend that is not \
+                 privnet's: what they are and use stays as it is, and the load balancer does not go while they are there"
+            ));
+        }
+        let rule = listens.iter().map(|listen| &listen.rule).find(|rule| others.takes_name(rule));
+        if let Some(name) = rule.or_else(|| pools.iter().find(|pool| others.has_pool(pool))) {
+            let why = format!(
+                "somebody else's rules on the load balancer {id} are called `{name}`, or use a probe or a pool of this name, which \
+                 privnet's own part for this port would have: give theirs another name, or use another `listen`"
+            );
+            lowering.refuse(&address(lowering.name()), why);
+        }
+    }
 }
 
 /// The probe of a port. A forwarder is asked at its own health port, which is never the database's.
@@ -225,7 +261,7 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
             scope: snapshot.scope.clone(),
             id: id.to_owned(),
             ownership: claim.ownership,
-            outputs: outputs_of(id, &read.pools),
+            outputs: outputs_of(id, &all_pools(balancer)),
             fields: fields::of(&read),
             health: health(balancer),
         })
@@ -248,9 +284,21 @@ pub(crate) fn pool_output(pool: &str) -> String {
     format!("pool-{pool}")
 }
 
+/// The names of its pools, others' among them.
+fn all_pools(balancer: &Json) -> Vec<String> {
+    let pools = items(balancer, "properties.backendAddressPools").iter();
+    pools.filter_map(|pool| text(pool, "name")).map(str::to_owned).collect()
+}
+
+/// The frontend that is privnet's.
+fn frontend_of(balancer: &Json) -> Option<&Json> {
+    let mut frontends = items(balancer, "properties.frontendIPConfigurations").iter();
+    frontends.find(|one| text(one, "name").is_some_and(|name| name.eq_ignore_ascii_case(FRONTEND)))
+}
+
 fn read(balancer: &Json) -> LoadBalancer {
-    let frontends = items(balancer, "properties.frontendIPConfigurations");
-    let frontend = frontends.iter().find(|f| text(f, "name") == Some(FRONTEND)).or(frontends.first());
+    let frontend = frontend_of(balancer);
+    let others = others_of(balancer);
     let subnet = frontend.and_then(|f| text(f, "properties.subnet.id")).map(fields::id).unwrap_or_default();
     let number = |json: &Json, path: &str| at(json, path).and_then(Json::as_i64).unwrap_or_default();
     let flag = |json: &Json, path: &str| at(json, path).and_then(Json::as_bool).unwrap_or_default();
@@ -281,19 +329,20 @@ fn read(balancer: &Json) -> LoadBalancer {
         pool: named(rule, "properties.backendAddressPool.id"),
         to: number(rule, "properties.backendPort"),
     };
-    let all_rules = items(balancer, "properties.loadBalancingRules");
-    let mut pools: Vec<String> =
-        items(balancer, "properties.backendAddressPools").iter().map(|p| named(p, "name")).collect();
+    let mut pools = all_pools(balancer);
+    pools.retain(|pool| !others.has_pool(pool));
     pools.sort();
+    let probes = items(balancer, "properties.probes").iter().map(probe);
     LoadBalancer {
         location: facts::short_location(text(balancer, "location").unwrap_or_default()),
         vnet: subnet.rsplit_once("/subnets/").map(|(vnet, _)| vnet.to_owned()).unwrap_or_default(),
         subnet,
         zones: frontend.map(|f| crate::arm::texts(f, "zones")).unwrap_or_default(),
         pools,
-        probes: items(balancer, "properties.probes").iter().map(probe).collect(),
-        rules: all_rules.iter().map(rule).collect(),
-        listens: all_rules.iter().map(listen).collect(),
+        probes: probes.filter(|probe| !others.has_probe(&probe.name)).collect(),
+        rules: own_rules(balancer).map(rule).collect(),
+        listens: own_rules(balancer).map(listen).collect(),
+        others,
         tags: ownership::managed_tags(&text_map(balancer, "tags")),
     }
 }
@@ -305,32 +354,43 @@ fn shape(body: &mut Json, id: &str, wanted: &LoadBalancer) {
         set(body, "location", json!(wanted.location));
         set(body, "sku", json!({"name": "Standard", "tier": "Regional"}));
     }
-    if items(body, "properties.frontendIPConfigurations").is_empty() {
+    if frontend_of(body).is_none() {
         let mut frontend = json!({"name": FRONTEND, "properties": {
             "privateIPAllocationMethod": "Dynamic", "privateIPAddressVersion": "IPv4", "subnet": {"id": wanted.subnet}}});
         if !wanted.zones.is_empty() {
             set(&mut frontend, "zones", json!(wanted.zones));
         }
-        set(body, "properties.frontendIPConfigurations", json!([frontend]));
+        let theirs = items(body, "properties.frontendIPConfigurations").iter().cloned();
+        let all = theirs.chain([frontend]).collect();
+        set(body, "properties.frontendIPConfigurations", all);
     }
     let old = items(body, "properties.backendAddressPools");
-    let wanted_pool =
-        |pool: &Json| text(pool, "name").is_some_and(|name| wanted.pools.iter().any(|w| w == name));
-    // A pool that is no longer wanted goes with the last machine that leaves it.
-    let mut pools: Vec<Json> =
-        old.iter().filter(|pool| wanted_pool(pool) || is_occupied(pool)).cloned().collect();
+    let stays = |pool: &&Json| {
+        let name = text(pool, "name").unwrap_or_default();
+        // A pool that is no longer wanted goes with the last machine that leaves it.
+        wanted.pools.iter().any(|w| w == name) || is_occupied(pool) || there.others.uses_pool(name)
+    };
+    let mut pools: Vec<Json> = old.iter().filter(stays).cloned().collect();
     let new = wanted.pools.iter().filter(|name| !old.iter().any(|pool| text(pool, "name") == Some(name)));
     pools.extend(new.map(|name| json!({"name": name})));
     if sorted(&there.pools) != sorted(&wanted.pools) {
         set(body, "properties.backendAddressPools", json!(pools));
     }
     if sorted(&there.probes) != sorted(&wanted.probes) {
-        set(body, "properties.probes", wanted.probes.iter().map(probe_body).collect());
+        let theirs = items(body, "properties.probes").iter().filter(|probe| {
+            let name = text(probe, "name").unwrap_or_default();
+            there.others.uses_probe(name) && !wanted.probes.iter().any(|wanted| wanted.name == name)
+        });
+        let all = theirs.cloned().chain(wanted.probes.iter().map(probe_body)).collect();
+        set(body, "properties.probes", all);
     }
     if sorted(&there.rules) != sorted(&wanted.rules) || sorted(&there.listens) != sorted(&wanted.listens) {
         let of = |listen: &Listen| wanted.rules.iter().find(|rule| rule.name == listen.rule);
         let rules = wanted.listens.iter().filter_map(|listen| Some(rule_body(id, of(listen)?, listen)));
-        set(body, "properties.loadBalancingRules", rules.collect());
+        let theirs =
+            items(body, "properties.loadBalancingRules").iter().filter(|rule| !others::is_own(rule)).cloned();
+        let all = theirs.chain(rules).collect();
+        set(body, "properties.loadBalancingRules", all);
     }
 }
 
@@ -419,12 +479,11 @@ pub(crate) async fn prune(act: &Act<'_>, pool: &str) -> Result<(), Error> {
             return Err(act.error(ErrorKind::NotFound, "the load balancer is gone"));
         };
         let mut body = there.clone();
-        let rules = items(there, "properties.loadBalancingRules");
+        let others = others_of(there);
         let used = |pool: &Json| {
             let id = text(pool, "id").unwrap_or_default();
-            rules.iter().any(|rule| {
-                text(rule, "properties.backendAddressPool.id").is_some_and(|used| same_id(used, id))
-            })
+            own_rules(there).any(|rule| others::leads_to(rule, id))
+                || text(pool, "name").is_some_and(|name| others.uses_pool(name))
         };
         let pools = items(there, "properties.backendAddressPools");
         let is_left =
@@ -476,6 +535,7 @@ mod tests {
                 pool: "forwarder".to_owned(),
                 to: 5432,
             }],
+            others: Others::default(),
             tags: BTreeMap::new(),
         }
     }

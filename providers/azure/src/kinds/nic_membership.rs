@@ -134,8 +134,13 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
             continue;
         };
         let service = claim.address.service.as_str();
+        // Who is in a pool that only somebody else's rules lead to is there for these.
+        let others = load_balancer::others_of(balancer);
         for pool in items(balancer, "properties.backendAddressPools") {
             let (Some(pool_name), Some(pool_id)) = (text(pool, "name"), text(pool, "id")) else { continue };
+            if others.has_pool(pool_name) {
+                continue;
+            }
             for nic in nics(pool) {
                 found.push(Live {
                     address: address(service, pool_name, &nic),

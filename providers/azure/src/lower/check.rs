@@ -205,7 +205,7 @@ fn images(lowering: &mut Lowering<'_>, made: &AzureMade) {
         return lowering.refuse(&scale_set::address(lowering.name(), "main"), why);
     }
     if let Some(doubt) = image::doubt(name, seen) {
-        lowering.lowered.warnings.push(format!("{}: {doubt}", lowering.service.name));
+        lowering.warn(doubt);
     }
 }
 
@@ -220,11 +220,10 @@ fn proxy_header(lowering: &mut Lowering<'_>, made: &AzureMade) {
                    the forwarder's health ports would never answer";
         return lowering.refuse(&private_link_service::address(lowering.name()), why);
     }
-    lowering.lowered.warnings.push(format!(
-        "{}: with proxy_protocol the PROXY v2 header comes before every connection and before health probes too: whatever \
+    lowering.warn(
+        "with proxy_protocol the PROXY v2 header comes before every connection and before health probes too: whatever \
          listens on the probed ports must read it, or nothing is ever healthy",
-        lowering.service.name
-    ));
+    );
 }
 
 /// A probe that hangs up at once makes MySQL block the host that it comes from: the load balancer, or a forwarder that does not know what it
@@ -235,16 +234,16 @@ fn warn_of_probes(lowering: &mut Lowering<'_>, made: &AzureMade) {
         let tcp = port.health_check.as_ref().is_none_or(|check| check.http.is_none());
         let mysql = Engine::mysql_expected(port.engine, port.port.get()).filter(|_| direct && tcp);
         if let Some(ending) = mysql {
-            lowering.lowered.warnings.push(format!(
-                "{}: TCP probes of port {} count as broken handshakes on MySQL, which then blocks the prober \
+            lowering.warn(format!(
+                "TCP probes of port {} count as broken handshakes on MySQL, which then blocks the prober \
                  (max_connect_errors); give `health_check.http` an endpoint, or use a forwarder{ending}",
-                lowering.service.name, port.listen
+                port.listen
             ));
         }
         if let AzureTarget::Forwarder(upstream) = &port.to
             && let Some(doubt) = AskedPort::of(port, upstream).doubt()
         {
-            lowering.lowered.warnings.push(format!("{}: {doubt}", lowering.service.name));
+            lowering.warn(doubt);
         }
     }
 }
@@ -255,10 +254,10 @@ fn warn_of_checks(lowering: &mut Lowering<'_>, made: &AzureMade) {
         let Some(check) = &port.health_check else { continue };
         let given = [("port", check.port.is_some()), ("http", check.http.is_some())];
         for (key, _) in given.iter().filter(|(_, is_given)| *is_given) {
-            lowering.lowered.warnings.push(format!(
-                "{}: `health_check.{key}` of port {} has no effect: forwarders are asked at a health port of their own, where they \
+            lowering.warn(format!(
+                "`health_check.{key}` of port {} has no effect: forwarders are asked at a health port of their own, where they \
                  tell whether the database works; take it out",
-                lowering.service.name, port.listen
+                port.listen
             ));
         }
     }

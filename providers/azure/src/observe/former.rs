@@ -76,6 +76,7 @@ pub(super) async fn of_subscription(
     for snapshot in found.snapshots.into_values() {
         let mut part = World { live: kinds::live(&snapshot), ..World::default() };
         super::add_services(&snapshot, &mut part);
+        stranger::hold_with_rules(&snapshot, &mut part);
         world.merge(part);
         strangers.extend(stranger::before(&snapshot, &links));
     }

@@ -1,9 +1,10 @@
 //! Private link services that stand before a load balancer which privnet made for a service, and that are not proven to be that service's:
-//! somebody may go through them, so that what they stand on is not taken away. Of a service that has turned since, nothing is.
+//! somebody may go through them, so that what they stand on is not taken away. Of a service that has turned since, nothing is. And rules
+//! of somebody else's on such a load balancer, on frontends of their own.
 
 use privnet_core::accept::Connection;
 use privnet_core::plan::{Refusal, Rule};
-use privnet_core::world::Connections;
+use privnet_core::world::{Connections, Held};
 use privnet_core::{Ownership, World};
 
 use crate::arm::{Json, items, text, text_map};
@@ -54,7 +55,47 @@ pub(super) fn hold(snapshot: &Snapshot<'_>, links: &[Json], world: &mut World) {
             let address = private_link_service::address(&pair.service);
             world.refusals.push(Refusal { address, rule, why: why.clone(), flag: None });
         }
-        world.held.insert(pair.balancer.to_owned(), why);
+        // One before another frontend goes through ports of its own.
+        let with_parts = pair.is_at(load_balancer::FRONTEND);
+        hold_also(world, pair.balancer, Held { why, with_parts });
+    }
+}
+
+/// Holds the load balancers that carry rules of somebody else's on frontends that are not privnet's.
+pub(super) fn hold_with_rules(snapshot: &Snapshot<'_>, world: &mut World) {
+    for balancer in &snapshot.load_balancers {
+        let claim = snapshot.claim(balancer, load_balancer::KIND.name);
+        let is_ours = claim.is_some_and(|claim| claim.ownership == Ownership::Ours);
+        let others = load_balancer::others_of(balancer);
+        let (Some(id), Some(rules)) = (text(balancer, "id").filter(|_| is_ours), others.named_rules()) else {
+            continue;
+        };
+        let shared = &others.shared_pools;
+        let lead = (!shared.is_empty()).then(|| {
+            format!(
+                ". They lead to privnet's own pool(s) `{}`, so that its ports stay, too",
+                shared.join("`, `")
+            )
+        });
+        let why = format!(
+            "the load balancer {id}, which privnet made for this service, has {rules} of somebody else's on a frontend that is not \
+             privnet's: taking it away would cut whoever goes through them{}. Delete them, or put them on a load balancer of your own",
+            lead.unwrap_or_default()
+        );
+        hold_also(world, id, Held { why, with_parts: !shared.is_empty() });
+    }
+}
+
+/// Holds a load balancer for one reason more.
+fn hold_also(world: &mut World, balancer: &str, held: Held) {
+    match world.held.get_mut(balancer) {
+        None => {
+            world.held.insert(balancer.to_owned(), held);
+        }
+        Some(known) => {
+            known.why = format!("{}; {}", known.why, held.why);
+            known.with_parts |= held.with_parts;
+        }
     }
 }
 

@@ -471,7 +471,7 @@ pub(super) async fn read_targets(
         let claim =
             snapshot.claim(balancer, load_balancer::KIND.name).filter(|c| c.ownership == Ownership::Ours);
         let (Some(claim), Some(id)) = (claim, text(balancer, "id")) else { continue };
-        for rule in items(balancer, "properties.loadBalancingRules") {
+        for rule in load_balancer::own_rules(balancer) {
             let name = text(rule, "name").unwrap_or_default().to_owned();
             let port = at(rule, "properties.backendPort").and_then(Json::as_i64).unwrap_or_default();
             let health = Target::of(format!("{id}/loadBalancingRules/{name}/health"));

@@ -8,7 +8,7 @@ use crate::plan::{Action, Op, Plan, PlanOptions, plan};
 use crate::provider::Handled;
 use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
 use crate::value::{OutputRef, Value};
-use crate::world::{Connections, Desired, ServiceIntent, ServiceWorld, World};
+use crate::world::{Connections, Desired, Held, ServiceIntent, ServiceWorld, World};
 
 const fn kind(name: &'static str, fields: &'static [Field], rank: u8, severs: bool) -> Kind {
     Kind {
@@ -196,7 +196,7 @@ pub(super) struct Cloud {
     pub(super) connections: BTreeMap<String, Vec<Connection>>,
     made: usize,
     /// What others' things stand on, by id.
-    pub(super) held: BTreeMap<String, String>,
+    pub(super) held: BTreeMap<String, Held>,
 }
 
 impl Cloud {

@@ -7,7 +7,7 @@ use crate::accept::{Again, Ask, Connection, ConnectionState, Identity, decide};
 use crate::plan::{Op, Plan, PlanOptions, Rule, plan, plan_decisions, plan_rejection};
 use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
 use crate::value::Value;
-use crate::world::{Connections, Desired, Former};
+use crate::world::{Connections, Desired, Former, Held};
 
 fn connection(id: &str, state: ConnectionState) -> Connection {
     Connection {
@@ -206,7 +206,9 @@ fn what_is_protected_is_not_half_taken_down() {
 fn what_is_held_does_not_go() {
     let mut cloud = applied(&[Want::new("s"), Want::new("other")], None);
     let lb = cloud.live.iter().find(|l| l.address.service == "s" && l.address.kind == "lb").unwrap();
-    cloud.held.insert(lb.id.clone(), "a stranger's stands on it".to_owned());
+    let id = lb.id.clone();
+    let held = |with_parts| Held { why: "a stranger's stands on it".to_owned(), with_parts };
+    cloud.held.insert(id.clone(), held(false));
     let all = PlanOptions { destroy: true, sever_connections: true, prune: false };
     let none =
         desired(&[Want { remove: true, ..Want::new("s") }, Want { remove: true, ..Want::new("other") }]);
@@ -221,6 +223,12 @@ fn what_is_held_does_not_go() {
     );
     let same = desired(&[Want::new("s"), Want::new("other")]);
     assert!(cloud.plan(&same, PlanOptions::default()).refusals.is_empty());
+    // What consumers use of it stays where others use that, too.
+    let less = desired(&[Want { subnets: BTreeSet::from([1]), ..Want::new("s") }, Want::new("other")]);
+    let keeps = PlanOptions { destroy: false, ..all };
+    assert_eq!(rules(&cloud.plan(&less, keeps)), []);
+    cloud.held.insert(id, held(true));
+    assert_eq!(rules(&cloud.plan(&less, keeps)), [(Rule::Unsuitable, false)]);
 }
 
 #[test]
