@@ -7,7 +7,7 @@ mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::{BoxFuture, join_all, try_join4};
+use futures::future::{BoxFuture, join_all};
 use privnet_core::accept::Connection;
 use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
@@ -166,11 +166,21 @@ async fn of_groups(
         }
         surroundings::of_file(arm, context, &snapshots).await.map(Some)
     };
-    let (lists, around) = futures::join!(read_groups(arm, context, &snapshots, purpose), around);
-    let (mut lists, others) = lists?;
-    let around = if lists.iter().any(Result::is_ok) { around? } else { None };
+    let (read, around) = futures::join!(read_groups(arm, context, &snapshots, purpose), around);
+    let Read { mut lists, mut others, everywhere } = read?;
+    let mut around = if lists.iter().any(Result::is_ok) { around? } else { None };
+    if let Some(around) = around.as_mut() {
+        around.take_services(everywhere);
+    }
+    let mut world = World::default();
+    if purpose == Purpose::Plan
+        && let Some(around) = &around
+    {
+        say_unseen(around, &snapshots, &mut world);
+        others.extend(read_left(arm, context, &snapshots, around, &others).await?);
+    }
     for (scope, shown) in others {
-        if let Some(moved) = moved_from(&snapshots, scope, &shown) {
+        if let Some((moved, shown)) = moved_from(&snapshots, scope, shown) {
             snapshots.push(moved);
             lists.push(Ok(shown));
         }
@@ -178,26 +188,73 @@ async fn of_groups(
     let each = snapshots.into_iter().zip(lists);
     let reads =
         each.map(|(snapshot, lists)| of_group(arm, context, snapshot, lists, around.as_ref(), purpose));
-    let mut world = World::default();
     for part in join_all(reads).await {
         world.merge(part?);
     }
     Ok(world)
 }
 
-/// A group that the file does not name, where something is proven to be of a service that it puts into another one.
-fn moved_from<'a>(snapshots: &[Snapshot<'a>], scope: Scope, shown: &Lists) -> Option<Snapshot<'a>> {
+/// Where the subscription's private link services may not be read, that is said: others' may stand before load balancers of ours, and a
+/// service may have been left in another group.
+fn say_unseen(around: &surroundings::Around, snapshots: &[Snapshot<'_>], world: &mut World) {
+    let (Some(why), Some(first)) = (around.unseen(), snapshots.first()) else { return };
+    let subscription = crate::scope::subscription(&first.scope);
+    let said = format!(
+        "whether private link services in other resource groups of the subscription {subscription} stand before load balancers of these \
+         services, or are these services' own from before they moved here, cannot be seen: {why}"
+    );
+    world.unknown.entry(first.scope.clone()).or_default().insert(said);
+}
+
+/// The lists of groups that the file does not name, and in which a private link service of one of its services stands: it was moved, and
+/// more than that one may be left there.
+async fn read_left(
+    arm: &Arm,
+    context: &Context,
+    snapshots: &[Snapshot<'_>],
+    around: &surroundings::Around,
+    known: &BTreeMap<Scope, Lists>,
+) -> Result<BTreeMap<Scope, Lists>, Error> {
+    let mut left: BTreeMap<Scope, Lists> = BTreeMap::new();
+    for link in around.services().into_iter().flatten().filter(|link| is_of_file(snapshots, link)) {
+        let Some(scope) = text(link, "id").map(crate::scope::of_id) else { continue };
+        if snapshots.iter().all(|snapshot| snapshot.scope != scope) && !known.contains_key(&scope) {
+            left.entry(scope).or_default()[0].push(link.clone());
+        }
+    }
+    for (scope, lists) in &mut left {
+        match read_lists(arm, context, crate::scope::path(scope), Purpose::Plan).await {
+            Ok(all) => *lists = all,
+            Err(error) if concerns_everything(&error) => return Err(error),
+            // What is seen of it is enough to refuse the move.
+            Err(_) => {}
+        }
+    }
+    Ok(left)
+}
+
+/// Whether something is proven to be of a service that the file lists in one of these groups.
+fn is_of_file(snapshots: &[Snapshot<'_>], item: &Json) -> bool {
+    let Some(first) = snapshots.first() else { return false };
+    let mut listed = snapshots.iter().flat_map(|snapshot| &snapshot.listed);
+    former::owner(first.deployment, item)
+        .is_some_and(|owner| listed.any(|(service, _)| service.name.as_str() == owner))
+}
+
+/// A group that the file does not name, where something is proven to be of a service that it puts into another one: that, and nothing
+/// of the group's other services.
+fn moved_from<'a>(snapshots: &[Snapshot<'a>], scope: Scope, shown: Lists) -> Option<(Snapshot<'a>, Lists)> {
     let first = snapshots.first()?;
-    let listed = |service: &str| {
-        snapshots.iter().flat_map(|snapshot| &snapshot.listed).any(|(one, _)| one.name.as_str() == service)
-    };
-    let is_of_file = |item: &Json| former::owner(first.deployment, item).is_some_and(|owner| listed(&owner));
-    if !shown.iter().flatten().any(is_of_file) {
+    let shown = shown.map(|mut list| {
+        list.retain(|item| is_of_file(snapshots, item));
+        list
+    });
+    if shown.iter().all(Vec::is_empty) {
         return None;
     }
     let mut snapshot = Snapshot::new(first.deployment, scope, Vec::new());
     snapshot.turned.clone_from(&first.turned);
-    Some(snapshot)
+    Some((snapshot, shown))
 }
 
 async fn of_group(
@@ -244,28 +301,48 @@ async fn of_group(
 /// The private link services, load balancers, security groups and scale sets of a place.
 type Lists = [Vec<Json>; 4];
 
-/// The lists of each group, and those of the subscription's other groups where they were seen. One group is read by its own lists,
-/// several by those of the subscription: by pages, and not by groups. Where these may not be read, it is group by group after all;
-/// and a group that nothing is in is asked for itself, since it may not be there.
+/// What was read of the groups of a subscription.
+struct Read {
+    /// The lists of each group that the file names.
+    lists: Vec<Result<Lists, Error>>,
+    /// Those of the subscription's other groups, where they were seen.
+    others: BTreeMap<Scope, Lists>,
+    /// All private link services of the subscription, where they were asked for, or why they cannot be read.
+    everywhere: Option<Result<Vec<Json>, String>>,
+}
+
+/// One group is read by its own lists, several by those of the subscription: by pages, and not by groups. Where these may not be read, it
+/// is group by group after all; and a group that nothing is in is asked for itself, since it may not be there.
 async fn read_groups(
     arm: &Arm,
     context: &Context,
     snapshots: &[Snapshot<'_>],
     purpose: Purpose,
-) -> Result<(Vec<Result<Lists, Error>>, BTreeMap<Scope, Lists>), Error> {
+) -> Result<Read, Error> {
     let own = |scope: &Scope| read_lists(arm, context, crate::scope::path(scope), purpose);
-    let mut groups: BTreeMap<Scope, Lists> = BTreeMap::new();
-    if let [first, _, ..] = snapshots {
-        let subscription = format!("/subscriptions/{}", crate::scope::subscription(&first.scope));
-        match read_lists(arm, context, subscription, purpose).await {
-            Ok(lists) => groups = by_group(lists),
+    let mut others: BTreeMap<Scope, Lists> = BTreeMap::new();
+    let mut everywhere = None;
+    // Others' services are of interest where they can be in the way: before a load balancer of ours, or one that the file names.
+    let widely = match purpose {
+        Purpose::Plan => true,
+        Purpose::Status => !surroundings::frontends_of(snapshots).is_empty(),
+        Purpose::Connections => false,
+    };
+    match snapshots {
+        [only] if widely => return read_one(arm, context, only).await,
+        [] | [_] => {}
+        [first, ..] => match read_lists(arm, context, subscription_of(first), purpose).await {
+            Ok(lists) => {
+                everywhere = widely.then(|| Ok(lists[0].clone()));
+                others = by_group(lists);
+            }
             Err(error) if concerns_everything(&error) => return Err(error),
-            Err(_) => {}
-        }
+            Err(error) => everywhere = widely.then(|| Err(in_words(&error))),
+        },
     }
     let mut each = Vec::new();
     for snapshot in snapshots {
-        let seen = groups.remove(&snapshot.scope);
+        let seen = others.remove(&snapshot.scope);
         let asked = own(&snapshot.scope);
         each.push(async move {
             match seen {
@@ -274,7 +351,33 @@ async fn read_groups(
             }
         });
     }
-    Ok((join_all(each).await, groups))
+    Ok(Read { lists: join_all(each).await, others, everywhere })
+}
+
+/// The path of the subscription of a group.
+fn subscription_of(snapshot: &Snapshot<'_>) -> String {
+    format!("/subscriptions/{}", crate::scope::subscription(&snapshot.scope))
+}
+
+/// A single group with the private link services of its whole subscription, in as many requests as its own would take: others' may be in
+/// the way. Where they may not be read, its own are.
+async fn read_one(arm: &Arm, context: &Context, snapshot: &Snapshot<'_>) -> Result<Read, Error> {
+    let group = crate::scope::path(&snapshot.scope);
+    let links = list_of(arm, context, subscription_of(snapshot), PRIVATE_LINK_SERVICES);
+    let (links, rest) = futures::join!(links, read_rest(arm, context, &group));
+    let (own, everywhere) = match links {
+        Ok(all) => {
+            let is_own =
+                |link: &&Json| text(link, "id").is_some_and(|id| crate::scope::of_id(id) == snapshot.scope);
+            (Ok(all.iter().filter(is_own).cloned().collect()), Ok(all))
+        }
+        Err(error) if concerns_everything(&error) => return Err(error),
+        Err(error) => (list_of(arm, context, group, PRIVATE_LINK_SERVICES).await, Err(in_words(&error))),
+    };
+    let lists = rest.and_then(|[load_balancers, security_groups, scale_sets]| {
+        Ok([own?, load_balancers, security_groups, scale_sets])
+    });
+    Ok(Read { lists: vec![lists], others: BTreeMap::new(), everywhere: Some(everywhere) })
 }
 
 fn by_group(lists: Lists) -> BTreeMap<Scope, Lists> {
@@ -290,24 +393,33 @@ fn by_group(lists: Lists) -> BTreeMap<Scope, Lists> {
     groups
 }
 
+const PRIVATE_LINK_SERVICES: &str = "Microsoft.Network/privateLinkServices";
+
+/// What there is of a type in a group or a subscription, by its path.
+async fn list_of(arm: &Arm, context: &Context, place: String, kind: &str) -> Result<Vec<Json>, Error> {
+    arm.list(context, &Target::of(format!("{place}/providers/{kind}"))).await
+}
+
 /// The lists of a group or a subscription, by its path; of these the services alone where only connections count.
 async fn read_lists(arm: &Arm, context: &Context, place: String, purpose: Purpose) -> Result<Lists, Error> {
-    let list = |provider: &str, kind: &str| {
-        let target = Target::of(format!("{place}/providers/{provider}/{kind}"));
-        async move { arm.list(context, &target).await }
-    };
-    let services = list("Microsoft.Network", "privateLinkServices");
+    let services = list_of(arm, context, place.clone(), PRIVATE_LINK_SERVICES);
     if purpose == Purpose::Connections {
         return Ok([services.await?, Vec::new(), Vec::new(), Vec::new()]);
     }
-    let (services, load_balancers, security_groups, scale_sets) = try_join4(
-        services,
-        list("Microsoft.Network", "loadBalancers"),
-        list("Microsoft.Network", "networkSecurityGroups"),
-        list("Microsoft.Compute", "virtualMachineScaleSets"),
-    )
-    .await?;
+    let (services, [load_balancers, security_groups, scale_sets]) =
+        futures::try_join!(services, read_rest(arm, context, &place))?;
     Ok([services, load_balancers, security_groups, scale_sets])
+}
+
+/// The load balancers, security groups and scale sets of a place.
+async fn read_rest(arm: &Arm, context: &Context, place: &str) -> Result<[Vec<Json>; 3], Error> {
+    let list = |kind| list_of(arm, context, place.to_owned(), kind);
+    let (load_balancers, security_groups, scale_sets) = futures::try_join!(
+        list("Microsoft.Network/loadBalancers"),
+        list("Microsoft.Network/networkSecurityGroups"),
+        list("Microsoft.Compute/virtualMachineScaleSets"),
+    )?;
+    Ok([load_balancers, security_groups, scale_sets])
 }
 
 /// Each service with its connections: those of the file, and those that something of ours names.
@@ -374,3 +486,6 @@ fn refuse_or_fail(world: &mut World, services: &[&Service], error: Error) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

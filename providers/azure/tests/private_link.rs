@@ -600,7 +600,12 @@ async fn a_turn_leaves_what_a_service_of_the_users_own_stands_on() {
 
 /// A private link service of the user's own before this frontend. Answers its id.
 async fn put_link_before(stage: &Stage, frontend: &str) -> String {
-    let link = format!("{GROUP}/providers/Microsoft.Network/privateLinkServices/mine");
+    put_link_in(stage, GROUP, frontend).await
+}
+
+/// The same in this resource group.
+async fn put_link_in(stage: &Stage, group: &str, frontend: &str) -> String {
+    let link = format!("{group}/providers/Microsoft.Network/privateLinkServices/mine");
     let acme = json!({"subscriptions": ["11111111-2222-3333-4444-555555555555"]});
     let subnet = format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub/subnets/nat");
     let body = json!({"location": "eastus2", "properties": {
@@ -670,6 +675,38 @@ async fn what_somebody_elses_service_stands_on_is_not_taken_away() {
     stage.apply(&tagged).await;
     stage.apply_with(&tagged, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
     assert_eq!(stage.everything().await, before);
+}
+
+/// The stranger's private link service may be in another resource group of the subscription, also where the file names one only.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_before_our_load_balancer_in_another_group_is_seen() {
+    let stage = Stage::open().await;
+    stage.hold_requests().await;
+    make_groups(&stage, &["rg-2"]).await;
+    let file = made(DIRECT, JOIN, "");
+    stage.apply(&file).await;
+    let balancer = stage.live(&file, "load-balancer").await.unwrap().id;
+    stage
+        .change(&balancer, |body| {
+            let frontends = body["properties"]["frontendIPConfigurations"].as_array_mut().unwrap();
+            let subnet = frontends[0]["properties"]["subnet"].clone();
+            frontends.push(json!({"name": "theirs", "properties": {"subnet": subnet}}));
+        })
+        .await;
+    let theirs = format!("{balancer}/frontendIPConfigurations/theirs");
+    let link = put_link_in(&stage, &GROUP.replace("rg-data", "rg-2"), &theirs).await;
+    let there = stage.everything().await;
+    for sever_connections in [false, true] {
+        let options = PlanOptions { destroy: true, sever_connections, ..PlanOptions::default() };
+        let (plan, _) = stage.driver().apply(&file, options).await;
+        let says = |r: &privnet_core::plan::Refusal| r.flag.is_none() && r.why.contains(&link);
+        assert!(plan.is_empty() && plan.refusals.iter().any(says), "{plan:#?}");
+    }
+    assert_eq!(stage.everything().await, there);
+    // It goes through ports of its own, so that one of privnet's may turn into another.
+    let other_port = made(&DIRECT.replace("listen: 5432", "listen: 5433"), JOIN, "");
+    assert!(!stage.apply(&other_port).await.is_empty());
+    stage.assert_settled(&other_port).await;
 }
 
 /// A rule on the frontend `theirs` of a load balancer, which leads to a pool and asks a probe of these names.
@@ -1089,6 +1126,12 @@ async fn several_groups_are_read_by_the_subscriptions_pages() {
     stage.fault("azure:GET Microsoft.Network/privateLinkServices:1:code=403.AuthorizationFailed");
     let by_groups = calls(&four).await;
     stage.heal();
+    stage.fault("azure:GET Microsoft.Network/privateLinkServices:1:code=403.AuthorizationFailed");
+    let plan = stage.plan(&four).await;
+    stage.heal();
+    let said = |warning: &String| warning.contains("in other resource groups") && warning.contains("403");
+    assert!(plan.is_empty() && plan.refusals.is_empty(), "{plan:#?}");
+    assert_eq!(plan.warnings.iter().filter(|warning| said(warning)).count(), 1, "{:?}", plan.warnings);
     assert!(by_groups > second, "{by_groups}");
     // One group that is not there refuses its own service.
     let missing = in_groups(&[all[0], ("two", "rg-2"), ("five", "rg-5")]);
@@ -1126,4 +1169,30 @@ async fn a_service_that_moves_to_another_group_is_refused_and_not_cut() {
         plan.refusals,
         plan.actions
     );
+}
+
+/// The only service of a file that moves to another group is seen where it was, by its private link service: the move is refused, and
+/// `destroy` takes away what is there, but nothing of a service that the file does not list.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_service_that_moves_to_another_group_is_refused_and_found() {
+    let stage = Stage::open().await;
+    stage.hold_requests().await;
+    make_groups(&stage, &["rg-2", "rg-3"]).await;
+    stage.apply(&in_groups(&[("orders", "rg-2"), ("other", "rg-2")])).await;
+    let after = in_groups(&[("orders", "rg-3")]);
+    let plan = stage.plan(&after).await;
+    assert!(plan.is_empty() && plan.left.is_empty(), "{plan:#?}");
+    assert!(
+        plan.refusals.len() == 1 && plan.refusals[0].why.contains("/rg-2 and the file puts it into"),
+        "{:?}",
+        plan.refusals
+    );
+    stage.apply_with(&after, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
+    let subscription = GROUP.split("/resourceGroups").next().unwrap();
+    for kind in ["Network/privateLinkServices", "Network/loadBalancers"] {
+        let listed = stage.get(&format!("{subscription}/providers/Microsoft.{kind}")).await;
+        let names: Vec<_> =
+            listed["value"].as_array().unwrap().iter().map(|one| one["name"].to_string()).collect();
+        assert!(names.len() == 1 && names[0].contains("pn-other-"), "{names:?}");
+    }
 }

@@ -26,8 +26,8 @@ pub(super) struct Around {
     nics: Vec<Json>,
     /// The load balancer of each frontend that exists, by the frontend's id in lower case.
     frontends: BTreeMap<String, Option<Json>>,
-    /// All private link services of the subscription, where they were read.
-    services: Option<Vec<Json>>,
+    /// All private link services of the subscription, where they were asked for, or why they cannot be read.
+    services: Option<Result<Vec<Json>, String>>,
     zones: BTreeMap<String, Vec<String>>,
     /// The images of forwarder machines, by location and name.
     images: BTreeMap<(String, String), image::Seen>,
@@ -36,7 +36,17 @@ pub(super) struct Around {
 impl Around {
     /// All private link services of the subscription, where they were read.
     pub(super) fn services(&self) -> Option<&[Json]> {
-        self.services.as_deref()
+        self.services.as_ref()?.as_deref().ok()
+    }
+
+    /// Why they cannot be read, if that was tried.
+    pub(super) fn unseen(&self) -> Option<&str> {
+        self.services.as_ref()?.as_ref().err().map(String::as_str)
+    }
+
+    /// Takes them from the lists of the groups, where they were read with these.
+    pub(super) fn take_services(&mut self, everywhere: Option<Result<Vec<Json>, String>>) {
+        self.services = everywhere;
     }
 }
 
@@ -55,14 +65,14 @@ pub(super) async fn of_file(
     let vnets = read_networks(arm, context, &asked);
     let nics = read_nics(arm, context, snapshots);
     let frontends = read_frontends(arm, context, snapshots);
-    let everywhere = read_everywhere(arm, context, snapshots, &subscription);
+    let left = read_left_networks(arm, context, snapshots, &subscription);
     let zones = read_zones(arm, context, snapshots, &subscription);
     let images = read_images(arm, context, snapshots, &subscription);
-    let (vnets, nics, frontends, everywhere, zones, images) =
-        futures::join!(vnets, nics, frontends, everywhere, zones, images);
-    let (services, more_vnets) = everywhere?;
-    let vnets = vnets?.into_iter().chain(more_vnets).collect();
-    Ok(Around { vnets, asked, nics: nics?, frontends: frontends?, services, zones, images: images? })
+    let (vnets, nics, frontends, left, zones, images) =
+        futures::join!(vnets, nics, frontends, left, zones, images);
+    let vnets = vnets?.into_iter().chain(left?).collect();
+    let (nics, frontends, images) = (nics?, frontends?, images?);
+    Ok(Around { vnets, asked, nics, frontends, services: None, zones, images })
 }
 
 fn listed<'s, 'a>(snapshots: &'s [Snapshot<'a>]) -> impl Iterator<Item = Listed<'a>> + 's {
@@ -147,7 +157,8 @@ async fn read_nics(arm: &Arm, context: &Context, snapshots: &[Snapshot<'_>]) -> 
     Ok(try_join_all(lists).await?.into_iter().flatten().collect())
 }
 
-fn frontends_of(snapshots: &[Snapshot<'_>]) -> Vec<ArmId> {
+/// The frontends that exist and that the file names.
+pub(super) fn frontends_of(snapshots: &[Snapshot<'_>]) -> Vec<ArmId> {
     let forms = listed(snapshots).filter_map(|(_, azure)| match &azure.form {
         AzureForm::OnFrontend(form) => Some(form.frontend.clone()),
         _ => None,
@@ -233,32 +244,18 @@ fn frontend_id(service: &Json) -> Option<String> {
         .map(fields::id)
 }
 
-/// What is searched for in the whole subscription: other users of a load balancer of the user's, and, where a tombstone has no
-/// network to name, what it may have left in any.
-async fn read_everywhere(
+/// The networks of the whole subscription, where a tombstone has none to name and may have left something in any.
+async fn read_left_networks(
     arm: &Arm,
     context: &Context,
     snapshots: &[Snapshot<'_>],
     subscription: &str,
-) -> Result<(Option<Vec<Json>>, Vec<Json>), Error> {
-    let subscription = format!("/subscriptions/{subscription}");
-    let services = async {
-        if frontends_of(snapshots).is_empty() {
-            return Ok(None);
-        }
-        let path = format!("{subscription}/providers/Microsoft.Network/privateLinkServices");
-        match arm.list(context, &Target::of(path)).await {
-            Err(error) if is_foreign(&error) => Ok(None),
-            listed => listed.map(Some),
-        }
-    };
-    let vnets = async {
-        if !snapshots.iter().any(Snapshot::has_tombstone) {
-            return Ok(Vec::new());
-        }
-        list(arm, context, format!("{subscription}/providers/Microsoft.Network/virtualNetworks")).await
-    };
-    futures::try_join!(services, vnets)
+) -> Result<Vec<Json>, Error> {
+    if !snapshots.iter().any(Snapshot::has_tombstone) {
+        return Ok(Vec::new());
+    }
+    let path = format!("/subscriptions/{subscription}/providers/Microsoft.Network/virtualNetworks");
+    list(arm, context, path).await
 }
 
 /// The zones of each location of the subscription; where they cannot be read, machines are made without.
@@ -310,7 +307,7 @@ fn image_of(azure: &AzureService) -> Option<(String, String)> {
 
 fn facts_of(snapshot: &Snapshot<'_>, (service, azure): Listed<'_>, around: &Around) -> Facts {
     let Around { nics, frontends, zones, images, .. } = around;
-    let services = around.services.as_ref().unwrap_or(&snapshot.services);
+    let services = around.services().unwrap_or(&snapshot.services);
     let (place, frontend) = match &azure.form {
         AzureForm::Made(made) => (Some(&made.scope), None),
         AzureForm::OnFrontend(form) => (Some(&form.scope), Some(&form.frontend)),
