@@ -35,7 +35,10 @@ class Sandbox:
     def __init__(self, speed=40, faults=(), lag=0):
         self.folder = tempfile.TemporaryDirectory()
         self.speed = speed
-        arguments = ["--dir", self.folder.name, "--speed", str(speed), "--lag", str(lag)]
+        # What is said is held to the packages' models after the tests.
+        records = pathlib.Path(os.environ.get("PRIVNET_RECORDS", self.folder.name))
+        self.record = records / f"{pathlib.Path(self.folder.name).name}.jsonl"
+        arguments = ["--dir", self.folder.name, "--speed", str(speed), "--lag", str(lag), "--record", str(self.record)]
         for fault in faults:
             arguments += ["--fault", fault]
         self.process = subprocess.Popen(command() + arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -283,7 +283,7 @@ fn resources(world: &World, cx: &Cx<'_>, path: &ArmPath) -> Answer {
     let brief = |resource: &Resource| {
         let mut body = render(world, resource);
         if let Some(map) = body.as_object_mut() {
-            map.retain(|name, _| name != "properties" && name != "etag");
+            map.retain(|name, _| !["properties", "etag", "zones"].contains(&name.as_str()));
         }
         body
     };

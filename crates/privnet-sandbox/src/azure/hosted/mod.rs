@@ -76,7 +76,13 @@ pub(crate) fn render(connection: &Connection) -> Value {
 /// What a hosted service shows of itself, its connections included.
 pub(crate) fn show(world: &World, resource: &Resource, properties: &mut Map<String, Value>) {
     if hosted_kind(&resource.id.kind()).is_some() {
-        let list: Vec<Value> = world.connections_of(&resource.id).map(render).collect();
+        let mut list: Vec<Value> = world.connections_of(&resource.id).map(render).collect();
+        // `ServerPrivateEndpointConnection` and `ManagedInstancePecProperty` have an id and properties only.
+        if resource.id.kind().starts_with("Microsoft.Sql/") {
+            list.iter_mut().filter_map(Value::as_object_mut).for_each(|one| {
+                one.retain(|name, _| name == "id" || name == "properties");
+            });
+        }
         properties.insert("privateEndpointConnections".into(), Value::Array(list));
         properties.remove("provisioningState");
     }
