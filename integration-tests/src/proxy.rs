@@ -375,14 +375,31 @@ pub fn is_read(action: &str) -> bool {
         || (action.starts_with("POST ") && reading.iter().any(|end| action.ends_with(end)))
 }
 
-/// The action of a Query request, or method and path.
+/// The action of a Query request, or method and path. An operation of Azure's has another id in each run, and the same name.
 fn action_of(request: &[u8]) -> String {
     let body = String::from_utf8_lossy(without_head(request));
     let action = body.split('&').find_map(|pair| pair.strip_prefix("Action="));
     let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     let line = line.split('?').next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
-    action.map_or(line, str::to_owned)
+    action.map_or_else(|| without_operation(&line), str::to_owned)
+}
+
+/// The path of an operation of Azure's, without its id.
+fn without_operation(line: &str) -> String {
+    let mut parts: Vec<&str> = line.split('/').collect();
+    // `operations`, `operationResults`, `privateEndpointConnectionAzureAsyncOperation`: providers have their own words.
+    let operations = |part: &&str| {
+        let part = part.to_lowercase();
+        ["operations", "operationresults", "asyncoperation"].iter().any(|end| part.ends_with(end))
+    };
+    let of_azure = line.contains("/locations/");
+    if let Some(id) =
+        parts.iter().position(operations).filter(|_| of_azure).and_then(|at| parts.get_mut(at + 1))
+    {
+        *id = "ID";
+    }
+    parts.join("/")
 }
 
 /// What a request asks for: its first line and its body. Two reads with the same are the same read.

@@ -3,8 +3,9 @@
 //! the same state, with an empty plan, and a census by azure-mgmt-* must find exactly what it finds after an undisturbed run. Faults without effect are counted apart. The process
 //! itself is killed by the system at each write, too.
 //!
-//! The number of points tried equals the number of recorded requests times the number of faults, and of recorded writes times the
-//! number of late failures; the test prints them.
+//! The number of points tried equals the number of recorded requests times the number of faults (an older answer only where there is
+//! one), and of recorded writes times the number of late failures; the test prints them. Which request is spoiled is said by its name and by
+//! how many of this name came before: what goes at once comes in another order in each run.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,9 +22,9 @@ use privnet::{PlanOptions, Session};
 use privnet_core::accept::{Ask, Verdict};
 use privnet_integration_tests::census::Census;
 use privnet_integration_tests::kills::{AZURE, At, Life};
-use privnet_integration_tests::proxy::{Fault, Proxy};
+use privnet_integration_tests::proxy::{Fault, Place, Proxy, Request};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
-use privnet_integration_tests::sweep::{Fired, Sample, mend, same};
+use privnet_integration_tests::sweep::{Faults, Fired, Recorded, Sample, mend, same, spoiled};
 use privnet_sandbox::Sandbox;
 
 /// How many pairs of spoiled requests are tried besides.
@@ -107,18 +108,22 @@ impl Work {
     }
 }
 
-/// What is spoiled: requests on their way, and a write's operation after it was accepted.
+/// What is spoiled: requests on their way, and a write's operation after it was accepted: the nth of its sort.
 #[derive(Clone, Debug, Default)]
 struct Point {
-    on_the_way: Vec<(usize, Fault)>,
-    late: Option<(usize, &'static str)>,
+    on_the_way: Faults,
+    late: Option<(String, usize, &'static str)>,
 }
 
 impl Point {
-    fn named(&self, actions: &[String]) -> String {
-        let action = |at: usize| actions.get(at).map_or("", String::as_str);
-        let faults = self.on_the_way.iter().map(|(at, fault)| format!("{fault:?} at {at} {}", action(*at)));
-        let late = self.late.iter().map(|(at, code)| format!("late {code} at {at} {}", action(*at)));
+    fn named(&self) -> String {
+        let faults = self.on_the_way.iter().map(|(place, fault)| match place {
+            Place::Nth(name, nth) | Place::Again(name, nth) => {
+                format!("{fault:?} at {name}, the {nth}th from 0")
+            }
+            Place::At(at) => format!("{fault:?} at {at}"),
+        });
+        let late = self.late.iter().map(|(sort, nth, code)| format!("late {code} at {sort}, the {nth}th"));
         faults.chain(late).collect::<Vec<_>>().join(" and ")
     }
 }
@@ -129,7 +134,6 @@ struct Sweep {
     census: Census,
     /// The connection that is turned away.
     connection: String,
-    fired: Fired,
     late: Late,
 }
 
@@ -147,7 +151,7 @@ impl Sweep {
             if work.decides() { ask_for_connections(&applied, work).await? } else { String::new() };
         let script = if work.decides() { "azure/connections.py" } else { "azure/census.py" };
         let census = Census::start(script)?;
-        Ok(Self { work, applied, census, connection, fired: Fired::default(), late: Late::default() })
+        Ok(Self { work, applied, census, connection, late: Late::default() })
     }
 
     fn folder(&self) -> Option<&Path> {
@@ -189,36 +193,41 @@ impl Sweep {
         }
     }
 
-    /// The state after undisturbed work, and the names of its requests.
-    async fn undisturbed(&mut self) -> Result<(BTreeSet<String>, Vec<String>), Fail> {
-        let stage = Stage::open(self.folder()).await?;
+    /// A copy of what the work starts from. What is said at one point is said at hundreds: the records of other tests have it.
+    async fn stage(&self) -> Result<Stage, Fail> {
+        Stage::open_with(self.folder(), |options| options.record = None).await
+    }
+
+    /// The state after undisturbed work, and its requests.
+    async fn undisturbed(&mut self) -> Result<(BTreeSet<String>, Recorded), Fail> {
+        let stage = self.stage().await?;
         let proxy = Proxy::start(&stage.url("azure"), Vec::new()).await?;
         if !self.run(&self.session(&stage, proxy.url())?).await {
             return Err("the undisturbed work was not done".into());
         }
-        Ok((self.census.take(&stage.url("azure"))?, proxy.actions()))
+        Ok((self.census.take(&stage.url("azure"))?, Recorded(proxy.requests())))
     }
 
-    /// A stage on which the work was spoiled at this point.
-    async fn spoiled(&mut self, point: &Point, actions: &[String]) -> Result<Stage, Fail> {
-        let stage = Stage::open(self.folder()).await?;
-        if let Some((at, code)) = point.late {
-            let (sort, nth) = (sort_of(&actions[at]), nth_of_its_sort(actions, at));
-            stage.running().faults().add(format!("azure:{sort}:{nth}:code=async.{code}").parse()?);
-        }
-        let proxy = Proxy::start(&stage.url("azure"), point.on_the_way.clone()).await?;
+    /// A stage on which the work was spoiled by these.
+    async fn spoiled_by(&self, faults: Faults) -> Result<(Stage, Proxy), Fail> {
+        let stage = self.stage().await?;
+        let proxy = Proxy::start_at(&stage.url("azure"), faults).await?;
         let (session, kill) = (self.session(&stage, proxy.url())?, proxy.kill());
         tokio::select! {
             _ = self.run(&session) => {}
             () = kill.cancelled() => {}
         }
+        Ok((stage, proxy))
+    }
+
+    /// A stage on which a write's operation failed after it was accepted.
+    async fn failed_late(&mut self, sort: &str, nth: usize, code: &str) -> Result<Stage, Fail> {
+        let stage = self.stage().await?;
+        stage.running().faults().add(format!("azure:{sort}:{nth}:code=async.{code}").parse()?);
+        self.run(&self.session(&stage, stage.url("azure"))?).await;
         stage.running().faults().clear();
-        if let Some((at, _)) = point.late {
-            // The run may mend by itself what failed: what counts is that it did.
-            self.late.note(ended_badly(stage.folder())?, &actions[at]);
-        } else {
-            self.fired.note(point.on_the_way.len(), &proxy);
-        }
+        // The run may mend by itself what failed: what counts is that it did.
+        self.late.note(ended_badly(stage.folder())?, sort);
         Ok(stage)
     }
 
@@ -226,10 +235,15 @@ impl Sweep {
     async fn point(
         &mut self,
         point: &Point,
-        actions: &[String],
         expected: &BTreeSet<String>,
+        fired: &mut Fired,
     ) -> Result<(), Fail> {
-        let stage = self.spoiled(point, actions).await?;
+        let stage = match &point.late {
+            Some((sort, nth, code)) => self.failed_late(sort, *nth, code).await?,
+            None => {
+                spoiled(point.on_the_way.clone(), fired, async |faults| self.spoiled_by(faults).await).await?
+            }
+        };
         self.mend(&self.session(&stage, stage.url("azure"))?).await?;
         same(&self.census.take(&stage.url("azure"))?, expected)
     }
@@ -243,10 +257,10 @@ struct Late {
 }
 
 impl Late {
-    fn note(&mut self, failed: bool, action: &str) {
+    fn note(&mut self, failed: bool, sort: &str) {
         self.failed += usize::from(failed);
         if !failed {
-            self.without.insert(sort_of(action));
+            self.without.insert(sort.to_owned());
         }
     }
 }
@@ -291,26 +305,36 @@ async fn ask_for_connections(applied: &Stage, work: Work) -> Result<String, Fail
 }
 
 /// The points of work with these requests: each in each way, each write with each late failure, and pairs.
-fn points(work: Work, actions: &[String]) -> Vec<Point> {
-    let single = |at, fault| Point { on_the_way: vec![(at, fault)], late: None };
-    let mut points: Vec<Point> =
-        (0..actions.len()).flat_map(|at| Fault::ALL.map(|fault| single(at, fault))).collect();
-    for (at, _) in actions.iter().enumerate().filter(|(_, action)| is_write(action)) {
-        points.extend(LATE.map(|code| Point { on_the_way: Vec::new(), late: Some((at, code)) }));
+fn points(work: Work, recorded: &Recorded) -> Vec<Point> {
+    let requests = &recorded.0;
+    let on_the_way = |on_the_way| Point { on_the_way, late: None };
+    let each = (0..requests.len()).flat_map(|at| Fault::ALL.map(|fault| recorded.spoil(at, fault)));
+    let mut points: Vec<Point> = each.flatten().map(|fault| on_the_way(vec![fault])).collect();
+    let singles = points.len();
+    let writes: Vec<usize> = (0..requests.len()).filter(|at| is_write(&requests[*at].action)).collect();
+    for at in &writes {
+        let (sort, nth) = (sort_of(&requests[*at].action), nth_of_its_sort(requests, *at));
+        points.extend(LATE.map(|code| Point { late: Some((sort.clone(), nth, code)), ..Point::default() }));
     }
-    let writes = actions.iter().filter(|action| is_write(action)).count();
-    assert!(!actions.is_empty() && writes > 0);
-    assert_eq!(points.len(), actions.len() * Fault::ALL.len() + writes * LATE.len());
+    assert!(!requests.is_empty() && !writes.is_empty());
+    assert_eq!(singles, requests.len() * (Fault::ALL.len() - 1) + recorded.older());
     privnet_integration_tests::tell!(
-        "fault sweep on Azure, {work:?}: {} requests × {} faults + {writes} writes × {} late failures = {} points, and {PAIRS} pairs",
-        actions.len(),
+        "fault sweep on Azure, {work:?}: {} requests, {} of them with an older answer, in {} ways = {singles} points; {} writes × {} late \
+         failures; and {PAIRS} pairs",
+        requests.len(),
+        recorded.older(),
         Fault::ALL.len(),
+        writes.len(),
         LATE.len(),
-        points.len()
     );
     let mut sample = Sample(work as u64 + 1);
-    points.extend((0..PAIRS).map(|_| Point { on_the_way: sample.pair(actions.len()), late: None }));
+    points.extend((0..PAIRS).map(|_| on_the_way(recorded.pair(&mut sample))));
     points
+}
+
+/// The sorts of faults that must have had their effect: an older answer only where a request has one.
+fn sorts(recorded: &Recorded) -> BTreeSet<Fault> {
+    Fault::ALL.into_iter().filter(|fault| *fault != Fault::Stale || recorded.older() > 0).collect()
 }
 
 /// What the local cloud calls a request.
@@ -322,9 +346,9 @@ fn sort_of(action: &str) -> String {
 }
 
 /// Which of its sort a request is: runs differ in how often they look, not in what they write.
-fn nth_of_its_sort(actions: &[String], at: usize) -> usize {
-    let own = sort_of(&actions[at]);
-    actions[..=at].iter().filter(|action| sort_of(action) == own).count()
+fn nth_of_its_sort(requests: &[Request], at: usize) -> usize {
+    let own = sort_of(&requests[at].action);
+    requests[..=at].iter().filter(|request| sort_of(&request.action) == own).count()
 }
 
 fn is_write(action: &str) -> bool {
@@ -334,19 +358,19 @@ fn is_write(action: &str) -> bool {
 /// All points of one work.
 async fn sweep(work: Work) {
     let mut sweep = Sweep::of(work).await.unwrap();
-    let (expected, actions) = sweep.undisturbed().await.unwrap();
-    let points = points(work, &actions);
-    let mut failures = Vec::new();
+    let (expected, recorded) = sweep.undisturbed().await.unwrap();
+    let points = points(work, &recorded);
+    let (mut fired, mut failures) = (Fired::default(), Vec::new());
     for point in &points {
-        if let Err(why) = sweep.point(point, &actions, &expected).await {
-            failures.push(format!("{work:?}, {}: {why}", point.named(&actions)));
+        if let Err(why) = sweep.point(point, &expected, &mut fired).await {
+            failures.push(format!("{work:?}, {}: {why}", point.named()));
         }
     }
     privnet_integration_tests::tell!(
         "fault sweep on Azure, {work:?}: {} tried, {} passed; {}; {} operations failed, none of {:?}",
         points.len(),
         points.len() - failures.len(),
-        sweep.fired.told(),
+        fired.told(),
         sweep.late.failed,
         sweep.late.without
     );
@@ -356,7 +380,7 @@ async fn sweep(work: Work) {
         failures.len(),
         &failures[..failures.len().min(5)]
     );
-    sweep.fired.check().unwrap();
+    fired.check_each(&sorts(&recorded)).unwrap();
     // What is written at once has no operation.
     assert_eq!(sweep.late.without, BTreeSet::new());
 }
