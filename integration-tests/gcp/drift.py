@@ -201,6 +201,7 @@ TABLE = {
     ("service-attachment", "consumers"): lambda d: d.attachment(consumerAcceptLists=[{"projectIdOrNum": "mallory-labs", "connectionLimit": 5}]),
     ("service-attachment", "reconciled_consumers"): lambda d: d.attachment(consumerAcceptLists=[{"projectIdOrNum": "acme-reader", "connectionLimit": 9}]),
     ("service-attachment", "connected"): "who is connected follows from the list and from the consumers: only the plan's wish to cut somebody sets it",
+    ("service-attachment", "rejected"): "people's decisions write it: only the plan's wish to keep somebody out sets it",
     ("unmanaged", ""): lambda d: d.unmanaged(),
 }
 

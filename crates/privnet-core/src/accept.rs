@@ -77,6 +77,18 @@ pub struct Connection {
     pub cut_along: Vec<String>,
     /// What can still be decided on it where it does not wait.
     pub again: Again,
+    /// What a decision on it does besides.
+    pub besides: Besides,
+}
+
+/// What a decision on a connection does to others, in words: where a cloud's lists name whole consumers, or have room for one sort of
+/// entries, it is about more than that connection. It is said before the decision is carried out, and is in the audit log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Besides {
+    /// When it is let in.
+    pub accepting: Vec<String>,
+    /// When it is turned away.
+    pub rejecting: Vec<String>,
 }
 
 /// What a command that names a connection may do about one that is decided on already.
@@ -253,6 +265,8 @@ pub struct Decision {
     pub verdict: Verdict,
     /// Why.
     pub why: Why,
+    /// What it does besides, in words.
+    pub besides: Vec<String>,
 }
 
 /// What the user asked besides the policy.
@@ -293,6 +307,11 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
                 state: connection.state,
                 verdict,
                 why,
+                besides: match verdict {
+                    Verdict::Accepted => connection.besides.accepting.clone(),
+                    Verdict::Rejected => connection.besides.rejecting.clone(),
+                    Verdict::Left => Vec::new(),
+                },
             }
         })
         .collect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_sdk_ec2::types::{UnsuccessfulItem, VpcEndpointConnection};
 use jiff::Timestamp;
-use privnet_core::accept::{Again, Connection, ConnectionState};
+use privnet_core::accept::{Again, Besides, Connection, ConnectionState};
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::plan::ConnectionAction;
 use privnet_core::{Applied, Error, ErrorKind, Step};
@@ -70,6 +70,7 @@ pub(crate) fn seen(connection: &VpcEndpointConnection, own_region: &str) -> Opti
         note,
         cut_along: Vec::new(),
         again: Again::Nothing,
+        besides: Besides::default(),
     })
 }
 

@@ -86,7 +86,7 @@ pub(crate) mod tests {
     use std::collections::BTreeMap;
     use std::num::NonZeroU32;
 
-    use privnet_core::accept::{Again, Ask, Connection, ConnectionState, Verdict, decide};
+    use privnet_core::accept::{Again, Ask, Besides, Connection, ConnectionState, Verdict, decide};
     use privnet_core::spec::aws::AwsService;
     use privnet_core::spec::{Acceptance, AwsConsumer, ConsumerName, Place, PresetRef, Who};
 
@@ -183,6 +183,7 @@ pub(crate) mod tests {
             note: None,
             cut_along: Vec::new(),
             again: Again::Nothing,
+            besides: Besides::default(),
         };
         let decisions = decide(&of(&spec, &spec.services[0]), &[asks], &Ask::default());
         assert_eq!(decisions[0].verdict, Verdict::Left);

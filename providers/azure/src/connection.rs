@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use privnet_core::accept::{Again, Connection, ConnectionState};
+use privnet_core::accept::{Again, Besides, Connection, ConnectionState};
 use privnet_core::execute::{Context, Poll, Until};
 use privnet_core::plan::{ConnectionAction, Op};
 use privnet_core::{Applied, Error, ErrorKind};
@@ -44,6 +44,7 @@ pub(crate) fn parse(item: &Json) -> Option<Connection> {
         note: note(item, status, action),
         cut_along: Vec::new(),
         again: Again::Nothing,
+        besides: Besides::default(),
     })
 }
 

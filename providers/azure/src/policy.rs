@@ -102,7 +102,7 @@ pub(crate) fn nameless(spec: &Spec, service: &Service) -> Vec<String> {
 mod properties;
 #[cfg(test)]
 mod tests {
-    use privnet_core::accept::{Again, Ask, Connection, ConnectionState, Verdict, decide};
+    use privnet_core::accept::{Again, Ask, Besides, Connection, ConnectionState, Verdict, decide};
     use privnet_core::spec::AzureConsumer;
 
     use super::*;
@@ -122,6 +122,7 @@ mod tests {
             note: None,
             cut_along: Vec::new(),
             again: Again::Nothing,
+            besides: Besides::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Google Cloud within one run: its clients, its rates, errors converted, operations awaited.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tracing::Instrument as _;
 
 use crate::buckets::{Group, bucket};
 use crate::clients::{Clients, RawError};
-use crate::collection::{self, At, Collection, Sent, json};
+use crate::collection::{self, At, Collection, Page, Sent, json};
 use crate::error;
 use crate::json::{Json, text};
 use crate::operations::{self, Errand};
@@ -96,25 +97,36 @@ impl Cloud<'_> {
         &self,
         collection: Collection,
         project: &str,
-    ) -> Result<(Vec<Json>, Vec<String>), Error> {
-        let method = collection.list_method();
-        let (mut all, mut unreachable, mut token) = (Vec::new(), Vec::new(), String::new());
-        loop {
-            let page = self
-                .call(Group::Read, project, &method, project, || {
-                    collection::page(self.clients, collection, project, &token)
-                })
-                .await?;
-            all.extend(page.items);
-            unreachable.extend(page.unreachable);
-            match page.next {
-                Some(next) => token = next,
-                None => break,
-            }
-        }
+    ) -> Result<(Vec<Json>, BTreeSet<String>), Error> {
+        let page =
+            |token: String| async move { collection::page(self.clients, collection, project, &token).await };
+        let (mut all, unreachable) = self.pages(&collection.list_method(), project, page).await?;
         // Regions come in no order.
         all.sort_by_cached_key(|item| text(item, "selfLink").map(path::of));
         Ok((all, unreachable))
+    }
+
+    /// All pages of a list of a project; `page` asks for the one of a token. And the regions and zones that did not answer.
+    pub(crate) async fn pages<F, Fut>(
+        &self,
+        method: &str,
+        project: &str,
+        page: F,
+    ) -> Result<(Vec<Json>, BTreeSet<String>), Error>
+    where
+        F: Fn(String) -> Fut,
+        Fut: Future<Output = Sent<Page>>,
+    {
+        let (mut all, mut unreachable, mut token) = (Vec::new(), BTreeSet::new(), String::new());
+        loop {
+            let found = self.call(Group::Read, project, method, project, || page(token.clone())).await?;
+            all.extend(found.items);
+            unreachable.extend(found.unreachable.iter().map(|place| path::name(place).to_owned()));
+            match found.next.filter(|next| !next.is_empty()) {
+                Some(next) => token = next,
+                None => return Ok((all, unreachable)),
+            }
+        }
     }
 
     /// A resource, if it is there.

@@ -35,7 +35,7 @@ pub(crate) struct Page {
 /// The warning of a scoped list in the place of items that were not read: its region or zone did not answer. That there are none is
 /// `NO_RESULTS_ON_PAGE` (`ForwardingRulesScopedList.warning` and its siblings,
 /// <https://cloud.google.com/compute/docs/reference/rest/v1/forwardingRules/aggregatedList>).
-const UNREACHABLE: &str = "UNREACHABLE";
+pub(crate) const UNREACHABLE: &str = "UNREACHABLE";
 
 /// One page of an aggregated list. Its scopes are of another type in each collection, and alike.
 macro_rules! aggregated {
@@ -44,16 +44,17 @@ macro_rules! aggregated {
         let (mut items, mut unreachable) = (Vec::new(), answer.unreachables);
         for (scope, scoped) in answer.items {
             let code = scoped.warning.and_then(|warning| warning.code);
-            if code.is_some_and(|code| code.name() == Some(UNREACHABLE)) {
+            if code.is_some_and(|code| code.name() == Some($crate::collection::UNREACHABLE)) {
                 unreachable.push(scope);
             }
             for item in scoped.$items {
-                items.push(json(item)?);
+                items.push($crate::collection::json(item)?);
             }
         }
-        Page { items, unreachable, next: answer.next_page_token }
+        $crate::collection::Page { items, unreachable, next: answer.next_page_token }
     }};
 }
+pub(crate) use aggregated;
 
 /// What a client returns.
 pub(crate) type Sent<T> = Result<T, ClientError>;
@@ -162,7 +163,7 @@ pub(crate) async fn page(c: &Clients, collection: Collection, project: &str, tok
         Collection::Firewalls => global!(firewalls),
         Collection::InstanceTemplates => global!(instance_templates),
     };
-    Ok(Page { next: page.next.filter(|token| !token.is_empty()), ..page })
+    Ok(page)
 }
 
 /// A resource.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use privnet_core::accept::{Again, Connection, ConnectionState, Identity};
+use privnet_core::accept::{Again, Besides, Connection, ConnectionState, Identity};
 use privnet_core::spec::gcp::GcpAcceptBy;
 
 use crate::entry::{self, Entry};
@@ -10,18 +10,19 @@ use crate::json::{Json, flag, list, number, text, texts};
 use crate::keeping;
 use crate::path;
 
-/// All connections of an attachment whose lists name consumers like this, where they are empty; `addresses` is how many its NAT
-/// subnets have, where that is known.
-pub(crate) fn of(attachment: &Json, by: GcpAcceptBy, addresses: Option<i64>) -> Vec<Connection> {
+/// All connections of an attachment whose lists name consumers like this, where they are empty.
+pub(crate) fn of(attachment: &Json, by: GcpAcceptBy) -> Vec<Connection> {
     let (listed, rejected) = (entries(attachment), rejects(attachment));
     let endpoints = list(attachment, "connectedEndpoints");
-    let nat = addresses.and_then(|addresses| nearly_exhausted(endpoints, addresses));
     let of = |endpoint: &Json| {
         let mut connection = connection(endpoint, &listed);
-        let along = Along::of(attachment, endpoint, by);
+        // Nothing can be decided on what is closed for good.
+        let along = match connection.state {
+            ConnectionState::Closed => Along::default(),
+            _ => Along::of(attachment, endpoint, by),
+        };
         let away = (connection.state == ConnectionState::Rejected).then(|| turned_away(endpoint, &rejected));
-        let notes =
-            connection.note.take().into_iter().chain(away.flatten()).chain(along.notes()).chain(nat.clone());
+        let notes = connection.note.take().into_iter().chain(away.flatten()).chain(along.notes());
         let notes: Vec<String> = notes.collect();
         connection.cut_along = along.all();
         connection.note = (!notes.is_empty()).then(|| notes.join("; "));
@@ -41,8 +42,6 @@ pub(crate) struct Along {
     pub(crate) let_in: BTreeSet<String>,
     /// Those that wait, and that its entry on the reject list stands for as well.
     pub(crate) waiting: BTreeSet<String>,
-    /// What that entry names.
-    word: &'static str,
 }
 
 impl Along {
@@ -76,8 +75,7 @@ impl Along {
                 && entry.as_ref().is_some_and(|entry| stands_for(entry, other))
         };
         let waiting = others(endpoint, endpoints.iter().filter(with_it));
-        let word = entry.map(|entry| entry::word(entry.by())).unwrap_or_default();
-        Self { siblings, unlisted, let_in, waiting, word }
+        Self { siblings, unlisted, let_in, waiting }
     }
 
     /// All that are cut.
@@ -99,14 +97,7 @@ impl Along {
                 named(&self.unlisted)
             )
         });
-        let waiting = (!self.waiting.is_empty()).then(|| {
-            format!(
-                "to reject it puts its {} on the reject list, which turns {} away as well, and whoever asks from there later",
-                self.word,
-                named(&self.waiting)
-            )
-        });
-        siblings.into_iter().chain(unlisted).chain(waiting).collect()
+        siblings.into_iter().chain(unlisted).collect()
     }
 }
 
@@ -153,17 +144,11 @@ fn is_project(endpoint: &Json, project: &str) -> bool {
     urls.filter_map(|url| path::after(url, "projects")).any(|found| found == project)
 }
 
-/// Each endpoint, and each connection that is propagated from one, takes an address
+/// How many addresses of the NAT subnets are taken: one by each endpoint, and by each connection that is propagated from one
 /// (<https://cloud.google.com/vpc/docs/about-vpc-hosted-services#nat-subnets>).
-fn nearly_exhausted(endpoints: &[Json], addresses: i64) -> Option<String> {
-    let live = endpoints.iter().filter(|endpoint| state(endpoint).may_be_live());
-    let used: i64 = live.map(|endpoint| 1 + number(endpoint, "propagatedConnectionCount").unwrap_or(0)).sum();
-    (used > 0 && used * 10 >= addresses * 8).then(|| {
-        format!(
-            "the NAT subnets have {} of {addresses} addresses left: add one to `nat_subnets`",
-            (addresses - used).max(0)
-        )
-    })
+pub(crate) fn addresses_taken(attachment: &Json) -> i64 {
+    let live = list(attachment, "connectedEndpoints").iter().filter(|one| state(one).may_be_live());
+    live.map(|endpoint| 1 + number(endpoint, "propagatedConnectionCount").unwrap_or(0)).sum()
 }
 
 /// The entries of the accept list.
@@ -230,7 +215,7 @@ pub(crate) fn state(endpoint: &Json) -> ConnectionState {
     }
 }
 
-fn psc_id(endpoint: &Json) -> String {
+pub(crate) fn psc_id(endpoint: &Json) -> String {
     let id = endpoint.get("pscConnectionId");
     id.and_then(|id| id.as_str().map(str::to_owned).or_else(|| id.as_u64().map(|id| id.to_string())))
         .unwrap_or_default()
@@ -248,6 +233,7 @@ fn connection(endpoint: &Json, listed: &[Entry]) -> Connection {
         note: note(endpoint, state, listed),
         cut_along: Vec::new(),
         again: if state == ConnectionState::Rejected { Again::LetIn } else { Again::Nothing },
+        besides: Besides::default(),
     }
 }
 
@@ -279,7 +265,7 @@ fn identities(endpoint: &Json) -> BTreeSet<Identity> {
 fn note(endpoint: &Json, state: ConnectionState, listed: &[Entry]) -> Option<String> {
     match state {
         ConnectionState::NeedsAttention => Some(
-            "it is let in, but does not work: often the NAT subnets have no address left (add one to `nat_subnets`), or the consumer's network is at its limit"
+            "it is let in, but does not work: often the NAT subnets have no address left (add a subnet to `nat_subnets`), or the consumer's network is at its limit"
                 .to_owned(),
         ),
         ConnectionState::Closed => {
@@ -319,7 +305,7 @@ mod tests {
 
     #[test]
     fn projects_are_known_by_id_and_number() {
-        let found = of(&attachment("PENDING", json!([])), BY, None);
+        let found = of(&attachment("PENDING", json!([])), BY);
         assert_eq!(found[0].id, "12345678901234567890");
         assert_eq!(found[0].handle, "projects/323456789012/regions/r/forwardingRules/17");
         let named: Vec<_> = found[0].identities.iter().map(ToString::to_string).collect();
@@ -338,16 +324,16 @@ mod tests {
     fn states_are_explained() {
         let listed = json!([{ "projectIdOrNum": "fivetran-donkeys", "connectionLimit": 1 }]);
         assert!(
-            of(&attachment("PENDING", listed), BY, None)[0]
+            of(&attachment("PENDING", listed), BY)[0]
                 .note
                 .as_deref()
                 .is_some_and(|n| n.contains("limit of 1"))
         );
-        let closed = &of(&attachment("CLOSED", json!([])), BY, None)[0];
+        let closed = &of(&attachment("CLOSED", json!([])), BY)[0];
         assert!(closed.note.is_some() && !closed.state.may_be_live());
-        let attention = &of(&attachment("NEEDS_ATTENTION", json!([])), BY, None)[0];
+        let attention = &of(&attachment("NEEDS_ATTENTION", json!([])), BY)[0];
         assert!(attention.note.is_some() && attention.state.may_be_live());
-        assert!(of(&attachment("SOMETHING_NEW", json!([])), BY, None)[0].state.may_be_live());
+        assert!(of(&attachment("SOMETHING_NEW", json!([])), BY)[0].state.may_be_live());
     }
     #[test]
     fn who_would_be_cut_along_is_named() {
@@ -356,25 +342,41 @@ mod tests {
         let mut other = two["connectedEndpoints"][0].clone();
         other["pscConnectionId"] = json!("77");
         two["connectedEndpoints"].as_array_mut().expect("a list").push(other);
-        let notes: Vec<_> = of(&two, BY, None).into_iter().filter_map(|connection| connection.note).collect();
+        let notes: Vec<_> = of(&two, BY).into_iter().filter_map(|connection| connection.note).collect();
         assert!(notes.len() == 2 && notes[0].contains("cuts 77 as well"), "{notes:?}");
         two["consumerAcceptLists"] = json!([]);
-        let notes: Vec<_> = of(&two, BY, None).into_iter().filter_map(|connection| connection.note).collect();
+        let notes: Vec<_> = of(&two, BY).into_iter().filter_map(|connection| connection.note).collect();
         assert!(
             notes.len() == 2 && notes[0].contains("reconciles its connections, which cuts 77 as well"),
             "{notes:?}"
         );
         two["reconcileConnections"] = json!(true);
-        assert!(of(&two, BY, None).iter().all(|connection| connection.note.is_none()));
+        assert!(of(&two, BY).iter().all(|connection| connection.note.is_none()));
     }
 
     #[test]
-    fn addresses_that_run_out_are_told_in_time() {
-        let one = attachment("ACCEPTED", json!([]));
-        assert!(of(&one, BY, Some(252))[0].note.is_none());
-        assert!(of(&one, BY, Some(1))[0].note.as_deref().is_some_and(|note| note.contains("0 of 1")));
-        let mut many = attachment("ACCEPTED", json!([]));
-        many["connectedEndpoints"][0]["propagatedConnectionCount"] = json!(3);
-        assert!(of(&many, BY, Some(5))[0].note.as_deref().is_some_and(|note| note.contains("1 of 5")));
+    fn of_what_is_closed_for_good_nothing_else_is_said() {
+        let mut two =
+            attachment("CLOSED", json!([{ "projectIdOrNum": "fivetran-donkeys", "connectionLimit": 2 }]));
+        let mut sibling = two["connectedEndpoints"][0].clone();
+        (sibling["pscConnectionId"], sibling["status"]) = (json!("77"), json!("ACCEPTED"));
+        two["connectedEndpoints"].as_array_mut().expect("a list").push(sibling);
+        let closed = &of(&two, BY)[0];
+        assert!(
+            closed
+                .note
+                .as_deref()
+                .is_some_and(|note| note.ends_with("delete its endpoint and make a new one"))
+        );
+        assert!(closed.cut_along.is_empty(), "{closed:?}");
+    }
+
+    #[test]
+    fn propagated_connections_take_addresses_too() {
+        let mut one = attachment("ACCEPTED", json!([]));
+        assert_eq!(addresses_taken(&one), 1);
+        one["connectedEndpoints"][0]["propagatedConnectionCount"] = json!(3);
+        assert_eq!(addresses_taken(&one), 4);
+        assert_eq!(addresses_taken(&attachment("PENDING", json!([]))), 0);
     }
 }

@@ -9,7 +9,6 @@ use privnet_core::execute::{Poll, Until};
 use privnet_core::plan::{ConnectionAction, Op};
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpService};
 use privnet_core::{Applied, Error, ErrorKind};
-use serde_json::json;
 
 use crate::act::Act;
 use crate::collection::{At, Collection};
@@ -227,7 +226,8 @@ impl Reconciling {
 
     /// Puts back what a request did that seemed to fail, once that is settled. What somebody else did since is not ours.
     async fn put_back_what_came_of_it(&self, act: &Act<'_>, at: &At) -> Result<(), Error> {
-        operations::settle(&act.cloud, &at.project, &at.project).await?;
+        // Nothing else of the deployment can switch it on: who is connected does not wait for that.
+        operations::settle_one(&act.cloud, at).await?;
         let Some(found) = act.cloud.get(at).await?.filter(|found| flag(found, RECONCILES)) else {
             return Ok(());
         };
@@ -257,11 +257,7 @@ impl Reconciling {
         if self.meant || !flag(changed, RECONCILES) {
             return Ok(false);
         }
-        let off = act.merge(at, |latest| {
-            let mut body = lists::envelope(at, latest);
-            body[RECONCILES] = json!(false);
-            Ok(flag(latest, RECONCILES).then_some(body))
-        });
+        let off = act.merge(at, |latest| Ok(lists::reconciling_no_more(at, latest)));
         off.await.map(|_| true).map_err(|error| error.with_hint(hint(at, "still reconciles")))
     }
 }

@@ -147,9 +147,23 @@ pub(crate) fn rejects_beside(
     Rejects { entries, forgotten }
 }
 
+/// The connections that were turned away, by id, and that nothing keeps out any more when one reject list becomes another; with `anew`,
+/// where connections are about to be decided on anew, those whom neither list named, too.
+pub(crate) fn not_kept_out(
+    before: &[String],
+    after: &[String],
+    connections: &[Connection],
+    anew: bool,
+) -> BTreeSet<String> {
+    let any = |list: &[String], one: &Connection| list.iter().any(|text| names(&Entry::rejected(text), one));
+    let away = connections.iter().filter(|one| one.state == ConnectionState::Rejected);
+    let back = away.filter(|one| !any(after, one) && (anew || any(before, one)));
+    back.map(|one| one.id.clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use privnet_core::accept::Again;
+    use privnet_core::accept::{Again, Besides};
 
     use super::*;
 
@@ -168,6 +182,7 @@ mod tests {
             note: None,
             cut_along: Vec::new(),
             again: Again::Nothing,
+            besides: Besides::default(),
         }
     }
 

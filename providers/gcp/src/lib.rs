@@ -12,6 +12,7 @@
 //! | `handoff` | what the vendor needs |
 
 mod act;
+mod besides;
 mod buckets;
 mod caller;
 mod clients;

@@ -138,6 +138,13 @@ pub(crate) fn envelope(at: &At, latest: &Json) -> Json {
         "reconcileConnections": flag(latest, "reconcileConnections"), "fingerprint": text(latest, "fingerprint") })
 }
 
+/// The change after which an attachment does not reconcile its connections any more; nothing where it does not.
+pub(crate) fn reconciling_no_more(at: &At, latest: &Json) -> Option<Json> {
+    let mut body = envelope(at, latest);
+    body[RECONCILES] = json!(false);
+    flag(latest, RECONCILES).then_some(body)
+}
+
 /// The change that lets an endpoint in, and with it those alone that are decided on together; nothing where it is in already, or about
 /// to be. The entries of others stay. One that was turned away comes in only while the attachment reconciles.
 ///
@@ -206,7 +213,7 @@ pub(crate) fn let_in(
 
 /// The reject list when this endpoint is let in by an entry of this type: nobody else comes off it.
 fn others_rejects(latest: &Json, accept: &[Entry], by: GcpAcceptBy, endpoint: &Json, anew: bool) -> Rejects {
-    let mut all = connections::of(latest, by, None);
+    let mut all = connections::of(latest, by);
     for own in all.iter_mut().filter(|one| one.handle == connections::handle(endpoint)) {
         own.state = ConnectionState::Accepted;
     }
@@ -226,7 +233,7 @@ fn concerns_nobody_else(
     kept: &[String],
     connection: &ConnectionAction,
 ) -> Result<(), Refused> {
-    let all = connections::of(latest, GcpAcceptBy::Endpoint, None);
+    let all = connections::of(latest, GcpAcceptBy::Endpoint);
     let cut = keeping::cut(entries, kept, &all);
     if !cut.is_empty() {
         return Err(Refused::Cuts { others: cut.into_iter().collect() });
@@ -285,7 +292,7 @@ pub(crate) fn turned_away(
         rejected.push(subject);
     }
     if live && !flag(latest, RECONCILES) {
-        let all = connections::of(latest, by, None);
+        let all = connections::of(latest, by);
         let beside = keeping::rejects_beside(&kept, listed_by, &rejected, &all, true);
         if !beside.forgotten.is_empty() {
             return Err(Refused::Forgets { others: beside.forgotten.into_iter().collect() });
@@ -374,6 +381,7 @@ mod tests {
             state: ConnectionState::Rejected,
             sever: false,
             along: Vec::new(),
+            besides: Vec::new(),
         }
     }
 

@@ -13,6 +13,7 @@ use privnet_core::world::{Connections, Target, TargetState};
 use privnet_core::{Address, Error, ObserveRequest, Purpose, ServiceWorld, World};
 
 use crate::GcpProvider;
+use crate::besides;
 use crate::buckets::Group;
 use crate::cloud::Cloud;
 use crate::collection::{Collection, json};
@@ -21,7 +22,7 @@ use crate::cut_short;
 use crate::facts;
 use crate::json::text;
 use crate::kinds::{self, backend_service, service_attachment};
-use crate::operations;
+use crate::operations::{self, Settled};
 use crate::path;
 use crate::policy;
 use crate::snapshot::{self, Beside, Lists, Place, Snapshot};
@@ -186,12 +187,14 @@ async fn observe_project<'a>(
     purpose: Purpose,
 ) -> (Vec<Seen>, Option<Error>) {
     let lists = async {
-        let unknown = match purpose {
+        let settled = match purpose {
             Purpose::Plan => operations::settle(&cloud, &project, &host).await?,
-            Purpose::Status | Purpose::Connections => None,
+            Purpose::Status | Purpose::Connections => Settled::default(),
         };
         let mut lists = snapshot::lists(&cloud, &project, &host, &hosts, purpose).await?;
-        lists.unknown.extend(unknown);
+        lists.unknown.extend(settled.unknown);
+        // Where something of an earlier run may go on, nothing is known whole.
+        lists.not_reaching(settled.unreachable);
         Ok::<_, Error>(lists)
     };
     let beside = places.iter().map(|(place, services)| snapshot::beside(&cloud, place, services, purpose));
@@ -338,7 +341,14 @@ fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachm
     let mut known = seen.connections.known().to_vec();
     let gcp = snapshot.services.iter().find(|(service, _)| service.name.as_str() == address.service);
     let by = gcp.map_or(GcpAcceptBy::Endpoint, |(_, gcp)| policy::accept_by(gcp));
-    let mut own = connections::of(attachment, by, addresses(snapshot, attachment));
+    let mut own = connections::of(attachment, by);
+    if snapshot.decides {
+        for connection in &mut own {
+            if let Some(endpoint) = connections::endpoint(attachment, &connection.id) {
+                connection.besides = besides::of(attachment, endpoint, by);
+            }
+        }
+    }
     let path = text(attachment, "selfLink").map(path::of).unwrap_or_default();
     if snapshot.left_reconciling.contains(&path) {
         own.iter_mut().for_each(|connection| cut_short::note(connection, &path));
@@ -346,17 +356,6 @@ fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachm
     known.extend(own);
     seen.connections = Connections::Known(known);
     seen.exposed = Some(address.clone());
-}
-
-/// The addresses of an attachment's NAT subnets, where these were read. Four of each range are the cloud's own.
-fn addresses(snapshot: &Snapshot<'_>, attachment: &crate::json::Json) -> Option<i64> {
-    let ranges = crate::json::texts(attachment, "natSubnets").into_iter().map(|url| {
-        let path = path::of(&url);
-        let subnet = snapshot.facts.subnets.values().find(|subnet| subnet.path == path)?;
-        let range: ipnet::Ipv4Net = subnet.cidr.parse().ok()?;
-        Some((1_i64 << (32 - range.prefix_len())) - 4)
-    });
-    ranges.sum()
 }
 
 fn add_targets(world: &mut World, snapshot: &Snapshot<'_>) {

@@ -9,14 +9,17 @@ use std::collections::BTreeSet;
 use futures::future::try_join_all;
 use privnet_core::{Error, ErrorKind, name};
 
-use crate::buckets::Group;
 use crate::cloud::Cloud;
-use crate::collection::{Sent, json};
+use crate::collection::{At, aggregated};
 use crate::json::{Json, number, text};
 use crate::path;
+use crate::snapshot;
 
 /// What `aggregatedList` is asked for.
 const UNFINISHED: &str = "status != DONE";
+
+/// The scope of what is in no region.
+const GLOBAL: &str = "global";
 
 /// What a request is for, where its id must tell that later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,27 +54,59 @@ fn mark(deployment: &str) -> String {
     name::hash8(&["request", deployment])
 }
 
+/// What is not known of the operations after those that could be seen are done.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Of which project that is not known, and why.
+    pub(crate) unknown: Option<String>,
+    /// Regions and zones that did not answer: there some may go on.
+    pub(crate) unreachable: BTreeSet<String>,
+}
+
 /// Waits until nothing runs in a project and the project of its networks that an earlier run of the deployment began. What came of
-/// it, the lists show. The answer says of which project that is not known, and why.
-pub(crate) async fn settle(cloud: &Cloud<'_>, project: &str, host: &str) -> Result<Option<String>, Error> {
+/// it, the lists show.
+pub(crate) async fn settle(cloud: &Cloud<'_>, project: &str, host: &str) -> Result<Settled, Error> {
     let mark = &mark(cloud.deployment);
     let each = BTreeSet::from([project, host]).into_iter().map(|at| async move {
-        let left = match listed(cloud, at, UNFINISHED, |operation| is_ours(mark, operation)).await {
+        let (left, unreachable) = match listed(cloud, at, UNFINISHED, |one| is_ours(mark, one)).await {
             Err(error) if is_excused(at == project, &error) => {
                 let what = format!("whether an earlier run's operations go on in {at} is not known");
-                return Ok(Some(unknown(&what, &error)));
+                return Ok(Settled { unknown: Some(unknown(&what, &error)), ..Settled::default() });
             }
             left => left?,
         };
-        let wait = left.into_iter().map(|operation| async move {
-            let subject = text(&operation, "targetLink").map(path::of).unwrap_or_default();
-            cloud.context.progress(format!("an earlier run's operation on {subject} is still under way"));
-            cloud.done(at, "operations.wait", &subject, operation).await
-        });
-        try_join_all(wait).await.map(|_| None)
+        // What is global is nowhere else: without it no service is known whole.
+        if unreachable.contains(GLOBAL) {
+            return Err(snapshot::not_reached(at, GLOBAL));
+        }
+        try_join_all(left.into_iter().map(|operation| finished(cloud, at, operation))).await?;
+        Ok(Settled { unknown: None, unreachable })
     });
-    // It is said of the project of the networks alone.
-    try_join_all(each).await.map(|said| said.into_iter().flatten().next())
+    let mut settled = Settled::default();
+    for Settled { unknown, unreachable } in try_join_all(each).await? {
+        // It is said of the project of the networks alone.
+        settled.unknown = settled.unknown.or(unknown);
+        settled.unreachable.extend(unreachable);
+    }
+    Ok(settled)
+}
+
+/// Waits until nothing runs that an earlier request of the deployment began on this resource. All else of the deployment goes on.
+pub(crate) async fn settle_one(cloud: &Cloud<'_>, at: &At) -> Result<(), Error> {
+    let (mark, path) = (&mark(cloud.deployment), at.path());
+    let of_it = |one: &Json| is_ours(mark, one) && is_on(&path, one);
+    let (left, unreachable) = listed(cloud, &at.project, UNFINISHED, of_it).await?;
+    if unreachable.contains(&at.place) {
+        return Err(snapshot::not_reached(&at.project, &at.place));
+    }
+    try_join_all(left.into_iter().map(|operation| finished(cloud, &at.project, operation))).await.map(drop)
+}
+
+/// Waits for an operation that an earlier request began, whatever comes of it.
+async fn finished(cloud: &Cloud<'_>, project: &str, operation: Json) -> Result<(), Error> {
+    let subject = text(&operation, "targetLink").map(path::of).unwrap_or_default();
+    cloud.context.progress(format!("an earlier run's operation on {subject} is still under way"));
+    cloud.done(project, "operations.wait", &subject, operation).await.map(drop)
 }
 
 /// What is not known for want of a permission, which the error's hints name.
@@ -96,14 +131,22 @@ pub(crate) async fn left_reconciling(
     let (Some(project), Some(id)) = (path::after(&path, "projects"), number(attachment, "id")) else {
         return Ok(Ok(false));
     };
-    let of_it = |operation: &Json| text(operation, "targetLink").is_some_and(|url| path::same(url, &path));
-    match listed(cloud, project, &format!("targetId = {id}"), of_it).await {
-        Err(error) if error.kind() == ErrorKind::Denied => {
-            let what = format!("why {path} reconciles its connections is not known, and taken to be meant");
-            Ok(Err(unknown(&what, &error)))
+    let what = || format!("why {path} reconciles its connections is not known, and taken to be meant");
+    match listed(cloud, project, &format!("targetId = {id}"), |one| is_on(&path, one)).await {
+        Err(error) if error.kind() == ErrorKind::Denied => Ok(Err(unknown(&what(), &error))),
+        all => {
+            let (all, unreachable) = all?;
+            match path::region(&path).filter(|region| unreachable.contains(*region)) {
+                Some(region) => Ok(Err(format!("{}: {}", what(), snapshot::not_reached(project, region)))),
+                None => Ok(Ok(was_left_reconciling(cloud.deployment, &all))),
+            }
         }
-        all => Ok(Ok(was_left_reconciling(cloud.deployment, &all?))),
     }
+}
+
+/// Whether an operation is on the resource of this path.
+fn is_on(path: &str, operation: &Json) -> bool {
+    text(operation, "targetLink").is_some_and(|url| path::same(url, path))
 }
 
 fn was_left_reconciling(deployment: &str, operations: &[Json]) -> bool {
@@ -115,31 +158,22 @@ fn was_left_reconciling(deployment: &str, operations: &[Json]) -> bool {
     id.is_some_and(|id| id.starts_with(&begins) && id.ends_with(&ends))
 }
 
-/// The operations in a project that pass this filter, and are wanted: zonal, regional and global ones.
+/// The operations in a project that pass this filter, and are wanted: zonal, regional and global ones; and the scopes that did not answer.
 async fn listed(
     cloud: &Cloud<'_>,
     project: &str,
     filter: &str,
     is_wanted: impl Fn(&Json) -> bool,
-) -> Result<Vec<Json>, Error> {
-    let (mut all, mut token) = (Vec::new(), String::new());
-    loop {
-        let (operations, next) = cloud
-            .call(Group::Read, project, "globalOperations.aggregatedList", project, || async {
-                let list = cloud.clients.global_operations.aggregated_list().set_project(project);
-                let list = list.set_filter(filter).set_max_results(500_u32);
-                let list = if token.is_empty() { list } else { list.set_page_token(&token) };
-                let answer = Box::pin(list.send()).await?;
-                let found = answer.items.into_values().flat_map(|scoped| scoped.operations);
-                Ok((found.map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token))
-            })
-            .await?;
-        all.extend(operations.into_iter().filter(|operation| is_wanted(operation)));
-        match next.filter(|next| !next.is_empty()) {
-            Some(next) => token = next,
-            None => return Ok(all),
-        }
-    }
+) -> Result<(Vec<Json>, BTreeSet<String>), Error> {
+    let page = |token: String| {
+        let list = cloud.clients.global_operations.aggregated_list().set_project(project);
+        let list = list.set_filter(filter).set_max_results(500_u32);
+        let list = if token.is_empty() { list } else { list.set_page_token(token) };
+        async move { Ok(aggregated!(Box::pin(list.send()).await?, operations)) }
+    };
+    let (mut all, unreachable) = cloud.pages("globalOperations.aggregatedList", project, page).await?;
+    all.retain(is_wanted);
+    Ok((all, unreachable))
 }
 
 fn is_ours(mark: &str, operation: &Json) -> bool {

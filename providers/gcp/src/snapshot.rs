@@ -12,7 +12,7 @@ use privnet_core::{Address, Error, ErrorKind, Ownership, Purpose, Scope};
 
 use crate::buckets::Group;
 use crate::cloud::Cloud;
-use crate::collection::{Collection, Sent, json};
+use crate::collection::{Collection, Sent, aggregated, json};
 use crate::facts::{Facts, Machine, Subnet};
 use crate::image::{self, Seen};
 use crate::json::{Json, flag, list, text};
@@ -79,6 +79,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) left_reconciling: BTreeSet<String>,
     /// What could not be found out, and why.
     pub(crate) unknown: BTreeSet<String>,
+    /// Whether connections are decided on by what was read.
+    pub(crate) decides: bool,
     named: Vec<Address>,
 }
 
@@ -96,6 +98,7 @@ impl<'a> Snapshot<'a> {
             facts: Facts::default(),
             left_reconciling: BTreeSet::new(),
             unknown: BTreeSet::new(),
+            decides: false,
             named: Vec::new(),
         }
     }
@@ -171,7 +174,7 @@ pub(crate) async fn lists(
     let mut lists = Lists::default();
     for (collection, (items, unreachable)) in read? {
         lists.all.insert(collection, items);
-        lists.reach(unreachable);
+        lists.not_reaching(unreachable);
     }
     let former = match purpose {
         Purpose::Connections => BTreeSet::new(),
@@ -210,7 +213,7 @@ impl Lists {
         &mut self,
         collection: Collection,
         project: &str,
-        read: Result<(Vec<Json>, Vec<String>), Error>,
+        read: Result<(Vec<Json>, BTreeSet<String>), Error>,
     ) -> Result<(), Error> {
         match read {
             Err(error) if error.kind() == ErrorKind::Denied => {
@@ -221,14 +224,15 @@ impl Lists {
             read => {
                 let (items, unreachable) = read?;
                 self.aside.entry(collection).or_default().extend(items);
-                self.reach(unreachable);
+                self.not_reaching(unreachable);
             }
         }
         Ok(())
     }
 
-    fn reach(&mut self, unreachable: Vec<String>) {
-        self.unreachable.extend(unreachable.iter().map(|place| path::name(place).to_owned()));
+    /// Regions and zones that did not answer, to this question or to another one.
+    pub(crate) fn not_reaching(&mut self, unreachable: BTreeSet<String>) {
+        self.unreachable.extend(unreachable);
     }
 
     /// The projects of networks in which something of ours stands, and that the file does not name.
@@ -275,7 +279,14 @@ impl Lists {
     }
 }
 
-fn not_reached(project: &str, place: &str) -> Error {
+/// Fails where what is at this path is not known for want of an answer of its place.
+fn answered(unreachable: &BTreeSet<String>, path: &str) -> Result<(), Error> {
+    let project = path::after(path, "projects").unwrap_or_default();
+    let mut places = path::after(path, "zones").into_iter().chain(path::region(path));
+    places.find(|place| unreachable.contains(*place)).map_or(Ok(()), |place| Err(not_reached(project, place)))
+}
+
+pub(crate) fn not_reached(project: &str, place: &str) -> Error {
     let message = format!("Google Cloud does not reach {place} at the moment");
     Error::new(ErrorKind::Unavailable, "aggregatedList", project, message)
 }
@@ -325,6 +336,7 @@ pub(crate) async fn of_place<'a>(
         services.iter().flat_map(|(service, gcp)| kinds::named(service.name.as_str(), gcp, &facts)).collect();
     let mut snapshot = Snapshot { services, named, facts, ..bare };
     snapshot.endpoints = endpoints(cloud, &snapshot).await?;
+    snapshot.decides = purpose == Purpose::Connections;
     if purpose == Purpose::Status {
         snapshot.health = health(cloud, &snapshot).await;
     }
@@ -412,12 +424,15 @@ async fn machines(
     }
     let mut found = BTreeMap::new();
     for (project, paths) in wanted {
-        for json in list_machines(cloud, &project, &paths).await? {
+        let (all, unreachable) = list_machines(cloud, &project, &paths).await?;
+        for json in all {
             let path = text(&json, "selfLink").map(path::of).unwrap_or_default();
             if paths.contains(&path) {
                 found.insert(path, machine(&json));
             }
         }
+        let mut missing = paths.iter().filter(|path| !found.contains_key(*path));
+        missing.try_for_each(|path| answered(&unreachable, path))?;
     }
     Ok(found)
 }
@@ -426,31 +441,19 @@ async fn list_machines(
     cloud: &Cloud<'_>,
     project: &str,
     paths: &BTreeSet<String>,
-) -> Result<Vec<Json>, Error> {
+) -> Result<(Vec<Json>, BTreeSet<String>), Error> {
     let names: BTreeSet<&str> = paths.iter().map(|path| path::name(path)).collect();
     let filter = (names.len() <= NAMES_IN_A_FILTER).then(|| {
         let each: Vec<String> = names.iter().map(|name| format!("(name = \"{name}\")")).collect();
         each.join(" OR ")
     });
-    let (mut all, mut token) = (Vec::new(), String::new());
-    loop {
-        let page = cloud
-            .call(Group::Read, project, "instances.aggregatedList", project, || async {
-                let list =
-                    cloud.clients.instances.aggregated_list().set_project(project).set_max_results(500_u32);
-                let list = if token.is_empty() { list } else { list.set_page_token(&token) };
-                let list = list.set_or_clear_filter(filter.clone());
-                let answer = Box::pin(list.send()).await?;
-                let found = answer.items.into_values().flat_map(|scoped| scoped.instances);
-                Ok((found.map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token))
-            })
-            .await?;
-        all.extend(page.0);
-        match page.1.filter(|next| !next.is_empty()) {
-            Some(next) => token = next,
-            None => return Ok(all),
-        }
-    }
+    let page = |token: String| {
+        let list = cloud.clients.instances.aggregated_list().set_project(project).set_max_results(500_u32);
+        let list = if token.is_empty() { list } else { list.set_page_token(token) };
+        let list = list.set_or_clear_filter(filter.clone());
+        async move { Ok(aggregated!(Box::pin(list.send()).await?, instances)) }
+    };
+    cloud.pages("instances.aggregatedList", project, page).await
 }
 
 fn machine(json: &Json) -> Machine {
@@ -464,43 +467,31 @@ fn machine(json: &Json) -> Machine {
     }
 }
 
-/// The instance groups of the projects in which the file names one.
+/// The instance groups that the file names.
 async fn groups(
     cloud: &Cloud<'_>,
     services: &[(&Service, &GcpService)],
     place: &Place,
 ) -> Result<Vec<String>, Error> {
-    let projects: BTreeSet<String> = services
-        .iter()
-        .filter_map(|(_, gcp)| match direct(gcp)? {
-            GcpDirect::InstanceGroup(group) => {
-                Some(group.project.as_ref().map_or(place.project.clone(), ToString::to_string))
-            }
-            GcpDirect::Instances(_) => None,
-        })
-        .collect();
+    let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (_, gcp) in services {
+        let Some(GcpDirect::InstanceGroup(group)) = direct(gcp) else { continue };
+        let path = kinds::backend_service::group_path(place, group);
+        let project = path::after(&path, "projects").unwrap_or_default().to_owned();
+        wanted.entry(project).or_default().insert(path);
+    }
     let mut found = Vec::new();
-    for project in &projects {
-        let mut token = String::new();
-        loop {
-            let (paths, next) = cloud
-                .call(Group::Read, project, "instanceGroups.aggregatedList", project, || async {
-                    let list = cloud.clients.instance_groups.aggregated_list().set_project(project);
-                    let list = list.set_max_results(500_u32);
-                    let list = if token.is_empty() { list } else { list.set_page_token(&token) };
-                    let answer = Box::pin(list.send()).await?;
-                    let found = answer.items.into_values().flat_map(|scoped| scoped.instance_groups);
-                    let paths: Vec<String> =
-                        found.filter_map(|group| group.self_link).map(|link| path::of(&link)).collect();
-                    Ok((paths, answer.next_page_token))
-                })
-                .await?;
-            found.extend(paths);
-            match next.filter(|next| !next.is_empty()) {
-                Some(next) => token = next,
-                None => break,
-            }
-        }
+    for (project, paths) in &wanted {
+        let page = |token: String| {
+            let list = cloud.clients.instance_groups.aggregated_list().set_project(project);
+            let list = list.set_max_results(500_u32);
+            let list = if token.is_empty() { list } else { list.set_page_token(token) };
+            async move { Ok(aggregated!(Box::pin(list.send()).await?, instance_groups)) }
+        };
+        let (all, unreachable) = cloud.pages("instanceGroups.aggregatedList", project, page).await?;
+        found.extend(all.iter().filter_map(|group| text(group, "selfLink").map(path::of)));
+        let mut missing = paths.iter().filter(|path| !found.contains(path));
+        missing.try_for_each(|path| answered(&unreachable, path))?;
     }
     Ok(found)
 }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+#[path = "lists/rejects.rs"]
+mod rejects;
 mod stage;
 
 use std::path::Path;
@@ -440,6 +442,10 @@ async fn an_attachment_of_the_users_is_not_left_reconciling() {
     assert!(!notes().await.iter().any(unknown), "{:#?}", notes().await);
     stage.fault("gcp:globalOperations.aggregatedList:1+:code=forbidden");
     assert!(notes().await.iter().any(unknown), "{:#?}", notes().await);
+    stage.heal();
+    stage.fault(&format!("gcp:globalOperations.aggregatedList:1+:unreachable={REGION}"));
+    let unanswered = |one: &String| one.contains("shared-db") && one.contains(&format!("not reach {REGION}"));
+    assert!(notes().await.iter().any(unanswered), "{:#?}", notes().await);
     stage.heal();
     let (plan, report) = stage.reject(&spec, &id, true).await;
     assert_done(&plan, &report);

@@ -360,3 +360,51 @@ async fn what_may_not_be_read_in_the_project_of_the_networks_is_said_with_its_pe
     let plan = stage.plan(&both).await;
     assert!(plan.warnings.iter().all(|one| !one.contains("acme-net")), "{:#?}", plan.warnings);
 }
+
+/// Whether nothing can be planned for want of an answer of this place; where something can, nothing is to do.
+async fn unanswered(stage: &Stage, spec: &Spec, place: &str) -> bool {
+    match stage.try_observe(spec).await {
+        Ok(_) => {
+            stage.assert_settled(spec).await;
+            false
+        }
+        Err(error) => {
+            let said = format!("does not reach {place}");
+            assert!(error.message().contains(&said), "{error} and not {said}");
+            true
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_answer_is_not_taken_for_gone() {
+    let stage = Stage::open().await;
+    let machine = made(ONE, "", "");
+    stage.apply(&machine).await;
+    for (list, place, is_needed) in [
+        // Where its machine is, and where none of them is.
+        ("instances", "us-east4-b", true),
+        ("instances", "us-east4", true),
+        ("instances", "us-central1", false),
+        // Where something of an earlier run may go on.
+        ("globalOperations", "us-east4", true),
+        ("globalOperations", "us-east4-c", true),
+        ("globalOperations", "global", true),
+        ("globalOperations", "us-central1", false),
+        ("serviceAttachments", "us-east4", true),
+        ("serviceAttachments", "us-central1", false),
+    ] {
+        stage.fault(&format!("gcp:{list}.aggregatedList:1+:unreachable={place}"));
+        assert_eq!(unanswered(&stage, &machine, place).await, is_needed, "{list} without {place}");
+        stage.heal();
+    }
+    let group =
+        made("{ listen: 5432, to: { instance_group: zones/us-east4-a/instanceGroups/db-group } }", "", "");
+    stage.apply(&group).await;
+    for (place, is_needed) in [("us-east4-a", true), ("us-east4", true), ("us-east4-b", false)] {
+        stage.fault(&format!("gcp:instanceGroups.aggregatedList:1+:unreachable={place}"));
+        assert_eq!(unanswered(&stage, &group, place).await, is_needed, "groups without {place}");
+        stage.heal();
+    }
+    stage.assert_settled(&group).await;
+}

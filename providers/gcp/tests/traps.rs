@@ -205,8 +205,13 @@ async fn addresses_that_run_out_are_explained() {
     })
     .await;
     assert!(attention.iter().all(|note| note.contains("NAT subnets")), "{attention:?}");
-    let accepted = notes(&stage, &spec, ConnectionState::Accepted).await;
-    assert!(accepted.iter().all(|note| note.contains("0 of 4 addresses left")), "{accepted:?}");
+    // That is said once, of the service, and by a plan, too.
+    let (desired, world) = stage.driver().observe(&spec, privnet_core::Purpose::Status).await;
+    let notes = &privnet_core::status::status(&desired, &world)[0].notes;
+    let said = notes.iter().filter(|note| note.contains("0 of 4 addresses left")).count();
+    assert_eq!(said, 1, "{notes:?}");
+    let plan = stage.plan(&spec).await;
+    assert!(plan.waits.iter().any(|wait| wait.why.contains("0 of 4 addresses left")), "{:?}", plan.waits);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -579,8 +584,7 @@ async fn reconciling_cuts_nobody_without_the_word() {
     stage.apply(&automatic(3, true)).await;
     stage.apply(&automatic(4, true)).await;
     assert_needs_the_word(&stage, &automatic(1, true), &ids).await;
-    // Without reconciling less room cuts nobody; to reconcile then does.
-    stage.apply(&automatic(4, false)).await;
+    // Without reconciling less room cuts nobody, also where one edit ends it; to reconcile then does.
     stage.apply(&automatic(1, false)).await;
     assert_eq!(in_state(&stage, &spec, &ids, ConnectionState::Accepted).await, 2);
     assert_needs_the_word(&stage, &automatic(1, true), &ids).await;

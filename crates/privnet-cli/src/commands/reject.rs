@@ -1,13 +1,25 @@
 //! `privnet reject`: turns a pending connection away, or cuts a live one.
 
-use privnet::{Executed, executed_json};
+use std::collections::BTreeSet;
+
+use privnet::{Executed, Plan, executed_json};
 
 use super::{Shell, joined};
 use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::render::{executed_text, plan_text};
+use crate::render::{count, executed_text, plan_text};
 use crate::world::confirm;
+
+/// Whoever is asked sees in the question that it is about more than that one connection.
+fn question(connection: &str, plan: &Plan) -> String {
+    let along = plan.actions.iter().filter_map(|action| action.connection.as_deref());
+    let along: BTreeSet<&String> = along.flat_map(|decided| &decided.along).collect();
+    match along.len() {
+        0 => format!("Reject {connection}?"),
+        others => format!("Reject {connection}, and cut {} with it?", count(others, "other connection")),
+    }
+}
 
 pub(crate) async fn run(
     shell: &Shell,
@@ -34,7 +46,8 @@ pub(crate) async fn run(
         }
         shell.unreachable(&planned.unreachable);
         if !planned.plan.is_empty()
-            && let Err(failure) = confirm(&format!("Reject {connection}?"), yes, &shell.world.cancel).await
+            && let Err(failure) =
+                confirm(&question(connection, &planned.plan), yes, &shell.world.cancel).await
         {
             stopped = Some(failure);
             break;

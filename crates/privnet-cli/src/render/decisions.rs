@@ -1,6 +1,6 @@
 //! Decisions on connection requests.
 
-use privnet::{Fate, Told, Verdict};
+use privnet::{Decision, Fate, Told, Verdict};
 use serde_json::{Value, json};
 
 use super::{Paint, Style, who};
@@ -30,12 +30,21 @@ pub(crate) fn decision_text(Told { decision, fate }: &Told, paint: Paint) -> Str
         Fate::Considered | Fate::Done => decision.why.to_string(),
     };
     let (word, why) = (paint.on(style, word), paint.on(Style::Dim, why));
+    let besides: String = besides(decision, fate).iter().map(|what| format!("  {what}\n")).collect();
     format!(
-        "{word} {} on {}: {consumer} ({})\n  {why}\n",
+        "{word} {} on {}: {consumer} ({})\n  {why}\n{besides}",
         decision.connection,
         decision.service,
         who(&decision.who, &decision.connection)
     )
+}
+
+/// What a decision does besides; of one that could not be carried out, nothing.
+fn besides<'a>(decision: &'a Decision, fate: &Fate) -> &'a [String] {
+    match fate {
+        Fate::Failed(_) => &[],
+        Fate::Considered | Fate::Done => &decision.besides,
+    }
 }
 
 /// For programs, a decision that could not be carried out is a request that was left, and why.
@@ -44,12 +53,17 @@ pub(crate) fn decision_json(Told { decision, fate }: &Told) -> Value {
         Fate::Failed(why) => (Verdict::Left, why.clone()),
         Fate::Considered | Fate::Done => (decision.verdict, decision.why.to_string()),
     };
-    json!({
+    let mut json = json!({
         "service": decision.service,
         "connection": decision.connection,
         "consumer": decision.consumer,
         "identity": decision.who,
         "decision": verdict,
         "why": why,
-    })
+    });
+    let besides = besides(decision, fate);
+    if !besides.is_empty() {
+        json["besides"] = json!(besides);
+    }
+    json
 }

@@ -13,6 +13,7 @@ fn connection(id: &str, account: &str, state: ConnectionState) -> Connection {
         note: None,
         cut_along: Vec::new(),
         again: Again::Nothing,
+        besides: Besides::default(),
     }
 }
 

@@ -176,7 +176,12 @@ impl Executor {
             consumer: connection.consumer.clone(),
             identity: connection.who.clone(),
             decision: action.op.as_str().to_owned(),
-            why: action.reason.clone(),
+            why: [&action.reason]
+                .into_iter()
+                .chain(&connection.besides)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("; "),
             preset: connection.preset.clone(),
         };
         self.audit.write(&entry).map_err(|cause| {

@@ -194,6 +194,7 @@ fn acceptance() -> Plan {
         state: ConnectionState::Pending,
         sever: false,
         along: Vec::new(),
+        besides: vec!["and this".to_owned()],
     }));
     plan(vec![accept])
 }
@@ -205,6 +206,7 @@ async fn a_decision_is_in_the_log_before_it_is_carried_out() {
     assert!(report.all_done());
     let entries = log.entries.lock().unwrap();
     assert_eq!((entries[0].connection.as_str(), entries[0].decision.as_str()), ("vpce-1", "accept"));
+    assert!(entries[0].why.ends_with("; and this"), "{}", entries[0].why);
 }
 
 #[tokio::test]

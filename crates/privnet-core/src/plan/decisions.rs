@@ -48,6 +48,7 @@ pub fn plan_decisions(desired: &Desired, world: &World, decisions: &[Decision]) 
             state: decision.state,
             sever: false,
             along: let_in_together(decision, decisions),
+            besides: decision.besides.clone(),
         };
         let mut action = action(op, &exposed, intent.scope.clone(), connection);
         action.reason = decision.why.to_string();
@@ -88,6 +89,11 @@ pub fn plan_rejection(desired: &Desired, world: &World, id: &str, sever: bool) -
                 action.reason = "asked with --connection".to_owned();
                 let along = cuts.filter(|_| !connection.cut_along.is_empty());
                 plan.warnings.extend(along.or_else(|| said_of(connection)));
+                let besides = &connection.besides.rejecting;
+                plan.warnings.extend(besides.iter().map(|what| format!("{}: {what}", connection.id)));
+                if let Some(decided) = &mut action.connection {
+                    decided.besides.clone_from(besides);
+                }
                 plan.actions.push(action);
             } else {
                 let note = connection.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();

@@ -129,6 +129,9 @@ pub struct ConnectionAction {
     /// whoever comes meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub along: Vec<String>,
+    /// What it does besides, in words, for the audit log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub besides: Vec<String>,
 }
 
 fn waiting() -> ConnectionState {

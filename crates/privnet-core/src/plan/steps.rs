@@ -190,5 +190,7 @@ pub(super) fn connection_action(
         state: connection.state,
         sever,
         along: connection.cut_along.clone(),
+        // Who is turned away before all of the service goes: its lists go with it.
+        besides: Vec::new(),
     }
 }

@@ -73,6 +73,12 @@ pub trait CloudServer: Send + Sync + 'static {
     /// The cloud's form of a failure for this request; it must have no effect.
     fn failure(&self, exchange: &Exchange, failure: &Failure) -> Answer;
 
+    /// This answer as it is while a region or zone does not answer. What is no list over many places, and every answer of a cloud that has
+    /// no such lists, stays as it is.
+    fn without_place(&self, answer: Answer, _place: &str) -> Answer {
+        answer
+    }
+
     /// The fixed ids of the default world, and what is in the world now.
     fn describe_world(&self, now: Timestamp) -> Value;
 

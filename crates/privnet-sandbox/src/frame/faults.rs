@@ -19,6 +19,8 @@ pub enum FaultMode {
     Stale,
     /// The named error code; nothing happened.
     Code(String),
+    /// A list answers without this region or zone, and says so.
+    Unreachable(String),
 }
 
 /// Which of an action's calls a fault hits, counted from 1.
@@ -33,7 +35,7 @@ enum Calls {
 ///
 /// CLOUD and ACTION may be `*`; `ACTION@PART` is the action where this is one of the parts of the request's path (a project, a name).
 /// COUNT is a number (that call), `N-M`, `N+` (that call and all after it) or `*` (all). MODE is
-/// `fail`, `lost`, `reset`, `throttle`, `stale` or `code=SomeErrorCode`. Actions match without case.
+/// `fail`, `lost`, `reset`, `throttle`, `stale`, `code=SomeErrorCode` or, on GCP, `unreachable=SomeRegionOrZone`. Actions match without case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     cloud: String,
@@ -72,9 +74,17 @@ impl std::str::FromStr for Fault {
             "reset" => FaultMode::Reset,
             "throttle" => FaultMode::Throttle,
             "stale" => FaultMode::Stale,
-            other => match other.strip_prefix("code=").filter(|code| !code.is_empty()) {
-                Some(code) => FaultMode::Code(code.to_owned()),
-                None => return Err(bad("the mode is fail, lost, reset, throttle, stale or code=CODE")),
+            other => match other.split_once('=').filter(|(_, value)| !value.is_empty()) {
+                Some(("code", code)) => FaultMode::Code(code.to_owned()),
+                Some(("unreachable", place)) if cloud == "gcp" => FaultMode::Unreachable(place.to_owned()),
+                Some(("unreachable", _)) => {
+                    return Err(bad("only lists of gcp leave out what does not answer"));
+                }
+                _ => {
+                    return Err(bad(
+                        "the mode is fail, lost, reset, throttle, stale, code=CODE or unreachable=PLACE",
+                    ));
+                }
             },
         };
         Ok(Self { cloud: cloud.to_owned(), action: action.to_owned(), part, calls, mode })
@@ -198,6 +208,8 @@ mod tests {
             "aws:A:0:fail",
             "aws:A:1:no",
             "aws:A:1:code=",
+            "aws:A:1:unreachable=us-east-1",
+            "gcp:A:1:unreachable=",
             "aws::1:fail",
             "gcp:firewalls.list@:1:fail",
             "gcp:@acme-net:1:fail",

@@ -95,6 +95,9 @@ fn exchange_answer(exchange: &Exchange, cloud: &dyn CloudServer, shared: &Shared
             let _lost = cloud.answer(exchange, fresh);
             None
         }
+        Some(FaultMode::Unreachable(place)) => {
+            Some(cloud.without_place(cloud.answer(exchange, fresh), &place))
+        }
         Some(FaultMode::Stale) => {
             Some(cloud.answer(exchange, Moment { stale: cloud.is_read(exchange), ..fresh }))
         }

@@ -166,6 +166,26 @@ fn aggregated(call: &Call, items: Vec<(String, Object)>) -> Result<Value, ApiErr
     finish(answer, next)
 }
 
+/// An aggregated list as it is while a region or zone does not answer: its scopes have a warning in the place of items, and are among
+/// `unreachables`. Other answers stay as they are.
+pub(crate) fn without_place(answer: &mut Value, place: &str) {
+    let Some(scopes) = answer.get_mut("items").and_then(Value::as_object_mut) else { return };
+    let is_there = |scope: &str| {
+        let name = scope.rsplit('/').next().unwrap_or(scope);
+        name == place || name.strip_prefix(place).is_some_and(|rest| rest.starts_with('-'))
+    };
+    let mut left_out = Vec::new();
+    for (scope, scoped) in scopes.iter_mut().filter(|(scope, _)| is_there(scope)) {
+        *scoped = json!({ "warning": {
+            "code": "UNREACHABLE",
+            "message": format!("The scope '{scope}' is not reachable."),
+            "data": [{ "key": "scope", "value": scope }],
+        }});
+        left_out.push(Value::from(scope.as_str()));
+    }
+    answer["unreachables"] = left_out.into();
+}
+
 /// The scopes that resources of this collection can be in.
 fn scopes(call: &Call) -> Vec<String> {
     let global = || vec!["global".to_owned()];

@@ -10,6 +10,7 @@ use super::call::{Call, PREFIX};
 use super::error::{ApiError, OperationError};
 use super::hold::Hold;
 use super::link::{self, Scope};
+use super::list;
 use super::operation::{self, Start};
 use super::world::World;
 use super::{batch, consumer, default_world, kinds, metadata, settle, token};
@@ -195,6 +196,12 @@ impl CloudServer for Gcp {
             Ok(Err(why)) => error(&why),
             Err(_) => error(&ApiError::named("backendError")),
         }
+    }
+
+    fn without_place(&self, answer: Answer, place: &str) -> Answer {
+        let Ok(mut body) = serde_json::from_slice(&answer.body) else { return answer };
+        list::without_place(&mut body, place);
+        Answer { body: body.to_string().into_bytes(), ..answer }
     }
 
     fn describe_world(&self, now: Timestamp) -> Value {

@@ -31,6 +31,7 @@ fn wanted(sever: bool) -> ConnectionAction {
         state: ConnectionState::Pending,
         sever,
         along: Vec::new(),
+        besides: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use privnet_core::accept::Connection;
+use privnet_core::plan::{FieldChange, Wait};
 use privnet_core::spec::Acceptance;
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpAttachment, GcpForm, GcpNatSubnet};
 use privnet_core::{
@@ -22,6 +23,7 @@ use crate::fields::{self, Fields};
 use crate::json::{Json, flag, number, text, texts};
 use crate::keeping::{self, MOST_REJECTED, Rejects};
 use crate::kinds::{forwarding_rule, nat_subnet};
+use crate::lists;
 use crate::lower::Lowering;
 use crate::path;
 use crate::policy;
@@ -51,9 +53,15 @@ pub(crate) struct Attachment {
     /// Who is connected, by id; wanted only where a change would cut somebody: those who stay.
     #[serde(default)]
     pub(crate) connected: Option<BTreeSet<String>>,
-    /// The reject list.
+    /// The reject list; wanted only where what else changes would make it forget somebody.
     #[serde(default)]
-    pub(crate) rejected: BTreeSet<String>,
+    pub(crate) rejected: Option<BTreeSet<String>>,
+    /// How many addresses the NAT subnets have, where that is known.
+    #[serde(default)]
+    pub(crate) addresses: Option<i64>,
+    /// How many of them are taken.
+    #[serde(default)]
+    pub(crate) addresses_taken: Option<i64>,
 }
 
 pub(crate) const KIND: Kind = Kind {
@@ -71,7 +79,9 @@ pub(crate) const KIND: Kind = Kind {
         Field::if_set("consumers").shaped(Shape::Set),
         Field::if_set("reconciled_consumers").shaped(Shape::Set),
         Field::if_set("connected").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
-        Field::observed("rejected"),
+        Field::if_set("rejected").shaped(Shape::Set),
+        Field::observed("addresses"),
+        Field::observed("addresses_taken"),
     ],
     // Two attachments cannot share a NAT subnet.
     replacement: Replacement::DeleteFirst,
@@ -83,6 +93,7 @@ pub(crate) const KIND: Kind = Kind {
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     if matches!(lowering.gcp.form, GcpForm::ServiceAttachment { .. }) {
         let address = lowering.address(KIND.name, SUPPLIED);
+        say_whether_addresses_run_out(lowering, &address, "add a NAT subnet to the attachment");
         lowering.want(address, Origin::Supplied, Fields::new(), BTreeSet::new());
         return;
     }
@@ -91,6 +102,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let rule = lowering.address(forwarding_rule::KIND.name, rule);
     let subnets = nat_subnet::addresses(lowering);
     let address = lowering.address(KIND.name, "main");
+    say_whether_addresses_run_out(lowering, &address, "add a subnet to `nat_subnets`");
     let others = somebody_elses_subnets(lowering, &address);
     let settings = settings.clone();
     let there = lowering
@@ -99,7 +111,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         .and_then(|live| fields::typed::<Attachment>(KIND.name, &live.fields).ok());
     let (consumers, reconciled_consumers) = consumers(lowering, there.as_ref(), &settings);
     let listed = consumers.as_ref().or(reconciled_consumers.as_ref());
-    let connected = there.and_then(|there| connected(lowering, &there, &settings, listed));
+    let beside = there.map(|there| beside(lowering, &there, &settings, listed)).unwrap_or_default();
     let typed = Attachment {
         target: Value::output(&rule, "path"),
         nat_subnets: subnets.iter().map(|subnet| Value::output(subnet, "path")).chain(others).collect(),
@@ -113,12 +125,37 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
             .and_then(|settings| settings.propagated_connection_limit.map(i64::from)),
         consumers,
         reconciled_consumers,
-        connected,
-        rejected: BTreeSet::new(),
+        connected: beside.connected,
+        rejected: beside.rejected,
+        addresses: None,
+        addresses_taken: None,
     };
-    let mut fields = fields::of(&typed);
-    fields.remove("rejected");
-    lowering.want(address, Origin::Owned, fields, BTreeSet::new());
+    lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+}
+
+/// Says in time that the NAT subnets have no address left for further connections, and what to do about it.
+fn say_whether_addresses_run_out(lowering: &mut Lowering<'_>, address: &Address, what_to_do: &str) {
+    let live = lowering.world.at(address).map(|live| fields::typed::<Attachment>(KIND.name, &live.fields));
+    let Some(Attachment { addresses: Some(all), addresses_taken: Some(taken), .. }) =
+        live.and_then(Result::ok)
+    else {
+        return;
+    };
+    if nearly_exhausted(taken, all) {
+        lowering.lowered.waits.push(Wait {
+            on: "you".to_owned(),
+            why: format!(
+                "the NAT subnets have {} of {all} addresses left, and each connection takes one: {what_to_do}",
+                (all - taken).max(0)
+            ),
+            service: lowering.service.name.to_string(),
+        });
+    }
+}
+
+/// Whether a fifth or less is left.
+fn nearly_exhausted(taken: i64, all: i64) -> bool {
+    taken > 0 && taken * 10 >= all * 8
 }
 
 /// NAT subnets that are neither the file's nor ours. No subnet can be taken from an attachment, so they stay, and that is said; what
@@ -184,8 +221,7 @@ fn consumers(
         ));
     }
     let wanted: BTreeSet<String> = entries.iter().map(Entry::spelled).collect();
-    let cuts = settings.reconcile_connections || live.is_some_and(|live| live.reconcile_connections);
-    if cuts { (None, Some(wanted)) } else { (Some(wanted), None) }
+    if settings.reconcile_connections { (None, Some(wanted)) } else { (Some(wanted), None) }
 }
 
 /// A manual list where it is not as it should be.
@@ -195,46 +231,65 @@ fn decided_on(live: &Attachment, by: GcpAcceptBy, lowering: &Lowering<'_>) -> Li
     (live.consumers.as_ref() != Some(&wanted)).then_some(wanted)
 }
 
-/// Who stays, where this change of the list or of reconciling would cut somebody. It is said too whom the lists would forget.
-fn connected(
+/// What a change of the accept list, or of reconciling, has beside it.
+#[derive(Default)]
+struct Beside {
+    /// Who stays, where somebody would be cut.
+    connected: Listed,
+    /// The reject list, where it must change so that whoever was turned away stays so.
+    rejected: Listed,
+}
+
+/// What goes with this change of the list or of reconciling. It is said too whom the lists would forget. An attachment that is to stop
+/// reconciling does so before its lists change: then they cut nobody, and let nobody in again.
+fn beside(
     lowering: &mut Lowering<'_>,
     live: &Attachment,
     settings: &GcpAttachment,
     listed: Option<&BTreeSet<String>>,
-) -> Listed {
+) -> Beside {
     let edited = listed.filter(|listed| live.consumers.as_ref() != Some(*listed));
     let entries = parsed(edited.or(live.consumers.as_ref()));
-    let rejected: Vec<String> = live.rejected.iter().cloned().collect();
-    let connections = connections_of(lowering)?;
+    let before: Vec<String> = live.rejected.iter().flatten().cloned().collect();
+    let Some(connections) = connections_of(lowering) else { return Beside::default() };
     let switched_on = settings.reconcile_connections && !live.reconcile_connections;
-    let reconciles = settings.reconcile_connections || live.reconcile_connections;
-    let by = keeping::listed_by(&entries, &rejected, settings.accept_by);
+    let by = keeping::listed_by(&entries, &before, settings.accept_by);
     let Rejects { entries: kept, forgotten } =
-        keeping::rejects_beside(&entries, by, &rejected, connections, switched_on);
-    say_whom_the_lists_forget(lowering, settings.accept_by, &rejected, &kept);
-    if !reconciles || (edited.is_none() && !switched_on) {
-        return None;
-    }
-    if !forgotten.is_empty() {
-        let forgotten = forgotten.into_iter().collect::<Vec<_>>().join(", ");
-        lowering.refuse(format!(
-            "with `reconcile_connections` those who were turned away would wait again, and no entry of the reject list can keep them out \
-             that stands for nobody else: {forgotten}. Until the consumer has deleted those endpoints, leave \
-             `reconcile_connections: false`; where it is on, apply that first, with the `accept_by` and the consumers as they are"
-        ));
+        keeping::rejects_beside(&entries, by, &before, connections, switched_on);
+    say_whom_the_lists_forget(lowering, settings.accept_by, &before, &kept);
+    let rejected: BTreeSet<String> = kept.iter().cloned().collect();
+    let rejected = (live.rejected.as_ref() != Some(&rejected)).then_some(rejected);
+    if !settings.reconcile_connections || (edited.is_none() && !switched_on) {
+        return Beside { connected: None, rejected };
     }
     let again = keeping::let_in_again(&entries, &kept, connections);
     let cut = keeping::cut(&entries, &kept, connections);
-    if !again.is_empty() {
-        let again = again.into_iter().collect::<Vec<_>>().join(", ");
+    refuse_who_was_turned_away(lowering, forgotten, again);
+    let stay = live.connected.as_ref().filter(|_| !cut.is_empty());
+    Beside { connected: stay.map(|there| there.difference(&cut).cloned().collect()), rejected }
+}
+
+/// Refuses what would have people wait again who were turned away, or let them in.
+fn refuse_who_was_turned_away(
+    lowering: &mut Lowering<'_>,
+    forgotten: BTreeSet<String>,
+    again: BTreeSet<String>,
+) {
+    let named = |ids: BTreeSet<String>| ids.into_iter().collect::<Vec<_>>().join(", ");
+    let until = "Until the consumer has deleted those endpoints, it takes `reconcile_connections: false`, with which all else of the edit is done";
+    if !forgotten.is_empty() {
         lowering.refuse(format!(
-            "with `reconcile_connections` the new accept list would let in what was turned away: {again}. Until the consumer has \
-             deleted those endpoints, leave `reconcile_connections: false`; where it is on, apply that first, with the `accept_by` and the \
-             consumers as they are"
+            "with `reconcile_connections` those who were turned away would wait again, and no entry of the reject list can keep them out \
+             that stands for nobody else: {}. {until}",
+            named(forgotten)
         ));
     }
-    let there = live.connected.as_ref()?;
-    (!cut.is_empty()).then(|| there.difference(&cut).cloned().collect())
+    if !again.is_empty() {
+        lowering.refuse(format!(
+            "with `reconcile_connections` the new accept list would let in what was turned away: {}. {until}",
+            named(again)
+        ));
+    }
 }
 
 /// Says what a change of the list's type makes of the reject list.
@@ -292,22 +347,38 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         snapshot,
         Collection::ServiceAttachments,
         &KIND,
-        |json| fields::of(&read(json)),
+        |json| fields::of(&seen(snapshot, json)),
         |_| Fields::new(),
     );
     for (service, gcp) in &snapshot.services {
         let GcpForm::ServiceAttachment { name, .. } = &gcp.form else { continue };
         if let Some(json) = snapshot.by_name(Collection::ServiceAttachments, name.as_str()) {
             let address = Address::new(service.name.as_str(), KIND.name, SUPPLIED);
-            live.push(super::supplied(snapshot, address, json, fields::of(&read(json))));
+            live.push(super::supplied(snapshot, address, json, fields::of(&seen(snapshot, json))));
         }
     }
     live
 }
 
+/// An attachment with what else was read of its NAT subnets.
+fn seen(snapshot: &Snapshot<'_>, json: &Json) -> Attachment {
+    Attachment { addresses: addresses(snapshot, json), ..read(json) }
+}
+
+/// The addresses of an attachment's NAT subnets, where these were read. Four of each range are the cloud's own.
+fn addresses(snapshot: &Snapshot<'_>, attachment: &Json) -> Option<i64> {
+    let ranges = texts(attachment, "natSubnets").into_iter().map(|url| {
+        let path = path::of(&url);
+        let subnet = snapshot.facts.subnets.values().find(|subnet| subnet.path == path)?;
+        let range: ipnet::Ipv4Net = subnet.cidr.parse().ok()?;
+        Some((1_i64 << (32 - range.prefix_len())) - 4)
+    });
+    ranges.sum()
+}
+
 fn read(json: &Json) -> Attachment {
     let listed: BTreeSet<String> = connections::entries(json).iter().map(Entry::spelled).collect();
-    let connected = connections::of(json, GcpAcceptBy::Endpoint, None)
+    let connected = connections::of(json, GcpAcceptBy::Endpoint)
         .into_iter()
         .filter(|connection| connection.state.may_be_live());
     Attachment {
@@ -321,8 +392,15 @@ fn read(json: &Json) -> Attachment {
         consumers: Some(listed.clone()),
         reconciled_consumers: Some(listed),
         connected: Some(connected.map(|connection| connection.id).collect()),
-        rejected: texts(json, "consumerRejectLists").into_iter().collect(),
+        rejected: Some(rejected(json).into_iter().collect()),
+        addresses: None,
+        addresses_taken: Some(connections::addresses_taken(json)),
     }
+}
+
+/// The reject list, in one spelling: the cloud shows URLs where it was given paths.
+fn rejected(json: &Json) -> Vec<String> {
+    connections::rejects(json).iter().map(|entry| entry.subject().to_owned()).collect()
 }
 
 pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
@@ -365,33 +443,38 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
         Some(_) => wanted.reconciled_consumers.clone(),
         None => None,
     };
+    let rejects = act.step.changes.iter().find(|change| change.field == "rejected");
+    if !wanted.reconcile_connections && (listed.is_some() || rejects.is_some()) {
+        // Whether one change of both would still decide anew by the lists, Google does not say.
+        act.merge(&at, |latest| Ok(lists::reconciling_no_more(&at, latest))).await?;
+    }
     let found = act
         .merge(&at, |latest| {
             let there = read(latest);
             let wanted = Attachment { nat_subnets: subnets_beside(act, &there, &wanted), ..wanted.clone() };
             let list_differs = listed.is_some() && there.consumers != listed;
-            if !list_differs && same(&there, &wanted) {
+            let rejected = rejected(latest);
+            let kept = rejects.map_or_else(|| rejected.clone(), |change| as_planned(&rejected, change));
+            if !list_differs && kept == rejected && same(&there, &wanted) {
                 return Ok(None);
             }
             let mut body = changeable(&wanted);
             body["name"] = json!(at.name);
             body["fingerprint"] = json!(text(latest, "fingerprint"));
             let entries = parsed(listed.as_ref().filter(|_| list_differs).or(there.consumers.as_ref()));
-            let rejected = texts(latest, "consumerRejectLists");
-            let switched_on = wanted.reconcile_connections && !there.reconcile_connections;
-            let all = connections::of(latest, GcpAcceptBy::Endpoint, None);
-            let by = keeping::listed_by(&entries, &rejected, GcpAcceptBy::Endpoint);
-            let Rejects { entries: kept, forgotten } =
-                keeping::rejects_beside(&entries, by, &rejected, &all, switched_on);
             if list_differs {
                 listed_as_planned(act, field, &there)?;
                 body["consumerAcceptLists"] = entries.iter().map(Entry::json).collect();
             }
             if kept != rejected {
+                of_one_type(act, &entries, &kept)?;
                 body["consumerRejectLists"] = json!(kept);
             }
+            let all = connections::of(latest, GcpAcceptBy::Endpoint);
+            let switched_on = wanted.reconcile_connections && !there.reconcile_connections;
             if switched_on || (list_differs && there.reconcile_connections) {
-                all_stay_away(act, &forgotten)?;
+                all_stay_away(act, &keeping::not_kept_out(&rejected, &kept, &all, switched_on))?;
+                all_stay_away(act, &keeping::let_in_again(&entries, &kept, &all))?;
                 cut_as_planned(act, &keeping::cut(&entries, &kept, &all))?;
             }
             Ok(Some(body))
@@ -425,6 +508,25 @@ fn listed_as_planned(act: &Act<'_>, field: Option<&str>, there: &Attachment) -> 
         .with_hint("run the command again: the new plan says what is to change now"))
 }
 
+/// The reject list with what the plan adds to it and takes from it. What somebody else did to it since then stays.
+fn as_planned(there: &[String], change: &FieldChange) -> Vec<String> {
+    let goes = |entry: &String| has(&change.from, entry) && !has(&change.to, entry);
+    let planned = change.to.as_list().unwrap_or_default().iter().filter_map(Value::as_text);
+    let new = planned.filter(|entry| !has(&change.from, entry) && !there.iter().any(|one| one == entry));
+    there.iter().filter(|entry| !goes(entry)).cloned().chain(new.map(str::to_owned)).collect()
+}
+
+/// Fails where somebody put an entry on the reject list that is not of the type which the lists are to have.
+fn of_one_type(act: &Act<'_>, accept: &[Entry], rejected: &[String]) -> Result<(), Error> {
+    let by = keeping::listed_by(accept, rejected, GcpAcceptBy::Endpoint);
+    let Some(other) = rejected.iter().find(|text| Entry::rejected(text).by() != by) else { return Ok(()) };
+    let message = format!(
+        "{other} is on the reject list since the plan was made: its entries are to be by {}",
+        entry::word(by)
+    );
+    Err(act.error(ErrorKind::Conflict, message).with_hint("run the command again"))
+}
+
 /// Fails where somebody would be cut whom the plan did not name: who came since it was made.
 fn cut_as_planned(act: &Act<'_>, cut: &BTreeSet<String>) -> Result<(), Error> {
     let change = act.step.changes.iter().find(|change| change.field == "connected");
@@ -433,13 +535,13 @@ fn cut_as_planned(act: &Act<'_>, cut: &BTreeSet<String>) -> Result<(), Error> {
     since_the_plan(act, &unnamed)
 }
 
-/// Fails where somebody who was turned away would wait again: the plan would have been refused.
-fn all_stay_away(act: &Act<'_>, forgotten: &BTreeSet<String>) -> Result<(), Error> {
-    if forgotten.is_empty() {
+/// Fails where somebody who was turned away would wait again, or come in: the plan would have kept them out, or been refused.
+fn all_stay_away(act: &Act<'_>, back: &BTreeSet<String>) -> Result<(), Error> {
+    if back.is_empty() {
         return Ok(());
     }
-    let ids = forgotten.iter().cloned().collect::<Vec<_>>().join(", ");
-    let message = format!("this would have {ids} wait again, turned away since the plan was made");
+    let ids = back.iter().cloned().collect::<Vec<_>>().join(", ");
+    let message = format!("this would have {ids} back, turned away since the plan was made");
     Err(act.error(ErrorKind::Conflict, message).with_hint("run the command again"))
 }
 
@@ -487,6 +589,12 @@ fn same(there: &Attachment, wanted: &Attachment) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_that_run_out_are_told_in_time() {
+        assert!(!nearly_exhausted(1, 252) && !nearly_exhausted(201, 252) && nearly_exhausted(202, 252));
+        assert!(nearly_exhausted(1, 1) && nearly_exhausted(4, 5) && !nearly_exhausted(0, 0));
+    }
 
     #[test]
     fn what_is_read_survives_the_plans_fields() {

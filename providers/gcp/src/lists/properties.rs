@@ -164,6 +164,7 @@ fn decision(nth: usize, along: Vec<String>) -> ConnectionAction {
         state: ConnectionState::Pending,
         sever: true,
         along,
+        besides: Vec::new(),
     }
 }
 

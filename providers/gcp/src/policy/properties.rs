@@ -96,7 +96,7 @@ fn shown(asks: &[Asks]) -> Vec<Connection> {
             "pscConnectionId": id(nth), "status": asked.status })
     };
     let endpoints: Vec<_> = asks.iter().enumerate().map(one).collect();
-    crate::connections::of(&json!({ "connectedEndpoints": endpoints }), GcpAcceptBy::Project, None)
+    crate::connections::of(&json!({ "connectedEndpoints": endpoints }), GcpAcceptBy::Project)
 }
 
 /// A file whose consumer is named like this.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cloud::{Cloud, Want, desired, kinds};
-use crate::accept::{Again, Ask, Connection, ConnectionState, Identity, decide};
+use crate::accept::{Again, Ask, Besides, Connection, ConnectionState, Identity, decide};
 use crate::plan::{Op, Plan, PlanOptions, Rule, plan, plan_decisions, plan_rejection};
 use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
 use crate::value::Value;
@@ -20,6 +20,7 @@ fn connection(id: &str, state: ConnectionState) -> Connection {
         note: None,
         cut_along: Vec::new(),
         again: Again::Nothing,
+        besides: Besides::default(),
     }
 }
 

@@ -1,0 +1,183 @@
+//! What a decision does to an attachment's lists besides, in words: for its plan, its report and the audit log. Pure.
+
+use std::collections::BTreeSet;
+
+use privnet_core::accept::{Besides, ConnectionState};
+use privnet_core::plan::ConnectionAction;
+use privnet_core::spec::gcp::GcpAcceptBy;
+
+use crate::collection::{At, Collection};
+use crate::connections::{self, Along};
+use crate::entry::{self, Entry};
+use crate::json::{Json, flag, list, text, texts};
+use crate::lists::{self, RECONCILES};
+use crate::path;
+
+/// What decisions on this endpoint would do, as the attachment is now. Whatever keeps one from being carried out is said when it is.
+pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Besides {
+    let at = At::of(Collection::ServiceAttachments, text(attachment, "selfLink").unwrap_or_default());
+    let state = connections::state(endpoint);
+    let (mut accepting, mut rejecting) = (Vec::new(), Vec::new());
+    if matches!(state, ConnectionState::Pending | ConnectionState::Rejected) {
+        let action = action(attachment, endpoint, state);
+        let change = lists::let_in(&at, attachment, &action, by).ok().flatten();
+        accepting
+            .extend(change.into_iter().flat_map(|change| of_accepting(attachment, endpoint, &change, by)));
+    }
+    if state == ConnectionState::Pending || state.may_be_live() {
+        let change = lists::turned_away(&at, attachment, endpoint, by, state.may_be_live()).ok().flatten();
+        rejecting
+            .extend(change.into_iter().flat_map(|change| of_rejecting(attachment, endpoint, &change, by)));
+    }
+    Besides { accepting, rejecting }
+}
+
+/// Letting an endpoint in, together with whoever comes along.
+fn action(attachment: &Json, endpoint: &Json, state: ConnectionState) -> ConnectionAction {
+    let others = list(attachment, "connectedEndpoints").iter().map(connections::psc_id);
+    ConnectionAction {
+        id: connections::psc_id(endpoint),
+        handle: connections::handle(endpoint),
+        consumer: None,
+        who: String::new(),
+        preset: None,
+        state,
+        sever: false,
+        along: others.collect(),
+        besides: Vec::new(),
+    }
+}
+
+fn of_accepting(attachment: &Json, endpoint: &Json, change: &Json, by: GcpAcceptBy) -> Vec<String> {
+    let (gone, new) = rejects_changed(attachment, change);
+    let (word, mut said) = (entry::word(by), Vec::new());
+    // Its own entry is the one that the decision is about.
+    let is_own =
+        |entry: &Entry| entry.by() == GcpAcceptBy::Endpoint && connections::stands_for(entry, endpoint);
+    let gone: Vec<Entry> = gone.into_iter().filter(|entry| !is_own(entry)).collect();
+    if !gone.is_empty() {
+        let why = match gone.iter().any(|entry| entry.by() != by) {
+            true => format!(": its entries must be of the accept list's type, by {word}"),
+            false => String::new(),
+        };
+        said.push(format!(
+            "it takes {} off the attachment's reject list{why}. Whoever asks from there later waits for a decision, and is not turned away at once",
+            named(&gone)
+        ));
+    }
+    said.extend(kept_out(&new));
+    said
+}
+
+fn of_rejecting(attachment: &Json, endpoint: &Json, change: &Json, by: GcpAcceptBy) -> Vec<String> {
+    let (_, new) = rejects_changed(attachment, change);
+    let (own, others): (Vec<Entry>, Vec<Entry>) =
+        new.into_iter().partition(|entry| connections::stands_for(entry, endpoint));
+    let mut said = Vec::new();
+    if let Some(entry) = own.first().filter(|entry| entry.by() != GcpAcceptBy::Endpoint) {
+        let waiting = Along::of(attachment, endpoint, by).waiting.into_iter().collect::<Vec<_>>().join(", ");
+        let turns = match waiting.is_empty() {
+            true => "turns away whoever asks from there later".to_owned(),
+            false => format!("turns {waiting} away as well, and whoever asks from there later"),
+        };
+        said.push(format!(
+            "to reject it puts its {} on the reject list, which {turns}",
+            entry::word(entry.by())
+        ));
+    }
+    if flag(change, RECONCILES) && !flag(attachment, RECONCILES) {
+        said.extend(kept_out(&others));
+    }
+    said
+}
+
+/// Entries by which others stay turned away.
+fn kept_out(new: &[Entry]) -> Option<String> {
+    let wide = new.iter().any(|entry| entry.by() != GcpAcceptBy::Endpoint);
+    let later = if wide { ", which turns away whoever asks from there later, too" } else { "" };
+    let entries = named(new);
+    (!new.is_empty()).then(|| {
+        format!("so that whoever was turned away stays so, it puts {entries} on the attachment's reject list{later}")
+    })
+}
+
+fn named(entries: &[Entry]) -> String {
+    entries.iter().map(Entry::subject).collect::<Vec<_>>().join(", ")
+}
+
+/// The entries that go from the reject list, and those that come.
+fn rejects_changed(attachment: &Json, change: &Json) -> (Vec<Entry>, Vec<Entry>) {
+    let before = texts(attachment, "consumerRejectLists");
+    if change.get("consumerRejectLists").is_none() {
+        return (Vec::new(), Vec::new());
+    }
+    let after = texts(change, "consumerRejectLists");
+    let beside = |one: &[String], other: &[String]| {
+        let other: BTreeSet<String> = other.iter().map(|text| path::of(text)).collect();
+        one.iter().filter(|text| !other.contains(&path::of(text))).map(|text| Entry::rejected(text)).collect()
+    };
+    (beside(&before, &after), beside(&after, &before))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const PATH: &str = "projects/p-2/regions/r/forwardingRules/72";
+
+    fn endpoint(nth: u32, status: &str) -> Json {
+        json!({ "endpoint": format!("https://x/projects/p-{nth}/regions/r/forwardingRules/7{nth}"),
+            "pscConnectionId": format!("900{nth}"), "status": status })
+    }
+
+    /// Nobody but these is connected; the lists are these.
+    fn said(endpoints: &[Json], accept: &[&str], reject: &[&str], by: GcpAcceptBy) -> Besides {
+        let accept: Vec<Json> =
+            accept.iter().map(|one| json!({ "projectIdOrNum": one, "connectionLimit": 1 })).collect();
+        let attachment = json!({ "selfLink": "https://x/projects/p/regions/r/serviceAttachments/a", "fingerprint": "f",
+            "connectedEndpoints": endpoints, "consumerAcceptLists": accept, "consumerRejectLists": reject });
+        of(&attachment, &endpoints[0], by)
+    }
+
+    #[test]
+    fn what_an_acceptance_takes_off_the_reject_list_and_puts_on_it_is_said() {
+        let (waits, away) = (endpoint(1, "PENDING"), endpoint(2, "REJECTED"));
+        let both = [waits.clone(), away];
+        // Nobody is behind these.
+        let dropped =
+            said(&[waits.clone()], &[], &["p-8", "p-9"], GcpAcceptBy::Endpoint).accepting.join("\n");
+        assert!(dropped.contains("takes p-8, p-9 off") && dropped.contains("type, by endpoint"), "{dropped}");
+        // Somebody is behind this one, and stays out with the whole project.
+        let wide = said(&both, &[], &[PATH], GcpAcceptBy::Project).accepting;
+        assert!(wide.len() == 2 && wide[0].contains(PATH), "{wide:?}");
+        assert!(
+            wide[1].contains("puts p-2 on") && wide[1].contains("whoever asks from there later"),
+            "{wide:?}"
+        );
+        assert_eq!(
+            said(&both, &[], &["p-2"], GcpAcceptBy::Project),
+            said(&[waits], &[], &[], GcpAcceptBy::Project)
+        );
+    }
+
+    #[test]
+    fn whom_a_reject_keeps_out_besides_is_said() {
+        let by = GcpAcceptBy::Project;
+        let rejecting = |endpoints: &[Json], accept: &[&str]| said(endpoints, accept, &[], by).rejecting;
+        let alone = rejecting(&[endpoint(1, "PENDING")], &[]).join("\n");
+        assert!(alone.ends_with(
+            "puts its project on the reject list, which turns away whoever asks from there later"
+        ));
+        // To cut a live one the attachment reconciles: who was turned away is kept out by an entry, too.
+        let all = [endpoint(1, "ACCEPTED"), endpoint(2, "REJECTED")];
+        let both = rejecting(&all, &["p-1"]);
+        assert!(
+            both.len() == 2 && both[1].contains("puts p-2 on") && both[1].contains("later, too"),
+            "{both:?}"
+        );
+        let endpoints = said(&all, &[], &[], GcpAcceptBy::Endpoint).rejecting;
+        assert!(endpoints.len() == 1 && endpoints[0].ends_with("reject list"), "{endpoints:?}");
+    }
+}
