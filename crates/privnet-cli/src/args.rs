@@ -8,7 +8,7 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Give a SaaS vendor a private path to a database on AWS, Azure or GCP, from one file.
 #[derive(Debug, Parser)]
-#[command(name = "privnet", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "privnet", version, max_term_width = 100)]
 #[command(after_help = "Try it without a cloud account: privnet --sandbox apply examples/aws.yaml")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -273,7 +273,7 @@ pub(crate) enum SandboxCommand {
     Reset,
     /// Raise a further connection request for a service
     Connect {
-        /// The service: the cloud's id or name of it, or its name in the file
+        /// The service: the cloud's id or name of it, or its name in the file (of a file here, where privnet did not make the service)
         service: String,
         /// Who asks [default: the vendor, as another of its customers]
         #[arg(long = "as", value_name = "CONSUMER")]

@@ -20,38 +20,100 @@ pub(crate) struct Source {
 /// The default file's name.
 const DEFAULT: &str = "privnet.yaml";
 
-/// The files that the user gave, or else the ones that are here.
-pub(crate) fn find(which: &Which, here: &Path) -> Result<Vec<PathBuf>, Failure> {
-    if !which.files.is_empty() {
-        return Ok(which.files.clone());
+/// The files of a command.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Where they are.
+    pub(crate) paths: Vec<PathBuf>,
+    /// What was left out of a folder and may have been meant, and why: a line each.
+    pub(crate) left_out: Vec<String>,
+}
+
+/// The files that the user gave, or else the ones that are here. Tells of each that is here, may have been meant, and is left out.
+pub(crate) fn find(which: &Which, here: &Path, tell: impl Fn(&str)) -> Result<Vec<PathBuf>, Failure> {
+    swallowed(which)?;
+    let found = look(which, here)?;
+    for left_out in &found.left_out {
+        tell(&format!("warning: {left_out}"));
     }
-    if here.join(DEFAULT).is_file() {
-        return Ok(vec![PathBuf::from(DEFAULT)]);
-    }
-    let entries = std::fs::read_dir(here).map_err(|cause| Failure::io("cannot list this folder", &cause))?;
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
-        // A named pipe that nobody writes to is not waited for.
-        .filter(|path| path.is_file())
-        .filter(|path| std::fs::read_to_string(path).is_ok_and(|text| begins_a_deployment(&text)))
-        .filter_map(|path| path.file_name().map(PathBuf::from))
-        .collect();
-    found.sort();
-    if found.is_empty() {
+    if found.paths.is_empty() {
         let message =
             format!("no FILE was given, and there is no {DEFAULT} and no other *.yaml of a deployment here");
         return Err(Failure::usage(message).hint("name a file: privnet plan aws.yaml"));
     }
+    Ok(found.paths)
+}
+
+/// The same, of which there may be none yet.
+pub(crate) fn look(which: &Which, here: &Path) -> Result<Found, Failure> {
+    let of = |paths| Found { paths, left_out: Vec::new() };
+    if !which.files.is_empty() {
+        return Ok(of(which.files.clone()));
+    }
+    if here.join(DEFAULT).is_file() {
+        return Ok(of(vec![PathBuf::from(DEFAULT)]));
+    }
+    let entries = std::fs::read_dir(here).map_err(|cause| Failure::io("cannot list this folder", &cause))?;
+    let mut names: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        // A named pipe that nobody writes to is not waited for; a link that leads nowhere is told.
+        .filter(|path| std::fs::metadata(path).map_or(true, |there| there.is_file()))
+        .filter_map(|path| path.file_name().map(PathBuf::from))
+        .collect();
+    names.sort();
+    let mut found = Found::default();
+    for name in names {
+        match begins_a_deployment(&here.join(&name)) {
+            Begins::Yes => found.paths.push(name),
+            Begins::Perhaps(why) => found.left_out.push(format!("{} is left out: {why}", name.display())),
+            Begins::No => {}
+        }
+    }
     Ok(found)
 }
 
-/// Whether a text has privnet's two first keys at its top level.
-fn begins_a_deployment(text: &str) -> bool {
+/// Whether a file is a deployment's.
+enum Begins {
+    Yes,
+    No,
+    /// It may be meant as one, and is none for this reason.
+    Perhaps(String),
+}
+
+/// A deployment's file has privnet's two first keys at its top level.
+fn begins_a_deployment(path: &Path) -> Begins {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return Begins::Perhaps(format!("it cannot be read: {error}")),
+    };
+    if text.contains('\0') {
+        return Begins::Perhaps("it is not UTF-8 text: save it as that".to_owned());
+    }
+    // Editors of other systems begin files with a mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let key = |wanted: &str| {
         text.lines().any(|line| line.strip_prefix(wanted).is_some_and(|rest| rest.starts_with(':')))
     };
-    key("version") && key("deployment")
+    let lacks = |key: &str, has: &str| {
+        Begins::Perhaps(format!(
+            "it has `{has}:` and no `{key}:` at the beginning of a line; name it to see its errors"
+        ))
+    };
+    match (key("version"), key("deployment")) {
+        (true, true) => Begins::Yes,
+        (true, false) => lacks("deployment", "version"),
+        (false, true) => lacks("version", "deployment"),
+        (false, false) => Begins::No,
+    }
+}
+
+/// `--service` takes all that follows it: a file among that was meant as one.
+fn swallowed(which: &Which) -> Result<(), Failure> {
+    let is_file = |name: &&String| name.contains(['.', '/', '\\']) && Path::new(name).is_file();
+    let Some(file) = which.services.iter().find(is_file) else { return Ok(()) };
+    Err(Failure::usage(format!("`{file}` after --service is a file, and no service's name"))
+        .hint("put FILE before --service, or write --service=NAME"))
 }
 
 /// Files that are read again and again must be regular ones: a pipe has its text once, and one that nobody writes to never.
@@ -76,7 +138,8 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     paths.iter().map(|path| read_one(path)).collect()
 }
 
-fn read_one(path: &Path) -> Result<Source, Failure> {
+/// Reads one; `-` is standard input.
+pub(crate) fn read_one(path: &Path) -> Result<Source, Failure> {
     let name = path.display().to_string();
     let read = if name == "-" {
         std::io::read_to_string(std::io::stdin())
@@ -128,12 +191,40 @@ mod tests {
     fn finds_privnet_yaml_before_others_and_only_deployments() {
         let dir = tempfile::tempdir().unwrap();
         let which = Which::default();
-        assert_eq!(find(&which, dir.path()).unwrap_err().exit, crate::exit::Exit::Usage);
+        let find = || find(&which, dir.path(), |_| {});
+        assert_eq!(find().unwrap_err().exit, crate::exit::Exit::Usage);
         std::fs::write(dir.path().join("b.yaml"), "version: 1\ndeployment: d\n").unwrap();
-        std::fs::write(dir.path().join("a.yaml"), "kind: Pod\nversion: 1\n").unwrap();
-        assert_eq!(find(&which, dir.path()).unwrap(), [PathBuf::from("b.yaml")]);
+        std::fs::write(dir.path().join("a.yaml"), "kind: Pod\nname: p\n").unwrap();
+        assert_eq!(find().unwrap(), [PathBuf::from("b.yaml")]);
         std::fs::write(dir.path().join("privnet.yaml"), "").unwrap();
-        assert_eq!(find(&which, dir.path()).unwrap(), [PathBuf::from("privnet.yaml")]);
+        assert_eq!(find().unwrap(), [PathBuf::from("privnet.yaml")]);
+    }
+
+    #[test]
+    fn what_may_have_been_meant_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+        write("a.yaml", b"version: 1\ndeployment: d\n");
+        write("b.yaml", b"version: 1\ndeploymet: d\n");
+        write("c.yaml", b" version: 1\ndeployment: d\n");
+        write("d.yaml", b"\xff\xfev\0e\0r\0");
+        write("e.yaml", b"kind: Pod\n");
+        write("f.yaml", "\u{feff}version: 1\ndeployment: f\n".as_bytes());
+        write("g.yaml", b"v\0e\0r\0");
+        let found = look(&Which::default(), dir.path()).unwrap();
+        assert_eq!(found.paths, [PathBuf::from("a.yaml"), PathBuf::from("f.yaml")]);
+        let told: Vec<&str> = found.left_out.iter().map(String::as_str).collect();
+        assert!(
+            told[0].starts_with("b.yaml is left out: it has `version:` and no `deployment:`"),
+            "{told:?}"
+        );
+        assert!(
+            told[1].starts_with("c.yaml is left out: it has `deployment:` and no `version:`"),
+            "{told:?}"
+        );
+        assert!(told[2].starts_with("d.yaml is left out: it cannot be read: "), "{told:?}");
+        assert!(told[3].starts_with("g.yaml is left out: it is not UTF-8 text"), "{told:?}");
+        assert_eq!(told.len(), 4);
     }
 
     #[test]

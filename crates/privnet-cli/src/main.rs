@@ -47,17 +47,31 @@ fn main() -> ExitCode {
         Some(ended) => Ok(ended),
         None => commands::run(args, &output).map(ExitCode::from),
     });
-    done.unwrap_or_else(|failure| {
+    let ended = done.unwrap_or_else(|failure| {
         output.failure(&failure);
         failure.exit.into()
-    })
+    });
+    end(ended, output)
+}
+
+/// A result that could not be written is no success, however the command ended.
+fn end(ended: ExitCode, output: output::Output) -> ExitCode {
+    match output::written() {
+        Ok(()) => ended,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.into()
+        }
+    }
 }
 
 /// clap's own status for bad usage is 2, which here means "there are changes".
 fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        let _ = error.print();
-        return exit::Exit::Done.into();
+        if let Err(cause) = error.print() {
+            output::note_unwritten(cause);
+        }
+        return end(exit::Exit::Done.into(), output::Output::new(args::Format::Text, args::Color::Auto));
     }
     let json =
         std::env::args_os().zip(std::env::args_os().skip(1)).any(|(a, b)| a == "--output" && b == "json")

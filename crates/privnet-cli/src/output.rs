@@ -1,12 +1,33 @@
 //! Standard output for results, standard error for everything else.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use crate::args::{Color, Format};
 use crate::failure::Failure;
 use crate::render::{Paint, failure_text};
+
+/// The first thing that kept a result from being written. Standard output is the process's, and so is this.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Remembers that something of the result was not written. A reader that went away has what it wanted.
+pub(crate) fn note_unwritten(error: io::Error) {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        let _ = UNWRITTEN.set(error);
+    }
+}
+
+/// An error where a result could not be written: a script that finds half of it must not take it for the whole.
+pub(crate) fn written() -> Result<(), Failure> {
+    UNWRITTEN.get().map_or(Ok(()), |error| Err(Failure::io("the result could not be written", error)))
+}
+
+/// Whether the terminal knows no escape sequences.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|value| value == "dumb")
+}
 
 /// Where a command writes.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +51,7 @@ impl Output {
     }
 
     fn paint_for(self, terminal: bool) -> Paint {
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || is_dumb();
         match self.color {
             Color::Always => Paint::Colour,
             Color::Never => Paint::Plain,
@@ -44,22 +65,21 @@ impl Output {
         self.paint_for(std::io::stderr().is_terminal())
     }
 
-    /// Writes a result: `text` for people, `json` for programs. A reader that went away is no failure.
+    /// Writes a result: `text` for people, `json` for programs. What cannot be written is told by [`written`].
     pub(crate) fn result(self, text: impl FnOnce(Paint) -> String, json: impl FnOnce() -> Value) {
         let rendered = match self.format {
             Format::Text => text(self.paint()),
             Format::Json => format!("{:#}\n", json()),
         };
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(rendered.as_bytes());
-        let _ = out.flush();
+        self.raw(rendered.as_bytes());
     }
 
     /// Writes text that is a result in itself, such as a schema.
     pub(crate) fn raw(self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
-        let _ = out.write_all(bytes);
-        let _ = out.flush();
+        if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+            note_unwritten(error);
+        }
     }
 
     /// Writes a remark to standard error.

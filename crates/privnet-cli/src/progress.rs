@@ -10,7 +10,7 @@ use privnet::{Event, Events};
 
 use crate::args::Global;
 use crate::errors::Errors;
-use crate::output::Output;
+use crate::output::{Output, is_dumb};
 
 /// A live view of what is being done: a line for each action on a terminal; a line for each end elsewhere.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ impl Progress {
     pub(crate) fn new(global: &Global, output: Output, errors: Errors) -> Self {
         let view = if global.quiet || output.is_json() {
             View::Silent
-        } else if std::io::stderr().is_terminal() {
+        } else if std::io::stderr().is_terminal() && !is_dumb() {
             View::Live
         } else if global.verbose > 0 {
             View::Log

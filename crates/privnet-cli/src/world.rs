@@ -13,9 +13,6 @@ use crate::args::Global;
 use crate::errors::Errors;
 use crate::failure::Failure;
 
-/// How fast time passes in a sandbox that nobody set a speed for.
-pub(crate) const SANDBOX_SPEED: f64 = 20.0;
-
 /// The user's folder for what privnet keeps: `privnet` in the state directory.
 pub(crate) fn state_dir() -> Result<PathBuf, Failure> {
     let strategy = etcetera::choose_base_strategy().map_err(|cause| {
@@ -34,11 +31,6 @@ pub(crate) fn sandbox_dir(global: &Global) -> Result<PathBuf, Failure> {
         Some(dir) => Ok(PathBuf::from(dir)),
         None => Ok(state_dir()?.join("sandbox")),
     }
-}
-
-/// The speed to serve a folder with: what it has, or the default for a new one.
-pub(crate) fn speed_for(dir: &std::path::Path, asked: Option<f64>) -> Option<f64> {
-    asked.or_else(|| (!dir.join("clock.json").exists()).then_some(SANDBOX_SPEED))
 }
 
 /// The clouds of this command, and the local one as long as it is needed.
@@ -77,7 +69,6 @@ impl World {
         let (clouds, sandbox) = if global.sandbox {
             let dir = sandbox_dir(global)?;
             let mut options = Options::new(&dir);
-            options.speed = speed_for(&dir, None);
             options.record =
                 std::env::var_os("PRIVNET_SANDBOX_RECORD").filter(|file| !file.is_empty()).map(PathBuf::from);
             let running = Sandbox::serve(&options).await?;

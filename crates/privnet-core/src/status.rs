@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::accept::{self, ConnectionState};
-use crate::resource::Health;
+use crate::resource::{Health, Live};
 use crate::world::{Connections, Desired, ServiceIntent, Target, TargetState, World};
 
 /// The state of a service in one word.
@@ -111,6 +111,28 @@ fn of_service(desired: &Desired, intent: &ServiceIntent, world: &World) -> Servi
     }
 }
 
+/// How many resources of a service this deployment made.
+fn parts(intent: &ServiceIntent, world: &World) -> usize {
+    let ours = |live: &&Live| live.is_ours() && live.address.service == intent.name;
+    world.live.iter().filter(ours).count()
+}
+
+/// A tombstone: it is as it should be when nothing is left.
+fn of_removed(intent: &ServiceIntent, world: &World, notes: &mut Vec<String>) -> ServiceState {
+    match parts(intent, world) {
+        0 => {
+            notes.push("removed, as the file says (`remove: true`)".to_owned());
+            ServiceState::Absent
+        }
+        left => {
+            notes.push(format!(
+                "to be removed (`remove: true`), and {left} resource(s) are there: run `privnet apply`"
+            ));
+            ServiceState::Waiting
+        }
+    }
+}
+
 fn state_of(
     intent: &ServiceIntent,
     world: &World,
@@ -121,12 +143,21 @@ fn state_of(
 ) -> ServiceState {
     let exposed =
         world.services.get(&intent.name).and_then(|seen| seen.exposed.as_ref()).unwrap_or(&intent.exposed);
+    if intent.remove && !refused {
+        return of_removed(intent, world, notes);
+    }
     let Some(live) = world.at(exposed) else {
-        if refused {
-            return ServiceState::Degraded;
+        let made = parts(intent, world);
+        if made > 0 {
+            let rest = if refused { "" } else { ": `privnet apply` makes the rest" };
+            notes.push(format!(
+                "partly made: {made} resource(s) are there, and what consumers connect to is not{rest}"
+            ));
+        } else if !refused {
+            notes.push("nothing is there yet: run `privnet apply`".to_owned());
+            return ServiceState::Absent;
         }
-        notes.push("nothing is there yet: run `privnet apply`".to_owned());
-        return ServiceState::Absent;
+        return ServiceState::Degraded;
     };
     let broken: Vec<_> = world
         .live

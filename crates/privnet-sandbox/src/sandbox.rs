@@ -71,8 +71,19 @@ impl Sandbox {
     /// Raises a further connection request for a service, whichever cloud has it; see [`CloudServer::connect`].
     pub fn connect(&self, service: &str, consumer: Option<&str>) -> Result<Value, SandboxError> {
         let now = Clock::open(&self.setup.dir, None)?.now();
+        let known: Vec<_> =
+            self.clouds.iter().filter_map(|cloud| Some((cloud.knows(service, now)?, cloud))).collect();
+        // A name that a file gave goes before one that something else happens to have.
+        let best = known.iter().map(|(by, _)| *by).max();
+        let meant: Vec<_> =
+            known.iter().filter(|(by, _)| Some(*by) == best).map(|(_, cloud)| *cloud).collect();
+        if meant.len() > 1 {
+            let clouds = meant.iter().map(|cloud| cloud.cloud()).collect();
+            return Err(SandboxError::SeveralServices { service: service.to_owned(), clouds });
+        }
+        let asked = if meant.is_empty() { self.clouds.iter().collect() } else { meant };
         let mut answers = Vec::new();
-        for cloud in &self.clouds {
+        for cloud in asked {
             match cloud.connect(service, consumer, now) {
                 Ok(connection) => return Ok(connection),
                 Err(why) => answers.push(format!("{}: {why}", cloud.cloud())),

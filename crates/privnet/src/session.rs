@@ -12,7 +12,7 @@ use privnet_core::execute::{Context, Events, Executor, Limiter, Report, Settings
 use privnet_core::handoff::Handoff;
 use privnet_core::plan::{self, Plan, PlanOptions, Refusal, Rule};
 use privnet_core::provider::lower_all;
-use privnet_core::spec::{Service, Spec};
+use privnet_core::spec::{CloudName, Service, Spec};
 use privnet_core::status::{self, ServiceStatus};
 use privnet_core::{Address, Desired, Error, ErrorKind, KindTable, ObserveRequest, Provider, Purpose, World};
 use tokio_util::sync::CancellationToken;
@@ -210,7 +210,42 @@ impl Session {
         if options.destroy {
             plan.waits.clear();
         }
+        plan.warnings.extend(self.not_looked_at());
+        plan.refusals.extend(self.nowhere_to_delete(options));
         Planned { plan, desired, world, unreachable }
+    }
+
+    /// Where a file once had services, and now has none, is not looked at: what is left there is not shown.
+    fn not_looked_at(&self) -> Vec<String> {
+        let used =
+            |cloud: &CloudName| self.spec.services.iter().any(|service| service.cloud_name() == *cloud);
+        let idle = self.spec.defaults.iter().filter(|cloud| !used(cloud));
+        let mut warnings: Vec<String> = idle
+            .map(|cloud| {
+                format!(
+                    "`defaults` has {cloud}, and no service is there: nothing was looked at in {cloud}, and what the deployment may have \
+                     there stays. A service with `remove: true` keeps its place until what it had is gone"
+                )
+            })
+            .collect();
+        if self.spec.services.is_empty() && warnings.is_empty() {
+            warnings.push(
+                "the file has no service: nothing was looked at, and what the deployment may have in a cloud stays".to_owned(),
+            );
+        }
+        warnings
+    }
+
+    /// A file without a service names no place: what was not looked for is not said to be gone.
+    fn nowhere_to_delete(&self, options: PlanOptions) -> Option<Refusal> {
+        (self.spec.services.is_empty() && (options.destroy || options.prune)).then(|| Refusal {
+            address: Address::new(self.spec.deployment.as_str(), "deployment", "main"),
+            rule: Rule::Unobserved,
+            why: "the file has no service, so nothing was searched and nothing is deleted: list what is to go with `remove: true`, \
+                  which keeps its place, and apply"
+                .to_owned(),
+            flag: None,
+        })
     }
 
     /// Observes, and plans how load balancers follow names that moved: what [`Session::plan`] plans, narrowed to the changes of

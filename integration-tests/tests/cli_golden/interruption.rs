@@ -103,6 +103,11 @@ fn an_interrupted_apply_ends_at_once_and_the_next_one_mends() {
     assert!(shown.contains("skipped create orders/endpoint-service/main"), "{shown}");
 
     Clock::open(&script.at("sandbox"), Some(300.0)).unwrap();
+    let status = text(&script.quietly("--sandbox status").stdout);
+    assert!(
+        status.contains("degraded") && status.contains("partly made: "),
+        "what is there is told: {status}"
+    );
     let mended = script.quietly("--sandbox apply --yes");
     assert_eq!(code(&mended), 0, "{}{}", text(&mended.stdout), text(&mended.stderr));
     let empty = script.quietly("--sandbox plan --detailed-exitcode");

@@ -10,6 +10,7 @@ mod examples;
 mod fivetran;
 mod gcp;
 mod interruption;
+mod oversights;
 mod script;
 mod shapes;
 mod statuses;
@@ -308,7 +309,7 @@ fn bad_usage() {
         "completions elvish2",
         "completions",
         "schema extra",
-        "help",
+        "help nothing",
     ] {
         script.run(line);
     }

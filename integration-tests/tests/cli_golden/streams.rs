@@ -31,22 +31,22 @@ fn colour_comes_when_asked_for_and_never_into_a_pipe_by_itself() {
 #[test]
 fn a_terminal_gets_colour_and_no_color_is_honoured() {
     let script = Script::with(&[("aws.yaml", &orders())]);
-    let on_terminal = |plain: bool| {
+    let on_terminal = |variable: Option<(&str, &str)>| {
         let line = format!("{} --sandbox plan aws.yaml", binary().display());
         let mut command = privnet(script.path());
         let mut terminal = Command::new("script");
         terminal.args(["-qec", &line, "/dev/null"]).current_dir(script.path()).env_clear();
         terminal.envs(command.env("TERM", "xterm").get_envs().filter_map(|(k, v)| Some((k, v?))));
-        if plain {
-            terminal.env("NO_COLOR", "1");
-        }
+        terminal.envs(variable);
         text(&terminal.output().expect("util-linux's `script`").stdout)
     };
     let coloured = "\u{1b}[32m+ create";
-    let shown = on_terminal(false);
+    let shown = on_terminal(None);
     assert!(shown.contains(coloured), "{shown:?}");
-    let plain = on_terminal(true);
+    let plain = on_terminal(Some(("NO_COLOR", "1")));
     assert!(plain.contains("+ create") && !plain.contains(coloured), "{plain:?}");
+    let dumb = on_terminal(Some(("TERM", "dumb")));
+    assert!(dumb.contains("+ create") && !dumb.contains('\u{1b}'), "{dumb:?}");
 }
 
 #[test]
@@ -195,4 +195,6 @@ fn editors_and_shells_get_what_they_read() {
     assert!(text(&script.quietly("--version").stdout).starts_with("privnet "));
     let help = text(&script.quietly("--help").stdout);
     assert!(help.starts_with("Give a SaaS vendor"), "{help}");
+    assert_eq!(text(&script.quietly("help").stdout), help);
+    assert_eq!(text(&script.quietly("help plan").stdout), text(&script.quietly("plan --help").stdout));
 }

@@ -198,7 +198,7 @@ fn check(lowering: &Lowering<'_>, machines: &Machines<'_>) -> Findings {
     }
     if machines.asked.drain.get() > drain.get() {
         found.warnings.push(format!(
-            "`forwarder.drain` is {} s, but the load balancer ends sessions of a target that goes after `drain`, {} s",
+            "`forwarder.drain` is {}, but the load balancer ends sessions of a target that goes after `drain`, {}",
             machines.asked.drain, drain
         ));
     }

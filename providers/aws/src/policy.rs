@@ -127,6 +127,7 @@ pub(crate) mod tests {
             tags: BTreeMap::new(),
             consumers: consumers.iter().map(|(text, consumer)| (name(text), consumer.clone())).collect(),
             services: vec![service],
+            defaults: BTreeSet::new(),
             source: "test.yaml".to_owned(),
         }
     }

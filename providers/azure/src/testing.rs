@@ -45,6 +45,7 @@ pub(crate) fn spec(form: AzureForm, consumers: &[(&str, Consumer)]) -> Spec {
             .map(|(name, consumer)| (name.parse().unwrap(), consumer.clone()))
             .collect(),
         services: vec![service("orders", form, &names)],
+        defaults: BTreeSet::new(),
         source: "test.yaml".to_owned(),
     }
 }

@@ -1,15 +1,18 @@
 //! `privnet apply`, `privnet sync-targets` and `privnet destroy`: plan, show, ask, carry out, report.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use privnet::{Executed, PlanOptions, Planned, SavedPlan, Session, executed_json};
+use privnet_core::plan::Op;
 use serde_json::json;
 
 use super::{Opened, Shell, joined};
 use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::written;
 use crate::render::{Paint, count, executed_text, plan_text};
 use crate::world::{can_ask, confirm};
 
@@ -136,6 +139,8 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Res
     }
     if !shell.output.is_json() {
         shell.output.raw(shown.as_bytes());
+        // Nothing is done that could not be shown.
+        written()?;
     }
     let total: usize = ready.iter().map(|file| file.planned.plan.actions.len()).sum();
     if total > 0 && !shell.world.cancel.is_cancelled() {
@@ -164,6 +169,9 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Res
 }
 
 fn scopes(planned: &Planned) -> String {
+    if planned.world.searched.is_empty() {
+        return "Searched: nothing\n".to_owned();
+    }
     let mut text = String::from("Searched:\n");
     for scope in &planned.world.searched {
         let _ = writeln!(text, "  {scope}");
@@ -171,10 +179,20 @@ fn scopes(planned: &Planned) -> String {
     text
 }
 
-/// What a person would do next.
+/// What a person would do next: hand over what is new, or what a consumer has yet to ask for.
 fn next_step(planned: &Planned, report: &privnet::Report, aim: Aim, _: Paint) -> String {
-    let nothing_new = planned.plan.actions.is_empty() || !planned.plan.refusals.is_empty();
-    if aim != Aim::Apply || !report.all_done() || nothing_new {
+    let plan = &planned.plan;
+    let consumers: BTreeSet<&str> = planned
+        .desired
+        .services
+        .values()
+        .flat_map(|intent| &intent.policy.consumers)
+        .map(|consumer| consumer.name.as_str())
+        .collect();
+    let asks = |on: &str| on.split(", ").any(|name| consumers.contains(name));
+    let is_new = plan.actions.iter().any(|action| action.op == Op::Create)
+        || (!plan.actions.is_empty() && plan.waits.iter().any(|wait| asks(&wait.on)));
+    if aim != Aim::Apply || !report.all_done() || !is_new || !plan.refusals.is_empty() {
         return String::new();
     }
     "Next: `privnet handoff` prints what the vendor needs; `privnet accept-pending --watch` lets its request in.\n".to_owned()

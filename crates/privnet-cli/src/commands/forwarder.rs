@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::render::forwarder_text;
 
 pub(crate) fn run(which: &Which, output: Output) -> Result<Exit, Failure> {
-    let sources = files::read(&files::find(which, Path::new("."))?)?;
+    let sources = files::read(&files::find(which, Path::new("."), |text| output.remark(text))?)?;
     let specs = files::decode_or_fail(&sources)?;
     files::check_services(which, &specs)?;
     let asked = |name: &str| which.services.is_empty() || which.services.iter().any(|asked| asked == name);

@@ -133,7 +133,8 @@ pub(crate) struct Opened {
 impl Shell {
     /// A session for each file.
     pub(crate) fn open(&self, which: &Which, parallelism: usize) -> Result<Vec<Opened>, Failure> {
-        let sources = files::read(&files::find(which, std::path::Path::new("."))?)?;
+        let tell = |text: &str| self.errors.remark(text);
+        let sources = files::read(&files::find(which, std::path::Path::new("."), tell)?)?;
         let specs = files::decode_or_fail(&sources)?;
         files::check_services(which, &specs)?;
         sources

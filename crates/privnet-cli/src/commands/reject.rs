@@ -8,6 +8,7 @@ use super::{Shell, joined};
 use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::written;
 use crate::render::{count, executed_text, plan_text};
 use crate::world::confirm;
 
@@ -43,6 +44,7 @@ pub(crate) async fn run(
         let title = format!("{} ({})", planned.desired.deployment, file.source.name);
         if !shell.output.is_json() {
             shell.output.raw(plan_text(&title, &planned.plan, false, shell.output.paint()).as_bytes());
+            written()?;
         }
         shell.unreachable(&planned.unreachable);
         if !planned.plan.is_empty()

@@ -4,27 +4,25 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use privnet_core::spec::CloudService;
+use privnet_core::spec::aws::AwsForm;
+use privnet_core::spec::azure::AzureForm;
+use privnet_core::spec::gcp::GcpForm;
 use privnet_sandbox::{Options, Running, Sandbox};
 use serde_json::{Map, Value, json};
 
-use crate::args::{Global, SandboxCommand};
+use crate::args::{Global, SandboxCommand, Which};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::files;
 use crate::output::Output;
-use crate::world::{sandbox_dir, speed_for};
+use crate::world::sandbox_dir;
 
 pub(crate) async fn run(command: SandboxCommand, global: &Global, output: Output) -> Result<Exit, Failure> {
     let dir = sandbox_dir(global)?;
     match command {
         SandboxCommand::Serve { port, latency, speed, record, faults } => {
-            let options = Options {
-                port,
-                latency,
-                speed: speed_for(&dir, speed),
-                record,
-                faults,
-                ..Options::new(&dir)
-            };
+            let options = Options { port, latency, speed, record, faults, ..Options::new(&dir) };
             serve(&options, output).await
         }
         SandboxCommand::World => {
@@ -42,7 +40,8 @@ pub(crate) async fn run(command: SandboxCommand, global: &Global, output: Output
             Ok(Exit::Done)
         }
         SandboxCommand::Connect { service, consumer } => {
-            let connection = Sandbox::open(&dir)?.connect(&service, consumer.as_deref())?;
+            let meant = id_in_files(&service).unwrap_or(service);
+            let connection = Sandbox::open(&dir)?.connect(&meant, consumer.as_deref())?;
             output.result(|_| connection_text(&connection), || connection.clone());
             Ok(Exit::Done)
         }
@@ -53,6 +52,28 @@ pub(crate) async fn run(command: SandboxCommand, global: &Global, output: Output
             output.result(|_| format!("{name} → {answer}\n"), || json!({"name": name, "addresses": shown}));
             Ok(Exit::Done)
         }
+    }
+}
+
+/// The cloud's id of a service that a file here names and did not make: nothing in the cloud bears the name that it has in the file.
+fn id_in_files(name: &str) -> Option<String> {
+    let found = files::look(&Which::default(), Path::new(".")).ok()?;
+    let specs = files::decode(&files::read(&found.paths).ok()?).ok()?;
+    let service = specs.iter().find_map(|spec| spec.service(name))?;
+    match &service.cloud {
+        CloudService::Aws(aws) => match &aws.form {
+            AwsForm::EndpointService(id) => Some(id.to_string()),
+            _ => None,
+        },
+        CloudService::Azure(azure) => match &azure.form {
+            AzureForm::Hosted(hosted) => Some(hosted.resource_id.to_string()),
+            AzureForm::PrivateLinkService(id) => Some(id.to_string()),
+            _ => None,
+        },
+        CloudService::Gcp(gcp) => match &gcp.form {
+            GcpForm::ServiceAttachment { name, .. } => Some(name.to_string()),
+            _ => None,
+        },
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn man(output: Output) -> Result<Exit, Failure> {
     let mut pages = Vec::new();
     let failed = |cause: std::io::Error| Failure::io("cannot render the manual page", &cause);
     clap_mangen::Man::new(command.clone()).render(&mut pages).map_err(failed)?;
-    for sub in command.get_subcommands() {
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         clap_mangen::Man::new(sub.clone()).render(&mut pages).map_err(failed)?;
     }
     output.raw(&pages);

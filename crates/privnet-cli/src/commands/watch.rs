@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, Shell};
 use crate::args::Which;
+use crate::errors::Errors;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Source};
@@ -39,7 +40,7 @@ pub(crate) struct Manner {
 }
 
 pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<Exit, Failure> {
-    let paths = files::find(which, Path::new("."))?;
+    let paths = files::find(which, Path::new("."), |text| shell.errors.remark(text))?;
     files::demand_regular(&paths)?;
     let sources = files::read(&paths)?;
     let specs = files::decode_or_fail(&sources)?;
@@ -80,9 +81,7 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
     let sessions = move |spec| builders(spec).patience(HEALTHY_WITHIN).build();
     let mut watch = Watch::new(options, sessions, move |event| teller.see(event));
     if which.files.is_empty() {
-        let here = which.clone();
-        watch =
-            watch.look_for(&which.services, move || files::find(&here, Path::new(".")).unwrap_or_default());
+        watch = watch.look_for(&which.services, newcomers(which.clone(), shell.errors.clone()));
     }
     for (path, source, spec) in watched {
         let again = Some(path).filter(|path| path != Path::new("-"));
@@ -106,6 +105,22 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
     let terminated = shell.world.is_terminated();
     end(shell, &lines, terminated);
     Ok(if terminated { Exit::Done } else { Exit::Interrupted })
+}
+
+/// The files that are here at each look. What is left out of them is told once: again only when it is so for another reason.
+fn newcomers(which: Which, errors: Errors) -> impl Fn() -> Vec<PathBuf> + Send + Sync + 'static {
+    let here = move || files::look(&which, Path::new(".")).unwrap_or_default();
+    // What was there from the beginning was told then.
+    let told = Mutex::new(here().left_out);
+    move || {
+        let found = here();
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        for left_out in found.left_out.iter().filter(|left_out| !told.contains(left_out)) {
+            errors.remark(&format!("warning: {left_out}"));
+        }
+        *told = found.left_out;
+        found.paths
+    }
 }
 
 /// A file to watch: where it is, what it is called and says, and what that means.

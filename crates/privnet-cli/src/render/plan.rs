@@ -1,10 +1,10 @@
 //! Plans, and what became of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use privnet::{Outcome, Plan, Report};
-use privnet_core::plan::{Action, Left, Op, Refusal, Summary};
+use privnet_core::plan::{Action, FieldChange, Left, Op, Refusal, Summary};
 
 use super::{Paint, Style, count, who};
 
@@ -107,13 +107,13 @@ pub(super) fn one_action(out: &mut String, action: &Action, what: &str, detail: 
     let reason = paint.on(Style::Dim, format!("({})", action.reason));
     let _ =
         writeln!(out, "  {} {what}  {reason}", paint.on(style, format!("{sign} {:<6}", action.op.as_str())));
-    if action.op == Op::Update {
-        for change in &action.changes {
-            let _ = writeln!(out, "             {}: {} → {}", change.field, change.from, change.to);
-        }
-    } else if detail {
-        for change in action.changes.iter().filter(|change| !change.to.is_null()) {
-            let _ = writeln!(out, "             {}: {}", change.field, change.to);
+    for change in &action.changes {
+        let FieldChange { field, from, to } = change;
+        // What takes the place of another has all its fields, and what was there of those that differ.
+        if action.op == Op::Update || !from.is_null() {
+            let _ = writeln!(out, "             {field}: {from} → {to}");
+        } else if detail && !to.is_null() {
+            let _ = writeln!(out, "             {field}: {to}");
         }
     }
 }
@@ -197,14 +197,26 @@ fn summary_line(summary: &Summary, plan: &Plan, paint: Paint) -> String {
     .filter(|(number, ..)| *number > 0)
     .map(|(number, what, style)| paint.on(style, format!("{number} {what}")))
     .collect();
-    let refused =
-        if plan.refusals.is_empty() { String::new() } else { format!(", {} refused", plan.refusals.len()) };
+    if !plan.refusals.is_empty() {
+        let refused = format!("{} refused", plan.refusals.len());
+        let done = match parts[..] {
+            [] => format!("Nothing will be done: {refused}."),
+            _ => format!("Plan: {}, {} unchanged, {refused}.", parts.join(", "), summary.unchanged),
+        };
+        // What else a refused service needs is not planned: the counts do not have it.
+        let of_services = plan.refusals.iter().filter(|refusal| refusal.address.kind != "deployment");
+        let names: BTreeSet<&str> = of_services.map(|refusal| refusal.address.service.as_str()).collect();
+        if names.is_empty() {
+            return done;
+        }
+        let names: Vec<&str> = names.into_iter().collect();
+        return format!("{done} Whatever else {} needs waits until that is settled.", names.join(" or "));
+    }
     if parts.is_empty() && summary.unchanged == 0 {
-        return format!("Nothing to do{refused}.");
+        return "Nothing to do.".to_owned();
     }
     if parts.is_empty() {
-        let unchanged = count(summary.unchanged, "resource");
-        return format!("No changes: {unchanged} as the file says{refused}.");
+        return format!("No changes: {} as the file says.", count(summary.unchanged, "resource"));
     }
-    format!("Plan: {}, {} unchanged{refused}.", parts.join(", "), summary.unchanged)
+    format!("Plan: {}, {} unchanged.", parts.join(", "), summary.unchanged)
 }

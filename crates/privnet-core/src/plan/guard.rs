@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::accept::Connection;
+use crate::accept::{Connection, Identity};
 use crate::kind::{Change, Kind, Replacement};
 use crate::plan::build::Draft;
 use crate::plan::diff::Difference;
 use crate::plan::steps::Step;
-use crate::plan::{Op, Refusal, Rule};
+use crate::plan::{FieldChange, Op, Refusal, Rule};
 use crate::resource::{Address, Live};
 use crate::value::Value;
 use crate::world::Connections;
@@ -165,14 +165,14 @@ impl Draft<'_> {
             }
             Change::GrowUnlessConnected | Change::ReplaceUnlessConnected | Change::UpdateUnlessConnected => {
                 let live = live().filter(|_| !lifted)?;
-                let why = format!("changing {} from {} to {} would cut {live}", of.field, of.from, of.to);
+                let why = format!("{} would cut {live}", in_words(difference));
                 Some(refusal(address, Rule::WouldSever, why, Some(SEVER)))
             }
             Change::Refuse if lifted => None,
             Change::Refuse => {
                 let why = format!(
-                    "changing {} from {} to {} would change what the vendor was given, and cut who uses it",
-                    of.field, of.from, of.to
+                    "{} would change what the vendor was given, and cut who uses it",
+                    in_words(difference)
                 );
                 Some(refusal(address, Rule::HandOver, why, Some(SEVER)))
             }
@@ -195,7 +195,7 @@ impl Draft<'_> {
                 if live.iter().any(goes) {
                     live.retain(goes);
                 }
-                let names: Vec<_> = live.iter().map(|c| format!("{} ({})", c.id, c.who())).collect();
+                let names: Vec<_> = live.into_iter().map(named).collect();
                 (!names.is_empty())
                     .then(|| format!("{} live connection(s): {}", names.len(), names.join(", ")))
             }
@@ -219,6 +219,49 @@ fn takes_away(difference: &Difference) -> bool {
         Change::Grow | Change::GrowUnlessConnected => !difference.taken_away.is_empty(),
         Change::ReplaceUnlessConnected => !only_grows(difference),
         Change::UpdateUnlessConnected | Change::Refuse => true,
+    }
+}
+
+/// A connection for people: its id, and who it belongs to where the cloud says more than that id (Azure's is a path of a line and a half).
+fn named(connection: &Connection) -> String {
+    let own = Identity::new("endpoint", &connection.id);
+    let who: Vec<_> =
+        connection.identities.iter().filter(|who| **who != own).map(Identity::to_string).collect();
+    match (who.is_empty(), connection.identities.is_empty()) {
+        (true, true) => format!("{} ({})", connection.id, connection.who()),
+        (true, false) => connection.id.clone(),
+        _ => format!("{} ({})", connection.id, who.join(", ")),
+    }
+}
+
+/// What a difference does, for people. Of a list, only the members that come or go: the others are of no matter.
+fn in_words(difference: &Difference) -> String {
+    let FieldChange { field, from, to } = &difference.change_of;
+    let (Some(there), Some(wanted)) = (from.as_list(), to.as_list()) else {
+        return format!("changing {field} from {} to {}", plain(from), plain(to));
+    };
+    let only = |some: &[Value], others: &[Value]| {
+        let members: Vec<_> = some.iter().filter(|member| !others.contains(member)).map(plain).collect();
+        members.join(" and ")
+    };
+    let (gone, new) = (only(there, wanted), only(wanted, there));
+    match (gone.is_empty(), new.is_empty()) {
+        (false, true) => format!("taking {gone} out of {field}"),
+        (true, false) => format!("putting {new} into {field}"),
+        (false, false) => format!("changing {field} from {gone} to {new}"),
+        (true, true) => format!("changing the order of {field}"),
+    }
+}
+
+/// A value without the brackets that data has: `port 5432, pool port-5432`.
+fn plain(value: &Value) -> String {
+    match value.as_map() {
+        Some(entries) => entries
+            .iter()
+            .map(|(key, entry)| format!("{key} {}", plain(entry)))
+            .collect::<Vec<_>>()
+            .join(", "),
+        None => value.to_string(),
     }
 }
 

@@ -87,7 +87,7 @@ pub struct Action {
     pub op: Op,
     /// Why, for people; it never steers.
     pub reason: String,
-    /// The fields in question. A create lists all of them.
+    /// The fields in question. A create lists all of them; one in the place of another has what is there now of those that differ.
     pub changes: Vec<FieldChange>,
     /// The actions (by `id`) that must be done before.
     pub after: Vec<String>,

@@ -41,15 +41,20 @@ impl Draft<'_> {
             let names: Vec<_> = because.iter().map(|difference| &*difference.change_of.field).collect();
             format!("{} cannot be changed in place", names.join(", "))
         };
-        let changes =
-            fields.into_iter().map(|(field, to)| FieldChange { field, from: Value::Null, to }).collect();
+        // Of a replacement, also what is there now of the fields that make it one.
+        let there =
+            |field: &FieldName| because.iter().find(|difference| difference.change_of.field == *field);
+        let changes = fields.into_iter().map(|(field, to)| {
+            let from = there(&field).map_or(Value::Null, |difference| difference.change_of.from.clone());
+            FieldChange { field, from, to }
+        });
         self.steps.push(Step {
             action: Action {
                 id: format!("create {}@{generation}", resource.address),
                 address: resource.address.clone(),
                 op: Op::Create,
                 reason,
-                changes,
+                changes: changes.collect(),
                 after: Vec::new(),
                 generation: Some(generation),
                 scope: resource.scope.clone(),

@@ -28,6 +28,8 @@ pub struct Spec {
     pub consumers: BTreeMap<ConsumerName, Consumer>,
     /// The services, in the file's order.
     pub services: Vec<Service>,
+    /// The clouds that `defaults` give a place in.
+    pub defaults: BTreeSet<CloudName>,
     /// The name of the file, for messages.
     pub source: String,
 }

@@ -43,11 +43,11 @@ fn slug(text: &str, min: usize, max: usize) -> Result<String, TextProblem> {
         return Err(TextProblem::new(format!("must have {min} to {max} characters")));
     }
     if !text.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return Err(TextProblem::new("must begin with a lower-case letter"));
+        return Err(TextProblem::new("must begin with a lower-case letter, a to z"));
     }
     if let Some(bad) = text.chars().find(|c| !lower_alnum(*c) && *c != '-') {
         return Err(TextProblem::new(format!(
-            "has {bad:?}; only lower-case letters, digits and hyphens may be used"
+            "has {bad:?}; only lower-case letters (a to z), digits and hyphens may be used"
         )));
     }
     Ok(text.to_owned())

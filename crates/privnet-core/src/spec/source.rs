@@ -159,6 +159,11 @@ impl<'a> Errors<'a> {
         self.found.is_empty()
     }
 
+    /// Whether something was found in this part of the text.
+    pub(super) fn any_within(&self, span: Span) -> bool {
+        self.found.iter().any(|(found, _)| (span.start..span.end).contains(&found.start))
+    }
+
     /// The errors in the order of the file.
     pub(super) fn finish(mut self) -> Vec<FileError> {
         self.found.sort_by_key(|(span, _)| (span.start, span.end));

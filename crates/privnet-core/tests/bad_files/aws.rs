@@ -133,6 +133,11 @@ pub(crate) const CASES: &[Case] = &[
         "      forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1], size: t4g.small }\n",
     ),
     (
+        "machines that a port leads to which is wrong",
+        "      cross_zone: true\n      database_security_groups: [sg-0ddddddddddddddd4]\n      ports:\n        - listen: 5432\n          engine: postgres\n          to: { ips: [10.0.3.17, 10.0.4.17] }",
+        "      forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1], size: t4g.small }\n      ports:\n        - listen: 5432\n          to: { forwardr: { dns: db.corp.example } }",
+    ),
+    (
         "one forwarder",
         FIRST,
         "      forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1], size: t4g.small, count: 1 }\n",

@@ -6,7 +6,7 @@ use privnet_core::spec::aws::{AwsForm, AwsTarget};
 use privnet_core::spec::azure::AzureForm;
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpBackend, GcpForm};
 use privnet_core::spec::{
-    Acceptance, CloudService, Place, Resolver, Spec, Upstream, decode, render_all, schema,
+    Acceptance, CloudName, CloudService, Place, Resolver, Spec, Upstream, decode, render_all, schema,
 };
 use serde_json::Value;
 
@@ -197,7 +197,9 @@ fn every_key_of_the_schema_is_decoded() {
 #[test]
 fn a_file_without_services_is_a_file() {
     let spec = decode("x.yaml", "version: 1\ndeployment: dd\nservices: []\n").unwrap();
-    assert!(spec.services.is_empty() && spec.consumers.is_empty());
+    assert!(spec.services.is_empty() && spec.consumers.is_empty() && spec.defaults.is_empty());
+    let text = "version: 1\ndeployment: dd\ndefaults: { gcp: { region: us-east4 } }\nservices: []\n";
+    assert_eq!(decode("x.yaml", text).unwrap().defaults, BTreeSet::from([CloudName::Gcp]));
 }
 
 /// Editors of other systems end lines in two characters, and begin files with a mark.

@@ -15,6 +15,7 @@ use super::call::Tx;
 use super::ids::fresh;
 use super::world::{Endpoint, Scope, Service, World, after, ids, wire_time};
 use crate::dns::Names;
+use crate::frame::KnownBy;
 
 /// How long Fivetran takes to ask, in seconds of sandbox time.
 const FIVETRAN_AFTER: i64 = 30;
@@ -146,6 +147,22 @@ pub(crate) fn connect(
     }))
 }
 
+/// By what a service is known.
+pub(crate) fn knows(world: &World, wanted: &str, now: Timestamp) -> Option<KnownBy> {
+    let known = world.services.values().filter(|service| service.state(now).is_some());
+    known.filter_map(|service| known_by(world, service, wanted)).max()
+}
+
+/// A service's tags, its id and its names.
+fn known_by(world: &World, service: &Service, wanted: &str) -> Option<KnownBy> {
+    let tags = world.tags.of(&service.id);
+    let is = |key: &str| tags.get(key) == Some(&wanted);
+    if is("privnet:service") {
+        return Some(KnownBy::Mark);
+    }
+    (service.id == wanted || service.name() == wanted || is("Name")).then_some(KnownBy::Name)
+}
+
 fn account_of(consumer: Option<&str>) -> Result<String, String> {
     let account = match consumer.unwrap_or("fivetran") {
         "fivetran" => ids::FIVETRAN,
@@ -161,12 +178,9 @@ fn account_of(consumer: Option<&str>) -> Result<String, String> {
 
 /// A service by id, by service name, or by what its tags call it.
 fn find(world: &World, wanted: &str, now: Timestamp) -> Result<Service, String> {
-    let named = |service: &Service| {
-        let tags = world.tags.of(&service.id);
-        ["privnet:service", "Name"].iter().any(|key| tags.get(key) == Some(&wanted))
-    };
+    let best = knows(world, wanted, now);
     let mut found = world.services.values().filter(|service| {
-        service.state(now).is_some() && (service.id == wanted || service.name() == wanted || named(service))
+        service.state(now).is_some() && best.is_some() && known_by(world, service, wanted) == best
     });
     match (found.next(), found.next()) {
         (Some(service), None) => Ok(service.clone()),

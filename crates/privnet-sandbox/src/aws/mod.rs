@@ -40,7 +40,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::frame::{
-    Answer, Buckets, CloudServer, Exchange, Failure, Moment, Requests, SandboxError, Setup, Store,
+    Answer, Buckets, CloudServer, Exchange, Failure, KnownBy, Moment, Requests, SandboxError, Setup, Store,
 };
 
 use call::{Call, Handler, Signature, Tx};
@@ -214,6 +214,15 @@ impl CloudServer for Aws {
             summary::of(tx, now)
         });
         read.unwrap_or_else(|error| serde_json::json!({"error": error.to_string()}))
+    }
+
+    fn knows(&self, service: &str, now: Timestamp) -> Option<KnownBy> {
+        self.store
+            .transact(|tx| {
+                self.tick(tx, now);
+                consumers::knows(tx, service, now)
+            })
+            .ok()?
     }
 
     fn connect(&self, service: &str, consumer: Option<&str>, now: Timestamp) -> Result<Value, String> {

@@ -13,6 +13,7 @@ use super::hosted::hosted_kind;
 use super::id::ResourceId;
 use super::network::{ServiceAccess, alias_of, service_of_alias};
 use super::world::{Resource, State, Status, World, later};
+use crate::frame::KnownBy;
 
 const SERVICE: &str = "Microsoft.Network/privateLinkServices";
 
@@ -92,8 +93,8 @@ impl World {
         };
         let key = self.raise(request, now);
         let name = self.connections.get(&key).map(|c| c.id.to_string()).unwrap_or_default();
-        Ok(json!({"connection": name, "endpoint": endpoint.to_string(), "consumer": consumer.subscription,
-            "status": status.text()}))
+        Ok(json!({"service": service.to_string(), "connection": name, "endpoint": endpoint.to_string(),
+            "consumer": consumer.subscription, "state": status.text(), "status": status.text()}))
     }
 
     /// The consumer's endpoint: `pe-SERVICE`, then `pe-SERVICE-2` and so on.
@@ -138,7 +139,7 @@ impl World {
         consumer: Option<&str>,
         now: Timestamp,
     ) -> Result<Value, String> {
-        let id = self
+        let (id, _) = self
             .find_service(service)
             .ok_or_else(|| format!("no private link service or hosted service `{service}`"))?;
         let wanted = consumer.unwrap_or("consumer");
@@ -153,20 +154,28 @@ impl World {
         self.ask(&known, &id, now)
     }
 
-    fn find_service(&self, text: &str) -> Option<ResourceId> {
+    /// By what a service is known.
+    pub(crate) fn knows(&self, service: &str) -> Option<KnownBy> {
+        self.find_service(service).map(|(_, by)| by)
+    }
+
+    fn find_service(&self, text: &str) -> Option<(ResourceId, KnownBy)> {
         if let Some(id) = ResourceId::parse(text) {
-            return self.resource(&id).map(|resource| resource.id.clone());
+            return self.resource(&id).map(|resource| (resource.id.clone(), KnownBy::Name));
         }
         if let Some(service) = service_of_alias(self, text) {
-            return Some(service.id.clone());
+            return Some((service.id.clone(), KnownBy::Name));
         }
         let services =
             || self.resources.values().filter(|r| r.is(SERVICE) || hosted_kind(&r.id.kind()).is_some());
         let tagged = |resource: &&Resource| {
             ["privnet:service", "privnet-service", "Name"].iter().any(|name| resource.tag(name) == Some(text))
         };
-        let by_name = services().find(|resource| resource.id.name().eq_ignore_ascii_case(text));
-        by_name.or_else(|| services().find(tagged)).map(|resource| resource.id.clone())
+        if let Some(marked) = services().find(tagged) {
+            return Some((marked.id.clone(), KnownBy::Mark));
+        }
+        let named = services().find(|resource| resource.id.name().eq_ignore_ascii_case(text))?;
+        Some((named.id.clone(), KnownBy::Name))
     }
 }
 

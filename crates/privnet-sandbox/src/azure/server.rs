@@ -17,7 +17,8 @@ use super::request::{Cx, base_of, is_operations};
 use super::throttle::{Throttle, remaining, throttled};
 use super::world::{World, guid};
 use crate::frame::{
-    Answer, Clock, CloudServer, Exchange, Failure, Moment, Requests, SandboxError, Setup, Store, Transaction,
+    Answer, Clock, CloudServer, Exchange, Failure, KnownBy, Moment, Requests, SandboxError, Setup, Store,
+    Transaction,
 };
 
 /// Azure Resource Manager over a folder's world.
@@ -260,6 +261,10 @@ impl CloudServer for AzureServer {
     fn describe_world(&self, now: Timestamp) -> Value {
         let described = self.with_world(Moment::at(now), describe);
         described.unwrap_or_else(|error| json!({"error": error.to_string()}))
+    }
+
+    fn knows(&self, service: &str, now: Timestamp) -> Option<KnownBy> {
+        self.with_world(Moment::at(now), |world| world.knows(service)).ok()?
     }
 
     fn connect(&self, service: &str, consumer: Option<&str>, now: Timestamp) -> Result<Value, String> {

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::SandboxError;
 
+/// How fast time passes in a folder that nobody set a speed for.
+pub const DEFAULT_SPEED: f64 = 20.0;
+
 /// Sandbox time: `sandbox_base + (real - real_base) * speed`, kept in `clock.json`.
 ///
 /// Processes that share a folder share the clock: a change by one is seen by the others at their next look.
@@ -37,13 +40,13 @@ impl Base {
 
 impl Clock {
     /// Opens the folder's clock, or starts one at the present. With `speed`, time runs at that many times real time from now
-    /// on; without it, at the speed that the folder has (1 for a new one).
+    /// on; without it, at the speed that the folder has ([`DEFAULT_SPEED`] for a new one).
     pub fn open(dir: &Path, speed: Option<f64>) -> Result<Self, SandboxError> {
         fs::create_dir_all(dir).map_err(|e| SandboxError::io(format!("create {}", dir.display()), e))?;
         let path = dir.join("clock.json");
         let real = Timestamp::now();
         let stored = read(&path);
-        let mut base = stored.unwrap_or(Base { real, sandbox: real, speed: 1.0 });
+        let mut base = stored.unwrap_or(Base { real, sandbox: real, speed: DEFAULT_SPEED });
         let wanted = speed.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(base.speed);
         if stored.is_none() || wanted.to_bits() != base.speed.to_bits() {
             base = Base { real, sandbox: base.at(real), speed: wanted };
@@ -107,6 +110,14 @@ mod tests {
         let gone = second.now().duration_since(before).as_secs_f64();
         assert!(gone >= 20.0, "20 ms at speed 1000 are 20 s, not {gone}");
         assert!((first.speed() - 1.0).abs() < 1e-9, "the first process sees the new speed");
+    }
+
+    #[test]
+    fn whoever_opens_a_folder_first_sets_no_other_speed() {
+        let dir = tempfile::tempdir().unwrap();
+        let looked = Clock::open(dir.path(), None).unwrap();
+        assert!((looked.speed() - DEFAULT_SPEED).abs() < 1e-9);
+        assert!((Clock::open(dir.path(), Some(3.0)).unwrap().speed() - 3.0).abs() < 1e-9);
     }
 
     #[test]

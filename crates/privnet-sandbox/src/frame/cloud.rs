@@ -53,6 +53,15 @@ pub enum Failure {
     Code(String),
 }
 
+/// By what a cloud knows a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KnownBy {
+    /// Its id or name in the cloud.
+    Name,
+    /// A tag, label or marker of the tool that made it.
+    Mark,
+}
+
 /// A cloud: synchronous, and pure over (its world, the exchange, the moment).
 ///
 /// All states are computed from stored times when they are read. Consumers that raise connection requests do so at the start
@@ -81,6 +90,9 @@ pub trait CloudServer: Send + Sync + 'static {
 
     /// The fixed ids of the default world, and what is in the world now.
     fn describe_world(&self, now: Timestamp) -> Value;
+
+    /// By what a service is known here, if it is: several clouds may have one of that name.
+    fn knows(&self, service: &str, now: Timestamp) -> Option<KnownBy>;
 
     /// Raises a further connection request.
     ///

@@ -40,6 +40,14 @@ pub enum SandboxError {
         /// What each cloud said.
         answers: Vec<String>,
     },
+    /// Several clouds have a service of that name.
+    #[error("`{service}` could be a service in {}: give the cloud's own id of it", clouds.join(" or "))]
+    SeveralServices {
+        /// What was asked for.
+        service: String,
+        /// The clouds.
+        clouds: Vec<&'static str>,
+    },
     /// A certificate for the HTTPS listener could not be made.
     #[error("cannot make a certificate for the HTTPS listener: {0}")]
     Certificate(String),

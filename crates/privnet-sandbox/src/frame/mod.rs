@@ -22,8 +22,8 @@ mod tests;
 mod tls;
 
 pub use buckets::{Bucket, Buckets};
-pub use clock::Clock;
-pub use cloud::{CloudServer, Failure, Moment, Setup};
+pub use clock::{Clock, DEFAULT_SPEED};
+pub use cloud::{CloudServer, Failure, KnownBy, Moment, Setup};
 pub use error::SandboxError;
 pub use exchange::{Answer, Exchange};
 pub use faults::{Fault, FaultMode, Faults};

@@ -27,7 +27,7 @@ pub struct Options {
     pub port: u16,
     /// Waited before each request is looked at, in real time.
     pub latency: Duration,
-    /// Sandbox seconds in a real one; `None` keeps what the folder has (1 for a new one).
+    /// Sandbox seconds in a real one; `None` keeps what the folder has ([`super::DEFAULT_SPEED`] for a new one).
     pub speed: Option<f64>,
     /// Where exchanges are recorded.
     pub record: Option<PathBuf>,

@@ -40,6 +40,9 @@ impl CloudServer for Echo {
     fn describe_world(&self, _: Timestamp) -> Value {
         Value::Null
     }
+    fn knows(&self, _: &str, _: Timestamp) -> Option<KnownBy> {
+        None
+    }
     fn connect(&self, _: &str, _: Option<&str>, _: Timestamp) -> Result<Value, String> {
         Err("an echo has no services".to_owned())
     }

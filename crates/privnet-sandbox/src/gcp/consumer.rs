@@ -1,7 +1,5 @@
 //! Consumers: projects that raise a Private Service Connect endpoint at an attachment, by themselves or when told to.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -9,6 +7,7 @@ use super::body::{Body, object};
 use super::link::{self, Parts, Scope};
 use super::world::{Arrival, Decision, Endpoint, World, after, stable_hash};
 use super::{connection, kinds};
+use crate::frame::KnownBy;
 
 /// The consumers that come by themselves set out for a new attachment.
 pub(crate) fn set_out(world: &mut World, attachment: &str, attachment_id: u64, at: Timestamp) {
@@ -131,30 +130,40 @@ pub(crate) fn connect(
         "consumer": project,
         "connection": world.endpoints.get(&path).map(|endpoint| endpoint.connection.to_string()),
         "endpoint": link::url(&path),
+        "state": connection::status(world, &path),
         "status": connection::status(world, &path),
     }))
+}
+
+/// By what a service is known.
+pub(crate) fn knows(world: &World, service: &str) -> Option<KnownBy> {
+    found(world, service).map(|(by, _)| by)
+}
+
+/// The attachments of that name, else those that mention the service.
+fn found<'a>(world: &'a World, service: &str) -> Option<(KnownBy, Vec<&'a String>)> {
+    let attachments = || {
+        world.resources.iter().filter(|(path, _)| {
+            Parts::parse(path).is_some_and(|parts| parts.collection == "serviceAttachments")
+        })
+    };
+    let wanted = link::resolve(world, "", service).unwrap_or_default();
+    let exact = |path: &&String| **path == wanted || link::last(path) == service;
+    let named: Vec<_> = attachments().map(|(path, _)| path).filter(exact).collect();
+    if !named.is_empty() {
+        return Some((KnownBy::Name, named));
+    }
+    let mentioning = attachments().filter(|(path, record)| mentions(world, path, record, service));
+    let marked: Vec<_> = mentioning.map(|(path, _)| path).collect();
+    (!marked.is_empty()).then_some((KnownBy::Mark, marked))
 }
 
 /// The attachment that is meant: by its path, URL or name, by the service that its name begins with (`pn-<service>-`), or
 /// by the service that its description, or the labels of its forwarding rule, mention.
 fn attachment(world: &World, service: &str) -> Result<String, String> {
-    let attachments: BTreeMap<&String, _> = world
-        .resources
-        .iter()
-        .filter(|(path, _)| Parts::parse(path).is_some_and(|parts| parts.collection == "serviceAttachments"))
-        .collect();
-    let wanted = link::resolve(world, "", service).unwrap_or_default();
-    let exact = |path: &&&String| **path == &wanted || link::last(path) == service;
-    let mut found: Vec<&&String> = attachments.keys().filter(exact).collect();
-    if found.is_empty() {
-        found = attachments
-            .iter()
-            .filter(|(path, record)| mentions(world, path, record, service))
-            .map(|(path, _)| path)
-            .collect();
-    }
+    let found = found(world, service).map(|(_, found)| found).unwrap_or_default();
     match found[..] {
-        [one] => Ok((*one).clone()),
+        [one] => Ok(one.clone()),
         [] => Err(format!("there is no service attachment {service}")),
         _ => {
             let names: Vec<&str> = found.iter().map(|path| path.as_str()).collect();

@@ -15,8 +15,8 @@ use super::operation::{self, Start};
 use super::world::World;
 use super::{batch, consumer, default_world, kinds, metadata, settle, token};
 use crate::frame::{
-    Answer, Bucket, Buckets, Clock, CloudServer, Exchange, Failure, Moment, Requests, SandboxError, Setup,
-    Store, Transaction,
+    Answer, Bucket, Buckets, Clock, CloudServer, Exchange, Failure, KnownBy, Moment, Requests, SandboxError,
+    Setup, Store, Transaction,
 };
 
 /// Mutations of a project in a region: 1500 a minute, from "Rate quotas" of the Compute Engine API.
@@ -212,6 +212,16 @@ impl CloudServer for Gcp {
             default_world::describe(world)
         });
         described.unwrap_or_else(|error| Value::String(error.to_string()))
+    }
+
+    fn knows(&self, service: &str, now: Timestamp) -> Option<KnownBy> {
+        let known = self.store.transact(|world| {
+            if settle::is_due(world, now, &self.requests) {
+                settle::settle(world, now, &self.requests);
+            }
+            consumer::knows(world, service)
+        });
+        known.ok()?
     }
 
     fn connect(&self, service: &str, consumer: Option<&str>, now: Timestamp) -> Result<Value, String> {

@@ -87,6 +87,44 @@ fn what_goes_waits_for_what_is_made_of_its_kind() {
     assert!(gone.after.contains(&"create s/listener/3306@a".to_owned()), "{gone:#?}");
 }
 
+/// A refusal says once who would be cut, and of a list what goes.
+#[test]
+fn a_refusal_says_what_goes_and_who_is_cut_without_saying_it_twice() {
+    let mut cloud = applied(&[Want::new("s")], None);
+    let identity = |sort, id| Identity::new(sort, id);
+    let known = [
+        ("/pe/a", BTreeSet::from([identity("endpoint", "/pe/A"), identity("subscription", "1")])),
+        ("/pe/b", BTreeSet::from([identity("endpoint", "/pe/b")])),
+        ("vpce-1", BTreeSet::new()),
+    ];
+    let connections = known
+        .into_iter()
+        .map(|(id, identities)| Connection { identities, ..connection(id, ConnectionState::Accepted) });
+    cloud.connections.insert("s".to_owned(), connections.collect());
+    let fewer = Want { subnets: BTreeSet::from([1]), ..Want::new("s") };
+    let plan = cloud.plan(&desired(&[fewer]), PlanOptions::default());
+    let expected = "taking vpc-1-subnet-2 out of subnets would cut 3 live connection(s): /pe/a (subscription:1), /pe/b, \
+                    vpce-1 (an unknown consumer)";
+    let why: Vec<&str> = plan.refusals.iter().map(|refusal| refusal.why.as_str()).collect();
+    assert_eq!(why, [expected]);
+}
+
+/// What takes the place of another says what is there now, and what is made anew says of nothing that it was there.
+#[test]
+fn a_replacement_tells_what_is_there() {
+    let cloud = applied(&[Want::new("s")], None);
+    let turned = Want { ports: BTreeMap::from([(5432, 5433)]), ..Want::new("s") };
+    let created = |plan: &Plan| -> Vec<(Value, Value)> {
+        let made = plan.actions.iter().filter(|action| action.op == Op::Create);
+        let ports = made.flat_map(|action| &action.changes).filter(|change| change.field == "port");
+        ports.map(|change| (change.from.clone(), change.to.clone())).collect()
+    };
+    let plan = cloud.plan(&desired(&[turned]), PlanOptions::default());
+    assert!(created(&plan).contains(&(Value::Int(5432), Value::Int(5433))), "{plan:#?}");
+    let anew = applied(&[], None).plan(&desired(&[Want::new("s")]), PlanOptions::default());
+    assert!(!created(&anew).is_empty() && created(&anew).iter().all(|(from, _)| from.is_null()), "{anew:#?}");
+}
+
 /// A service whose place in the file is another one stays where it is.
 #[test]
 fn a_service_does_not_move() {

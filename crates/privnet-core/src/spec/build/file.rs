@@ -1,6 +1,6 @@
 //! The whole file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::consumer::Consumer;
 use super::super::grammar::FILE;
@@ -41,8 +41,16 @@ pub(in super::super) fn file(tree: &Tree, errors: &mut Errors<'_>) -> Option<Spe
         tags,
         consumers: used(shared.consumers, &services),
         services,
+        defaults: clouds_with_defaults(tree, shared.defaults),
         source: reader.errors.source.name().to_owned(),
     })
+}
+
+const CLOUDS: [CloudName; 3] = [CloudName::Aws, CloudName::Azure, CloudName::Gcp];
+
+fn clouds_with_defaults(tree: &Tree, defaults: Option<NodeId>) -> BTreeSet<CloudName> {
+    let Some(defaults) = defaults else { return BTreeSet::new() };
+    CLOUDS.into_iter().filter(|cloud| tree.get(defaults, cloud.as_str()).is_some()).collect()
 }
 
 fn unique_names(reader: &mut Reader<'_, '_>, nodes: &[NodeId]) {
@@ -86,7 +94,7 @@ fn tags(reader: &mut Reader<'_, '_>, file: Block, services: &[NodeId]) -> BTreeM
     if let Some(entry) = entries.get(MOST_TAGS) {
         reader.errors.add("too-many", entry.span, format!("`tags` takes at most {MOST_TAGS} entries"));
     }
-    let clouds: Vec<CloudName> = [CloudName::Aws, CloudName::Azure, CloudName::Gcp]
+    let clouds: Vec<CloudName> = CLOUDS
         .into_iter()
         .filter(|cloud| services.iter().any(|id| tree.get(*id, cloud.as_str()).is_some()))
         .collect();

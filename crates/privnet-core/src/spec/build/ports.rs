@@ -139,7 +139,8 @@ pub(super) fn forwarder_is_used(reader: &mut Reader<'_, '_>, block: Block, used:
                 "add `forwarder: { subnets: […], size: … }` to the cloud's block",
             );
         }
-        None if declared => {
+        // A port that was not understood may be the one that leads there.
+        None if declared && !ports_are_wrong(reader, block) => {
             let span = reader.key_span(block, "forwarder");
             reader.errors.add_hint(
                 "unused-forwarder",
@@ -150,6 +151,12 @@ pub(super) fn forwarder_is_used(reader: &mut Reader<'_, '_>, block: Block, used:
         }
         _ => {}
     }
+}
+
+fn ports_are_wrong(reader: &Reader<'_, '_>, block: Block) -> bool {
+    let within = reader.get(block, "ports").map(|id| reader.tree.node(id).span);
+    within.is_some_and(|span| reader.errors.any_within(span))
+        || block.shape.is_misspelt(reader.tree.entries(block.node), "ports")
 }
 
 /// Reports the keys of the block itself that have no meaning in its form. Location keys always may stand.

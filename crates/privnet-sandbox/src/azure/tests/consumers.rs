@@ -1,5 +1,6 @@
 use super::super::default_world::STRANGER;
 use super::*;
+use crate::frame::KnownBy;
 
 fn endpoints(arm: &Arm, service: &str) -> Vec<String> {
     let body = arm.get(&format!("{service}/privateEndpointConnections")).is(200).body;
@@ -62,7 +63,15 @@ fn a_tag_names_the_privnet_service() {
     let mut body = service_body("lb", "fe", &[CONSUMER]);
     body["tags"] = json!({"privnet:service": "onprem-sql"});
     arm.make(&network("privateLinkServices", "svc"), body);
-    assert!(arm.server.connect("onprem-sql", None, arm.now).is_ok());
+    let raised = arm.server.connect("onprem-sql", None, arm.now).unwrap();
+    assert!(
+        raised["service"].as_str().unwrap().ends_with("/svc") && raised["state"] == "Pending",
+        "{raised}"
+    );
+    // A name that a file gave goes before one that something else has.
+    assert_eq!(arm.server.knows("onprem-sql", arm.now), Some(KnownBy::Mark));
+    assert_eq!(arm.server.knows("crm", arm.now), Some(KnownBy::Name));
+    assert_eq!(arm.server.knows("none", arm.now), None);
 }
 
 #[test]
