@@ -276,7 +276,7 @@ impl Session {
     pub async fn accept_pending(&self, ask: &Ask, dry_run: bool) -> Decided {
         let (desired, world, unreachable) = self.observe(Purpose::Connections).await;
         let decisions = decide_all(&desired, &world, ask);
-        let plan = plan::plan_decisions(&desired, &world, &decisions);
+        let plan = plan::plan_decisions(&desired, &world, &self.kinds, &decisions);
         let executed = Planned { plan, desired, world, unreachable };
         if dry_run {
             return Decided { decisions, executed, report: None };
@@ -353,7 +353,7 @@ impl Session {
     /// Plans the rejection of one connection; `None` where no service has it. A live one is refused without `sever`.
     pub async fn plan_rejection(&self, connection: &str, sever: bool) -> Option<Planned> {
         let (desired, world, unreachable) = self.observe(Purpose::Connections).await;
-        let plan = plan::plan_rejection(&desired, &world, connection, sever)?;
+        let plan = plan::plan_rejection(&desired, &world, &self.kinds, connection, sever)?;
         Some(Planned { plan, desired, world, unreachable })
     }
 

@@ -128,7 +128,7 @@ async fn a_request_that_went_meanwhile_is_a_failure() {
         world.services["orders"].connections.known(),
         &chosen(&mine.id),
     );
-    let plan = privnet_core::plan::plan_decisions(&desired, &world, &decisions);
+    let plan = privnet_core::plan::plan_decisions(&desired, &world, &driver.kinds(), &decisions);
     assert_eq!(plan.actions.len(), 1);
     // Between the decision and its execution somebody turns the request away by hand.
     let service = mine.handle.split('/').next().unwrap();

@@ -338,7 +338,7 @@ async fn what_its_owner_switches_on_meanwhile_stays() {
     let (desired, world) = driver.observe(&spec, Purpose::Connections).await;
     let known = world.services["orders"].connections.known();
     let decisions = decide(&desired.services["orders"].policy, known, &again);
-    let plan = plan_decisions(&desired, &world, &decisions);
+    let plan = plan_decisions(&desired, &world, &driver.kinds(), &decisions);
     assert_eq!(plan.actions.len(), 1, "{plan:#?}");
     stage.reconcile("shared-db").await;
     let report = driver.execute(&plan, &desired, &world).await;
@@ -359,7 +359,7 @@ async fn what_its_owner_switches_on_between_two_looks_stays() {
     let there = attachment(&stage, "shared-db").await;
     let driver = stage.driver();
     let (desired, world) = driver.observe(&spec, Purpose::Connections).await;
-    let plan = plan_rejection(&desired, &world, &id, false).expect("it is there");
+    let plan = plan_rejection(&desired, &world, &driver.kinds(), &id, false).expect("it is there");
     // The second look does not come about before both are done: the owner's switch, and the consumer's leave.
     stage.fault("gcp:serviceAttachments.get:2+:code=resourceNotReady");
     let looks = || {

@@ -101,7 +101,7 @@ impl Driver {
         let services = desired.services.values();
         let decisions: Vec<Decision> =
             services.flat_map(|intent| decide(&intent.policy, known(intent), ask)).collect();
-        let plan = plan_decisions(&desired, &world, &decisions);
+        let plan = plan_decisions(&desired, &world, &self.kinds(), &decisions);
         let report = self.execute(&plan, &desired, &world).await;
         (decisions, plan, report)
     }
@@ -113,7 +113,8 @@ impl Driver {
     #[allow(clippy::expect_used, reason = "the suite is a test")]
     pub async fn reject(&self, spec: &Spec, id: &str, sever: bool) -> (Plan, Report) {
         let (desired, world) = self.observe(spec, Purpose::Connections).await;
-        let plan = plan_rejection(&desired, &world, id, sever).expect("the connection is there");
+        let plan =
+            plan_rejection(&desired, &world, &self.kinds(), id, sever).expect("the connection is there");
         let report = self.execute(&plan, &desired, &world).await;
         (plan, report)
     }

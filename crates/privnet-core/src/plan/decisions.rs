@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use crate::accept::{self, Again, Ask, Connection, ConnectionState, Decision, ServicePolicy, Verdict, Why};
+use crate::kind::KindTable;
 use crate::plan::guard::SEVER;
-use crate::plan::steps::connection_action;
+use crate::plan::steps::{connection_action, locks_of};
 use crate::plan::{Action, ConnectionAction, Op, Plan, Refusal, Rule, Summary, Wait};
 use crate::resource::{Address, Scope};
 use crate::world::{Connections, Desired, ServiceIntent, World};
 
 /// The plan that carries out `decisions`; ambiguous ones become refusals.
 #[must_use]
-pub fn plan_decisions(desired: &Desired, world: &World, decisions: &[Decision]) -> Plan {
+pub fn plan_decisions(desired: &Desired, world: &World, kinds: &KindTable, decisions: &[Decision]) -> Plan {
     let mut plan = Plan::default();
     for decision in decisions {
         let Some(intent) = desired.services.get(&decision.service) else { continue };
@@ -52,7 +53,7 @@ pub fn plan_decisions(desired: &Desired, world: &World, decisions: &[Decision]) 
         };
         let mut action = action(op, &exposed, intent.scope.clone(), connection);
         action.reason = decision.why.to_string();
-        action.live_id = world.at(&exposed).map(|live| live.id.clone());
+        find(&mut action, world, kinds);
         plan.actions.push(action);
     }
     // Who is left as a stranger may be one for want of what could not be found out.
@@ -69,7 +70,13 @@ pub fn plan_decisions(desired: &Desired, world: &World, decisions: &[Decision]) 
 
 /// The plan that rejects one connection, or `None` where no service has it. A live one is refused unless `sever`.
 #[must_use]
-pub fn plan_rejection(desired: &Desired, world: &World, id: &str, sever: bool) -> Option<Plan> {
+pub fn plan_rejection(
+    desired: &Desired,
+    world: &World,
+    kinds: &KindTable,
+    id: &str,
+    sever: bool,
+) -> Option<Plan> {
     let mut plan = Plan::default();
     let mut found = false;
     for intent in desired.services.values() {
@@ -85,7 +92,7 @@ pub fn plan_rejection(desired: &Desired, world: &World, id: &str, sever: bool) -
             } else if blocks_deletion(connection) || connection.again == Again::Finish {
                 let mut action = reject(&exposed, connection, Some(&intent.policy), sever);
                 action.scope = intent.scope.clone();
-                action.live_id = world.at(&exposed).map(|live| live.id.clone());
+                find(&mut action, world, kinds);
                 action.reason = "asked with --connection".to_owned();
                 let along = cuts.filter(|_| !connection.cut_along.is_empty());
                 plan.warnings.extend(along.or_else(|| said_of(connection)));
@@ -147,7 +154,14 @@ fn exposed_of(intent: &ServiceIntent, world: &World) -> Address {
     seen.unwrap_or_else(|| intent.exposed.clone())
 }
 
-/// The reject of one connection; the caller fills in scope, id and reason.
+/// Which one a decision is made on, and what must not be written beside it: decisions on one service are writes to it like any other.
+fn find(action: &mut Action, world: &World, kinds: &KindTable) {
+    let Some(live) = world.at(&action.address) else { return };
+    action.live_id = Some(live.id.clone());
+    action.locks = locks_of(kinds, live);
+}
+
+/// The reject of one connection; the caller fills in scope, id, locks and reason.
 pub(super) fn reject(
     exposed: &Address,
     connection: &Connection,

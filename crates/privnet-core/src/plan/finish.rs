@@ -69,6 +69,7 @@ impl Draft<'_> {
                     decisions::reject(exposed, connection, policy, self.options.sever_connections);
                 action.scope = delete.scope.clone();
                 action.live_id.clone_from(&delete.live_id);
+                action.locks.clone_from(&delete.locks);
                 action.reason = "the service goes".to_owned();
                 rejects.push(Step {
                     action,

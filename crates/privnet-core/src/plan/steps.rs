@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
-use crate::kind::{Change, Kind};
+use crate::kind::{Change, Kind, KindTable};
 use crate::plan::build::Draft;
 use crate::plan::diff::Difference;
 use crate::plan::order::Timing;
@@ -105,11 +105,7 @@ impl Draft<'_> {
         if !self.deletes.insert(id.clone()) {
             id = format!("{id} {}", live.id);
         }
-        let locks = self
-            .kinds
-            .get(&live.scope, &live.address.kind)
-            .map(|kind| locks(kind, &live.fields))
-            .unwrap_or_default();
+        let locks = locks_of(self.kinds, live);
         let action = Action {
             id,
             address: live.address.clone(),
@@ -176,6 +172,11 @@ pub(super) fn locks<N: Borrow<str> + Ord>(kind: &Kind, fields: &BTreeMap<N, Valu
     let named =
         kind.serialized_by.iter().filter_map(|field| fields.get(*field).filter(|value| !value.is_null()));
     named.map(|value| value.to_string().to_lowercase()).collect()
+}
+
+/// The same of what is there.
+pub(super) fn locks_of(kinds: &KindTable, live: &Live) -> Vec<String> {
+    kinds.get(&live.scope, &live.address.kind).map(|kind| locks(kind, &live.fields)).unwrap_or_default()
 }
 
 /// What a connection action carries.

@@ -32,7 +32,7 @@ pub(crate) const KIND: Kind = Kind {
     replacement: Replacement::CreateFirst,
     teardown_rank: 0,
     severs: true,
-    serialized_by: &[],
+    serialized_by: &["resource_id"],
 };
 
 /// The address of a hosted service.
@@ -344,6 +344,12 @@ mod tests {
         assert!(seen.live.is_none() && seen.refusal.is_none());
         let denied = json!({"error": {"code": "AuthorizationFailed", "message":
             "does not have authorization to perform action 'Microsoft.Sql/servers/privateEndpointConnections/read' over scope 'x'"}});
+        let unknown = json!({"error": {"code": "SubscriptionNotFound", "message":
+            "The subscription 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee' could not be found."}});
+        let (arm, _) = Script::arm(vec![(404, vec![], unknown)]);
+        let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
+        assert_eq!(seen.refusal.unwrap().rule, Rule::Unobserved);
+        assert!(seen.world.connections.may_be_live(), "nobody knows who is connected");
         let (arm, _) = Script::arm(vec![(403, vec![], denied)]);
         let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
         let refusal = seen.refusal.unwrap();

@@ -62,16 +62,19 @@ pub(super) const KINDS: &[Kind] = &[
         20,
         true,
     ),
-    kind(
-        "svc",
-        &[
-            Field::managed("lbs").shaped(Shape::Set),
-            Field::managed("title").on_change(Change::Refuse),
-            Field::managed("zones").on_change(Change::Grow).shaped(Shape::Set),
-        ],
-        10,
-        true,
-    ),
+    Kind {
+        serialized_by: &["lbs"],
+        ..kind(
+            "svc",
+            &[
+                Field::managed("lbs").shaped(Shape::Set),
+                Field::managed("title").on_change(Change::Refuse),
+                Field::managed("zones").on_change(Change::Grow).shaped(Shape::Set),
+            ],
+            10,
+            true,
+        )
+    },
     Kind {
         name: "rule",
         title: "rule",

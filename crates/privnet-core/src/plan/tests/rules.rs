@@ -417,7 +417,7 @@ fn what_is_known_of_a_stranger_is_said_before_it_is_turned_away() {
     let world = cloud.world(&desired);
     let decisions = |ask: &Ask| {
         let decided = decide(&desired.services["s"].policy, world.services["s"].connections.known(), ask);
-        plan_decisions(&desired, &world, &decided)
+        plan_decisions(&desired, &world, &kinds(), &decided)
     };
     let rejected = decisions(&Ask { reject_others: true, ..Ask::default() });
     assert_eq!(rejected.summary.reject, 1, "{rejected:#?}");
@@ -430,11 +430,47 @@ fn rejecting_a_live_connection_needs_the_word() {
     let cloud = applied(&[Want::new("s")], Some(ConnectionState::Accepted));
     let desired = desired(&[Want::new("s")]);
     let world = cloud.world(&desired);
-    let plan = plan_rejection(&desired, &world, "VPCE-1", false).unwrap();
+    let plan = plan_rejection(&desired, &world, &kinds(), "VPCE-1", false).unwrap();
     assert!(plan.is_empty());
     assert_eq!(rules(&plan), [(Rule::WouldSever, true)]);
-    assert_eq!(plan_rejection(&desired, &world, "vpce-1", true).unwrap().actions.len(), 1);
-    assert!(plan_rejection(&desired, &world, "vpce-2", true).is_none());
+    assert_eq!(plan_rejection(&desired, &world, &kinds(), "vpce-1", true).unwrap().actions.len(), 1);
+    assert!(plan_rejection(&desired, &world, &kinds(), "vpce-2", true).is_none());
+}
+
+/// A decision is a write to the service like any other: accepted, rejected by name, or turned away before the service goes.
+#[test]
+fn decisions_on_one_service_are_not_carried_out_in_parallel() {
+    let wants = [Want::new("s"), Want::new("t")];
+    let mut cloud = applied(&wants, Some(ConnectionState::Pending));
+    let other = Connection {
+        identities: BTreeSet::from([Identity::new("account", "666")]),
+        ..connection("vpce-2", ConnectionState::Pending)
+    };
+    cloud.connections.get_mut("s").unwrap().push(other);
+    let desired = desired(&wants);
+    let world = cloud.world(&desired);
+    let ask = Ask { reject_others: true, ..Ask::default() };
+    let decided = |service: &str| {
+        decide(&desired.services[service].policy, world.services[service].connections.known(), &ask)
+    };
+    let decided = [decided("s"), decided("t")].concat();
+    let decisions = plan_decisions(&desired, &world, &kinds(), &decided);
+    let locks: Vec<&[String]> = decisions.actions.iter().map(|action| action.locks.as_slice()).collect();
+    assert_eq!((decisions.summary.accept, decisions.summary.reject), (2, 1), "{decisions:#?}");
+    assert!(!locks[0].is_empty());
+    assert_eq!(locks[0], locks[1], "both are of one service");
+    assert_ne!(locks[0], locks[2], "services do not wait for each other");
+    let rejection = plan_rejection(&desired, &world, &kinds(), "vpce-2", false).unwrap();
+    assert_eq!(rejection.actions[0].locks, locks[0]);
+    let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
+    let gone = plan(&Desired { resources: Vec::new(), ..desired.clone() }, &world, &kinds(), destroy);
+    let of_s: Vec<_> = gone
+        .actions
+        .iter()
+        .filter(|action| action.address.service == "s" && action.address.kind == "svc")
+        .map(|action| (action.op, action.locks.as_slice()))
+        .collect();
+    assert_eq!(of_s, [(Op::Reject, locks[0]), (Op::Reject, locks[0]), (Op::Delete, locks[0])]);
 }
 
 /// A thousand services are planned in well under a second of a slow machine; the bench has the figures.
