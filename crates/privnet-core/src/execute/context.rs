@@ -170,6 +170,14 @@ impl Context {
         real.div_f64(self.shared.settings.pace.max(0.001)).max(SHORTEST)
     }
 
+    /// Waits this long at pace 1, or until the user wants to stop: what is asked next tells of that.
+    pub async fn rest(&self, real: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(self.paced(real)) => {}
+            () = self.shared.cancel.cancelled() => {}
+        }
+    }
+
     /// Sends a request: waits for its turn, and sends it again when it was throttled, or when it got no answer and may be
     /// repeated.
     ///

@@ -28,6 +28,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 /// The longest that one write may take, retries included.
 const LIMIT: Duration = Duration::from_secs(45 * 60);
+/// The longest that an action is asked for again because a write came between.
+const ANSWERED: Duration = Duration::from_secs(180);
 /// How long something may still seem to be in use after its last user has gone.
 const IN_USE_LAG: Duration = Duration::from_secs(180);
 /// How often it is tried at least, however long one answer takes: on a slow machine a few answers may use up all of that time.
@@ -218,14 +220,17 @@ impl Arm {
         let attempt = || async move {
             match self.write_once(context, target, build).await {
                 Ok(done) => Ok(Poll::Ready(done)),
-                Err(error) if error::comes_later(&error) => {
-                    self.rest(context, error.retry_after()).await;
-                    Ok(Poll::Pending(error.code().unwrap_or("beaten by another write").to_owned()))
-                }
+                Err(error) if error::comes_later(&error) => Ok(self.later(context, &error).await),
                 Err(error) => Err(error),
             }
         };
         context.until(until, attempt).await
+    }
+
+    /// What is tried again: after the rest that ARM asked for.
+    async fn later<T>(&self, context: &Context, error: &Error) -> Poll<T> {
+        self.rest(context, error.retry_after()).await;
+        Poll::Pending(error.code().unwrap_or("beaten by another write").to_owned())
     }
 
     async fn write_once(
@@ -289,11 +294,24 @@ impl Arm {
         self.finish(context, answer, target, &asked).await.map(|_| ())
     }
 
-    /// Calls an action of a resource and gives its result, be it at once or at the end of an operation.
+    /// Calls an action of a resource and gives its result, be it at once or at the end of an operation. Where a write came between,
+    /// it asks again, for a while: actions here only read, and who shows a status waits for them.
     ///
     /// # Errors
     /// What ARM answered.
     pub(crate) async fn post(&self, context: &Context, target: &Target) -> Result<Json, Error> {
+        let until = Until { operation: "POST", subject: &target.path, what: "answered", limit: ANSWERED };
+        let attempt = || async move {
+            match self.post_once(context, target).await {
+                Ok(answer) => Ok(Poll::Ready(answer)),
+                Err(error) if error::comes_later(&error) => Ok(self.later(context, &error).await),
+                Err(error) => Err(error),
+            }
+        };
+        context.until(until, attempt).await
+    }
+
+    async fn post_once(&self, context: &Context, target: &Target) -> Result<Json, Error> {
         let asked = asked("POST", target);
         let url = self.url(target)?;
         let out = Out { method: Method::Post, url: &url, body: None, only: Only::Always };
@@ -341,8 +359,7 @@ impl Arm {
                 Ok(()) => Ok(Poll::Ready(())),
                 Err(error) if is_gone(&error) => Ok(Poll::Ready(())),
                 Err(error) if error::comes_later(&error) || (error.kind() == ErrorKind::InUse && patient) => {
-                    self.rest(context, error.retry_after()).await;
-                    Ok(Poll::Pending(error.code().unwrap_or("beaten by another write").to_owned()))
+                    Ok(self.later(context, &error).await)
                 }
                 Err(error) => Err(error),
             }
@@ -441,10 +458,10 @@ impl Arm {
         })
     }
 
-    /// Waits as long as ARM asked to be left alone.
+    /// Waits as long as ARM asked to be left alone, or until the user wants to stop.
     pub(super) async fn rest(&self, context: &Context, asked: Option<Duration>) {
         if let Some(asked) = asked {
-            tokio::time::sleep(context.paced(asked)).await;
+            context.rest(asked).await;
         }
     }
 

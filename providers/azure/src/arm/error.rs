@@ -160,9 +160,10 @@ pub(super) fn comes_later(error: &Error) -> bool {
         || error.code().is_some_and(|code| code == "PreconditionFailed" || code == "HTTP412")
 }
 
-/// Whether the thing is not there.
+/// Whether the thing is not there. Where ARM knows no such subscription, nobody knows what is in it: that is told as a 404, too, to
+/// whoever may not see the subscription.
 pub(crate) fn is_gone(error: &Error) -> bool {
-    error.kind() == ErrorKind::NotFound
+    error.kind() == ErrorKind::NotFound && !is_foreign(error)
 }
 
 /// Whether the caller may not see this at all: another subscription or tenant, or no permission.
@@ -234,6 +235,16 @@ mod tests {
         ] {
             assert_eq!(answer(status, &code(name)).kind(), kind, "{status} {name}");
         }
+    }
+
+    #[test]
+    fn a_subscription_that_is_not_known_is_not_an_empty_one() {
+        let code = |code: &str| answer(404, &json!({"error": {"code": code, "message": "m"}}));
+        for gone in ["ResourceNotFound", "ResourceGroupNotFound", "NotFound"] {
+            assert!(is_gone(&code(gone)) && !is_foreign(&code(gone)), "{gone}");
+        }
+        let foreign = code("SubscriptionNotFound");
+        assert!(is_foreign(&foreign) && !is_gone(&foreign));
     }
 
     #[test]

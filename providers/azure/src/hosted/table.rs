@@ -24,7 +24,7 @@ pub(crate) enum Answer {
 /// How well a row is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Evidence {
-    /// From a recorded exchange with the real service.
+    /// From a recorded exchange with the real service: the list and a decision, in the row's api-version.
     Recorded,
     /// From documents or a published client.
     Documented,
@@ -80,8 +80,8 @@ pub(crate) const TABLE: &[Row] = &[
         list: List::Own,
         answer: Answer::Begun,
         subresources: &["sqlServer"],
-        evidence: Evidence::Recorded,
-        source: recording!("network", "sql_server"),
+        evidence: Evidence::Documented,
+        source: "https://learn.microsoft.com/rest/api/sql/private-endpoint-connections",
     },
     Row {
         resource_type: "Microsoft.Sql/managedInstances",
@@ -259,7 +259,7 @@ pub(crate) const TABLE: &[Row] = &[
     Row {
         resource_type: "Microsoft.Search/searchServices",
         title: "Azure AI Search",
-        version: "2020-08-01",
+        version: "2022-09-01",
         list: List::Own,
         answer: Answer::Done,
         subresources: &["searchService"],

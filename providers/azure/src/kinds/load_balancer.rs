@@ -18,7 +18,7 @@ use serde_json::json;
 pub(crate) use self::others::{Others, of as others_of, own_rules};
 use super::{applied, health, nic_membership, outputs};
 use crate::act::Act;
-use crate::arm::{Json, Target, Write, at, items, same_id, set, text, text_map};
+use crate::arm::{Json, Target, Write, at, is_gone, items, same_id, set, text, text_map};
 use crate::fields::Fields;
 use crate::lower::Lowering;
 use crate::snapshot::Snapshot;
@@ -496,7 +496,7 @@ pub(crate) async fn prune(act: &Act<'_>, pool: &str) -> Result<(), Error> {
         Ok(Write::Put(body))
     };
     match act.arm.write(act.context, &target, &build).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if is_gone(&error) => Ok(()),
         done => done.map(|_| ()),
     }
 }

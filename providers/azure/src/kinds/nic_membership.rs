@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{applied, load_balancer, outputs};
 use crate::act::Act;
-use crate::arm::{Json, Target, Write, at, items, same_id, set, text};
+use crate::arm::{Json, Target, Write, at, is_gone, items, same_id, set, text};
 use crate::fields;
 use crate::lower::Lowering;
 use crate::snapshot::Snapshot;
@@ -233,7 +233,7 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
     let there: NicMembership = fields::typed(KIND.name, act.step.fields)?;
     let pool = fields::resolved(&there.pool);
     match put(act, &there.nic, pool, false).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) if is_gone(&error) => {}
         done => done?,
     }
     load_balancer::prune(act, pool).await?;

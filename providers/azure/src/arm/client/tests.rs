@@ -1,4 +1,5 @@
 use privnet_core::ErrorKind;
+use privnet_core::execute::{Events, Settings};
 use serde_json::json;
 
 use super::super::fake::{Script, context};
@@ -119,6 +120,47 @@ async fn gone_is_success_and_in_use_for_good_is_not() {
     let (arm, _) = Script::arm(vec![in_use; 400]);
     let error = arm.delete(&context(), &target()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InUse);
+}
+
+#[tokio::test]
+async fn an_action_that_met_a_write_is_asked_for_again() {
+    let (arm, script) = Script::arm(vec![
+        (409, vec![], json!({"error": {"code": "AnotherOperationInProgress", "message": "m"}})),
+        (429, vec![("retry-after", "3")], json!({"error": {"code": "RetryableError", "message": "m"}})),
+        (202, vec![("azure-asyncoperation", OP)], Json::Null),
+        (200, vec![], json!({"status": "Canceled", "error": {"code": "Canceled", "message": "m"}})),
+        (200, vec![], json!({"loadBalancerBackendAddresses": [{"state": "Up"}]})),
+    ]);
+    let health = Target::of(format!("{ID}/loadBalancingRules/r/health"));
+    let answer = arm.post(&context(), &health).await.unwrap();
+    assert_eq!(answer["loadBalancerBackendAddresses"][0]["state"], "Up");
+    assert_eq!(script.asked().iter().filter(|asked| asked.starts_with("POST")).count(), 4);
+    let refused = (400, vec![], json!({"error": {"code": "InvalidRequestFormat", "message": "m"}}));
+    let (arm, script) = Script::arm(vec![refused]);
+    assert_eq!(arm.post(&context(), &health).await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(script.asked().len(), 1, "what is wrong is wrong");
+}
+
+/// ARM may ask to be left alone for two minutes: who wants to stop meanwhile does not wait for them.
+#[tokio::test(start_paused = true)]
+async fn a_rest_ends_when_the_user_wants_to_stop() {
+    let beaten = json!({"error": {"code": "AnotherOperationInProgress", "message": "m"}});
+    let (arm, script) = Script::arm(vec![
+        (404, vec![], json!({"error": {"code": "ResourceNotFound", "message": "m"}})),
+        (409, vec![("retry-after", "100")], beaten),
+    ]);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let context = Context::new(Settings::default(), Events::none(), stop.clone());
+    let started = tokio::time::Instant::now();
+    let (target, soon) = (target(), Duration::from_secs(2));
+    let stopping = async {
+        tokio::time::sleep(soon).await;
+        stop.cancel();
+    };
+    let (done, ()) = tokio::join!(arm.write(&context, &target, &put), stopping);
+    assert_eq!(done.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(started.elapsed(), soon);
+    assert_eq!(script.asked().len(), 2);
 }
 
 #[tokio::test]
