@@ -1,6 +1,7 @@
 //! What is read of Azure: the resource groups of each subscription, each hosted service and each private link service of the user's
 //! own by itself, all of them at once. Groups are read by pages, not by services, and several of them by the subscription's pages.
 
+mod existing;
 mod former;
 mod stranger;
 mod surroundings;
@@ -12,7 +13,6 @@ use privnet_core::accept::Connection;
 use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::azure::{AzureForm, AzureHosted};
-use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::spec::{CloudService, Service};
 use privnet_core::world::{Connections, Former};
 use privnet_core::{Error, ObserveRequest, Ownership, Purpose, Scope, ServiceWorld, World};
@@ -20,7 +20,7 @@ use privnet_core::{Error, ObserveRequest, Ownership, Purpose, Scope, ServiceWorl
 use crate::arm::{Arm, Json, Target, concerns_everything, in_words, is_gone, items, same_id, text};
 use crate::kinds::private_link_service;
 use crate::snapshot::{Listed, Snapshot};
-use crate::{connection, facts, hosted, kinds};
+use crate::{connection, hosted, kinds};
 
 /// Observes what the request asks for.
 ///
@@ -29,7 +29,7 @@ use crate::{connection, facts, hosted, kinds};
 pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Context) -> Result<World, Error> {
     let mut reads: Vec<BoxFuture<'_, Result<World, Error>>> = Vec::new();
     let mut groups: BTreeMap<Scope, Vec<Listed<'_>>> = BTreeMap::new();
-    let mut existing: BTreeMap<Scope, Vec<(&Service, &ArmId)>> = BTreeMap::new();
+    let mut existing: BTreeMap<&str, existing::Groups<'_>> = BTreeMap::new();
     let mut world = World::default();
     let mut turned: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for service in request.services {
@@ -45,7 +45,8 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
             AzureForm::Hosted(form) => reads.push(Box::pin(of_hosted(arm, context, service, form))),
             AzureForm::PrivateLinkService(id) => {
                 let scope = crate::scope::of(id.subscription().as_str(), id.resource_group().as_str());
-                existing.entry(scope).or_default().push((service, id));
+                let groups = existing.entry(id.subscription().as_str()).or_default();
+                groups.entry(scope).or_default().push((service, id));
             }
             AzureForm::Made(made) => group(made.scope.resource_group.as_str()),
             AzureForm::OnFrontend(form) => group(form.scope.resource_group.as_str()),
@@ -55,8 +56,8 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
             }
         }
     }
-    for (scope, named) in existing {
-        reads.push(Box::pin(of_existing(arm, context, request, scope, named)));
+    for groups in existing.into_values() {
+        reads.push(Box::pin(existing::of_subscription(arm, context, request, groups)));
     }
     let mut subscriptions: BTreeMap<String, Vec<Snapshot<'_>>> = BTreeMap::new();
     for (scope, listed) in groups {
@@ -94,61 +95,6 @@ async fn of_hosted(
     world.services.insert(service.name.to_string(), seen.world);
     world.refusals.extend(seen.refusal);
     world.searched.insert(hosted::scope(form));
-    Ok(world)
-}
-
-/// Private link services of the user's own in one group: one by itself, which may be all that the role allows; several from the
-/// group's list.
-async fn of_existing(
-    arm: &Arm,
-    context: &Context,
-    request: ObserveRequest<'_>,
-    scope: Scope,
-    named: Vec<(&Service, &ArmId)>,
-) -> Result<World, Error> {
-    let read = match named.as_slice() {
-        [(_, id)] => {
-            arm.find(context, &Target::of(id.to_string())).await.map(|one| one.into_iter().collect())
-        }
-        _ => {
-            let group = crate::scope::path(&scope);
-            let list = Target::of(format!("{group}/providers/Microsoft.Network/privateLinkServices"));
-            match arm.list(context, &list).await {
-                Err(error) if is_gone(&error) => Ok(Vec::new()),
-                listed => listed,
-            }
-        }
-    };
-    let mut world = World::default();
-    world.searched.insert(scope.clone());
-    let shown: Vec<Json> = match read {
-        Ok(shown) => shown,
-        Err(error) => {
-            let services: Vec<&Service> = named.iter().map(|(service, _)| *service).collect();
-            refuse_or_fail(&mut world, &services, error)?;
-            return Ok(world);
-        }
-    };
-    let balancers = match request.purpose {
-        Purpose::Plan => surroundings::balancers_of(arm, context, &scope, &shown, &named).await?,
-        Purpose::Status | Purpose::Connections => Vec::new(),
-    };
-    for (service, id) in named {
-        let found = shown.iter().find(|one| text(one, "id").is_some_and(|found| same_id(found, &id.key())));
-        let address = private_link_service::address(service.name.as_str());
-        world.refusals.extend(found.and_then(|found| former::own(request, service, found)));
-        if let Some(frontend) = found.and_then(|found| surroundings::frontend_of(found, &balancers)) {
-            let known = facts::Facts { frontend: Some(frontend), ..facts::Facts::default() };
-            facts::keep(&mut world, service.name.as_str(), &known);
-        }
-        let live = found.and_then(|found| private_link_service::live_of(found, address));
-        let connections =
-            found.map_or(Connections::NotExposed, |found| Connections::Known(connections_of(found)));
-        let exposed = live.as_ref().map(|live| live.address.clone());
-        world.live.extend(live);
-        let seen = ServiceWorld { connections, targets: Vec::new(), exposed };
-        world.services.insert(service.name.to_string(), seen);
-    }
     Ok(world)
 }
 

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 use privnet_core::execute::Context;
-use privnet_core::spec::Service;
 use privnet_core::spec::azure::{AzureForm, AzureService};
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::world::{Target as Backend, TargetState};
-use privnet_core::{Error, Ownership, Scope, World};
+use privnet_core::{Error, Ownership, World};
 
 use crate::arm::{Arm, Json, Target, at, is_foreign, is_gone, items, same_id, text, texts};
 use crate::facts::{self, Facts, Frontend, Nic, Subnet, Vnet, short_location};
@@ -62,7 +61,7 @@ pub(super) async fn of_file(
     let subscription = snapshots.first().map(|first| crate::scope::subscription(&first.scope));
     let subscription = subscription.unwrap_or_default();
     let asked: BTreeSet<String> = snapshots.iter().flat_map(Snapshot::networks_of_file).collect();
-    let vnets = read_networks(arm, context, &asked);
+    let vnets = read_networks(arm, context, asked.clone());
     let nics = read_nics(arm, context, snapshots);
     let frontends = read_frontends(arm, context, snapshots);
     let left = read_left_networks(arm, context, snapshots, &subscription);
@@ -107,31 +106,57 @@ pub(super) async fn learn(
     Ok(())
 }
 
-/// How many networks of a subscription are read one by one, which may be all that the role allows: more are taken from its list.
-const FEW: usize = 4;
+/// How many things or groups of a subscription are read one by one, which may be all that the role allows: more are taken from its list.
+pub(super) const FEW: usize = 4;
 
 /// The networks of these ids, in lower case.
-async fn read_networks(arm: &Arm, context: &Context, ids: &BTreeSet<String>) -> Result<Vec<Json>, Error> {
-    let mut of: BTreeMap<String, Vec<&String>> = BTreeMap::new();
-    for id in ids {
-        of.entry(crate::scope::subscription(&crate::scope::of_id(id))).or_default().push(id);
+async fn read_networks(arm: &Arm, context: &Context, ids: BTreeSet<String>) -> Result<Vec<Json>, Error> {
+    let one = |id: String| async move { Ok(find(arm, context, &id).await?.into_iter().collect()) };
+    read_many(arm, context, "virtualNetworks", ids, one).await
+}
+
+/// All of a kind in these groups.
+async fn read_groups(
+    arm: &Arm,
+    context: &Context,
+    kind: &str,
+    ids: &BTreeSet<String>,
+) -> Result<Vec<Json>, Error> {
+    let groups = ids.iter().map(|id| crate::scope::path(&crate::scope::of_id(id))).collect();
+    let one = |group: String| list(arm, context, format!("{group}/providers/Microsoft.Network/{kind}"));
+    read_many(arm, context, kind, groups, one).await
+}
+
+/// What is at these places, read by `one` where a subscription has few of them; where it has more, all of the kind in the subscription,
+/// if the role allows that.
+async fn read_many<F: Future<Output = Result<Vec<Json>, Error>>>(
+    arm: &Arm,
+    context: &Context,
+    kind: &str,
+    places: BTreeSet<String>,
+    one: impl Fn(String) -> F,
+) -> Result<Vec<Json>, Error> {
+    let mut of: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for place in places {
+        of.entry(crate::scope::subscription(&crate::scope::of_id(&place))).or_default().push(place);
     }
-    let reads = of.into_iter().map(|(subscription, ids)| async move {
-        if ids.len() > FEW {
-            let path = format!("/subscriptions/{subscription}/providers/Microsoft.Network/virtualNetworks");
+    let one = &one;
+    let reads = of.into_iter().map(|(subscription, places)| async move {
+        if places.len() > FEW {
+            let path = format!("/subscriptions/{subscription}/providers/Microsoft.Network/{kind}");
             match arm.list(context, &Target::of(path)).await {
                 Err(error) if is_foreign(&error) => {}
                 all => return all,
             }
         }
-        let each = try_join_all(ids.into_iter().map(|id| find(arm, context, id))).await?;
+        let each = try_join_all(places.into_iter().map(one)).await?;
         Ok::<_, Error>(each.into_iter().flatten().collect())
     });
     Ok(try_join_all(reads).await?.into_iter().flatten().collect())
 }
 
 /// A resource of the user's; nothing where it is not there or not ours to see.
-async fn find(arm: &Arm, context: &Context, id: &str) -> Result<Option<Json>, Error> {
+pub(super) async fn find(arm: &Arm, context: &Context, id: &str) -> Result<Option<Json>, Error> {
     match arm.find(context, &Target::of(id)).await {
         Err(error) if is_foreign(&error) => Ok(None),
         found => found,
@@ -139,7 +164,7 @@ async fn find(arm: &Arm, context: &Context, id: &str) -> Result<Option<Json>, Er
 }
 
 /// A list; nothing where its group is not there or not ours to see.
-async fn list(arm: &Arm, context: &Context, path: String) -> Result<Vec<Json>, Error> {
+pub(super) async fn list(arm: &Arm, context: &Context, path: String) -> Result<Vec<Json>, Error> {
     match arm.list(context, &Target::of(path)).await {
         Err(error) if is_foreign(&error) || is_gone(&error) => Ok(Vec::new()),
         listed => listed,
@@ -149,12 +174,7 @@ async fn list(arm: &Arm, context: &Context, path: String) -> Result<Vec<Json>, E
 /// The network interfaces of the groups that those of the file are in: by pages of groups, not one by one.
 async fn read_nics(arm: &Arm, context: &Context, snapshots: &[Snapshot<'_>]) -> Result<Vec<Json>, Error> {
     let ids: BTreeSet<String> = listed(snapshots).flat_map(|(_, azure)| nics_of(azure)).collect();
-    let groups: BTreeSet<String> =
-        ids.iter().map(|id| crate::scope::path(&crate::scope::of_id(id))).collect();
-    let lists = groups
-        .into_iter()
-        .map(|group| list(arm, context, format!("{group}/providers/Microsoft.Network/networkInterfaces")));
-    Ok(try_join_all(lists).await?.into_iter().flatten().collect())
+    read_groups(arm, context, "networkInterfaces", &ids).await
 }
 
 /// The frontends that exist and that the file names.
@@ -179,69 +199,13 @@ async fn read_frontends(
     let shown: Vec<Json> = match balancers.iter().collect::<Vec<_>>().as_slice() {
         [] => Vec::new(),
         [one] => find(arm, context, one).await?.into_iter().collect(),
-        _ => {
-            let groups: BTreeSet<String> =
-                balancers.iter().map(|id| crate::scope::path(&crate::scope::of_id(id))).collect();
-            let lists = groups.into_iter().map(|group| {
-                list(arm, context, format!("{group}/providers/Microsoft.Network/loadBalancers"))
-            });
-            try_join_all(lists).await?.into_iter().flatten().collect()
-        }
+        _ => read_groups(arm, context, "loadBalancers", &balancers).await?,
     };
     let balancer = |id: &ArmId| {
         let key = of(id);
         shown.iter().find(|one| text(one, "id").is_some_and(|found| same_id(found, &key))).cloned()
     };
     Ok(frontends.iter().map(|id| (id.key(), balancer(id))).collect())
-}
-
-/// The load balancers behind private link services of the user's own, for what they listen on: a single one by itself; several by
-/// the group's list, and those of other groups by themselves. One that may not be read is left out.
-pub(super) async fn balancers_of(
-    arm: &Arm,
-    context: &Context,
-    scope: &Scope,
-    services: &[Json],
-    named: &[(&Service, &ArmId)],
-) -> Result<Vec<Json>, Error> {
-    let is_named = |service: &&Json| {
-        text(service, "id").is_some_and(|id| named.iter().any(|(_, wanted)| same_id(id, &wanted.key())))
-    };
-    let wanted: BTreeSet<String> = services
-        .iter()
-        .filter(is_named)
-        .filter_map(frontend_id)
-        .map(|id| load_balancer::of_part(&id))
-        .collect();
-    let (here, elsewhere): (Vec<String>, Vec<String>) =
-        wanted.into_iter().filter(|id| !id.is_empty()).partition(|id| crate::scope::of_id(id) == *scope);
-    let mut single = elsewhere;
-    let mut found = Vec::new();
-    if here.len() > 1 {
-        let group = crate::scope::path(scope);
-        found = list(arm, context, format!("{group}/providers/Microsoft.Network/loadBalancers")).await?;
-    } else {
-        single.extend(here);
-    }
-    let more = try_join_all(single.iter().map(|id| find(arm, context, id))).await?;
-    found.extend(more.into_iter().flatten());
-    Ok(found)
-}
-
-/// The frontend of a private link service, among these load balancers.
-pub(super) fn frontend_of(service: &Json, balancers: &[Json]) -> Option<Frontend> {
-    let id = frontend_id(service)?;
-    let owner = load_balancer::of_part(&id);
-    let balancer =
-        balancers.iter().find(|one| text(one, "id").is_some_and(|found| same_id(found, &owner)))?;
-    Some(frontend_fact(balancer, &id))
-}
-
-fn frontend_id(service: &Json) -> Option<String> {
-    items(service, "properties.loadBalancerFrontendIpConfigurations")
-        .first()
-        .and_then(|f| text(f, "id"))
-        .map(fields::id)
 }
 
 /// The networks of the whole subscription, where a tombstone has none to name and may have left something in any.
@@ -357,10 +321,17 @@ fn nic_fact(nic: &Json) -> Nic {
     let pools = configurations.iter().flat_map(|c| items(c, "properties.loadBalancerBackendAddressPools"));
     Nic {
         location: short_location(text(nic, "location").unwrap_or_default()),
-        is_public: configurations.iter().any(|c| text(c, "properties.publicIPAddress.id").is_some()),
+        is_public: configurations.iter().any(is_public),
         vnet: configurations.iter().find_map(network_of),
         pools: pools.filter_map(|pool| text(pool, "id")).map(fields::id).collect(),
     }
+}
+
+/// Whether a frontend or a configuration has an address of the internet: one by name, or one of a prefix.
+fn is_public(part: &Json) -> bool {
+    ["publicIPAddress", "publicIPPrefix"]
+        .iter()
+        .any(|address| text(part, &format!("properties.{address}.id")).is_some())
 }
 
 /// The virtual network of a configuration's subnet, by id in lower case.
@@ -390,7 +361,7 @@ pub(super) fn frontend_fact(balancer: &Json, id: &str) -> Frontend {
         location: text(balancer, "location").unwrap_or_default().to_owned(),
         sku: text(balancer, "sku.name").unwrap_or("Basic").to_owned(),
         is_there: frontend.is_some(),
-        is_public: frontend.is_some_and(|f| text(f, "properties.publicIPAddress.id").is_some()),
+        is_public: frontend.is_some_and(is_public),
         vnet: frontend.and_then(network_of),
         used_by: Vec::new(),
         proxy_headers: BTreeMap::new(),
@@ -505,3 +476,6 @@ fn backend(member: &Json, port: i64) -> Backend {
         cloud_state: format!("{state}{reason}"),
     }
 }
+
+#[cfg(test)]
+mod tests;
