@@ -11,12 +11,17 @@ use privnet_sandbox::Sandbox;
 
 use super::orders;
 
-/// What Azure itself checks where one resource is put into another, and at an approval: no request has its name. And the result of an
-/// operation, which is read where an answer names that alone.
+/// What Azure itself checks where one resource is put into another, also where a write carries what was there before, and at an approval: no
+/// request has its name. And the result of an operation, which is read where an answer names that alone.
 fn is_implied(action: &str) -> bool {
-    ["/join/action", "/privateendpointconnectionsapproval/action", "operationresults/read"]
-        .iter()
-        .any(|end| action.ends_with(end))
+    [
+        "/join/action",
+        "/joinipconfiguration/action",
+        "/privateendpointconnectionsapproval/action",
+        "operationresults/read",
+    ]
+    .iter()
+    .any(|end| action.ends_with(end))
 }
 
 /// The action that a request needs: the provider and the types of the innermost resource, and what is done to it
