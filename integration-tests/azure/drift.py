@@ -2,7 +2,8 @@
 
 For each line of JSON on standard input (`{"url", "kind", "field"}`) one line on standard output: `{"changed": true}`, or
 `{"immutable": "why"}` where ARM has no way to change that field of something that exists, or refused it just now. A field that
-is not in the table is an error: whoever adds one to privnet adds its row here.
+is not in the table is an error: whoever adds one to privnet adds its row here. The kind `rows` asks for the names of all rows, and
+`unmanaged` changes what nobody manages, which may be whatever it likes.
 """
 
 import json
@@ -223,6 +224,7 @@ ROWS = {
         "policy": on(Drift.own_subnet, private_link_service_network_policies="Enabled"),
     },
     "subnet-policy": {
+        "vnet": FIXED,
         "subnet": lambda d: d.subnet(
             "nat-policed", lambda s: setattr(s, "private_link_service_network_policies", "Enabled")
         ),
@@ -234,6 +236,8 @@ ROWS = {
     },
     "load-balancer": {
         "location": FIXED,
+        "vnet": "it follows the subnet, which has a row",
+        "zones": "ARM changes no zone of a frontend that exists",
         "subnet": inside(Drift.balancer, first_frontend("db")),
         "pools": inside(Drift.balancer, lambda p: p.backend_address_pools.append(net.BackendAddressPool(name="theirs"))),
         "probes": inside(Drift.balancer, each_part_of_a_probe),
@@ -246,6 +250,9 @@ ROWS = {
     },
     "scale-set": {
         "location": FIXED,
+        "load_balancer": "it follows the pool, which has a row",
+        "all_zones": "they are the location's",
+        "custom_data": "ARM never shows it: its hash is in a tag, and `forwarder` has a row",
         "subnet": lambda d: d.configuration(
             lambda c: setattr(c.subnet, "id", network_id("virtualNetworks", "hub/subnets/db"))
         ),
@@ -271,11 +278,15 @@ ROWS = {
         "tags": lambda d: d.machines(tag),
     },
     "nic-membership": {
+        "vnet": FIXED,
+        "load_balancer": "it follows the pool, which has a row",
         "nic": lambda d: d.membership(list),
         "pool": lambda d: d.membership(lambda: [net.BackendAddressPool(id=d.spare_pool())]),
     },
     "private-link-service": {
         "location": FIXED,
+        "vnet": "it follows the NAT subnet, which has a row",
+        "load_balancer": "it follows the frontend, which has a row",
         "frontend": lambda d: (d.spare_pool(), inside(Drift.service, elsewhere)(d)),
         "nat_subnet": inside(Drift.service, moved_addresses),
         "nat_addresses": inside(Drift.service, add_address),
@@ -288,17 +299,21 @@ ROWS = {
         "fqdns": inside(Drift.service, lambda p: p.fqdns.append("theirs.example.com")),
         "tags": lambda d: d.service(tag),
     },
-    # What nobody manages may be whatever it likes.
-    "unmanaged": {"": nobodys},
+    "hosted-service": {"resource_id": FIXED, "subresource": "the file's: nothing is written"},
 }
 
 
 def answer(asked):
+    if asked["kind"] == "rows":
+        return {"rows": [f"{kind}.{field}" for kind, fields in ROWS.items() for field in fields]}
+    if asked["kind"] == "unmanaged":
+        nobodys(Drift(asked["url"]))
+        return {"changed": True}
     row = ROWS.get(asked["kind"], {}).get(asked["field"])
     if row is None:
         return {"missing": f"{asked['kind']}.{asked['field']} has no row in azure/drift.py"}
-    if row is FIXED:
-        return {"immutable": FIXED}
+    if isinstance(row, str):
+        return {"immutable": row}
     try:
         row(Drift(asked["url"]))
     except HttpResponseError as refused:

@@ -5,8 +5,44 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use privnet::Plan;
+use privnet_core::plan::Op;
+use privnet_core::{Field, Kind};
+
 use crate::census::{here, python};
 use crate::stage::Fail;
+
+/// The kinds and fields that a plan names: the changes of updates, and the reasons of replacements. What else it would do stands beside
+/// them, the kind with what is done in brackets.
+#[must_use]
+pub fn named(plan: &Plan) -> BTreeSet<(String, String)> {
+    let made = plan.actions.iter().filter(|action| action.op == Op::Create);
+    let replaced: BTreeSet<_> = made.map(|action| &action.address).collect();
+    let mut named = BTreeSet::new();
+    for action in &plan.actions {
+        let kind = &action.address.kind;
+        match action.op {
+            Op::Update => named.extend(action.changes.iter().map(|c| (kind.clone(), c.field.to_string()))),
+            Op::Create => {
+                let fields = action.reason.trim_end_matches(" cannot be changed in place").split(", ");
+                named.extend(fields.map(|field| (kind.clone(), field.to_owned())));
+            }
+            // What is replaced goes: its successor has named why.
+            Op::Delete if replaced.contains(&action.address) => {}
+            Op::Delete | Op::Accept | Op::Reject => {
+                named.insert((kind.clone(), format!("({})", action.op.as_str())));
+            }
+        }
+    }
+    named
+}
+
+/// The fields of these kinds, each `kind.field`: what a script has rows of.
+#[must_use]
+pub fn fields(kinds: &[Kind]) -> BTreeSet<String> {
+    let of = |kind: &'static str| move |field: &Field| format!("{kind}.{}", field.name);
+    kinds.iter().flat_map(|kind| kind.fields.iter().map(of(kind.name))).collect()
+}
 
 /// The process that changes things.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use std::path::Path;
 use privnet::{Ask, PlanOptions, Session, Spec};
 use privnet_core::{Class, Op, Provider as _};
 use privnet_integration_tests::aws_records as records;
-use privnet_integration_tests::drift::Drift;
+use privnet_integration_tests::drift::{Drift, fields, named};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
 
 const FILE: &str = "
@@ -97,32 +97,6 @@ impl Applied {
     fn session(&self) -> Result<Session, Fail> {
         self.stage.session(self.spec.clone(), &self.stage.url("aws"))
     }
-}
-
-/// The fields that a plan names: the changes of updates, and the reasons of replacements. What else it would do stands beside them.
-fn named(plan: &privnet::Plan) -> BTreeSet<(String, String)> {
-    let made = plan.actions.iter().filter(|action| action.op == Op::Create);
-    let replaced: BTreeSet<_> = made.map(|action| &action.address).collect();
-    let mut named = BTreeSet::new();
-    for action in &plan.actions {
-        match action.op {
-            Op::Update => {
-                named.extend(
-                    action.changes.iter().map(|c| (action.address.kind.clone(), c.field.to_string())),
-                );
-            }
-            Op::Create => {
-                let fields = action.reason.trim_end_matches(" cannot be changed in place").split(", ");
-                named.extend(fields.map(|field| (action.address.kind.clone(), field.to_owned())));
-            }
-            // What is replaced goes: its successor has named why.
-            Op::Delete if replaced.contains(&action.address) => {}
-            Op::Delete | Op::Accept | Op::Reject => {
-                named.insert((action.address.kind.clone(), format!("({})", action.op.as_str())));
-            }
-        }
-    }
-    named
 }
 
 /// What the cloud itself changes along with a field.
@@ -243,10 +217,8 @@ async fn every_managed_field_is_watched_and_restored() {
     let provider = privnet_aws::AwsProvider::new(privnet_aws::AwsSettings::default());
     let (mut restored, mut immutable, mut failures) = (0, 0, Vec::new());
     let kinds = provider.handles().kinds;
-    let fields =
-        kinds.iter().flat_map(|kind| kind.fields.iter().map(|field| format!("{}.{}", kind.name, field.name)));
     let rows = drift.rows().unwrap();
-    assert_eq!(fields.collect::<BTreeSet<_>>(), rows, "each field has a row, and each row is of a field");
+    assert_eq!(fields(kinds), rows, "each field has a row, and each row is of a field");
     for kind in kinds {
         for field in kind.fields {
             let of_two = (kind.name, field.name) == ("endpoint-service", "ip_address_types");
