@@ -30,6 +30,7 @@ fn segment(kind: &str) -> &'static str {
         "network-security-group" => "/networkSecurityGroups/",
         "load-balancer" => "/loadBalancers/",
         "scale-set" => "/virtualMachineScaleSets/",
+        "nic-membership" => "/networkInterfaces/",
         "private-link-service" => "/privateLinkServices/",
         other => panic!("nothing is known of {other}"),
     }

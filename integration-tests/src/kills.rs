@@ -62,8 +62,6 @@ fn local(variable: &'static str, url: &str) -> Vec<(&'static str, String)> {
 pub enum At {
     /// At each one, before and after the effect in turn.
     Each,
-    /// At each one that changes something, before the effect and after it.
-    Writes,
     /// At each one that changes something, before and after the effect in turn.
     WritesInTurn,
 }
@@ -281,14 +279,10 @@ fn points(at: At, actions: &[String]) -> Vec<Vec<(usize, Fault)>> {
     let kinds = [Fault::KillBefore, Fault::KillAfter];
     let places: Vec<usize> = match at {
         At::Each => (0..actions.len()).collect(),
-        At::Writes | At::WritesInTurn => (0..actions.len()).filter(|nth| !is_read(&actions[*nth])).collect(),
+        At::WritesInTurn => (0..actions.len()).filter(|nth| !is_read(&actions[*nth])).collect(),
     };
-    let mut points: Vec<Vec<(usize, Fault)>> = match at {
-        At::Each | At::WritesInTurn => {
-            places.iter().enumerate().map(|(nth, place)| vec![(*place, kinds[nth % 2])]).collect()
-        }
-        At::Writes => places.iter().flat_map(|place| kinds.map(|kind| vec![(*place, kind)])).collect(),
-    };
+    let mut points: Vec<Vec<(usize, Fault)>> =
+        places.iter().enumerate().map(|(nth, place)| vec![(*place, kinds[nth % 2])]).collect();
     let mut sample = Sample(actions.len() as u64);
     points.extend((0..PAIRS).map(|_| {
         // The second run does what the first one left: fewer requests that change something, as many that look.

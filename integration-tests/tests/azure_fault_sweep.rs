@@ -1,7 +1,8 @@
 //! The fault sweep on Azure: each request of an apply, a replacement, a destroy, an acceptance, a rejection and an approval of what Azure
-//! hosts is spoiled in turn, in each way, and at sampled pairs; and each write is also accepted and fails at the end of its operation. Then the same command runs again. It must end in
-//! the same state, with an empty plan, and a census by azure-mgmt-* must find exactly what it finds after an undisturbed run. Faults without effect are counted apart. The process
-//! itself is killed by the system at each write, too.
+//! hosts is spoiled in turn, in each way, and at sampled pairs; and each write, and the first question about health of each sort, is also
+//! accepted and fails at the end of its operation. Then the same command runs again. It must end in the same state, with an empty plan, and
+//! a census by azure-mgmt-* must find exactly what it finds after an undisturbed run. Faults without effect are counted apart. The process
+//! itself is killed by the system at each request, too.
 //!
 //! The number of points tried equals the number of recorded requests times the number of faults (an older answer only where there is
 //! one), and of recorded writes times the number of late failures; the test prints them. Which request is spoiled is said by its name and by
@@ -311,7 +312,7 @@ fn points(work: Work, recorded: &Recorded) -> Vec<Point> {
     let each = (0..requests.len()).flat_map(|at| Fault::ALL.map(|fault| recorded.spoil(at, fault)));
     let mut points: Vec<Point> = each.flatten().map(|fault| on_the_way(vec![fault])).collect();
     let singles = points.len();
-    let writes: Vec<usize> = (0..requests.len()).filter(|at| is_write(&requests[*at].action)).collect();
+    let writes: Vec<usize> = (0..requests.len()).filter(|at| may_fail_late(requests, *at)).collect();
     for at in &writes {
         let (sort, nth) = (sort_of(&requests[*at].action), nth_of_its_sort(requests, *at));
         points.extend(LATE.map(|code| Point { late: Some((sort.clone(), nth, code)), ..Point::default() }));
@@ -351,8 +352,11 @@ fn nth_of_its_sort(requests: &[Request], at: usize) -> usize {
     requests[..=at].iter().filter(|request| sort_of(&request.action) == own).count()
 }
 
-fn is_write(action: &str) -> bool {
-    action.starts_with("PUT ") || action.starts_with("DELETE ")
+/// Whether a request has an operation that may fail: writes, and questions about health. How often these are asked differs between
+/// runs, so it is the first of them.
+fn may_fail_late(requests: &[Request], at: usize) -> bool {
+    let is = |method: &str| requests[at].action.starts_with(method);
+    is("PUT ") || is("DELETE ") || (is("POST ") && nth_of_its_sort(requests, at) == 1)
 }
 
 /// All points of one work.
@@ -418,7 +422,7 @@ async fn every_request_of_a_destroy_may_be_spoiled() {
 /// What is killed. Forwarders that are replaced go at once: a process waits real seconds for the sessions of old ones.
 fn life() -> Life {
     let file = |work: Work| work.file().replace("size: Standard_D2s_v5", "size: Standard_D2s_v5, drain: 0s");
-    Life { cloud: AZURE, file: file(Work::Apply), edited: file(Work::Replace), at: At::Writes }
+    Life { cloud: AZURE, file: file(Work::Apply), edited: file(Work::Replace), at: At::Each }
 }
 
 privnet_integration_tests::kills!(life());

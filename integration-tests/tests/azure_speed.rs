@@ -25,23 +25,39 @@ defaults:
 services:
 ";
 
-/// A service over forwarders.
-fn forwarded() -> String {
+/// A service with a NAT subnet of its own, over what these lines say.
+fn made(lines: &str) -> String {
     format!(
         "{HEAD}  - name: orders
     allow: {{ acme: {{}} }}
     azure:
       nat_subnet: {{ create: {{ cidr: 10.1.9.0/28 }} }}
-      forwarder: {{ subnets: [fwd], size: Standard_D2s_v5 }}
-      ports: [{{ listen: 1433, engine: sqlserver, to: {{ forwarder: {{ ip: 172.16.4.20 }} }} }}]
-"
+{lines}"
     )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fresh_apply_takes_seven_rounds_besides_provisioning() {
-    let fresh = fresh_apply(AZURE, &forwarded()).await.unwrap();
+    let forwarded = made(
+        "      forwarder: { subnets: [fwd], size: Standard_D2s_v5 }
+      ports: [{ listen: 1433, engine: sqlserver, to: { forwarder: { ip: 172.16.4.20 } } }]
+",
+    );
+    let fresh = fresh_apply(AZURE, &forwarded).await.unwrap();
     assert!(fresh.observing + fresh.writing <= 7, "{fresh:?}");
+}
+
+/// An interface of the user's own is read and written while nothing else under its network is: two rounds for each, in the place of the
+/// forwarders' one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interface_that_joins_takes_two_rounds() {
+    let joined = made(
+        "      join_nics: true
+      ports: [{ listen: 5432, engine: postgres, to: { nics: [db-1-nic] } }]
+",
+    );
+    let fresh = fresh_apply(AZURE, &joined).await.unwrap();
+    assert!(fresh.observing + fresh.writing <= 8, "{fresh:?}");
 }
 
 /// A file of so many services in one NAT subnet that exists.
