@@ -9,7 +9,8 @@ use crate::rounds::Cloud;
 pub const AZURE: Cloud = Cloud {
     name: "azure",
     lead: |endpoints, url| endpoints.azure = url,
-    concerns: |action, kind| action.contains(segment(kind)),
+    // Ids match without case, and one that the file names may be in another than ARM's.
+    concerns: |action, kind| action.to_lowercase().contains(&segment(kind).to_lowercase()),
     writes: |action| action.starts_with("PUT "),
     named: str::to_owned,
 };
