@@ -238,6 +238,7 @@ ROWS = {
         "location": FIXED,
         "vnet": "it follows the subnet, which has a row",
         "zones": "ARM changes no zone of a frontend that exists",
+        "others": "rules on frontends of somebody else's: they are read, and written back as they are",
         "subnet": inside(Drift.balancer, first_frontend("db")),
         "pools": inside(Drift.balancer, lambda p: p.backend_address_pools.append(net.BackendAddressPool(name="theirs"))),
         "probes": inside(Drift.balancer, each_part_of_a_probe),
