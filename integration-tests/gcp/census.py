@@ -1,9 +1,11 @@
-"""Takes a census of what is in a GCP project: for each URL read from standard input, one line of JSON with everything that
-google-api-python-client lists there, a text for each thing with what somebody can set on it, so that two runs can be compared.
+"""Takes a census of what is in a GCP project, and in the networks of its host project: for each URL read from standard input, one line
+of JSON with everything that google-api-python-client lists there, in all regions and zones, a text for each thing with what somebody
+can set on it, so that two runs can be compared.
 
 It knows nothing of privnet: what it reports is what a stranger's client sees.
 """
 
+import collections
 import functools
 import json
 import sys
@@ -13,15 +15,20 @@ import google.auth.credentials
 import googleapiclient.discovery
 
 PROJECT = "acme-data"
+HOST = "acme-net"
 REGION = "us-east4"
 # What differs from run to run although nothing else does.
 FLEETING = {"id", "creationTimestamp", "fingerprint", "labelFingerprint", "selfLinkWithId", "IPAddress", "gatewayAddress"}
 FLEETING |= {"pscConnectionId", "connectedEndpoints", "pscServiceAttachmentId", "currentActions", "status", "kind"}
-COLLECTIONS = {
-    "subnetworks": "region", "regionHealthChecks": "region", "regionBackendServices": "region", "forwardingRules": "region",
-    "serviceAttachments": "region", "regionInstanceGroupManagers": "region", "firewalls": "global",
-    "instanceTemplates": "global",
-}
+FLEETING |= {"size", "lastStartTimestamp", "networkIP"}
+# A machine of a managed group has another name each time.
+OF_A_MANAGED_MACHINE = {"zone", "machineType", "tags", "labels", "canIpForward", "networkInterfaces", "metadata"}
+OF_NETWORKS = ("subnetworks", "firewalls")
+COLLECTIONS = OF_NETWORKS + (
+    "healthChecks", "backendServices", "forwardingRules", "serviceAttachments", "instanceGroupManagers",
+    "networkEndpointGroups", "instances", "instanceTemplates",
+)
+GLOBAL = ("firewalls", "instanceTemplates")
 
 
 @functools.cache
@@ -51,28 +58,43 @@ def settled(thing):
     return thing
 
 
-def groups(compute):
-    """The zonal network endpoint groups, with their endpoints."""
-    for zone in ("us-east4-a", "us-east4-b", "us-east4-c"):
-        negs = compute.networkEndpointGroups()
-        for group in pages(negs, project=PROJECT, zone=zone):
-            members = pages(
-                negs, "listNetworkEndpoints", project=PROJECT, zone=zone, networkEndpointGroup=group["name"], body={},
-            )
-            yield group | {"endpoints": sorted(member["networkEndpoint"]["instance"] for member in members)}
+def everywhere(collection, name, project):
+    """All of a project, in whichever regions and zones."""
+    found, request = [], collection.aggregatedList(project=project)
+    while request is not None:
+        answer = request.execute()
+        for scoped in answer.get("items", {}).values():
+            found.extend(scoped.get(name, []))
+        request = collection.aggregatedList_next(request, answer)
+    return found
+
+
+def endpoints(negs, group):
+    """The machines of a zonal network endpoint group."""
+    place = {"project": PROJECT, "zone": group["zone"].rsplit("/", 1)[1], "networkEndpointGroup": group["name"]}
+    members = pages(negs, "listNetworkEndpoints", **place, body={})
+    return sorted(member["networkEndpoint"]["instance"] for member in members)
+
+
+def whole(collection, name, thing):
+    if name == "networkEndpointGroups":
+        return thing | {"endpoints": endpoints(collection, thing)}
+    keys = {item["key"] for item in thing.get("metadata", {}).get("items", [])}
+    if name == "instances" and "created-by" in keys:
+        return {key: value for key, value in thing.items() if key in OF_A_MANAGED_MACHINE}
+    return thing
 
 
 def everything(url):
     compute = client(url)
-    things = []
-    for name, scope in COLLECTIONS.items():
-        place = {"region": REGION} if scope == "region" else {}
-        for thing in pages(getattr(compute, name)(), project=PROJECT, **place):
-            things.append(f"{name} {json.dumps(settled(thing), sort_keys=True)}")
-    for group in groups(compute):
-        group.pop("size", None)
-        things.append(f"networkEndpointGroups {json.dumps(settled(group), sort_keys=True)}")
-    return sorted(things)
+    things = collections.Counter()
+    for project, names in ((PROJECT, COLLECTIONS), (HOST, OF_NETWORKS)):
+        for name in names:
+            collection = getattr(compute, name)()
+            found = pages(collection, project=project) if name in GLOBAL else everywhere(collection, name, project)
+            for thing in found:
+                things[f"{name} {json.dumps(settled(whole(collection, name, thing)), sort_keys=True)}"] += 1
+    return sorted(f"{count} {thing}" for thing, count in things.items())
 
 
 if __name__ == "__main__":

@@ -230,15 +230,8 @@ impl Proxy {
 
     /// Begins anew at the same address: requests go to `upstream` and are counted from 0, and these are spoiled. So clients that are
     /// made once can be used for many points.
-    pub fn turn_to(&self, upstream: &str, faults: Vec<(usize, Fault)>) {
-        *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) =
-            Script::new(upstream, counted(faults));
-    }
-
-    /// How many requests it has seen.
-    #[must_use]
-    pub fn seen(&self) -> usize {
-        self.shared.script().requests.lock().unwrap_or_else(PoisonError::into_inner).len()
+    pub fn turn_to(&self, upstream: &str, faults: Vec<(Place, Fault)>) {
+        *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) = Script::new(upstream, faults);
     }
 
     /// The faults that had no effect, by their place in the list: a point of a sweep shows something only where its faults had
@@ -375,7 +368,7 @@ pub fn is_read(action: &str) -> bool {
         || (action.starts_with("POST ") && reading.iter().any(|end| action.ends_with(end)))
 }
 
-/// The action of a Query request, or method and path. An operation of Azure's has another id in each run, and the same name.
+/// The action of a Query request, or method and path. An operation has another id in each run, and the same name.
 fn action_of(request: &[u8]) -> String {
     let body = String::from_utf8_lossy(without_head(request));
     let action = body.split('&').find_map(|pair| pair.strip_prefix("Action="));
@@ -385,9 +378,11 @@ fn action_of(request: &[u8]) -> String {
     action.map_or_else(|| without_operation(&line), str::to_owned)
 }
 
-/// The path of an operation of Azure's, without its id.
+/// The path of an operation, without its id.
 fn without_operation(line: &str) -> String {
     let mut parts: Vec<&str> = line.split('/').collect();
+    // Compute Engine's are called `operation-…`.
+    parts.iter_mut().filter(|part| part.starts_with("operation-")).for_each(|part| *part = "operation");
     // `operations`, `operationResults`, `privateEndpointConnectionAzureAsyncOperation`: providers have their own words.
     let operations = |part: &&str| {
         let part = part.to_lowercase();

@@ -1,8 +1,8 @@
 //! The fault sweep on GCP: each request of an apply, a replacement, a destroy, an apply of forwarders, one that changes them and one that
-//! takes them away, a change of labels, an acceptance and a cut is spoiled in turn, each operation fails in turn after HTTP 200, and pairs
-//! are sampled; then the same command runs again. It must end in the same state, with an empty plan, and a census by
-//! google-api-python-client must find exactly what it finds after an undisturbed run. A fault that does not come is a failure too; one
-//! that comes and changes nothing is counted apart. The process itself is killed by the system at each write, too.
+//! takes them away, a change of labels, an acceptance and a cut is spoiled in turn, each operation fails in turn after HTTP 200, and
+//! pairs are sampled; then the same command runs again. It must end in the same state, with an empty plan, and a census by
+//! google-api-python-client must find exactly what it finds after an undisturbed run. A fault is tried until it has its effect; that it
+//! never has is a failure too. The process itself is killed by the system at each write, too.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use privnet_integration_tests::gcp::Called;
 use privnet_integration_tests::kills::{At, GCP, Life};
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
-use privnet_integration_tests::sweep::{Fired, Sample, mend, same};
+use privnet_integration_tests::sweep::{Faults, Fired, Recorded, Sample, mend, same, spoiled};
 use privnet_sandbox::Sandbox;
 
 const HEAD: &str = "
@@ -78,8 +78,9 @@ impl Work {
     }
 
     /// What the request at this place is spoiled by. A replacement and forwarders have twice the requests of the others, and most are
-    /// theirs too: there each is spoiled in two ways, all seven in turn; where forwarders change or go, in one.
-    fn faults(self, at: usize) -> Vec<Fault> {
+    /// theirs too: there each is spoiled in two ways, and where forwarders change or go in one, all seven in turn. A request without an
+    /// older answer has no stale one.
+    fn faults(self, recorded: &Recorded, at: usize) -> Vec<Faults> {
         let ways = match self {
             Self::Reforward | Self::Unforward => 1,
             Self::Replace | Self::Forwarders => 2,
@@ -87,7 +88,8 @@ impl Work {
             Self::Labels => 4,
             Self::Apply | Self::Destroy | Self::Accept => Fault::ALL.len(),
         };
-        (0..ways).map(|way| Fault::ALL[(at * ways + way) % Fault::ALL.len()]).collect()
+        let in_turn = (0..Fault::ALL.len()).map(|way| Fault::ALL[(at * ways + way) % Fault::ALL.len()]);
+        in_turn.filter_map(|fault| Some(vec![recorded.spoil(at, fault)?])).take(ways).collect()
     }
 
     fn spec(self) -> Result<Spec, Fail> {
@@ -157,7 +159,7 @@ impl Work {
 /// What goes wrong at a point.
 #[derive(Clone, Debug)]
 enum Spoilt {
-    Requests(Vec<(usize, Fault)>),
+    Requests(Faults),
     /// The nth operation of a method fails.
     Operation(String, usize),
 }
@@ -206,7 +208,7 @@ impl Ground {
     }
 
     /// Does the work; a process that is killed meanwhile has ended.
-    async fn work(&self, stage: &Stage, work: Work, faults: Vec<(usize, Fault)>) -> Result<(), Fail> {
+    async fn work(&self, stage: &Stage, work: Work, faults: Faults) -> Result<(), Fail> {
         self.proxy.turn_to(&stage.url("gcp"), faults);
         let session = self.session(stage, work.spec()?)?;
         let kill = self.proxy.kill();
@@ -217,21 +219,11 @@ impl Ground {
         Ok(())
     }
 
-    /// A stage on which the work was spoiled by these. A run may poll less often than the first one: then its last request is spoiled.
-    async fn spoiled(&self, work: Work, faults: &[(usize, Fault)]) -> Result<Stage, Fail> {
-        let mut faults = faults.to_vec();
-        for _ in 0..4 {
-            let stage = Stage::open(self.from(work)).await?;
-            self.work(&stage, work, faults.clone()).await?;
-            let seen = self.proxy.seen();
-            if faults.iter().any(|(at, _)| *at < seen) {
-                return Ok(stage);
-            }
-            for (at, _) in &mut faults {
-                *at = seen.saturating_sub(1);
-            }
-        }
-        Err("the fault did not come in four runs".into())
+    /// A stage on which the work was spoiled by these.
+    async fn run(&self, work: Work, faults: Faults) -> Result<(Stage, &Proxy), Fail> {
+        let stage = Stage::open(self.from(work)).await?;
+        self.work(&stage, work, faults).await?;
+        Ok((stage, &self.proxy))
     }
 
     /// One point: the work with this spoilt, then the same work again.
@@ -245,9 +237,7 @@ impl Ground {
     ) -> Result<(), Fail> {
         let stage = match spoilt {
             Spoilt::Requests(faults) => {
-                let stage = self.spoiled(work, faults).await?;
-                fired.note(faults.len(), &self.proxy);
-                stage
+                spoiled(faults.clone(), fired, async |faults| self.run(work, faults).await).await?
             }
             Spoilt::Operation(method, nth) => {
                 let stage = Stage::open(self.from(work)).await?;
@@ -297,22 +287,24 @@ async fn sweep(work: Work) {
     let ground = Ground::new(work).await.unwrap();
     let stage = Stage::open(ground.from(work)).await.unwrap();
     ground.work(&stage, work, Vec::new()).await.unwrap();
-    let actions = ground.proxy.actions();
+    let (actions, recorded) = (ground.proxy.actions(), Recorded(ground.proxy.requests()));
     let expected = census.take(&ground.proxy.url()).unwrap();
     drop(stage);
 
-    let mut points: Vec<Spoilt> = Vec::new();
+    let (mut points, mut sorts): (Vec<Spoilt>, BTreeSet<Fault>) = Default::default();
     for at in 0..actions.len() {
-        points.extend(work.faults(at).into_iter().map(|fault| Spoilt::Requests(vec![(at, fault)])));
+        let faults = work.faults(&recorded, at);
+        assert!(!faults.is_empty(), "a point for each request");
+        sorts.extend(faults.iter().flatten().map(|(_, fault)| *fault));
+        points.extend(faults.into_iter().map(Spoilt::Requests));
     }
     let singles = points.len();
-    assert!(singles >= actions.len(), "a point for each request");
     let failing = operations(&actions);
     assert!(failing.len() >= work.operations(), "{actions:#?}");
     points.extend(failing.iter().cloned());
     let mut sample = Sample(work as u64 + 1);
     for _ in 0..work.pairs() {
-        points.push(Spoilt::Requests(sample.pair(actions.len())));
+        points.push(Spoilt::Requests(recorded.pair(&mut sample)));
     }
     let (tried, mut fired, mut failures) = (points.len(), Fired::default(), Vec::new());
     for spoilt in points {
@@ -320,7 +312,7 @@ async fn sweep(work: Work) {
             let what = match &spoilt {
                 Spoilt::Requests(faults) => faults
                     .iter()
-                    .map(|(at, fault)| format!("{fault:?} at {at} {}", actions[*at]))
+                    .map(|(place, fault)| format!("{fault:?} at {place:?}"))
                     .collect::<Vec<_>>()
                     .join(" and "),
                 Spoilt::Operation(method, nth) => format!("operation {nth} of {method} fails"),
@@ -330,8 +322,9 @@ async fn sweep(work: Work) {
         }
     }
     privnet_integration_tests::tell!(
-        "fault sweep on GCP, {work:?}: {} requests, {singles} single points, {} failed operations and {} pairs tried, {} passed; {}",
+        "fault sweep on GCP, {work:?}: {} requests, {} with an older answer, {singles} single points, {} failed operations and {} pairs tried, {} passed; {}",
         actions.len(),
+        recorded.older(),
         failing.len(),
         work.pairs(),
         tried - failures.len(),
@@ -343,7 +336,7 @@ async fn sweep(work: Work) {
         failures.len(),
         &failures[..failures.len().min(5)]
     );
-    fired.check().unwrap();
+    fired.check_each(&sorts).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
