@@ -15,7 +15,7 @@ import botocore.session
 TARGET = pathlib.Path(__file__).resolve().parents[2] / "crates/privnet-sandbox/src/aws/model.json"
 ACTIONS = {
     "ec2": """
-        DescribeAvailabilityZones DescribeVpcs DescribeSubnets DescribeInstances DescribeNetworkInterfaces
+        DescribeAvailabilityZones DescribeVpcs DescribeVpcAttribute DescribeSubnets DescribeInstances DescribeNetworkInterfaces
         CreateSecurityGroup DescribeSecurityGroups DeleteSecurityGroup
         AuthorizeSecurityGroupIngress AuthorizeSecurityGroupEgress
         RevokeSecurityGroupIngress RevokeSecurityGroupEgress

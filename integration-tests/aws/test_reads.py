@@ -1,5 +1,8 @@
 """What the default world shows to boto3, and tags in both APIs."""
 
+import botocore.exceptions
+import pytest
+
 from aws_sandbox import INSTANCE, OWN, SUBNETS, VPC
 
 BALANCER = f"arn:aws:elasticloadbalancing:us-east-1:{OWN}:loadbalancer/net/db/0123456789abcdef"
@@ -13,6 +16,12 @@ def test_the_network(sandbox):
     ]
     one = ec2.describe_availability_zones(ZoneIds=["use1-az6"])["AvailabilityZones"]
     assert [zone["ZoneName"] for zone in one] == ["us-east-1b"]
+    attribute = lambda name: ec2.describe_vpc_attribute(VpcId=VPC, Attribute=name)
+    assert attribute("enableDnsHostnames")["EnableDnsHostnames"] == {"Value": True}
+    assert attribute("enableDnsSupport")["EnableDnsSupport"] == {"Value": True}
+    assert attribute("enableNetworkAddressUsageMetrics")["EnableNetworkAddressUsageMetrics"] == {"Value": False}
+    with pytest.raises(botocore.exceptions.ClientError, match="InvalidVpcID.NotFound"):
+        ec2.describe_vpc_attribute(VpcId="vpc-00000000000000000", Attribute="enableDnsSupport")
     in_vpc = [{"Name": "vpc-id", "Values": [VPC]}]
     pages = ec2.get_paginator("describe_subnets").paginate(Filters=in_vpc, PaginationConfig={"PageSize": 5})
     assert [subnet["SubnetId"] for page in pages for subnet in page["Subnets"]] == SUBNETS

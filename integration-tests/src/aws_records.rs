@@ -38,6 +38,32 @@ pub fn actions(record: &Path) -> Result<BTreeSet<String>, Fail> {
     Ok(actions)
 }
 
+/// The parameters that name what an action of ELBv2 is on.
+const ON: [&str; 4] = ["LoadBalancerArn", "ListenerArn", "TargetGroupArn", "ResourceArns.member.1"];
+
+/// What of load balancing a record's writes are on: the action as permissions name it, and the ARN. What is only made has no ARN yet.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn balancing_writes(record: &Path) -> Result<BTreeSet<(String, String)>, Fail> {
+    let mut writes = BTreeSet::new();
+    for line in std::fs::read_to_string(record)?.lines() {
+        let exchange: serde_json::Value = serde_json::from_str(line)?;
+        let (Some(action), Some(body)) = (exchange["action"].as_str(), exchange["body"].as_str()) else {
+            continue;
+        };
+        if !body.contains("Version=2015-12-01") || action.starts_with("Describe") {
+            continue;
+        }
+        let pairs = body.split('&').filter_map(|pair| pair.split_once('='));
+        let on = pairs
+            .filter(|(name, _)| ON.contains(name))
+            .map(|(_, arn)| arn.replace("%3A", ":").replace("%2F", "/"));
+        writes.extend(on.map(|arn| (format!("elasticloadbalancing:{action}"), arn)));
+    }
+    Ok(writes)
+}
+
 /// The actions that the provider's source names: each that it can send.
 ///
 /// # Errors

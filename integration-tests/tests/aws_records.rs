@@ -77,31 +77,57 @@ async fn live_through(file: &Path, record: &Path) {
     assert!(session.destroy(true).await.planned.plan.is_empty(), "{name}: something was left");
 }
 
-/// The actions that the policy allows.
-fn allowed() -> BTreeSet<String> {
+/// What the policy allows, and on what: an action beside a pattern.
+fn allowed() -> Vec<(String, String)> {
     let policy: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(examples().join("permissions/aws.json")).unwrap())
             .unwrap();
-    let actions =
-        policy["Statement"].as_array().unwrap().iter().flat_map(|statement| match &statement["Action"] {
-            serde_json::Value::Array(actions) => actions.clone(),
-            one => vec![one.clone()],
-        });
-    actions.map(|action| action.as_str().unwrap().to_owned()).collect()
+    let all = |value: &serde_json::Value| -> Vec<String> {
+        match value.as_array() {
+            Some(many) => many.iter().map(|one| one.as_str().unwrap().to_owned()).collect(),
+            None => vec![value.as_str().unwrap().to_owned()],
+        }
+    };
+    let statements = policy["Statement"].as_array().unwrap().iter();
+    let pairs = statements.flat_map(|statement| {
+        let resources = all(&statement["Resource"]);
+        all(&statement["Action"]).into_iter().flat_map(move |action| {
+            resources.clone().into_iter().map(move |resource| (action.clone(), resource))
+        })
+    });
+    pairs.collect()
+}
+
+/// As a policy's patterns match: `*` is anything.
+fn matches(pattern: &str, arn: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == arn,
+        Some((before, after)) => arn.strip_prefix(before).is_some_and(|rest| {
+            (0..=rest.len()).any(|cut| rest.is_char_boundary(cut) && matches(after, &rest[cut..]))
+        }),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_example_lives_by_the_models_and_the_policy() {
     let allowed = allowed();
+    let actions: BTreeSet<String> = allowed.iter().map(|(action, _)| action.clone()).collect();
+    let mut on_yours = 0;
     for file in files() {
         let folder = tempfile::tempdir().unwrap();
         let record = folder.path().join("record.jsonl");
         live_through(&file, &record).await;
         let said = records::check(&record).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
         println!("{}: {said}", file.display());
-        let lacking: Vec<String> = records::actions(&record).unwrap().difference(&allowed).cloned().collect();
+        let lacking: Vec<String> = records::actions(&record).unwrap().difference(&actions).cloned().collect();
         assert!(lacking.is_empty(), "{}: the policy does not allow {lacking:?}", file.display());
+        for (action, arn) in records::balancing_writes(&record).unwrap() {
+            let may = allowed.iter().any(|(of, on)| *of == action && matches(on, &arn));
+            assert!(may, "{}: the policy does not allow {action} on {arn}", file.display());
+            on_yours += usize::from(!arn.contains("/pn-"));
+        }
     }
+    assert!(on_yours > 0, "no example has a listener on a load balancer of the user's own");
 }
 
 #[test]

@@ -160,6 +160,19 @@ impl ServicePolicy {
         let matching = self.consumers.iter().filter(|c| !c.identities.is_disjoint(&connection.identities));
         matching.min_by_key(|c| (!lists(c, connection), !c.only.is_empty(), c.name.clone()))
     }
+
+    /// Whether each consumer has a live connection of those that it may have: somebody else's behind the same account is not
+    /// the one that `only` waits for.
+    #[must_use]
+    pub fn is_served(&self, connections: &[Connection]) -> bool {
+        let live = || connections.iter().filter(|connection| connection.state.may_be_live());
+        self.consumers.iter().all(|consumer| {
+            live().any(|connection| {
+                self.consumer_of(connection).is_some_and(|own| own.name == consumer.name)
+                    && (consumer.only.is_empty() || lists(consumer, connection))
+            })
+        })
+    }
 }
 
 fn lists(consumer: &ConsumerPolicy, connection: &Connection) -> bool {

@@ -11,6 +11,7 @@
 //! [`execute`] carries out what was decided without choosing anything itself.
 
 pub mod accept;
+mod admitted;
 pub mod audit;
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+use crate::admitted;
 use crate::error::Error;
 use crate::execute::Context;
 use crate::handoff::Handoff;
@@ -127,7 +128,8 @@ pub fn lower_all<'a>(
     world: &World,
 ) -> Desired {
     let mut desired = Desired { deployment: spec.deployment.to_string(), ..Desired::default() };
-    for service in services.into_iter().filter(|service| world.services.contains_key(service.name.as_str())) {
+    for service in services {
+        let Some(seen) = world.services.get(service.name.as_str()) else { continue };
         let cloud = service.cloud_name().as_str();
         let Some(provider) = providers.iter().find(|provider| provider.handles().cloud == cloud) else {
             continue;
@@ -137,6 +139,7 @@ pub fn lower_all<'a>(
         desired.waits.extend(lowered.waits);
         desired.refusals.extend(lowered.refusals);
         desired.warnings.extend(lowered.warnings);
+        desired.warnings.extend(admitted::warnings(service, &lowered.intent, &seen.connections));
         desired.services.insert(lowered.intent.name.clone(), lowered.intent);
     }
     desired

@@ -305,8 +305,8 @@ impl Session {
         self.cancel.cancelled().await;
     }
 
-    /// Decides again and again until every consumer of every service is connected, somebody must choose, or the time is
-    /// over. `see` is told of each round that decided something. Returns whether everybody is connected.
+    /// Decides again and again until every consumer of every service is connected (or the one connection that `ask` names),
+    /// somebody must choose, or the time is over. `see` is told of each round.
     pub async fn accept_until_connected(
         &self,
         ask: &Ask,
@@ -332,7 +332,7 @@ impl Session {
                 Some(WaitedFor::Cancelled)
             } else if failed || unreachable {
                 Some(WaitedFor::Failed)
-            } else if !changed && everybody_connected(&decided.executed) {
+            } else if !changed && is_connected(&decided.executed, &ask) {
                 Some(WaitedFor::Connected)
             } else if ambiguous {
                 Some(WaitedFor::Ambiguous)
@@ -450,7 +450,7 @@ pub struct Waited {
 /// Why a wait for connections ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitedFor {
-    /// Every consumer of every service is connected.
+    /// Every consumer of every service is connected, or the connection that was named is in.
     Connected,
     /// More requests match than there is room: somebody must choose.
     Ambiguous,
@@ -479,15 +479,17 @@ fn was_looked_at(planned: &Planned) -> bool {
     seen.any(|seen| !matches!(seen.connections, Connections::Unreadable { .. }))
 }
 
-/// Whether each consumer of each service has a live connection.
-fn everybody_connected(planned: &Planned) -> bool {
-    planned.desired.services.values().filter(|intent| !intent.remove).all(|intent| {
-        let Some(seen) = planned.world.services.get(&intent.name) else { return false };
-        intent.policy.consumers.iter().all(|consumer| {
-            seen.connections.known().iter().any(|connection| {
-                connection.state.may_be_live()
-                    && intent.policy.consumer_of(connection).is_some_and(|own| own.name == consumer.name)
-            })
-        })
-    })
+/// Whether what was waited for is there: the connection that is named, or else one for each consumer of each service.
+fn is_connected(planned: &Planned, ask: &Ask) -> bool {
+    let staying = || planned.desired.services.values().filter(|intent| !intent.remove);
+    let seen = |name: &str| planned.world.services.get(name).map(|seen| seen.connections.known());
+    match &ask.connection {
+        Some(id) => staying()
+            .filter_map(|intent| seen(&intent.name))
+            .flatten()
+            .any(|connection| connection.is(id) && connection.state.may_be_live()),
+        None => {
+            staying().all(|intent| seen(&intent.name).is_some_and(|known| intent.policy.is_served(known)))
+        }
+    }
 }

@@ -69,7 +69,18 @@ const A_LOAD_BALANCER_THAT_IS_THERE: Edit = edit(
 )
 .by("would-sever");
 
-const EDITS: [Edit; 11] = [
+const NO_WAY_TO_THE_DATABASE: Edit =
+    edit("no rule in the database's group", "      database_security_groups: [sg-0ddddddddddddddd4]\n", "")
+        .by("would-sever");
+
+const ENFORCED_WITHOUT_THE_CONSUMER: Edit = edit(
+    "inbound rules where nobody knows where the consumer comes from",
+    "    aws:\n      database",
+    "    aws:\n      enforce_inbound: { cidrs: [192.0.2.0/24] }\n      database",
+)
+.by("would-sever");
+
+const EDITS: [Edit; 13] = [
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n").by("would-sever"),
     edit(
         "another endpoint service",
@@ -86,6 +97,8 @@ const EDITS: [Edit; 11] = [
     PROXY_HEADER,
     ANOTHER_PORT,
     OWN_ZONES_ONLY,
+    NO_WAY_TO_THE_DATABASE,
+    ENFORCED_WITHOUT_THE_CONSUMER,
     PRUNED,
 ];
 
@@ -117,7 +130,11 @@ fn what_is_turned_off_under_a_consumer_is_refused() {
 #[test]
 fn what_would_cut_is_done_with_the_word() {
     let plain = || Ground::connected("aws.yaml", &orders());
-    are_carried_out_with_the_word(&plain(), &orders(), &[TLS, PROXY_HEADER, OWN_ZONES_ONLY, ANOTHER_PORT]);
+    are_carried_out_with_the_word(
+        &plain(),
+        &orders(),
+        &[TLS, PROXY_HEADER, OWN_ZONES_ONLY, ANOTHER_PORT, NO_WAY_TO_THE_DATABASE],
+    );
     for edit in [ANOTHER_VPC, A_LOAD_BALANCER_THAT_IS_THERE] {
         is_carried_out_with_the_word(&plain(), &orders(), &edit);
     }

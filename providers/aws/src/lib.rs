@@ -38,6 +38,7 @@ mod ownership;
 mod plain_http;
 mod policy;
 mod privatelink;
+mod reach;
 mod snapshot;
 mod tagging;
 mod targets;

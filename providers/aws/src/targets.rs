@@ -195,9 +195,9 @@ fn resolved(
     let another_is_healthy = registered
         .iter()
         .any(|target| target.is_healthy() && targets.contains(&TargetId::of(target, &facts.vpc_ranges)));
-    for gone in
-        kept(registered, facts).into_iter().filter(|there| !targets.contains(there)).collect::<Vec<_>>()
-    {
+    // What is registered with another port is of the mapping as it was: its group serves until the listener turns.
+    let of_this_port = |there: &TargetId| there.port == port && !targets.contains(there);
+    for gone in kept(registered, facts).into_iter().filter(of_this_port).collect::<Vec<_>>() {
         let awaited = gone.id.parse().ok().and_then(|ip: IpAddr| name.awaited.get(&ip));
         if !another_is_healthy {
             waits.push(format!(
@@ -420,6 +420,13 @@ mod tests {
             resolve(&[Ok(&["10.0.1.6"]), Ok(&["10.0.1.6"])], &ready),
             (vec!["10.0.1.6:5432".into()], 0)
         );
+    }
+
+    /// The mapping goes to another port: a new group would send half of the sessions to the old one.
+    #[test]
+    fn what_is_registered_with_another_port_is_not_carried_over() {
+        let old = [Registered { port: 5431, ..there("10.0.1.5", "healthy") }];
+        assert_eq!(resolve(&[Ok(&["10.0.1.5"]), Ok(&["10.0.1.5"])], &old), (vec!["10.0.1.5:5432".into()], 0));
     }
 
     #[test]

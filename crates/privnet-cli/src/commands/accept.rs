@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use privnet::{Ask, Decided, Plan, Planned, Session, Told, WaitedFor, told};
 use serde_json::json;
 
-use super::{Shell, joined};
+use super::{Opened, Shell, joined};
 use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -30,14 +32,37 @@ struct Ended {
 }
 
 pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner) -> Result<Exit, Failure> {
+    let files = shell.open(which, 16)?;
+    let (ended, stopped) = match manner.watch {
+        Some(timeout) => (watch(shell, &files, ask, timeout, manner.yes).await?, None),
+        None => one_by_one(shell, &files, ask, &manner).await,
+    };
+    if stopped.is_none() && !ended.iter().any(|file| file.may_have_it) {
+        let id = ask.connection.as_deref().unwrap_or_default();
+        return Err(Failure::failed("not-found", format!("no pending connection request is `{id}`"))
+            .hint("`privnet status` lists the connections of each service"));
+    }
+    let exit = ended.iter().map(|file| file.exit).fold(Exit::Done, Exit::worse);
+    let json = |file: &Ended| file.decisions.iter().map(decision_json).collect::<Vec<_>>();
+    let objects = ended.iter().map(|file| json!({"decisions": json(file)})).collect();
+    let text: String = ended.iter().map(|file| file.text.as_str()).collect();
+    if !ended.is_empty() {
+        shell.output.result(|_| text, || joined(objects));
+    }
+    stopped.map_or(Ok(exit), Err)
+}
+
+/// What the files came to, and what stopped before the last one.
+async fn one_by_one(
+    shell: &Shell,
+    files: &[Opened],
+    ask: &Ask,
+    manner: &Manner,
+) -> (Vec<Ended>, Option<Failure>) {
     let mut ended = Vec::new();
     let mut stopped = None;
-    for file in shell.open(which, 16)? {
-        let one = match manner.watch {
-            Some(timeout) => watch(shell, &file.session, ask, timeout, manner.yes).await,
-            None => once(shell, &file.session, ask, &manner).await,
-        };
-        match one {
+    for file in files {
+        match once(shell, &file.session, ask, manner).await {
             Ok(one) => ended.push(one),
             // What was decided in the files before is said all the same.
             Err(failure) => {
@@ -52,19 +77,7 @@ pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner)
             }
         }
     }
-    if stopped.is_none() && !ended.iter().any(|file| file.may_have_it) {
-        let id = ask.connection.as_deref().unwrap_or_default();
-        return Err(Failure::failed("not-found", format!("no pending connection request is `{id}`"))
-            .hint("`privnet status` lists the connections of each service"));
-    }
-    let exit = ended.iter().map(|file| file.exit).fold(Exit::Done, Exit::worse);
-    let json = |file: &Ended| file.decisions.iter().map(decision_json).collect::<Vec<_>>();
-    let objects = ended.iter().map(|file| json!({"decisions": json(file)})).collect();
-    let text: String = ended.iter().map(|file| file.text.as_str()).collect();
-    if !ended.is_empty() {
-        shell.output.result(|_| text, || joined(objects));
-    }
-    stopped.map_or(Ok(exit), Err)
+    (ended, stopped)
 }
 
 async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> Result<Ended, Failure> {
@@ -116,42 +129,68 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
     Ok(Ended { decisions, exit, text, may_have_it })
 }
 
+/// Waits for the consumers of all files side by side: one file's vendor may take days. Where one connection is named, the
+/// file that has it ends the command.
 async fn watch(
     shell: &Shell,
-    session: &Session,
+    files: &[Opened],
     ask: &Ask,
     timeout: Duration,
     yes: bool,
-) -> Result<Ended, Failure> {
-    let services = session.services().count();
+) -> Result<Vec<Ended>, Failure> {
+    let services = files.iter().map(|file| file.session.services().count()).sum();
     let question = format!("Let in the consumers of {} as they ask?", count(services, "service"));
     confirm(&question, yes, &shell.world.cancel).await?;
+    let _line = shell.progress.during("waiting for connection requests; Ctrl-C ends it");
+    let mut waits: FuturesUnordered<_> = files
+        .iter()
+        .enumerate()
+        .map(|(place, file)| async move { (place, watch_one(shell, &file.session, ask, timeout).await) })
+        .collect();
+    let mut ended = Vec::new();
+    while let Some((place, one)) = waits.next().await {
+        if ask.connection.is_some() && one.exit == Exit::Done {
+            // The others had nothing to do but to look for it.
+            return Ok(vec![one]);
+        }
+        ended.push((place, one));
+    }
+    ended.sort_by_key(|(place, _)| *place);
+    Ok(ended.into_iter().map(|(_, one)| one).collect())
+}
+
+async fn watch_one(shell: &Shell, session: &Session, ask: &Ask, timeout: Duration) -> Ended {
     let paint = shell.output.paint();
     let mut all: Vec<Told> = Vec::new();
     let mut text = String::new();
-    let waited = {
-        let _line = shell.progress.during("waiting for connection requests; Ctrl-C ends it");
-        let see = |decided: &Decided| note(decided, &mut all, &mut text, paint);
-        session.accept_until_connected(ask, timeout, see).await
-    };
+    let see = |decided: &Decided| note(decided, &mut all, &mut text, paint);
+    let waited = session.accept_until_connected(ask, timeout, see).await;
     let last = &waited.last;
     shell.unreachable(&last.executed.unreachable);
     if let Some(report) = last.report.as_ref().filter(|report| !report.all_done()) {
         text.push_str(&executed_text(&last.executed.plan, report, paint));
     }
-    let (exit, end) = match waited.end {
-        WaitedFor::Connected => (Exit::Done, "Every consumer is connected.".to_owned()),
-        WaitedFor::Ambiguous => (Exit::Refused, "Somebody must choose: use --connection ID.".to_owned()),
-        WaitedFor::TimedOut => {
-            (Exit::Failed, format!("Timed out after {timeout:?}: not every consumer is connected."))
-        }
-        WaitedFor::Failed => (Exit::Failed, "Stopped by a failure.".to_owned()),
-        WaitedFor::Cancelled => (Exit::Interrupted, "Interrupted.".to_owned()),
-    };
+    let (exit, end) = how_it_ended(waited.end, ask, timeout);
     text.push_str(&unread(&last.executed));
     text.push_str(&end);
     text.push('\n');
-    Ok(Ended { decisions: all, exit, text, may_have_it: true })
+    Ended { decisions: all, exit, text, may_have_it: true }
+}
+
+fn how_it_ended(end: WaitedFor, ask: &Ask, timeout: Duration) -> (Exit, String) {
+    match (end, ask.connection.as_deref()) {
+        (WaitedFor::Connected, None) => (Exit::Done, "Every consumer is connected.".to_owned()),
+        (WaitedFor::Connected, Some(id)) => (Exit::Done, format!("{id} is connected.")),
+        (WaitedFor::Ambiguous, _) => (Exit::Refused, "Somebody must choose: use --connection ID.".to_owned()),
+        (WaitedFor::TimedOut, None) => {
+            (Exit::Failed, format!("Timed out after {timeout:?}: not every consumer is connected."))
+        }
+        (WaitedFor::TimedOut, Some(id)) => {
+            (Exit::Failed, format!("Timed out after {timeout:?}: {id} is not connected."))
+        }
+        (WaitedFor::Failed, _) => (Exit::Failed, "Stopped by a failure.".to_owned()),
+        (WaitedFor::Cancelled, _) => (Exit::Interrupted, "Interrupted.".to_owned()),
+    }
 }
 
 /// Keeps each decision once: one that was carried out, or a new reason for leaving a request.

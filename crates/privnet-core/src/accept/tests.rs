@@ -56,6 +56,19 @@ fn surplus_is_ambiguous_until_somebody_chooses() {
     assert_eq!((decisions[1].verdict, &decisions[1].why), (Verdict::Accepted, &Why::Chosen));
 }
 
+/// Whoever else is in behind the same account is not the one that is waited for.
+#[test]
+fn a_consumer_is_served_by_an_endpoint_that_it_may_have() {
+    let live =
+        [connection("vpce-2", "834469178297", Accepted), connection("vpce-1", "834469178297", Pending)];
+    let any = policy(vec![consumer("fivetran", "834469178297", 1, &[])]);
+    let one = policy(vec![consumer("fivetran", "834469178297", 1, &["vpce-1"])]);
+    let two = policy(vec![consumer("fivetran", "834469178297", 1, &[]), consumer("acme", "1", 1, &[])]);
+    assert!(any.is_served(&live));
+    assert!(!one.is_served(&live) && !two.is_served(&live) && !any.is_served(&live[1..]));
+    assert!(one.is_served(&[connection("VPCE-1", "834469178297", Accepted)]));
+}
+
 #[test]
 fn who_was_turned_away_is_decided_on_when_it_is_named_and_the_cloud_can() {
     let policy = policy(vec![consumer("fivetran", "834469178297", 1, &["vpce-1", "vpce-3"])]);

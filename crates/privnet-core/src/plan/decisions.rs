@@ -40,6 +40,13 @@ pub fn plan_decisions(desired: &Desired, world: &World, kinds: &KindTable, decis
             }
             plan.warnings.extend(said_of(own));
         }
+        if decision.why == Why::Chosen
+            && let Some((own, seen)) =
+                connection_of(decision, world).zip(world.services.get(&decision.service))
+        {
+            // Who was passed over now is not passed over for good.
+            plan.warnings.extend(next_in_line(&intent.policy, seen.connections.known(), own));
+        }
         let connection = ConnectionAction {
             id: decision.connection.clone(),
             handle: decision.handle.clone(),
@@ -101,6 +108,9 @@ pub fn plan_rejection(
                 if let Some(decided) = &mut action.connection {
                     decided.besides.clone_from(besides);
                 }
+                if connection.state.may_be_live() {
+                    plan.warnings.extend(next_in_line(&intent.policy, seen.connections.known(), connection));
+                }
                 plan.actions.push(action);
             } else {
                 let note = connection.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
@@ -135,6 +145,28 @@ fn let_in_together(decision: &Decision, decisions: &[Decision]) -> Vec<String> {
             && other.handle != decision.handle
     });
     accepted.map(|other| other.connection.clone()).collect()
+}
+
+/// What a person should know of those who wait besides a connection: whoever decides next lets them in when it is gone, since nothing but the
+/// file and who is connected says for whom there is room.
+fn next_in_line(policy: &ServicePolicy, known: &[Connection], own: &Connection) -> Option<String> {
+    let allowed = |connections: &[Connection]| -> BTreeSet<String> {
+        let decisions = accept::decide(policy, connections, &Ask::default());
+        let allowed = decisions.into_iter().filter(|decision| decision.verdict == Verdict::Accepted);
+        allowed.map(|decision| decision.connection).collect()
+    };
+    let stays = |other: &&Connection| other.handle != own.handle && !own.cut_along.contains(&other.id);
+    let without: Vec<Connection> = known.iter().filter(stays).cloned().collect();
+    let next: Vec<String> = allowed(&without).difference(&allowed(known)).cloned().collect();
+    (!next.is_empty()).then(|| {
+        format!(
+            "{}: {} fits the policy when {} is gone, and `accept-pending` and `watch` let it in then: reject it too, or name the one that \
+             you mean in `only`",
+            policy.service,
+            next.join(", "),
+            own.id
+        )
+    })
 }
 
 /// What a person should know before a connection is turned away, such as who is turned away with it.

@@ -29,6 +29,7 @@ use crate::network::{self, filter, tags_of};
 use crate::observe::Snapshot;
 use crate::ownership::{self, Proof, TagMap};
 use crate::policy;
+use crate::reach;
 use crate::tagging;
 
 const AUTHORIZE: Operation = Operation::ec2("AuthorizeSecurityGroupIngress");
@@ -230,8 +231,10 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     }
     if let Some(ranges) = &made.load_balancer.enforce_inbound {
         lowered.warnings.extend(policy::kept_out(lowering.spec, lowering.service, ranges));
+        reach::check_inbound(lowering, ranges, lowered);
     }
     lower_databases(lowering, made, lowered);
+    reach::check_databases(lowering, made, lowered);
 }
 
 /// What may come in to the forwarders: the load balancer alone, on the ports and on their health ports.
@@ -266,14 +269,58 @@ fn balancer_sources(lowering: &Lowering<'_>) -> Vec<(String, Value)> {
     sources.into_iter().map(|source| (source.clone(), Value::text(source))).collect()
 }
 
-/// What may go on to the databases: from the load balancer on the ports that it sends on itself, and from the forwarders on theirs.
-fn lower_databases(lowering: &Lowering<'_>, made: &AwsMade, lowered: &mut Lowered) {
+/// The database ports, and from where each is reached: from the load balancer those that it sends on itself, from the forwarders theirs.
+fn leaving(made: &AwsMade) -> BTreeSet<(Leaving, i64)> {
     let leaving = made.ports.iter().map(|port| {
         let from =
             if forwarders::asked_port(port).is_some() { Leaving::Forwarders } else { Leaving::Balancer };
         (from, i64::from(port.port.port.get()))
     });
-    let leaving: BTreeSet<(Leaving, i64)> = leaving.collect();
+    leaving.collect()
+}
+
+/// The rules that are there and go although their port stays, with what they are; not where another group's rule for that port stays
+/// or comes, or somebody else's rule does the same.
+pub(crate) fn ways_that_close(
+    lowering: &Lowering<'_>,
+    made: &AwsMade,
+    lowered: &Lowered,
+) -> Vec<(Address, String)> {
+    let mut closing = Vec::new();
+    for (from, port) in leaving(made) {
+        let is_way = |address: &Address| {
+            let group = address.name.strip_prefix("database/").and_then(|rest| rest.split('/').next());
+            group.is_some_and(|group| *address == database(lowering.name(), group, port, from))
+        };
+        let stays = lowered.resources.iter().any(|resource| is_way(&resource.address));
+        let others = made.database_security_groups.iter().any(|group| {
+            lowering.facts.opened_by_others.contains_key(&opened(group.as_str(), port, from.group()))
+        });
+        if stays || others {
+            continue;
+        }
+        let ours = lowering.world.live.iter().filter(|live| live.is_ours() && is_way(&live.address));
+        closing.extend(ours.map(|live| {
+            let group = live.fields.get("group").and_then(Value::as_text).unwrap_or_default();
+            (live.address.clone(), format!("{group} lets {} in to port {port}", from.title()))
+        }));
+    }
+    closing
+}
+
+/// The ranges that the rules let in to the load balancer today.
+pub(crate) fn let_in_now(lowering: &Lowering<'_>) -> BTreeSet<IpNet> {
+    let own = lowering.world.live.iter().filter(|live| {
+        live.address.kind == SECURITY_GROUP_RULE
+            && live.address.service == lowering.name()
+            && live.address.name.starts_with("inbound/")
+    });
+    own.filter_map(|live| live.fields.get("source")?.as_text()?.parse().ok()).collect()
+}
+
+/// What may go on to the databases.
+fn lower_databases(lowering: &Lowering<'_>, made: &AwsMade, lowered: &mut Lowered) {
+    let leaving = leaving(made);
     for group in made.database_security_groups.iter().map(|id| id.as_str()) {
         if lowering.facts.network_read && !lowering.facts.database_groups.contains_key(group) {
             let why = format!("the database security group {group} is not there (in {})", lowering.scope);

@@ -473,6 +473,30 @@ fn decisions_on_one_service_are_not_carried_out_in_parallel() {
     assert_eq!(of_s, [(Op::Reject, locks[0]), (Op::Reject, locks[0]), (Op::Delete, locks[0])]);
 }
 
+/// Who was passed over fits the policy again when the one that was chosen is gone: that is said with the choice, and with the cut.
+#[test]
+fn who_is_let_in_next_is_said() {
+    let mut cloud = applied(&[Want::new("s")], None);
+    let rival = connection("vpce-2", ConnectionState::Pending);
+    let desired = desired(&[Want::new("s")]);
+    let mut with = |state| {
+        cloud.connections.insert("s".to_owned(), vec![connection("vpce-1", state), rival.clone()]);
+        cloud.world(&desired)
+    };
+    let world = with(ConnectionState::Pending);
+    let ask = Ask { connection: Some("vpce-1".to_owned()), ..Ask::default() };
+    let known = world.services["s"].connections.known();
+    let chosen = plan_decisions(&desired, &world, &decide(&desired.services["s"].policy, known, &ask));
+    let says = |warnings: &[String]| {
+        warnings.len() == 1 && warnings[0].contains("s: vpce-2 fits the policy when vpce-1 is gone")
+    };
+    assert!(chosen.summary.accept == 1 && says(&chosen.warnings), "{chosen:#?}");
+    // To turn one of two away is to choose the other.
+    assert_eq!(plan_rejection(&desired, &world, "vpce-1", false).unwrap().warnings, [""; 0]);
+    let cut = plan_rejection(&desired, &with(ConnectionState::Accepted), "vpce-1", true).unwrap();
+    assert!(cut.summary.reject == 1 && says(&cut.warnings), "{cut:#?}");
+}
+
 /// A thousand services are planned in well under a second of a slow machine; the bench has the figures.
 #[test]
 fn the_order_is_the_same_in_every_run() {

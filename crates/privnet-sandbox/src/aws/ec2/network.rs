@@ -128,6 +128,31 @@ pub(super) fn describe_vpcs(tx: &mut Tx, call: &Call) -> Reply {
     Ok(json!({"Vpcs": vpcs, "NextToken": page.next}))
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DescribeAttribute {
+    vpc_id: String,
+    attribute: String,
+}
+
+/// One attribute at a time, as the API has it
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVpcAttribute.html>). Names are resolved in every VPC here, as
+/// an endpoint's private name needs.
+pub(super) fn describe_vpc_attribute(tx: &mut Tx, call: &Call) -> Reply {
+    let input: DescribeAttribute = call.input()?;
+    let ask = Ask { ids: vec![input.vpc_id.clone()], ..Ask::default() };
+    let kind = Kind { noun: &VPC, filters: &[], id: |vpc: &Vpc| &vpc.id, created: |_| None };
+    let mine = tx.vpcs.values().filter(|vpc| vpc.scope == call.scope);
+    kind.list(tx, call, &ask, mine, |_, _| Vec::new())?;
+    let (member, value) = match input.attribute.as_str() {
+        "enableDnsSupport" => ("EnableDnsSupport", true),
+        "enableDnsHostnames" => ("EnableDnsHostnames", true),
+        "enableNetworkAddressUsageMetrics" => ("EnableNetworkAddressUsageMetrics", false),
+        other => return Err(ApiError::bad_value("attribute", other, "No such attribute of a VPC.")),
+    };
+    Ok(json!({"VpcId": input.vpc_id, member: {"Value": value}}))
+}
+
 fn show_vpc(tx: &Tx, vpc: &Vpc) -> Value {
     let association = |prefix: &str| format!("{prefix}-{}", vpc.id.trim_start_matches("vpc-"));
     json!({

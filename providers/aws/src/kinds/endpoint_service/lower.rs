@@ -83,13 +83,6 @@ fn owned(lowering: &Lowering<'_>, lowered: &mut Lowered, wanted: &AwsEndpointSer
     // one is made beside them, since nobody may ask for it before its principals are allowed.
     let needs = if there.is_some() { listener::all(lowered) } else { BTreeSet::new() };
     wait_for_verification(lowering, lowered, there, name);
-    if lowering.service.acceptance == Acceptance::Automatic {
-        lowered.warnings.push(format!(
-            "{}: acceptance is automatic: every endpoint of an allowed account is let in at once, and the accounts of \
-             vendors are shared by all their customers",
-            lowering.name()
-        ));
-    }
     lowered.resources.push(lowering.resource(address, Origin::Owned, fields, needs));
 }
 

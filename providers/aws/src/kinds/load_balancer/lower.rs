@@ -6,11 +6,11 @@ use privnet_core::accept::ConnectionState;
 use privnet_core::plan::{Refusal, Rule, SEVER};
 use privnet_core::spec::Service;
 use privnet_core::spec::aws::{AwsForm, AwsMade, AwsService};
-use privnet_core::world::Connections;
 use privnet_core::{Address, Live, Lowered, Origin, Value};
 
 use crate::kinds::{ENDPOINT_SERVICE, LOAD_BALANCER, security_group, security_group_rule};
 use crate::lower::Lowering;
+use crate::reach::live_consumers;
 use crate::targets;
 
 /// The address of a service's load balancer, made or supplied.
@@ -169,17 +169,6 @@ fn check_own_zones(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, l
     );
     let flag = Some(SEVER.to_owned());
     lowered.refusals.push(Refusal { flag, ..lowering.refusal(address, Rule::WouldSever, why) });
-}
-
-/// Who is connected, in words; nothing where nobody is.
-fn live_consumers(lowering: &Lowering<'_>) -> Option<String> {
-    let (_, connections) = lowering.world.ours_of(lowering.name())?;
-    if let Connections::Unreadable { why } = connections {
-        return Some(format!("its connections, which cannot be read ({why}) and are taken to be live"));
-    }
-    let live = connections.known().iter().filter(|connection| connection.state.may_be_live());
-    let live: Vec<String> = live.map(|c| format!("{} ({})", c.id, c.who())).collect();
-    (!live.is_empty()).then(|| live.join(", "))
 }
 
 /// Whether endpoints reach this load balancer. After a run that stopped midway its successor may have them already.

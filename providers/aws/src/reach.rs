@@ -1,0 +1,83 @@
+//! Edits after which a live consumer would no longer come through to a database: its endpoint stays, and its next session gets no answer.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use privnet_core::plan::{Refusal, Rule, SEVER};
+use privnet_core::spec::ConsumerName;
+use privnet_core::spec::aws::AwsMade;
+use privnet_core::world::Connections;
+use privnet_core::{Address, Lowered, Value};
+
+use crate::kinds::{load_balancer, security_group_rule};
+use crate::lower::Lowering;
+
+/// Who is connected, in words; nothing where nobody is.
+pub(crate) fn live_consumers(lowering: &Lowering<'_>) -> Option<String> {
+    let (_, connections) = lowering.world.ours_of(lowering.name())?;
+    if let Connections::Unreadable { why } = connections {
+        return Some(format!("its connections, which cannot be read ({why}) and are taken to be live"));
+    }
+    let live = connections.known().iter().filter(|connection| connection.state.may_be_live());
+    let live: Vec<String> = live.map(|c| format!("{} ({})", c.id, c.who())).collect();
+    (!live.is_empty()).then(|| live.join(", "))
+}
+
+/// A port whose last rule in a database's group would go while sessions still come in by it.
+pub(crate) fn check_databases(lowering: &Lowering<'_>, made: &AwsMade, lowered: &mut Lowered) {
+    let Some(consumers) = live_consumers(lowering) else { return };
+    for (address, way) in security_group_rule::ways_that_close(lowering, made, lowered) {
+        let why = format!(
+            "{way}, and no other group of `database_security_groups` does: new sessions of {consumers} would get no answer, unless a rule \
+             of your own lets them in",
+        );
+        lowered.refusals.push(severs(lowering, &address, why));
+    }
+}
+
+/// Ranges that the inbound rules would let in no more, or for the first time not all of them.
+pub(crate) fn check_inbound(lowering: &Lowering<'_>, ranges: &BTreeSet<IpNet>, lowered: &mut Lowered) {
+    let Some(consumers) = live_consumers(lowering) else { return };
+    let balancer = load_balancer::address(lowering.name());
+    let Some(live) = lowering.world.at(&balancer).filter(|live| live.is_ours()) else { return };
+    let wanted = IpNet::aggregate(&ranges.iter().copied().collect());
+    let lets_in = |range: &IpNet| wanted.iter().any(|wanted| wanted.contains(range));
+    let enforces = live.fields.get("enforce_inbound") == Some(&Value::Bool(true));
+    if enforces && security_group_rule::let_in_now(lowering).iter().all(lets_in) {
+        return;
+    }
+    let unsure: Vec<String> = lowering
+        .service
+        .allow
+        .keys()
+        .filter_map(|name| not_surely_let_in(lowering, name, &lets_in).map(|why| format!("{name} {why}")))
+        .collect();
+    if unsure.is_empty() {
+        return;
+    }
+    let why = format!(
+        "with these ranges in `enforce_inbound`, {} is not surely let in, while this is live: {consumers}; say where it comes from \
+         (`cidrs` of the consumer), and let all of that in",
+        unsure.join(", ")
+    );
+    lowered.refusals.push(severs(lowering, &balancer, why));
+}
+
+/// Why a consumer may be kept out; nothing where all that it comes from is let in.
+fn not_surely_let_in(
+    lowering: &Lowering<'_>,
+    name: &ConsumerName,
+    lets_in: &impl Fn(&IpNet) -> bool,
+) -> Option<String> {
+    let consumer = lowering.spec.consumers.get(name)?.aws.as_ref()?;
+    if consumer.cidrs.is_empty() {
+        return Some("(nothing says from where it comes)".to_owned());
+    }
+    let outside: Vec<String> =
+        consumer.cidrs.iter().filter(|range| !lets_in(range)).map(ToString::to_string).collect();
+    (!outside.is_empty()).then(|| format!("(it comes from {})", outside.join(", ")))
+}
+
+fn severs(lowering: &Lowering<'_>, address: &Address, why: String) -> Refusal {
+    Refusal { flag: Some(SEVER.to_owned()), ..lowering.refusal(address, Rule::WouldSever, why) }
+}
