@@ -31,7 +31,7 @@ ACTIONS = {
         CreateVpcEndpoint DescribeVpcEndpoints DeleteVpcEndpoints
         CreateLaunchTemplate DescribeLaunchTemplates ModifyLaunchTemplate DeleteLaunchTemplate
         CreateLaunchTemplateVersion DescribeLaunchTemplateVersions DeleteLaunchTemplateVersions
-        DescribeImages TerminateInstances DeleteSubnet
+        DescribeImages DescribePrefixLists TerminateInstances DeleteSubnet
     """,
     "elbv2": """
         CreateLoadBalancer DescribeLoadBalancers DeleteLoadBalancer

@@ -22,6 +22,8 @@ def test_the_network(sandbox):
     assert attribute("enableNetworkAddressUsageMetrics")["EnableNetworkAddressUsageMetrics"] == {"Value": False}
     with pytest.raises(botocore.exceptions.ClientError, match="InvalidVpcID.NotFound"):
         ec2.describe_vpc_attribute(VpcId="vpc-00000000000000000", Attribute="enableDnsSupport")
+    named = [{"Name": "prefix-list-name", "Values": ["com.amazonaws.us-east-1.s3"]}]
+    assert ec2.describe_prefix_lists(Filters=named)["PrefixLists"] == []
     in_vpc = [{"Name": "vpc-id", "Values": [VPC]}]
     pages = ec2.get_paginator("describe_subnets").paginate(Filters=in_vpc, PaginationConfig={"PageSize": 5})
     assert [subnet["SubnetId"] for page in pages for subnet in page["Subnets"]] == SUBNETS

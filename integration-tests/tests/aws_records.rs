@@ -108,12 +108,25 @@ fn matches(pattern: &str, arn: &str) -> bool {
     }
 }
 
+/// The example with a load balancer of the user's own, and a listener of privnet's on it.
+fn with_a_listener_on_yours(folder: &Path) -> PathBuf {
+    let named = "existing: { load_balancer: \"arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/db/0123456789abcdef\" }\n";
+    let ports = "      ports: [{ listen: 6432, engine: postgres, port: 5432, to: { ips: [10.0.0.25] } }]\n";
+    let text = std::fs::read_to_string(examples().join("aws-existing.yaml")).unwrap();
+    let with = text.replace(named, &format!("{named}{ports}"));
+    assert_ne!(with, text);
+    let file = folder.join("aws-existing-with-ports.yaml");
+    std::fs::write(&file, with).unwrap();
+    file
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_example_lives_by_the_models_and_the_policy() {
     let allowed = allowed();
     let actions: BTreeSet<String> = allowed.iter().map(|(action, _)| action.clone()).collect();
     let mut on_yours = 0;
-    for file in files() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in files().into_iter().chain([with_a_listener_on_yours(folder.path())]) {
         let folder = tempfile::tempdir().unwrap();
         let record = folder.path().join("record.jsonl");
         live_through(&file, &record).await;
@@ -127,7 +140,7 @@ async fn every_example_lives_by_the_models_and_the_policy() {
             on_yours += usize::from(!arn.contains("/pn-"));
         }
     }
-    assert!(on_yours > 0, "no example has a listener on a load balancer of the user's own");
+    assert!(on_yours > 0, "nothing was done to a load balancer of the user's own");
 }
 
 #[test]

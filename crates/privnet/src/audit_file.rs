@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use privnet_core::audit::{AuditEntry, AuditLog};
@@ -30,8 +30,12 @@ impl AuditFile {
         if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder)?;
         }
+        // A pipe without a reader would be waited for, and what is no file keeps nothing.
+        if std::fs::metadata(&self.path).is_ok_and(|there| !there.is_file()) {
+            return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+        }
         let mut options = OpenOptions::new();
-        options.create(true).append(true);
+        options.create(true).read(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         options.open(&self.path)
@@ -52,11 +56,26 @@ impl AuditLog for AuditFile {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         let written = self.open().and_then(|mut file| {
+            // What a full disk left of an entry is a line of its own, and takes nothing of the next one's.
+            if is_cut_short(&mut file)? {
+                line.insert(0, b'\n');
+            }
             file.write_all(&line)?;
             file.sync_data()
         });
         written.map_err(|cause| AuditFileError { path: self.path.clone(), cause }.into())
     }
+}
+
+/// Whether the last line has no end.
+fn is_cut_short(file: &mut File) -> std::io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
 #[cfg(test)]
@@ -88,6 +107,30 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let read: Vec<AuditEntry> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(read, [entry("vpce-1"), entry("vpce-2")]);
+    }
+
+    #[test]
+    fn what_was_cut_short_takes_nothing_of_the_next_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        std::fs::write(&path, "{\"time\":\"1970").unwrap();
+        let log = AuditFile::new(&path);
+        log.write(&entry("vpce-1")).unwrap();
+        log.write(&entry("vpce-2")).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (3, "{\"time\":\"1970"));
+        assert_eq!(serde_json::from_str::<AuditEntry>(lines[1]).unwrap(), entry("vpce-1"));
+    }
+
+    /// A pipe that nobody reads would be waited for.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn takes_nothing_but_a_regular_file() {
+        for path in ["/dev/null", "/proc/self/fd"] {
+            let error = AuditFile::new(path).write(&entry("vpce-1")).unwrap_err();
+            assert_eq!(error.source().unwrap().to_string(), "it is not a regular file", "{path}");
+        }
     }
 
     #[test]

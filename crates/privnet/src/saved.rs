@@ -35,6 +35,6 @@ impl SavedPlan {
     /// Whether a plan made now does the same. What is only waited for or warned about may have changed meanwhile.
     #[must_use]
     pub fn is_still(&self, now: &Plan) -> bool {
-        self.plan.actions == now.actions && self.plan.refusals == now.refusals
+        self.plan.does_what(now)
     }
 }

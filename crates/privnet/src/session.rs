@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use privnet_core::accept::{self, Ask, Decision, Verdict, Why};
+use privnet_core::accept::{self, Ask, ConnectionState, Decision, Verdict, Why};
 use privnet_core::audit::AuditLog;
 use privnet_core::execute::{Context, Events, Executor, Limiter, Report, Settings};
 use privnet_core::handoff::Handoff;
@@ -14,6 +14,7 @@ use privnet_core::plan::{self, Plan, PlanOptions, Refusal, Rule};
 use privnet_core::provider::lower_all;
 use privnet_core::spec::{CloudName, Service, Spec};
 use privnet_core::status::{self, ServiceStatus};
+use privnet_core::world::Connections;
 use privnet_core::{Address, Desired, Error, ErrorKind, KindTable, ObserveRequest, Provider, Purpose, World};
 use tokio_util::sync::CancellationToken;
 
@@ -255,6 +256,25 @@ impl Session {
         Planned { plan: plan::only_targets(planned.plan, &self.kinds), ..planned }
     }
 
+    /// Whether the same are connected, and wait, as when this was planned. What a person took time to look at, or what was planned before
+    /// another file's work, may cut by now who was not there then.
+    pub async fn meets_the_same(&self, planned: &Planned) -> bool {
+        let (_, world, unreachable) = self.observe(Purpose::Connections).await;
+        let here = |world: &World, name: &str| -> Option<Vec<(String, ConnectionState)>> {
+            let known = match &world.services.get(name)?.connections {
+                // Where they cannot be read, a plan has taken them to be live.
+                Connections::NotExposed | Connections::Unreadable { .. } => return Some(Vec::new()),
+                Connections::Known(known) => known.iter().map(|c| (c.handle.clone(), c.state)),
+            };
+            let mut known: Vec<_> = known.collect();
+            known.sort_unstable();
+            Some(known)
+        };
+        let same =
+            |name: &String| here(&world, name).is_some_and(|now| Some(now) == here(&planned.world, name));
+        unreachable.is_empty() && planned.world.services.keys().all(same)
+    }
+
     /// Carries out a plan of this session.
     pub async fn execute(&self, planned: Planned) -> Executed {
         let deployment = planned.desired.deployment.clone();
@@ -474,7 +494,6 @@ fn decide_all(desired: &Desired, world: &World, ask: &Ask) -> Vec<Decision> {
 
 /// Whether the connections of any service were read.
 fn was_looked_at(planned: &Planned) -> bool {
-    use privnet_core::world::Connections;
     let mut seen = planned.world.services.values();
     seen.any(|seen| !matches!(seen.connections, Connections::Unreadable { .. }))
 }

@@ -9,7 +9,7 @@ use privnet_sandbox::frame::Clock;
 use serde_json::Value;
 
 use super::script::{Script, code, text};
-use super::{asked, for_acme, orders};
+use super::{asked, connection, for_acme, orders};
 
 /// Sends the signal that Ctrl-C sends, once the process handles it.
 fn interrupt(child: &Child) {
@@ -182,8 +182,20 @@ fn an_interrupted_watch_ends_at_once() {
 #[test]
 fn a_prompt_is_answered_by_ctrl_c_too() {
     let script = Script::with(&[("aws.yaml", &orders())]);
-    let mut child = start_in_terminal(&script, "--sandbox apply aws.yaml");
+    let (mut child, mut said) = until_it_asks(&script, "--sandbox apply aws.yaml");
     let mut out = child.stdout.take().unwrap();
+    // The terminal turns this byte into the signal.
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"\x03").unwrap();
+    out.read_to_end(&mut said).unwrap();
+    assert_eq!(end(&mut child), 130, "{}", text(&said));
+    assert!(text(&said).contains("nothing was done"), "{}", text(&said));
+    assert_eq!(code(&script.quietly("--sandbox plan --detailed-exitcode")), 2, "nothing was made");
+}
+
+/// Starts a command in a terminal, and waits until it asks.
+fn until_it_asks(script: &Script, line: &str) -> (Child, Vec<u8>) {
+    let mut child = start_in_terminal(script, line);
+    let out = child.stdout.as_mut().unwrap();
     let mut said = Vec::new();
     while !text(&said).contains("[y/N]") {
         let mut some = [0; 4096];
@@ -191,12 +203,37 @@ fn a_prompt_is_answered_by_ctrl_c_too() {
         assert!(read > 0, "it never asked: {}", text(&said));
         said.extend_from_slice(&some[..read]);
     }
-    // The terminal turns this byte into the signal.
-    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"\x03").unwrap();
-    out.read_to_end(&mut said).unwrap();
-    assert_eq!(end(&mut child), 130, "{}", text(&said));
-    assert!(text(&said).contains("nothing was done"), "{}", text(&said));
-    assert_eq!(code(&script.quietly("--sandbox plan --detailed-exitcode")), 2, "nothing was made");
+    (child, said)
+}
+
+/// What somebody looked at is done as it was shown, or not at all: while he looked, another was let in, and there is no room any more.
+#[test]
+fn what_changed_while_a_person_was_asked_is_not_done() {
+    let script = asked();
+    let own = connection(&script, "fivetran");
+    let rival = script.json("sandbox connect orders")["connection"].as_str().unwrap().to_owned();
+    script.pass(60);
+    // Another port to listen on cuts nobody: nobody is connected yet.
+    script.write("less.yaml", &orders().replace("listen: 5432", "listen: 6432"));
+    let lines = [
+        format!("--sandbox accept-pending aws.yaml --connection {own}"),
+        "--sandbox apply less.yaml".to_owned(),
+        format!("--sandbox reject aws.yaml --connection {rival}"),
+    ];
+    let asking: Vec<_> = lines.iter().map(|line| until_it_asks(&script, line)).collect();
+    let accepted = script.quietly(&format!("--sandbox accept-pending aws.yaml --connection {rival} --yes"));
+    assert_eq!(code(&accepted), 0, "{}", text(&accepted.stderr));
+    for ((mut child, mut said), line) in asking.into_iter().zip(lines) {
+        std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"y\n").unwrap();
+        child.stdout.take().unwrap().read_to_end(&mut said).unwrap();
+        assert_eq!(end(&mut child), 3, "{line}: {}", text(&said));
+        assert!(text(&said).contains("has changed since this was shown"), "{line}: {}", text(&said));
+    }
+    let after = script.json("--sandbox status aws.yaml");
+    let all = after["services"][0]["connections"].as_array().unwrap().iter();
+    let live: Vec<_> =
+        all.filter(|one| one["state"] == "accepted").map(|one| one["id"].as_str().unwrap()).collect();
+    assert_eq!(live, [rival.as_str()], "{after:#}");
 }
 
 #[test]

@@ -78,6 +78,10 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
     let tagged = tagged.unwrap_or_default();
     let mut services: Vec<Claimed> = described.iter().flat_map(|service| claims(service, &listed)).collect();
     set_look_alikes_apart(&mut services, &listed);
+    let unsure =
+        services.iter().filter(|service| is_unsure(service, &listed)).map(|service| service.id.clone());
+    let looked_into = principals(cloud, unsure.collect()).await;
+    set_copies_apart(&mut services, &listed, &looked_into);
     let ids: BTreeSet<String> = services.iter().filter(|s| s.is_usable()).map(|s| s.id.clone()).collect();
     // One that is going has nobody connected any more: it may be ours, of a run that was cut short.
     let strangers = described
@@ -99,7 +103,12 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
         });
     }
     let principals = async {
-        let mut all = principals(cloud, if only_connections { BTreeSet::new() } else { ids.clone() }).await;
+        if only_connections {
+            return BTreeMap::new();
+        }
+        let unread = ids.iter().filter(|id| !looked_into.contains_key(*id)).cloned().collect();
+        let mut all = principals(cloud, unread).await;
+        all.extend(looked_into.into_iter().filter(|(id, _)| ids.contains(id)));
         let found: BTreeSet<&str> = all
             .values()
             .flatten()
@@ -270,6 +279,37 @@ fn set_look_alikes_apart(services: &mut [Claimed], listed: &Listed<'_>) {
                        take privnet's tags off the one that is not privnet's";
             service.ownership = Ownership::Unproven { why: why.to_owned() };
         }
+    }
+}
+
+/// Whether nothing but its tags, the shown name among them, tells that a service is ours: it serves a load balancer that is neither privnet's
+/// nor named by the file.
+fn is_unsure(service: &Claimed, listed: &Listed<'_>) -> bool {
+    service.ownership == Ownership::Ours && !serves_own(&service.described, &service.address.service, listed)
+}
+
+/// Tags are copied from one service to another, principals are not: what privnet made has allowed somebody whom it marked as its own. So does
+/// one that it made for a load balancer which the file does not name any more.
+fn set_copies_apart(
+    services: &mut [Claimed],
+    listed: &Listed<'_>,
+    principals: &BTreeMap<String, Result<Vec<AllowedPrincipal>, String>>,
+) {
+    for service in services.iter_mut().filter(|service| is_unsure(service, listed)) {
+        let why = match principals.get(&service.id) {
+            Some(Ok(all))
+                if allowed_principals::has_ours(all, listed.deployment, &service.address.service) =>
+            {
+                continue;
+            }
+            Some(Err(why)) => format!("whom it allows cannot be read ({why})"),
+            _ => "it allows nobody whom privnet marked as its own".to_owned(),
+        };
+        let why = format!(
+            "it has privnet's tags, but serves a load balancer that is not privnet's, and {why}: if its tags are a copy, take them off; if \
+             privnet made it, delete it by hand"
+        );
+        service.ownership = Ownership::Unproven { why };
     }
 }
 

@@ -73,13 +73,6 @@ pub(crate) fn proof_as_shown(tags: &TagMap, deployment: &str) -> Option<Proof> {
     proof_under_shown_name(tags, deployment).or_else(|| proof(tags, deployment).filter(|_| is_users))
 }
 
-/// The name of something that has none but a description: that, or the `Name` tag where the description was lost (a rule
-/// that is modified without one loses it).
-pub(crate) fn name_of_described<'a>(description: Option<&'a str>, tags: &'a TagMap) -> &'a str {
-    let shown = tags.get(SHOWN_NAME).map(String::as_str);
-    description.filter(|text| !text.is_empty()).or(shown).unwrap_or_default()
-}
-
 /// The names that this deployment would use, so that somebody else's things under them are noticed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names(BTreeMap<String, (Address, Generation)>);

@@ -331,6 +331,27 @@ async fn a_look_alike_is_left_alone() {
     assert_eq!(left.service_configurations().len(), 1);
 }
 
+/// Nor does it become ours when ours is gone: nobody is let in there, and it is not taken down.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_alike_with_the_name_outlives_ours() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    stage.apply(&spec).await;
+    let ours = service_id(&stage, &spec).await;
+    let copy = copy_of(&stage, &ours, |_| true).await;
+    stage.apply_with(&spec, DESTROY).await;
+    stage.apply_with(&spec, DESTROY).await;
+    let left =
+        stage.ec2().describe_vpc_endpoint_service_configurations().service_ids(&copy).send().await.unwrap();
+    assert_eq!(left.service_configurations().len(), 1);
+    let plan = stage.plan(&spec).await;
+    assert!(
+        plan.refusals.iter().any(|refusal| refusal.why.contains("if its tags are a copy")),
+        "{:?}",
+        plan.refusals
+    );
+}
+
 /// The name that is shown is a tag as well: a copy of all of them does not take the place of ours, which has a live consumer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_alike_with_the_name_takes_nobodys_place() {

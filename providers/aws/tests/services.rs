@@ -577,6 +577,30 @@ async fn a_rule_may_be_described_in_other_words() {
     assert_eq!(left.security_group_rules().len(), 0);
 }
 
+/// The shown name is a tag like the others: a rule of the user's that has copies of all of them, and no description, stays his.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_with_copied_tags_stays_its_owners() {
+    const GROUP: &str = "sg-0ddddddddddddddd4";
+    let stage = Stage::open().await;
+    let orders = file(&[made("orders", IPS, ", database_security_groups: [sg-0ddddddddddddddd4]")]);
+    stage.apply(&orders).await;
+    let ours = stage.live(&orders, "security-group-rule").await.unwrap();
+    let id = |id: &str| Filter::builder().name("security-group-rule-id").values(id).build();
+    let found = stage.ec2().describe_security_group_rules().filters(id(&ours.id)).send().await.unwrap();
+    let tags = found.security_group_rules()[0].tags().to_vec();
+    let theirs = stage.ec2().authorize_security_group_ingress().group_id(GROUP);
+    let theirs = theirs.ip_protocol("tcp").from_port(5432).to_port(5432).cidr_ip("10.8.0.0/16");
+    let theirs =
+        theirs.send().await.unwrap().security_group_rules()[0].security_group_rule_id().unwrap().to_owned();
+    stage.ec2().create_tags().resources(&theirs).set_tags(Some(tags)).send().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    stage.assert_settled(&orders).await;
+    everybody_asked(&stage, &orders, "orders").await;
+    stage.apply_with(&orders, DESTROY).await;
+    let left = stage.ec2().describe_security_group_rules().filters(id(&theirs)).send().await.unwrap();
+    assert_eq!(left.security_group_rules().len(), 1);
+}
+
 /// Reads are not of one moment: a run that looked for the security group before another run made it, and for the rules after, would
 /// replace a rule by itself. It fails, and the rule stays.
 #[tokio::test(flavor = "multi_thread")]

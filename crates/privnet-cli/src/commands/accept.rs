@@ -114,6 +114,7 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
     }
     let question = format!("Carry out {}?", count(decided.executed.plan.actions.len(), "decision"));
     confirm(&question, manner.yes, &shell.world.cancel).await?;
+    let decided = if manner.yes { decided } else { as_of_now(shell, session, ask, decided).await? };
     let executed = session.execute(decided.executed).await;
     let exit = shell.exit_of(&executed.planned, Some(&executed.report));
     let decisions = told(decided.decisions, &executed.planned.plan, Some(&executed.report));
@@ -127,6 +128,20 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
     }
     text.push_str(&unread(&executed.planned));
     Ok(Ended { decisions, exit, text, may_have_it })
+}
+
+/// The decisions as they are now: while a person looked at them, another may have been let in, or have gone.
+async fn as_of_now(shell: &Shell, session: &Session, ask: &Ask, shown: Decided) -> Result<Decided, Failure> {
+    let now = {
+        let _line = shell.progress.during("looking at the connections once more");
+        session.accept_pending(ask, true).await
+    };
+    shell.not_interrupted()?;
+    if shown.executed.plan.does_what(&now.executed.plan) {
+        return Ok(now);
+    }
+    Err(Failure::refused("who is connected, or waits, has changed since this was shown: nothing was done")
+        .hint("look at it again: run the same command once more"))
 }
 
 /// Waits for the consumers of all files side by side: one file's vendor may take days. Where one connection is named, the

@@ -27,11 +27,51 @@ enum Aim {
     Destroy,
 }
 
+/// How a file is planned.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Whole.
+    Plan(PlanOptions),
+    /// Nothing but which targets load balancers have.
+    Targets,
+}
+
 /// A file's plan, to be carried out.
 struct Ready {
     name: String,
     session: Session,
+    way: Way,
     planned: Planned,
+}
+
+impl Ready {
+    async fn look(shell: &Shell, name: String, session: Session, way: Way) -> Result<Self, Failure> {
+        let planned = observe(shell, &session, way).await?;
+        Ok(Self { name, session, way, planned })
+    }
+
+    /// The plan as it is now. Somebody may have come in since it was made, whom it would cut. What a person looked at is done as it was
+    /// shown, or not at all.
+    async fn as_of_now(&mut self, shell: &Shell, shown: bool) -> Result<(), Failure> {
+        let same = {
+            let _line = shell.progress.during("looking at the connections once more");
+            self.session.meets_the_same(&self.planned).await
+        };
+        shell.not_interrupted()?;
+        if same {
+            return Ok(());
+        }
+        let now = observe(shell, &self.session, self.way).await?;
+        if shown && !self.planned.plan.does_what(&now.plan) {
+            return Err(Failure::refused(format!(
+                "{}: who is connected, or waits, has changed since this was shown, and something else would be done now",
+                self.name
+            ))
+            .hint("look at it again: run the same command once more"));
+        }
+        self.planned = now;
+        Ok(())
+    }
 }
 
 pub(crate) async fn run(
@@ -43,8 +83,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let mut ready = Vec::new();
     for Opened { source, session } in shell.open(which, parallelism)? {
-        let planned = observe(shell, &session, options).await?;
-        ready.push(Ready { name: source.name, session, planned });
+        ready.push(Ready::look(shell, source.name, session, Way::Plan(options)).await?);
     }
     carry_out(shell, ready, yes, Aim::Apply).await
 }
@@ -52,12 +91,7 @@ pub(crate) async fn run(
 pub(crate) async fn sync_targets(shell: &Shell, which: &Which, yes: bool) -> Result<Exit, Failure> {
     let mut ready = Vec::new();
     for Opened { source, session } in shell.open(which, 16)? {
-        let planned = {
-            let _line = shell.progress.during("looking at names and targets");
-            session.plan_targets().await
-        };
-        shell.not_interrupted()?;
-        ready.push(Ready { name: source.name, session, planned });
+        ready.push(Ready::look(shell, source.name, session, Way::Targets).await?);
     }
     carry_out(shell, ready, yes, Aim::Follow).await
 }
@@ -79,8 +113,7 @@ pub(crate) async fn destroy(
     let options = PlanOptions { destroy: true, sever_connections, prune: false };
     let mut ready = Vec::new();
     for Opened { source, session } in opened {
-        let planned = observe(shell, &session, options).await?;
-        ready.push(Ready { name: source.name, session, planned });
+        ready.push(Ready::look(shell, source.name, session, Way::Plan(options)).await?);
     }
     carry_out(shell, ready, yes, Aim::Destroy).await
 }
@@ -103,20 +136,26 @@ pub(crate) async fn saved(
         return Err(Failure::file(format!("{name} has no file in it")));
     };
     let session = shell.session(spec, &saved.services, parallelism)?;
-    let planned = observe(shell, &session, saved.options()).await?;
-    if !saved.is_still(&planned.plan) {
+    let ready = Ready::look(shell, source.name, session, Way::Plan(saved.options())).await?;
+    if !saved.is_still(&ready.planned.plan) {
         return Err(Failure::refused(format!(
             "{name} is not what would be done now: the cloud or the plan has changed"
         ))
         .hint("make and look at a new one: privnet plan --out FILE"));
     }
-    carry_out(shell, vec![Ready { name: source.name, session, planned }], yes, Aim::Apply).await
+    carry_out(shell, vec![ready], yes, Aim::Apply).await
 }
 
-async fn observe(shell: &Shell, session: &Session, options: PlanOptions) -> Result<Planned, Failure> {
-    let planned = {
-        let _line = shell.progress.during("looking at the cloud");
-        session.plan(options).await
+async fn observe(shell: &Shell, session: &Session, way: Way) -> Result<Planned, Failure> {
+    let planned = match way {
+        Way::Plan(options) => {
+            let _line = shell.progress.during("looking at the cloud");
+            session.plan(options).await
+        }
+        Way::Targets => {
+            let _line = shell.progress.during("looking at names and targets");
+            session.plan_targets().await
+        }
     };
     shell.not_interrupted()?;
     Ok(planned)
@@ -152,7 +191,16 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Res
         confirm(&format!("{what}: {}?", count(total, "action")), yes, &shell.world.cancel).await?;
     }
     let (mut exit, mut objects, mut texts) = (Exit::Done, Vec::new(), String::new());
-    for file in ready {
+    let mut stopped = None;
+    for (place, mut file) in ready.into_iter().enumerate() {
+        // What was planned just now needs no second look.
+        if (place > 0 || !yes)
+            && !file.planned.plan.is_empty()
+            && let Err(failure) = file.as_of_now(shell, !yes).await
+        {
+            stopped = Some(failure);
+            break;
+        }
         let searched: Vec<String> = file.planned.world.searched.iter().map(ToString::to_string).collect();
         let Executed { planned, report } = file.session.execute(file.planned).await;
         exit = exit.worse(shell.exit_of(&planned, Some(&report)));
@@ -164,8 +212,11 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Res
         }
         objects.push(object);
     }
-    shell.output.result(|_| texts, || joined(objects));
-    Ok(exit)
+    // What was done in the files before is said, also where the command ends in a later one.
+    if stopped.is_none() || !objects.is_empty() {
+        shell.output.result(|_| texts, || joined(objects));
+    }
+    stopped.map_or(Ok(exit), Err)
 }
 
 fn scopes(planned: &Planned) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use privnet::{Executed, Plan, executed_json};
+use privnet::{Executed, Plan, Planned, Session, executed_json};
 
 use super::{Shell, joined};
 use crate::args::Which;
@@ -54,6 +54,17 @@ pub(crate) async fn run(
             stopped = Some(failure);
             break;
         }
+        let planned = if planned.plan.is_empty() || yes {
+            planned
+        } else {
+            match as_of_now(shell, &file.session, connection, sever, planned).await {
+                Ok(planned) => planned,
+                Err(failure) => {
+                    stopped = Some(failure);
+                    break;
+                }
+            }
+        };
         found = true;
         let Executed { planned, report } = file.session.execute(planned).await;
         exit = exit.worse(shell.exit_of(&planned, Some(&report)));
@@ -70,4 +81,23 @@ pub(crate) async fn run(
     // What was done in the files before is said, also where the command ends in a later one.
     shell.output.result(|_| text, || joined(objects));
     stopped.map_or(Ok(exit), Err)
+}
+
+/// The plan as it is now: one that waited when a person was asked may be in by the answer, or cut others along.
+async fn as_of_now(
+    shell: &Shell,
+    session: &Session,
+    connection: &str,
+    sever: bool,
+    shown: Planned,
+) -> Result<Planned, Failure> {
+    let now = {
+        let _line = shell.progress.during("looking at the connections once more");
+        session.plan_rejection(connection, sever).await
+    };
+    shell.not_interrupted()?;
+    now.filter(|now| shown.plan.does_what(&now.plan)).ok_or_else(|| {
+        Failure::refused("who is connected, or waits, has changed since this was shown: nothing was done")
+            .hint("look at it again: run the same command once more")
+    })
 }

@@ -285,6 +285,12 @@ impl Plan {
         self.actions.is_empty()
     }
 
+    /// Whether another plan does the same. What is only waited for or warned about may differ.
+    #[must_use]
+    pub fn does_what(&self, other: &Self) -> bool {
+        self.actions == other.actions && self.refusals == other.refusals
+    }
+
     /// The action of this id.
     #[must_use]
     pub fn action(&self, id: &str) -> Option<&Action> {

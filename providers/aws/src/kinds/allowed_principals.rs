@@ -112,6 +112,12 @@ fn is_tagged(permission: &AllowedPrincipal, deployment: &str, address: &Address)
         .is_some_and(|proof| proof.address == *address)
 }
 
+/// Whether privnet allowed one of them for this service, of its own or of the user's.
+pub(crate) fn has_ours(all: &[AllowedPrincipal], deployment: &str, service: &str) -> bool {
+    let of = [OWN, SUPPLIED].map(|of| address(service, of));
+    all.iter().any(|permission| of.iter().any(|address| is_tagged(permission, deployment, address)))
+}
+
 /// The principals of a supplied service that are not this service's.
 pub(crate) fn of_others(all: &[AllowedPrincipal], deployment: &str, service: &str) -> BTreeSet<String> {
     let address = address(service, SUPPLIED);

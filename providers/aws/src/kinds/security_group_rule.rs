@@ -394,14 +394,14 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 }
 
 /// Proof that a rule in a group of the user's is this deployment's: its tags under the name that it is described by. Descriptions are for
-/// people, and are edited; where one was, the shown name will do in a rule that is what the tags say, for a group of ours.
+/// people, and are edited or lost; where one was, the shown name will do in a rule that is what the tags say, for a group of ours.
 pub(crate) fn proof_in_yours(
     rule: &SecurityGroupRule,
     tags: &TagMap,
     deployment: &str,
     is_ours: impl Fn(&str, &str) -> bool,
 ) -> Option<Proof> {
-    let described = ownership::name_of_described(rule.description(), tags);
+    let described = rule.description().unwrap_or_default();
     ownership::proof_under_name(tags, deployment, described).or_else(|| {
         let proof = ownership::proof_under_shown_name(tags, deployment)?;
         let ingress = Ingress::of(rule)?;

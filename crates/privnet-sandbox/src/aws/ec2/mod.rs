@@ -28,6 +28,7 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
     Some(match action {
         "DescribeAvailabilityZones" => network::describe_availability_zones,
         "DescribeVpcs" => network::describe_vpcs,
+        "DescribePrefixLists" => network::describe_prefix_lists,
         "DescribeVpcAttribute" => network::describe_vpc_attribute,
         "DescribeSubnets" => network::describe_subnets,
         "DeleteSubnet" => network::delete_subnet,

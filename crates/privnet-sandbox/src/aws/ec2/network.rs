@@ -93,7 +93,7 @@ pub(super) fn describe_availability_zones(tx: &mut Tx, call: &Call) -> Reply {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Describe {
-    #[serde(default, alias = "VpcIds", alias = "SubnetIds")]
+    #[serde(default, alias = "VpcIds", alias = "SubnetIds", alias = "PrefixListIds")]
     ids: Vec<String>,
     #[serde(default)]
     filters: Filters,
@@ -151,6 +151,27 @@ pub(super) fn describe_vpc_attribute(tx: &mut Tx, call: &Call) -> Reply {
         other => return Err(ApiError::bad_value("attribute", other, "No such attribute of a VPC.")),
     };
     Ok(json!({"VpcId": input.vpc_id, member: {"Value": value}}))
+}
+
+const PREFIX_LIST: Noun = Noun {
+    prefix: "pl",
+    what: "prefix list ID",
+    missing: "InvalidPrefixListId.NotFound",
+    malformed: "InvalidPrefixListId.Malformed",
+};
+
+/// The lists of services that have gateway endpoints, of which there is none here
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribePrefixLists.html>).
+pub(super) fn describe_prefix_lists(tx: &mut Tx, call: &Call) -> Reply {
+    let ask = Ask::from(call.input::<Describe>()?);
+    let kind = Kind {
+        noun: &PREFIX_LIST,
+        filters: &["prefix-list-id", "prefix-list-name"],
+        id: |vpc: &Vpc| &vpc.id,
+        created: |_| None,
+    };
+    let page = kind.list(tx, call, &ask, std::iter::empty(), |_, _| Vec::new())?;
+    Ok(json!({"PrefixLists": [], "NextToken": page.next}))
 }
 
 fn show_vpc(tx: &Tx, vpc: &Vpc) -> Value {
