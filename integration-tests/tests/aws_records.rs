@@ -111,7 +111,7 @@ fn matches(pattern: &str, arn: &str) -> bool {
 /// The example with a load balancer of the user's own, and a listener of privnet's on it.
 fn with_a_listener_on_yours(folder: &Path) -> PathBuf {
     let named = "existing: { load_balancer: \"arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/db/0123456789abcdef\" }\n";
-    let ports = "      ports: [{ listen: 6432, engine: postgres, port: 5432, to: { ips: [10.0.0.25] } }]\n";
+    let ports = "      vpc: vpc-0a1b2c3d4e5f60718\n      ports: [{ listen: 6432, engine: postgres, port: 5432, to: { ips: [10.0.0.25] } }]\n";
     let text = std::fs::read_to_string(examples().join("aws-existing.yaml")).unwrap();
     let with = text.replace(named, &format!("{named}{ports}"));
     assert_ne!(with, text);

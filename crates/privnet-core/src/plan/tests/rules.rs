@@ -486,14 +486,15 @@ fn who_is_let_in_next_is_said() {
     let world = with(ConnectionState::Pending);
     let ask = Ask { connection: Some("vpce-1".to_owned()), ..Ask::default() };
     let known = world.services["s"].connections.known();
-    let chosen = plan_decisions(&desired, &world, &decide(&desired.services["s"].policy, known, &ask));
+    let chosen =
+        plan_decisions(&desired, &world, &kinds(), &decide(&desired.services["s"].policy, known, &ask));
     let says = |warnings: &[String]| {
         warnings.len() == 1 && warnings[0].contains("s: vpce-2 fits the policy when vpce-1 is gone")
     };
     assert!(chosen.summary.accept == 1 && says(&chosen.warnings), "{chosen:#?}");
     // To turn one of two away is to choose the other.
-    assert_eq!(plan_rejection(&desired, &world, "vpce-1", false).unwrap().warnings, [""; 0]);
-    let cut = plan_rejection(&desired, &with(ConnectionState::Accepted), "vpce-1", true).unwrap();
+    assert_eq!(plan_rejection(&desired, &world, &kinds(), "vpce-1", false).unwrap().warnings, [""; 0]);
+    let cut = plan_rejection(&desired, &with(ConnectionState::Accepted), &kinds(), "vpce-1", true).unwrap();
     assert!(cut.summary.reject == 1 && says(&cut.warnings), "{cut:#?}");
 }
 
