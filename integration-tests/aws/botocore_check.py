@@ -2,7 +2,9 @@
 
     botocore_check.py [--each-once] RECORD-OR-FOLDER…
 
-With `--each-once` what differs in numbers and generated ids alone is checked once: for the records of thousands of tests. A record is what `sandbox serve --record FILE` writes: one JSON object a line. Of every AWS exchange,
+With `--each-once` what differs in nothing but ids and times that are generated is checked once: for the records of thousands of
+tests. All else counts: names, values, how lists are numbered. A record is what `sandbox serve --record FILE` writes: one JSON
+object a line. Of every AWS exchange,
 
 - the request is decoded by the model: a parameter that the model does not have, a wrong type, a value that is not in an
   enumeration (compared without case, as the wire does) is a failure; botocore's own validator must accept the
@@ -53,8 +55,8 @@ class Report:
     repeated: int = 0
 
 
-# Numbers, and the ids, ends of ARNs, hashes and times that are generated.
-GENERATED = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,}|[0-9]+")
+# The ids, ends of ARNs, hashes and times that are generated; a test sees to it that no value of an enumeration is taken for one.
+GENERATED = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+")
 
 
 @functools.cache

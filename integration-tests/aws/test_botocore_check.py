@@ -78,5 +78,34 @@ def test_errors(tmp_path):
     assert failures(tmp_path, body=body, answer=elb.format("Surprise"), status=400)
 
 
+def test_each_once_leaves_out_what_is_generated_alone(tmp_path):
+    exchanges = [
+        (GOOD_BODY, GOOD_ANSWER),
+        (GOOD_BODY.replace("=vpc-1", "=vpc-0123456789abcdef0"), GOOD_ANSWER.replace("vpc-1", "vpc-0123456789abcdef0")),
+        (GOOD_BODY.replace("=vpc-1", "=vpc-0fedcba9876543210"), GOOD_ANSWER.replace("vpc-1", "vpc-0fedcba9876543210")),
+        (GOOD_BODY.replace("Filter.1", "Filter.2"), GOOD_ANSWER),
+        (GOOD_BODY + "&MaxResults=100", GOOD_ANSWER),
+        (GOOD_BODY + "&MaxResult=100", GOOD_ANSWER),
+        (GOOD_BODY, GOOD_ANSWER.replace("<state>available", "<state>available1")),
+        (GOOD_BODY, GOOD_ANSWER.replace("vpcId", "vpcId2")),
+    ]
+    lines = [{"cloud": "aws", "action": "a", "body": body, "status": 200, "response": answer} for body, answer in exchanges]
+    record = tmp_path / "record.jsonl"
+    record.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    report = botocore_check.check(record, seen=set())
+    assert (report.exchanges, report.repeated) == (8, 1)
+    assert [failure.split(": ")[0].rsplit(":")[-1] for failure in report.failures] == ["4", "6", "7", "8"]
+
+
+def test_no_value_of_an_enumeration_is_taken_for_a_generated_id():
+    session = botocore_check.models()
+    for service in botocore_check.SERVICES.values():
+        model = session.get_service_model(service)
+        values = [value for name in model.shape_names for value in getattr(model.shape_for(name), "enum", None) or []]
+        taken = [value for value in values if botocore_check.GENERATED.search(value)]
+        assert values or service == "sts", service
+        assert taken == []
+
+
 def test_the_sandboxs_model_is_that_of_this_botocore():
     assert extract_model.TARGET.read_text(encoding="utf-8") == extract_model.current()

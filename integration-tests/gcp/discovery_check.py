@@ -6,8 +6,8 @@
 A record has one JSON line for each exchange, as `privnet sandbox serve --record` writes it. Every request has to be one
 that the document knows: its method and path, its parameters, and a body without unknown names, wrong types, enum values
 or formats. Every answer of 200 has to be of the documented type, everything else an error of the documented form.
-With --forbid-output-only a request may not send what only the server sets. With --each-once what differs in generated ids,
-fingerprints and numbers alone is checked once: for the records of hundreds of tests.
+With --forbid-output-only a request may not send what only the server sets. With --each-once what differs in nothing but ids,
+fingerprints and times that are generated is checked once: for the records of thousands of tests. All else counts.
 
 The exit status is 1 when anything is wrong, or when there was nothing to check.
 """
@@ -31,8 +31,10 @@ ERROR_KEYS = {"code", "message", "errors", "status", "details"}
 RANGES = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "int64": (-(2**63), 2**63 - 1), "uint64": (0, 2**64 - 1)}
 
 
-# Numbers, and the ids, hashes, fingerprints and times that are generated.
-GENERATED = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,}|[0-9]+|(?<=ingerprint":")[^"]*')
+# The ids, hashes, fingerprints and times that are generated; a test sees to it that no value of an enumeration is taken for one.
+GENERATED = re.compile(
+    r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+|(?<=ingerprint":")[^"]*'
+)
 
 
 def methods(resources):

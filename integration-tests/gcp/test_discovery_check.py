@@ -23,7 +23,7 @@ GOOD = {
     "status": 200,
     "response": {
         "kind": "compute#operation",
-        "id": "1",
+        "id": "1234567890123456789",
         "status": "RUNNING",
         "progress": 0,
         "insertTime": "2026-01-05T01:00:00.000-08:00",
@@ -108,7 +108,7 @@ class Check(unittest.TestCase):
 
     def test_what_is_alike_is_checked_once_and_nothing_else_is_left_out(self):
         wrong = changed("body", "connectionPreference", to="YES")
-        other = changed("response", "id", to="2")
+        other = changed("response", "id", to="9876543210987654321")
         with tempfile.TemporaryDirectory() as folder:
             for number, line in enumerate([GOOD, other, wrong, wrong]):
                 text = {side: json.dumps(line[side]) for side in ("body", "response")}
@@ -117,6 +117,16 @@ class Check(unittest.TestCase):
             self.assertEqual((len(found), sum(seen.values())), (1, 2))
             found, seen = discovery_check.check([folder])
             self.assertEqual((len(found), sum(seen.values())), (2, 4))
+
+    def test_no_value_of_an_enumeration_is_taken_for_a_generated_id(self):
+        def enumerated(part):
+            inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else []
+            own = part.get("enum", []) if isinstance(part, dict) else []
+            return [value for value in own if isinstance(value, str)] + [value for one in inner for value in enumerated(one)]
+
+        values = enumerated(extract_api.discovery.document())
+        self.assertGreater(len(values), 1000)
+        self.assertEqual([value for value in values if discovery_check.GENERATED.search(value)], [])
 
     def test_the_sandbox_description_is_current(self):
         extracted = json.loads(extract_api.OUT.read_text())

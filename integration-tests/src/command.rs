@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use crate::records::record_of;
+
 /// The program `privnet`; see [`program`].
 #[must_use]
 pub fn binary() -> &'static Path {
@@ -42,7 +44,7 @@ pub fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("cargo build --bin {name} failed"))
 }
 
-/// The command in a folder, which is its home too.
+/// The command in a folder, which is its home too. What it and a local cloud of its own say to each other is recorded.
 #[must_use]
 pub fn privnet(folder: &Path) -> Command {
     let mut command = Command::new(binary());
@@ -54,5 +56,8 @@ pub fn privnet(folder: &Path) -> Command {
         .env("PRIVNET_SANDBOX_DIR", folder.join("sandbox"))
         // The EC2 metadata address is not on loopback: tests never ask it.
         .env("AWS_EC2_METADATA_DISABLED", "true");
+    if let Some(record) = record_of(folder) {
+        command.env("PRIVNET_SANDBOX_RECORD", record);
+    }
     command
 }

@@ -10,7 +10,6 @@ use privnet_sandbox::frame::Clock;
 use serde_json::Value;
 
 use crate::command::privnet;
-use crate::stage::record_of;
 
 /// How fast time passes.
 const SPEED: f64 = 300.0;
@@ -85,11 +84,7 @@ impl Ground {
     /// # Panics
     /// Where it cannot be run.
     pub fn run(&self, line: &str) -> Output {
-        let mut command = privnet(self.path());
-        if let Some(record) = record_of(self.path()) {
-            command.env("PRIVNET_SANDBOX_RECORD", record);
-        }
-        command.args(line.split_whitespace()).output().unwrap()
+        privnet(self.path()).args(line.split_whitespace()).output().unwrap()
     }
 
     /// Runs what must come to this status.

@@ -16,6 +16,7 @@ pub mod moto;
 pub mod plan_bench;
 pub mod proxy;
 pub mod query;
+pub mod records;
 pub mod rounds;
 pub mod severing;
 pub mod stage;

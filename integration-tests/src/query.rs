@@ -15,11 +15,31 @@ pub enum Api {
     Elb,
 }
 
+/// Who asks, and where: an access key of the local cloud, and a region.
+pub type Caller = (&'static str, &'static str);
+
+/// The account that the service is in, in its region.
+const OWN: Caller = ("AKIASANDBOX123456789", "us-east-1");
+
 /// The answer's body. `parameters` are written as they are: names and values of plain characters, `:` and `/`.
 ///
 /// # Errors
 /// When the cloud does not answer, or answers with an error.
 pub fn query(url: &str, api: Api, action: &str, parameters: &[(&str, &str)]) -> io::Result<String> {
+    query_as(OWN, url, api, action, parameters)
+}
+
+/// The same asked by somebody else, or somewhere else.
+///
+/// # Errors
+/// As for [`query`].
+pub fn query_as(
+    (key, region): Caller,
+    url: &str,
+    api: Api,
+    action: &str,
+    parameters: &[(&str, &str)],
+) -> io::Result<String> {
     let (service, version) = match api {
         Api::Ec2 => ("ec2", "2016-11-15"),
         Api::Elb => ("elasticloadbalancing", "2015-12-01"),
@@ -34,7 +54,7 @@ pub fn query(url: &str, api: Api, action: &str, parameters: &[(&str, &str)]) -> 
     write!(
         stream,
         "POST / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential=AKIASANDBOX123456789/20260101/us-east-1/{service}/aws4_request, \
+         Authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/{region}/{service}/aws4_request, \
          SignedHeaders=host, Signature=0\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )?;

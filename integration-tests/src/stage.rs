@@ -1,12 +1,14 @@
 //! A local cloud with a file on it, in this process.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use privnet::{AuditFile, Clouds, SandboxEndpoints, Session, SessionBuilder, Spec};
 use privnet_core::Provider;
 use privnet_sandbox::{Options, Running, Sandbox};
+
+use crate::records;
 
 /// Any failure of a test's own machinery.
 pub type Fail = Box<dyn Error + Send + Sync>;
@@ -35,6 +37,25 @@ impl Stage {
     /// # Errors
     /// When it cannot be served.
     pub async fn open_with(from: Option<&Path>, change: impl FnOnce(&mut Options)) -> Result<Self, Fail> {
+        Self::serve(from, |options| {
+            change(options);
+            records::keep(options)
+        })
+        .await
+    }
+
+    /// The same as [`Stage::open`], of which no record is kept.
+    ///
+    /// # Errors
+    /// When it cannot be served.
+    pub async fn open_unrecorded(from: Option<&Path>) -> Result<Self, Fail> {
+        Self::serve(from, |_| Ok(())).await
+    }
+
+    async fn serve(
+        from: Option<&Path>,
+        change: impl FnOnce(&mut Options) -> Result<(), Fail>,
+    ) -> Result<Self, Fail> {
         let folder = tempfile::tempdir()?;
         if let Some(from) = from {
             for entry in std::fs::read_dir(from)? {
@@ -47,9 +68,7 @@ impl Stage {
         let mut options = Options::new(folder.path());
         options.speed = Some(SPEED);
         options.rate_limits = false;
-        // What began as a copy is one of hundreds of a sweep: they say the same to each other.
-        options.record = if from.is_none() { record_of(folder.path()) } else { None };
-        change(&mut options);
+        change(&mut options)?;
         let running = Sandbox::serve(&options).await?;
         Ok(Self { folder, running })
     }
@@ -122,14 +141,6 @@ impl Stage {
         let builder = SessionBuilder::new(spec, Clouds::Sandbox(endpoints), audit);
         Ok(with(builder).build()?)
     }
-}
-
-/// Where the exchanges of the local cloud in this folder are recorded: in the folder that `PRIVNET_RECORDS` names, whose records are
-/// held to the clouds' own descriptions after the tests.
-pub(crate) fn record_of(folder: &Path) -> Option<PathBuf> {
-    let mut name = folder.file_name()?.to_owned();
-    name.push(".jsonl");
-    Some(PathBuf::from(std::env::var_os("PRIVNET_RECORDS")?).join(name))
 }
 
 /// A file of text that must be right.

@@ -25,6 +25,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "orders.db.example";
+const RECORD: &str = "record.jsonl";
 const OLD: &str = "10.0.0.25";
 const NEW: &str = "10.0.1.26";
 const THIRD: &str = "10.0.0.27";
@@ -60,7 +61,7 @@ fn file() -> Result<Spec, Fail> {
 /// A local cloud on which the file is applied and serves one healthy address, or more.
 struct Followed {
     stage: Stage,
-    record: tempfile::NamedTempFile,
+    record: tempfile::TempDir,
 }
 
 /// One exchange of the record.
@@ -120,8 +121,8 @@ impl Followed {
     }
 
     async fn at(speed: f64, addresses: &[&str], behaviour: Behaviour) -> Result<Self, Fail> {
-        let record = tempfile::NamedTempFile::new()?;
-        let path = record.path().to_owned();
+        let record = tempfile::tempdir()?;
+        let path = record.path().join(RECORD);
         let stage = Stage::open_with(None, |options| {
             options.record = Some(path);
             options.speed = Some(SPEED);
@@ -203,7 +204,7 @@ impl Followed {
 
     fn record(&self) -> Result<Vec<Said>, Fail> {
         let mut all = Vec::new();
-        let text = std::fs::read_to_string(self.record.path())?;
+        let text = std::fs::read_to_string(self.record.path().join(RECORD))?;
         // While somebody writes, the last line may be there in part.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         for line in whole.lines() {

@@ -196,7 +196,7 @@ impl Sweep {
 
     /// A copy of what the work starts from. What is said at one point is said at hundreds: the records of other tests have it.
     async fn stage(&self) -> Result<Stage, Fail> {
-        Stage::open_with(self.folder(), |options| options.record = None).await
+        Stage::open_unrecorded(self.folder()).await
     }
 
     /// The state after undisturbed work, and its requests.

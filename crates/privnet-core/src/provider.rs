@@ -37,6 +37,8 @@ pub enum Purpose {
     Plan,
     /// Also the health of targets.
     Status,
+    /// What the vendor is told: nothing that takes time is waited for.
+    HandOver,
     /// Only services and their connections.
     Connections,
 }

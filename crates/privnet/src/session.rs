@@ -383,9 +383,9 @@ impl Session {
         (status::status(&desired, &world), unreachable)
     }
 
-    /// What the vendor needs for each service.
+    /// What the vendor needs for each service, as it is now: names that move and operations under way are not waited for.
     pub async fn handoff(&self) -> (Vec<Handoff>, Vec<Unreachable>) {
-        let (_, world, unreachable) = self.observe(Purpose::Plan).await;
+        let (_, world, unreachable) = self.observe(Purpose::HandOver).await;
         let handoffs = self.services().filter(|service| !service.remove).filter_map(|service| {
             let provider = self.provider_of(service)?;
             world

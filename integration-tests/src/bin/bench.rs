@@ -161,15 +161,36 @@ async fn fresh() -> Result<(), Fail> {
         ours / (chain + provisioning)
     );
 
-    let other = Stage::open_with(None, |options| {
-        options.latency = LATENCY;
-        options.speed = Some(SPEED);
-    })
-    .await?;
+    for services in [1, SEVERAL] {
+        beside_a_script(services).await?;
+    }
+    Ok(())
+}
+
+/// How many services both make where it is several.
+const SEVERAL: usize = 5;
+
+/// The same work twice, each on a local cloud of its own: by privnet, and by a plain boto3 script, one service after another.
+async fn beside_a_script(services: usize) -> Result<(), Fail> {
+    let open = || {
+        Stage::open_with(None, |options| {
+            options.latency = LATENCY;
+            options.speed = Some(SPEED);
+        })
+    };
+    let stage = open().await?;
+    let session = stage.session(spec(&file(services))?, &stage.url("aws"))?;
+    let started = Instant::now();
+    let done = session.apply(PlanOptions::default()).await;
+    let ours = started.elapsed().as_secs_f64();
+    if let Some(error) = done.report.failures().next() {
+        return Err(error.to_string().into());
+    }
+    let other = open().await?;
     let url = other.url("aws");
-    let theirs = tokio::task::spawn_blocking(move || boto3_script(&url)).await??;
+    let theirs = tokio::task::spawn_blocking(move || boto3_script(&url, services)).await??;
     println!(
-        "  a plain boto3 script with its waiters: {theirs:.2} s; privnet takes {:.2} of that",
+        "  {services} service(s): privnet {ours:.2} s, a plain boto3 script with its waiters {theirs:.2} s; privnet takes {:.2} of that",
         ours / theirs
     );
     Ok(())
@@ -209,10 +230,10 @@ fn waits(exchanges: &[Exchange]) -> Option<f64> {
 }
 
 /// The same work by a plain script.
-fn boto3_script(url: &str) -> Result<f64, Fail> {
+fn boto3_script(url: &str, services: usize) -> Result<f64, Fail> {
     let ran = Command::new(python()?)
         .arg(here().join("aws/plain_script.py"))
-        .args([url, &SPEED.to_string()])
+        .args([url, &SPEED.to_string(), &services.to_string()])
         .output()?;
     let said = String::from_utf8_lossy(&ran.stdout);
     said.trim()

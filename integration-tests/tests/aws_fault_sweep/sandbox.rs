@@ -36,8 +36,7 @@ impl Ground for Start {
 
     async fn world(&self) -> Result<Stage, Fail> {
         let from = (self.work != Work::Apply).then(|| self.applied.folder());
-        // What is said at one point is said at hundreds: the records of other tests have it.
-        Stage::open_with(from, |options| options.record = None).await
+        Stage::open(from).await
     }
 
     fn url(&self, world: &Stage) -> String {

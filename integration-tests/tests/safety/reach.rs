@@ -1,6 +1,7 @@
 //! `--sandbox` reaches the sandbox and nothing else, whatever the environment and the profiles say.
 
 use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -169,6 +170,28 @@ async fn what_is_on_this_machine_is_not_asked_by_a_proxy() {
         .output()
         .unwrap();
     assert_eq!((output.status.code(), trap.caught()), (Some(2), 0), "{}", both(&output));
+}
+
+/// A server that nobody here trusts: that is said with what may be done about it, and is no outage that passes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_is_not_trusted_is_said_at_once() {
+    // Azure's server is asked for AWS: no record of that says anything.
+    let (ground, stage) = (ground(), Stage::open_unrecorded(None).await.unwrap());
+    let (url, authority) = stage.running().https("azure").unwrap();
+    let run = |trusted: &Path| {
+        let mut command = privnet(ground.path());
+        command.arg("plan").env("SSL_CERT_FILE", trusted).env("AWS_ENDPOINT_URL", url);
+        command.env("AWS_ACCESS_KEY_ID", "AKIASANDBOX123456789").env("AWS_SECRET_ACCESS_KEY", "sandbox");
+        both(&tokio::task::block_in_place(|| command.output()).unwrap())
+    };
+    let other = Stage::open_unrecorded(None).await.unwrap();
+    let refused = run(other.running().https("azure").unwrap().1);
+    assert!(refused.contains("the server is not trusted") && refused.contains("SSL_CERT_FILE"), "{refused}");
+    let empty = run(&ground.at("aws.yaml"));
+    assert!(empty.contains("in which there is no certificate"), "{empty}");
+    // With its authority's certificate the same server is spoken to, which is none of AWS's.
+    let trusted = run(authority);
+    assert!(!trusted.contains("not trusted"), "{trusted}");
 }
 
 /// A whole life, and what each command comes to.

@@ -6,11 +6,13 @@ use privnet_integration_tests::severing::{
     is_carried_out_with_the_word,
 };
 
+use privnet_integration_tests::query::{Api, Caller, element, query, query_as};
+use privnet_integration_tests::records::record_of;
 use privnet_integration_tests::town::look_alikes;
 use privnet_sandbox::{Options, Sandbox};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::orders;
+use super::{ORDERS, orders};
 
 const HERE: &str = "vpc: vpc-0a1b2c3d4e5f60718
     subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
@@ -64,7 +66,7 @@ const OWN_ZONES_ONLY: Edit = edit(
 
 const A_LOAD_BALANCER_THAT_IS_THERE: Edit = edit(
     "a load balancer that is there already",
-    super::ORDERS,
+    ORDERS,
     "  - name: orders\n    allow: { fivetran: {} }\n    aws: { existing: { load_balancer: 'arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/db/0123456789abcdef' } }\n",
 )
 .by("would-sever");
@@ -80,11 +82,12 @@ const ENFORCED_WITHOUT_THE_CONSUMER: Edit = edit(
 )
 .by("would-sever");
 
-const EDITS: [Edit; 13] = [
+const EDITS: [Edit; 14] = [
+    edit("an account that the credentials are not of", "'123456789012'", "'210987654321'").by("wrong-account"),
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n").by("would-sever"),
     edit(
         "another endpoint service",
-        super::ORDERS,
+        ORDERS,
         "  - name: orders\n    allow: { fivetran: {} }\n    aws: { existing: { endpoint_service: vpce-svc-0eeeeeeeeeeeeeee5 } }\n",
     )
     .by("would-sever"),
@@ -104,7 +107,7 @@ const EDITS: [Edit; 13] = [
 
 /// The same with everything on that can be turned off.
 fn all_on() -> String {
-    super::orders().replace("listen: 5433,", CERTIFICATE).replace(
+    orders().replace("listen: 5433,", CERTIFICATE).replace(
         "    aws:\n      ",
         "    aws:\n      ip_address_type: dualstack\n      proxy_protocol: true\n      ",
     )
@@ -148,14 +151,15 @@ const NAMED: &str =
 fn on_yours() -> String {
     let on = format!("      existing: {{ load_balancer: '{NAMED}' }}\n      ports:\n");
     let own = "      database_security_groups: [sg-0ddddddddddddddd4]\n      ports:\n";
-    super::orders().replace(own, &on).replace("listen: 5432,", "listen: 6432,")
+    orders().replace(own, &on).replace("listen: 5432,", "listen: 6432,")
 }
 
 /// Another load balancer, which `another` is, cannot be among the rows that are known beforehand.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edit_of_a_load_balancer_of_yours_that_would_cut_is_refused() {
     let ground = Ground::connected("aws.yaml", &on_yours());
-    let options = Options { rate_limits: false, ..Options::new(ground.at("sandbox")) };
+    let record = record_of(ground.path());
+    let options = Options { rate_limits: false, record, ..Options::new(ground.at("sandbox")) };
     let running = Sandbox::serve(&options).await.unwrap();
     let spare = json!([{ "kind": "load-balancer", "name": "spare", "tags": [] }]);
     let another = look_alikes("aws", running.url("aws").unwrap(), &spare);
@@ -180,6 +184,99 @@ async fn an_edit_of_a_load_balancer_of_yours_that_would_cut_is_refused() {
     each_is_refused(&ground, &on_yours(), &[other, less, own, gone]);
     ground.pass(300);
     is_carried_out_with_the_word(&ground, &on_yours(), &other);
+}
+
+/// What is left behind in the old place is seen while another service is there.
+const BESIDE: &str = "  - name: beside
+    allow: { fivetran: {} }
+    aws:
+      ports: [{ listen: 5432, engine: postgres, to: { ips: [10.0.0.27] } }]
+";
+
+const MOVES: [Edit; 2] = [
+    edit("another region", ORDERS, IN_ANOTHER_REGION).by("hand-over"),
+    edit("another account, by a role in it", ORDERS, IN_ANOTHER_ACCOUNT).by("hand-over"),
+];
+
+const IN_ANOTHER_REGION: &str = "  - name: orders
+    allow: { fivetran: {} }
+    aws:
+      region: eu-west-1
+      vpc: vpc-001b2c3d4e5f60718
+      subnets: [subnet-001aaaaaaaaaaaaa1, subnet-001bbbbbbbbbbbbb2]
+      ports: [{ listen: 5432, engine: postgres, to: { ips: [10.1.0.25] } }]
+";
+
+const IN_ANOTHER_ACCOUNT: &str = "  - name: orders
+    allow: { fivetran: {} }
+    aws:
+      account: '210987654321'
+      assume_role: { arn: 'arn:aws:iam::210987654321:role/deploy' }
+      vpc: vpc-004b2c3d4e5f60718
+      subnets: [subnet-004aaaaaaaaaaaaa1, subnet-004bbbbbbbbbbbbb2]
+      ports: [{ listen: 5432, engine: postgres, to: { ips: [10.4.0.25] } }]
+";
+
+#[test]
+fn a_service_that_would_move_is_refused() {
+    let file = format!("{}{BESIDE}", orders());
+    each_is_refused(&Ground::connected("aws.yaml", &file), &file, &MOVES);
+}
+
+const ACME_ABROAD: Caller = ("AKIASANDBOX210987654", "eu-west-1");
+
+/// A consumer of acme's asks from another region than the service's, by its own tools.
+fn asks_from_abroad(url: &str) {
+    let service = query(url, Api::Ec2, "DescribeVpcEndpointServiceConfigurations", &[]).unwrap();
+    let own = service.split("<serviceId>").find(|one| one.contains("<value>pn-orders")).unwrap();
+    let name = element(own, "", "serviceName").unwrap();
+    let endpoint = [
+        ("VpcEndpointType", "Interface"),
+        ("VpcId", "vpc-005b2c3d4e5f60718"),
+        ("ServiceName", name),
+        ("ServiceRegion", "us-east-1"),
+        ("SubnetId.1", "subnet-005aaaaaaaaaaaaa1"),
+    ];
+    query_as(ACME_ABROAD, url, Api::Ec2, "CreateVpcEndpoint", &endpoint).unwrap();
+}
+
+/// By AWS's own words neither cuts anybody: who is connected stays, the plan says what is lost all the same, and no word is needed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_that_goes_and_another_name_cut_nobody_and_are_warned_about() {
+    let consumers =
+        "consumers: { acme: { aws: { principals: ['arn:aws:iam::210987654321:root'] } } }\nservices:\n";
+    let extra = "    aws:\n      supported_regions: [us-east-1, eu-west-1]\n      private_dns_name: db.safety.example\n";
+    let file = orders()
+        .replace("services:\n", consumers)
+        .replace("fivetran: {}", "acme: {}")
+        .replace("    aws:\n      database", &format!("{extra}      database"));
+    let ground = Ground::new("aws.yaml", &file);
+    ground.must("--sandbox apply --yes", 0);
+    let (record, dir) = (record_of(ground.path()), ground.at("sandbox"));
+    let running = Sandbox::serve(&Options { rate_limits: false, record, ..Options::new(dir) }).await.unwrap();
+    tokio::task::block_in_place(|| asks_from_abroad(running.url("aws").unwrap()));
+    drop(running);
+    ground.must("--sandbox accept-pending --yes", 0);
+    ground.pass(60);
+    let connection = ground.live().unwrap();
+
+    let edited = file.replace("[us-east-1, eu-west-1]", "[us-east-1]").replace("db.safety", "sql.safety");
+    ground.edit(&edited);
+    let plan = ground.json("--sandbox plan");
+    let warnings: Vec<&str> = plan["warnings"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let said =
+        |part: &str| warnings.iter().any(|warning| warning.contains(part) && warning.contains("orders:"));
+    assert!(said("eu-west-1 leaves `supported_regions`") && said(&connection), "{warnings:#?}");
+    assert!(said("db.safety.example becomes sql.safety.example"), "{warnings:#?}");
+    ground.must("--sandbox apply --yes", 0);
+    ground.must("--sandbox plan --detailed-exitcode", 0);
+    assert_eq!(ground.live(), Some(connection));
+
+    ground.edit(&edited.replace("      private_dns_name: sql.safety.example\n", ""));
+    let warned = ground.must("--sandbox apply --yes", 0);
+    assert!(both(&warned).contains("the private DNS name sql.safety.example goes"), "{}", both(&warned));
+    ground.must("--sandbox plan --detailed-exitcode", 0);
+    assert!(ground.live().is_some(), "{:#}", ground.status());
 }
 
 /// AWS takes no zone away while an endpoint is attached: the word alone does not help, and nothing is begun that must fail.

@@ -1,6 +1,7 @@
 //! What a watch mends, decides, reports and leaves.
 
 use privnet_integration_tests::query::{Api, element, query};
+use privnet_integration_tests::records::record_of;
 use privnet_sandbox::{Options, Sandbox};
 use serde_json::Value;
 
@@ -16,7 +17,9 @@ fn agrees(round: &Value) -> bool {
 /// Somebody else deregisters the service's only target.
 fn take_target_away(folder: &Folder) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let serving = runtime.block_on(Sandbox::serve(&Options::new(folder.path().join("sandbox")))).unwrap();
+    let mut options = Options::new(folder.path().join("sandbox"));
+    options.record = record_of(folder.path());
+    let serving = runtime.block_on(Sandbox::serve(&options)).unwrap();
     let url = serving.url("aws").unwrap();
     let groups = query(url, Api::Elb, "DescribeTargetGroups", &[]).unwrap();
     let own = groups.split("<member>").find(|group| group.contains("<TargetGroupName>pn-orders")).unwrap();

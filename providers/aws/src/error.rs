@@ -14,7 +14,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use privnet_core::{Error, ErrorKind};
 
 use crate::buckets::{Api, Operation};
-use crate::plain_http::PlainHttp;
+use crate::plain_http::{NoCertificates, PlainHttp};
 
 /// What the code of an answer begins with that has none of AWS's: its HTTP status follows.
 const NO_CODE: &str = "HTTP ";
@@ -61,6 +61,18 @@ where
     if let Some(refused) = caused_by::<PlainHttp>(&error) {
         return Error::new(ErrorKind::Invalid, operation.name, subject, refused.to_string())
             .with_hint("give an https endpoint, or one on this machine");
+    }
+    if let Some(none) = caused_by::<NoCertificates>(&error) {
+        return Error::new(ErrorKind::Invalid, operation.name, subject, none.to_string()).with_hint(
+            "name a file with the certificates of the authorities to trust, or unset the variable",
+        );
+    }
+    if let Some(untrusted) = caused_by::<rustls::Error>(&error).filter(|cause| is_untrusted(cause)) {
+        let message = format!("the server is not trusted: {untrusted}");
+        return Error::new(ErrorKind::Invalid, operation.name, subject, message).with_hint(
+            "where a proxy looks into TLS, name a file with its authority's certificate (PEM) in SSL_CERT_FILE; look at the endpoint's \
+             name and at this machine's clock",
+        );
     }
     if let Some((code, message)) = refused_role(&error) {
         return refused_assumption(operation, subject, &code, &message);
@@ -123,9 +135,18 @@ fn caused_by<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> 
         if let Some(found) = error.downcast_ref::<T>() {
             return Some(found);
         }
-        next = error.source();
+        // What an I/O error was made of is none of its causes: these are its own.
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        };
     }
     None
+}
+
+/// Whether it is the server's certificate: that is the same at the next attempt.
+fn is_untrusted(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(_))
 }
 
 fn answered(operation: Operation, subject: &str, status: u16, code: &str, message: &str) -> Error {
@@ -314,6 +335,23 @@ mod tests {
         let error = convert(Operation::ec2("DescribeVpcs"), "vpc-1", error);
         assert_eq!(error.to_string(), "DescribeVpcs on vpc-1: try later (InternalError)");
         assert_eq!((privnet_core::error::causes(&error), error.request_id()), (Vec::new(), Some("req-1")));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_said_and_not_tried_again() {
+        use aws_sdk_ec2::operation::describe_vpcs::DescribeVpcsError;
+        let failed = |cause: rustls::Error| {
+            let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, cause);
+            let cause = aws_smithy_runtime_api::client::result::ConnectorError::io(cause.into());
+            let error: SdkError<DescribeVpcsError, Response> = SdkError::dispatch_failure(cause);
+            convert(Operation::ec2("DescribeVpcs"), "us-east-1", error)
+        };
+        let untrusted = failed(rustls::CertificateError::UnknownIssuer.into());
+        assert_eq!(untrusted.kind(), ErrorKind::Invalid);
+        assert!(untrusted.to_string().contains("the server is not trusted"), "{untrusted}");
+        assert!(untrusted.hints()[0].contains("SSL_CERT_FILE"), "{:?}", untrusted.hints());
+        // A handshake that broke off may do better next time.
+        assert_eq!(failed(rustls::Error::HandshakeNotComplete).kind(), ErrorKind::Unavailable);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) struct Exposure {
     pub(crate) notifications: Result<Vec<ConnectionNotification>, String>,
     /// Who is connected, by service id, or why that cannot be read.
     pub(crate) connections: Result<BTreeMap<String, Vec<Connection>>, String>,
+    /// In which region the endpoint of each connection is, where AWS says so.
+    pub(crate) regions: BTreeMap<String, String>,
     /// Endpoint services that are neither ours nor named by the file, by the load balancer that they serve.
     pub(crate) strangers: BTreeMap<String, String>,
     /// Whether permissions cannot be looked for by their tags.
@@ -100,6 +102,7 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
             principals: BTreeMap::new(),
             notifications: Ok(Vec::new()),
             connections: Ok(BTreeMap::new()),
+            regions: BTreeMap::new(),
         });
     }
     let principals = async {
@@ -126,6 +129,11 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
         async { if only_connections { Ok(Vec::new()) } else { privatelink::notifications(cloud).await } };
     let connected = privatelink::connections(cloud, None);
     let (principals, (notifications, connected)) = join(principals, join(notifications, connected)).await;
+    let of = |connection: &VpcEndpointConnection| {
+        let (id, region) = (connection.vpc_endpoint_id()?, connection.vpc_endpoint_region()?);
+        Some((id.to_owned(), region.to_owned()))
+    };
+    let regions = connected.iter().flat_map(BTreeMap::values).flatten().filter_map(of).collect();
     let connections = connected.map(|by_service| {
         let ours = by_service.into_iter().filter(|(id, _)| ids.contains(id));
         let seen = |found: &VpcEndpointConnection| connections::seen(found, &cloud.reach.region);
@@ -138,6 +146,7 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
         principals,
         notifications: notifications.map_err(|error| in_words(&error)),
         connections: connections.map_err(|error| in_words(&error)),
+        regions,
     })
 }
 
@@ -367,6 +376,8 @@ pub(crate) struct ExposureFacts {
     pub(crate) notifications_unreadable: Option<String>,
     /// Principals of the user's own on a supplied service.
     pub(crate) allowed_by_user: BTreeSet<String>,
+    /// The live connections, by the region that their endpoints are in.
+    pub(crate) live_from: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl ExposureFacts {
@@ -387,6 +398,12 @@ pub(crate) fn facts(snapshot: &Snapshot<'_>) -> Vec<(String, serde_json::Value)>
     let mut by_service: BTreeMap<&str, ExposureFacts> = BTreeMap::new();
     for service in exposure.services.iter().filter(|s| s.is_usable()) {
         let facts = by_service.entry(&service.address.service).or_default();
+        let connections = exposure.connections.iter().filter_map(|by_service| by_service.get(&service.id));
+        for connection in connections.flatten().filter(|connection| connection.state.may_be_live()) {
+            if let Some(region) = exposure.regions.get(&connection.id) {
+                facts.live_from.entry(region.clone()).or_default().insert(connection.id.clone());
+            }
+        }
         facts.notifications_unreadable = exposure.notifications.as_ref().err().cloned();
         match exposure.principals.get(&service.id) {
             Some(Err(why)) => facts.principals_unreadable = Some(why.clone()),

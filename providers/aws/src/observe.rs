@@ -90,7 +90,8 @@ pub(crate) async fn observe(
         return Err(why.into_error());
     }
     let listed: Vec<_> = match request.purpose {
-        Purpose::Connections => Vec::new(),
+        // What is behind a name is nothing that the vendor is told.
+        Purpose::Connections | Purpose::HandOver => Vec::new(),
         Purpose::Plan | Purpose::Status => {
             places.values().flat_map(|(_, services)| services.clone()).collect()
         }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,28 @@ pub(crate) struct PlainHttp {
     endpoint: String,
 }
 
+/// The variable that names the authorities' certificates, in place of the machine's own.
+const CERTIFICATES: &str = "SSL_CERT_FILE";
+
+/// A file of certificates that holds none: the SDK's client panics where it finds no authority to trust.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{CERTIFICATES} names {}, in which there is no certificate (PEM) to be read", file.display())]
+pub(crate) struct NoCertificates {
+    /// What the variable names.
+    file: PathBuf,
+}
+
+impl NoCertificates {
+    fn found() -> Option<Self> {
+        // Those of a folder would be trusted besides.
+        let file = std::env::var_os(CERTIFICATES).filter(|_| std::env::var_os("SSL_CERT_DIR").is_none())?;
+        let file = PathBuf::from(file);
+        let begins = b"-----BEGIN CERTIFICATE-----";
+        let holds = std::fs::read(&file).is_ok_and(|text| text.windows(begins.len()).any(|at| at == begins));
+        (!holds).then_some(Self { file })
+    }
+}
+
 /// The timeouts for connecting and for reading.
 type Timeouts = (Option<Duration>, Option<Duration>);
 
@@ -52,6 +75,9 @@ impl HttpClient for GuardedClient {
         let timeouts = (settings.connect_timeout(), settings.read_timeout());
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
+            if let Some(none) = NoCertificates::found() {
+                return SharedHttpConnector::new(Trustless(none));
+            }
             let by = |proxy| {
                 let mut builder = Connector::builder()
                     .connector_settings(settings.clone())
@@ -64,6 +90,16 @@ impl HttpClient for GuardedClient {
             SharedHttpConnector::new(Guarded { usual, plain })
         };
         made.entry(timeouts).or_insert_with(make).clone()
+    }
+}
+
+/// Speaks to nobody, for it can trust nobody.
+#[derive(Debug)]
+struct Trustless(NoCertificates);
+
+impl HttpConnector for Trustless {
+    fn call(&self, _request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::ready(Err(ConnectorError::user(self.0.clone().into())))
     }
 }
 

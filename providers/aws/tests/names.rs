@@ -10,6 +10,7 @@ use std::time::Duration;
 use privnet_core::conformance::Driver;
 use privnet_core::plan::{Plan, PlanOptions};
 use privnet_core::spec::Spec;
+use privnet_core::{Purpose, World};
 use privnet_sandbox::dns::Behaviour;
 use stage::{Stage, assert_done, spec, until};
 
@@ -245,4 +246,20 @@ async fn a_newcomer_that_never_gets_healthy_holds_up_a_watch_for_its_patience_on
     let (plan, report) = watch.apply(&spec, PlanOptions::default()).await;
     assert_done(&plan, &report);
     assert_eq!(targets(&stage, &spec).await, ["10.0.1.250:5432", "10.0.1.26:5432"]);
+}
+
+/// The vendor is told nothing of what is behind a name, so none is asked for, let alone waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hand_over_asks_for_no_name() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    stage.set_name(NAME, &["10.0.0.25"]);
+    stage.apply(&spec).await;
+    stage.set_name(NAME, &["10.0.1.26"]);
+    let (stage, spec) = (&stage, &spec);
+    let seen = |purpose| async move { stage.driver().observe(spec, purpose).await.1 };
+    let names = |world: &World| world.facts["aws/service/orders"]["names"].as_object().unwrap().len();
+    let (told, planned) = (seen(Purpose::HandOver).await, seen(Purpose::Plan).await);
+    assert_eq!((names(&told), names(&planned)), (0, 1));
+    assert_eq!(told.live, planned.live);
 }

@@ -271,7 +271,7 @@ async fn read_groups(
     // Others' services are of interest where they can be in the way: before a load balancer of ours, or one that the file names.
     let widely = match purpose {
         Purpose::Plan => true,
-        Purpose::Status => !surroundings::frontends_of(snapshots).is_empty(),
+        Purpose::Status | Purpose::HandOver => !surroundings::frontends_of(snapshots).is_empty(),
         Purpose::Connections => false,
     };
     match snapshots {

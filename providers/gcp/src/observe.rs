@@ -189,7 +189,7 @@ async fn observe_project<'a>(
     let lists = async {
         let settled = match purpose {
             Purpose::Plan => operations::settle(&cloud, &project, &host).await?,
-            Purpose::Status | Purpose::Connections => Settled::default(),
+            Purpose::Status | Purpose::HandOver | Purpose::Connections => Settled::default(),
         };
         let mut lists = snapshot::lists(&cloud, &project, &host, &hosts, purpose).await?;
         lists.unknown.extend(settled.unknown);

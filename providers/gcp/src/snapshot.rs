@@ -148,7 +148,7 @@ pub(crate) async fn lists(
 ) -> Result<Lists, Error> {
     let wanted: &[Collection] = match purpose {
         Purpose::Connections => &[Collection::ServiceAttachments],
-        Purpose::Plan | Purpose::Status => &[
+        Purpose::Plan | Purpose::Status | Purpose::HandOver => &[
             Collection::Subnetworks,
             Collection::Firewalls,
             Collection::HealthChecks,
@@ -178,7 +178,9 @@ pub(crate) async fn lists(
     }
     let former = match purpose {
         Purpose::Connections => BTreeSet::new(),
-        Purpose::Plan | Purpose::Status => lists.former_hosts(cloud.deployment, project, hosts),
+        Purpose::Plan | Purpose::Status | Purpose::HandOver => {
+            lists.former_hosts(cloud.deployment, project, hosts)
+        }
     };
     let former = join_all(former.into_iter().map(of_networks)).await;
     for (project, read) in own.into_iter().chain(former) {
@@ -340,7 +342,7 @@ pub(crate) async fn of_place<'a>(
     if purpose == Purpose::Status {
         snapshot.health = health(cloud, &snapshot).await;
     }
-    if purpose != Purpose::Plan {
+    if matches!(purpose, Purpose::Status | Purpose::Connections) {
         for (attachment, left) in reconciling(cloud, &snapshot).await? {
             match left {
                 Ok(false) => {}

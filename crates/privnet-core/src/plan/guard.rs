@@ -22,9 +22,12 @@ impl Draft<'_> {
     /// Refuses what would cut somebody off, change the hand-over, or is impossible.
     pub(super) fn guard(&mut self) {
         let mut refusals: Vec<Refusal> = self.moved();
+        // That says it all, and no word lifts it: what its parts would ask a word for is not said beside it.
+        let moved: BTreeSet<String> =
+            refusals.iter().map(|refusal| refusal.address.service.clone()).collect();
         let live: LiveByName<'_> =
             self.world.live.iter().map(|live| ((&live.address, live.id.as_str()), live)).collect();
-        for step in &self.steps {
+        for step in self.steps.iter().filter(|step| !moved.contains(&step.action.address.service)) {
             let Some(kind) = self.kinds.get(&step.action.scope, &step.action.address.kind) else { continue };
             let found = match step.action.op {
                 Op::Create => None,

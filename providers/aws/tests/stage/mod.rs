@@ -48,6 +48,20 @@ macro_rules! client {
     }};
 }
 
+/// What is said is held to AWS's own description after the tests. A test that reads a record of its own reads the one that is kept.
+fn keep_record(options: &mut Options) {
+    let Some(all) = std::env::var_os("PRIVNET_RECORDS") else { return };
+    let name = options.dir.file_name().unwrap().to_string_lossy().into_owned();
+    let kept = std::path::Path::new(&all).join(name + ".jsonl");
+    match &options.record {
+        None => options.record = Some(kept),
+        Some(own) => {
+            std::fs::File::create(&kept).unwrap();
+            std::os::unix::fs::symlink(kept, own).unwrap();
+        }
+    }
+}
+
 impl Stage {
     pub async fn open() -> Self {
         Self::open_with(|_| {}).await
@@ -59,12 +73,8 @@ impl Stage {
         let mut options = Options::new(folder.path());
         options.speed = Some(SPEED);
         options.rate_limits = false;
-        // Held to AWS's own description after the tests.
-        options.record = std::env::var_os("PRIVNET_RECORDS").map(|all| {
-            let name = folder.path().file_name().unwrap().to_string_lossy().into_owned();
-            std::path::Path::new(&all).join(name + ".jsonl")
-        });
         change(&mut options);
+        keep_record(&mut options);
         let running = Sandbox::serve(&options).await.unwrap();
         Self { folder, running }
     }

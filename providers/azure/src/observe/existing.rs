@@ -64,8 +64,13 @@ async fn everywhere(
         let target = Target::of(format!("/subscriptions/{subscription}/providers/Microsoft.Network/{kind}"));
         async move { arm.list(context, &target).await }
     };
-    let balancers =
-        async { if purpose == Purpose::Plan { list("loadBalancers").await } else { Ok(Vec::new()) } };
+    let balancers = async {
+        if matches!(purpose, Purpose::Plan | Purpose::HandOver) {
+            list("loadBalancers").await
+        } else {
+            Ok(Vec::new())
+        }
+    };
     match futures::try_join!(list("privateLinkServices"), balancers) {
         Ok((services, balancers)) => Ok(Everywhere { services, balancers }),
         Err(error) if concerns_everything(&error) => Err(error),
@@ -110,7 +115,9 @@ async fn of_group(
         }
     };
     let balancers = match request.purpose {
-        Purpose::Plan => balancers_of(arm, context, &scope, &shown, &named, &everywhere.balancers).await?,
+        Purpose::Plan | Purpose::HandOver => {
+            balancers_of(arm, context, &scope, &shown, &named, &everywhere.balancers).await?
+        }
         Purpose::Status | Purpose::Connections => Vec::new(),
     };
     for (service, id) in named {

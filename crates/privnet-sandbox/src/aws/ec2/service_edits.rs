@@ -174,7 +174,7 @@ pub(super) fn modify(tx: &mut Tx, call: &Call) -> Reply {
     check_ip_types(tx, &service)?;
     input.add_supported_regions.iter().try_for_each(|region| add_region(call, &mut service, region))?;
     for region in &input.remove_supported_regions {
-        remove_region(tx, call, &mut service, region)?;
+        remove_region(call, &mut service, region)?;
     }
     if let Some(acceptance) = input.acceptance_required {
         service.acceptance = acceptance;
@@ -228,16 +228,11 @@ fn modify_load_balancers(
     Ok(())
 }
 
-fn remove_region(tx: &Tx, call: &Call, service: &mut Service, region: &str) -> Result<(), ApiError> {
+/// No new endpoint comes from there; those that are connected stay
+/// (<https://docs.aws.amazon.com/vpc/latest/privatelink/configure-endpoint-service.html#manage-supported-regions>).
+fn remove_region(call: &Call, service: &mut Service, region: &str) -> Result<(), ApiError> {
     if region == call.scope.region {
         return Err(invalid("The Region of the service itself cannot be removed"));
-    }
-    let used = tx
-        .connections_of(&service.id, call.now)
-        .any(|endpoint| endpoint.scope.region == region && endpoint.holds_service(call.now));
-    if used {
-        let why = format!("Endpoints in {region} are connected to the service");
-        return Err(ApiError::new("ExistingVpcEndpointConnections", why));
     }
     service.regions.remove(region);
     Ok(())

@@ -9,6 +9,7 @@ use privnet_core::spec::aws_ids::EndpointServiceId;
 use privnet_core::{Address, Live, Lowered, Origin, Value};
 
 use super::{SEEN, STARTED, SUPPLIED};
+use crate::exposure::ExposureFacts;
 use crate::kinds::{ENDPOINT_SERVICE, LOAD_BALANCER, listener};
 use crate::lower::Lowering;
 
@@ -67,7 +68,9 @@ fn owned(lowering: &Lowering<'_>, lowered: &mut Lowered, wanted: &AwsEndpointSer
     }
     if let Some(regions) = &wanted.supported_regions {
         let others = regions.iter().filter(|region| **region != lowering.aws.location.region);
-        fields.insert("supported_regions".to_owned(), Value::texts(others.map(ToString::to_string)));
+        let others: BTreeSet<String> = others.map(ToString::to_string).collect();
+        warn_of_regions(lowering, lowered, there, &others);
+        fields.insert("supported_regions".to_owned(), Value::texts(&others));
     } else if let Some(left) =
         there.map(|live| texts(live, "supported_regions")).filter(|left| !left.is_empty())
     {
@@ -83,7 +86,55 @@ fn owned(lowering: &Lowering<'_>, lowered: &mut Lowered, wanted: &AwsEndpointSer
     // one is made beside them, since nobody may ask for it before its principals are allowed.
     let needs = if there.is_some() { listener::all(lowered) } else { BTreeSet::new() };
     wait_for_verification(lowering, lowered, there, name);
+    warn_of_name(lowering, lowered, there, name);
     lowered.resources.push(lowering.resource(address, Origin::Owned, fields, needs));
+}
+
+/// From a region that goes nobody asks any more, and who is connected from there stays: that is what AWS recommends to end in so many
+/// words (<https://docs.aws.amazon.com/vpc/latest/privatelink/configure-endpoint-service.html#manage-supported-regions>).
+fn warn_of_regions(
+    lowering: &Lowering<'_>,
+    lowered: &mut Lowered,
+    there: Option<&Live>,
+    wanted: &BTreeSet<String>,
+) {
+    let had = there.map(|live| texts(live, "supported_regions")).unwrap_or_default();
+    let live = ExposureFacts::of(lowering.world, lowering.name()).live_from;
+    for region in had.difference(wanted) {
+        let Some(connected) = live.get(region) else { continue };
+        let connected = connected.iter().cloned().collect::<Vec<_>>().join(", ");
+        lowered.warnings.push(format!(
+            "{}: {region} leaves `supported_regions`: nobody can ask from there any more, but AWS leaves who is connected from there: \
+             {connected}; `privnet reject --sever-connections --connection ID` cuts one",
+            lowering.name()
+        ));
+    }
+}
+
+/// Another private DNS name cuts nobody: "If the verification status changes, new connection requests are denied but existing
+/// connections are not affected" (<https://docs.aws.amazon.com/vpc/latest/privatelink/configure-endpoint-service.html#associate-private-dns-name>).
+/// How long endpoints go on answering to the old one is written nowhere.
+fn warn_of_name(lowering: &Lowering<'_>, lowered: &mut Lowered, there: Option<&Live>, wanted: Option<&str>) {
+    let Some(has) = there.and_then(|live| live.fields.get("private_dns_name")?.as_text()) else { return };
+    let seen = lowering.world.services.get(lowering.name());
+    let Some(seen) = seen.filter(|seen| seen.connections.may_be_live()) else { return };
+    let known = seen.connections.known().iter().filter(|connection| connection.state.may_be_live());
+    let connected = match known.count() {
+        0 => "whoever is connected".to_owned(),
+        live => format!("{live} live connection(s)"),
+    };
+    let becomes = match wanted {
+        Some(wanted) if wanted.eq_ignore_ascii_case(has) => return,
+        Some(wanted) => {
+            format!("becomes {wanted}: until that is proven, new requests are denied, and {connected} stay")
+        }
+        None => format!("goes: {connected} stay"),
+    };
+    lowered.warnings.push(format!(
+        "{}: the private DNS name {has} {becomes}, but clients that connect by the old name may not find the database any more: have \
+         them use another name first",
+        lowering.name()
+    ));
 }
 
 /// The texts of a live field.
