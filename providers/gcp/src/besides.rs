@@ -146,8 +146,9 @@ mod tests {
         let (waits, away) = (endpoint(1, "PENDING"), endpoint(2, "REJECTED"));
         let both = [waits.clone(), away];
         // Nobody is behind these.
-        let dropped =
-            said(&[waits.clone()], &[], &["p-8", "p-9"], GcpAcceptBy::Endpoint).accepting.join("\n");
+        let dropped = said(std::slice::from_ref(&waits), &[], &["p-8", "p-9"], GcpAcceptBy::Endpoint)
+            .accepting
+            .join("\n");
         assert!(dropped.contains("takes p-8, p-9 off") && dropped.contains("type, by endpoint"), "{dropped}");
         // Somebody is behind this one, and stays out with the whole project.
         let wide = said(&both, &[], &[PATH], GcpAcceptBy::Project).accepting;

@@ -37,7 +37,7 @@ pub(crate) fn run(which: &Which, output: Output) -> Result<Exit, Failure> {
                 json!({"file": source.name, "errors": own})
             });
             let unread = unread.iter().map(|(file, failure)| {
-                let message = [&[failure.message.clone()], &failure.causes[..]].concat().join(": ");
+                let message = [std::slice::from_ref(&failure.message), &failure.causes[..]].concat().join(": ");
                 let hint = failure.hints.first();
                 let error = json!({"code": "unreadable", "message": message, "line": null, "column": null, "hint": hint});
                 json!({"file": file, "errors": [error]})
