@@ -1,5 +1,5 @@
 """Terraform with HashiCorp's provider, unchanged, carries out the life of an endpoint service on the sandbox. It is left out, loudly, where
-Terraform is not installed, or has no provider in a folder of its own: nothing is fetched for it."""
+Terraform is not installed, or no folder with the provider is there: nothing is fetched for it."""
 
 import os
 import pathlib
@@ -13,9 +13,18 @@ import botocore_check
 from aws_sandbox import KEYS, OWN, SECOND, Sandbox
 
 TERRAFORM = shutil.which("terraform")
-# Where providers lie that need not be fetched, as `terraform init -plugin-dir` takes it.
-PLUGINS = pathlib.Path(os.environ.get("PRIVNET_TERRAFORM_PLUGINS", "/opt/tf-plugins"))
-IS_HERE = TERRAFORM is not None and any(PLUGINS.glob("*/hashicorp/aws/*/*"))
+
+
+def plugins():
+    """A folder of providers that need not be fetched, as `terraform init -plugin-dir` takes it: the one that is named, or one of this machine's."""
+    named = os.environ.get("PRIVNET_TERRAFORM_PLUGINS")
+    roots = ["/opt", "/usr/share/terraform", "/usr/local/share/terraform"]
+    folders = [pathlib.Path(named)] if named else [folder for root in roots for folder in pathlib.Path(root).glob("*")]
+    return next((folder for folder in folders if any(folder.glob("*/hashicorp/aws/*/*"))), None)
+
+
+PLUGINS = plugins()
+IS_HERE = TERRAFORM is not None and PLUGINS is not None
 if not IS_HERE:
     print("SKIPPED: Terraform and its provider for AWS are not installed, so nothing is proved of them here", file=sys.stderr)
 

@@ -1,8 +1,8 @@
 //! The fault sweep on GCP: each request of an apply, a replacement, a destroy, an apply of forwarders, one that changes them and one that
 //! takes them away, a change of labels, an acceptance and a cut is spoiled in turn, each operation fails in turn after HTTP 200, and
 //! pairs are sampled; then the same command runs again. It must end in the same state, with an empty plan, and a census by
-//! google-api-python-client must find exactly what it finds after an undisturbed run. A fault is tried until it has its effect; that it
-//! never has is a failure too. The process itself is killed by the system at each write, too.
+//! google-api-python-client must find exactly what it finds after an undisturbed run. A fault is tried until it has its effect; that
+//! more than one in a hundred of a sort never has is a failure too. The process itself is killed by the system at each write, too.
 
 #![allow(
     clippy::unwrap_used,

@@ -39,6 +39,11 @@ impl Failure {
         }
     }
 
+    /// The same where something had ended already: an error in one file hides no worse end of another.
+    pub(crate) fn or_worse(self, exit: Exit) -> Self {
+        Self { exit: self.exit.worse(exit), ..self }
+    }
+
     /// The command line cannot be carried out.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new("usage", message, Exit::Usage)

@@ -1,7 +1,7 @@
 //! Standard output for results, standard error for everything else.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -10,18 +10,19 @@ use crate::failure::Failure;
 use crate::render::{Paint, failure_text};
 
 /// The first thing that kept a result from being written. Standard output is the process's, and so is this.
-static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
 
 /// Remembers that something of the result was not written. A reader that went away has what it wanted.
 pub(crate) fn note_unwritten(error: io::Error) {
     if error.kind() != io::ErrorKind::BrokenPipe {
-        let _ = UNWRITTEN.set(error);
+        UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 }
 
-/// An error where a result could not be written: a script that finds half of it must not take it for the whole.
+/// An error where a result could not be written: a script that finds half of it must not take it for the whole. It is told once.
 pub(crate) fn written() -> Result<(), Failure> {
-    UNWRITTEN.get().map_or(Ok(()), |error| Err(Failure::io("the result could not be written", error)))
+    let unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    unwritten.map_or(Ok(()), |error| Err(Failure::io("the result could not be written", &error)))
 }
 
 /// Whether the terminal knows no escape sequences.

@@ -33,11 +33,11 @@ fn no_longer_allowed<'a>(
         live.filter(|connection| !service.allow_anyone && intent.policy.consumer_of(connection).is_none());
     strangers.map(|connection| {
         format!(
-            "{}: {} ({}) is connected, and `allow` does not name it: it stays in until `privnet reject --connection ID \
-             --sever-connections` cuts it",
+            "{}: {id} ({}) is connected, and is not known to be one of `allow`: it stays in, unless this plan cuts it, until \
+             `privnet reject --connection {id} --sever-connections` does",
             service.name,
-            connection.id,
-            connection.who()
+            connection.who(),
+            id = connection.id
         )
     })
 }

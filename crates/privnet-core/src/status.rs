@@ -121,7 +121,10 @@ fn parts(intent: &ServiceIntent, world: &World) -> usize {
 fn of_removed(intent: &ServiceIntent, world: &World, notes: &mut Vec<String>) -> ServiceState {
     match parts(intent, world) {
         0 => {
-            notes.push("removed, as the file says (`remove: true`)".to_owned());
+            notes.push(format!(
+                "removed, as the file says (`remove: true`): nothing of it is in {}",
+                intent.scope
+            ));
             ServiceState::Absent
         }
         left => {

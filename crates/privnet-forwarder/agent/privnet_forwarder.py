@@ -407,7 +407,7 @@ class Agent:
             await asyncio.sleep(pause)
 
     # Cuts what is left on an address. A kernel without "netfilter: ctnetlink: Support offloaded conntrack entry deletion" (Linux 6.4, and
-    # its predecessors since June 2023) keeps what is in a flow table: for it the rules do without one until all is cut.
+    # its predecessors since June 2023) keeps what is in a flow table: for it the rules do without one for some seconds.
     def end(self, *what):
         count, refused = cut(*what)
         if errno.EBUSY in refused:
@@ -435,8 +435,11 @@ class Agent:
                         drained = max(port.old.get(address, float("inf")), port.seen.get(address, 0) + self.drain)
                         if time.monotonic() < drained:
                             continue
+                        pause = self.every
                         try:
                             count, refused = await asyncio.to_thread(self.end, port.listen, address, port.port)
+                            # What somebody else's flow table holds stays busy: not every few seconds are the rules loaded for it.
+                            pause = max(pause, self.drain) if errno.EBUSY in refused else pause
                             text = "%d connections cut" % count
                             if refused:
                                 text += ", %d refused by the kernel: %s" % (len(refused), os.strerror(refused[0]))
@@ -445,10 +448,13 @@ class Agent:
                             text, again = "its connections are not cut: %s" % (str(fault) or type(fault).__name__), True
                         if again:
                             text += "; tried again"
-                            port.old[address] = time.monotonic() + self.every
+                            port.old[address] = time.monotonic() + pause
                         else:
                             del port.old[address]
-                            self.save()
+                            try:
+                                self.save()
+                            except OSError as fault:
+                                log("the state is not saved: %s" % fault)
                         if text != port.said:
                             log("port %d: %s has drained, %s" % (port.listen, address, text))
                         port.said = text if again else None

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use privnet_core::accept::{self, Ask, ConnectionState, Decision, Verdict, Why};
+use privnet_core::accept::{self, Ask, Connection, ConnectionState, Decision, Verdict, Why};
 use privnet_core::audit::AuditLog;
 use privnet_core::execute::{Context, Events, Executor, Limiter, Report, Settings};
 use privnet_core::handoff::Handoff;
@@ -14,7 +14,7 @@ use privnet_core::plan::{self, Plan, PlanOptions, Refusal, Rule};
 use privnet_core::provider::lower_all;
 use privnet_core::spec::{CloudName, Service, Spec};
 use privnet_core::status::{self, ServiceStatus};
-use privnet_core::world::Connections;
+use privnet_core::world::{Connections, ServiceWorld};
 use privnet_core::{Address, Desired, Error, ErrorKind, KindTable, ObserveRequest, Provider, Purpose, World};
 use tokio_util::sync::CancellationToken;
 
@@ -259,20 +259,15 @@ impl Session {
     /// Whether the same are connected, and wait, as when this was planned. What a person took time to look at, or what was planned before
     /// another file's work, may cut by now who was not there then.
     pub async fn meets_the_same(&self, planned: &Planned) -> bool {
+        // Who is connected at places that the file does not name any more is read for a whole plan only.
+        if !planned.world.former.is_empty() {
+            return false;
+        }
         let (_, world, unreachable) = self.observe(Purpose::Connections).await;
-        let here = |world: &World, name: &str| -> Option<Vec<(String, ConnectionState)>> {
-            let known = match &world.services.get(name)?.connections {
-                // Where they cannot be read, a plan has taken them to be live.
-                Connections::NotExposed | Connections::Unreadable { .. } => return Some(Vec::new()),
-                Connections::Known(known) => known.iter().map(|c| (c.handle.clone(), c.state)),
-            };
-            let mut known: Vec<_> = known.collect();
-            known.sort_unstable();
-            Some(known)
+        let same = |(name, seen): (&String, &ServiceWorld)| {
+            world.services.get(name).is_some_and(|now| are_the_same(&seen.connections, &now.connections))
         };
-        let same =
-            |name: &String| here(&world, name).is_some_and(|now| Some(now) == here(&planned.world, name));
-        unreachable.is_empty() && planned.world.services.keys().all(same)
+        unreachable.is_empty() && planned.world.services.iter().all(same)
     }
 
     /// Carries out a plan of this session.
@@ -370,10 +365,12 @@ impl Session {
         }
     }
 
-    /// Plans the rejection of one connection; `None` where no service has it. A live one is refused without `sever`.
+    /// Plans the rejection of one connection; `None` where no service has it. A live one is refused without `sever`. Where some cloud
+    /// could not be looked at, nobody knows whether one of its services has it: that is an empty plan.
     pub async fn plan_rejection(&self, connection: &str, sever: bool) -> Option<Planned> {
         let (desired, world, unreachable) = self.observe(Purpose::Connections).await;
-        let plan = plan::plan_rejection(&desired, &world, &self.kinds, connection, sever)?;
+        let plan = plan::plan_rejection(&desired, &world, &self.kinds, connection, sever);
+        let plan = plan.or_else(|| (!unreachable.is_empty()).then(Plan::default))?;
         Some(Planned { plan, desired, world, unreachable })
     }
 
@@ -496,6 +493,20 @@ fn decide_all(desired: &Desired, world: &World, ask: &Ask) -> Vec<Decision> {
 fn was_looked_at(planned: &Planned) -> bool {
     let mut seen = planned.world.services.values();
     seen.any(|seen| !matches!(seen.connections, Connections::Unreadable { .. }))
+}
+
+/// Whether these are the same connections, in the same states.
+fn are_the_same(one: &Connections, other: &Connections) -> bool {
+    let states = |known: &[Connection]| -> BTreeSet<(String, ConnectionState)> {
+        known.iter().map(|connection| (connection.handle.clone(), connection.state)).collect()
+    };
+    match (one, other) {
+        (Connections::Known(one), Connections::Known(other)) => states(one) == states(other),
+        (Connections::NotExposed, Connections::NotExposed)
+        | (Connections::Unreadable { .. }, Connections::Unreadable { .. }) => true,
+        // What cannot be read now is not what was read: somebody may have come in.
+        _ => false,
+    }
 }
 
 /// Whether what was waited for is there: the connection that is named, or else one for each consumer of each service.

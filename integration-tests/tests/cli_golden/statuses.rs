@@ -103,4 +103,10 @@ fn a_tombstone_takes_its_service_and_no_other() {
     );
     let empty = script.json("--sandbox plan");
     assert_eq!(services(&empty), Vec::<String>::new(), "{empty:#}");
+    // What it does not find may be elsewhere: that is no success without a word.
+    let said: Vec<_> = empty["warnings"].as_array().unwrap().iter().filter_map(|one| one.as_str()).collect();
+    for name in ["orders", "billing"] {
+        let told = format!("{name}: nothing of it is in aws/123456789012/us-east-1");
+        assert!(said.iter().any(|one| one.starts_with(&told)), "{empty:#}");
+    }
 }

@@ -76,7 +76,7 @@ const NO_WAY_TO_THE_DATABASE: Edit =
         .by("would-sever");
 
 const ENFORCED_WITHOUT_THE_CONSUMER: Edit = edit(
-    "inbound rules where nobody knows where the consumer comes from",
+    "inbound rules that leave out where the consumer comes from",
     "    aws:\n      database",
     "    aws:\n      enforce_inbound: { cidrs: [192.0.2.0/24] }\n      database",
 )

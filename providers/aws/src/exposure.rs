@@ -322,6 +322,21 @@ fn set_copies_apart(
     }
 }
 
+/// The endpoint services that have the tags of a service of which none is proven to be ours, with what is to be known of each.
+pub(crate) fn not_proven<'a>(snapshot: &'a Snapshot<'_>) -> Vec<(&'a Claimed, String)> {
+    let all = &snapshot.exposure.services;
+    let proven: BTreeSet<&Address> =
+        all.iter().filter(|service| service.ownership == Ownership::Ours).map(|one| &one.address).collect();
+    let others = all.iter().filter(|service| !proven.contains(&service.address));
+    let told = others.filter_map(|service| match &service.ownership {
+        Ownership::Unproven { why } => {
+            Some((service, format!("the endpoint service {} stays as it is: {why}", service.id)))
+        }
+        _ => None,
+    });
+    told.collect()
+}
+
 /// Who is connected to each service that was found. Targets are filled in by `observe`.
 pub(crate) fn service_worlds(snapshot: &Snapshot<'_>) -> Vec<(String, ServiceWorld)> {
     let mut worlds: BTreeMap<String, ServiceWorld> = BTreeMap::new();

@@ -15,6 +15,7 @@ use crate::AwsProvider;
 use crate::clients::Reach;
 use crate::cloud::Cloud;
 use crate::connections::{self, Exposure};
+use crate::exposure;
 use crate::facts::ServiceFacts;
 use crate::kinds;
 use crate::names;
@@ -273,6 +274,16 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
             Some(service) => world.refusals.push(refusal(service, Rule::NotOurs, why)),
             // What the file does not list is no reason to refuse anything, and is nothing to prune either.
             None => world.live.retain(|live| live.address.service != held),
+        }
+    }
+    for (claimed, why) in exposure::not_proven(snapshot) {
+        match spec.services.iter().find(|service| service.name.as_str() == claimed.address.service) {
+            // What is wanted there says so itself.
+            Some(service) if service.remove => world.refusals.push(refusal(service, Rule::NotOurs, why)),
+            Some(_) => {}
+            None => {
+                world.unknown.entry(snapshot.reach.scope.clone()).or_default().insert(why);
+            }
         }
     }
     world.searched.insert(snapshot.reach.scope.clone());

@@ -75,18 +75,20 @@ impl HttpClient for GuardedClient {
         let timeouts = (settings.connect_timeout(), settings.read_timeout());
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
-            if let Some(none) = NoCertificates::found() {
-                return SharedHttpConnector::new(Trustless(none));
-            }
             let by = |proxy| {
-                let mut builder = Connector::builder()
-                    .connector_settings(settings.clone())
-                    .proxy_config(proxy)
-                    .tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+                let mut builder =
+                    Connector::builder().connector_settings(settings.clone()).proxy_config(proxy);
                 builder.set_sleep_impl(components.sleep_impl());
-                builder.build()
+                builder
             };
-            let (usual, plain) = (by(ProxyConfig::from_env()), by(ProxyConfig::disabled()));
+            let usual = match NoCertificates::found() {
+                Some(none) => SharedHttpConnector::new(Trustless(none)),
+                None => SharedHttpConnector::new(
+                    by(ProxyConfig::from_env()).tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build(),
+                ),
+            };
+            // Without TLS: what is sent to this machine in the clear depends on nobody's certificates.
+            let plain = by(ProxyConfig::disabled()).build_http();
             SharedHttpConnector::new(Guarded { usual, plain })
         };
         made.entry(timeouts).or_insert_with(make).clone()
@@ -105,7 +107,7 @@ impl HttpConnector for Trustless {
 
 #[derive(Debug)]
 struct Guarded {
-    usual: Connector,
+    usual: SharedHttpConnector,
     /// By no proxy: `HTTP_PROXY` would have what is meant for this machine cross the network.
     plain: Connector,
 }

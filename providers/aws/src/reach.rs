@@ -11,6 +11,7 @@ use privnet_core::{Address, Lowered, Value};
 
 use crate::kinds::{load_balancer, security_group_rule};
 use crate::lower::Lowering;
+use crate::policy;
 
 /// Who is connected, in words; nothing where nobody is.
 pub(crate) fn live_consumers(lowering: &Lowering<'_>) -> Option<String> {
@@ -42,25 +43,44 @@ pub(crate) fn check_inbound(lowering: &Lowering<'_>, ranges: &BTreeSet<IpNet>, l
     let Some(live) = lowering.world.at(&balancer).filter(|live| live.is_ours()) else { return };
     let wanted = IpNet::aggregate(&ranges.iter().copied().collect());
     let lets_in = |range: &IpNet| wanted.iter().any(|wanted| wanted.contains(range));
-    let enforces = live.fields.get("enforce_inbound") == Some(&Value::Bool(true));
+    // Where AWS does not tell, it is taken to be as the rules are.
+    let enforces = live.fields.get("enforce_inbound") != Some(&Value::Bool(false));
     if enforces && security_group_rule::let_in_now(lowering).iter().all(lets_in) {
         return;
     }
-    let unsure: Vec<String> = lowering
-        .service
-        .allow
-        .keys()
-        .filter_map(|name| not_surely_let_in(lowering, name, &lets_in).map(|why| format!("{name} {why}")))
-        .collect();
+    let unsure = unsure(lowering, &lets_in);
     if unsure.is_empty() {
         return;
     }
+    let unsure: Vec<String> = unsure.into_iter().collect();
     let why = format!(
         "with these ranges in `enforce_inbound`, {} is not surely let in, while this is live: {consumers}; say where it comes from \
          (`cidrs` of the consumer), and let all of that in",
         unsure.join(", ")
     );
     lowered.refusals.push(severs(lowering, &balancer, why));
+}
+
+/// Whoever is connected and may be kept out: where that cannot be read, whoever may be.
+fn unsure(lowering: &Lowering<'_>, lets_in: &impl Fn(&IpNet) -> bool) -> BTreeSet<String> {
+    let of =
+        |name: &ConsumerName| not_surely_let_in(lowering, name, lets_in).map(|why| format!("{name} {why}"));
+    let Some((_, Connections::Known(known))) = lowering.world.ours_of(lowering.name()) else {
+        return lowering.service.allow.keys().filter_map(of).collect();
+    };
+    let policy = policy::of(lowering.spec, lowering.service);
+    let mut unsure = BTreeSet::new();
+    for connection in known.iter().filter(|connection| connection.state.may_be_live()) {
+        let consumers = policy.consumers.iter().filter(|c| !c.identities.is_disjoint(&connection.identities));
+        let names: BTreeSet<&str> = consumers.map(|consumer| consumer.name.as_str()).collect();
+        if names.is_empty() {
+            unsure.insert(format!("{} (`allow` does not name it)", connection.id));
+        }
+        unsure.extend(
+            lowering.service.allow.keys().filter(|name| names.contains(name.as_str())).filter_map(of),
+        );
+    }
+    unsure
 }
 
 /// Why a consumer may be kept out; nothing where all that it comes from is let in.

@@ -155,7 +155,7 @@ pub(crate) fn wanted(
             let ranges = target_ranges.unwrap_or(&facts.vpc_ranges);
             match facts.names.get(&listen) {
                 Some(name) => resolved(name, registered, ranges, number, facts),
-                None => Wanted { targets: kept(registered, facts), ..Wanted::default() },
+                None => Wanted { targets: kept_with(registered, number, facts), ..Wanted::default() },
             }
         }
         AwsTarget::Forwarder(_) => Wanted::default(),
@@ -174,6 +174,11 @@ fn kept(registered: &[Registered], facts: &ServiceFacts) -> BTreeSet<TargetId> {
     staying.map(|target| TargetId::of(target, &facts.vpc_ranges)).collect()
 }
 
+/// The same addresses with the port that the mapping leads to now.
+fn kept_with(registered: &[Registered], port: i64, facts: &ServiceFacts) -> BTreeSet<TargetId> {
+    kept(registered, facts).into_iter().map(|target| TargetId { port, ..target }).collect()
+}
+
 /// The targets of a name.
 fn resolved(
     name: &ResolvedName,
@@ -187,7 +192,7 @@ fn resolved(
         Err(why) => {
             let hint = "run privnet inside the VPC, set `resolver:`, or use a forwarder; until then the targets stay as they are";
             let waits = vec![format!("{} (asked: {}): {why}; {hint}", name.name, name.resolver)];
-            return Wanted { targets: kept(registered, facts), waits, ..Wanted::default() };
+            return Wanted { targets: kept_with(registered, port, facts), waits, ..Wanted::default() };
         }
     };
     let mut targets: BTreeSet<TargetId> = addresses.iter().map(|ip| address(*ip, port, facts)).collect();

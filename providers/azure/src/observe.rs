@@ -169,12 +169,8 @@ async fn read_left(
         }
     }
     for (scope, lists) in &mut left {
-        match read_lists(arm, context, crate::scope::path(scope), Purpose::Plan).await {
-            Ok(all) => *lists = all,
-            Err(error) if concerns_everything(&error) => return Err(error),
-            // What is seen of it is enough to refuse the move.
-            Err(_) => {}
-        }
+        // A part of it would be destroyed without the rest, which nothing finds again.
+        *lists = read_lists(arm, context, crate::scope::path(scope), Purpose::Plan).await?;
     }
     Ok(left)
 }
@@ -283,7 +279,14 @@ async fn read_groups(
                 others = by_group(lists);
             }
             Err(error) if concerns_everything(&error) => return Err(error),
-            Err(error) => everywhere = widely.then(|| Err(in_words(&error))),
+            // Whoever may read the private link services alone sees others' all the same.
+            Err(_) if widely => {
+                match list_of(arm, context, subscription_of(first), PRIVATE_LINK_SERVICES).await {
+                    Err(error) if concerns_everything(&error) => return Err(error),
+                    all => everywhere = Some(all.map_err(|error| in_words(&error))),
+                }
+            }
+            Err(_) => {}
         },
     }
     let mut each = Vec::new();

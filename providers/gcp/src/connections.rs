@@ -31,6 +31,12 @@ pub(crate) fn of(attachment: &Json, by: GcpAcceptBy) -> Vec<Connection> {
     endpoints.iter().map(of).collect()
 }
 
+/// The same without who goes along with whom, which each of them asks all the others for.
+pub(crate) fn bare(attachment: &Json) -> Vec<Connection> {
+    let listed = entries(attachment);
+    list(attachment, "connectedEndpoints").iter().map(|endpoint| connection(endpoint, &listed)).collect()
+}
+
 /// The endpoints that go when one is turned away, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Along {

@@ -213,7 +213,7 @@ pub(crate) fn let_in(
 
 /// The reject list when this endpoint is let in by an entry of this type: nobody else comes off it.
 fn others_rejects(latest: &Json, accept: &[Entry], by: GcpAcceptBy, endpoint: &Json, anew: bool) -> Rejects {
-    let mut all = connections::of(latest, by);
+    let mut all = connections::bare(latest);
     for own in all.iter_mut().filter(|one| one.handle == connections::handle(endpoint)) {
         own.state = ConnectionState::Accepted;
     }
@@ -233,7 +233,7 @@ fn concerns_nobody_else(
     kept: &[String],
     connection: &ConnectionAction,
 ) -> Result<(), Refused> {
-    let all = connections::of(latest, GcpAcceptBy::Endpoint);
+    let all = connections::bare(latest);
     let cut = keeping::cut(entries, kept, &all);
     if !cut.is_empty() {
         return Err(Refused::Cuts { others: cut.into_iter().collect() });
@@ -292,7 +292,7 @@ pub(crate) fn turned_away(
         rejected.push(subject);
     }
     if live && !flag(latest, RECONCILES) {
-        let all = connections::of(latest, by);
+        let all = connections::bare(latest);
         let beside = keeping::rejects_beside(&kept, listed_by, &rejected, &all, true);
         if !beside.forgotten.is_empty() {
             return Err(Refused::Forgets { others: beside.forgotten.into_iter().collect() });

@@ -149,7 +149,8 @@ fn check_network(lowering: &mut Lowering<'_>) {
     if let Some(other) = other {
         let why = format!(
             "what is there of it is in {other}, and the file says {network}: a service does not move to another network. If that is \
-             meant, destroy it first, then apply: the vendor gets a new service attachment"
+             meant, destroy it first, with the earlier `network` and `host_project` in the file until all is gone, then apply: the vendor \
+             gets a new service attachment"
         );
         lowering.refuse(why);
     }

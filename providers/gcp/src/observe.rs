@@ -8,7 +8,7 @@ use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpForm, GcpService};
 use privnet_core::spec::gcp_ids::ProjectRef;
-use privnet_core::spec::{CloudService, Service, Spec, Who};
+use privnet_core::spec::{CloudService, ConsumerName, Service, Spec, Who};
 use privnet_core::world::{Connections, Target, TargetState};
 use privnet_core::{Address, Error, ObserveRequest, Purpose, ServiceWorld, World};
 
@@ -61,7 +61,7 @@ pub(crate) async fn observe(
         let hosts = hosts.get(&project).cloned().unwrap_or_default();
         observe_project(cloud, project, host, hosts, places, request.purpose)
     });
-    let numbers = numbers(cloud, request.spec);
+    let numbers = numbers(cloud, request.spec, request.services);
     let (read, (numbers, unknown), caller) =
         futures::future::join3(join_all(reads), numbers, clients.caller()).await;
     let (mut world, mut failure) = (World::default(), None);
@@ -143,8 +143,13 @@ fn take_in(world: &mut World, mut seen: World) {
 
 /// The ids of projects that consumers are named by with a number, and of which it is not known, and why. Where the caller may not look
 /// at a project the number alone must do.
-async fn numbers(cloud: Cloud<'_>, spec: &Spec) -> (BTreeMap<String, String>, BTreeSet<String>) {
-    let consumers = spec.consumers.values().filter_map(|consumer| consumer.gcp.as_ref());
+async fn numbers(
+    cloud: Cloud<'_>,
+    spec: &Spec,
+    services: &[&Service],
+) -> (BTreeMap<String, String>, BTreeSet<String>) {
+    let allowed: BTreeSet<&ConsumerName> = services.iter().flat_map(|service| service.allow.keys()).collect();
+    let consumers = allowed.into_iter().filter_map(|name| spec.consumers.get(name)?.gcp.as_ref());
     let numbers: BTreeSet<String> = consumers
         .flat_map(|gcp| &gcp.projects)
         .filter_map(|who| match who {

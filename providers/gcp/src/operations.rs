@@ -109,9 +109,9 @@ async fn finished(cloud: &Cloud<'_>, project: &str, operation: Json) -> Result<(
     cloud.done(project, "operations.wait", &subject, operation).await.map(drop)
 }
 
-/// What is not known for want of a permission, which the error's hints name.
+/// What is not known, and why; the error's hints name the permission where one is wanting.
 pub(crate) fn unknown(what: &str, error: &Error) -> String {
-    format!("{what}: {error}; {}", error.hints().join("; "))
+    error.hints().iter().fold(format!("{what}: {error}"), |said, hint| format!("{said}; {hint}"))
 }
 
 /// Whether the operations may stay unknown: in the project of the networks, which belongs to others, the caller may have been given

@@ -65,8 +65,8 @@ async fn somebody_who_was_faster_is_read_again_and_merged() {
     let pending = stage.until_pending(&spec, "orders", 2).await;
     let stranger = pending.iter().find(|one| one.handle.contains("mallory-labs")).unwrap();
     let name = own_attachment(&stage, &spec).await;
-    // This run waits a second before it tries again. Meanwhile a colleague decides on somebody else.
-    stage.set_speed(1.0);
+    // This run waits four seconds before it tries again. Meanwhile a colleague decides on somebody else.
+    stage.set_speed(0.25);
     let driver = stage.driver();
     stage.set_speed(1_000.0);
     stage.fault("gcp:serviceAttachments.patch:1+:code=conditionNotMet");

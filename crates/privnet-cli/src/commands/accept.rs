@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use privnet::{Ask, Decided, Plan, Planned, Session, Told, WaitedFor, told};
+use privnet::{Ask, Decided, Plan, Planned, Session, Told, Verdict, WaitedFor, told};
 use serde_json::json;
 
 use super::{Opened, Shell, joined};
 use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::written;
 use crate::render::{Paint, count, decision_json, decisions_text, executed_text, warnings_text};
 use crate::world::{can_ask, confirm};
 
@@ -49,7 +50,7 @@ pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner)
     if !ended.is_empty() {
         shell.output.result(|_| text, || joined(objects));
     }
-    stopped.map_or(Ok(exit), Err)
+    stopped.map_or(Ok(exit), |failure| Err(failure.or_worse(exit)))
 }
 
 /// What the files came to, and what stopped before the last one.
@@ -108,6 +109,8 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
         // Whoever is asked sees what about; a program's standard error is for errors.
         if !shell.output.is_json() {
             shell.output.raw(text.as_bytes());
+            // Nothing is done that could not be shown.
+            written()?;
         } else if can_ask() {
             shell.output.remark(&text);
         }
@@ -137,6 +140,12 @@ async fn as_of_now(shell: &Shell, session: &Session, ask: &Ask, shown: Decided) 
         session.accept_pending(ask, true).await
     };
     shell.not_interrupted()?;
+    if shown.executed.unreachable.is_empty() && shell.unreachable(&now.executed.unreachable) {
+        return Err(Failure::failed(
+            "unobserved",
+            "the connections cannot be looked at any more: nothing was done",
+        ));
+    }
     if shown.executed.plan.does_what(&now.executed.plan) {
         return Ok(now);
     }
@@ -145,7 +154,7 @@ async fn as_of_now(shell: &Shell, session: &Session, ask: &Ask, shown: Decided) 
 }
 
 /// Waits for the consumers of all files side by side: one file's vendor may take days. Where one connection is named, the
-/// file that has it ends the command.
+/// file that has it ends the command, whatever came of it.
 async fn watch(
     shell: &Shell,
     files: &[Opened],
@@ -164,7 +173,8 @@ async fn watch(
         .collect();
     let mut ended = Vec::new();
     while let Some((place, one)) = waits.next().await {
-        if ask.connection.is_some() && one.exit == Exit::Done {
+        let has_it = one.decisions.iter().any(|told| told.decision.verdict != Verdict::Left);
+        if ask.connection.is_some() && (has_it || one.exit == Exit::Done) {
             // The others had nothing to do but to look for it.
             return Ok(vec![one]);
         }

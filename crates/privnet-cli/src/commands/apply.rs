@@ -62,12 +62,29 @@ impl Ready {
             return Ok(());
         }
         let now = observe(shell, &self.session, self.way).await?;
+        let is_cut_off = !now.unreachable.is_empty() && self.planned.unreachable.is_empty();
+        if shown && is_cut_off && shell.unreachable(&now.unreachable) {
+            return Err(Failure::failed(
+                "unobserved",
+                format!("{}: it cannot be looked at any more: nothing was done", self.name),
+            ));
+        }
         if shown && !self.planned.plan.does_what(&now.plan) {
             return Err(Failure::refused(format!(
                 "{}: who is connected, or waits, has changed since this was shown, and something else would be done now",
                 self.name
             ))
             .hint("look at it again: run the same command once more"));
+        }
+        if !shown && !self.planned.plan.does_what(&now.plan) {
+            // Nobody was asked, but what is done and refused now is said as it was for the first plan.
+            shell.unreachable(&now.unreachable);
+            if !shell.output.is_json() {
+                let title = format!("{} ({}), planned again", now.desired.deployment, self.name);
+                let text = plan_text(&title, &now.plan, shell.global.verbose > 0, shell.output.paint());
+                shell.output.raw(text.as_bytes());
+                written()?;
+            }
         }
         self.planned = now;
         Ok(())
@@ -192,9 +209,10 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Res
     }
     let (mut exit, mut objects, mut texts) = (Exit::Done, Vec::new(), String::new());
     let mut stopped = None;
-    for (place, mut file) in ready.into_iter().enumerate() {
-        // What was planned just now needs no second look.
-        if (place > 0 || !yes)
+    // What was planned just now needs no second look; other files take their time, and so do people.
+    let looks = ready.len() > 1 || !yes;
+    for mut file in ready {
+        if looks
             && !file.planned.plan.is_empty()
             && let Err(failure) = file.as_of_now(shell, !yes).await
         {
@@ -216,7 +234,7 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Res
     if stopped.is_none() || !objects.is_empty() {
         shell.output.result(|_| texts, || joined(objects));
     }
-    stopped.map_or(Ok(exit), Err)
+    stopped.map_or(Ok(exit), |failure| Err(failure.or_worse(exit)))
 }
 
 fn scopes(planned: &Planned) -> String {

@@ -80,7 +80,7 @@ pub(crate) async fn run(
     }
     // What was done in the files before is said, also where the command ends in a later one.
     shell.output.result(|_| text, || joined(objects));
-    stopped.map_or(Ok(exit), Err)
+    stopped.map_or(Ok(exit), |failure| Err(failure.or_worse(exit)))
 }
 
 /// The plan as it is now: one that waited when a person was asked may be in by the answer, or cut others along.
@@ -96,6 +96,12 @@ async fn as_of_now(
         session.plan_rejection(connection, sever).await
     };
     shell.not_interrupted()?;
+    if now.as_ref().is_some_and(|now| shown.unreachable.is_empty() && shell.unreachable(&now.unreachable)) {
+        return Err(Failure::failed(
+            "unobserved",
+            "the connections cannot be looked at any more: nothing was done",
+        ));
+    }
     now.filter(|now| shown.plan.does_what(&now.plan)).ok_or_else(|| {
         Failure::refused("who is connected, or waits, has changed since this was shown: nothing was done")
             .hint("look at it again: run the same command once more")

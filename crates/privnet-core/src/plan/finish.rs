@@ -6,7 +6,7 @@ use crate::plan::build::Draft;
 use crate::plan::order::{self, Timing};
 use crate::plan::steps::{Step, update_step};
 use crate::plan::{Action, Addition, Op, Plan, Summary, Wait, decisions};
-use crate::resource::{Address, Health, Live, Origin, Resource};
+use crate::resource::{Address, Health, Live, Origin, Resource, Scope};
 use crate::world::Connections;
 
 impl Draft<'_> {
@@ -36,6 +36,7 @@ impl Draft<'_> {
         warnings.extend(self.world.unknown.values().flatten().collect::<BTreeSet<_>>().into_iter().cloned());
         warnings.extend(self.unreadable_warnings());
         warnings.extend(self.remaining_warnings(&actions));
+        warnings.extend(self.empty_tombstones());
         Plan {
             format: crate::plan::Format::default(),
             adds_to_yours: self.additions(),
@@ -46,6 +47,27 @@ impl Draft<'_> {
             left: self.left,
             summary,
         }
+    }
+
+    /// A tombstone that finds nothing is no proof that nothing is left: its place may be a wrong one.
+    fn empty_tombstones(&self) -> Vec<String> {
+        let tombstones = self.desired.services.values().filter(|intent| {
+            intent.remove && !self.options.destroy && !self.blocked.contains(intent.name.as_str())
+        });
+        let mut empty: BTreeMap<&str, &Scope> =
+            tombstones.map(|intent| (intent.name.as_str(), &intent.scope)).collect();
+        if !empty.is_empty() {
+            let there = self.world.live.iter().filter(|live| live.is_ours());
+            let there: BTreeSet<&str> = there.map(|live| live.address.service.as_str()).collect();
+            empty.retain(|name, _| !there.contains(name));
+        }
+        let said = empty.into_iter().map(|(name, scope)| {
+            format!(
+                "{name}: nothing of it is in {scope}: where it is gone, take it out of the file; where it was made elsewhere, give its \
+                 tombstone (`remove: true`) that place"
+            )
+        });
+        said.collect()
     }
 
     /// A service with open requests cannot be deleted on some clouds: they are turned away first, each audited.

@@ -322,6 +322,7 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
     // Forwarders are asked by HTTP, also where the file's are refused.
     if forwarded.is_none()
         && check.protocol == "TCP"
+        && (check.port == TRAFFIC_PORT || check.port == port.port.port.to_string())
         && let Some(ending) = Engine::mysql_expected(port.port.engine, port.port.port.get())
     {
         wanted.warnings.push(format!(

@@ -220,7 +220,8 @@ fn mind_others(lowering: &mut Lowering<'_>, pools: &BTreeSet<String>, listens: &
         if let Some(rules) = others.named_rules() {
             lowering.warn(format!(
                 "the load balancer {id}, which privnet made, has {rules} of somebody else's on a frontend that is not \
-                 privnet's: what they are and use stays as it is, and the load balancer does not go while they are there"
+                 privnet's: what they alone are and use stays as it is, pools and probes that privnet's rules use too change with the file, \
+                 and the load balancer does not go while they are there"
             ));
         }
         let rule = listens.iter().map(|listen| &listen.rule).find(|rule| others.takes_name(rule));
@@ -379,7 +380,8 @@ fn shape(body: &mut Json, id: &str, wanted: &LoadBalancer) {
     if sorted(&there.probes) != sorted(&wanted.probes) {
         let theirs = items(body, "properties.probes").iter().filter(|probe| {
             let name = text(probe, "name").unwrap_or_default();
-            there.others.uses_probe(name) && !wanted.probes.iter().any(|wanted| wanted.name == name)
+            let is_wanted = wanted.probes.iter().any(|wanted| wanted.name.eq_ignore_ascii_case(name));
+            there.others.uses_probe(name) && !is_wanted
         });
         let all = theirs.cloned().chain(wanted.probes.iter().map(probe_body)).collect();
         set(body, "properties.probes", all);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ipnet::Ipv4Net;
 use privnet_core::spec::azure::{AzureForm, AzureMade, AzureNatSubnet, AzureOnFrontend, AzureTarget};
 use privnet_core::spec::azure_ids::ArmId;
-use privnet_core::spec::{CloudService, Engine, Service, Zones};
+use privnet_core::spec::{CloudService, Engine, HealthCheck, Service, Zones};
 use privnet_core::world::TargetState;
 use privnet_forwarder::AskedPort;
 
@@ -231,7 +231,9 @@ fn proxy_header(lowering: &mut Lowering<'_>, made: &AzureMade) {
 fn warn_of_probes(lowering: &mut Lowering<'_>, made: &AzureMade) {
     for port in &made.ports {
         let direct = matches!(port.to, AzureTarget::Nics(_));
-        let tcp = port.health_check.as_ref().is_none_or(|check| check.http.is_none());
+        let at_database =
+            |check: &HealthCheck| check.http.is_none() && check.port.is_none_or(|probed| probed == port.port);
+        let tcp = port.health_check.as_ref().is_none_or(at_database);
         let mysql = Engine::mysql_expected(port.engine, port.port.get()).filter(|_| direct && tcp);
         if let Some(ending) = mysql {
             lowering.warn(format!(

@@ -378,9 +378,7 @@ fn addresses(snapshot: &Snapshot<'_>, attachment: &Json) -> Option<i64> {
 
 fn read(json: &Json) -> Attachment {
     let listed: BTreeSet<String> = connections::entries(json).iter().map(Entry::spelled).collect();
-    let connected = connections::of(json, GcpAcceptBy::Endpoint)
-        .into_iter()
-        .filter(|connection| connection.state.may_be_live());
+    let connected = connections::bare(json).into_iter().filter(|connection| connection.state.may_be_live());
     Attachment {
         target: text(json, "targetService").map_or(Value::Null, |url| Value::text(path::of(url))),
         nat_subnets: texts(json, "natSubnets").iter().map(|url| Value::text(path::of(url))).collect(),
@@ -470,9 +468,11 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
                 of_one_type(act, &entries, &kept)?;
                 body["consumerRejectLists"] = json!(kept);
             }
-            let all = connections::of(latest, GcpAcceptBy::Endpoint);
+            let all = connections::bare(latest);
             let switched_on = wanted.reconcile_connections && !there.reconcile_connections;
-            if switched_on || (list_differs && there.reconcile_connections) {
+            // Somebody's decision may have switched it on since the plan.
+            let is_decided = list_differs || kept != rejected;
+            if switched_on || (is_decided && there.reconcile_connections) {
                 all_stay_away(act, &keeping::not_kept_out(&rejected, &kept, &all, switched_on))?;
                 all_stay_away(act, &keeping::let_in_again(&entries, &kept, &all))?;
                 cut_as_planned(act, &keeping::cut(&entries, &kept, &all))?;

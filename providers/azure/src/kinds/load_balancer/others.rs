@@ -12,6 +12,9 @@ pub(crate) struct Others {
     /// Rules of every sort on frontends that are not privnet's, by name.
     #[serde(default)]
     pub(crate) rules: Vec<String>,
+    /// Those of them that are load balancing rules: a rule of privnet's cannot have such a name as well.
+    #[serde(default)]
+    pub(crate) balancing: Vec<String>,
     /// Pools that others' rules lead to, and privnet's own do not.
     #[serde(default)]
     pub(crate) pools: Vec<String>,
@@ -49,7 +52,7 @@ impl Others {
 
     /// Whether a part of theirs has the name that a rule of privnet's and its probe would have.
     pub(super) fn takes_name(&self, rule: &str) -> bool {
-        is_among(&self.rules, rule) || self.has_probe(rule)
+        is_among(&self.balancing, rule) || self.has_probe(rule)
     }
 
     /// Whether a rule of theirs leads to the pool of this name.
@@ -72,6 +75,7 @@ pub(crate) fn of(balancer: &Json) -> Others {
     let rules = || items(balancer, "properties.loadBalancingRules").iter();
     let more = || MORE_RULES.iter().flat_map(|sort| items(balancer, sort));
     let (own, theirs): (Vec<&Json>, Vec<&Json>) = rules().partition(|rule| is_own(rule));
+    let balancing = theirs.iter().filter_map(|rule| text(rule, "name")).map(str::to_owned).collect();
     let theirs: Vec<&Json> = theirs.into_iter().chain(more()).collect();
     let names = |part: &str, uses: fn(&Json, &str) -> bool, ours_too: bool| {
         let parts = items(balancer, part).iter().filter(|part| {
@@ -84,6 +88,7 @@ pub(crate) fn of(balancer: &Json) -> Others {
     let elsewhere = theirs.iter().filter(|rule| frontends(rule).any(|frontend| !is_ours(frontend)));
     Others {
         rules: elsewhere.filter_map(|rule| text(rule, "name")).map(str::to_owned).collect(),
+        balancing,
         pools: names("properties.backendAddressPools", leads_to, false),
         probes: names("properties.probes", asks, false),
         shared_pools: names("properties.backendAddressPools", leads_to, true),
