@@ -236,6 +236,30 @@ fn what_changed_while_a_person_was_asked_is_not_done() {
     assert_eq!(live, [rival.as_str()], "{after:#}");
 }
 
+/// What waits for one endpoint is not content with another behind the same account.
+#[test]
+fn a_wait_for_one_endpoint_ends_with_that_one() {
+    let script = asked();
+    let own = connection(&script, "fivetran");
+    let wait = |line: &str| {
+        let output = script.quietly(&format!("--sandbox accept-pending --watch --yes {line}"));
+        (code(&output), text(&output.stdout))
+    };
+    let (status, said) = wait(&format!("--connection {own} --timeout 5m aws.yaml"));
+    assert!(status == 0 && said.contains(&format!("{own} is connected.")), "{said}");
+    let (status, said) = wait("--connection vpce-0aaaaaaaaaaaaaaaa --timeout 300ms aws.yaml");
+    assert!(status == 1 && said.contains("vpce-0aaaaaaaaaaaaaaaa is not connected"), "{said}");
+    let only = "allow: { fivetran: { only: [vpce-0aaaaaaaaaaaaaaaa] } }";
+    script.write("only.yaml", &orders().replace("allow: { fivetran: {} }", only));
+    let (status, said) = wait("--timeout 300ms only.yaml");
+    assert!(status == 1 && said.contains("not every consumer is connected"), "{said}");
+    // Of several files the one that has it ends the command: the consumer of the other one never asks.
+    script.write("acme.yaml", &for_acme().replace("name: orders", "name: invoices"));
+    assert_eq!(code(&script.quietly("--sandbox apply acme.yaml --yes")), 0);
+    let (status, said) = wait(&format!("--connection {own} --timeout 5m acme.yaml aws.yaml"));
+    assert!(status == 0 && said.contains(&format!("{own} is connected.")), "{said}");
+}
+
 #[test]
 fn what_was_decided_in_one_file_is_said_where_the_next_one_ends_the_command() {
     let script = asked();

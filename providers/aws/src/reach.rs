@@ -7,7 +7,7 @@ use privnet_core::plan::{Refusal, Rule, SEVER};
 use privnet_core::spec::ConsumerName;
 use privnet_core::spec::aws::AwsMade;
 use privnet_core::world::Connections;
-use privnet_core::{Address, Lowered, Value};
+use privnet_core::{Address, Live, Lowered, Value};
 
 use crate::kinds::{load_balancer, security_group_rule};
 use crate::lower::Lowering;
@@ -40,7 +40,8 @@ pub(crate) fn check_databases(lowering: &Lowering<'_>, made: &AwsMade, lowered: 
 pub(crate) fn check_inbound(lowering: &Lowering<'_>, ranges: &BTreeSet<IpNet>, lowered: &mut Lowered) {
     let Some(consumers) = live_consumers(lowering) else { return };
     let balancer = load_balancer::address(lowering.name());
-    let Some(live) = lowering.world.at(&balancer).filter(|live| live.is_ours()) else { return };
+    let here = |live: &&Live| live.is_ours() && live.scope == lowering.scope;
+    let Some(live) = lowering.world.at(&balancer).filter(here) else { return };
     let wanted = IpNet::aggregate(&ranges.iter().copied().collect());
     let lets_in = |range: &IpNet| wanted.iter().any(|wanted| wanted.contains(range));
     // Where AWS does not tell, it is taken to be as the rules are.

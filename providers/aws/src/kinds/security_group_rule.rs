@@ -299,7 +299,12 @@ pub(crate) fn ways_that_close(
         if stays || others {
             continue;
         }
-        let ours = lowering.world.live.iter().filter(|live| live.is_ours() && is_way(&live.address));
+        // What lies in another place belongs to a service that would move, which is refused by itself.
+        let ours = lowering
+            .world
+            .live
+            .iter()
+            .filter(|live| live.is_ours() && live.scope == lowering.scope && is_way(&live.address));
         closing.extend(ours.map(|live| {
             let group = live.fields.get("group").and_then(Value::as_text).unwrap_or_default();
             (live.address.clone(), format!("{group} lets {} in to port {port}", from.title()))
