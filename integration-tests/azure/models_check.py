@@ -88,7 +88,7 @@ def operations(package):
             entry = found.setdefault(key, {})
             if call := re.search(r"= (build_\w+_request)\(", part):
                 entry["build"] = call[1]
-            if body := re.search(r"Union\[\s*_models\.(\w+),[^\]]*\bIO\[bytes\]\]", part):
+            if body := re.search(r"Union\[\s*_models\.(\w+),[^\]]*\bIO\[bytes\]\s*\]", part):
                 entry["body"] = body[1]
             answers = re.findall(r"(?<![a-z])_deserialize\(\s*((?:List\[)?_models\.\w+\]?),\s*(response\.json|deserialized\.get)", part)
             for kind, source in answers:

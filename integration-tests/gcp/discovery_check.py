@@ -25,6 +25,8 @@ import urllib.parse
 import discovery
 
 PREFIX = "/compute/v1/"
+# Who is asked for a token, and what a machine says of itself: other APIs than Compute Engine's.
+OUTSIDE = re.compile(r"/(token|tokeninfo|v1/token|computeMetadata/.*)$")
 TIMES = {"creationTimestamp", "insertTime", "startTime", "endTime", "lastStartTimestamp", "lastStopTimestamp"}
 # The one name in an error that the document does not describe: Google's JSON front end adds it.
 ERROR_KEYS = {"code", "message", "errors", "status", "details"}
@@ -90,7 +92,7 @@ class Checker:
         where = f"{line['method']} {line['path']}"
         path, _, query = line["path"].partition("?")
         if not path.startswith(PREFIX):
-            if path != "/token":
+            if not OUTSIDE.match(path):
                 self.problems.append(f"{where}: not a request to compute v1")
             return
         method, parameters = self.route(line["method"], path[len(PREFIX) :])
