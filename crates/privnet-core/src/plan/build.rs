@@ -21,7 +21,7 @@ pub(super) struct Draft<'a> {
     /// The ids of the deletions among the steps.
     pub(super) deletes: BTreeSet<String>,
     pub(super) refusals: Vec<Refusal>,
-    /// Services that nothing is planned for.
+    /// Services that nothing is planned for, whatever word is said.
     pub(super) blocked: BTreeSet<&'a str>,
     /// Looked up only, as every hash map here: its order would be another one each time.
     pub(super) kept: HashMap<&'a Address, &'a Live>,
@@ -36,12 +36,15 @@ impl<'a> Draft<'a> {
         kinds: &'a KindTable,
         options: PlanOptions,
     ) -> Self {
-        // What only a provider can see to cut somebody, in view of its facts, is lifted by the same word as what the tables say.
-        let lifted = |refusal: &&Refusal| options.sever_connections && refusal.flag.as_deref() == Some(SEVER);
-        let found = world.refusals.iter().chain(&desired.refusals).filter(|refusal| !lifted(refusal));
+        // What only a provider can see to cut somebody, in view of its facts, is lifted by the same word as what the tables say. So what
+        // the tables say is said beside it: the word would lift that, too. A service with any refusal gets no action in the end.
+        let severs = |refusal: &Refusal| refusal.flag.as_deref() == Some(SEVER);
+        let found = world.refusals.iter().chain(&desired.refusals);
+        let found = found.filter(|refusal| !options.sever_connections || !severs(refusal));
         let mut refusals: Vec<Refusal> = found.clone().cloned().collect();
         refusals.dedup();
-        let mut blocked: BTreeSet<&str> = found.map(|refusal| refusal.address.service.as_str()).collect();
+        let hopeless = found.filter(|refusal| !severs(refusal));
+        let mut blocked: BTreeSet<&str> = hopeless.map(|refusal| refusal.address.service.as_str()).collect();
         for intent in desired.services.values().filter(|intent| !world.services.contains_key(&intent.name)) {
             if blocked.insert(&intent.name) {
                 refusals.push(Refusal {

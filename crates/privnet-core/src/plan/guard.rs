@@ -42,8 +42,10 @@ impl Draft<'_> {
             };
             refusals.extend(found);
         }
-        let mut seen: BTreeSet<(Address, Rule)> = BTreeSet::new();
-        refusals.retain(|refusal| seen.insert((refusal.address.clone(), refusal.rule)));
+        // What a provider said of the same thing by the same rule says why in its own words.
+        let key = |refusal: &Refusal| (refusal.address.clone(), refusal.rule, refusal.flag.is_some());
+        let mut seen: BTreeSet<(Address, Rule, bool)> = self.refusals.iter().map(key).collect();
+        refusals.retain(|refusal| seen.insert(key(refusal)));
         self.say_once(&mut refusals);
         self.refusals.extend(refusals);
     }

@@ -5,3 +5,4 @@ mod cloud;
 mod follow;
 mod laws;
 mod rules;
+mod words;

@@ -24,7 +24,7 @@ fn connection(id: &str, state: ConnectionState) -> Connection {
     }
 }
 
-fn applied(wants: &[Want], state: Option<ConnectionState>) -> Cloud {
+pub(super) fn applied(wants: &[Want], state: Option<ConnectionState>) -> Cloud {
     let mut cloud = Cloud::default();
     let plan = cloud.plan(&desired(wants), PlanOptions::default());
     cloud.apply(&plan, plan.actions.len());
@@ -36,7 +36,7 @@ fn applied(wants: &[Want], state: Option<ConnectionState>) -> Cloud {
     cloud
 }
 
-fn rules(plan: &Plan) -> Vec<(Rule, bool)> {
+pub(super) fn rules(plan: &Plan) -> Vec<(Rule, bool)> {
     plan.refusals.iter().map(|refusal| (refusal.rule, refusal.flag.is_some())).collect()
 }
 
