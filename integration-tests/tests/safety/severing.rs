@@ -82,7 +82,7 @@ const ENFORCED_WITHOUT_THE_CONSUMER: Edit = edit(
 )
 .by("would-sever");
 
-const EDITS: [Edit; 14] = [
+const EDITS: [Edit; 15] = [
     edit("an account that the credentials are not of", "'123456789012'", "'210987654321'").by("wrong-account"),
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n").by("would-sever"),
     edit(
@@ -101,19 +101,29 @@ const EDITS: [Edit; 14] = [
     ANOTHER_PORT,
     OWN_ZONES_ONLY,
     NO_WAY_TO_THE_DATABASE,
+    edit("another group that databases are said to be in", ONE_GROUP, ANOTHER_GROUP).by("would-sever"),
     ENFORCED_WITHOUT_THE_CONSUMER,
     PRUNED,
 ];
 
-/// The same with everything on that can be turned off.
+/// The same with everything on that can be turned off, and a second group that databases may be in.
 fn all_on() -> String {
-    orders().replace("listen: 5433,", CERTIFICATE).replace(
+    orders().replace("listen: 5433,", CERTIFICATE).replace(ONE_GROUP, TWO_GROUPS).replace(
         "    aws:\n      ",
         "    aws:\n      ip_address_type: dualstack\n      proxy_protocol: true\n      ",
     )
 }
 
-const TURNED_OFF: [Edit; 4] = [
+const ONE_GROUP: &str = "database_security_groups: [sg-0ddddddddddddddd4]";
+const ANOTHER_GROUP: &str = "database_security_groups: [sg-0fffffffffffffff6]";
+const TWO_GROUPS: &str = "database_security_groups: [sg-0ddddddddddddddd4, sg-0fffffffffffffff6]";
+
+/// Which of the databases are in it, only the user knows.
+const A_GROUP_LESS: Edit =
+    edit("one of two groups that databases may be in", TWO_GROUPS, ONE_GROUP).by("would-sever");
+
+const TURNED_OFF: [Edit; 5] = [
+    A_GROUP_LESS,
     edit("no TLS where clients speak it", CERTIFICATE, "listen: 5433,").by("would-sever"),
     edit("no PROXY header where databases expect it", "      proxy_protocol: true\n", "").by("would-sever"),
     edit("no IPv6 where endpoints may have it", "      ip_address_type: dualstack\n", "").by("would-sever"),
@@ -141,7 +151,7 @@ fn what_would_cut_is_done_with_the_word() {
     for edit in [ANOTHER_VPC, A_LOAD_BALANCER_THAT_IS_THERE] {
         is_carried_out_with_the_word(&plain(), &orders(), &edit);
     }
-    are_carried_out_with_the_word(&Ground::connected("aws.yaml", &all_on()), &all_on(), &TURNED_OFF[..3]);
+    are_carried_out_with_the_word(&Ground::connected("aws.yaml", &all_on()), &all_on(), &TURNED_OFF[..4]);
 }
 
 const NAMED: &str =

@@ -24,15 +24,23 @@ pub(crate) fn live_consumers(lowering: &Lowering<'_>) -> Option<String> {
     (!live.is_empty()).then(|| live.join(", "))
 }
 
-/// A port whose last rule in a database's group would go while sessions still come in by it.
+/// A rule in a database's group that would go while sessions still come in by its port.
 pub(crate) fn check_databases(lowering: &Lowering<'_>, made: &AwsMade, lowered: &mut Lowered) {
     let Some(consumers) = live_consumers(lowering) else { return };
-    for (address, way) in security_group_rule::ways_that_close(lowering, made, lowered) {
-        let why = format!(
-            "{way}, and no other group of `database_security_groups` does: new sessions of {consumers} would get no answer, unless a rule \
-             of your own lets them in",
-        );
-        lowered.refusals.push(severs(lowering, &address, why));
+    for closing in security_group_rule::ways_that_close(lowering, made, lowered) {
+        let way = closing.way;
+        let why = if closing.another_stays {
+            format!(
+                "{way}, and leaves `database_security_groups`: new sessions of {consumers} to a database that is in no other group of the \
+                 file would get no answer",
+            )
+        } else {
+            format!(
+                "{way}, and no other group of `database_security_groups` does: new sessions of {consumers} would get no answer, unless a \
+                 rule of your own lets them in",
+            )
+        };
+        lowered.refusals.push(severs(lowering, &closing.address, why));
     }
 }
 

@@ -279,36 +279,44 @@ fn leaving(made: &AwsMade) -> BTreeSet<(Leaving, i64)> {
     leaving.collect()
 }
 
-/// The rules that are there and go although their port stays, with what they are; not where another group's rule for that port stays
-/// or comes, or somebody else's rule does the same.
-pub(crate) fn ways_that_close(
-    lowering: &Lowering<'_>,
-    made: &AwsMade,
-    lowered: &Lowered,
-) -> Vec<(Address, String)> {
+/// A rule that goes although its port stays.
+pub(crate) struct Closing {
+    /// Its address.
+    pub(crate) address: Address,
+    /// What it does, in words.
+    pub(crate) way: String,
+    /// Whether another group of the file lets the same in: only the user knows which databases are in which group.
+    pub(crate) another_stays: bool,
+}
+
+/// The rules that are there and go although their port stays.
+pub(crate) fn ways_that_close(lowering: &Lowering<'_>, made: &AwsMade, lowered: &Lowered) -> Vec<Closing> {
     let mut closing = Vec::new();
     for (from, port) in leaving(made) {
         let is_way = |address: &Address| {
             let group = address.name.strip_prefix("database/").and_then(|rest| rest.split('/').next());
             group.is_some_and(|group| *address == database(lowering.name(), group, port, from))
         };
-        let stays = lowered.resources.iter().any(|resource| is_way(&resource.address));
-        let others = made.database_security_groups.iter().any(|group| {
-            lowering.facts.opened_by_others.contains_key(&opened(group.as_str(), port, from.group()))
-        });
-        if stays || others {
-            continue;
-        }
+        let stays: BTreeSet<&Address> =
+            lowered.resources.iter().map(|resource| &resource.address).filter(|a| is_way(a)).collect();
+        let opened_by_others =
+            |group: &str| lowering.facts.opened_by_others.contains_key(&opened(group, port, from.group()));
+        let another_stays = !stays.is_empty()
+            || made.database_security_groups.iter().any(|group| opened_by_others(group.as_str()));
         // What lies in another place belongs to a service that would move, which is refused by itself.
         let ours = lowering
             .world
             .live
             .iter()
             .filter(|live| live.is_ours() && live.scope == lowering.scope && is_way(&live.address));
-        closing.extend(ours.map(|live| {
+        for live in ours.filter(|live| !stays.contains(&live.address)) {
             let group = live.fields.get("group").and_then(Value::as_text).unwrap_or_default();
-            (live.address.clone(), format!("{group} lets {} in to port {port}", from.title()))
-        }));
+            // Somebody else's rule does the same.
+            if !opened_by_others(group) {
+                let way = format!("{group} lets {} in to port {port}", from.title());
+                closing.push(Closing { address: live.address.clone(), way, another_stays });
+            }
+        }
     }
     closing
 }
