@@ -26,6 +26,12 @@ impl Snapshot<'_> {
         targets
     }
 
+    /// The instances that a service's target groups have and the file does not name.
+    pub(crate) fn machines_registered(&self, service: &str) -> BTreeSet<String> {
+        let ids = self.groups_of(service).flat_map(|group| registered(&group.health)).map(|target| target.id);
+        ids.filter(|id| id.starts_with("i-") && !self.network.instances.contains_key(id)).collect()
+    }
+
     fn groups_of(&self, service: &str) -> impl Iterator<Item = &SeenTargetGroup> {
         self.balancing.target_groups.iter().filter(move |group| {
             group.claim.ownership == Ownership::Ours && group.claim.address.service == service

@@ -9,7 +9,7 @@ use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::CloudService;
 use privnet_core::spec::aws::{AwsForm, AwsLocation, AwsService};
 use privnet_core::spec::{Service, Spec};
-use privnet_core::{Address, Error, Live, ObserveRequest, Purpose, Scope, ServiceWorld, World};
+use privnet_core::{Address, Error, Live, ObserveRequest, Ownership, Purpose, Scope, ServiceWorld, World};
 
 use crate::AwsProvider;
 use crate::clients::Reach;
@@ -17,7 +17,7 @@ use crate::cloud::Cloud;
 use crate::connections::{self, Exposure};
 use crate::exposure;
 use crate::facts::ServiceFacts;
-use crate::kinds;
+use crate::kinds::{self, security_group};
 use crate::names;
 use crate::ownership::Names;
 use crate::snapshot::{self, Balancing, Machines, Network};
@@ -287,9 +287,10 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
         }
     }
     world.searched.insert(snapshot.reach.scope.clone());
-    if snapshot.wanted.purpose == Purpose::Plan && snapshot.exposure.permissions_hidden {
-        let unknown = world.unknown.entry(snapshot.reach.scope.clone()).or_default();
-        unknown.insert(HIDDEN.to_owned());
+    if snapshot.wanted.purpose == Purpose::Plan {
+        let hidden = snapshot.exposure.permissions_hidden.then(|| HIDDEN.to_owned());
+        let unknown = hidden.into_iter().chain(hidden_machines(snapshot));
+        world.unknown.entry(snapshot.reach.scope.clone()).or_default().extend(unknown);
     }
     for (service, _) in &snapshot.wanted.services {
         world.services.insert(service.name.to_string(), ServiceWorld::default());
@@ -311,6 +312,30 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
     }
     world.facts.extend(connections::facts(snapshot));
     world
+}
+
+/// Forwarder machines that somebody else's role made and this one may not look for: their security group, and what is registered of them.
+fn hidden_machines(snapshot: &Snapshot<'_>) -> Vec<String> {
+    let Some(error) = &snapshot.machines.hidden else { return Vec::new() };
+    let theirs = snapshot.network.groups.iter().filter(|(_, claim)| {
+        let of = security_group::forwarders(&claim.address.service);
+        claim.ownership == Ownership::Ours && claim.address == of
+    });
+    let told = theirs.map(|(group, claim)| {
+        let service = claim.address.service.as_str();
+        let machines: BTreeSet<String> = snapshot.machines_registered(service);
+        let machines = if machines.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", machines.into_iter().collect::<Vec<_>>().join(", "))
+        };
+        format!(
+            "{service}: forwarder machines in the security group {} cannot be looked for, and stay where there are any{machines}; {}",
+            group.group_id().unwrap_or_default(),
+            in_words(error)
+        )
+    });
+    told.collect()
 }
 
 /// The names were resolved while the cloud was read.

@@ -106,6 +106,8 @@ pub(crate) struct Machines {
     pub(crate) templates: Vec<SeenTemplate>,
     /// Images that the file names by their ids, by id.
     pub(crate) images: BTreeMap<String, Image>,
+    /// Why groups and templates could not be looked for, where the file asks for none.
+    pub(crate) hidden: Option<Error>,
 }
 
 /// An Auto Scaling group.
@@ -144,8 +146,10 @@ pub(crate) async fn machines(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<M
     );
     let (groups, templates, images) = match reads.await {
         Ok(read) => read,
-        // Whoever asks for no forwarders need not be allowed to look for them; and without that none were ever made.
-        Err(error) if error.kind() == ErrorKind::Denied && asked.is_empty() => return Ok(Machines::default()),
+        // Whoever asks for no forwarders need not be allowed to look for them. Another role may have made some.
+        Err(error) if error.kind() == ErrorKind::Denied && asked.is_empty() => {
+            return Ok(Machines { hidden: Some(error), ..Machines::default() });
+        }
         Err(error) => return Err(error),
     };
     let groups = groups.into_iter().filter_map(|described| {
@@ -158,16 +162,16 @@ pub(crate) async fn machines(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<M
         let claim = wanted.names.claim(wanted.deployment, described.launch_template_name()?, &tags)?;
         Some((described, claim, tags))
     });
-    let templates = templates.map(|(described, claim, tags)| async move {
-        let id = described.launch_template_id().unwrap_or_default();
-        let versions = match claim.ownership {
-            privnet_core::Ownership::Ours => launch_templates::versions(cloud, id).await?,
-            _ => Vec::new(),
-        };
-        Ok::<_, Error>(SeenTemplate { described, claim, tags, versions })
+    let templates: Vec<_> = templates.collect();
+    let ours = templates.iter().filter(|(_, claim, _)| claim.ownership == privnet_core::Ownership::Ours);
+    let ours: Vec<_> = ours.map(|(described, _, _)| described).collect();
+    let mut versions = launch_templates::all_versions(cloud, &ours).await?;
+    let templates = templates.into_iter().map(|(described, claim, tags)| {
+        let versions = described.launch_template_id().and_then(|id| versions.remove(id)).unwrap_or_default();
+        SeenTemplate { described, claim, tags, versions }
     });
-    let templates = futures::stream::iter(templates).buffered(AT_ONCE).try_collect().await?;
-    Ok(Machines { groups: groups.collect(), templates, images })
+    let templates = templates.collect();
+    Ok(Machines { groups: groups.collect(), templates, images, hidden: None })
 }
 
 /// Reads EC2's part.

@@ -10,13 +10,22 @@ use privnet_core::spec::Spec;
 use privnet_core::{ObserveRequest, Purpose};
 use stage::{Stage, spec};
 
-fn file(services: usize, ports: usize) -> Spec {
-    let ports: Vec<_> =
-        (0..ports).map(|i| format!("{{ listen: {}, to: {{ ips: [10.0.0.25] }} }}", 5432 + i)).collect();
+/// Where the load balancers send by themselves.
+const ADDRESS: &str = "ips: [10.0.0.25]";
+/// Where forwarder machines send.
+const FORWARDER: &str = "forwarder: { ip: 172.16.4.20 }";
+
+fn file(services: usize, ports: usize, to: &str) -> Spec {
+    let ports: Vec<_> = (0..ports).map(|i| format!("{{ listen: {}, to: {{ {to} }} }}", 5432 + i)).collect();
     let ports = ports.join(", ");
+    let machines = if to == FORWARDER {
+        "forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2], size: t3.small }, "
+    } else {
+        ""
+    };
     let services: String = (0..services)
         .map(|i| {
-            format!("  - {{ name: s{i:02}, allow: {{ fivetran: {{}} }}, aws: {{ ports: [{ports}] }} }}\n")
+            format!("  - {{ name: s{i:02}, allow: {{ fivetran: {{}} }}, aws: {{ {machines}ports: [{ports}] }} }}\n")
         })
         .collect();
     spec(&format!(
@@ -44,21 +53,22 @@ async fn calls(stage: &Stage, spec: &Spec, purpose: Purpose) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_plan_takes_few_requests() {
-    for (services, ports) in [(12, 1), (4, 3)] {
+    for (services, ports, to) in [(12, 1, ADDRESS), (4, 3, ADDRESS), (5, 1, FORWARDER)] {
         let stage = Stage::open().await;
-        let spec = file(services, ports);
+        let spec = file(services, ports, to);
         stage.apply(&spec).await;
         stage.assert_settled(&spec).await;
         let all = calls(&stage, &spec, Purpose::Plan).await;
         // The caller's identity; load balancers, target groups, services, connections, notifications, groups, rules of groups
         // and by tag, permissions by tag, subnets, VPCs, groups and templates of forwarders: a page of each. Tags of load balancers and target groups, and of listeners.
-        let pages = 1 + 13;
+        // Where forwarders are asked for, also a page of groups and of templates by name, and of the templates' versions.
+        let pages = 1 + 13 + if to == FORWARDER { 3 } else { 0 };
         let tags = (services * (1 + ports)).div_ceil(20) + (services * ports).div_ceil(20);
         // For each service its load balancer's attributes and listeners, and its principals; for each port the attributes
         // of its target group, and its targets. A listener's attributes are read where the file asks for a time of its own.
         let each = 3 + 2 * ports;
-        println!("{services} services of {ports} port(s): {all} requests");
-        assert!(all <= (pages + tags + services * each) as u64, "{services} {ports}: {all}");
+        println!("{services} services of {ports} port(s) to {to}: {all} requests");
+        assert!(all <= (pages + tags + services * each) as u64, "{services} {ports} {to}: {all}");
 
         let connections = calls(&stage, &spec, Purpose::Connections).await;
         assert!(connections <= 3, "only services and their connections are read: {connections}");

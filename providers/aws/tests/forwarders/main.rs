@@ -436,3 +436,25 @@ services:
     stage.apply_with(&spec, DESTROY).await;
     assert_eq!(groups(&stage).await.len(), 0);
 }
+
+/// Whoever asks for no forwarders need not be allowed to look for them. What another role made is not passed over in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_that_may_not_be_looked_for_are_told() {
+    let stage = Stage::open().await;
+    let spec = sized("t3.small");
+    let without = with("", "{ listen: 5432, engine: postgres, to: { ips: [10.0.0.25] } }", "");
+    stage.fault("aws:DescribeAutoScalingGroups:*:code=AccessDenied");
+    let unmade = stage.plan(&without).await;
+    assert!(!unmade.warnings.iter().any(|warning| warning.contains("forwarder")), "{:#?}", unmade.warnings);
+    stage.heal();
+
+    stage.apply(&spec).await;
+    served(&stage, &spec).await;
+    let machines = only_group(&stage).await;
+    stage.fault("aws:DescribeAutoScalingGroups:*:code=AccessDenied");
+    let plan = stage.plan(&without).await;
+    let told = plan.warnings.iter().find(|warning| warning.starts_with("ledger: forwarder machines"));
+    let told = told.unwrap_or_else(|| panic!("{:#?}", plan.warnings));
+    assert!(told.contains("`autoscaling:DescribeAutoScalingGroups`"), "{told}");
+    assert!(machines.instances().iter().all(|one| told.contains(one.instance_id().unwrap())), "{told}");
+}
