@@ -74,8 +74,9 @@ fn named(plan: &privnet::Plan) -> BTreeSet<(String, String)> {
 /// The fields whose change comes with another's.
 fn drawn_along(kind: &str, field: &str) -> &'static [(&'static str, &'static str)] {
     match (kind, field) {
-        // A check of another protocol has no path.
-        ("health-check", "protocol") => &[("health-check", "path")],
+        // Another check is made beside it. One of another protocol has no path.
+        ("health-check", "protocol") => &[("health-check", "path"), ("backend-service", "health_check")],
+        ("health-check", "port" | "path") => &[("backend-service", "health_check")],
         // Lists are not allowed when everybody is let in.
         ("service-attachment", "connection_preference") => &[("service-attachment", "consumers")],
         // It takes a new group, which the backends name.

@@ -38,7 +38,8 @@ pub enum Change {
     Refuse,
     /// Members may be added in place; taking one away is impossible on this cloud and always refused.
     Grow,
-    /// Members may be added in place; taking one away is refused while a consumer is connected.
+    /// Members may be added in place, and what is off be turned on; taking one away or turning it off is refused while a consumer is
+    /// connected.
     GrowUnlessConnected,
     /// Bound by first use (a target group to its load balancer): not a difference while the cloud shows nothing; another
     /// value than the desired one leads to a replacement. What it will be bound to need not be there when it is made.

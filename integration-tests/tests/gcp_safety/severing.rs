@@ -92,6 +92,19 @@ fn what_changes_the_hand_over_is_done_with_the_word() {
     }
 }
 
+/// Clients of other regions lose the rule where it is turned off again.
+#[test]
+fn access_from_all_regions_is_opened_under_a_consumer_and_closed_with_the_word_alone() {
+    const CLOSED: Edit = edit("clients of one region", "      global_access: true\n", "");
+    let ground = connected();
+    let global = orders().replace("    gcp:\n", "    gcp:\n      global_access: true\n");
+    ground.edit(&global);
+    ground.must("--sandbox apply --yes", 0);
+    ground.must("--sandbox plan --detailed-exitcode", 0);
+    each_is_refused(&ground, &global, &[CLOSED]);
+    is_carried_out_with_the_word(&ground, &global, &CLOSED);
+}
+
 /// From some ports to all nobody loses one; back, somebody may.
 #[test]
 fn all_ports_are_opened_under_a_consumer_and_closed_with_the_word_alone() {

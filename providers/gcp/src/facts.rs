@@ -14,6 +14,9 @@ pub(crate) struct Facts {
     pub(crate) read: bool,
     /// The subnets of the region in the host project, by name.
     pub(crate) subnets: BTreeMap<String, Subnet>,
+    /// The ranges that are taken in the host project's networks, in all regions.
+    #[serde(default)]
+    pub(crate) taken: Vec<Taken>,
     /// The machines that the file names, by path.
     pub(crate) machines: BTreeMap<String, Machine>,
     /// The paths of the instance groups, where the file names any.
@@ -32,6 +35,16 @@ pub(crate) struct Subnet {
     pub(crate) cidr: String,
     pub(crate) network: String,
     pub(crate) purpose: String,
+}
+
+/// A range of a subnet, its first or a secondary one. In one network no two may overlap, in whichever regions they are
+/// (<https://cloud.google.com/vpc/docs/subnets#subnet-ranges>).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    pub(crate) network: String,
+    /// The subnet, by path.
+    pub(crate) subnet: String,
+    pub(crate) cidr: String,
 }
 
 /// A machine.

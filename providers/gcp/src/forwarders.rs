@@ -33,10 +33,15 @@ pub(crate) fn program(forwarder: &GcpForwarder, ports: &[PortSpec<Upstream>]) ->
     Ok(Program { user_data, fingerprint: rendered.fingerprint })
 }
 
-/// The HTTP port on which a forwarder tells whether a listening port works.
-pub(crate) fn health_port(ports: &[PortSpec<Upstream>], listen: u16) -> u16 {
+/// The HTTP port on which a forwarder is asked: one of those that are `asked` now, where it is one of its own still, since each of them
+/// answers for all and the machines of before answer there too; otherwise that of a listening port.
+pub(crate) fn health_port(ports: &[PortSpec<Upstream>], listen: u16, asked: &[u16]) -> u16 {
     let listens: Vec<u16> = ports.iter().map(|port| port.listen.get()).collect();
-    let mut both = listens.iter().zip(health_ports(&listens));
+    let own = health_ports(&listens);
+    if let Some(kept) = asked.iter().find(|port| own.contains(port)) {
+        return *kept;
+    }
+    let mut both = listens.iter().zip(own);
     both.find(|(one, _)| **one == listen).map_or(listen, |(_, health)| health)
 }
 

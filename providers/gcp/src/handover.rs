@@ -29,23 +29,29 @@ pub(crate) struct Seen {
     pub(crate) healthy: bool,
 }
 
-/// Waits until something of what is `new` is healthy. There is nothing to wait for where nothing of the old is healthy either: then
-/// no session can be kept.
+/// Waits until something of what is `new` is healthy behind these backend services. There is nothing to wait for where nothing of the old
+/// is healthy either: then no session can be kept. What `served` before anything was changed counts as healthy all the time, since another
+/// health check may find it dead that it is not.
 pub(crate) async fn until_healthy(
     act: &Act<'_>,
-    backend_service: &At,
+    backend_services: &[At],
+    served: bool,
     new: impl Fn(&Seen) -> bool,
 ) -> Result<(), Error> {
+    let subject = backend_services.last().map_or("", |at| at.name.as_str());
     let until = Until {
         operation: "regionBackendServices.getHealth",
-        subject: &backend_service.name,
+        subject,
         what: "healthy",
         limit: act.cloud.context.patience(HEALTHY),
     };
     let new = &new;
     let ask = || async move {
-        let seen = health(act, backend_service).await?;
-        Ok(if may_go_over(&seen, new) {
+        let mut seen = Vec::new();
+        for backend_service in backend_services {
+            seen.extend(health(act, backend_service).await?);
+        }
+        Ok(if may_go_over(&seen, served, new) {
             Poll::Ready(())
         } else {
             Poll::Pending("nothing of what is new is healthy yet".to_owned())
@@ -62,14 +68,32 @@ pub(crate) async fn until_healthy(
     })
 }
 
-fn may_go_over(seen: &[Seen], new: &dyn Fn(&Seen) -> bool) -> bool {
-    let (new, old): (Vec<_>, Vec<_>) = seen.iter().partition(|seen| new(seen));
-    new.iter().any(|seen| seen.healthy) || !old.iter().any(|seen| seen.healthy)
+/// Before consumers are sent through another forwarding rule: waits until something behind it is healthy, or nothing behind the one that
+/// they come through. A rule without a regional backend service (one for a proxy) has no health that could be asked for.
+pub(crate) async fn until_rule_is_healthy(act: &Act<'_>, old: &str, new: &str) -> Result<(), Error> {
+    let (behind_old, behind_new) = (behind(act, old).await?, behind(act, new).await?);
+    let Some(behind_new) = behind_new else { return Ok(()) };
+    let mut services: Vec<At> = behind_old.into_iter().filter(|at| *at != behind_new).collect();
+    services.push(behind_new);
+    until_healthy(act, &services, false, |seen| path::same(&seen.rule, new)).await
 }
 
-/// What the health check finds at all backends.
-async fn health(act: &Act<'_>, backend_service: &At) -> Result<Vec<Seen>, Error> {
-    let there = act.read(backend_service).await?;
+/// The backend service of a forwarding rule.
+async fn behind(act: &Act<'_>, rule: &str) -> Result<Option<At>, Error> {
+    let rule = act.cloud.get(&At::of(Collection::ForwardingRules, rule)).await?;
+    let url = rule.as_ref().and_then(|rule| text(rule, "backendService"));
+    let regional = url.filter(|url| path::after(url, "regions").is_some());
+    Ok(regional.map(|url| At::of(Collection::BackendServices, &path::of(url))))
+}
+
+fn may_go_over(seen: &[Seen], served: bool, new: &dyn Fn(&Seen) -> bool) -> bool {
+    let (new, old): (Vec<_>, Vec<_>) = seen.iter().partition(|seen| new(seen));
+    new.iter().any(|seen| seen.healthy) || !(served || old.iter().any(|seen| seen.healthy))
+}
+
+/// What the health check finds at all backends; nothing where the backend service is gone.
+pub(crate) async fn health(act: &Act<'_>, backend_service: &At) -> Result<Vec<Seen>, Error> {
+    let Some(there) = act.cloud.get(backend_service).await? else { return Ok(Vec::new()) };
     let mut all = Vec::new();
     for group in list(&there, "backends").iter().filter_map(|backend| text(backend, "group")) {
         let states = snapshot::health_of(&act.cloud, &backend_service.path(), group).await?;
@@ -153,10 +177,15 @@ mod tests {
     #[test]
     fn the_old_goes_only_when_the_new_is_healthy_or_it_is_of_no_use_itself() {
         let new = |seen: &Seen| seen.group == "new";
-        assert!(!may_go_over(&[seen("old", true), seen("new", false)], &new));
-        assert!(!may_go_over(&[seen("old", true)], &new), "nothing is known of the new one yet");
-        assert!(may_go_over(&[seen("old", true), seen("new", false), seen("new", true)], &new));
-        assert!(may_go_over(&[seen("old", false), seen("new", false)], &new));
-        assert!(may_go_over(&[], &new));
+        let may_go_over = |seen: &[Seen], served| may_go_over(seen, served, &new);
+        assert!(!may_go_over(&[seen("old", true), seen("new", false)], false));
+        assert!(!may_go_over(&[seen("old", true)], false), "nothing is known of the new one yet");
+        assert!(may_go_over(&[seen("old", true), seen("new", false), seen("new", true)], true));
+        assert!(may_go_over(&[seen("old", false), seen("new", false)], false));
+        assert!(
+            !may_go_over(&[seen("old", false), seen("new", false)], true),
+            "another check found it healthy"
+        );
+        assert!(may_go_over(&[], false));
     }
 }

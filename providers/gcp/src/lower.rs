@@ -7,7 +7,7 @@ use privnet_core::spec::gcp::{GcpAttachment, GcpForm, GcpForwarder, GcpMade, Gcp
 use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::{Address, Lowered, Origin, Resource, Scope, ServiceIntent, World};
 
-use crate::facts::{Facts, Subnet};
+use crate::facts::{Facts, Taken};
 use crate::fields::Fields;
 use crate::forwarders;
 use crate::image;
@@ -154,6 +154,21 @@ fn check_network(lowering: &mut Lowering<'_>) {
         );
         lowering.refuse(why);
     }
+    check_supplied_rule(lowering, &network);
+}
+
+/// The NAT subnets are looked for, and made, in the file's network.
+fn check_supplied_rule(lowering: &mut Lowering<'_>, network: &str) {
+    let rule = lowering.address(kinds::forwarding_rule::KIND.name, kinds::forwarding_rule::SUPPLIED);
+    let GcpForm::OnForwardingRule(on) = &lowering.gcp.form else { return };
+    let there = lowering.world.at(&rule).and_then(|live| live.fields.get("network")?.as_text());
+    if let Some(there) = there.filter(|there| !there.is_empty() && *there != network) {
+        let why = format!(
+            "the forwarding rule `{}` is in {there}, and the file says {network}: an attachment takes NAT addresses of its rule's network alone",
+            on.forwarding_rule
+        );
+        lowering.refuse(why);
+    }
 }
 
 fn check_subnet(lowering: &mut Lowering<'_>) {
@@ -249,10 +264,12 @@ fn check_nat(lowering: &mut Lowering<'_>) {
                 if lowering.world.live.iter().any(|live| live.address == address) {
                     continue;
                 }
-                if let Some((name, there)) = overlapping(&lowering.facts, cidr, &network) {
+                if let Some(there) = overlapping(&lowering.facts, cidr, &network) {
                     problems.push(format!(
-                        "the NAT range {cidr} overlaps with {} of the subnet `{name}`",
-                        there.cidr
+                        "the NAT range {cidr} overlaps with {} of the subnet `{}` in {}",
+                        there.cidr,
+                        path::name(&there.subnet),
+                        path::region(&there.subnet).unwrap_or_default()
                     ));
                 }
             }
@@ -260,6 +277,12 @@ fn check_nat(lowering: &mut Lowering<'_>) {
                 let Some(there) = lowering.facts.subnets.get(name.as_str()) else { continue };
                 if there.purpose != PSC {
                     problems.push(format!("the subnet `{name}` has the purpose {}; NAT addresses need {PSC}, which only a new subnet can have", there.purpose));
+                }
+                if there.network != network {
+                    problems.push(format!(
+                        "the NAT subnet `{name}` is in {}, not in {network}: an attachment has both of one network",
+                        there.network
+                    ));
                 }
                 let users = lowering.facts.nat_users.get(&there.path);
                 let others = users.into_iter().flatten().filter(|user| !is_own(&own, lowering, user));
@@ -282,13 +305,9 @@ fn is_own(live: &BTreeSet<&str>, lowering: &Lowering<'_>, attachment: &str) -> b
         })
 }
 
-fn overlapping<'f>(
-    facts: &'f Facts,
-    cidr: &ipnet::Ipv4Net,
-    network: &str,
-) -> Option<(&'f String, &'f Subnet)> {
-    facts.subnets.iter().find(|(_, subnet)| {
-        let range: Option<ipnet::Ipv4Net> = subnet.cidr.parse().ok();
-        subnet.network == network && range.is_some_and(|range| range.contains(cidr) || cidr.contains(&range))
+fn overlapping<'f>(facts: &'f Facts, cidr: &ipnet::Ipv4Net, network: &str) -> Option<&'f Taken> {
+    facts.taken.iter().find(|taken| {
+        let range: Option<ipnet::Ipv4Net> = taken.cidr.parse().ok();
+        taken.network == network && range.is_some_and(|range| range.contains(cidr) || cidr.contains(&range))
     })
 }

@@ -13,7 +13,7 @@ use privnet_core::{Address, Error, ErrorKind, Ownership, Purpose, Scope};
 use crate::buckets::Group;
 use crate::cloud::Cloud;
 use crate::collection::{Collection, Sent, aggregated, json};
-use crate::facts::{Facts, Machine, Subnet};
+use crate::facts::{Facts, Machine, Subnet, Taken};
 use crate::image::{self, Seen};
 use crate::json::{Json, flag, list, text};
 use crate::kinds;
@@ -332,7 +332,7 @@ pub(crate) async fn of_place<'a>(
     let bare = Snapshot::bare(cloud.deployment, place, lists, true);
     let mut facts = listed(&bare.lists);
     if let Some(Beside { machines, groups, images }) = beside {
-        facts = Facts { read: true, machines, groups, images, ..facts };
+        facts = Facts { read: true, taken: taken(lists), machines, groups, images, ..facts };
     }
     let named =
         services.iter().flat_map(|(service, gcp)| kinds::named(service.name.as_str(), gcp, &facts)).collect();
@@ -388,6 +388,21 @@ fn listed(lists: &Listed<'_>) -> Facts {
     }
     let subnets = all(Collection::Subnetworks).iter().map(subnet).collect();
     Facts { subnets, nat_users, ..Facts::default() }
+}
+
+/// The ranges that the host project's subnets have, in all regions.
+fn taken(lists: &Lists) -> Vec<Taken> {
+    let subnets = lists.all.get(&Collection::Subnetworks).into_iter().flatten();
+    let ranges = subnets.flat_map(|json| {
+        let link = |key| text(json, key).map(path::of).unwrap_or_default();
+        let (network, subnet) = (link("network"), link("selfLink"));
+        let all = std::iter::once(json).chain(list(json, "secondaryIpRanges"));
+        all.filter_map(move |range| {
+            let cidr = text(range, "ipCidrRange")?.to_owned();
+            Some(Taken { network: network.clone(), subnet: subnet.clone(), cidr })
+        })
+    });
+    ranges.collect()
 }
 
 /// The targets that a service names.

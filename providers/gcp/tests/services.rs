@@ -137,6 +137,20 @@ async fn what_cannot_work_is_refused_at_plan() {
     assert!(shared.contains("two attachments cannot share one"), "{shared}");
     let overlap = refused(made(ONE, "nat_subnets: [{ create: { cidr: 10.7.1.0/28 } }]", "")).await;
     assert!(overlap.contains("overlaps with 10.7.1.0/24"), "{overlap}");
+    // Ranges of one network may not overlap in whichever regions they are.
+    let far = refused(made(ONE, "nat_subnets: [{ create: { cidr: 10.9.0.128/28 } }]", "")).await;
+    assert!(far.contains("overlaps with 10.9.0.0/24 of the subnet `ilb` in us-central1"), "{far}");
+    let rule =
+        "network: other\nnat_subnets: [{ existing: nat-spare }]\nexisting: { forwarding_rule: shared-db }";
+    let network = refused(with_policy("allow: { fivetran: {} }", rule, "")).await;
+    assert!(
+        network.contains("the forwarding rule `shared-db` is in projects/acme-data/global/networks/prod"),
+        "{network}"
+    );
+    assert!(
+        network.contains("the NAT subnet `nat-spare` is in projects/acme-data/global/networks/prod"),
+        "{network}"
+    );
     let machine = refused(made(&ONE.replace("db-1", "db-9"), "", "")).await;
     assert!(machine.contains("there is no machine"), "{machine}");
     let purpose = refused(made(ONE, "nat_subnets: [{ existing: data }]", "")).await;
@@ -147,10 +161,12 @@ async fn what_cannot_work_is_refused_at_plan() {
 #[tokio::test(flavor = "multi_thread")]
 async fn forwarders_that_are_not_healthy_are_told_of() {
     let stage = Stage::open().await;
-    stage.fault("gcp:firewalls.insert:*:code=forbidden");
     let block = "forwarder: { subnets: [data], size: e2-small }";
     let spec = made("{ listen: 5432, to: { forwarder: { ip: 10.90.0.3 } } }", block, "");
-    stage.driver().apply(&spec, PlanOptions::default()).await;
+    stage.apply(&spec).await;
+    let rules = stage.world(&spec).await.live.into_iter();
+    let probers = rules.filter(|live| live.address.name == "probers").map(|live| live.id).next().unwrap();
+    stage.disable_firewall(probers.rsplit('/').next().unwrap()).await;
     let (desired, world) = stage.driver().observe(&spec, Purpose::Status).await;
     let machines: BTreeSet<&str> =
         world.services["orders"].targets.iter().map(|one| one.id.as_str()).collect();

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+#[path = "traps/handing_over.rs"]
+mod handing_over;
 mod stage;
 
 use std::collections::BTreeMap;

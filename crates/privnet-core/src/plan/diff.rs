@@ -58,7 +58,8 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// What is in `there` and not in `wanted`: members of lists; of two numbers the larger one that would shrink.
+/// What is in `there` and not in `wanted`: members of lists; of two numbers the larger one that would shrink; what is on and would be
+/// turned off.
 fn missing(there: &Value, wanted: &Value) -> Vec<Value> {
     match (there, wanted) {
         (Value::List(there), Value::List(wanted)) => {
@@ -66,6 +67,7 @@ fn missing(there: &Value, wanted: &Value) -> Vec<Value> {
         }
         (Value::List(there), Value::Null) => there.to_vec(),
         (Value::Int(there), Value::Int(wanted)) if there > wanted => vec![Value::Int(*there)],
+        (Value::Bool(true), Value::Bool(false)) => vec![Value::Bool(true)],
         _ => Vec::new(),
     }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::act::Act;
 use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
-use crate::handover;
+use crate::handover::{self, Seen};
 use crate::json::{Json, list, number, text};
 use crate::kinds::{endpoint_group, forwarder_group, health_check};
 use crate::lower::Lowering;
@@ -24,11 +24,13 @@ use crate::snapshot::{Place, Snapshot};
 const DRAIN: i64 = 300;
 const NEG: &str = "neg";
 const GROUP: &str = "group";
+/// Google mixes groups of machines of the user's own and of forwarders, but their health checks and firewall rules differ.
+const FORWARDERS: &str = "forwarders";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BackendService {
     pub(crate) health_check: Value,
-    /// `neg` or `group`: a backend service has backends of one sort.
+    /// `neg`, `group` or `forwarders`: a backend service has backends of one sort.
     pub(crate) sort: String,
     pub(crate) backends: Vec<Value>,
     pub(crate) drain: i64,
@@ -67,21 +69,21 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let output = |addresses: Vec<Address>, name: &str| -> Vec<Value> {
         addresses.iter().map(|address| Value::output(address, name)).collect()
     };
-    let (sort, backends, drain) = match &made.backend {
+    let (backends, drain) = match &made.backend {
         GcpBackend::Direct { to: GcpDirect::Instances(_), .. } => {
-            (NEG, output(endpoint_group::addresses(lowering), "path"), DRAIN)
+            (output(endpoint_group::addresses(lowering), "path"), DRAIN)
         }
         GcpBackend::Direct { to: GcpDirect::InstanceGroup(group), .. } => {
-            (GROUP, vec![Value::text(group_path(&lowering.place, group))], DRAIN)
+            (vec![Value::text(group_path(&lowering.place, group))], DRAIN)
         }
         GcpBackend::Forwarder { forwarder, .. } => {
-            (GROUP, output(forwarder_group::addresses(lowering), "group"), forwarder.drain.get().into())
+            (output(forwarder_group::addresses(lowering), "group"), forwarder.drain.get().into())
         }
     };
     let check = lowering.address(health_check::KIND.name, "main");
     let typed = BackendService {
         health_check: Value::output(&check, "path"),
-        sort: sort.to_owned(),
+        sort: sort(&made.backend).to_owned(),
         backends,
         drain,
     };
@@ -89,22 +91,44 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
 }
 
+/// The sort of backends that a service wants.
+fn sort(backend: &GcpBackend) -> &'static str {
+    match backend {
+        GcpBackend::Direct { to: GcpDirect::Instances(_), .. } => NEG,
+        GcpBackend::Direct { to: GcpDirect::InstanceGroup(_), .. } => GROUP,
+        GcpBackend::Forwarder { .. } => FORWARDERS,
+    }
+}
+
+/// Whether the service's backends are of another sort than those that are there: then everything in front of them is made anew.
+pub(crate) fn turns(lowering: &Lowering<'_>, backend: &GcpBackend) -> bool {
+    let there = lowering.world.at(&lowering.address(KIND.name, "main"));
+    let there = there.and_then(|live| fields::typed::<BackendService>(KIND.name, &live.fields).ok());
+    there.is_some_and(|there| there.sort != sort(backend))
+}
+
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
+    let forwarders = forwarder_group::groups(snapshot);
     super::live_of(
         snapshot,
         Collection::BackendServices,
         &KIND,
-        |json| fields::of(&read(json)),
+        |json| fields::of(&read(json, &forwarders)),
         |_| Fields::new(),
     )
 }
 
-fn read(json: &Json) -> BackendService {
+/// What is there. `forwarders` are the groups of forwarders, by path.
+fn read(json: &Json, forwarders: &BTreeSet<String>) -> BackendService {
     let checks = list(json, "healthChecks").iter().filter_map(Json::as_str);
     let groups = list(json, "backends").iter().filter_map(|backend| text(backend, "group"));
     let groups: Vec<String> = groups.map(path::of).collect();
     // An empty one takes either sort; a network endpoint group is what the file's machines need.
-    let sort = if groups.iter().any(|group| group.contains("/instanceGroups/")) { GROUP } else { NEG };
+    let sort = match &groups {
+        groups if groups.iter().any(|group| forwarders.contains(group)) => FORWARDERS,
+        groups if groups.iter().any(|group| group.contains("/instanceGroups/")) => GROUP,
+        _ => NEG,
+    };
     BackendService {
         health_check: checks.map(path::of).next().map_or(Value::Null, Value::text),
         sort: sort.to_owned(),
@@ -144,29 +168,39 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
     Ok(super::applied(&act.create(&at, &body).await?))
 }
 
-/// Changes it. Backends that are taken away stay beside the new ones until one of those is healthy.
+/// Changes it. Backends that are taken away stay beside the others until one of those is healthy.
 pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     let wanted: BackendService = fields::typed(KIND.name, act.step.fields)?;
     let at = act.there(Collection::BackendServices)?;
-    let there = read(&act.read(&at).await?);
-    let groups = |of: &BackendService| of.backends.iter().cloned().collect::<BTreeSet<_>>();
-    let (old, new) = (groups(&there), groups(&wanted));
-    if !old.is_subset(&new) && !new.is_subset(&old) {
-        let both = BackendService { backends: old.union(&new).cloned().collect(), ..wanted.clone() };
-        set(act, &at, &both).await?;
-        let named: BTreeSet<&str> = new.iter().map(fields::resolved).collect();
-        handover::until_healthy(act, &at, |seen| named.contains(seen.group.as_str())).await?;
+    let (old, new) = (groups(&act.read(&at).await?), groups_of(&wanted));
+    if !old.is_subset(&new) {
+        let stays = |seen: &Seen| new.iter().any(|group| fields::resolved(group) == seen.group);
+        // Judged before anything is changed: what serves may not answer where another check asks.
+        let served = handover::health(act, &at).await?.iter().any(|seen| seen.healthy && !stays(seen));
+        if !new.is_subset(&old) {
+            let both = BackendService { backends: old.union(&new).cloned().collect(), ..wanted.clone() };
+            set(act, &at, &both).await?;
+        }
+        handover::until_healthy(act, std::slice::from_ref(&at), served, stays).await?;
     }
     Ok(super::applied(&set(act, &at, &wanted).await?))
 }
 
+fn groups_of(of: &BackendService) -> BTreeSet<Value> {
+    of.backends.iter().cloned().collect()
+}
+
+fn groups(json: &Json) -> BTreeSet<Value> {
+    groups_of(&read(json, &BTreeSet::new()))
+}
+
 async fn set(act: &Act<'_>, at: &At, wanted: &BackendService) -> Result<Json, Error> {
-    let groups = |of: &BackendService| of.backends.iter().cloned().collect::<BTreeSet<_>>();
     act.merge(at, |latest| {
-        let there = read(latest);
+        // Its sort does not change.
+        let there = read(latest, &BTreeSet::new());
         let same = there.health_check == wanted.health_check
             && there.drain == wanted.drain
-            && groups(&there) == groups(wanted);
+            && groups_of(&there) == groups_of(wanted);
         Ok((!same).then(|| {
             let mut body = body(wanted);
             body["fingerprint"] = json!(text(latest, "fingerprint"));

@@ -145,7 +145,7 @@ async fn until_one_that_stays_is_healthy(act: &Act<'_>, wanted: &EndpointGroup) 
     let Some(backend) = handover::backend_service(act).await? else { return Ok(()) };
     let path = text(&backend, "selfLink").map(path::of).unwrap_or_default();
     let at = At::of(Collection::BackendServices, &path);
-    handover::until_healthy(act, &at, |seen| wanted.endpoints.contains(&seen.machine)).await
+    handover::until_healthy(act, &[at], false, |seen| wanted.endpoints.contains(&seen.machine)).await
 }
 
 /// Attaches what is missing, then, when something that stays is healthy, detaches what is too much. Somebody else may do the same at

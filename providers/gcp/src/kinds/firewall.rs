@@ -51,7 +51,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("sources").shaped(Shape::Set),
         Field::managed("ports").shaped(Shape::Set),
         Field::managed("destinations").shaped(Shape::Set),
-        Field::managed("target_tags").shaped(Shape::Set),
+        // Those of forwarders instead of all machines, or the other way: those of before are let through until they have gone.
+        Field::managed("target_tags").on_change(Change::Replace).shaped(Shape::Set),
         Field::managed("priority"),
         Field::managed("disabled"),
     ],
@@ -66,7 +67,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let network = lowering.network(made.network.as_str());
     let all_ports = made.all_ports;
     let served: BTreeSet<String> = listens(&made.backend).map(|port| port.to_string()).collect();
-    let checked = health_check::wanted(&made.backend).port.to_string();
+    let checked = health_check::wanted(lowering, &made.backend).port.to_string();
     let target_tags: BTreeSet<String> = match made.backend {
         GcpBackend::Direct { .. } => BTreeSet::new(),
         GcpBackend::Forwarder { .. } => BTreeSet::from([instance_template::tag(

@@ -125,6 +125,12 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         .collect()
 }
 
+/// The instance groups of what is ours, by path.
+pub(crate) fn groups(snapshot: &Snapshot<'_>) -> BTreeSet<String> {
+    let ours = snapshot.claimed(Collection::GroupManagers, KIND.name).into_iter();
+    ours.filter_map(|(_, json)| text(json, "instanceGroup").map(path::of)).collect()
+}
+
 fn outputs(json: &Json) -> Fields {
     let group = text(json, "instanceGroup").map(path::of).unwrap_or_default();
     fields::outputs([("group", group.as_str())])

@@ -54,7 +54,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("subnet").on_change(Change::Refuse),
         Field::managed("ports").on_change(Change::ReplaceUnlessConnected).shaped(Shape::Set),
         Field::if_set("ip_address").on_change(Change::Refuse),
-        Field::managed("global_access"),
+        Field::managed("global_access").on_change(Change::GrowUnlessConnected),
         Field::managed("labels"),
     ],
     replacement: Replacement::CreateFirst,
@@ -85,8 +85,11 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         global_access: made.global_access,
         labels: lowering.spec.tags.clone(),
     };
-    check_fixed_address(lowering, &address, &typed);
-    lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+    check_fixed_address(lowering, made, &address, &typed);
+    // Nobody is sent through it, and nothing of before goes, while those rules do not let them through.
+    let rules =
+        [firewall::CLIENTS, firewall::PROBERS].map(|name| lowering.address(firewall::KIND.name, name));
+    lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::from(rules));
 }
 
 /// The ports of the rule. One for all of them keeps those of the rule that it takes the place of.
@@ -105,12 +108,27 @@ fn ports(lowering: &Lowering<'_>, made: &GcpMade, address: &Address) -> BTreeSet
 }
 
 /// Two rules cannot have one address: with a fixed one there is no second rule to go over to.
-fn check_fixed_address(lowering: &mut Lowering<'_>, address: &Address, wanted: &ForwardingRule) {
+fn check_fixed_address(
+    lowering: &mut Lowering<'_>,
+    made: &GcpMade,
+    address: &Address,
+    wanted: &ForwardingRule,
+) {
     let Some(live) = lowering.world.at(address) else { return };
     let Ok(there) = fields::typed::<ForwardingRule>(KIND.name, &live.fields) else { return };
     let same_address = wanted.ip_address.is_some() && wanted.ip_address == there.ip_address;
-    if same_address && there.ports != wanted.ports {
-        lowering.refuse("the ports of a forwarding rule with a fixed `ip_address` cannot be changed without a gap: take `ip_address` out of the file as well, or destroy the service first");
+    let what = if there.ports != wanted.ports {
+        "the ports"
+    } else if backend_service::turns(lowering, &made.backend) {
+        "the sort of machines (instances, an instance group, forwarders) behind the address"
+    } else {
+        return;
+    };
+    if same_address {
+        lowering.refuse(format!(
+            "{what} of a forwarding rule with a fixed `ip_address` cannot be changed without a gap: take `ip_address` out of the file as \
+             well, or destroy the service first"
+        ));
     }
 }
 
@@ -162,16 +180,8 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
     if let Some(ip) = &wanted.ip_address {
         body["IPAddress"] = json!(ip);
     }
-    // Where another generation is there, consumers go through that one.
-    let old = At { name: act.other_name(), ..at.clone() };
-    let (made, old) = futures::future::join(act.create(&at, &body), act.cloud.get(&old)).await;
-    let made = made?;
-    if old?.is_some() {
-        let backend = At::of(Collection::BackendServices, fields::resolved(&wanted.backend_service));
-        let own = at.path();
-        handover::until_healthy(act, &backend, |seen| path::same(&seen.rule, &own)).await?;
-    }
-    Ok(yields(&made))
+    // Where another generation is there, consumers go through that one until the attachment turns to this one.
+    Ok(yields(&act.create(&at, &body).await?))
 }
 
 fn yields(json: &Json) -> Applied {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use privnet_core::execute::{Poll, Until};
 use privnet_core::spec::gcp::GcpBackend;
 use privnet_core::spec::{Engine, HealthCheck as SpecCheck};
-use privnet_core::{Applied, Error, Field, Kind, Live, Origin, Replacement};
+use privnet_core::{Applied, Change, Error, Field, Kind, Live, Origin, Replacement};
 use privnet_forwarder::AskedPort;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -47,9 +47,10 @@ pub(crate) const KIND: Kind = Kind {
     name: "health-check",
     title: "health check",
     fields: &[
-        Field::managed("protocol"),
-        Field::managed("port"),
-        Field::managed("path"),
+        // Where machines of before answer, they are asked until they have gone.
+        Field::managed("protocol").on_change(Change::Replace),
+        Field::managed("port").on_change(Change::Replace),
+        Field::managed("path").on_change(Change::Replace),
         Field::managed("interval"),
         Field::managed("timeout"),
         Field::managed("threshold"),
@@ -61,9 +62,18 @@ pub(crate) const KIND: Kind = Kind {
     serialized_by: &[],
 };
 
+/// The check of a service, in view of what is asked now.
+pub(crate) fn wanted(lowering: &Lowering<'_>, backend: &GcpBackend) -> HealthCheck {
+    let address = lowering.address(KIND.name, "main");
+    let there = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == address);
+    let ports = there.filter_map(|live| live.fields.get("port")?.as_int());
+    let asked: Vec<u16> = ports.filter_map(|port| port.try_into().ok()).collect();
+    of(backend, &asked)
+}
+
 /// The check of a backend: a backend service has one, so it is that of the first port which says something, else one of the first
-/// port: by TCP, or of forwarders by HTTP of the agent, which tells of all ports.
-pub(crate) fn wanted(backend: &GcpBackend) -> HealthCheck {
+/// port: by TCP, or of forwarders by HTTP of the agent, which tells of all ports. There it stays on the port of the agent's that is `asked`.
+fn of(backend: &GcpBackend, asked: &[u16]) -> HealthCheck {
     let all: Vec<(u16, Option<&SpecCheck>)> = match backend {
         GcpBackend::Direct { ports, .. } => {
             ports.iter().map(|port| (port.listen.get(), port.health_check.as_ref())).collect()
@@ -75,7 +85,7 @@ pub(crate) fn wanted(backend: &GcpBackend) -> HealthCheck {
     let found = all.iter().find(|(_, check)| check.is_some()).or_else(|| all.first()).copied();
     let agent = match (backend, found) {
         (GcpBackend::Forwarder { ports, .. }, Some((listen, _))) => {
-            Some(forwarders::health_port(ports, listen))
+            Some(forwarders::health_port(ports, listen, asked))
         }
         _ => None,
     };
@@ -99,7 +109,7 @@ pub(crate) fn wanted(backend: &GcpBackend) -> HealthCheck {
 
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let Some(made) = lowering.made() else { return };
-    let typed = wanted(&made.backend);
+    let typed = wanted(lowering, &made.backend);
     warn(lowering, &made.backend, &typed);
     let address = lowering.address(KIND.name, "main");
     lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
@@ -195,7 +205,7 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     if read(&latest) == wanted {
         return Ok(super::applied(&latest));
     }
-    // The whole check: a PATCH cannot take the other protocol's part away.
+    // The whole check: what a colleague added to its other parts goes as well.
     let body = body(&at.name, text(&latest, "description").unwrap_or_default(), &wanted);
     act.cloud.write(&at, Write::Replace(&body)).await?;
     let method = at.collection.method("get");

@@ -157,39 +157,37 @@ pub(crate) fn applied(resource: &Json) -> Applied {
 pub(crate) async fn apply(act: &Act<'_>) -> Result<Applied, Error> {
     let kind = act.address().kind.as_str();
     macro_rules! of {
-        ($module:ident, $collection:ident) => {
+        ($module:ident, $delete:expr) => {
             match act.step.action.op {
                 Op::Create => $module::create(act).await,
                 Op::Update => $module::update(act).await,
-                Op::Delete => act.delete(&act.there(Collection::$collection)?).await,
+                Op::Delete => $delete.await,
                 Op::Accept | Op::Reject => Err(unknown(act)),
             }
         };
     }
     match kind {
-        k if k == nat_subnet::KIND.name => of!(nat_subnet, Subnetworks),
-        k if k == firewall::KIND.name => of!(firewall, Firewalls),
-        k if k == health_check::KIND.name => of!(health_check, HealthChecks),
-        k if k == endpoint_group::KIND.name => of!(endpoint_group, NetworkEndpointGroups),
-        k if k == instance_template::KIND.name => of!(instance_template, InstanceTemplates),
-        k if act.step.action.op == Op::Delete && k == forwarder_group::KIND.name => {
-            forwarder_group::delete(act).await
+        k if k == nat_subnet::KIND.name => of!(nat_subnet, delete(act, Collection::Subnetworks)),
+        k if k == firewall::KIND.name => of!(firewall, delete(act, Collection::Firewalls)),
+        k if k == health_check::KIND.name => of!(health_check, delete(act, Collection::HealthChecks)),
+        k if k == instance_template::KIND.name => {
+            of!(instance_template, delete(act, Collection::InstanceTemplates))
         }
-        k if act.step.action.op == Op::Delete && k == endpoint_group::KIND.name => {
-            endpoint_group::delete(act).await
+        k if k == backend_service::KIND.name => {
+            of!(backend_service, delete(act, Collection::BackendServices))
         }
-        k if act.step.action.op == Op::Delete && k == forwarding_rule::KIND.name => {
-            forwarding_rule::delete(act).await
-        }
-        k if act.step.action.op == Op::Delete && k == service_attachment::KIND.name => {
-            service_attachment::delete(act).await
-        }
-        k if k == forwarder_group::KIND.name => of!(forwarder_group, GroupManagers),
-        k if k == backend_service::KIND.name => of!(backend_service, BackendServices),
-        k if k == forwarding_rule::KIND.name => of!(forwarding_rule, ForwardingRules),
-        k if k == service_attachment::KIND.name => of!(service_attachment, ServiceAttachments),
+        // These see to it before that nobody is cut by the way.
+        k if k == endpoint_group::KIND.name => of!(endpoint_group, endpoint_group::delete(act)),
+        k if k == forwarder_group::KIND.name => of!(forwarder_group, forwarder_group::delete(act)),
+        k if k == forwarding_rule::KIND.name => of!(forwarding_rule, forwarding_rule::delete(act)),
+        k if k == service_attachment::KIND.name => of!(service_attachment, service_attachment::delete(act)),
         _ => Err(unknown(act)),
     }
+}
+
+/// Deletes what was observed, at once.
+async fn delete(act: &Act<'_>, collection: Collection) -> Result<Applied, Error> {
+    act.delete(&act.there(collection)?).await
 }
 
 fn unknown(act: &Act<'_>) -> Error {

@@ -20,9 +20,10 @@ use crate::collection::Collection;
 use crate::connections;
 use crate::entry::{self, Entry};
 use crate::fields::{self, Fields};
+use crate::handover;
 use crate::json::{Json, flag, number, text, texts};
 use crate::keeping::{self, MOST_REJECTED, Rejects};
-use crate::kinds::{forwarding_rule, nat_subnet};
+use crate::kinds::{firewall, forwarding_rule, nat_subnet};
 use crate::lists;
 use crate::lower::Lowering;
 use crate::path;
@@ -130,7 +131,9 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         addresses: None,
         addresses_taken: None,
     };
-    lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+    // A range that is added lets nobody through until the clients' rule does.
+    let clients = lowering.made().map(|_| lowering.address(firewall::KIND.name, firewall::CLIENTS));
+    lowering.want(address, Origin::Owned, fields::of(&typed), clients.into_iter().collect());
 }
 
 /// Says in time that the NAT subnets have no address left for further connections, and what to do about it.
@@ -179,9 +182,14 @@ fn somebody_elses_subnets(lowering: &mut Lowering<'_>, address: &Address) -> Vec
         paths.filter(|path| !named.contains(*path) && !is_ours(path)).map(str::to_owned).collect();
     for path in &found {
         let name = path::name(path);
+        let shut = if lowering.made().is_some() {
+            ", and until then the firewall rule for clients does not let in whom Google gives an address of it: they reach nothing"
+        } else {
+            ""
+        };
         lowering.lowered.warnings.push(format!(
             "{}: the attachment has the NAT subnet `{name}` too, which is not in the file. No subnet can be taken from an attachment: \
-             it stays; write `{{ existing: {name} }}` into `nat_subnets` to say that it is meant",
+             it stays; write `{{ existing: {name} }}` into `nat_subnets` to say that it is meant{shut}",
             lowering.service.name
         ));
     }
@@ -435,6 +443,10 @@ fn decided(wanted: &Attachment) -> Option<Vec<Json>> {
 pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     let wanted: Attachment = fields::typed(KIND.name, act.step.fields)?;
     let at = act.there(Collection::ServiceAttachments)?;
+    let target = act.step.changes.iter().find(|change| change.field == "target");
+    if let Some(old) = target.and_then(|change| change.from.as_text()) {
+        handover::until_rule_is_healthy(act, old, fields::resolved(&wanted.target)).await?;
+    }
     let field = ["consumers", "reconciled_consumers"].into_iter().find(|field| act.step.changes_field(field));
     let listed = match field {
         Some("consumers") => wanted.consumers.clone(),

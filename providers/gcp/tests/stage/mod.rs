@@ -192,6 +192,38 @@ impl Stage {
         .await;
     }
 
+    /// Somebody else switches a firewall rule off.
+    pub async fn disable_firewall(&self, name: &str) {
+        let client = client!(self, Firewalls);
+        let get = || client.get().set_project(PROJECT).set_firewall(name);
+        let off = get().send().await.unwrap().set_disabled(true);
+        client.patch().set_project(PROJECT).set_firewall(name).set_body(off).send().await.unwrap();
+        until("the rule is off", || async {
+            (get().send().await.unwrap().disabled == Some(true)).then_some(())
+        })
+        .await;
+    }
+
+    /// Somebody starts or stops a machine.
+    pub async fn power(&self, zone: &str, name: &str, on: bool) {
+        let client = client!(self, Instances);
+        macro_rules! send {
+            ($request:expr) => {
+                $request.set_project(PROJECT).set_zone(zone).set_instance(name).send().await.unwrap()
+            };
+        }
+        if on {
+            send!(client.start());
+        } else {
+            send!(client.stop());
+        }
+        until("the machine is as it should be", || async {
+            let status = send!(client.get()).status.unwrap();
+            (status.name() == Some(if on { "RUNNING" } else { "TERMINATED" })).then_some(())
+        })
+        .await;
+    }
+
     /// Everything of the kinds that privnet makes, in all regions and in the host project too, whole, but for what changes with the time: fingerprints, and who is connected.
     pub async fn everything(&self) -> BTreeSet<String> {
         let mut all = BTreeSet::new();
