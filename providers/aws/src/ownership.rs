@@ -122,7 +122,10 @@ pub(crate) struct Claim {
 /// Why these tags are no proof, in words.
 pub(crate) fn why_not(tags: &TagMap) -> String {
     match tags.get(DEPLOYMENT) {
-        Some(other) => format!("its tags do not prove it is this one's (they name the deployment `{other}`)"),
+        Some(deployment) => format!(
+            "its tags name the service `{}` of the deployment `{deployment}`: where that is a service that this file no longer lists, `--prune` or its tombstone takes it down",
+            tags.get(SERVICE).map_or("", String::as_str)
+        ),
         None => "it has none of privnet's tags: rename or delete it, or give this deployment another name"
             .to_owned(),
     }

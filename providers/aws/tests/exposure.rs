@@ -391,6 +391,28 @@ async fn a_look_alike_with_the_name_takes_nobodys_place() {
     assert_eq!(principals(&stage, &copy).await, BTreeSet::from([theirs.to_owned()]));
 }
 
+/// Whom privnet allows on the user's service and cannot tag would be taken for the user's from then on.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_stays_allowed_on_a_supplied_service_without_proof_whose_that_is() {
+    let stage = Stage::open().await;
+    let supplied = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
+    let colleagues = principals(&stage, SUPPLIED).await;
+    stage.fault("aws:CreateTags:*:code=UnauthorizedOperation");
+    let (_, report) = stage.driver().apply(&supplied, PlanOptions::default()).await;
+    let error = failure(&report);
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
+    assert!(error.hints().iter().any(|hint| hint.contains("was not left allowed")), "{error:?}");
+    assert_eq!(principals(&stage, SUPPLIED).await, colleagues);
+
+    // Where he cannot be taken back either, that is said.
+    stage.fault("aws:ModifyVpcEndpointServicePermissions:2+:code=UnauthorizedOperation");
+    let (_, report) = stage.driver().apply(&supplied, PlanOptions::default()).await;
+    assert!(failure(&report).hints().iter().any(|hint| hint.contains("by hand")), "{report:?}");
+    stage.heal();
+    let plan = stage.plan(&supplied).await;
+    assert!(plan.warnings.iter().any(|warning| warning.contains("allowed already")), "{plan:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_supplied_service_gets_principals_and_keeps_everything_else() {
     let stage = Stage::open().await;

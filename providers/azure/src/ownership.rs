@@ -39,6 +39,14 @@ pub(crate) fn generation_of(deployment: &str, address: &Address, name: &str) -> 
         .find(|g| cloud_name(deployment, address, *g).eq_ignore_ascii_case(name))
 }
 
+/// The service that a derived name has in clear, where it is short enough to stand there whole: of what has no tags and whose service
+/// no other thing names any more. Only [`generation_of`] proves that it is one.
+pub(crate) fn service_in(name: &str) -> Option<String> {
+    let name = name.to_ascii_lowercase();
+    let (rest, _generation) = name.strip_prefix("pn-")?.rsplit_once('-')?;
+    Some(rest.rsplit_once('-')?.0.to_owned())
+}
+
 /// Whose a thing is, as what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
@@ -73,7 +81,10 @@ fn proof(tags: &Tags, deployment: &str) -> Option<Address> {
 /// Why these tags are no proof, in words.
 pub(crate) fn why_not(tags: &Tags) -> String {
     match get(tags, DEPLOYMENT) {
-        Some(other) => format!("its tags do not prove it is this one's (they name the deployment `{other}`)"),
+        Some(deployment) => format!(
+            "its tags name the service `{}` of the deployment `{deployment}`: where that is a service that this file no longer lists, `--prune` or its tombstone takes it down",
+            get(tags, SERVICE).unwrap_or_default()
+        ),
         None => "it has none of privnet's tags: rename or delete it, or give this deployment another name"
             .to_owned(),
     }
@@ -189,6 +200,21 @@ mod tests {
         assert_eq!(managed_tags(&all), user);
         let bare = claim("data", &name, &Tags::new(), &[address()]).unwrap();
         assert!(matches!(bare.ownership, Ownership::Unproven { .. }));
+    }
+
+    #[test]
+    fn a_name_gives_its_service_back_where_it_has_room_for_it() {
+        let subnet = |service: &str| Address::new(service, "nat-subnet", "main");
+        for service in ["orders", "orders-eu", "o"] {
+            let name = cloud_name("data", &subnet(service), Generation::A);
+            assert_eq!(service_in(&name).as_deref(), Some(service), "{name}");
+        }
+        for other in ["default", "pn-", "pn-x", "snet-orders-0a1b2c3d-a"] {
+            assert!(service_in(other).is_none_or(|s| generation_of("data", &subnet(&s), other).is_none()));
+        }
+        let long = "o".repeat(120);
+        let name = cloud_name("data", &subnet(&long), Generation::A);
+        assert!(service_in(&name).is_none_or(|s| generation_of("data", &subnet(&s), &name).is_none()));
     }
 
     #[test]

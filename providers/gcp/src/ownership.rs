@@ -106,10 +106,12 @@ pub(crate) fn is_of(deployment: &str, resource: &Json) -> bool {
 
 /// Why a resource is not proved ours, in words.
 pub(crate) fn why_not(resource: &Json) -> String {
-    match said(resource).get("deployment") {
-        Some(other) => {
-            format!("what it says does not prove it is this one's (it names the deployment `{other}`)")
-        }
+    let said = said(resource);
+    match said.get("deployment") {
+        Some(deployment) => format!(
+            "it says that it is of the service `{}` of the deployment `{deployment}`: where that is a service that this file no longer lists, `--prune` or its tombstone takes it down",
+            said.get("service").map_or("", String::as_str)
+        ),
         None => "it has no marker of privnet: rename or delete it, or give this deployment another name"
             .to_owned(),
     }

@@ -156,7 +156,8 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
         if !yours.is_empty() {
             let yours: Vec<_> = yours.into_iter().collect();
             lowered.warnings.push(format!(
-                "{}: {} is allowed by you already and stays so",
+                "{}: {} is allowed already, without the tags of this service, so it is taken to be yours and stays; where a run of privnet \
+                 was cut short before it tagged it, take it away with `aws ec2 modify-vpc-endpoint-service-permissions` and apply again",
                 lowering.name(),
                 yours.join(", ")
             ));
@@ -338,9 +339,37 @@ async fn change(
         now = shown(cloud, service, is_so).await?;
     }
     let tagging = Tagging::new(step, wanted, tags_before);
-    let ids = tagging.write(cloud, &now, &to_tag).await?;
+    let ids = match tagging.write(cloud, &now, &to_tag).await {
+        Ok(ids) => ids,
+        Err(error) => return Err(taken_back(cloud, step, service, &add, error).await),
+    };
     shown(cloud, service, |now| is_so(now) && tagging.shows(now, &ids)).await?;
     Ok(Applied::default())
+}
+
+/// On the user's service the tags are the proof: whom this run allowed and could not tag would be taken for the user's, and stay for
+/// ever. On our own the service is the proof, and the next run tags what lacks it.
+async fn taken_back(
+    cloud: &Cloud<'_>,
+    step: &Step<'_>,
+    service: &str,
+    added: &[String],
+    error: Error,
+) -> Error {
+    if step.action.address.name != SUPPLIED || added.is_empty() {
+        return error;
+    }
+    let back = cloud
+        .call(MODIFY, service, Replay::Safe, || {
+            let request = cloud.reach.ec2.modify_vpc_endpoint_service_permissions().service_id(service);
+            request.set_remove_allowed_principals(Some(added.to_vec())).send()
+        })
+        .await;
+    let who = added.join(", ");
+    error.with_hint(match back {
+        Ok(_) => format!("{who} could not be tagged, so it was not left allowed on {service}"),
+        Err(back) => format!("{who} is allowed on {service} without tags, and could not be taken back ({back}): take it away by hand"),
+    })
 }
 
 /// A permission that was just added, by its principal.

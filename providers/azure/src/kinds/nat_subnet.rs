@@ -73,7 +73,9 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         let vnet_id = fields::id(text(vnet, "id").unwrap_or_default());
         for subnet in items(vnet, "properties.subnets") {
             let (Some(name), Some(id)) = (text(subnet, "name"), text(subnet, "id")) else { continue };
-            for service in snapshot.known_services() {
+            let named = ownership::service_in(name);
+            let services: BTreeSet<&str> = snapshot.known_services().chain(named.as_deref()).collect();
+            for service in services {
                 let address = address(service);
                 let Some(generation) = ownership::generation_of(snapshot.deployment, &address, name) else {
                     continue;
