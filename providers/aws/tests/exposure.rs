@@ -620,7 +620,7 @@ async fn what_the_user_allows_on_his_service_stays_his() {
         existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {}, dbt-cloud: {} }");
     let plan = until("the principal is seen as the user's", || async {
         let plan = stage.plan(&supplied).await;
-        plan.warnings.iter().any(|warning| warning.contains("allowed by you already")).then_some(plan)
+        plan.warnings.iter().any(|warning| warning.contains("is allowed already")).then_some(plan)
     })
     .await;
     assert!(!format!("{:?}", plan.actions).contains(FIVETRAN), "{plan:#?}");
