@@ -2,9 +2,7 @@
 
     botocore_check.py [--each-once] RECORD-OR-FOLDER…
 
-With `--each-once` what differs in nothing but ids and times that are generated is checked once: for the records of thousands of
-tests. All else counts: names, values, how lists are numbered. A record is what `sandbox serve --record FILE` writes: one JSON
-object a line. Of every AWS exchange,
+With `--each-once` what is alike is checked once. Of every AWS exchange,
 
 - the request is decoded by the model: a parameter that the model does not have, a wrong type, a value that is not in an
   enumeration (compared without case, as the wire does) is a failure; botocore's own validator must accept the
@@ -32,6 +30,10 @@ import botocore.session
 import botocore.validate
 import dateutil.parser
 
+# What the checks of all clouds share stands beside their folders.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+import exchanges
+
 SERVICES = {"2016-11-15": "ec2", "2015-12-01": "elbv2", "2011-01-01": "autoscaling", "2011-06-15": "sts"}
 # Errors that any action of a Query service can answer ("Common errors" of the API references).
 COMMON = {
@@ -45,7 +47,7 @@ ON_DEMAND = ": asked for by a fault specification"
 
 @dataclasses.dataclass
 class Report:
-    """What was checked, and what was wrong with it."""
+    """What was checked, what was wrong with it, and how many more were alike and left out."""
 
     exchanges: int = 0
     unanswered: int = 0
@@ -55,34 +57,21 @@ class Report:
     repeated: int = 0
 
 
-# The ids, ends of ARNs, hashes and times that are generated; a test sees to it that no value of an enumeration is taken for one.
-GENERATED = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+")
-
-
 @functools.cache
 def models():
     """The session whose loader has the models: read once, for all records."""
     return botocore.session.get_session()
 
 
-def check(path, report=None, seen=None):
-    """Checks one record file; of those exchanges that are alike, the first one, where what was `seen` is given."""
-    report = report or Report()
+def check(paths, each_once=False):
+    """Checks records."""
+    report, read = Report(), exchanges.Exchanges("aws", paths, each_once)
     session = models()
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            exchange = json.loads(line)
-            if exchange["cloud"] != "aws":
-                continue
-            report.exchanges += 1
-            if seen is not None:
-                alike = hash(GENERATED.sub("0", f"{exchange['body']} {exchange['status']} {exchange['response']}"))
-                if alike in seen:
-                    report.repeated += 1
-                    continue
-                seen.add(alike)
-            found = list(check_exchange(session, exchange, report))
-            report.failures += [f"{path}:{number}: {exchange['action']}: {failure}" for failure in found]
+    for place, exchange in read:
+        report.exchanges += 1
+        found = list(check_exchange(session, exchange, report))
+        report.failures += [f"{place}: {exchange['action']}: {failure}" for failure in found]
+    report.repeated = read.repeated
     return report
 
 
@@ -334,14 +323,9 @@ def is_time(content):
 
 
 def main():
-    report = Report()
     paths = sys.argv[1:]
-    seen = None
-    if paths[:1] == ["--each-once"]:
-        paths, seen = paths[1:], set()
-    for path in map(pathlib.Path, paths):
-        for record in sorted(path.iterdir()) if path.is_dir() else [path]:
-            check(record, report, seen)
+    each_once = paths[:1] == ["--each-once"]
+    report = check(paths[each_once:], each_once)
     for failure in report.failures:
         print(failure, file=sys.stderr)
     summary = dataclasses.asdict(report)

@@ -15,7 +15,7 @@ def sandbox():
     """A running sandbox. What was said to it is held to the published models when the test ends."""
     running = Sandbox()
     yield running
-    report = botocore_check.check(running.record)
+    report = botocore_check.check([running.record])
     running.close()
     for action, calls in report.actions.items():
         SPOKEN.actions[action] = SPOKEN.actions.get(action, 0) + calls

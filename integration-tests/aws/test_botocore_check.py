@@ -5,6 +5,7 @@ import json
 import pytest
 
 import botocore_check
+import exchanges
 import extract_model
 
 GOOD_BODY = "Action=DescribeVpcs&Version=2016-11-15&Filter.1.Name=vpc-id&Filter.1.Value.1=vpc-1"
@@ -19,7 +20,7 @@ def failures(tmp_path, body=GOOD_BODY, answer=GOOD_ANSWER, status=200):
     line = {"cloud": "aws", "action": action, "body": body, "status": status, "response": answer}
     record = tmp_path / "record.jsonl"
     record.write_text(json.dumps(line) + "\n")
-    return botocore_check.check(record).failures
+    return botocore_check.check([record]).failures
 
 
 def test_a_good_exchange(tmp_path):
@@ -79,7 +80,7 @@ def test_errors(tmp_path):
 
 
 def test_each_once_leaves_out_what_is_generated_alone(tmp_path):
-    exchanges = [
+    said = [
         (GOOD_BODY, GOOD_ANSWER),
         (GOOD_BODY.replace("=vpc-1", "=vpc-0123456789abcdef0"), GOOD_ANSWER.replace("vpc-1", "vpc-0123456789abcdef0")),
         (GOOD_BODY.replace("=vpc-1", "=vpc-0fedcba9876543210"), GOOD_ANSWER.replace("vpc-1", "vpc-0fedcba9876543210")),
@@ -89,11 +90,11 @@ def test_each_once_leaves_out_what_is_generated_alone(tmp_path):
         (GOOD_BODY, GOOD_ANSWER.replace("<state>available", "<state>available1")),
         (GOOD_BODY, GOOD_ANSWER.replace("vpcId", "vpcId2")),
     ]
-    lines = [{"cloud": "aws", "action": "a", "body": body, "status": 200, "response": answer} for body, answer in exchanges]
+    lines = [{"cloud": "aws", "action": "a", "body": body, "status": 200, "response": answer} for body, answer in said]
     record = tmp_path / "record.jsonl"
     record.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    report = botocore_check.check(record, seen=set())
-    assert (report.exchanges, report.repeated) == (8, 1)
+    report = botocore_check.check([record], each_once=True)
+    assert (report.exchanges, report.repeated) == (7, 1)
     assert [failure.split(": ")[0].rsplit(":")[-1] for failure in report.failures] == ["4", "6", "7", "8"]
 
 
@@ -102,7 +103,7 @@ def test_no_value_of_an_enumeration_is_taken_for_a_generated_id():
     for service in botocore_check.SERVICES.values():
         model = session.get_service_model(service)
         values = [value for name in model.shape_names for value in getattr(model.shape_for(name), "enum", None) or []]
-        taken = [value for value in values if botocore_check.GENERATED.search(value)]
+        taken = [value for value in values if exchanges.GENERATED.search(value)]
         assert values or service == "sts", service
         assert taken == []
 

@@ -86,7 +86,7 @@ def test_the_life_of_an_endpoint_service(tmp_path):
         assert "0 added, 1 changed, 0 destroyed" in said, said
         said = terraform.must("destroy", "-auto-approve", "-input=false", "-var=zones=3")
         assert "12 destroyed" in said, said
-        report = botocore_check.check(sandbox.record)
+        report = botocore_check.check([sandbox.record])
         assert not report.failures, "\n".join(report.failures)
     finally:
         sandbox.close()

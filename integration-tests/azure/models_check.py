@@ -3,7 +3,7 @@
 
     models_check.py RECORD-OR-FOLDER… [--operations] [--each-once]
 
-A record has one JSON line for each exchange, as `privnet sandbox serve --record` writes it. The packages are generated from
+The packages are generated from
 Microsoft's own API descriptions: their operations say which path and method there is, what its body and its answer are of, and their
 models which names these have, of which types, and with which words where words are listed. Every request has to be one that they
 know, and what is in its body and its answer has to be in the models, spelled as there, of the type there; an error has to be of
@@ -24,6 +24,10 @@ import pathlib
 import re
 import sys
 import typing
+
+# What the checks of all clouds share stands beside their folders.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+import exchanges
 
 PACKAGES = ("azure.mgmt.network", "azure.mgmt.compute", "azure.mgmt.sql", "azure.mgmt.resource.resources")
 # What is asked of whatever has an id.
@@ -53,8 +57,6 @@ OPERATION_NAMES = {
 ERROR_NAMES = {"code": str, "message": str, "target": str, "details": list, "additionalInfo": list, "innererror": (dict, str)}
 # Who is asked for a token, and what an instance says of itself: not ARM.
 OUTSIDE = re.compile(r"/[0-9a-z-]+/oauth2/|/[0-9a-z-]+/v2\.0/|/[a-z0-9-]+/\.well-known/|/metadata/|/common/", re.IGNORECASE)
-# Numbers, and the ids, hashes and times that are generated.
-GENERATED = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,}|[0-9]+")
 
 
 class Operation(typing.NamedTuple):
@@ -351,27 +353,10 @@ def kind_of(path):
 
 def check(paths, each_once=False):
     """Checks records; the checker has what is wrong and what was seen."""
-    checker, alike = Checker(), set()
-    for path in records(paths):
-        with open(path, encoding="utf-8") as record:
-            for text in record:
-                line = json.loads(text)
-                if line.get("cloud", "azure") != "azure":
-                    continue
-                if each_once:
-                    words = [str(line.get(part)) for part in ("method", "path", "body", "status", "response")]
-                    before = len(alike)
-                    alike.add(hash(GENERATED.sub("0", " ".join(words))))
-                    if len(alike) == before:
-                        continue
-                checker.exchange(line)
+    checker = Checker()
+    for _, line in exchanges.Exchanges("azure", paths, each_once):
+        checker.exchange(line)
     return checker
-
-
-def records(paths):
-    """The records, and those in folders."""
-    for path in map(pathlib.Path, paths):
-        yield from sorted(path.iterdir()) if path.is_dir() else [path]
 
 
 def main():

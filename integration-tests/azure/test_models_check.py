@@ -1,12 +1,14 @@
 """The checker finds what is wrong: each broken exchange here is a right one with one thing changed. And real exchanges pass."""
 
 import copy
+import enum
 import json
 import urllib.parse
 
 import pytest
 import yaml
 
+import exchanges
 import models_check
 from test_recordings import LOADER, recordings, require_recordings
 
@@ -112,6 +114,36 @@ def test_each_wrong_thing_is_found(checker):
         GOOD | {"status": 400, "response": changed(REFUSED, "error", "colour", to="red")},
     ]:
         assert problems(checker, line), line
+
+
+def test_what_is_alike_is_checked_once_and_nothing_else_is_left_out(tmp_path):
+    def with_id(line, id):
+        return changed(line, "response", "properties", "resourceGuid", to=f"{id}-1111-2222-3333-444444444444")
+
+    wrong = changed(GOOD, "body", "location", to=1)
+    lines = [
+        with_id(GOOD, "aaaaaaaa"),
+        with_id(GOOD, "bbbbbbbb"),
+        changed(GOOD, "body", "properties", "probes", 0, "properties", "port", to=5433),
+        wrong,
+        wrong,
+    ]
+    for number, line in enumerate(lines):
+        text = {side: json.dumps(line[side]) for side in ("body", "response")}
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps(line | text) + "\n")
+    for each_once, counts in [(True, (1, 3)), (False, (2, 5))]:
+        checked = models_check.check([tmp_path], each_once)
+        assert (len(checked.problems), sum(checked.seen.values())) == counts, checked.problems
+
+
+def test_no_word_of_a_package_is_taken_for_a_generated_id(checker):
+    models = {operation.module for operation in checker.operations}
+    words = {str(word.value) for module in models for kind in vars(module).values() if isinstance(kind, enum.EnumMeta) for word in kind}
+    names = {name for module in models for kind in vars(module).values() if models_check.is_model(kind) for name in checker.models.fields(kind)}
+    assert len(words) > 1000 and len(names) > 1000
+    taken = {word for word in words | names if exchanges.GENERATED.search(word)}
+    # Policies of application gateways, which are named after a day.
+    assert {word for word in taken if not word.startswith("AppGwSslPolicy")} == set()
 
 
 def test_what_no_package_knows_is_named(checker):

@@ -3,11 +3,10 @@
 
     discovery_check.py RECORD-OR-FOLDER… [--forbid-output-only] [--methods] [--each-once]
 
-A record has one JSON line for each exchange, as `privnet sandbox serve --record` writes it. Every request has to be one
+Every request has to be one
 that the document knows: its method and path, its parameters, and a body without unknown names, wrong types, enum values
 or formats. Every answer of 200 has to be of the documented type, everything else an error of the documented form.
-With --forbid-output-only a request may not send what only the server sets. With --each-once what differs in nothing but ids,
-fingerprints and times that are generated is checked once: for the records of thousands of tests. All else counts.
+With --forbid-output-only a request may not send what only the server sets. With --each-once what is alike is checked once.
 
 The exit status is 1 when anything is wrong, or when there was nothing to check.
 """
@@ -24,6 +23,10 @@ import urllib.parse
 
 import discovery
 
+# What the checks of all clouds share stands beside their folders.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+import exchanges
+
 PREFIX = "/compute/v1/"
 # Who is asked for a token, and what a machine says of itself: other APIs than Compute Engine's.
 OUTSIDE = re.compile(r"/(token|tokeninfo|v1/token|computeMetadata/.*)$")
@@ -31,12 +34,8 @@ TIMES = {"creationTimestamp", "insertTime", "startTime", "endTime", "lastStartTi
 # The one name in an error that the document does not describe: Google's JSON front end adds it.
 ERROR_KEYS = {"code", "message", "errors", "status", "details"}
 RANGES = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "int64": (-(2**63), 2**63 - 1), "uint64": (0, 2**64 - 1)}
-
-
-# The ids, hashes, fingerprints and times that are generated; a test sees to it that no value of an enumeration is taken for one.
-GENERATED = re.compile(
-    r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+|(?<=ingerprint":")[^"]*'
-)
+# Fingerprints are generated too.
+GENERATED = re.compile(exchanges.GENERATED.pattern + r'|(?<=ingerprint":")[^"]*')
 
 
 def methods(resources):
@@ -267,27 +266,10 @@ class Checker:
 
 def check(paths, forbid_output_only=False, each_once=False):
     """Checks records; answers what is wrong and how often each method was seen."""
-    checker, alike = Checker(forbid_output_only), set()
-    for path in records(paths):
-        with open(path, encoding="utf-8") as record:
-            for text in record:
-                line = json.loads(text)
-                if line.get("cloud", "gcp") != "gcp":
-                    continue
-                if each_once:
-                    words = [str(line.get(part)) for part in ("method", "path", "body", "status", "response")]
-                    before = len(alike)
-                    alike.add(hash(GENERATED.sub("0", " ".join(words))))
-                    if len(alike) == before:
-                        continue
-                checker.exchange(line)
+    checker = Checker(forbid_output_only)
+    for _, line in exchanges.Exchanges("gcp", paths, each_once, GENERATED):
+        checker.exchange(line)
     return checker.problems, checker.seen
-
-
-def records(paths):
-    """The records, and those in folders."""
-    for path in map(pathlib.Path, paths):
-        yield from sorted(path.iterdir()) if path.is_dir() else [path]
 
 
 def main():
