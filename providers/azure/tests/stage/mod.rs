@@ -36,6 +36,13 @@ pub struct Stage {
     running: Running,
 }
 
+/// Where what is said is kept, to be held to Azure's own models after the tests.
+fn record_of(folder: &std::path::Path) -> Option<std::path::PathBuf> {
+    let all = std::env::var_os("PRIVNET_RECORDS").filter(|all| !all.is_empty())?;
+    let name = folder.file_name()?.to_string_lossy().into_owned();
+    Some(std::path::Path::new(&all).join(name + ".jsonl"))
+}
+
 impl Stage {
     pub async fn open() -> Self {
         Self::open_at(SPEED).await
@@ -53,6 +60,7 @@ impl Stage {
         options.speed = Some(speed);
         options.rate_limits = false;
         options.list_lag = lag;
+        options.record = record_of(folder.path());
         let running = Sandbox::serve(&options).await.unwrap();
         Self { folder, running }
     }
