@@ -89,7 +89,10 @@ fn of_service(desired: &Desired, intent: &ServiceIntent, world: &World) -> Servi
             }
         })
         .collect();
-    if let Connections::Unreadable { why } = &seen.connections {
+    // A refusal for the same reason says it already.
+    if let Connections::Unreadable { why } = &seen.connections
+        && !notes.iter().any(|note| note.contains(why))
+    {
         notes.push(format!("its connections cannot be read: {why}"));
     }
     notes.extend(world.unknown.get(&intent.scope).into_iter().flatten().cloned());

@@ -160,6 +160,9 @@ pub struct World {
     pub held: BTreeMap<String, Held>,
     /// What of a scope could not be found out and stops nothing, and the permission that is missing: in words, for people.
     pub unknown: BTreeMap<Scope, BTreeSet<String>>,
+    /// What could not be found out of what may stand on a scope's resources, or be left of its services elsewhere: it matters to a plan that
+    /// does something there, and is said by it.
+    pub unseen: BTreeMap<Scope, BTreeSet<String>>,
     /// Where was searched.
     pub searched: BTreeSet<Scope>,
     /// The caller's identity in each scope, as the cloud reports it; for the audit log.
@@ -207,6 +210,9 @@ impl World {
         self.held.extend(other.held);
         for (scope, said) in other.unknown {
             self.unknown.entry(scope).or_default().extend(said);
+        }
+        for (scope, said) in other.unseen {
+            self.unseen.entry(scope).or_default().extend(said);
         }
         self.searched.extend(other.searched);
         self.callers.extend(other.callers);

@@ -29,6 +29,7 @@ pub mod forwarder;
 mod report;
 mod saved;
 mod session;
+mod unread;
 pub mod watch;
 
 pub use audit_file::{AuditFile, AuditFileError};

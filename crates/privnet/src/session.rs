@@ -63,6 +63,8 @@ pub struct Planned {
 pub struct Unreachable {
     /// Which.
     pub cloud: &'static str,
+    /// The services of the file that are there.
+    pub services: BTreeSet<String>,
     /// Why.
     pub error: Error,
 }
@@ -336,7 +338,7 @@ impl Session {
             let decided = self.accept_pending(&ask, false).await;
             // Whoever is turned away from now on was turned away by somebody who knew. Where nothing could be looked at, nothing is known
             // yet; where some could, the rest is not waited for: rather is nobody let in again than one who was turned away since.
-            ask.again &= !was_looked_at(&decided.executed);
+            ask.again &= !decided.executed.was_looked_at();
             let failed = decided.report.as_ref().is_some_and(|report| !report.all_done());
             let ambiguous =
                 decided.decisions.iter().any(|decision| matches!(decision.why, Why::Ambiguous { .. }));
@@ -365,13 +367,14 @@ impl Session {
         }
     }
 
-    /// Plans the rejection of one connection; `None` where no service has it. A live one is refused without `sever`. Where some cloud
-    /// could not be looked at, nobody knows whether one of its services has it: that is an empty plan.
+    /// Plans the rejection of one connection; `None` where no service has it. A live one is refused without `sever`. Where some service
+    /// could not be looked at, nobody knows whether it has it: that is an empty plan.
     pub async fn plan_rejection(&self, connection: &str, sever: bool) -> Option<Planned> {
         let (desired, world, unreachable) = self.observe(Purpose::Connections).await;
         let plan = plan::plan_rejection(&desired, &world, &self.kinds, connection, sever);
-        let plan = plan.or_else(|| (!unreachable.is_empty()).then(Plan::default))?;
-        Some(Planned { plan, desired, world, unreachable })
+        let found = plan.is_some();
+        let planned = Planned { plan: plan.unwrap_or_default(), desired, world, unreachable };
+        (found || !planned.unreachable.is_empty() || !planned.unread().is_empty()).then_some(planned)
     }
 
     /// What there is of each service, who is connected, and what waits for whom.
@@ -408,13 +411,17 @@ impl Session {
         for (cloud, observation) in observations {
             match observation {
                 Ok(seen) => world.merge(seen),
-                Err(error) => unreachable.push(Unreachable { cloud, error }),
+                Err(error) => {
+                    let there = self.services().filter(|service| service.cloud_name().as_str() == cloud);
+                    let services = there.map(|service| service.name.to_string()).collect();
+                    unreachable.push(Unreachable { cloud, services, error });
+                }
             }
         }
         for down in &unreachable {
-            for service in self.services().filter(|service| service.cloud_name().as_str() == down.cloud) {
+            for service in &down.services {
                 world.refusals.push(Refusal {
-                    address: Address::new(service.name.as_str(), "service", "main"),
+                    address: Address::new(service, "service", "main"),
                     rule: Rule::Unobserved,
                     why: format!("{} could not be observed: {}", down.cloud, down.error),
                     flag: None,
@@ -487,12 +494,6 @@ fn decide_all(desired: &Desired, world: &World, ask: &Ask) -> Vec<Decision> {
         Some(accept::decide(&intent.policy, seen.connections.known(), ask))
     });
     decisions.flatten().collect()
-}
-
-/// Whether the connections of any service were read.
-fn was_looked_at(planned: &Planned) -> bool {
-    let mut seen = planned.world.services.values();
-    seen.any(|seen| !matches!(seen.connections, Connections::Unreadable { .. }))
 }
 
 /// Whether these are the same connections, in the same states.

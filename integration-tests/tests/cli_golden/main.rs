@@ -15,6 +15,7 @@ mod script;
 mod shapes;
 mod statuses;
 mod streams;
+mod unread;
 mod watching;
 
 use script::{Script, code, text};

@@ -7,12 +7,16 @@ use futures::stream::FuturesUnordered;
 use privnet::{Ask, Decided, Plan, Planned, Session, Told, Verdict, WaitedFor, told};
 use serde_json::json;
 
+use super::as_shown::as_shown;
 use super::{Opened, Shell, joined};
 use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::written;
-use crate::render::{Paint, count, decision_json, decisions_text, executed_text, warnings_text};
+use crate::render::{
+    Paint, count, decision_json, decisions_text, executed_text, nothing_pending_text, unread_json,
+    unread_text, warnings_text,
+};
 use crate::world::{can_ask, confirm};
 
 /// How the command was asked to go about it.
@@ -26,6 +30,8 @@ pub(crate) struct Manner {
 /// What one file came to.
 struct Ended {
     decisions: Vec<Told>,
+    /// The services whose connections could not be read.
+    unread: Vec<(String, String)>,
     exit: Exit,
     text: String,
     /// Whether the connection that was asked for may be one of its services'.
@@ -44,8 +50,12 @@ pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner)
             .hint("`privnet status` lists the connections of each service"));
     }
     let exit = ended.iter().map(|file| file.exit).fold(Exit::Done, Exit::worse);
-    let json = |file: &Ended| file.decisions.iter().map(decision_json).collect::<Vec<_>>();
-    let objects = ended.iter().map(|file| json!({"decisions": json(file)})).collect();
+    let json = |file: &Ended| {
+        let decisions: Vec<_> = file.decisions.iter().map(decision_json).collect();
+        let unread: Vec<_> = file.unread.iter().map(unread_json).collect();
+        json!({"decisions": decisions, "unread": unread})
+    };
+    let objects = ended.iter().map(json).collect();
     let text: String = ended.iter().map(|file| file.text.as_str()).collect();
     if !ended.is_empty() {
         shell.output.result(|_| text, || joined(objects));
@@ -63,7 +73,7 @@ async fn one_by_one(
     let mut ended = Vec::new();
     let mut stopped = None;
     for file in files {
-        match once(shell, &file.session, ask, manner).await {
+        match once(shell, file, ask, manner).await {
             Ok(one) => ended.push(one),
             // What was decided in the files before is said all the same.
             Err(failure) => {
@@ -81,27 +91,34 @@ async fn one_by_one(
     (ended, stopped)
 }
 
-async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> Result<Ended, Failure> {
+async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Result<Ended, Failure> {
     let decided = {
         let _line = shell.progress.during("looking at the connections");
-        session.accept_pending(ask, true).await
+        file.session.accept_pending(ask, true).await
     };
     shell.not_interrupted()?;
     let is_it = |id: &str| {
         // By either name, as it is decided on.
         let named = |name: &str| name.eq_ignore_ascii_case(id);
         decided.decisions.iter().any(|decision| named(&decision.connection) || named(&decision.handle))
-            || !decided.executed.unreachable.is_empty()
     };
-    let may_have_it = ask.connection.as_deref().is_none_or(is_it);
+    let unread = unread(&decided.executed);
+    let all_seen = unread.is_empty() && decided.executed.unreachable.is_empty();
+    let is_there = ask.connection.as_deref().is_some_and(is_it);
+    let may_have_it = ask.connection.is_none() || is_there || !all_seen;
+    // Who was asked for by name, and is there, is not elsewhere.
+    let undecided = if unread.is_empty() || is_there { Exit::Done } else { Exit::Failed };
     shell.unreachable(&decided.executed.unreachable);
     let paint = shell.output.paint();
     let warnings = warnings_text(&decided.executed.plan, paint);
     if manner.dry_run || decided.executed.plan.is_empty() {
-        let exit = shell.exit_of(&decided.executed, None);
+        let exit = shell.exit_of(&decided.executed, None).worse(undecided);
         let decisions = told(decided.decisions, &Plan::default(), None);
-        let text = decisions_text(&decisions, paint) + &warnings + &unread(&decided.executed);
-        return Ok(Ended { decisions, exit, text, may_have_it });
+        let mut text = decisions_text(&decisions, paint) + &warnings + &unread_lines(&unread);
+        if decisions.is_empty() {
+            text.push_str(nothing_pending_text(all_seen, decided.executed.was_looked_at()));
+        }
+        return Ok(Ended { decisions, unread, exit, text, may_have_it });
     }
     if !manner.yes {
         let considered = told(decided.decisions.clone(), &Plan::default(), None);
@@ -117,9 +134,9 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
     }
     let question = format!("Carry out {}?", count(decided.executed.plan.actions.len(), "decision"));
     confirm(&question, manner.yes, &shell.world.cancel).await?;
-    let decided = if manner.yes { decided } else { as_of_now(shell, session, ask, decided).await? };
-    let executed = session.execute(decided.executed).await;
-    let exit = shell.exit_of(&executed.planned, Some(&executed.report));
+    let decided = if manner.yes { decided } else { as_of_now(shell, file, ask, decided).await? };
+    let executed = file.session.execute(decided.executed).await;
+    let exit = shell.exit_of(&executed.planned, Some(&executed.report)).worse(undecided);
     let decisions = told(decided.decisions, &executed.planned.plan, Some(&executed.report));
     let mut text = decisions_text(&decisions, paint);
     if manner.yes {
@@ -129,28 +146,19 @@ async fn once(shell: &Shell, session: &Session, ask: &Ask, manner: &Manner) -> R
     if !executed.report.all_done() {
         text.push_str(&executed_text(&executed.planned.plan, &executed.report, paint));
     }
-    text.push_str(&unread(&executed.planned));
-    Ok(Ended { decisions, exit, text, may_have_it })
+    text.push_str(&unread_lines(&unread));
+    Ok(Ended { decisions, unread, exit, text, may_have_it })
 }
 
 /// The decisions as they are now: while a person looked at them, another may have been let in, or have gone.
-async fn as_of_now(shell: &Shell, session: &Session, ask: &Ask, shown: Decided) -> Result<Decided, Failure> {
+async fn as_of_now(shell: &Shell, file: &Opened, ask: &Ask, shown: Decided) -> Result<Decided, Failure> {
     let now = {
         let _line = shell.progress.during("looking at the connections once more");
-        session.accept_pending(ask, true).await
+        file.session.accept_pending(ask, true).await
     };
     shell.not_interrupted()?;
-    if shown.executed.unreachable.is_empty() && shell.unreachable(&now.executed.unreachable) {
-        return Err(Failure::failed(
-            "unobserved",
-            "the connections cannot be looked at any more: nothing was done",
-        ));
-    }
-    if shown.executed.plan.does_what(&now.executed.plan) {
-        return Ok(now);
-    }
-    Err(Failure::refused("who is connected, or waits, has changed since this was shown: nothing was done")
-        .hint("look at it again: run the same command once more"))
+    as_shown(shell, &file.source.name, &shown.executed, &now.executed)?;
+    Ok(now)
 }
 
 /// Waits for the consumers of all files side by side: one file's vendor may take days. Where one connection is named, the
@@ -196,10 +204,11 @@ async fn watch_one(shell: &Shell, session: &Session, ask: &Ask, timeout: Duratio
         text.push_str(&executed_text(&last.executed.plan, report, paint));
     }
     let (exit, end) = how_it_ended(waited.end, ask, timeout);
-    text.push_str(&unread(&last.executed));
+    let unread = unread(&last.executed);
+    text.push_str(&unread_lines(&unread));
     text.push_str(&end);
     text.push('\n');
-    Ended { decisions: all, exit, text, may_have_it: true }
+    Ended { decisions: all, unread, exit, text, may_have_it: true }
 }
 
 fn how_it_ended(end: WaitedFor, ask: &Ask, timeout: Duration) -> (Exit, String) {
@@ -232,15 +241,12 @@ fn note(decided: &Decided, all: &mut Vec<Told>, text: &mut String, paint: Paint)
     }
 }
 
-/// Services whose connections could not be read: nobody is let in there, and that is said.
-fn unread(planned: &Planned) -> String {
-    let mut text = String::new();
-    for (service, seen) in &planned.world.services {
-        if let privnet_core::world::Connections::Unreadable { why } = &seen.connections {
-            text.push_str(&format!(
-                "{service}: its connections cannot be read ({why}); nothing was decided there\n"
-            ));
-        }
-    }
-    text
+fn unread_lines(unread: &[(String, String)]) -> String {
+    unread.iter().map(|one| unread_text(one) + "\n").collect()
+}
+
+/// The services that somebody would be let in to, and whose connections could not be read. Nobody is let in to what is to go.
+fn unread(planned: &Planned) -> Vec<(String, String)> {
+    let stays = |name: &str| planned.desired.services.get(name).is_none_or(|intent| !intent.remove);
+    planned.unread().into_iter().filter(|(service, _)| stays(service)).collect()
 }

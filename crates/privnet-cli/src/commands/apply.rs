@@ -8,6 +8,7 @@ use privnet::{Executed, PlanOptions, Planned, SavedPlan, Session, executed_json}
 use privnet_core::plan::Op;
 use serde_json::json;
 
+use super::as_shown::as_shown;
 use super::{Opened, Shell, joined};
 use crate::args::Which;
 use crate::exit::Exit;
@@ -62,21 +63,9 @@ impl Ready {
             return Ok(());
         }
         let now = observe(shell, &self.session, self.way).await?;
-        let is_cut_off = !now.unreachable.is_empty() && self.planned.unreachable.is_empty();
-        if shown && is_cut_off && shell.unreachable(&now.unreachable) {
-            return Err(Failure::failed(
-                "unobserved",
-                format!("{}: it cannot be looked at any more: nothing was done", self.name),
-            ));
-        }
-        if shown && !self.planned.plan.does_what(&now.plan) {
-            return Err(Failure::refused(format!(
-                "{}: who is connected, or waits, has changed since this was shown, and something else would be done now",
-                self.name
-            ))
-            .hint("look at it again: run the same command once more"));
-        }
-        if !shown && !self.planned.plan.does_what(&now.plan) {
+        if shown {
+            as_shown(shell, &self.name, &self.planned, &now)?;
+        } else if !self.planned.plan.does_what(&now.plan) {
             // Nobody was asked, but what is done and refused now is said as it was for the first plan.
             shell.unreachable(&now.unreachable);
             if !shell.output.is_json() {

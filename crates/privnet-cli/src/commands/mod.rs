@@ -2,6 +2,7 @@
 
 mod accept;
 mod apply;
+mod as_shown;
 mod forwarder;
 mod handoff;
 mod plan;

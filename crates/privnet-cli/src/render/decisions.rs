@@ -7,10 +7,26 @@ use super::{Paint, Style, who};
 
 /// All decisions for people.
 pub(crate) fn decisions_text(decisions: &[Told], paint: Paint) -> String {
-    if decisions.is_empty() {
-        return "No connection request is pending.\n".to_owned();
-    }
     decisions.iter().map(|told| decision_text(told, paint)).collect()
+}
+
+/// That nothing was decided: what could not be looked at is not said to have no requests.
+pub(crate) fn nothing_pending_text(all_seen: bool, any_seen: bool) -> &'static str {
+    match (all_seen, any_seen) {
+        (true, _) => "No connection request is pending.\n",
+        (false, true) => "No connection request is pending where that could be looked at.\n",
+        (false, false) => "",
+    }
+}
+
+/// A service whose connections could not be read: nobody is let in there, and that is said.
+pub(crate) fn unread_text((service, why): &(String, String)) -> String {
+    format!("{service}: its connections cannot be read ({why}); nothing was decided there")
+}
+
+/// The same for programs.
+pub(crate) fn unread_json((service, why): &(String, String)) -> Value {
+    json!({"service": service, "why": why})
 }
 
 /// One decision for people.

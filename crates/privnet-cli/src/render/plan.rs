@@ -10,13 +10,23 @@ use super::{Paint, Style, count, who};
 
 /// A plan for people. `detail` lists the fields of what is made, too.
 pub(crate) fn plan_text(title: &str, plan: &Plan, detail: bool, paint: Paint) -> String {
+    let waiting = waiting(plan).map(|waiting| format!(" {waiting}")).unwrap_or_default();
+    format!("{}{waiting}\n", without_end(title, plan, detail, paint))
+}
+
+/// The plan of a rejection, which is about that one connection and holds nothing else up.
+pub(crate) fn rejection_text(title: &str, plan: &Plan, paint: Paint) -> String {
+    without_end(title, plan, false, paint) + "\n"
+}
+
+fn without_end(title: &str, plan: &Plan, detail: bool, paint: Paint) -> String {
     let mut out = format!("{}\n", paint.on(Style::Bold, title));
     actions(&mut out, plan, detail, paint);
     if !plan.is_empty() {
         additions(&mut out, plan, paint);
     }
     remarks(&mut out, plan, paint);
-    let _ = writeln!(out, "\n{}", summary_line(&plan.summary, plan, paint));
+    let _ = write!(out, "\n{}", summary_line(&plan.summary, plan, paint));
     out
 }
 
@@ -185,6 +195,15 @@ pub(super) fn waits(out: &mut String, plan: &Plan, paint: Paint) {
     }
 }
 
+/// What else a refused service needs is not planned: the counts do not have it.
+fn waiting(plan: &Plan) -> Option<String> {
+    let of_services = plan.refusals.iter().filter(|refusal| refusal.address.kind != "deployment");
+    let names: BTreeSet<&str> = of_services.map(|refusal| refusal.address.service.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    (!names.is_empty())
+        .then(|| format!("Whatever else {} needs waits until that is settled.", names.join(" or ")))
+}
+
 fn summary_line(summary: &Summary, plan: &Plan, paint: Paint) -> String {
     let parts: Vec<String> = [
         (summary.create, "to create", Style::Good),
@@ -199,18 +218,10 @@ fn summary_line(summary: &Summary, plan: &Plan, paint: Paint) -> String {
     .collect();
     if !plan.refusals.is_empty() {
         let refused = format!("{} refused", plan.refusals.len());
-        let done = match parts[..] {
+        return match parts[..] {
             [] => format!("Nothing will be done: {refused}."),
             _ => format!("Plan: {}, {} unchanged, {refused}.", parts.join(", "), summary.unchanged),
         };
-        // What else a refused service needs is not planned: the counts do not have it.
-        let of_services = plan.refusals.iter().filter(|refusal| refusal.address.kind != "deployment");
-        let names: BTreeSet<&str> = of_services.map(|refusal| refusal.address.service.as_str()).collect();
-        if names.is_empty() {
-            return done;
-        }
-        let names: Vec<&str> = names.into_iter().collect();
-        return format!("{done} Whatever else {} needs waits until that is settled.", names.join(" or "));
     }
     if parts.is_empty() && summary.unchanged == 0 {
         return "Nothing to do.".to_owned();

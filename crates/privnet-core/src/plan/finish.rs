@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::plan::build::Draft;
 use crate::plan::order::{self, Timing};
 use crate::plan::steps::{Step, update_step};
-use crate::plan::{Action, Addition, Op, Plan, Summary, Wait, decisions};
+use crate::plan::{Action, Addition, Op, Plan, Rule, Summary, Wait, decisions};
 use crate::resource::{Address, Health, Live, Origin, Resource, Scope};
 use crate::world::Connections;
 
@@ -33,10 +33,13 @@ impl Draft<'_> {
         waits.dedup();
         let mut warnings = self.desired.warnings.clone();
         // Places that share a project say the same.
-        warnings.extend(self.world.unknown.values().flatten().collect::<BTreeSet<_>>().into_iter().cloned());
+        warnings.extend(self.world.unknown.values().flatten().cloned());
+        warnings.extend(self.unseen_warnings(&actions));
         warnings.extend(self.unreadable_warnings());
         warnings.extend(self.remaining_warnings(&actions));
         warnings.extend(self.empty_tombstones());
+        let mut said = BTreeSet::new();
+        warnings.retain(|warning| said.insert(warning.clone()));
         Plan {
             format: crate::plan::Format::default(),
             adds_to_yours: self.additions(),
@@ -153,8 +156,19 @@ impl Draft<'_> {
             .collect()
     }
 
+    /// What could not be found out of where something is done.
+    fn unseen_warnings(&self, actions: &[Action]) -> BTreeSet<String> {
+        actions.iter().filter_map(|action| self.world.unseen.get(&action.scope)).flatten().cloned().collect()
+    }
+
+    /// A service that could not be observed is refused as that, and nothing is done to it.
     fn unreadable_warnings(&self) -> Vec<String> {
-        let unreadable = self.world.services.iter().filter_map(|(service, seen)| match &seen.connections {
+        let is_told = |service: &str| {
+            let mut own = self.refusals.iter().filter(|refusal| refusal.address.service == service);
+            own.any(|refusal| refusal.rule == Rule::Unobserved)
+        };
+        let planned = self.world.services.iter().filter(|(service, _)| !is_told(service));
+        let unreadable = planned.filter_map(|(service, seen)| match &seen.connections {
             Connections::Unreadable { why } => {
                 Some(format!("{service}: its connections cannot be read ({why}); they are taken to be live"))
             }

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use privnet_core::accept::{Ask, Decision, Verdict, Why};
 use privnet_core::execute::Report;
 use privnet_core::plan::{Plan, PlanOptions, Rule, pending_wait};
-use privnet_core::world::Connections;
 
 use super::clock::Ended;
 use crate::decided::{Told, told};
@@ -199,7 +198,7 @@ async fn act(session: &Session, planned: Planned, round: &mut Round) {
         round.report = Some(report);
         planned
     };
-    round.unread = unread(&planned);
+    round.unread = planned.unread();
     round.plan = planned.plan;
     forget_pending(&mut round.plan, &decisions);
     round.unreachable = planned.unreachable;
@@ -222,13 +221,4 @@ fn forget_pending(plan: &mut Plan, decisions: &[Decision]) {
         let own: Vec<Decision> = decisions.iter().filter(|d| d.service == wait.service).cloned().collect();
         pending_wait(&wait.service, &own).as_ref() != Some(wait)
     });
-}
-
-fn unread(planned: &Planned) -> Vec<(String, String)> {
-    let services = planned.world.services.iter();
-    let unread = services.filter_map(|(service, seen)| match &seen.connections {
-        Connections::Unreadable { why } => Some((service.clone(), why.clone())),
-        Connections::NotExposed | Connections::Known(_) => None,
-    });
-    unread.collect()
 }
