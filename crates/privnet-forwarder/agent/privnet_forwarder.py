@@ -302,7 +302,7 @@ class Port:
         self.address = config.get("address")
         # Addresses that connections may still be on: when they are cut. When each address was last seen in DNS.
         self.old, self.seen, self.absent, self.every, self.tried = {}, {}, 0, 10, 0
-        self.dns, self.said, self.verdict, self.checked = None, None, "not checked yet", time.monotonic()
+        self.dns, self.said, self.verdict, self.checked = None, {}, "not checked yet", time.monotonic()
         if self.name and (saved.get("name"), saved.get("port")) == (self.name, self.port):
             self.address, self.old = saved["address"], saved["old"]
             # What DNS gave before the restart is not known: each gets a whole drain time again.
@@ -348,6 +348,7 @@ class Agent:
         for port in self.ports:
             port.every = self.every
         self.fault, self.inspected, self.counted, self.lost = "not inspected yet", time.monotonic(), None, 0
+        self.slow = False
         self.lock = asyncio.Lock()
 
     def save(self):
@@ -359,8 +360,10 @@ class Agent:
     def wanted(self):
         return {port.listen: port.target() for port in self.ports if port.address}
 
-    # The whole table in one transaction, with the addresses that names have, and with a flow table where the kernel takes one.
+    # The whole table in one transaction, with the addresses that names have, and with a flow table where the kernel takes one. Where that
+    # was taken out and does not come back, it is known that it is missing.
     def load(self, fast=True):
+        self.slow |= not fast
         with open(ETC + "rules.nft") as file:
             rules = file.read()
         text = rules + changes(self.fixed(), self.wanted()) + "\n"
@@ -371,6 +374,7 @@ class Agent:
         except Fault as fault:
             nft("-f", "-", text=text)
             log("no flow table here, forwarding without it: %s" % str(fault).split("\n")[0])
+        self.slow = not fast
 
     def fixed(self):
         return {port.listen: port.target() for port in self.ports if not port.name}
@@ -451,13 +455,16 @@ class Agent:
                             port.old[address] = time.monotonic() + pause
                         else:
                             del port.old[address]
+                            port.said.pop(address, None)
                             try:
                                 self.save()
                             except OSError as fault:
                                 log("the state is not saved: %s" % fault)
-                        if text != port.said:
+                        # The same is said once of an address.
+                        if text != port.said.get(address):
                             log("port %d: %s has drained, %s" % (port.listen, address, text))
-                        port.said = text if again else None
+                        if again:
+                            port.said[address] = text
 
     # What is wrong on this machine itself. What can be mended is mended, and has failed once.
     def inspect(self):
@@ -468,9 +475,10 @@ class Agent:
             listing = nft("list", "table", *TABLE.split())
         except Fault:
             listing = ""
-        if not all(word in listing for word in VITAL):
+        missing = not all(word in listing for word in VITAL)
+        if missing or self.slow:
             self.load()
-            return "the rules were missing; loaded again"
+            return "the rules were %s; loaded again" % ("missing" if missing else "without a flow table")
         text = changes(targets(listing), self.wanted())
         if text:
             nft("-f", "-", text=text)

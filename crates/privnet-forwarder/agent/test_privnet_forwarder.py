@@ -3,10 +3,12 @@ import asyncio
 import errno
 import http.client
 import importlib.util
+import io
 import json
 import os
 import socket
 import struct
+import subprocess
 import tempfile
 import threading
 import time
@@ -534,9 +536,9 @@ class Serving(unittest.IsolatedAsyncioTestCase):
             task.cancel()
         self.assertEqual(said, ["cuts", "has cut", "moves"])
 
-    async def retired(self, outcomes):
-        # What is said while an address drains whose connections are cut with these outcomes, and what is remembered before each.
-        self.agent.drain, self.agent.every, self.port.old = 0, 0, {"10.0.0.1": time.monotonic()}
+    async def retired(self, outcomes, addresses=("10.0.0.1",)):
+        # What is said while addresses drain whose connections are cut with these outcomes, and what is remembered before each.
+        self.agent.drain, self.agent.every, self.port.old = 0, 0, dict.fromkeys(addresses, time.monotonic())
         self.agent.save()
         said, saved, over = [], [], asyncio.Event()
 
@@ -574,6 +576,56 @@ class Serving(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(self.port.old, {})
         with open(agent.STATE) as file:
             self.assertEqual(json.load(file)["5432"]["old"], {})
+
+    async def test_the_trouble_of_each_address_is_said(self):
+        full, denied = OSError(105, "No buffer space"), (0, [errno.EPERM])
+        said, _ = await self.retired([full, denied, full, denied, (1, []), (2, [])], ["10.0.0.1", "10.0.0.2"])
+        self.assertEqual(
+            [line.split(" has drained, ") for line in said],
+            [
+                ["port 5432: 10.0.0.1", "its connections are not cut: [Errno 105] No buffer space; tried again"],
+                ["port 5432: 10.0.0.2", "0 connections cut, 1 refused by the kernel: Operation not permitted; tried again"],
+                ["port 5432: 10.0.0.1", "1 connections cut"],
+                ["port 5432: 10.0.0.2", "2 connections cut"],
+            ],
+        )
+        # One that drains again later is said again.
+        said, _ = await self.retired([full, (0, [])])
+        self.assertEqual(len(said), 2)
+        # The same trouble of two addresses is that of both.
+        said, _ = await self.retired([full, full, (0, []), (0, [])], ["10.0.0.1", "10.0.0.2"])
+        self.assertEqual([line.split()[2] for line in said], ["10.0.0.1", "10.0.0.2"] * 2)
+
+    async def test_a_flow_table_that_did_not_come_back_is_loaded_at_the_next_look(self):
+        answers, loaded = [], []
+
+        def nft(*words, text=None, **_):
+            if words[0] == "list":
+                return Map.LISTING % (0, 0)
+            loaded.append(text.startswith("#"))
+            answer = answers.pop(0)
+            if answer:
+                raise answer
+            return ""
+
+        rules = lambda name: io.StringIO("1\n" if "ip_forward" in name else "#fast\tflowtable DEVICES\n")
+        stuck = subprocess.TimeoutExpired("nft", 80)
+        self.agent.wanted = lambda: agent.targets(Map.LISTING)
+        with mock.patch("builtins.open", rules), mock.patch.object(agent, "nft", nft):
+            answers += [None, stuck]
+            busy = mock.Mock(return_value=(0, [errno.EBUSY]))
+            with mock.patch.object(agent, "cut", busy), mock.patch.object(agent.time, "sleep", lambda _: None):
+                with self.assertRaises(subprocess.TimeoutExpired):
+                    self.agent.end(5432, "10.0.0.1", 5432)
+            self.assertEqual(loaded, [True, False])
+            # As long as it does not come back, it is missing.
+            answers += [stuck]
+            with self.assertRaises(subprocess.TimeoutExpired):
+                self.agent.inspect()
+            answers += [None]
+            self.assertEqual(self.agent.inspect(), "the rules were without a flow table; loaded again")
+            self.assertEqual(loaded, [True] + [False] * 3)
+            self.assertIsNone(self.agent.inspect(), "once")
 
     async def test_what_a_flow_table_holds_is_cut_without_one(self):
         loads = []
