@@ -4,8 +4,8 @@ The recordings (VCR YAML of Azure CLI's tests) are no part of the project. They 
 PRIVNET_RECORDINGS names, else in `../shared/recordings` beside the project; without them the comparison is skipped, loudly.
 
 Every recorded request that the sandbox models is sent again, with the sandbox's names. Compared are: the status, which of
-ARM's headers there are, the names of all properties of the answer, `provisioningState`, and the states of each operation
-in their order. Differences that are known and harmless are listed here, each with its reason.
+ARM's headers there are and what those say that always say the same, the names of all properties of the answer and their values, and the
+states of each operation in their order. Differences that are known and harmless are listed here, each with its reason.
 """
 
 import json
@@ -46,6 +46,19 @@ KNOWN = {
     r"|replicaCapacity|administratorLogin|availabilityZone|databasePort)(\..*)?$": "a server's own settings are not modelled",
 }
 
+# Values that differ, by the type of the resource and the path, with the reason.
+KNOWN_VALUES = {
+    r".*\.properties\.dnsSettings\.internal(DomainNameSuffix|Fqdn)$": "generated",
+    r"Microsoft.Network/publicIPAddresses\.properties\.ipAddress$": "one of the cloud's own",
+    r"\.startTime$": "a time",
+    r"Microsoft.DBforMySQL/flexibleServers\.(sku\.(name|tier)|location|properties\.version)$": "the sandbox's server is another one",
+    r"\.properties\.privateLinkServiceConnectionState\.status$": "the recorder waited between the approval and its read",
+}
+# The ids that are generated.
+GENERATED = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# Headers that say the same in every answer that has them.
+SAME = {"azure-asyncnotification", "cache-control", "content-type", "expires", "pragma", "strict-transport-security", "x-content-type-options"}
+
 
 def folder():
     named = os.environ.get("PRIVNET_RECORDINGS")
@@ -74,6 +87,20 @@ def names(value, path=""):
         for inner in value:
             found |= names(inner, f"{path}[]")
     return found
+
+
+def differences(recorded, own, path=""):
+    """The paths of values that are others, or of another type, and how they differ."""
+    if isinstance(recorded, dict) and isinstance(own, dict):
+        for name in recorded.keys() & own.keys():
+            yield from differences(recorded[name], own[name], f"{path}.{name}")
+    elif isinstance(recorded, list) and isinstance(own, list):
+        if len(recorded) != len(own):
+            yield path, f"has {len(own)} instead of {len(recorded)}"
+        for theirs, ours in zip(recorded, own):
+            yield from differences(theirs, ours, f"{path}[]")
+    elif type(recorded) is not type(own) or recorded != own:
+        yield path, f"is {own!r} instead of {recorded!r}"
 
 
 def known(path):
@@ -168,9 +195,12 @@ class Replay:
     def body_of(self, request):
         if not request.get("body"):
             return None
-        text = self.translate(request["body"])
-        text = re.sub(r"resourceGroups/[^/]+/providers/Microsoft.DBforMySQL", f"resourceGroups/{GROUP}/providers/Microsoft.DBforMySQL", text)
-        return json.loads(text)
+        return json.loads(self.as_own(request["body"]))
+
+    def as_own(self, text):
+        """The text with the sandbox's names in it, whose server is in another group."""
+        text = self.translate(text)
+        return re.sub(r"resourceGroups/[^/]+/providers/Microsoft.DBforMySQL", f"resourceGroups/{GROUP}/providers/Microsoft.DBforMySQL", text)
 
     def replay(self, label, path, request, response):
         polls = re.search(r"/operations/([0-9a-f-]{36})", path)
@@ -241,6 +271,12 @@ class Replay:
             self.problems.append(f"{label}: header {missing} is missing")
         for extra in sorted(ours - theirs):
             self.problems.append(f"{label}: header {extra} is not recorded")
+        recorded = {name.lower(): value[0] for name, value in response["headers"].items()}
+        # What has no content needs no type, though ARM names one.
+        same = SAME if answer.content else SAME - {"content-type"}
+        for name in sorted(same & recorded.keys()):
+            if answer.headers.get(name) != recorded[name]:
+                self.problems.append(f"{label}: header {name} is {answer.headers.get(name)!r} instead of {recorded[name]!r}")
         word = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}.get(answer.request.method, "writes")
         if f"x-ms-ratelimit-remaining-subscription-global-{word}" not in answer.headers:
             self.problems.append(f"{label}: no rate limit header")
@@ -253,10 +289,11 @@ class Replay:
         for extra in sorted(ours - theirs):
             if not known(extra):
                 self.problems.append(f"{label}: {extra} is not recorded")
-        if isinstance(recorded, dict) and isinstance(recorded.get("properties"), dict) and isinstance(own, dict):
-            before, now = recorded["properties"].get("provisioningState"), own["properties"].get("provisioningState")
-            if before != now:
-                self.problems.append(f"{label}: provisioningState {now} instead of {before}")
+        theirs, ours = (json.loads(GENERATED.sub("*", text)) for text in (self.as_own(json.dumps(recorded)), json.dumps(own)))
+        kind = recorded.get("type", "") if isinstance(recorded, dict) else ""
+        for path, difference in differences(theirs, ours):
+            if not any(re.match(pattern, kind + path) for pattern in KNOWN_VALUES):
+                self.problems.append(f"{label}: {path} {difference}")
         if isinstance(recorded, dict) and "error" in recorded and recorded["error"]["code"] != own["error"]["code"]:
             self.problems.append(f"{label}: {own['error']['code']} instead of {recorded['error']['code']}")
 

@@ -229,16 +229,13 @@ fn dress(resource: &Resource, children: &Children, child: &Value) -> Value {
     let mut child = child.clone();
     let name = child["name"].as_str().unwrap_or_default().to_owned();
     let own = resource.child_state(children.segment, &name);
-    // A parent that is being written shows its children so; a NIC configuration of a service is settled at once (recorded).
-    let state = match own {
-        State::Succeeded
-            if children.segment != "ipConfigurations"
-                || resource.is("Microsoft.Network/networkInterfaces") =>
-        {
-            resource.state
-        }
-        other => other,
+    // A parent that is being written shows its children so; a NIC configuration of a service, and the request of an endpoint, are settled
+    // at once (recorded).
+    let settled = match children.segment {
+        "ipConfigurations" => !resource.is("Microsoft.Network/networkInterfaces"),
+        _ => resource.is("Microsoft.Network/privateEndpoints"),
     };
+    let state = if own == State::Succeeded && !settled { resource.state } else { own };
     child["id"] = json!(resource.id.child(children.segment, &name).to_string());
     child["etag"] = json!(etag(resource));
     child["type"] = json!(format!("{}/{}", resource.id.kind(), children.segment));

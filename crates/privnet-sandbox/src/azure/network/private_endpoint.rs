@@ -98,8 +98,12 @@ impl Kind for PrivateEndpoints {
         };
         for name in [AUTOMATIC, MANUAL] {
             for request in properties.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten() {
+                let said = &request["properties"]["privateLinkServiceConnectionState"]["description"];
+                // What waits is said to wait until the endpoint is there (recorded).
+                let waits = connection.status == Status::Pending && resource.state == State::Updating;
+                let description = if waits { said.clone() } else { json!(connection.description) };
                 request["properties"]["privateLinkServiceConnectionState"] = json!({
-                    "status": connection.status.text(), "description": connection.description, "actionsRequired": "None"});
+                    "status": connection.status.text(), "description": description, "actionsRequired": "None"});
             }
         }
     }
@@ -141,8 +145,9 @@ impl PrivateEndpoints {
         if properties["privateLinkServiceId"].as_str().is_some_and(|text| text.starts_with('/')) {
             properties["privateLinkServiceId"] = json!(wanted.service.to_string());
         }
-        properties["privateLinkServiceConnectionState"] =
-            json!({"status": wanted.status.text(), "description": "", "actionsRequired": "None"});
+        let description = if wanted.status == Status::Pending { "Awaiting Approval" } else { "" };
+        properties["privateLinkServiceConnectionState"] = json!({
+            "status": wanted.status.text(), "description": description, "actionsRequired": "None"});
         Ok(())
     }
 
