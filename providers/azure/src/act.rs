@@ -114,12 +114,19 @@ impl Act<'_> {
         self.until_listed(target, false).await
     }
 
-    /// Waits until the list that the next plan reads shows a resource, or does not show it any more.
+    /// Waits until the lists that the next plan reads show a resource, or do not show it any more: those of its resource group or of its
+    /// subscription that this plan read.
     ///
     /// # Errors
     /// What ARM answered.
     pub(crate) async fn until_listed(&self, target: &Target, there: bool) -> Result<(), Error> {
-        let Some((collection, _)) = target.path.rsplit_once('/') else { return Ok(()) };
+        for collection in self.arm.looked.lists_with(&target.path) {
+            self.until_in(&collection, target, there).await?;
+        }
+        Ok(())
+    }
+
+    async fn until_in(&self, collection: &str, target: &Target, there: bool) -> Result<(), Error> {
         let collection = Target::with_version(collection, &target.version);
         let what = if there { "in the list" } else { "out of the list" };
         let until = Until { operation: "GET", subject: &target.path, what, limit: LAG };

@@ -41,9 +41,13 @@ pub(crate) fn service(spec: &Spec, service: &Service, world: &World) -> Lowered 
     }
 }
 
-/// Where the subscription could not be searched for what was made before the service turned to what is there already, it is said.
+/// Where the subscription could not be searched for what was made before the service turned to what is there already, it is said. A service
+/// that could not be looked at either is refused, and that says it.
 fn with_doubt(mut lowered: Lowered, azure: &AzureService, world: &World) -> Lowered {
-    lowered.warnings.extend(facts::unsearched(world, azure.subscription.as_str()));
+    let name = lowered.intent.name.as_str();
+    if !world.refusals.iter().any(|refusal| refusal.address.service == name) {
+        lowered.warnings.extend(facts::unsearched(world, azure.subscription.as_str()));
+    }
     lowered
 }
 

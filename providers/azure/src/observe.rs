@@ -140,7 +140,7 @@ async fn of_groups(
     Ok(world)
 }
 
-/// Where the subscription's private link services may not be read, that is said: others' may stand before load balancers of ours, and a
+/// Where the subscription's private link services may not be read, that is said where something is done: others' may stand before load balancers of ours, and a
 /// service may have been left in another group.
 fn say_unseen(around: &surroundings::Around, snapshots: &[Snapshot<'_>], world: &mut World) {
     let (Some(why), Some(first)) = (around.unseen(), snapshots.first()) else { return };
@@ -149,7 +149,9 @@ fn say_unseen(around: &surroundings::Around, snapshots: &[Snapshot<'_>], world: 
         "whether private link services in other resource groups of the subscription {subscription} stand before load balancers of these \
          services, or are these services' own from before they moved here, cannot be seen: {why}"
     );
-    world.unknown.entry(first.scope.clone()).or_default().insert(said);
+    for snapshot in snapshots {
+        world.unseen.entry(snapshot.scope.clone()).or_default().insert(said.clone());
+    }
 }
 
 /// The lists of groups that the file does not name, and in which a private link service of one of its services stands: it was moved, and

@@ -718,7 +718,7 @@ fn rule_of_theirs(balancer: &str, pool: &str, probe: &str) -> serde_json::Value 
         "probe": {"id": format!("{balancer}/probes/{probe}")}}})
 }
 
-/// Somebody has put a frontend, a pool with a machine, a probe and a rule of their own on the load balancer that privnet made: the
+/// Somebody has put a frontend, a pool with a machine, a probe, a rule and NAT rules for a scale set's machines of their own on the load balancer that privnet made: the
 /// plans of that service go on, and what is theirs stays as it was, byte for byte. The load balancer does not go while it is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_elses_rule_on_a_load_balancer_of_ours_stays_as_it_is() {
@@ -743,6 +743,9 @@ async fn somebody_elses_rule_on_a_load_balancer_of_ours_stays_as_it_is() {
             let asks = json!({"protocol": "Tcp", "port": 9001, "intervalInSeconds": 5, "probeThreshold": 1});
             add("probes", json!({"name": "theirs", "properties": asks}))(body);
             add("loadBalancingRules", rule_of_theirs(&balancer, "theirs", "theirs"))(body);
+            let shells = json!({"protocol": "Tcp", "frontendPortRangeStart": 2200, "frontendPortRangeEnd": 2299, "backendPort": 22,
+                "frontendIPConfiguration": {"id": format!("{balancer}/frontendIPConfigurations/theirs")}});
+            add("inboundNatPools", json!({"name": "shells", "properties": shells}))(body);
         })
         .await;
     let theirs_is_joined = |body: &mut serde_json::Value| {
@@ -756,9 +759,16 @@ async fn somebody_elses_rule_on_a_load_balancer_of_ours_stays_as_it_is() {
     stage.change(&nic, theirs_is_joined).await;
     let theirs = async || {
         let shown = unversioned(stage.get(&balancer).await);
-        ["frontendIPConfigurations", "backendAddressPools", "probes", "loadBalancingRules"].map(|part| {
+        let parts = [
+            ("frontendIPConfigurations", "theirs"),
+            ("backendAddressPools", "theirs"),
+            ("probes", "theirs"),
+            ("loadBalancingRules", "theirs"),
+            ("inboundNatPools", "shells"),
+        ];
+        parts.map(|(part, name)| {
             let parts = shown["properties"][part].as_array().unwrap();
-            serde_json::to_string(parts.iter().find(|part| part["name"] == "theirs").unwrap()).unwrap()
+            serde_json::to_string(parts.iter().find(|part| part["name"] == name).unwrap()).unwrap()
         })
     };
     let there = theirs().await;
@@ -768,7 +778,7 @@ async fn somebody_elses_rule_on_a_load_balancer_of_ours_stays_as_it_is() {
     let other_port = made(&DIRECT.replace("listen: 5432", "listen: 5433"), JOIN, "tags: { team: data }");
     let plan = stage.apply(&other_port).await;
     assert!(plan.actions.iter().any(|action| action.address.kind == "load-balancer"), "{plan:#?}");
-    let says = |warning: &String| warning.contains(&balancer) && warning.contains("`theirs`");
+    let says = |warning: &String| warning.contains(&balancer) && warning.contains("`theirs`, `shells`");
     assert!(plan.warnings.iter().any(says), "{:?}", plan.warnings);
     stage.assert_settled(&other_port).await;
     assert_eq!(theirs().await, there);
@@ -809,14 +819,17 @@ async fn somebody_elses_rule_on_a_load_balancer_of_ours_stays_as_it_is() {
     assert!(taken.is_empty() && taken.refusals[0].why.contains("`port-6000`"), "{:#?}", taken.refusals);
 
     // Once theirs are gone, so does the rest.
-    stage
-        .change(&balancer, |body| {
-            body["properties"]["loadBalancingRules"]
-                .as_array_mut()
-                .unwrap()
-                .retain(|rule| rule["name"] != "PORT-6000");
-        })
-        .await;
+    let gone = async |list: &str, name: &str| {
+        let without = |body: &mut serde_json::Value| {
+            body["properties"][list].as_array_mut().unwrap().retain(|rule| rule["name"] != name);
+        };
+        stage.change(&balancer, without).await;
+    };
+    gone("loadBalancingRules", "PORT-6000").await;
+    let (held, _) =
+        stage.driver().apply(&other_port, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
+    assert!(held.is_empty() && held.refusals[0].why.contains("the rule(s) `shells`"), "{:#?}", held.refusals);
+    gone("inboundNatPools", "shells").await;
     stage.apply_with(&other_port, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
     assert_eq!(stage.everything().await, before);
 }
@@ -1025,6 +1038,29 @@ async fn an_interface_that_was_taken_out_by_hand_is_joined_again() {
     stage.assert_settled(&file).await;
 }
 
+/// What comes to an interface between the plan and the write that joins it stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_to_an_interface_after_the_plan_stays() {
+    let stage = Stage::open().await;
+    let file = made(DIRECT, JOIN, "tags: { sandbox-consumers: none }");
+    let driver = stage.driver();
+    let (plan, desired, world) = driver.plan(&file, PlanOptions::default()).await;
+    let nic = format!("{GROUP}/providers/Microsoft.Network/networkInterfaces/db-1-nic");
+    let mine = |body: &mut serde_json::Value| {
+        body["tags"] = json!({"mine": "new"});
+        body["properties"]["enableIPForwarding"] = json!(true);
+    };
+    stage.change(&nic, mine).await;
+    let report = driver.execute(&plan, &desired, &world).await;
+    assert!(report.all_done(), "{report:?}");
+    let shown = stage.get(&nic).await;
+    assert_eq!(
+        (&shown["tags"]["mine"], &shown["properties"]["enableIPForwarding"]),
+        (&json!("new"), &json!(true))
+    );
+    stage.assert_settled(&file).await;
+}
+
 /// Without `join_nics` nobody but the user alters an interface: the pool stays until the user has taken it out.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interface_that_the_user_joined_is_the_users_to_take_out() {
@@ -1149,12 +1185,20 @@ async fn several_groups_are_read_by_the_subscriptions_pages() {
     stage.fault("azure:GET Microsoft.Network/privateLinkServices:1-2:code=403.AuthorizationFailed");
     let by_groups = calls(&four).await;
     stage.heal();
-    stage.fault("azure:GET Microsoft.Network/privateLinkServices:1-2:code=403.AuthorizationFailed");
-    let plan = stage.plan(&four).await;
-    stage.heal();
+    // That matters to a plan that takes something away, and is said there once.
     let said = |warning: &String| warning.contains("in other resource groups") && warning.contains("403");
-    assert!(plan.is_empty() && plan.refusals.is_empty(), "{plan:#?}");
-    assert_eq!(plan.warnings.iter().filter(|warning| said(warning)).count(), 1, "{:?}", plan.warnings);
+    for (destroy, times) in [(false, 0), (true, 1)] {
+        stage.fault("azure:GET Microsoft.Network/privateLinkServices:1-2:code=403.AuthorizationFailed");
+        let (plan, ..) = stage.driver().plan(&four, PlanOptions { destroy, ..PlanOptions::default() }).await;
+        stage.heal();
+        assert!(plan.is_empty() != destroy && plan.refusals.is_empty(), "{plan:#?}");
+        assert_eq!(
+            plan.warnings.iter().filter(|warning| said(warning)).count(),
+            times,
+            "{:?}",
+            plan.warnings
+        );
+    }
     assert!(by_groups > second, "{by_groups}");
     // Where another list alone is denied, others' services are seen all the same.
     stage.fault("azure:GET Microsoft.Compute/virtualMachineScaleSets:1:code=403.AuthorizationFailed");

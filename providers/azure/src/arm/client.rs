@@ -16,6 +16,7 @@ use privnet_core::{Error, ErrorKind};
 use tracing::Instrument as _;
 
 use super::error::{self, Asked, Failed, is_gone};
+use super::looked::Looked;
 use super::{Json, json, versions};
 use crate::credential::{Chain, GivenToken, who};
 use crate::settings::AzureSettings;
@@ -88,6 +89,8 @@ pub(crate) struct Arm {
     local: Option<Url>,
     credential: Arc<dyn TokenCredential>,
     scope: String,
+    /// What it has read so far, as far as writes go by it.
+    pub(crate) looked: Looked,
 }
 
 /// An answer that is a success.
@@ -153,7 +156,7 @@ impl Arm {
             vec![bearer],
             None,
         );
-        Self { pipeline, base, local, credential, scope }
+        Self { pipeline, base, local, credential, scope, looked: Looked::default() }
     }
 
     /// Who the caller is, as far as its token tells.
@@ -202,6 +205,7 @@ impl Arm {
                 None => None,
             };
         }
+        self.looked.listed(&target.path);
         Ok(all)
     }
 
@@ -269,14 +273,56 @@ impl Arm {
         target: &Target,
         build: &(dyn Fn(Option<&Json>) -> Result<Write, Error> + Sync),
     ) -> Result<Json, Error> {
-        if let Write::Put(body) = build(None)? {
-            match self.put(context, target, &body, Only::New).await {
-                Ok(()) => return self.ready(context, target).await,
-                Err(error) if error::comes_later(&error) => self.rest(context, error.retry_after()).await,
-                Err(error) => return Err(error),
-            }
+        if let Write::Put(body) = build(None)?
+            && self.put_unless_beaten(context, target, &body, Only::New).await?
+        {
+            return self.ready(context, target).await;
         }
         self.write(context, target, build).await
+    }
+
+    /// Changes a resource as [`Arm::write`] does. Where the last look at the cloud showed it, it is written under the ETag that it had
+    /// then, in the place of one more read. Where it has changed since, so that something of others' may have come, or was as it should be
+    /// even then, it is read again.
+    ///
+    /// # Errors
+    /// What `build` or ARM answered.
+    pub(crate) async fn change(
+        &self,
+        context: &Context,
+        target: &Target,
+        build: &(dyn Fn(Option<&Json>) -> Result<Write, Error> + Sync),
+    ) -> Result<Json, Error> {
+        let seen = self.looked.take(&target.path);
+        let changed = if let Some(seen) = &seen
+            && let Some(etag) = json::text(seen, "etag")
+            && let Write::Put(body) = build(Some(seen))?
+            && self.put_unless_beaten(context, target, &body, Only::Unchanged(etag)).await?
+        {
+            self.ready(context, target).await?
+        } else {
+            self.write(context, target, build).await?
+        };
+        self.looked.saw([&changed]);
+        Ok(changed)
+    }
+
+    /// Writes a resource as it is given; not where another write came between.
+    async fn put_unless_beaten(
+        &self,
+        context: &Context,
+        target: &Target,
+        body: &Json,
+        only: Only<'_>,
+    ) -> Result<bool, Error> {
+        match self.put(context, target, body, only).await {
+            Ok(()) => Ok(true),
+            Err(error) if error::comes_later(&error) => {
+                self.rest(context, error.retry_after()).await;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes a resource as it is given and waits for the operation.

@@ -5,6 +5,7 @@
 mod client;
 mod error;
 mod json;
+mod looked;
 mod operation;
 mod transport;
 mod versions;

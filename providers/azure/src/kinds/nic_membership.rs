@@ -218,7 +218,7 @@ async fn put(act: &Act<'_>, nic: &str, pool: &str, member: bool) -> Result<(), E
         shape(&mut body, pool, member);
         Ok(if body == *there { Write::Keep } else { Write::Put(body) })
     };
-    act.arm.write(act.context, &Target::of(nic), &build).await.map(|_| ())
+    act.arm.change(act.context, &Target::of(nic), &build).await.map(|_| ())
 }
 
 /// Joins it.

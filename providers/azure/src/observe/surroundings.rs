@@ -174,7 +174,10 @@ pub(super) async fn list(arm: &Arm, context: &Context, path: String) -> Result<V
 /// The network interfaces of the groups that those of the file are in: by pages of groups, not one by one.
 async fn read_nics(arm: &Arm, context: &Context, snapshots: &[Snapshot<'_>]) -> Result<Vec<Json>, Error> {
     let ids: BTreeSet<String> = listed(snapshots).flat_map(|(_, azure)| nics_of(azure)).collect();
-    read_groups(arm, context, "networkInterfaces", &ids).await
+    let shown = read_groups(arm, context, "networkInterfaces", &ids).await?;
+    let is_named = |nic: &&Json| text(nic, "id").is_some_and(|id| ids.contains(&fields::id(id)));
+    arm.looked.saw(shown.iter().filter(is_named));
+    Ok(shown)
 }
 
 /// The frontends that exist and that the file names.

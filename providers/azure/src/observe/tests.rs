@@ -30,7 +30,7 @@ async fn what_may_not_be_seen_of_a_subscription_is_said() {
         around.take_services(read.everywhere);
         let mut world = World::default();
         say_unseen(&around, &snapshots, &mut world);
-        let said: Vec<&String> = world.unknown.values().flatten().collect();
+        let said: Vec<&String> = world.unseen.values().flatten().collect();
         assert_eq!(
             (said.len(), around.services().map_or(0, <[Json]>::len)),
             if is_denied { (1, 0) } else { (0, 2) }

@@ -79,6 +79,52 @@ async fn an_update_is_under_its_etag_and_begins_again_when_beaten() {
     assert_eq!(etags, ["1", "2", "3", "4"].map(|n| Some(format!("W/\"{n}\""))));
 }
 
+/// What a look at the cloud showed is changed without one more read, and what has changed since is read: nothing that came meanwhile is
+/// dropped.
+#[tokio::test]
+async fn what_was_seen_is_changed_under_the_etag_that_it_had() {
+    let join = |there: Option<&Json>| {
+        let mut body = there.cloned().unwrap_or_else(|| json!({}));
+        let mut pools = json::items(&body, "pools").to_vec();
+        if pools.contains(&json!("ours")) {
+            return Ok(Write::Keep);
+        }
+        pools.push(json!("ours"));
+        json::set(&mut body, "pools", json!(pools));
+        Ok(Write::Put(body))
+    };
+    let seen = json!({"id": ID.to_uppercase(), "etag": "1", "pools": []});
+    let joined = json!({"id": ID, "etag": "2", "pools": ["ours"]});
+    let (arm, script) = Script::arm(vec![(200, vec![], json!({})), (200, vec![], joined.clone())]);
+    arm.looked.saw([&seen]);
+    arm.change(&context(), &target(), &join).await.unwrap();
+    assert_eq!(script.asked(), [format!("PUT {ID}"), format!("GET {ID}")]);
+    assert_eq!(script.seen()[0].1.as_deref(), Some("1"));
+
+    let theirs = json!({"id": ID, "etag": "2", "pools": ["theirs"]});
+    let both = json!({"id": ID, "etag": "3", "pools": ["theirs", "ours"]});
+    let (arm, script) = Script::arm(vec![
+        (412, vec![], json!({"error": {"code": "PreconditionFailed", "message": "m"}})),
+        (200, vec![], theirs),
+        (200, vec![], json!({})),
+        (200, vec![], both.clone()),
+    ]);
+    arm.looked.saw([&seen]);
+    arm.change(&context(), &target(), &join).await.unwrap();
+    let sent = script.seen();
+    assert_eq!((sent[2].1.as_deref(), &sent[2].2["pools"]), (Some("2"), &both["pools"]), "{sent:?}");
+
+    // A list that lags shows what is not so any more: what seems to be done is looked at.
+    let (arm, script) = Script::arm(vec![
+        (200, vec![], json!({"id": ID, "etag": "4", "pools": []})),
+        (200, vec![], json!({})),
+        (200, vec![], joined.clone()),
+    ]);
+    arm.looked.saw([&joined]);
+    arm.change(&context(), &target(), &join).await.unwrap();
+    assert_eq!(script.asked(), ["GET", "PUT", "GET"].map(|method| format!("{method} {ID}")));
+}
+
 #[tokio::test]
 async fn a_failed_operation_tells_its_code_and_message_and_no_url() {
     let (arm, _) = Script::arm(vec![

@@ -67,8 +67,10 @@ impl Others {
 }
 
 /// What carries traffic besides load balancing rules, and so uses frontends and pools too
-/// (<https://learn.microsoft.com/azure/load-balancer/components>).
-const MORE_RULES: [&str; 2] = ["properties.inboundNatRules", "properties.outboundRules"];
+/// (<https://learn.microsoft.com/azure/load-balancer/components>). A NAT pool is one rule for each machine of a scale set
+/// (`InboundNatPoolPropertiesFormat`: a frontend and a range of its ports).
+const MORE_RULES: [&str; 3] =
+    ["properties.inboundNatRules", "properties.inboundNatPools", "properties.outboundRules"];
 
 /// Reads it.
 pub(crate) fn of(balancer: &Json) -> Others {

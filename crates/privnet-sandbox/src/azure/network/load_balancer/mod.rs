@@ -151,7 +151,7 @@ impl Kind for LoadBalancers {
             let Some(Value::Array(list)) = properties.get_mut(property) else { continue };
             for child in list {
                 let id = resource.id.child(property, child["name"].as_str().unwrap_or_default());
-                for kind in ["loadBalancingRules", "inboundNatRules"] {
+                for kind in ["loadBalancingRules", "inboundNatRules", "inboundNatPools"] {
                     let found = rules(kind, name, &id);
                     if !found.is_empty() {
                         child["properties"][kind] = Value::Array(found);

@@ -70,7 +70,7 @@ pub(super) fn complete_rules(
             }
             if kind == "loadBalancingRules" {
                 complete_rule(&id, rule)?;
-            } else if kind == "inboundNatRules" {
+            } else if kind.starts_with("inboundNat") {
                 default(rule, "idleTimeoutInMinutes", 4);
                 for name in RULE_FLAGS {
                     default(rule, name, false);
