@@ -5,8 +5,10 @@ It knows nothing of privnet: what it reports is what a stranger's client sees. I
 have no call for it.
 """
 
+import gc
 import json
 import sys
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -36,6 +38,16 @@ class Account:
         self.elb = boto3.client("elbv2", **settings)
         self.auto_scaling = boto3.client("autoscaling", **settings)
         self.names = {}
+
+    def turn_to(self, url):
+        """Lists what is at another URL from now on: to make clients takes as long as to list what a small account holds."""
+        self.names = {}
+        self.host = urlsplit(url).netloc
+        for client in (self.ec2, self.elb, self.auto_scaling):
+            client.meta.events.register("before-send", self.redirect, unique_id="redirect")
+
+    def redirect(self, request, **_):
+        request.url = urlsplit(request.url)._replace(netloc=self.host).geturl()
 
     def name(self, identifier):
         return self.names.get(identifier, identifier)
@@ -166,9 +178,17 @@ class Account:
 
 
 def main():
+    account = None
     for line in sys.stdin:
-        things = [json.dumps(thing) for thing in Account(line.strip()).things(without=sys.argv[1:])]
+        if account is None:
+            account = Account(line.strip())
+        else:
+            account.turn_to(line.strip())
+        things = [json.dumps(thing) for thing in account.things(without=sys.argv[1:])]
         print(json.dumps(things), flush=True)
+        # What the clients are made of stays: it is not looked through again each time.
+        gc.collect()
+        gc.freeze()
 
 
 if __name__ == "__main__":

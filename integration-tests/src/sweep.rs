@@ -30,6 +30,10 @@ pub async fn mend(session: &Session, options: PlanOptions) -> Result<(), Fail> {
         let refusals = &again.planned.plan.refusals;
         return Err(format!("the second run: {refusals:?} {:?}", again.planned.unreachable).into());
     }
+    // The second run found nothing to do: that is what planning once more would show.
+    if again.planned.plan.is_empty() {
+        return Ok(());
+    }
     let empty = session.plan(options).await;
     if !empty.plan.is_empty() || !empty.plan.refusals.is_empty() {
         return Err(format!("planning again gives {:?} {:?}", empty.plan.actions, empty.plan.refusals).into());
