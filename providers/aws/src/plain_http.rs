@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_http_client::Connector;
@@ -75,21 +75,24 @@ impl HttpClient for GuardedClient {
         let timeouts = (settings.connect_timeout(), settings.read_timeout());
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
-            let by = |proxy| {
+            let (of_tls, sleep) = (settings.clone(), components.sleep_impl());
+            let usual: Box<dyn FnOnce() -> SharedHttpConnector + Send> = Box::new(move || {
                 let mut builder =
-                    Connector::builder().connector_settings(settings.clone()).proxy_config(proxy);
-                builder.set_sleep_impl(components.sleep_impl());
-                builder
-            };
-            let usual = match NoCertificates::found() {
-                Some(none) => SharedHttpConnector::new(Trustless(none)),
-                None => SharedHttpConnector::new(
-                    by(ProxyConfig::from_env()).tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build(),
-                ),
-            };
+                    Connector::builder().connector_settings(of_tls).proxy_config(ProxyConfig::from_env());
+                builder.set_sleep_impl(sleep);
+                match NoCertificates::found() {
+                    Some(none) => SharedHttpConnector::new(Trustless(none)),
+                    None => SharedHttpConnector::new(
+                        builder.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build(),
+                    ),
+                }
+            });
+            let mut plain = Connector::builder()
+                .connector_settings(settings.clone())
+                .proxy_config(ProxyConfig::disabled());
+            plain.set_sleep_impl(components.sleep_impl());
             // Without TLS: what is sent to this machine in the clear depends on nobody's certificates.
-            let plain = by(ProxyConfig::disabled()).build_http();
-            SharedHttpConnector::new(Guarded { usual, plain })
+            SharedHttpConnector::new(Guarded { usual: LazyLock::new(usual), plain: plain.build_http() })
         };
         made.entry(timeouts).or_insert_with(make).clone()
     }
@@ -107,7 +110,8 @@ impl HttpConnector for Trustless {
 
 #[derive(Debug)]
 struct Guarded {
-    usual: SharedHttpConnector,
+    /// Made when it is first needed: it reads all the authorities' certificates of the machine.
+    usual: LazyLock<SharedHttpConnector, Box<dyn FnOnce() -> SharedHttpConnector + Send>>,
     /// By no proxy: `HTTP_PROXY` would have what is meant for this machine cross the network.
     plain: Connector,
 }

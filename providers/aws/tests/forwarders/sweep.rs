@@ -73,13 +73,15 @@ async fn sweep(work: Work) {
     }
     // How often polls ask differs from run to run: the first few of each.
     calls.values_mut().for_each(|count| *count = (*count).min(3));
+    // Each point begins with a copy of what was made once.
+    let started = Stage::open().await;
+    work.start(&started).await;
     let (mut tried, mut passed) = (0, 0);
     for (action, count) in &calls {
         for nth in 1..=*count {
             for mode in MODES {
                 tried += 1;
-                let stage = Stage::open().await;
-                work.start(&stage).await;
+                let stage = started.copy().await;
                 stage.fault(&format!("aws:{action}:{nth}:{mode}"));
                 let (_, report) = stage.driver().apply(&work.spec(), work.options()).await;
                 stage.heal();

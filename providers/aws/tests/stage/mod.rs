@@ -67,9 +67,24 @@ impl Stage {
         Self::open_with(|_| {}).await
     }
 
+    /// The same in the state that another one is in now.
+    pub async fn copy(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        Self::open_in(folder, |_| {}).await
+    }
+
     /// The same with other options.
     pub async fn open_with(change: impl FnOnce(&mut Options)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::open_in(tempfile::tempdir().unwrap(), change).await
+    }
+
+    async fn open_in(folder: tempfile::TempDir, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::new(folder.path());
         options.speed = Some(SPEED);
         options.rate_limits = false;
