@@ -148,9 +148,77 @@ macro_rules! kills {
 
 /// How a process ended.
 #[derive(Debug)]
-enum End {
+pub enum End {
+    /// The system killed it.
     Killed,
+    /// It ended with this status, and said this.
     By(ExitStatus, String),
+}
+
+impl End {
+    /// What it said, where it succeeded.
+    ///
+    /// # Errors
+    /// How it ended otherwise.
+    pub fn succeeded(self, what: &str) -> Result<String, Fail> {
+        match self {
+            Self::By(status, said) if status.success() => Ok(said),
+            other => Err(format!("{what} ended so: {other:?}").into()),
+        }
+    }
+}
+
+/// The file that the command is about, in the folder that it runs in.
+pub const FILE: &str = "file.yaml";
+
+/// Runs the command over [`FILE`] in a folder, with JSON as its output. A proxy may have it killed.
+///
+/// # Errors
+/// When no process can be had.
+pub async fn command(
+    folder: &Path,
+    environment: Vec<(&'static str, String)>,
+    line: &[&str],
+    proxy: Option<&Proxy>,
+) -> Result<End, Fail> {
+    let mut command = privnet(folder);
+    command.args(line).args([FILE, "--output", "json"]).envs(environment);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = tokio::process::Command::from(command);
+    let mut child = command.kill_on_drop(true).spawn()?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let killed = async {
+        match proxy {
+            Some(proxy) => proxy.kill().cancelled_owned().await,
+            None => std::future::pending().await,
+        }
+    };
+    // What it says is read while it runs: it would wait for a reader of a pipe that is full.
+    let ended = async { tokio::join!(read(out), read(err), child.wait()) };
+    let ended = tokio::select! {
+        ended = ended => Some(ended),
+        () = killed => None,
+    };
+    if let Some((out, err, status)) = ended {
+        let said = [out?, err?].concat();
+        return Ok(End::By(status?, String::from_utf8_lossy(&said).into_owned()));
+    }
+    // Nothing comes between the request and the signal: the process could go on meanwhile. One that was at its end already needs none.
+    let _ = child.start_kill();
+    let status = child.wait().await?;
+    Ok(if status.code().is_none() { End::Killed } else { End::By(status, String::new()) })
+}
+
+/// Demands that a plan, or the report of a run, has no action.
+///
+/// # Errors
+/// When it has one.
+pub fn nothing_to_do(said: &str) -> Result<(), Fail> {
+    let planned: serde_json::Value = serde_json::from_str(said)?;
+    if planned["actions"].as_array().is_none_or(|actions| !actions.is_empty()) {
+        return Err(format!("planning again gives {planned:#}").into());
+    }
+    Ok(())
 }
 
 /// A census, and the address that it asks: clients that are made once are asked for every point.
@@ -184,7 +252,7 @@ impl Start {
             }
         }
         let files = tempfile::tempdir()?;
-        std::fs::write(files.path().join("file.yaml"), &work.file)?;
+        std::fs::write(files.path().join(FILE), &work.file)?;
         Ok(Self { applied, work, files })
     }
 
@@ -203,32 +271,7 @@ impl Start {
 
     /// The command against the cloud at this URL, which may kill it.
     async fn run(&self, url: &str, line: &[&str], proxy: Option<&Proxy>) -> Result<End, Fail> {
-        let mut command = privnet(self.files.path());
-        command.args(line).args(["file.yaml", "--output", "json"]).envs((self.work.cloud.environment)(url));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut command = tokio::process::Command::from(command);
-        let mut child = command.kill_on_drop(true).spawn()?;
-        let (out, err) = (child.stdout.take(), child.stderr.take());
-        let killed = async {
-            match proxy {
-                Some(proxy) => proxy.kill().cancelled_owned().await,
-                None => std::future::pending().await,
-            }
-        };
-        // What it says is read while it runs: it would wait for a reader of a pipe that is full.
-        let ended = async { tokio::join!(read(out), read(err), child.wait()) };
-        let ended = tokio::select! {
-            ended = ended => Some(ended),
-            () = killed => None,
-        };
-        if let Some((out, err, status)) = ended {
-            let said = [out?, err?].concat();
-            return Ok(End::By(status?, String::from_utf8_lossy(&said).into_owned()));
-        }
-        // Nothing comes between the request and the signal: the process could go on meanwhile. One that was at its end already needs none.
-        let _ = child.start_kill();
-        let status = child.wait().await?;
-        Ok(if status.code().is_none() { End::Killed } else { End::By(status, String::new()) })
+        command(self.files.path(), (self.work.cloud.environment)(url), line, proxy).await
     }
 
     /// One after the other, each process is killed at its point; the last one is not.
@@ -249,19 +292,13 @@ impl Start {
         self.demand(&url, self.line(), "the run after it").await?;
         let empty: &[&str] = if self.work.destroy { self.line() } else { &["plan", "--detailed-exitcode"] };
         let planned = self.demand(&url, empty, "planning again").await?;
-        let planned: serde_json::Value = serde_json::from_str(&planned)?;
-        if planned["actions"].as_array().is_none_or(|actions| !actions.is_empty()) {
-            return Err(format!("planning again gives {planned:#}").into());
-        }
+        nothing_to_do(&planned)?;
         same(&census.lock().await.take(&url)?, expected)?;
         Ok(killed)
     }
 
     async fn demand(&self, url: &str, line: &[&str], what: &str) -> Result<String, Fail> {
-        match self.run(url, line, None).await? {
-            End::By(status, said) if status.success() => Ok(said),
-            other => Err(format!("{what} ended so: {other:?}").into()),
-        }
+        self.run(url, line, None).await?.succeeded(what)
     }
 }
 

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `sandbox` | the local cloud | each request in each way; a kill is the end of the run in this process |
 //! | `moto` | a third party's emulator | each request in one way, the ways in turn, and each read that can be stale; with `PRIVNET_SWEEP=all` in each way |
+//! | `moto_kills` | moto | the process `privnet` is killed by the system at a sample of the requests that change something |
 //! | `kills` | the local cloud | the process `privnet` is killed by the system at each request, also twice in a row |
 //!
 //! A stale answer is the one that the same read had before: a write has none, nor a read that asks for the first time. Each test prints
@@ -20,6 +21,7 @@
 
 mod kills;
 mod moto;
+mod moto_kills;
 mod points;
 mod sandbox;
 

@@ -17,15 +17,15 @@ const IN_TURN: [Fault; 6] =
     [Fault::FailBefore, Fault::Lost, Fault::Reset, Fault::Throttle, Fault::KillBefore, Fault::KillAfter];
 
 /// moto in the state that a work starts from; a copy of it is made for each point.
-struct Start {
-    moto: Moto,
+pub(super) struct Start {
+    pub(super) moto: Moto,
     /// For its name server and its pace; its own cloud is not used.
     stage: Stage,
     work: Work,
 }
 
 impl Start {
-    async fn of(work: Work) -> Result<Self, Fail> {
+    pub(super) async fn of(work: Work) -> Result<Self, Fail> {
         let start = Self { moto: Moto::start()?, stage: Stage::open(None).await?, work };
         if work != Work::Apply {
             let session = start.session_at(5432, start.moto.url())?;
@@ -38,7 +38,7 @@ impl Start {
     }
 
     /// The file for a database on this port.
-    fn file(&self, port: u16) -> Result<String, Fail> {
+    pub(super) fn file(&self, port: u16) -> Result<String, Fail> {
         let world = &self.moto.world;
         let vpc = world["vpc"].as_str().ok_or("no VPC")?;
         let group = world["group"].as_str().ok_or("no group")?;
