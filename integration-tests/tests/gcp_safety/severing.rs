@@ -53,7 +53,10 @@ services:
 ",
 );
 
-const EDITS: [Edit; 10] = [
+/// Clients of other regions lose the rule.
+const ONE_REGION: Edit = edit("clients of one region", GLOBAL, "");
+
+const EDITS: [Edit; 11] = [
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n"),
     ANOTHER_SUBNET,
     ANOTHER_REGION,
@@ -62,13 +65,25 @@ const EDITS: [Edit; 10] = [
     edit("another NAT range", "10.8.0.0/24", "10.8.2.0/24"),
     ANOTHER_PORT,
     A_NAME,
+    ONE_REGION,
     edit("another address", "    gcp:\n", "    gcp:\n      ip_address: 10.7.0.77\n"),
     PRUNED,
 ];
 
-/// A service that the vendor asks for by itself.
+const GLOBAL: &str = "      global_access: true\n";
+
+/// A service of this text that the vendor asks for by itself.
+fn of_the_vendor(machine: &str) -> String {
+    machine.replace("allow: { acme: {} }", "allow: { fivetran: {} }")
+}
+
+/// One of a machine, for clients of all regions.
+fn machine() -> String {
+    super::machine() + GLOBAL
+}
+
 fn orders() -> String {
-    super::machine().replace("allow: { acme: {} }", "allow: { fivetran: {} }")
+    of_the_vendor(&machine())
 }
 
 fn connected() -> Ground {
@@ -82,7 +97,7 @@ fn an_edit_that_would_cut_is_refused() {
 
 #[test]
 fn commands_that_would_cut_are_refused_and_carried_out_with_the_word() {
-    commands_need_the_word(&connected(), &super::machine());
+    commands_need_the_word(&connected(), &machine());
 }
 
 #[test]
@@ -92,31 +107,23 @@ fn what_changes_the_hand_over_is_done_with_the_word() {
     }
 }
 
-/// Clients of other regions lose the rule where it is turned off again.
+/// From some ports to all nobody loses one, nor from one region to all; back, somebody may.
 #[test]
-fn access_from_all_regions_is_opened_under_a_consumer_and_closed_with_the_word_alone() {
-    const CLOSED: Edit = edit("clients of one region", "      global_access: true\n", "");
-    let ground = connected();
-    let global = orders().replace("    gcp:\n", "    gcp:\n      global_access: true\n");
-    ground.edit(&global);
-    ground.must("--sandbox apply --yes", 0);
-    ground.must("--sandbox plan --detailed-exitcode", 0);
-    each_is_refused(&ground, &global, &[CLOSED]);
-    is_carried_out_with_the_word(&ground, &global, &CLOSED);
-}
-
-/// From some ports to all nobody loses one; back, somebody may.
-#[test]
-fn all_ports_are_opened_under_a_consumer_and_closed_with_the_word_alone() {
-    let ground = connected();
+fn all_ports_and_regions_are_opened_under_a_consumer_and_closed_with_the_word_alone() {
+    let one = of_the_vendor(&super::machine());
+    let ground = Ground::connected("gcp.yaml", &one);
     let all = orders().replace("    gcp:\n", "    gcp:\n      all_ports: true\n");
     ground.edit(&all);
     ground.must("--sandbox apply --yes", 0);
     ground.must("--sandbox plan --detailed-exitcode", 0);
     assert!(ground.live().is_some(), "{:#}", ground.status());
-    ground.edit(&orders());
+    ground.edit(&one);
     let refused = ground.must("--sandbox plan --detailed-exitcode", 3);
     assert!(both(&refused).contains("changing ports from ALL to "), "{}", both(&refused));
+    ground.edit(&all.replace(GLOBAL, ""));
+    let refused = ground.must("--sandbox plan --detailed-exitcode", 3);
+    assert!(both(&refused).contains("changing global_access from true to false"), "{}", both(&refused));
+    ground.edit(&one);
     ground.must("--sandbox apply --yes", 3);
     assert!(ground.live().is_some(), "{:#}", ground.status());
     ground.must("--sandbox apply --yes --sever-connections", 0);
