@@ -61,6 +61,20 @@ pub enum Shape {
     Range,
 }
 
+/// What a field says of traffic. It matters where a replacement that was cut short left two generations, neither of which will do: the
+/// one that serves stays until its successor is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// What it names is in use.
+    Goes,
+    /// What it names gets nothing because of it: it is only checked, or it is where traffic comes from.
+    GoesNowhere,
+    /// How well this one serves, as a number: 0 where nothing new comes to it.
+    Serves,
+    /// When this one was made, in milliseconds since 1970: of two that serve alike the older one is in charge.
+    Since,
+}
+
 /// A field of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -80,6 +94,8 @@ pub struct Field {
     /// How many resources of the kind may have the same value here; one more is refused by the cloud. Where that is too little for what
     /// is made beside what goes, some goes before the rest is made.
     pub most: Option<usize>,
+    /// What it says of traffic.
+    pub traffic: Traffic,
 }
 
 impl Field {
@@ -92,6 +108,7 @@ impl Field {
             follows_names: false,
             protects: false,
             most: None,
+            traffic: Traffic::Goes,
         }
     }
 
@@ -111,6 +128,18 @@ impl Field {
     #[must_use]
     pub const fn observed(name: &'static str) -> Self {
         Self::plain(name, Class::Observed)
+    }
+
+    /// A field that is only read, and says something of traffic.
+    #[must_use]
+    pub const fn telling(name: &'static str, traffic: Traffic) -> Self {
+        Self { traffic, ..Self::observed(name) }
+    }
+
+    /// The same, and what it names gets no traffic because of it.
+    #[must_use]
+    pub const fn without_traffic(self) -> Self {
+        Self { traffic: Traffic::GoesNowhere, ..self }
     }
 
     /// The same with another consequence of a difference.
@@ -171,6 +200,8 @@ pub struct Kind {
     pub severs: bool,
     /// The fields whose values name what must not be written in parallel (a VNet, a load balancer).
     pub serialized_by: &'static [&'static str],
+    /// The outputs that tell something of it and do not name it (a version, an address): who has the same text does not refer to it.
+    pub telling: &'static [&'static str],
 }
 
 impl Kind {
@@ -238,6 +269,7 @@ mod tests {
                 teardown_rank: rank,
                 severs: true,
                 serialized_by: &[],
+                telling: &[],
             }
         }
         const ONE: &[Kind] = &[kind(1)];

@@ -29,7 +29,7 @@ pub mod value;
 pub mod world;
 
 pub use error::{Error, ErrorKind};
-pub use kind::{Change, Class, Field, Kind, KindTable, Replacement, Shape};
+pub use kind::{Change, Class, Field, Kind, KindTable, Replacement, Shape, Traffic};
 pub use plan::{Action, Op, Plan, plan};
 pub use provider::{Applied, Handled, Lowered, ObserveRequest, Provider, Purpose, Step};
 pub use resource::{Address, Generation, Health, Live, Origin, Ownership, Resource, Scope};

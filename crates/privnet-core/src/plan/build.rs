@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::kind::{Kind, KindTable, Replacement};
-use crate::plan::choose::{self, Choice, Standing};
+use crate::plan::choose::{self, Choice};
 use crate::plan::guard::SEVER;
 use crate::plan::order::{self, Timing};
+use crate::plan::standing::Standing;
 use crate::plan::steps::{Step, known_at_creation, locks};
 use crate::plan::{FieldName, Left, PlanOptions, Refusal, Rule};
 use crate::resource::{Address, Live, Origin, Ownership, Resource};
@@ -25,6 +26,8 @@ pub(super) struct Draft<'a> {
     pub(super) blocked: BTreeSet<&'a str>,
     /// Looked up only, as every hash map here: its order would be another one each time.
     pub(super) kept: HashMap<&'a Address, &'a Live>,
+    /// What traffic goes through, where a replacement was cut short.
+    pub(super) standing: Standing<'a>,
     pub(super) left: Vec<Left>,
     pub(super) unchanged: usize,
 }
@@ -65,6 +68,7 @@ impl<'a> Draft<'a> {
             refusals,
             blocked,
             kept: HashMap::new(),
+            standing: Standing::default(),
             left: Vec::new(),
             unchanged: 0,
         }
@@ -73,7 +77,7 @@ impl<'a> Draft<'a> {
     /// Holds each desired resource against what is there.
     pub(super) fn match_resources(&mut self) {
         self.steps.reserve_exact(self.desired.resources.len());
-        let mut standing = Standing::of(&self.world.live);
+        self.standing = Standing::of(self.world, self.kinds);
         let mut found: HashMap<&Address, Vec<&'a Live>> = HashMap::new();
         for live in &self.world.live {
             found.entry(&live.address).or_default().push(live);
@@ -86,7 +90,7 @@ impl<'a> Draft<'a> {
             if resource.origin == Origin::Supplied {
                 self.match_supplied(resource, found);
             } else {
-                self.match_owned(resource, found, &mut standing);
+                self.match_owned(resource, found);
             }
         }
     }
@@ -105,7 +109,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn match_owned(&mut self, resource: &'a Resource, found: &[&'a Live], standing: &mut Standing<'a>) {
+    fn match_owned(&mut self, resource: &'a Resource, found: &[&'a Live]) {
         let Some(kind) = self.kinds.get(&resource.scope, &resource.address.kind) else {
             let why = format!("no provider of this run knows the kind `{}`", resource.address.kind);
             self.refuse(&resource.address, Rule::Unsuitable, why, None);
@@ -115,10 +119,10 @@ impl<'a> Draft<'a> {
         let look = |reference: &OutputRef| -> Option<Value> {
             kept.get(&reference.address).and_then(|live| live.outputs.get(&reference.output)).cloned()
         };
-        let choice = choose::choose(resource, kind, found, standing, &look);
+        let choice = choose::choose(resource, kind, found, &self.standing, &look);
         // Where all go, the first is the one in charge until its successor is there.
         let in_charge = usize::from(choice.keep.is_none());
-        standing.discard(choice.surplus.iter().copied().skip(in_charge));
+        self.standing.discard(self.kinds, choice.surplus.iter().copied().skip(in_charge));
         if let Some(stranger) = choice.unproven
             && choice.keep.is_none()
             && (choice.surplus.is_empty() || stranger.generation == Some(choice.create_as))

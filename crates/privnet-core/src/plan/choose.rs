@@ -1,13 +1,12 @@
 //! Which of a resource's generations is kept.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::kind::{Change, Kind, Replacement};
 use crate::plan::diff::{self, Difference};
+use crate::plan::standing::Standing;
 use crate::resource::{Generation, Health, Live, Ownership, Resource};
-use crate::value::OutputRef;
-use crate::value::Value;
+use crate::value::{OutputRef, Value};
 
 /// What is to become of the resource at one address.
 #[derive(Debug)]
@@ -24,15 +23,6 @@ pub(super) struct Choice<'a> {
     pub(super) surplus: Vec<&'a Live>,
     /// Something of our name without our proof.
     pub(super) unproven: Option<&'a Live>,
-}
-
-/// What the choices before this one, and the whole world, say about single resources.
-#[derive(Debug, Default)]
-pub(super) struct Standing<'a> {
-    /// How many live resources refer to each id or output.
-    uses: BTreeMap<&'a str, usize>,
-    /// The ids and outputs of what was not chosen so far.
-    stale: BTreeSet<&'a str>,
 }
 
 /// Chooses among what is there at the resource's address.
@@ -53,14 +43,12 @@ pub(super) fn choose<'a>(
     };
     let broken = |live: &Live| matches!(live.health, Health::Broken { .. });
 
-    // The best: as it should be or changeable to it, working, belonging to what was chosen so far, used by others, closest to
-    // what is wanted; then by letter, so that the choice is the same in each run. Where two are left from an interrupted
-    // replacement and neither will do, this keeps the one that traffic goes through until its successor is there.
+    // The best: as it should be or changeable to it, working, the one that traffic goes through, closest to what is wanted; then by
+    // letter, so that the choice is the same in each run. Where two are left from an interrupted replacement and neither will do, this
+    // keeps the one that serves until its successor is there.
     ours.sort_by_cached_key(|live| {
         let differences = replacing(live);
-        let uses = standing.uses_of(live);
-        let standing = (uses == 0, standing.refers_to_stale(live), Reverse(uses));
-        (differences > 0, broken(live), standing, differences, live.generation, live.id.clone())
+        (differences > 0, broken(live), standing.rank(live), differences, live.generation, live.id.clone())
     });
     let best = ours.first().copied();
     let surplus: Vec<&Live> = ours.iter().skip(1).copied().collect();
@@ -96,38 +84,5 @@ fn needs_replacement(difference: &Difference) -> bool {
         Change::Replace | Change::ReplaceUnlessConnected | Change::Refuse | Change::Bind => true,
         // Members that are missing are added; the guard refuses to take one away.
         Change::Grow | Change::GrowUnlessConnected => false,
-    }
-}
-
-impl<'a> Standing<'a> {
-    /// The uses in this world; nothing is stale yet.
-    pub(super) fn of(live: &'a [Live]) -> Self {
-        let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
-        for value in live.iter().flat_map(|live| live.fields.values()) {
-            value.each_text(&mut |text| *uses.entry(text).or_default() += 1);
-        }
-        Self { uses, stale: BTreeSet::new() }
-    }
-
-    /// These were not chosen, but for the last one of them that is still in charge.
-    pub(super) fn discard(&mut self, surplus: impl Iterator<Item = &'a Live>) {
-        for live in surplus {
-            self.stale.insert(&live.id);
-            self.stale.extend(live.outputs.values().filter_map(Value::as_text));
-        }
-    }
-
-    fn uses_of(&self, live: &Live) -> usize {
-        let names: BTreeSet<&str> =
-            live.outputs.values().filter_map(Value::as_text).chain([live.id.as_str()]).collect();
-        names.iter().filter_map(|name| self.uses.get(name)).max().copied().unwrap_or(0)
-    }
-
-    fn refers_to_stale(&self, live: &Live) -> bool {
-        let mut stale = false;
-        for value in live.fields.values() {
-            value.each_text(&mut |text| stale |= self.stale.contains(text));
-        }
-        stale
     }
 }

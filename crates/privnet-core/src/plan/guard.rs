@@ -6,6 +6,7 @@ use crate::accept::{Connection, Identity};
 use crate::kind::{Change, Kind, Replacement};
 use crate::plan::build::Draft;
 use crate::plan::diff::Difference;
+use crate::plan::references::{are_together, hold, is_untimely};
 use crate::plan::steps::Step;
 use crate::plan::{FieldChange, Op, Refusal, Rule};
 use crate::resource::{Address, Live};
@@ -34,7 +35,7 @@ impl Draft<'_> {
                 Op::Delete => self
                     .guard_held(step)
                     .or_else(|| guard_protected(step, kind, &live))
-                    .or_else(|| self.guard_delete(step, kind)),
+                    .or_else(|| self.guard_delete(step, kind, &live)),
                 Op::Update => self
                     .guard_held(step)
                     .or_else(|| self.guard_differences(&step.action.address, &step.differences)),
@@ -106,11 +107,16 @@ impl Draft<'_> {
         goes.then(|| refusal(&step.action.address, Rule::Unsuitable, held.why.clone(), None))
     }
 
-    fn guard_delete(&self, step: &Step, kind: &Kind) -> Option<Refusal> {
+    fn guard_delete(&self, step: &Step, kind: &Kind, live: &LiveByName<'_>) -> Option<Refusal> {
+        if step.replaced
+            && let Some(refusal) = self.guard_differences(&step.action.address, &step.differences)
+        {
+            return Some(refusal);
+        }
+        if let Some(refusal) = self.guard_untimely(step, kind, live) {
+            return Some(refusal);
+        }
         if step.replaced {
-            if let Some(refusal) = self.guard_differences(&step.action.address, &step.differences) {
-                return Some(refusal);
-            }
             // Consumers go over to a successor by themselves, but not where they are connected to what goes.
             let is_left_over = step.differences.is_empty();
             let is_exposed = is_left_over && self.is_exposed(&step.action.address);
@@ -130,6 +136,39 @@ impl Draft<'_> {
         }
         let why = format!("deleting this {} would cut {live}", kind.title);
         Some(refusal(&step.action.address, Rule::WouldSever, why, Some(SEVER)))
+    }
+
+    /// What serves does not go before its successor is there. Two generations were left by a run that was cut short, and neither will
+    /// do: one of the two names is needed. That is the one that does not serve; where it cannot be told, the user says it.
+    fn guard_untimely(&self, step: &Step, kind: &Kind, live: &LiveByName<'_>) -> Option<Refusal> {
+        if self.options.sever_connections || !is_untimely(step, kind) {
+            return None;
+        }
+        let address = &step.action.address;
+        let consumers = self.live_consumers(&address.service, &[])?;
+        let gone = *live.get(&(address, step.action.live_id.as_deref()?))?;
+        let early = self.early();
+        let stays = |other: &&&Live| other.is_ours() && !early.contains(other);
+        let staying = || live.values().filter(stays).filter(|other| are_together(other, gone));
+        let holds = |other: &&&Live| {
+            let Some(hold) = hold(self.kinds, other, gone) else { return false };
+            hold.with_traffic && (hold.let_go.is_none() || !self.standing.is_idle(gone))
+        };
+        let user = staying().find(holds);
+        let outlived = staying().any(|other| {
+            other.address == *address && other.id != gone.id && !self.standing.serves_more(gone, other)
+        });
+        let what = match user {
+            Some(user) => format!("{} still uses it", user.address),
+            None if step.replaced && !outlived => "nothing else serves in its place".to_owned(),
+            None => return None,
+        };
+        let why = format!(
+            "{} makes room for a new one, since the one beside it, from a run that was cut short, will not do either; but {what}, and \
+             deleting it first would cut {consumers}: apply the file that was in force before, then this one",
+            gone.id
+        );
+        Some(refusal(address, Rule::WouldSever, why, Some(SEVER)))
     }
 
     /// A service that turns to what is there already has another hand-over, whether or not somebody is connected.

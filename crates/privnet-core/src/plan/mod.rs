@@ -11,7 +11,9 @@ mod finish;
 mod follow;
 mod guard;
 mod order;
+mod references;
 mod room;
+mod standing;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -317,6 +319,7 @@ pub fn plan(desired: &Desired, world: &World, kinds: &KindTable, options: PlanOp
     draft.delete_undesired();
     draft.hasten_users();
     draft.guard();
+    draft.let_go();
     draft.finish()
 }
 

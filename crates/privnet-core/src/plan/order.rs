@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::kind::{Change, Kind, KindTable, Replacement};
+use crate::plan::references::refers;
 use crate::plan::steps::Step;
-use crate::plan::undesired::refers;
 use crate::plan::{Action, Op};
 use crate::resource::{Address, Live, Resource};
 
@@ -85,7 +85,7 @@ pub(super) fn ordered(
             for &earlier in members {
                 let (one, other) = (&placed[later], &placed[earlier]);
                 if later != earlier
-                    && (comes_after(one, other, kinds) || is_let_go_by(one.step, other.step, &by_id))
+                    && (comes_after(one, other, kinds) || is_let_go_by(one.step, other.step, &by_id, kinds))
                 {
                     after[later].push(earlier);
                 }
@@ -152,11 +152,11 @@ impl Placed<'_> {
 
 /// Whether `later` deletes something that what `earlier` changes still uses. The file does not want it any more, so no need tells
 /// of it; only what is there does.
-fn is_let_go_by(later: &Step, earlier: &Step, by_id: &BTreeMap<&str, &Live>) -> bool {
+fn is_let_go_by(later: &Step, earlier: &Step, by_id: &BTreeMap<&str, &Live>, kinds: &KindTable) -> bool {
     let live = |step: &Step| step.action.live_id.as_deref().and_then(|id| by_id.get(id).copied());
     later.timing == Timing::Late
         && earlier.timing == Timing::Forward
-        && matches!((live(later), live(earlier)), (Some(gone), Some(user)) if refers(user, gone))
+        && matches!((live(later), live(earlier)), (Some(gone), Some(user)) if refers(kinds, user, gone))
 }
 
 /// Whether `later` must wait for `earlier`. Both are of one service.
@@ -172,11 +172,15 @@ fn comes_after(after: &Placed<'_>, before: &Placed<'_>, kinds: &KindTable) -> bo
     match (later.timing, earlier.timing) {
         (Timing::Forward, Timing::Forward) => after.needs(earlier),
         (Timing::Forward, Timing::Early) => {
-            later.action.op == Op::Create && later.action.address == earlier.action.address
+            let room = later.action.op == Op::Create || earlier.action.op == Op::Update;
+            room && later.action.address == earlier.action.address
         }
         (Timing::Forward, Timing::Late) | (Timing::Early, Timing::Forward | Timing::Late) => false,
         (Timing::Early, Timing::Early) => rank(earlier) < rank(later),
-        (Timing::Late, Timing::Early) => rank(earlier) < rank(later),
+        (Timing::Late, Timing::Early) => {
+            let lets_go = earlier.action.op == Op::Update && earlier.action.live_id == later.action.live_id;
+            lets_go || rank(earlier) < rank(later)
+        }
         (Timing::Late, Timing::Late) => rank(earlier) < rank(later),
         // What goes first in a teardown uses what goes later: it is changed to do without before that goes.
         (Timing::Late, Timing::Forward) => {

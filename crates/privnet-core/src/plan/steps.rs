@@ -154,6 +154,25 @@ pub(super) fn update_step(
     Step { action, timing: Timing::Forward, differences, replaced: false, turn: None, place: 0 }
 }
 
+/// A step in which what stays lets go of what must make room. It has a name of its own: its resource may be changed once more.
+pub(super) fn letting_go(kinds: &KindTable, live: &Live, changes: Vec<FieldChange>) -> Step {
+    let fields: Vec<&str> = changes.iter().map(|change| &*change.field).collect();
+    let action = Action {
+        id: format!("update {} {}", live.address, fields.join(" ")),
+        address: live.address.clone(),
+        op: Op::Update,
+        reason: "it lets go of what makes room for something new".to_owned(),
+        changes,
+        after: Vec::new(),
+        generation: live.generation,
+        scope: live.scope.clone(),
+        live_id: Some(live.id.clone()),
+        connection: None,
+        locks: locks_of(kinds, live),
+    };
+    Step { action, timing: Timing::Early, differences: Vec::new(), replaced: false, turn: None, place: 0 }
+}
+
 /// The fields that a create can give: what is bound by first use, to something that is not there yet, is nobody's to give.
 pub(super) fn known_at_creation(
     kind: &Kind,

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::plan::Left;
 use crate::plan::build::Draft;
 use crate::plan::order::Timing;
+use crate::plan::references::hold;
 use crate::plan::steps::Step;
 use crate::resource::{Address, Live, Origin, Resource};
-use crate::value::Value;
 
 impl Draft<'_> {
     /// What is there and not desired: parts of listed services go; services that are not listed are left or pruned.
@@ -45,18 +45,21 @@ impl Draft<'_> {
         self.left = left.into_iter().map(|(service, resources)| leave(service, resources)).collect();
     }
 
-    /// What must make room at once takes with it what would keep it from going: its users that go as well.
+    /// What must make room at once takes with it what would keep it from going: its users that go as well, and cannot let go of it.
     pub(super) fn hasten_users(&mut self) {
+        let kinds = self.kinds;
         let by_id: BTreeMap<&str, &Live> =
             self.world.live.iter().map(|live| (live.id.as_str(), live)).collect();
         let live_of = |step: &Step| step.action.live_id.as_deref().and_then(|id| by_id.get(id).copied());
+        let keeps =
+            |user: &Live, gone: &Live| hold(kinds, user, gone).is_some_and(|hold| hold.let_go.is_none());
         loop {
             let early = self.steps.iter().filter(|step| step.timing == Timing::Early);
             let going: Vec<&Live> = early.filter_map(live_of).collect();
             let late = self.steps.iter().enumerate().filter(|(_, step)| step.timing == Timing::Late);
             let users: Vec<usize> = late
                 .filter(|(_, step)| {
-                    live_of(step).is_some_and(|user| going.iter().any(|gone| refers(user, gone)))
+                    live_of(step).is_some_and(|user| going.iter().any(|gone| keeps(user, gone)))
                 })
                 .map(|(index, _)| index)
                 .collect();
@@ -70,17 +73,6 @@ impl Draft<'_> {
             }
         }
     }
-}
-
-/// Whether `user` refers to `used`, by its id or an output.
-pub(super) fn refers(user: &Live, used: &Live) -> bool {
-    let mut found = false;
-    let names: BTreeSet<&str> =
-        used.outputs.values().filter_map(Value::as_text).chain([used.id.as_str()]).collect();
-    for value in user.fields.values().filter(|_| user.id != used.id) {
-        value.each_text(&mut |text| found |= names.contains(text));
-    }
-    found
 }
 
 fn leave(service: &str, resources: Vec<Address>) -> Left {

@@ -54,6 +54,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 20,
     severs: false,
     serialized_by: &[],
+    telling: &[],
 };
 
 /// The set's managed fields.

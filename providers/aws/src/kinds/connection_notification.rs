@@ -48,6 +48,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 20,
     severs: false,
     serialized_by: &[],
+    telling: &[],
 };
 
 /// A notification's managed fields.

@@ -65,6 +65,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 10,
     severs: true,
     serialized_by: &[],
+    telling: &["service_name"],
 };
 
 /// An endpoint service's managed fields.

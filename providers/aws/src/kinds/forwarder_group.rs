@@ -11,15 +11,17 @@ mod machines;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::types::AutoScalingGroup as Described;
-use privnet_core::kind::{Change, Shape};
+use privnet_core::kind::{Change, Shape, Traffic};
 use privnet_core::spec::Service;
 use privnet_core::spec::aws::AwsService;
 use privnet_core::{
     Address, Error, Field, Health, Kind, Live, Lowered, Origin, Ownership, Replacement, Value,
 };
 
+use crate::facts::Registered;
 use crate::fields::Fields;
 use crate::forwarders;
+use crate::gather::registered;
 use crate::kinds::{FORWARDER_GROUP, launch_template, outputs, security_group_rule, target_group};
 use crate::lower::Lowering;
 use crate::observe::Snapshot;
@@ -138,10 +140,12 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("subnets").on_change(Change::Replace).shaped(Shape::Set),
         Field::managed("count").on_change(Change::Replace),
         Field::managed("health_check"),
-        Field::managed("target_groups").shaped(Shape::Set),
+        Field::managed("target_groups").shaped(Shape::Set).without_traffic(),
         Field::managed("suspended").shaped(Shape::Set),
         Field::managed("drain"),
-        Field::observed("load_balancers"),
+        Field::telling("load_balancers", Traffic::GoesNowhere),
+        Field::telling("serves", Traffic::Serves),
+        Field::telling("since", Traffic::Since),
         Field::managed("tags"),
     ],
     replacement: Replacement::CreateFirst,
@@ -149,6 +153,7 @@ pub(crate) const KIND: Kind = Kind {
     // Its sessions are drained. Where consumers would be cut for good a listener goes as well, and that is refused.
     severs: false,
     serialized_by: &[],
+    telling: &[],
 };
 
 // Lower.
@@ -195,7 +200,9 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
             Ownership::Ours => {
                 let group = Group::of(&seen.described, &seen.tags);
                 let load_balancers = snapshot.balancers_of(&group.target_groups, &seen.claim.address.service);
-                Group { load_balancers, ..group }.to_fields()
+                let mut fields = Group { load_balancers, ..group }.to_fields();
+                fields.extend(traffic(snapshot, &seen.described));
+                fields
             }
             Ownership::Supplied | Ownership::Unproven { .. } => BTreeMap::new(),
         };
@@ -211,6 +218,28 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         })
     });
     groups.collect()
+}
+
+/// How well a group serves: not at all once it is taken off its target groups, better while a machine of it is healthy; and when it was
+/// made.
+fn traffic(snapshot: &Snapshot<'_>, described: &Described) -> BTreeMap<String, Value> {
+    let attached = described.target_group_arns();
+    let seen = snapshot.balancing.target_groups.iter();
+    let mut registered = seen
+        .filter(|group| {
+            group.described.target_group_arn().is_some_and(|arn| attached.iter().any(|a| a == arn))
+        })
+        .flat_map(|group| registered(&group.health));
+    let own = |target: &Registered| {
+        described.instances().iter().any(|one| one.instance_id() == Some(target.id.as_str()))
+    };
+    let serves = match attached.is_empty() {
+        true => 0,
+        false if registered.any(|target| target.is_healthy() && own(&target)) => 2,
+        false => 1,
+    };
+    let since = described.created_time().and_then(|made| made.to_millis().ok());
+    BTreeMap::from([("serves".to_owned(), Value::Int(serves)), ("since".to_owned(), since.into())])
 }
 
 /// One that is being deleted is not there any more for whoever needs it.

@@ -132,6 +132,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 55,
     severs: false,
     serialized_by: &[],
+    telling: &["version"],
 };
 
 // Lower.

@@ -162,7 +162,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("certificate"),
         Field::managed("ssl_policy"),
         Field::managed("target_group"),
-        Field::managed("also_forwards_to").shaped(Shape::Set),
+        // A group without a weight is only checked.
+        Field::managed("also_forwards_to").shaped(Shape::Set).without_traffic(),
         Field::if_set("idle_timeout"),
         Field::managed("tags"),
     ],
@@ -170,6 +171,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 30,
     severs: true,
     serialized_by: &[],
+    telling: &[],
 };
 
 // Lower.

@@ -114,6 +114,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 40,
     severs: true,
     serialized_by: &[],
+    telling: &["dns_name"],
 };
 
 // Observe.

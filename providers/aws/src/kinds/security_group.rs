@@ -92,6 +92,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 70,
     severs: false,
     serialized_by: &[],
+    telling: &[],
 };
 
 // Lower.

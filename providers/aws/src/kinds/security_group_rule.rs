@@ -129,6 +129,7 @@ pub(crate) const KIND: Kind = Kind {
     // (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/security-group-connection-tracking.html>).
     severs: false,
     serialized_by: &[],
+    telling: &[],
 };
 
 // Lower.

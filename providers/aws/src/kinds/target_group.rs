@@ -233,7 +233,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("proxy_protocol").on_change(Change::UpdateUnlessConnected),
         Field::managed("drain"),
         Field::managed("terminate_after_drain"),
-        Field::managed("load_balancer").on_change(Change::Bind),
+        Field::managed("load_balancer").on_change(Change::Bind).without_traffic(),
         // A forwarder group's machines come and go by themselves; of every other port the file says the targets.
         Field::if_set("targets").shaped(Shape::Set).following_names(),
         Field::managed("tags"),
@@ -242,6 +242,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 50,
     severs: true,
     serialized_by: &[],
+    telling: &[],
 };
 
 // Lower.

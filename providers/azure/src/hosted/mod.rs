@@ -33,6 +33,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 0,
     severs: true,
     serialized_by: &["resource_id"],
+    telling: &[],
 };
 
 /// The address of a hosted service.

@@ -143,6 +143,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 3,
     severs: true,
     serialized_by: &["vnet"],
+    telling: &[],
 };
 
 /// Its address.

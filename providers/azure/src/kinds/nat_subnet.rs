@@ -44,6 +44,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 1,
     severs: true,
     serialized_by: &["vnet"],
+    telling: &[],
 };
 
 /// Its address.

@@ -62,6 +62,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 4,
     severs: false,
     serialized_by: &[],
+    telling: &[],
 };
 
 /// Its address.

@@ -45,6 +45,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 2,
     severs: true,
     serialized_by: &["vnet", "load_balancer"],
+    telling: &[],
 };
 
 /// Its address: the port, and the interface's name with a hash, since names are unique within a resource group only.

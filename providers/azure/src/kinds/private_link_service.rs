@@ -80,6 +80,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 0,
     severs: true,
     serialized_by: &["vnet", "load_balancer"],
+    telling: &["alias"],
 };
 
 /// Its address.

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::spec::Zones;
-use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape, Value};
+use privnet_core::{
+    Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape, Traffic, Value,
+};
 use privnet_forwarder::CloudLimit;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -74,7 +76,7 @@ pub(crate) const KIND: Kind = Kind {
     title: "group of forwarders",
     fields: &[
         Field::managed("location").on_change(Change::Replace).shaped(Shape::IgnoreCase),
-        Field::observed("load_balancer"),
+        Field::telling("load_balancer", Traffic::GoesNowhere),
         Field::managed("subnet").on_change(Change::Replace).shaped(Shape::IgnoreCase),
         Field::if_set("zones").on_change(Change::Replace).shaped(Shape::Set),
         Field::observed("all_zones"),
@@ -85,9 +87,11 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("ip_forwarding").on_change(Change::Replace),
         Field::managed("public_address").on_change(Change::Replace),
         Field::managed("security_group").on_change(Change::Replace).shaped(Shape::IgnoreCase),
-        Field::managed("pool").on_change(Change::Replace).shaped(Shape::IgnoreCase),
+        Field::managed("pool").on_change(Change::Replace).shaped(Shape::IgnoreCase).without_traffic(),
         Field::managed("drain"),
         Field::managed("draining"),
+        Field::telling("serves", Traffic::Serves),
+        Field::telling("since", Traffic::Since),
         Field::observed("custom_data"),
         Field::managed("tags"),
     ],
@@ -95,6 +99,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 2,
     severs: true,
     serialized_by: &["load_balancer"],
+    telling: &[],
 };
 
 /// Its address: one for each subnet.
@@ -164,18 +169,33 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         let pool = fields::resolved(&read.pool);
         read.draining =
             snapshot.load_balancers.iter().any(|balancer| handover::is_drained(balancer, pool, id));
+        let mut fields = fields::of(&read);
+        fields.extend(traffic(set, read.draining));
         Some(Live {
             address: claim.address,
             generation: Some(claim.generation),
             scope: snapshot.scope.clone(),
             id: id.to_owned(),
             ownership: claim.ownership,
-            fields: fields::of(&read),
+            fields,
             outputs: outputs([("id", fields::id(id))]),
             health: health(set),
         })
     };
     snapshot.scale_sets.iter().filter_map(of).collect()
+}
+
+/// When a group was made: `timeCreated` of the properties
+/// (Azure/azure-rest-api-specs, `ComputeRP/stable/2024-11-01/virtualMachineScaleSet.json`, `VirtualMachineScaleSetProperties`).
+fn made(set: &Json) -> Option<jiff::Timestamp> {
+    text(set, "properties.timeCreated")?.parse().ok()
+}
+
+/// Whether new connections come to a group, and when it was made.
+fn traffic(set: &Json, draining: bool) -> fields::Fields {
+    let since = made(set).map(jiff::Timestamp::as_millisecond).into();
+    let serves = Value::Int(i64::from(!draining));
+    fields::Fields::from([("serves".to_owned(), serves), ("since".to_owned(), since)])
 }
 
 const PROFILE: &str = "properties.virtualMachineProfile";
@@ -346,7 +366,10 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
         && handover::is_exposed(act).await?
         && handover::is_in_pool(act, &successor, pool).await?
     {
-        handover::until_healthy(act, pool, &successor).await?;
+        // One that is older than this is no successor, which must be healthy first: it is what serves, as well as it does.
+        if !handover::is_older(act, &successor, &id).await? {
+            handover::until_healthy(act, pool, &successor).await?;
+        }
         note = handover::drain(act, pool, &id, there.drain).await?;
     }
     act.delete(&Target::of(&id)).await?;

@@ -36,6 +36,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 1,
     severs: false,
     serialized_by: &["vnet"],
+    telling: &[],
 };
 
 /// Its address.

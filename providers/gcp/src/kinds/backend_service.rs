@@ -49,6 +49,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 30,
     severs: true,
     serialized_by: &[],
+    telling: &[],
 };
 
 /// The path of an instance group that the file names.

@@ -43,6 +43,7 @@ pub(crate) const KIND: Kind = Kind {
     // What its sessions need is left to them before.
     severs: false,
     serialized_by: &[],
+    telling: &[],
 };
 
 /// The groups of a service by their names in addresses.

@@ -60,6 +60,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 50,
     severs: true,
     serialized_by: &[],
+    telling: &[],
 };
 
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {

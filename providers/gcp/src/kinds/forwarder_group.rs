@@ -13,7 +13,8 @@ use privnet_core::plan::Wait;
 use privnet_core::spec::Zones;
 use privnet_core::world::TargetState;
 use privnet_core::{
-    Address, Applied, Change, Error, ErrorKind, Field, Health, Kind, Live, Origin, Replacement, Shape, Value,
+    Address, Applied, Change, Error, ErrorKind, Field, Health, Kind, Live, Origin, Replacement, Shape,
+    Traffic, Value,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,7 +23,7 @@ use crate::act::Act;
 use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
 use crate::json::{Json, flag, list, number, text};
-use crate::kinds::instance_template;
+use crate::kinds::{backend_service, instance_template};
 use crate::lower::Lowering;
 use crate::path;
 use crate::snapshot::Snapshot;
@@ -49,12 +50,15 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("template").on_change(Change::Replace),
         Field::if_set("zones").on_change(Change::Replace).shaped(Shape::Set),
         Field::managed("count"),
+        Field::telling("serves", Traffic::Serves),
+        Field::telling("since", Traffic::Since),
     ],
     replacement: Replacement::CreateFirst,
     teardown_rank: 40,
     // What its sessions need is left to them before.
     severs: false,
     serialized_by: &[],
+    telling: &[],
 };
 
 /// The addresses of a service's groups.
@@ -107,8 +111,12 @@ fn wait_for_the_sick(lowering: &mut Lowering<'_>) {
 }
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
-    let all =
-        super::live_of(snapshot, Collection::GroupManagers, &KIND, |json| fields::of(&read(json)), outputs);
+    let fields = |json: &Json| {
+        let mut fields = fields::of(&read(json));
+        fields.extend(traffic(snapshot, json));
+        fields
+    };
+    let all = super::live_of(snapshot, Collection::GroupManagers, &KIND, fields, outputs);
     let stable = |live: &Live| {
         let shown = snapshot.by_name(Collection::GroupManagers, path::name(&live.id));
         shown.is_none_or(is_stable)
@@ -129,6 +137,17 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 pub(crate) fn groups(snapshot: &Snapshot<'_>) -> BTreeSet<String> {
     let ours = snapshot.claimed(Collection::GroupManagers, KIND.name).into_iter();
     ours.filter_map(|(_, json)| text(json, "instanceGroup").map(path::of)).collect()
+}
+
+/// Whether a backend service of ours sends to a group, and when it was made.
+fn traffic(snapshot: &Snapshot<'_>, json: &Json) -> Fields {
+    let group = text(json, "instanceGroup").map(path::of);
+    let services = snapshot.claimed(Collection::BackendServices, backend_service::KIND.name);
+    let mut backends = services.iter().flat_map(|(_, service)| list(service, "backends"));
+    let serves = backends.any(|backend| text(backend, "group").map(path::of) == group);
+    let made = text(json, "creationTimestamp").and_then(|made| made.parse::<jiff::Timestamp>().ok());
+    let since = made.map(jiff::Timestamp::as_millisecond).into();
+    Fields::from([("serves".to_owned(), Value::Int(i64::from(serves))), ("since".to_owned(), since)])
 }
 
 fn outputs(json: &Json) -> Fields {

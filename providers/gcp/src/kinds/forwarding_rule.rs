@@ -61,6 +61,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 20,
     severs: true,
     serialized_by: &[],
+    telling: &["ip_address"],
 };
 
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {

@@ -60,6 +60,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 40,
     severs: false,
     serialized_by: &[],
+    telling: &[],
 };
 
 /// The check of a service, in view of what is asked now.

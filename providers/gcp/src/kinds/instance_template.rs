@@ -59,6 +59,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 45,
     severs: false,
     serialized_by: &[],
+    telling: &[],
 };
 
 /// The network tag of a service's forwarders.

@@ -37,6 +37,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 60,
     severs: false,
     serialized_by: &[],
+    telling: &[],
 };
 
 /// The name in addresses of a subnet with this range.

@@ -89,6 +89,7 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 10,
     severs: true,
     serialized_by: &[],
+    telling: &[],
 };
 
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {

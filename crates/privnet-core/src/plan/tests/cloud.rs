@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::accept::{Connection, ConnectionState, ConsumerPolicy, Identity, ServicePolicy};
-use crate::kind::{Change, Field, Kind, KindTable, Replacement, Shape};
+use crate::accept::{Again, Besides, Connection, ConnectionState, ConsumerPolicy, Identity, ServicePolicy};
+use crate::kind::{Change, Class, Field, Kind, KindTable, Replacement, Shape, Traffic};
 use crate::plan::{Action, Op, Plan, PlanOptions, plan};
 use crate::provider::Handled;
 use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
@@ -19,6 +19,7 @@ const fn kind(name: &'static str, fields: &'static [Field], rank: u8, severs: bo
         teardown_rank: rank,
         severs,
         serialized_by: &[],
+        telling: &[],
     }
 }
 
@@ -47,7 +48,7 @@ pub(super) const KINDS: &[Kind] = &[
         &[
             Field::managed("port").on_change(Change::Replace),
             Field::managed("targets").shaped(Shape::Set).following_names(),
-            Field::managed("lb").on_change(Change::Bind),
+            Field::managed("lb").on_change(Change::Bind).without_traffic(),
         ],
         40,
         true,
@@ -57,6 +58,7 @@ pub(super) const KINDS: &[Kind] = &[
         &[
             Field::managed("lb").on_change(Change::Replace),
             Field::managed("tg"),
+            Field::managed("also").shaped(Shape::Set).without_traffic(),
             Field::managed("tls").on_change(Change::UpdateUnlessConnected),
         ],
         20,
@@ -75,6 +77,22 @@ pub(super) const KINDS: &[Kind] = &[
             true,
         )
     },
+    kind(
+        "fleet",
+        &[
+            Field::managed("template").on_change(Change::Replace),
+            Field::managed("version").on_change(Change::Replace),
+            Field::managed("tgs").shaped(Shape::Set).without_traffic(),
+            Field::telling("serves", Traffic::Serves),
+            Field::telling("since", Traffic::Since),
+        ],
+        35,
+        false,
+    ),
+    Kind {
+        telling: &["version"],
+        ..kind("template", &[Field::managed("size").on_change(Change::Replace)], 45, false)
+    },
     Kind {
         name: "rule",
         title: "rule",
@@ -86,6 +104,7 @@ pub(super) const KINDS: &[Kind] = &[
         teardown_rank: 50,
         severs: false,
         serialized_by: &["group"],
+        telling: &[],
     },
 ];
 
@@ -103,6 +122,8 @@ pub(super) struct Want {
     pub(super) title: u8,
     pub(super) remove: bool,
     pub(super) tls: bool,
+    /// The size of its machines; none where it has no machines.
+    pub(super) size: Option<u8>,
 }
 
 impl Want {
@@ -115,6 +136,7 @@ impl Want {
             title: 0,
             remove: false,
             tls: false,
+            size: None,
         }
     }
 }
@@ -143,6 +165,18 @@ fn lower(want: &Want) -> Vec<Resource> {
         ),
         resource(&lb, vec![("vpc", vpc), ("subnets", subnets), ("group", Value::output(&group, "id"))], &[]),
     ];
+    let (template, fleet) = (at("template", "main"), at("fleet", "main"));
+    let of_fleet: Vec<&Address> = want.size.iter().map(|_| &fleet).collect();
+    if let Some(size) = want.size {
+        resources.push(resource(&template, vec![("size", Value::Int(size.into()))], &[]));
+        let tgs = want.ports.keys().map(|listen| Value::output(&at("tg", &listen.to_string()), "id"));
+        let fields = vec![
+            ("template", Value::output(&template, "id")),
+            ("version", Value::output(&template, "version")),
+            ("tgs", Value::list(tgs)),
+        ];
+        resources.push(resource(&fleet, fields, &[]));
+    }
     let mut listeners = Vec::new();
     for (listen, port) in &want.ports {
         let (tg, listener) = (at("tg", &listen.to_string()), at("listener", &listen.to_string()));
@@ -153,8 +187,13 @@ fn lower(want: &Want) -> Vec<Resource> {
         ];
         resources.push(resource(&tg, fields, &[]));
         let tls = Value::Bool(want.tls);
-        let fields = vec![("lb", Value::output(&lb, "id")), ("tg", Value::output(&tg, "id")), ("tls", tls)];
-        resources.push(resource(&listener, fields, &[]));
+        let fields = vec![
+            ("lb", Value::output(&lb, "id")),
+            ("tg", Value::output(&tg, "id")),
+            ("also", Value::list([])),
+            ("tls", tls),
+        ];
+        resources.push(resource(&listener, fields, &of_fleet));
         listeners.push(listener);
     }
     let fields = vec![
@@ -198,6 +237,8 @@ pub(super) struct Cloud {
     pub(super) live: Vec<Live>,
     pub(super) connections: BTreeMap<String, Vec<Connection>>,
     made: usize,
+    /// The machines that take connections, by id of their fleet.
+    healthy: BTreeSet<String>,
     /// What others' things stand on, by id.
     pub(super) held: BTreeMap<String, Held>,
 }
@@ -251,6 +292,91 @@ impl Cloud {
         }
     }
 
+    /// Carries out the first `count` actions as `apply` does, and begins the next one: what it waits for does not come about. Asserts
+    /// after each that every service goes on to serve.
+    pub(super) fn apply_partly(&mut self, plan: &Plan, count: usize) {
+        for done in 0..count.min(plan.actions.len()) {
+            self.await_successor(&plan.actions[done], plan);
+            let one = Plan { actions: vec![alone(plan.actions[done].clone())], ..Plan::default() };
+            self.apply(&one, 1);
+            self.assert_serving(&plan.actions[done].id);
+        }
+        if let Some(next) = plan.actions.get(count) {
+            self.await_successor(next, plan);
+            self.begin(next);
+            self.assert_serving(&next.id);
+        }
+    }
+
+    /// A fleet goes only when the one that takes its place is healthy; one that the plan is to replace too never is.
+    fn await_successor(&mut self, action: &Action, plan: &Plan) {
+        let made = |one: &&Action| one.op == Op::Create && one.address == action.address;
+        if action.op == Op::Delete
+            && action.address.kind == "fleet"
+            && !plan.actions.iter().any(|one| made(&one))
+        {
+            let others = self.live.iter().filter(|live| live.address == action.address);
+            self.healthy.extend(others.map(|live| live.id.clone()));
+        }
+    }
+
+    fn begin(&mut self, action: &Action) {
+        match (action.op, action.address.kind.as_str()) {
+            (Op::Create, "fleet") => {
+                self.create(action);
+                self.healthy.remove(&format!("fleet-{}", self.made));
+            }
+            (Op::Delete, "fleet") => {
+                let live = self.live.iter_mut().find(|live| Some(&live.id) == action.live_id.as_ref());
+                let fields = &mut live.unwrap().fields;
+                fields.insert("tgs".to_owned(), Value::list([]));
+                fields.insert("serves".to_owned(), Value::Int(0));
+            }
+            (Op::Update, "listener") => {
+                let tg = action.changes.iter().find(|change| change.field == "tg");
+                let Some(tg) = tg.map(|change| self.resolve(&change.to)) else { return };
+                let live = self.live.iter_mut().find(|live| Some(&live.id) == action.live_id.as_ref());
+                live.unwrap().fields.insert("also".to_owned(), Value::list([tg]));
+                self.bind();
+            }
+            _ => {}
+        }
+    }
+
+    /// Each service that is there leads from what consumers connect to, to machines that take connections.
+    fn assert_serving(&self, after: &str) {
+        let named = |live: &Live, field: &str, kind: &str| {
+            let mut ids = Vec::new();
+            live.fields[field].each_text(&mut |text| ids.push(text.to_owned()));
+            let of_kind = self.live.iter().filter(move |live| live.address.kind == kind);
+            of_kind.filter(|live| ids.contains(&live.id)).collect::<Vec<_>>()
+        };
+        let of = |kind: &'static str, service: &str| {
+            let service = service.to_owned();
+            let of_kind = self.live.iter().filter(move |live| live.address.kind == kind);
+            of_kind.filter(move |live| live.address.service == service)
+        };
+        for svc in self.live.iter().filter(|live| live.address.kind == "svc") {
+            let service = &svc.address.service;
+            let lbs: Vec<String> = named(svc, "lbs", "lb").iter().map(|lb| lb.id.clone()).collect();
+            let listeners: Vec<&Live> = of("listener", service)
+                .filter(|one| lbs.iter().any(|lb| one.fields["lb"].as_text() == Some(lb)))
+                .collect();
+            assert!(!listeners.is_empty(), "{after}: nothing listens for {service}");
+            for listener in listeners {
+                let tgs = named(listener, "tg", "tg");
+                assert!(!tgs.is_empty(), "{after}: {} leads nowhere", listener.address);
+            }
+            let serves = |fleet: &Live| {
+                let attached = fleet.fields["serves"] != Value::Int(0);
+                let whole = !named(fleet, "template", "template").is_empty();
+                attached && whole && self.healthy.contains(&fleet.id)
+            };
+            let mut fleets = of("fleet", service).peekable();
+            assert!(fleets.peek().is_none() || fleets.any(serves), "{after}: {service} has no machines");
+        }
+    }
+
     /// Shows the members of each set in the other order, and the first of them twice.
     pub(super) fn reverse_sets(&mut self) {
         for live in &mut self.live {
@@ -281,19 +407,32 @@ impl Cloud {
         assert!(self.live.iter().find(same).is_none(), "{}: the name is taken", action.id);
         self.made += 1;
         let id = format!("{}-{}", action.address.kind, self.made);
-        let fields = action
+        let mut fields: BTreeMap<String, Value> = action
             .changes
             .iter()
             .map(|change| (change.field.to_string(), self.resolve(&change.to)))
             .collect();
+        let mut outputs = BTreeMap::from([("id".to_owned(), Value::text(&id))]);
+        match action.address.kind.as_str() {
+            "fleet" => {
+                fields.insert("serves".to_owned(), Value::Int(1));
+                fields.insert("since".to_owned(), Value::Int(i64::try_from(self.made).unwrap()));
+                self.healthy.insert(id.clone());
+            }
+            // As every other one's.
+            "template" => {
+                outputs.insert("version".to_owned(), Value::text("2"));
+            }
+            _ => {}
+        }
         self.live.push(Live {
             address: action.address.clone(),
             generation: action.generation,
             scope: action.scope.clone(),
-            id: id.clone(),
+            id,
             ownership: Ownership::Ours,
             fields,
-            outputs: BTreeMap::from([("id".to_owned(), Value::text(id))]),
+            outputs,
             health: Health::Ready,
         });
         self.bind();
@@ -306,6 +445,10 @@ impl Cloud {
         let live = live.unwrap_or_else(|| panic!("{}: nothing is there", action.id));
         live.fields.extend(changes);
         live.health = Health::Ready;
+        if live.address.kind == "fleet" {
+            live.fields.insert("serves".to_owned(), Value::Int(1));
+            self.healthy.insert(live.id.clone());
+        }
         self.bind();
     }
 
@@ -346,9 +489,14 @@ impl Cloud {
             .iter()
             .filter(|live| live.address.kind == "listener")
             .filter_map(|listener| {
-                let tg = listener.fields.get("tg")?.as_text()?.to_owned();
-                Some((tg, listener.fields.get("lb")?.clone()))
+                let mut tgs = Vec::new();
+                for field in ["tg", "also"] {
+                    listener.fields.get(field)?.each_text(&mut |tg| tgs.push(tg.to_owned()));
+                }
+                let lb = listener.fields.get("lb")?.clone();
+                Some(tgs.into_iter().map(move |tg| (tg, lb.clone())))
             })
+            .flatten()
             .collect();
         for tg in self.live.iter_mut().filter(|live| live.address.kind == "tg") {
             tg.fields.insert("lb".to_owned(), bound.get(&tg.id).cloned().unwrap_or(Value::Null));
@@ -357,20 +505,53 @@ impl Cloud {
 
     /// What is there, without ids and letters: what two runs must agree on.
     pub(super) fn shape(&self) -> BTreeSet<(Address, String)> {
-        let name = |value: &Value| {
+        let plain = |value: &Value| {
             let mut text = value.to_string();
             for live in &self.live {
                 text = text.replace(&live.id, &live.address.to_string());
             }
             text
         };
+        // All lists are sets.
+        let name = |value: &Value| match value.as_list() {
+            Some(members) => format!("{:?}", members.iter().map(plain).collect::<BTreeSet<_>>()),
+            None => plain(value),
+        };
         self.live
             .iter()
             .map(|live| {
-                let fields: Vec<_> =
-                    live.fields.iter().map(|(field, value)| format!("{field}={}", name(value))).collect();
+                let kind = KINDS.iter().find(|kind| kind.name == live.address.kind);
+                let is_told = |field: &str| {
+                    kind.and_then(|kind| kind.field(field)).is_none_or(|f| f.class != Class::Observed)
+                };
+                let fields: Vec<_> = live
+                    .fields
+                    .iter()
+                    .filter(|(field, _)| is_told(field))
+                    .map(|(field, value)| format!("{field}={}", name(value)))
+                    .collect();
                 (live.address.clone(), fields.join(","))
             })
             .collect()
     }
+}
+
+pub(super) fn connection(id: &str, state: ConnectionState) -> Connection {
+    Connection {
+        id: id.to_owned(),
+        handle: id.to_owned(),
+        identities: BTreeSet::from([Identity::new("account", "1")]),
+        state,
+        cloud_state: format!("{state:?}"),
+        since: None,
+        note: None,
+        cut_along: Vec::new(),
+        again: Again::Nothing,
+        besides: Besides::default(),
+    }
+}
+
+/// The same action, whose order somebody else has seen to.
+fn alone(action: Action) -> Action {
+    Action { after: Vec::new(), ..action }
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::cloud::{Cloud, Want, desired, kinds};
+use super::cloud::{Cloud, Want, connection, desired, kinds};
+use crate::accept::ConnectionState;
 use crate::plan::{Plan, PlanOptions, plan};
 use crate::value::Value;
 
@@ -13,10 +14,24 @@ const SEVER: PlanOptions = PlanOptions { prune: false, sever_connections: true, 
 fn wants() -> impl Strategy<Value = Vec<Want>> {
     let ports = prop::collection::btree_map(prop::sample::select(vec![1433u16, 3306, 5432]), 1u16..4, 1..4);
     let subnets = prop::collection::btree_set(1u8..4, 1..4);
-    let one = (1u8..3, subnets, ports, 0u8..2, prop::bool::weighted(0.1));
+    let one = (1u8..3, subnets, ports, 0u8..2, prop::bool::weighted(0.1), prop::option::of(1u8..3));
     prop::collection::vec(one, 1..4).prop_map(|services| {
-        let named = services.into_iter().enumerate().map(|(index, (vpc, subnets, ports, title, remove))| {
-            Want { name: format!("s{index}"), vpc, subnets, ports, title, remove, tls: title == 1 }
+        let named =
+            services.into_iter().enumerate().map(|(index, (vpc, subnets, ports, title, remove, size))| {
+                Want { name: format!("s{index}"), vpc, subnets, ports, title, remove, tls: title == 1, size }
+            });
+        named.collect()
+    })
+}
+
+/// Services that differ from each other in what may change while consumers are connected.
+fn serving() -> impl Strategy<Value = Vec<Want>> {
+    let one = (prop::collection::vec(1u16..5, 2), 1u8..5);
+    prop::collection::vec(one, 2).prop_map(|services| {
+        let named = services.into_iter().enumerate().map(|(index, (ports, size))| Want {
+            ports: [1433, 5432].into_iter().zip(ports).collect(),
+            size: Some(size),
+            ..Want::new(&format!("s{index}"))
         });
         named.collect()
     })
@@ -83,6 +98,38 @@ proptest! {
         let plan = cloud.plan(&desired, SEVER);
         cloud.apply(&plan, whole(&plan));
         prop_assert!(cloud.plan(&desired, SEVER).is_empty());
+    }
+
+    /// While consumers are connected, edits that cut nobody never take away what serves, wherever runs stop, each in the middle of what
+    /// it does, and however often the file is corrected meanwhile; and they end where a straight apply does.
+    #[test]
+    fn what_serves_stays_over_crashes_and_edits(
+        first in serving(),
+        edits in prop::collection::vec((serving(), 0usize..14), 1..7),
+    ) {
+        let mut cloud = Cloud::default();
+        let start = desired(&first);
+        let plan = cloud.plan(&start, PlanOptions::default());
+        cloud.apply(&plan, whole(&plan));
+        for want in &first {
+            cloud.connections.insert(want.name.clone(), vec![connection("vpce-1", ConnectionState::Accepted)]);
+        }
+        let mut last = start;
+        for (wants, stop) in edits {
+            last = desired(&wants);
+            let plan = cloud.plan(&last, PlanOptions::default());
+            prop_assert!(plan.refusals.is_empty(), "{:#?}", plan.refusals);
+            cloud.apply_partly(&plan, stop);
+        }
+        let plan = cloud.plan(&last, PlanOptions::default());
+        prop_assert!(plan.refusals.is_empty(), "{:#?}", plan.refusals);
+        cloud.apply_partly(&plan, whole(&plan));
+        let again = cloud.plan(&last, PlanOptions::default());
+        prop_assert!(again.is_empty(), "{:#?}", again.actions);
+        let mut straight = Cloud::default();
+        let plan = straight.plan(&last, PlanOptions::default());
+        straight.apply(&plan, whole(&plan));
+        prop_assert_eq!(cloud.shape(), straight.shape());
     }
 
     /// Destroy leaves nothing, whatever was there and wherever it stopped.

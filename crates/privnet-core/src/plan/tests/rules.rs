@@ -2,27 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cloud::{Cloud, Want, desired, kinds};
-use crate::accept::{Again, Ask, Besides, Connection, ConnectionState, Identity, decide};
+use super::cloud::{Cloud, Want, connection, desired, kinds};
+use crate::accept::{Ask, Connection, ConnectionState, Identity, decide};
 use crate::plan::{Op, Plan, PlanOptions, Rule, plan, plan_decisions, plan_rejection};
 use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
 use crate::value::Value;
 use crate::world::{Connections, Desired, Former, Held};
-
-fn connection(id: &str, state: ConnectionState) -> Connection {
-    Connection {
-        id: id.to_owned(),
-        handle: id.to_owned(),
-        identities: BTreeSet::from([Identity::new("account", "1")]),
-        state,
-        cloud_state: format!("{state:?}"),
-        since: None,
-        note: None,
-        cut_along: Vec::new(),
-        again: Again::Nothing,
-        besides: Besides::default(),
-    }
-}
 
 pub(super) fn applied(wants: &[Want], state: Option<ConnectionState>) -> Cloud {
     let mut cloud = Cloud::default();

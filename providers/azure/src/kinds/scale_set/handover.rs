@@ -28,6 +28,14 @@ pub(super) async fn is_in_pool(act: &Act<'_>, group: &str, pool: &str) -> Result
     Ok(there.is_some_and(|there| same_id(fields::resolved(&super::read(&there).pool), pool)))
 }
 
+/// Whether the one group is known to have been made before the other.
+pub(super) async fn is_older(act: &Act<'_>, one: &str, other: &str) -> Result<bool, Error> {
+    let (one, other) = (Target::of(one), Target::of(other));
+    let (one, other) = (act.arm.find(act.context, &one).await?, act.arm.find(act.context, &other).await?);
+    let made = |there: Option<Json>| there.as_ref().and_then(super::made);
+    Ok(made(one).zip(made(other)).is_some_and(|(one, other)| one < other))
+}
+
 /// Whether the service still has its private link service, so that consumers may be on these machines.
 pub(super) async fn is_exposed(act: &Act<'_>) -> Result<bool, Error> {
     let collection = Target::of(format!("{}/providers/Microsoft.Network/privateLinkServices", act.group()));
