@@ -2,7 +2,7 @@
 
 #![allow(clippy::panic, reason = "the suite is a test: it fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 
@@ -12,8 +12,9 @@ use crate::execute::Report;
 use crate::kind::{Class, KindTable, Shape};
 use crate::plan::{self, Plan, PlanOptions, Rule};
 use crate::provider::Purpose;
+use crate::resource::{Live, Scope};
 use crate::spec::Spec;
-use crate::value::Value;
+use crate::value::{OutputRef, Value};
 use crate::world::{Desired, World};
 
 const PLAIN: PlanOptions = PlanOptions { prune: false, sever_connections: false, destroy: false };
@@ -101,6 +102,7 @@ async fn kinds_are_complete(subject: &dyn Subject) {
     apply("kinds", subject, &subject.base()).await;
     let (_, world) = driver.observe(&subject.base(), Purpose::Plan).await;
     demand_live_known(&kinds, &desired, &world);
+    demand_names(&kinds, &desired, &world);
 }
 
 fn demand_desired_known(kinds: &KindTable, desired: &Desired) {
@@ -155,6 +157,39 @@ fn demand_live_known(kinds: &KindTable, desired: &Desired, world: &World) {
                 live.outputs.contains_key(&reference.output),
                 "{reference} is referred to and not observed"
             );
+        }
+    }
+}
+
+/// What a plan takes for a reference is one: a text that names something names nothing else, and whoever is given what an output
+/// only tells is given its name as well.
+fn demand_names(kinds: &KindTable, desired: &Desired, world: &World) {
+    let telling = |scope: &Scope, kind: &str| kinds.get(scope, kind).map_or(&[][..], |kind| kind.telling);
+    let mut named: BTreeMap<&str, &Live> = BTreeMap::new();
+    for live in world.live.iter().filter(|live| live.is_ours()) {
+        let telling = telling(&live.scope, &live.address.kind);
+        for name in telling {
+            assert!(live.outputs.contains_key(*name), "{}: it has no output `{name}`", live.address);
+        }
+        let naming = live.outputs.iter().filter(|(name, _)| !telling.contains(&name.as_str()));
+        for (output, text) in naming.filter_map(|(name, value)| Some((name, value.as_text()?))) {
+            // Kinds that are parts of one thing share its id.
+            let other = named.insert(text, live).filter(|other| other.id != live.id);
+            assert!(
+                other.is_none(),
+                "`{output}` of {} is {text}, as of {}: it names neither, so the kind's table has it under `telling`",
+                live.address,
+                other.map(|other| other.address.to_string()).unwrap_or_default()
+            );
+        }
+    }
+    for resource in &desired.resources {
+        let mut references = Vec::new();
+        resource.fields.values().for_each(|value| value.each_output(&mut |one| references.push(one)));
+        let names = |one: &OutputRef| !telling(&resource.scope, &one.address.kind).contains(&&*one.output);
+        for reference in &references {
+            let named = references.iter().any(|one| one.address == reference.address && names(one));
+            assert!(named, "{}: {reference} does not name what it refers to", resource.address);
         }
     }
 }

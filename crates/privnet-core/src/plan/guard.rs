@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::accept::{Connection, Identity};
-use crate::kind::{Change, Kind, Replacement};
+use crate::kind::{Change, Kind, Replacement, Traffic};
 use crate::plan::build::Draft;
 use crate::plan::diff::Difference;
 use crate::plan::references::{are_together, hold, is_untimely};
@@ -155,11 +155,13 @@ impl Draft<'_> {
             hold.with_traffic && (hold.let_go.is_none() || !self.standing.is_idle(gone))
         };
         let user = staying().find(holds);
+        let tells = kind.fields.iter().any(|field| field.traffic == Traffic::Serves);
         let outlived = staying().any(|other| {
             other.address == *address && other.id != gone.id && !self.standing.serves_more(gone, other)
         });
         let what = match user {
             Some(user) => format!("{} still uses it", user.address),
+            None if tells && !self.standing.is_idle(gone) => "it serves, as far as can be told".to_owned(),
             None if step.replaced && !outlived => "nothing else serves in its place".to_owned(),
             None => return None,
         };

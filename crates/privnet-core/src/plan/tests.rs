@@ -3,6 +3,7 @@
 
 mod cloud;
 mod follow;
+mod generations;
 mod laws;
 mod rules;
 mod words;
