@@ -234,6 +234,8 @@ ROWS = {
         ),
         "drain": lambda d: d.forwarders_tag("privnet:drain", "7"),
         "load_balancers": "they follow the target groups, which have a row",
+        "serves": "it follows the target groups, which have a row, and how the machines in them are",
+        "since": "a group is made once",
         "tags": lambda d: d.forwarders_tag("cost-center", "drifted"),
     },
     "listener": {

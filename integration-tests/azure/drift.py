@@ -254,6 +254,8 @@ ROWS = {
         "load_balancer": "it follows the pool, which has a row",
         "all_zones": "they are the location's",
         "custom_data": "ARM never shows it: its hash is in a tag, and `forwarder` has a row",
+        "serves": "it follows `draining`, which has a row",
+        "since": "a group is made once",
         "subnet": lambda d: d.configuration(
             lambda c: setattr(c.subnet, "id", network_id("virtualNetworks", "hub/subnets/db"))
         ),
