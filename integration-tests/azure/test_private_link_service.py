@@ -216,7 +216,7 @@ def test_the_whole_life(sandbox):
         calls = sandbox.network(subscription).private_link_services
         assert calls.begin_check_private_link_service_visibility(LOCATION, alias).result().visible is visible
 
-    refused("CannotDeletePrivateLinkServiceWithPrivateEndpointConnections", network.private_link_services.begin_delete, GROUP, "svc")
+    refused("PrivateLinkServiceWithPrivateEndpointConnectionsCannotBeDeleted", network.private_link_services.begin_delete, GROUP, "svc")
     network.private_link_services.begin_delete_private_endpoint_connection(GROUP, "svc", connection.name).result()
     theirs = sandbox.network(CONSUMER).private_endpoints.get("rg-consumer", "pe-svc")
     request = theirs.properties.manual_private_link_service_connections[0].properties

@@ -137,7 +137,10 @@ fn kind(status: u16, code: &str, message: &str) -> ErrorKind {
     {
         return if status == 429 { ErrorKind::Throttled } else { ErrorKind::Quota };
     }
-    if lower.starts_with("inuse") || lower.contains("inuse") || lower.ends_with("cannotbedeleted") {
+    // `CannotDeleteLoadBalancerWithPrivateLinkService`, `PrivateLinkServiceWithPrivateEndpointConnectionsCannotBeDeleted`
+    // (<https://learn.microsoft.com/troubleshoot/azure/azure-kubernetes/create-upgrade-delete/cannot-delete-load-balancer-private-link-service>).
+    let in_words = lower.starts_with("cannotdelete") || lower.ends_with("cannotbedeleted");
+    if lower.contains("inuse") || in_words {
         return ErrorKind::InUse;
     }
     match status {
@@ -228,6 +231,8 @@ mod tests {
             (429, "TooManyRequests", ErrorKind::Throttled),
             (429, "SubscriptionRequestsThrottledLimitExceeded", ErrorKind::Throttled),
             (400, "InUseSubnetCannotBeDeleted", ErrorKind::InUse),
+            (400, "CannotDeleteLoadBalancerWithPrivateLinkService", ErrorKind::InUse),
+            (400, "PrivateLinkServiceWithPrivateEndpointConnectionsCannotBeDeleted", ErrorKind::InUse),
             (400, "PrivateLinkServicesPerLoadBalancerLimitReached", ErrorKind::Quota),
             (400, "InvalidRequestFormat", ErrorKind::Invalid),
             (412, "PreconditionFailed", ErrorKind::Conflict),

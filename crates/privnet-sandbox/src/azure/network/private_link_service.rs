@@ -82,7 +82,7 @@ impl Kind for PrivateLinkServices {
     fn may_go(&self, world: &World, resource: &Resource) -> Result<(), ArmError> {
         let Some(connection) = world.connections_of(&resource.id).next() else { return Ok(()) };
         Err(ArmError::invalid(
-            "CannotDeletePrivateLinkServiceWithPrivateEndpointConnections",
+            "PrivateLinkServiceWithPrivateEndpointConnectionsCannotBeDeleted",
             format!(
                 "Private link service {} cannot be deleted since it has private endpoint connections: {}. Delete them first.",
                 resource.id, connection.id

@@ -158,7 +158,7 @@ fn a_connection_is_decided_and_removed() {
             .clone()
     };
     assert_eq!(theirs(&arm), "Approved");
-    arm.delete(&target).refused(400, "CannotDeletePrivateLinkServiceWithPrivateEndpointConnections");
+    arm.delete(&target).refused(400, "PrivateLinkServiceWithPrivateEndpointConnectionsCannotBeDeleted");
     arm.put(&id, json!({"properties": {"privateLinkServiceConnectionState": {"status": "Perhaps"}}}))
         .refused(400, "InvalidPrivateLinkServiceConnectionState");
     arm.delete(&id).is(202);
