@@ -119,6 +119,8 @@ struct Block {
     name: PrivateLinkName,
     text: String,
     variables: BTreeMap<String, String>,
+    /// An example of the region that it leaves to the user, of its own cloud.
+    region_like: Option<&'static str>,
 }
 
 /// The hand-overs as one Terraform file. Services whose vendor arguments are not known yet are left out, with the reason
@@ -130,6 +132,7 @@ pub fn render(handoffs: &[Handoff]) -> Rendered {
     let mut left_out = Vec::new();
     let mut taken = BTreeSet::new();
     let mut variables = BTreeMap::new();
+    let mut regions: BTreeSet<&str> = BTreeSet::new();
     for handoff in handoffs {
         match resource(handoff, &taken) {
             Ok(block) => {
@@ -137,12 +140,18 @@ pub fn render(handoffs: &[Handoff]) -> Rendered {
                 text.push_str(&block.text);
                 taken.insert(block.name);
                 variables.extend(block.variables);
+                regions.extend(block.region_like);
             }
             Err(why) => {
                 let _ = write!(text, "\n# {}: left out: {}\n", comment(&handoff.name), comment(&why));
                 left_out.push(format!("{}: {why}", handoff.name));
             }
         }
+    }
+    if !regions.is_empty() {
+        let examples = regions.into_iter().collect::<Vec<_>>().join(" or ");
+        variables
+            .insert(REGION.to_owned(), format!("Fivetran's data processing location, such as {examples}"));
     }
     for (name, what) in &variables {
         let _ = write!(
@@ -157,7 +166,15 @@ pub fn render(handoffs: &[Handoff]) -> Rendered {
 
 /// The variable of those links whose region is not known.
 const REGION: &str = "fivetran_region";
-const REGION_IS: &str = "Fivetran's data processing location, such as AWS_US_EAST_1";
+
+/// What Fivetran's regions of a cloud look like.
+fn region_like(cloud: &str) -> &'static str {
+    match cloud {
+        "azure" => "AZURE_EASTUS2",
+        "gcp" => "GCP_US_EAST4",
+        _ => "AWS_US_EAST_1",
+    }
+}
 
 fn resource(handoff: &Handoff, taken: &BTreeSet<PrivateLinkName>) -> Result<Block, String> {
     let Some(field) = handoff.fields.get(FIELD) else {
@@ -170,13 +187,8 @@ fn resource(handoff: &Handoff, taken: &BTreeSet<PrivateLinkName>) -> Result<Bloc
         serde_json::from_value(field.clone()).map_err(|error| format!("{FIELD}: {error}"))?;
     let name = PrivateLinkName::of_service(&handoff.name, taken).map_err(|error| error.to_string())?;
     let mut variables = BTreeMap::new();
-    let region = arguments.region.as_deref().map_or_else(
-        || {
-            variables.insert(REGION.to_owned(), REGION_IS.to_owned());
-            format!("var.{REGION}")
-        },
-        quoted,
-    );
+    let region = arguments.region.as_deref().map_or_else(|| format!("var.{REGION}"), quoted);
+    let region_like = arguments.region.is_none().then(|| region_like(handoff.cloud));
     let mut text = format!("# {}\n", comment(&handoff.name));
     for note in &handoff.notes {
         let _ = writeln!(text, "# {}", comment(note));
@@ -205,7 +217,7 @@ fn resource(handoff: &Handoff, taken: &BTreeSet<PrivateLinkName>) -> Result<Bloc
         text.push('\n');
     }
     text.push_str("  }\n}\n");
-    Ok(Block { name, text, variables })
+    Ok(Block { name, text, variables, region_like })
 }
 
 /// A key as part of a Terraform identifier.
@@ -303,6 +315,12 @@ resource "fivetran_private_link" "orders_rds" {
         let rendered = render(&[handoff("a", field()), handoff("b", field())]);
         assert_eq!(rendered.text.matches("region  = var.fivetran_region").count(), 2);
         assert_eq!(rendered.text.matches("variable \"fivetran_region\"").count(), 1);
+        assert!(rendered.text.contains("such as AWS_US_EAST_1\""), "{}", rendered.text);
+        let azure = Handoff { cloud: "azure", ..handoff("c", field()) };
+        let text = render(std::slice::from_ref(&azure)).text;
+        assert!(text.contains("such as AZURE_EASTUS2\"") && !text.contains("AWS_US"), "{text}");
+        let text = render(&[handoff("a", field()), azure]).text;
+        assert!(text.contains("such as AWS_US_EAST_1 or AZURE_EASTUS2\""), "{text}");
     }
 
     #[test]
