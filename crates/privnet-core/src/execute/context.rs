@@ -100,6 +100,9 @@ struct Shared {
 /// No pause is shorter: a sandbox that runs very fast is not to be polled without end.
 const SHORTEST: Duration = Duration::from_millis(5);
 
+/// How long a cloud asks to be left alone before that is said.
+const LONG_REST: Duration = Duration::from_secs(20);
+
 /// No limit is shortened to less: a sandbox that runs a thousand times faster does so on a machine that does not.
 const SHORTEST_LIMIT: Duration = Duration::from_secs(5);
 
@@ -235,8 +238,15 @@ impl Context {
         }
     }
 
-    /// Exponential, with full jitter, at most 20 s; at least what the cloud asked for. `Err` when cancelled meanwhile.
+    /// Exponential, with full jitter, at most 20 s; at least what the cloud asked for. `Err` when cancelled meanwhile, and where the cloud
+    /// asks for more than the run's patience: to ask again before would only make it longer.
     async fn pause(&self, asked: Option<Duration>, attempt: u32) -> Result<(), ()> {
+        if let Some(asked) = asked {
+            if self.patience(asked) < asked {
+                return Err(());
+            }
+            self.tell_of_rest(asked);
+        }
         let ceiling =
             Duration::from_millis(500).saturating_mul(1 << attempt.min(6)).min(Duration::from_secs(20));
         tracing::trace!(attempt, action = &*self.action, "sent again after a pause");
@@ -245,6 +255,16 @@ impl Context {
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
             () = self.shared.cancel.cancelled() => Err(()),
+        }
+    }
+
+    /// Says that the cloud asks to be left alone, where that takes so long that somebody may wonder.
+    pub fn tell_of_rest(&self, asked: Duration) {
+        if asked >= LONG_REST {
+            self.progress(format!(
+                "waiting {} s: the cloud asks to be left alone for so long",
+                asked.as_secs()
+            ));
         }
     }
 

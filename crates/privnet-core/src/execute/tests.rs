@@ -276,6 +276,37 @@ async fn contexts_that_share_a_limiter_keep_to_the_rate_together() {
     assert!((apart - 2.8).abs() < 0.1, "{apart}");
 }
 
+/// Who asks again too early is throttled for longer.
+#[tokio::test(start_paused = true)]
+async fn a_cloud_is_left_alone_for_as_long_as_it_asks() {
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let asked = async |patience: Option<Duration>| {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let hear = Arc::clone(&said);
+        let events = Events::new(move |event| {
+            if let Event::Progress { text, .. } = event {
+                hear.lock().unwrap().push(text);
+            }
+        });
+        let settings = Settings { patience, ..Settings::default() };
+        let context = Context::new(settings, events, CancellationToken::new());
+        let bucket = Bucket { key: "k".to_owned(), size: 10.0, per_second: 10.0 };
+        let (started, sent) = (tokio::time::Instant::now(), std::cell::Cell::new(0));
+        let answer = context
+            .call(Call { bucket: &bucket, replay: Replay::Safe }, || async {
+                sent.set(sent.get() + 1);
+                let throttled = Error::new(ErrorKind::Throttled, "GET", "it", "too many requests");
+                if sent.get() == 1 { Err(throttled.with_retry_after(Some(minutes(10)))) } else { Ok(()) }
+            })
+            .await;
+        let said = said.lock().unwrap().join("\n");
+        (answer.is_ok(), sent.get(), started.elapsed() >= minutes(10), said.contains("waiting 600 s"))
+    };
+    assert_eq!(asked(None).await, (true, 2, true, true));
+    assert_eq!(asked(Some(minutes(11))).await, (true, 2, true, true));
+    assert_eq!(asked(Some(minutes(5))).await, (false, 1, false, false), "the next look asks again");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_ready_is_seen_within_two_seconds_or_a_tenth() {
     for ready_after in [3.0, 30.0, 130.0, 400.0] {

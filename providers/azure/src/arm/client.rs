@@ -25,8 +25,9 @@ const ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperatio
 const IF_NONE_MATCH: HeaderName = HeaderName::from_static("if-none-match");
 const LOCATION: HeaderName = HeaderName::from_static("location");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
-/// The longest that ARM is waited for when it says `Retry-After`.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
+/// The longest that ARM is waited for when it says `Retry-After`: Microsoft.Compute counts some requests over half an hour, and so may ask for
+/// many minutes (<https://learn.microsoft.com/troubleshoot/azure/virtual-machines/troubleshooting-throttling-errors>).
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 /// The longest that one write may take, retries included.
 const LIMIT: Duration = Duration::from_secs(45 * 60);
 /// The longest that an action is asked for again because a write came between.
@@ -507,6 +508,7 @@ impl Arm {
     /// Waits as long as ARM asked to be left alone, or until the user wants to stop.
     pub(super) async fn rest(&self, context: &Context, asked: Option<Duration>) {
         if let Some(asked) = asked {
+            context.tell_of_rest(asked);
             context.rest(asked).await;
         }
     }

@@ -254,8 +254,9 @@ fn a_rest_is_asked_for_in_seconds_or_until_a_date() {
         ("Thu, 26 Nov 2026 04:50:30 GMT", Some(30)),
         ("Thu, 26 Nov 2026 04:49:30 GMT", Some(0)),
         // A clock that is wrong, or a server that is, holds nobody up for hours.
-        ("86400", Some(120)),
-        ("Fri, 27 Nov 2026 04:50:00 GMT", Some(120)),
+        ("899", Some(899)),
+        ("86400", Some(900)),
+        ("Fri, 27 Nov 2026 04:50:00 GMT", Some(900)),
         ("soon", None),
         ("-5", None),
     ] {
