@@ -64,31 +64,40 @@ pub async fn fresh_apply(cloud: Cloud, text: &str) -> Result<Fresh, Fail> {
     if !executed.report.all_done() {
         return Err(format!("{:?}", executed.report).into());
     }
-    let own = own_requests(cloud, &plan, &proxy.exchanges()[observing.len()..]);
+    let acting = &proxy.exchanges()[observing.len()..];
+    let all = requests_of(cloud, &plan, acting);
+    let own = own_requests(cloud, &all);
     for (id, requests) in &own {
         let names: Vec<String> = requests.iter().map(|one| (cloud.named)(&one.action)).collect();
         crate::tell!("{id}: {names:?}");
     }
     let fresh = Fresh { observing: rounds(&observing), writing: longest_way(&plan, &own) };
     crate::tell!(
-        "fresh apply: {} round(s) of {} reads, and {} rounds of writing",
+        "fresh apply: {} round(s) of {} reads, and {} rounds of writing; {} with all that is read to see whether something is done",
         fresh.observing,
         observing.len(),
-        fresh.writing
+        fresh.writing,
+        longest_way(&plan, &all)
     );
     Ok(fresh)
 }
 
-/// The requests by which each action's resource came about, up to its last write: what comes after shows that it is there. Two actions
-/// of one kind have those of both.
-fn own_requests(cloud: Cloud, plan: &Plan, exchanges: &[Exchange]) -> BTreeMap<String, Vec<Exchange>> {
-    let own = plan.actions.iter().map(|action| {
-        let of = |exchange: &&Exchange| (cloud.concerns)(&exchange.action, &action.address.kind);
-        let all: Vec<Exchange> = exchanges.iter().filter(of).cloned().collect();
+/// The requests about each action's resource. Two actions of one kind have those of both.
+fn requests_of(cloud: Cloud, plan: &Plan, exchanges: &[Exchange]) -> BTreeMap<String, Vec<Exchange>> {
+    let of = plan.actions.iter().map(|action| {
+        let about = |exchange: &&Exchange| (cloud.concerns)(&exchange.action, &action.address.kind);
+        (action.id.clone(), exchanges.iter().filter(about).cloned().collect())
+    });
+    of.collect()
+}
+
+/// Those by which each action's resource came about, up to its last write: what comes after shows that it is there.
+fn own_requests(cloud: Cloud, all: &BTreeMap<String, Vec<Exchange>>) -> BTreeMap<String, Vec<Exchange>> {
+    let own = all.iter().map(|(id, all)| {
         let last = all.iter().rposition(|exchange| (cloud.writes)(&exchange.action));
         let written = last.map_or(0, |last| last + 1);
-        assert!(written > 0, "{} was not written", action.id);
-        (action.id.clone(), all[..written].to_vec())
+        assert!(written > 0, "{id} was not written");
+        (id.clone(), all[..written].to_vec())
     });
     own.collect()
 }

@@ -2,7 +2,8 @@
 //! hosts is spoiled in turn, in each way, and at sampled pairs; and each write, and the first question about health of each sort, is also
 //! accepted and fails at the end of its operation. Then the same command runs again. It must end in the same state, with an empty plan, and
 //! a census by azure-mgmt-* must find exactly what it finds after an undisturbed run. Faults without effect are counted apart. The process
-//! itself is killed by the system at each request, too.
+//! itself is killed by the system at each request, too. Three works are spoiled only where they are about what no other one does: the policy
+//! of a subnet of the user's, the removal of a connection of SQL's, and of one that was turned away before its service goes.
 //!
 //! The number of points tried equals the number of recorded requests times the number of faults (an older answer only where there is
 //! one), and of recorded writes times the number of late failures; the test prints them. Which request is spoiled is said by its name and by
@@ -61,6 +62,27 @@ services:
     )
 }
 
+/// A service in a subnet of the user's whose policy is switched off for it, as the opt-in says. It waits for its machine, which is not joined.
+const PLAIN: &str = "
+version: 1
+deployment: sweep
+tags: { sandbox-consumers: none }
+consumers:
+  acme: { azure: { subscriptions: [11111111-2222-3333-4444-555555555555] } }
+services:
+  - name: orders
+    allow: { acme: {} }
+    azure:
+      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
+      resource_group: rg-data
+      location: eastus2
+      vnet: hub
+      load_balancer_subnet: lb
+      nat_subnet: { existing: nat-policed }
+      disable_subnet_policies: true
+      ports: [{ listen: 5432, engine: postgres, to: { nics: [db-1-nic] } }]
+";
+
 /// What is done at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
@@ -73,6 +95,12 @@ enum Work {
     Reject,
     /// As `Accept`, on a database that Azure hosts.
     Approve,
+    /// As `Reject`, on a database that Azure hosts: it removes who was let in.
+    Remove,
+    /// Makes a service in a subnet whose policy must go: only that is spoiled.
+    Policy,
+    /// Destroys a service that turned a consumer away, who must go before it: only that is spoiled.
+    Clear,
 }
 
 /// A database that Azure hosts: its consumer and a stranger ask by themselves.
@@ -92,15 +120,43 @@ services:
 impl Work {
     /// Whether connections are decided on, and nothing is made.
     fn decides(self) -> bool {
-        matches!(self, Self::Accept | Self::Reject | Self::Approve)
+        matches!(self, Self::Accept | Self::Reject | Self::Approve | Self::Remove)
+    }
+
+    /// Whether it is about what Azure hosts.
+    fn is_hosted(self) -> bool {
+        matches!(self, Self::Approve | Self::Remove)
+    }
+
+    /// Whether it begins in an empty world.
+    fn begins(self) -> bool {
+        matches!(self, Self::Apply | Self::Policy)
     }
 
     fn file(self) -> String {
-        if self == Self::Approve { HOSTED.to_owned() } else { file(self.target()) }
+        match self {
+            Self::Approve | Self::Remove => HOSTED.to_owned(),
+            Self::Policy | Self::Clear => PLAIN.to_owned(),
+            _ => file(self.target()),
+        }
+    }
+
+    /// What is there when the work begins.
+    fn before(self) -> String {
+        if self == Self::Clear { self.file() } else { file(Self::Apply.target()) }
+    }
+
+    /// What alone is spoiled, of works whose other requests are as those of the others.
+    fn about(self) -> Option<&'static str> {
+        match self {
+            Self::Policy => Some("/subnets/nat-policed"),
+            Self::Clear => Some("/privateEndpointConnections/"),
+            _ => None,
+        }
     }
 
     fn options(self) -> PlanOptions {
-        PlanOptions { destroy: self == Self::Destroy, ..PlanOptions::default() }
+        PlanOptions { destroy: matches!(self, Self::Destroy | Self::Clear), ..PlanOptions::default() }
     }
 
     /// The database behind the forwarders: another one makes another group of them.
@@ -141,22 +197,22 @@ struct Sweep {
 impl Sweep {
     async fn of(work: Work) -> Result<Self, Fail> {
         let applied = Stage::open(None).await?;
-        if !matches!(work, Work::Apply | Work::Approve) {
-            let session = applied.session(spec(&file(Work::Apply.target()))?, &applied.url("aws"))?;
+        if !work.begins() && !work.is_hosted() {
+            let session = applied.session(spec(&work.before())?, &applied.url("aws"))?;
             let done = session.apply(PlanOptions::default()).await;
             if !done.report.all_done() {
                 return Err(format!("{:?}", done.report).into());
             }
         }
-        let connection =
-            if work.decides() { ask_for_connections(&applied, work).await? } else { String::new() };
+        let asked = work.decides() || work == Work::Clear;
+        let connection = if asked { ask_for_connections(&applied, work).await? } else { String::new() };
         let script = if work.decides() { "azure/connections.py" } else { "azure/census.py" };
         let census = Census::start(script)?;
         Ok(Self { work, applied, census, connection, late: Late::default() })
     }
 
     fn folder(&self) -> Option<&Path> {
-        (self.work != Work::Apply).then(|| self.applied.folder())
+        (!self.work.begins()).then(|| self.applied.folder())
     }
 
     fn session(&self, stage: &Stage, azure: String) -> Result<Session, Fail> {
@@ -165,8 +221,11 @@ impl Sweep {
 
     /// Does the work; whether all of it was done.
     async fn run(&self, session: &Session) -> bool {
-        if self.work == Work::Reject {
-            let Some(planned) = session.plan_rejection(&self.connection, true).await else { return false };
+        if matches!(self.work, Work::Reject | Work::Remove) {
+            // Who was removed is not there any more; the census tells whether that is so.
+            let Some(planned) = session.plan_rejection(&self.connection, true).await else {
+                return self.work == Work::Remove;
+            };
             return planned.unreachable.is_empty()
                 && planned.plan.refusals.is_empty()
                 && session.execute(planned).await.report.all_done();
@@ -275,13 +334,13 @@ fn ended_badly(folder: &Path) -> Result<bool, Fail> {
 
 /// The consumer and a stranger ask for a connection; the consumer's, which is let in where it is to be turned away.
 async fn ask_for_connections(applied: &Stage, work: Work) -> Result<String, Fail> {
-    if work != Work::Approve {
+    if !work.is_hosted() {
         let sandbox = Sandbox::open(applied.folder())?;
         sandbox.connect("orders", Some("consumer"))?;
         sandbox.connect("orders", Some("stranger")).ok();
     }
     // The visibility list hides a private link service from the stranger; what Azure hosts anybody may ask for.
-    let expected = if work == Work::Approve { 2 } else { 1 };
+    let expected = if work.is_hosted() { 2 } else { 1 };
     let session = applied.session(spec(&work.file())?, &applied.url("aws"))?;
     for _ in 0..400 {
         let (services, _) = session.status().await;
@@ -289,16 +348,16 @@ async fn ask_for_connections(applied: &Stage, work: Work) -> Result<String, Fail
         let own = connections.iter().find(|one| one.id.contains("11111111-2222"));
         if let Some(own) = own.filter(|_| connections.len() >= expected) {
             let id = own.id.clone();
-            let decided = if work == Work::Reject {
-                session
-                    .accept_pending(&Ask::default(), false)
-                    .await
-                    .report
-                    .is_some_and(|report| report.all_done())
-            } else {
-                true
+            let report = match work {
+                Work::Reject | Work::Remove => session.accept_pending(&Ask::default(), false).await.report,
+                Work::Clear => {
+                    let planned = session.plan_rejection(&id, false).await.ok_or("nobody is turned away")?;
+                    Some(session.execute(planned).await.report)
+                }
+                _ => return Ok(id),
             };
-            return if decided { Ok(id) } else { Err("the consumer was not let in".into()) };
+            let decided = report.is_some_and(|report| report.all_done() && !report.outcomes.is_empty());
+            return if decided { Ok(id) } else { Err("the consumer was not decided on".into()) };
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -309,33 +368,37 @@ async fn ask_for_connections(applied: &Stage, work: Work) -> Result<String, Fail
 fn points(work: Work, recorded: &Recorded) -> Vec<Point> {
     let requests = &recorded.0;
     let on_the_way = |on_the_way| Point { on_the_way, late: None };
-    let each = (0..requests.len()).flat_map(|at| Fault::ALL.map(|fault| recorded.spoil(at, fault)));
+    let about = |at: &usize| work.about().is_none_or(|part| requests[*at].action.contains(part));
+    let chosen: Vec<usize> = (0..requests.len()).filter(about).collect();
+    let older = chosen.iter().filter(|at| requests[**at].again).count();
+    let pairs = if work.about().is_none() { PAIRS } else { 0 };
+    let each = chosen.iter().flat_map(|at| Fault::ALL.map(|fault| recorded.spoil(*at, fault)));
     let mut points: Vec<Point> = each.flatten().map(|fault| on_the_way(vec![fault])).collect();
     let singles = points.len();
-    let writes: Vec<usize> = (0..requests.len()).filter(|at| may_fail_late(requests, *at)).collect();
+    let writes: Vec<usize> = chosen.iter().copied().filter(|at| may_fail_late(work, requests, *at)).collect();
     for at in &writes {
         let (sort, nth) = (sort_of(&requests[*at].action), nth_of_its_sort(requests, *at));
         points.extend(LATE.map(|code| Point { late: Some((sort.clone(), nth, code)), ..Point::default() }));
     }
-    assert!(!requests.is_empty() && !writes.is_empty());
-    assert_eq!(singles, requests.len() * (Fault::ALL.len() - 1) + recorded.older());
+    assert!(!chosen.is_empty() && !writes.is_empty());
+    assert_eq!(singles, chosen.len() * (Fault::ALL.len() - 1) + older);
     privnet_integration_tests::tell!(
-        "fault sweep on Azure, {work:?}: {} requests, {} of them with an older answer, in {} ways = {singles} points; {} writes × {} late \
-         failures; and {PAIRS} pairs",
+        "fault sweep on Azure, {work:?}: {} of {} requests, {older} of them with an older answer, in {} ways = {singles} points; {} writes \
+         × {} late failures; and {pairs} pairs",
+        chosen.len(),
         requests.len(),
-        recorded.older(),
         Fault::ALL.len(),
         writes.len(),
         LATE.len(),
     );
     let mut sample = Sample(work as u64 + 1);
-    points.extend((0..PAIRS).map(|_| on_the_way(recorded.pair(&mut sample))));
+    points.extend((0..pairs).map(|_| on_the_way(recorded.pair(&mut sample))));
     points
 }
 
 /// The sorts of faults that must have had their effect: an older answer only where a request has one.
-fn sorts(recorded: &Recorded) -> BTreeSet<Fault> {
-    Fault::ALL.into_iter().filter(|fault| *fault != Fault::Stale || recorded.older() > 0).collect()
+fn sorts(points: &[Point]) -> BTreeSet<Fault> {
+    points.iter().flat_map(|point| &point.on_the_way).map(|(_, fault)| *fault).collect()
 }
 
 /// What the local cloud calls a request.
@@ -353,10 +416,12 @@ fn nth_of_its_sort(requests: &[Request], at: usize) -> usize {
 }
 
 /// Whether a request has an operation that may fail: writes, and questions about health. How often these are asked differs between
-/// runs, so it is the first of them.
-fn may_fail_late(requests: &[Request], at: usize) -> bool {
+/// runs, so it is the first of them. SQL refuses to turn away who was let in, and so begins nothing.
+fn may_fail_late(work: Work, requests: &[Request], at: usize) -> bool {
     let is = |method: &str| requests[at].action.starts_with(method);
-    is("PUT ") || is("DELETE ") || (is("POST ") && nth_of_its_sort(requests, at) == 1)
+    (is("PUT ") && work != Work::Remove)
+        || is("DELETE ")
+        || (is("POST ") && nth_of_its_sort(requests, at) == 1)
 }
 
 /// All points of one work.
@@ -384,7 +449,7 @@ async fn sweep(work: Work) {
         failures.len(),
         &failures[..failures.len().min(5)]
     );
-    fired.check_each(&sorts(&recorded)).unwrap();
+    fired.check_each(&sorts(&points)).unwrap();
     // What is written at once has no operation.
     assert_eq!(sweep.late.without, BTreeSet::new());
 }
@@ -412,6 +477,21 @@ async fn every_request_of_a_rejection_may_be_spoiled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_an_approval_may_be_spoiled() {
     sweep(Work::Approve).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_a_removal_may_be_spoiled() {
+    sweep(Work::Remove).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_about_a_subnets_policy_may_be_spoiled() {
+    sweep(Work::Policy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_about_who_was_turned_away_may_be_spoiled_before_the_service_goes() {
+    sweep(Work::Clear).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
