@@ -79,6 +79,8 @@ pub struct Connection {
     pub again: Again,
     /// What a decision on it does besides.
     pub besides: Besides,
+    /// The other services of the file that it may be meant for instead, since the cloud does not tell, and which would not let it in.
+    pub may_be_for: Vec<String>,
 }
 
 /// What a decision on a connection does to others, in words: where a cloud's lists name whole consumers, or have room for one sort of
@@ -161,6 +163,13 @@ impl ServicePolicy {
         matching.min_by_key(|c| (!lists(c, connection), !c.only.is_empty(), c.name.clone()))
     }
 
+    /// Whether somebody may let this connection in at all, were there room: it is a consumer's, and in `only` where that is given.
+    #[must_use]
+    pub fn admits(&self, connection: &Connection) -> bool {
+        let consumer = self.consumer_of(connection);
+        consumer.is_some_and(|consumer| consumer.only.is_empty() || lists(consumer, connection))
+    }
+
     /// Whether each consumer has a live connection of those that it may have: somebody else's behind the same account is not
     /// the one that `only` waits for.
     #[must_use]
@@ -213,6 +222,11 @@ pub enum Why {
         /// For how many there is room.
         room: usize,
     },
+    /// It may be meant for another service that would not let it in, and the cloud does not tell.
+    ForWhich {
+        /// The other services.
+        others: Vec<String>,
+    },
     /// The consumer has as many connections as it may.
     Full {
         /// `max_connections`.
@@ -247,6 +261,12 @@ impl fmt::Display for Why {
                 f,
                 "{pending} requests match and there is room for {room}: ask the vendor which is yours, then use --connection ID"
             ),
+            Self::ForWhich { others } => write!(
+                f,
+                "the cloud does not tell whether it is meant for this service or for {}, where it is not allowed: ask the vendor, then use \
+                 --connection ID, or name its endpoint in this service's `only`",
+                others.join(", ")
+            ),
             Self::Full { max } => write!(f, "the consumer has its {max} connection(s) (max_connections)"),
             Self::NotPending => f.write_str("it does not wait for a decision"),
             Self::NotAsked => f.write_str("--connection names another"),
@@ -280,6 +300,16 @@ pub struct Decision {
     pub why: Why,
     /// What it does besides, in words.
     pub besides: Vec<String>,
+    /// What a person should know of the connection.
+    pub note: Option<String>,
+}
+
+impl Decision {
+    /// Whether nobody but a person can decide on it, with `--connection`.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(self.why, Why::Ambiguous { .. } | Why::ForWhich { .. })
+    }
 }
 
 /// What the user asked besides the policy.
@@ -325,6 +355,7 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
                     Verdict::Rejected => connection.besides.rejecting.clone(),
                     Verdict::Left => Vec::new(),
                 },
+                note: connection.note.clone(),
             }
         })
         .collect();
@@ -363,9 +394,7 @@ fn rooms<'a>(policy: &'a ServicePolicy, connections: &[Connection]) -> BTreeMap<
 fn candidates<'a>(policy: &'a ServicePolicy, connections: &[Connection]) -> BTreeMap<&'a str, usize> {
     let mut candidates = BTreeMap::new();
     for connection in connections.iter().filter(|connection| connection.state == ConnectionState::Pending) {
-        if let Some(consumer) = policy.consumer_of(connection)
-            && (consumer.only.is_empty() || lists(consumer, connection))
-        {
+        if let Some(consumer) = policy.consumer_of(connection).filter(|_| policy.admits(connection)) {
             *candidates.entry(consumer.name.as_str()).or_default() += 1;
         }
     }
@@ -402,6 +431,9 @@ fn judge(
             (Verdict::Accepted, Why::ChosenAgain)
         }
         (_, Some(_)) => (Verdict::Accepted, Why::Chosen),
+        (_, None) if !connection.may_be_for.is_empty() && !lists(consumer, connection) => {
+            (Verdict::Left, Why::ForWhich { others: connection.may_be_for.clone() })
+        }
         (room, None) if pending > room => (Verdict::Left, Why::Ambiguous { pending, room }),
         _ => (Verdict::Accepted, Why::Allowed),
     }

@@ -122,15 +122,24 @@ fn parts(intent: &ServiceIntent, world: &World) -> usize {
 
 /// A tombstone: it is as it should be when nothing is left.
 fn of_removed(intent: &ServiceIntent, world: &World, notes: &mut Vec<String>) -> ServiceState {
-    match parts(intent, world) {
-        0 => {
+    let exposed = world.services.get(&intent.name).and_then(|seen| seen.exposed.as_ref());
+    let supplied = exposed.and_then(|exposed| world.at(exposed)).filter(|live| !live.is_ours());
+    match (parts(intent, world), supplied) {
+        (0, Some(live)) => {
+            notes.push(format!(
+                "removed, as the file says (`remove: true`): {} is not privnet's and stays, with the connections that were let in",
+                live.id
+            ));
+            ServiceState::Absent
+        }
+        (0, None) => {
             notes.push(format!(
                 "removed, as the file says (`remove: true`): nothing of it is in {}",
                 intent.scope
             ));
             ServiceState::Absent
         }
-        left => {
+        (left, _) => {
             notes.push(format!(
                 "to be removed (`remove: true`), and {left} resource(s) are there: run `privnet apply`"
             ));

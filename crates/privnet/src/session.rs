@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use privnet_core::accept::{self, Ask, Connection, ConnectionState, Decision, Verdict, Why};
+use privnet_core::accept::{self, Ask, Connection, ConnectionState, Decision, Verdict};
 use privnet_core::audit::AuditLog;
 use privnet_core::execute::{Context, Events, Executor, Limiter, Report, Settings};
 use privnet_core::handoff::Handoff;
@@ -340,8 +340,7 @@ impl Session {
             // yet; where some could, the rest is not waited for: rather is nobody let in again than one who was turned away since.
             ask.again &= !decided.executed.was_looked_at();
             let failed = decided.report.as_ref().is_some_and(|report| !report.all_done());
-            let ambiguous =
-                decided.decisions.iter().any(|decision| matches!(decision.why, Why::Ambiguous { .. }));
+            let ambiguous = decided.decisions.iter().any(Decision::is_ambiguous);
             let unreachable = !decided.executed.unreachable.is_empty();
             let changed = decided.decisions.iter().any(|decision| decision.verdict != Verdict::Left);
             see(&decided);

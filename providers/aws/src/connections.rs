@@ -71,6 +71,7 @@ pub(crate) fn seen(connection: &VpcEndpointConnection, own_region: &str) -> Opti
         cut_along: Vec::new(),
         again: Again::Nothing,
         besides: Besides::default(),
+        may_be_for: Vec::new(),
     })
 }
 

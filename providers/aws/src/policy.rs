@@ -185,6 +185,7 @@ pub(crate) mod tests {
             cut_along: Vec::new(),
             again: Again::Nothing,
             besides: Besides::default(),
+            may_be_for: Vec::new(),
         };
         let decisions = decide(&of(&spec, &spec.services[0]), &[asks], &Ask::default());
         assert_eq!(decisions[0].verdict, Verdict::Left);

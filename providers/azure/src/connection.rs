@@ -10,7 +10,7 @@ use privnet_core::plan::{ConnectionAction, Op};
 use privnet_core::{Applied, Error, ErrorKind};
 use serde_json::json;
 
-use crate::arm::{Arm, Json, Target, Write, at, same_id, set, text};
+use crate::arm::{Arm, Json, Target, Write, items, same_id, set, text};
 use crate::policy::{endpoint, subscription};
 
 const STATUS: &str = "properties.privateLinkServiceConnectionState.status";
@@ -45,6 +45,7 @@ pub(crate) fn parse(item: &Json) -> Option<Connection> {
         cut_along: Vec::new(),
         again: Again::Nothing,
         besides: Besides::default(),
+        may_be_for: Vec::new(),
     })
 }
 
@@ -191,19 +192,23 @@ fn was_not_pending(error: &Error) -> bool {
     error.kind() == ErrorKind::Invalid && (code.contains("notpending") || code == "operationnotallowed")
 }
 
+/// The parts of a resource that a connection tells it is for: most providers' say none, some say `groupIds`, and Azure AI Search
+/// `groupId`, one alone (Azure CLI's recording `test_private_endpoint_connection_crud` of its module `search`).
+fn parts(item: &Json) -> Vec<&str> {
+    let one = text(item, "properties.groupId").into_iter();
+    let several = items(item, "properties.groupIds").iter().filter_map(Json::as_str);
+    several.chain(one).filter(|part| !part.is_empty()).collect()
+}
+
 /// Whether a connection tells which part of a resource it is for.
 pub(crate) fn names_its_part(item: &Json) -> bool {
-    !crate::arm::items(item, "properties.groupIds").is_empty()
+    !parts(item).is_empty()
 }
 
 /// Whether a connection leads to this part of a resource; one that does not say so may.
 pub(crate) fn leads_to(item: &Json, subresource: &str) -> bool {
-    let Some(groups) =
-        at(item, "properties.groupIds").and_then(Json::as_array).filter(|groups| !groups.is_empty())
-    else {
-        return true;
-    };
-    groups.iter().filter_map(Json::as_str).any(|group| group.eq_ignore_ascii_case(subresource))
+    let parts = parts(item);
+    parts.is_empty() || parts.iter().any(|part| part.eq_ignore_ascii_case(subresource))
 }
 
 #[cfg(test)]

@@ -16,8 +16,10 @@ pub(crate) struct Facts {
     pub(crate) frontend: Option<Frontend>,
     /// Network interfaces that ports lead to, by id in lower case. One that is missing is not there.
     pub(crate) nics: BTreeMap<String, Nic>,
-    /// The location's zones; empty: it has none, or they could not be read.
+    /// The location's zones; empty: it has none, or they may not be read.
     pub(crate) zones: Vec<String>,
+    /// Why the location's zones may not be read, where that is so.
+    pub(crate) zones_unseen: Option<String>,
     /// The image of forwarder machines; absent: there are none.
     pub(crate) image: Option<image::Seen>,
     /// How many private link services use each load balancer, by id in lower case, those of this service left out.

@@ -10,8 +10,8 @@ use privnet_core::spec::azure::{
     AzureTarget,
 };
 use privnet_core::spec::azure_ids::ArmId;
-use privnet_core::spec::{CloudService, Service, Spec};
-use privnet_core::{Address, Live, Lowered, Origin, Resource, Scope, ServiceIntent, World};
+use privnet_core::spec::{CloudService, Service, Spec, Zones};
+use privnet_core::{Address, Live, Lowered, Origin, Resource, Scope, ServiceIntent, Value, World};
 use privnet_forwarder::{AskedPort, Forwarder, PortMap, Rendered, probers};
 
 use crate::facts::{self, Facts};
@@ -31,10 +31,8 @@ pub(crate) fn service(spec: &Spec, service: &Service, world: &World) -> Lowered 
         AzureForm::Hosted(form) => with_doubt(of_hosted(spec, service, form), azure, world),
         AzureForm::PrivateLinkService(id) => with_doubt(of_existing(spec, service, id), azure, world),
         AzureForm::Removed { resource_group } => {
-            let group = resource_group.as_ref().map(AsRef::as_ref).unwrap_or_default();
-            let scope = crate::scope::of(azure.subscription.as_str(), group);
-            let lowered = empty(spec, service, scope, exposed);
-            if resource_group.is_some() { lowered } else { with_doubt(lowered, azure, world) }
+            let scope = crate::scope::of(azure.subscription.as_str(), resource_group.as_str());
+            empty(spec, service, scope, exposed)
         }
         AzureForm::Made(made) => of_made(spec, service, azure, &made.scope, world),
         AzureForm::OnFrontend(form) => of_made(spec, service, azure, &form.scope, world),
@@ -65,6 +63,9 @@ fn empty(spec: &Spec, service: &Service, scope: Scope, exposed: Address) -> Lowe
 
 fn of_hosted(spec: &Spec, service: &Service, form: &AzureHosted) -> Lowered {
     let mut lowered = empty(spec, service, hosted::scope(form), hosted::address(service.name.as_str()));
+    if service.remove {
+        return lowered;
+    }
     lowered.warnings.extend(policy::nameless(spec, service));
     lowered.warnings.extend(hosted::warning(service, form));
     match hosted::problem(service, form) {
@@ -78,6 +79,9 @@ fn of_existing(spec: &Spec, service: &Service, id: &ArmId) -> Lowered {
     let address = private_link_service::address(service.name.as_str());
     let scope = crate::scope::of(id.subscription().as_str(), id.resource_group().as_str());
     let mut lowered = empty(spec, service, scope.clone(), address.clone());
+    if service.remove {
+        return lowered;
+    }
     lowered.warnings.extend(policy::nameless(spec, service));
     let resource = Resource {
         address,
@@ -166,9 +170,29 @@ impl<'a> Lowering<'a> {
         policy::lists(self.spec, self.service)
     }
 
-    /// The location's zones.
+    /// The location's zones; none where they may not be read.
     pub(crate) fn zones(&self) -> &'a [String] {
         &self.facts.zones
+    }
+
+    /// The zones of something that is made at this address over all of the location's: these, or where they may not be read, those that
+    /// stand in its place (`field`), else the load balancer's, else those that the file names. Nothing: nobody knows them.
+    pub(crate) fn zones_for(&self, address: &Address, field: &str) -> Option<Vec<String>> {
+        if self.facts.zones_unseen.is_none() {
+            return Some(self.zones().to_vec());
+        }
+        let there = |address: &Address, field: &str| {
+            let mut ours = self.world.live.iter().filter(|live| live.is_ours() && live.address == *address);
+            let zones = ours.next()?.fields.get(field).and_then(Value::as_list).unwrap_or_default();
+            Some(zones.iter().filter_map(Value::as_text).map(str::to_owned).collect::<Vec<_>>())
+        };
+        let balancer =
+            || there(&load_balancer::address(self.name()), "zones").filter(|zones| !zones.is_empty());
+        let said = || match &self.made()?.forwarder.as_ref()?.zones {
+            Zones::These(zones) => Some(zones.iter().map(ToString::to_string).collect()),
+            Zones::All => None,
+        };
+        there(address, field).or_else(balancer).or_else(said)
     }
 
     /// The ranges that NAT addresses are taken from.

@@ -13,7 +13,7 @@ use privnet_core::accept::Connection;
 use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::azure::{AzureForm, AzureHosted};
-use privnet_core::spec::{CloudService, Service};
+use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::world::{Connections, Former};
 use privnet_core::{Error, ObserveRequest, Ownership, Purpose, Scope, ServiceWorld, World};
 
@@ -42,7 +42,9 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
             groups.entry(crate::scope::of(subscription, group)).or_default().push((service, azure));
         };
         match &azure.form {
-            AzureForm::Hosted(form) => reads.push(Box::pin(of_hosted(arm, context, service, form))),
+            AzureForm::Hosted(form) => {
+                reads.push(Box::pin(of_hosted(arm, context, request.spec, service, form)))
+            }
             AzureForm::PrivateLinkService(id) => {
                 let scope = crate::scope::of(id.subscription().as_str(), id.resource_group().as_str());
                 let groups = existing.entry(id.subscription().as_str()).or_default();
@@ -50,10 +52,7 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
             }
             AzureForm::Made(made) => group(made.scope.resource_group.as_str()),
             AzureForm::OnFrontend(form) => group(form.scope.resource_group.as_str()),
-            AzureForm::Removed { resource_group: Some(name) } => group(name.as_str()),
-            AzureForm::Removed { resource_group: None } => {
-                world.services.insert(service.name.to_string(), ServiceWorld::default());
-            }
+            AzureForm::Removed { resource_group } => group(resource_group.as_str()),
         }
     }
     for groups in existing.into_values() {
@@ -86,14 +85,16 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
 async fn of_hosted(
     arm: &Arm,
     context: &Context,
+    spec: &Spec,
     service: &Service,
     form: &AzureHosted,
 ) -> Result<World, Error> {
-    let seen = hosted::observe(arm, context, service, form).await?;
+    let seen = hosted::observe(arm, context, spec, service, form).await?;
     let mut world = World::default();
     world.live.extend(seen.live);
     world.services.insert(service.name.to_string(), seen.world);
-    world.refusals.extend(seen.refusal);
+    // Of what the file does not want any more, nothing depends on who is connected.
+    world.refusals.extend(seen.refusal.filter(|_| !service.remove));
     world.searched.insert(hosted::scope(form));
     Ok(world)
 }
@@ -425,7 +426,14 @@ fn refuse_or_fail(world: &mut World, services: &[&Service], error: Error) -> Res
     let rule = if is_gone(&error) { Rule::Unsuitable } else { Rule::Unobserved };
     for service in services {
         let address = private_link_service::address(service.name.as_str());
-        world.refusals.push(Refusal { address, rule, why: in_words(&error), flag: None });
+        // Of what is the user's own, nothing depends on who is connected once the file does not want it any more.
+        let is_in_the_way = !service.remove || !former::is_supplied(service);
+        world.refusals.extend(is_in_the_way.then(|| Refusal {
+            address,
+            rule,
+            why: in_words(&error),
+            flag: None,
+        }));
         let connections = if is_gone(&error) {
             Connections::NotExposed
         } else {

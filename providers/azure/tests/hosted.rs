@@ -4,6 +4,7 @@ mod stage;
 
 use privnet_core::accept::{Ask, ConnectionState, Verdict, Why};
 use privnet_core::conformance::Subject as _;
+use privnet_core::plan::{PlanOptions, Rule};
 use stage::{GROUP, Stage, assert_done, hosted, until};
 
 const PARTS: &[(&str, &str)] = &[
@@ -98,6 +99,108 @@ async fn two_of_the_same_consumer_are_ambiguous_until_one_is_named() {
     let accepted: Vec<_> =
         all.iter().filter(|c| c.state == ConnectionState::Accepted).map(|c| c.id.as_str()).collect();
     assert_eq!(accepted, [two[1].id.as_str()]);
+}
+
+/// Storage's connections do not tell which part they are for: with another consumer's part in the file, a person decides.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_may_be_for_anothers_part_is_let_in_by_a_person_alone() {
+    let stage = Stage::open().await;
+    let lake = format!("{GROUP}/providers/Microsoft.Storage/storageAccounts/acmedatalake");
+    let file = |blob: &str, dfs: &str| {
+        let part = |name: &str, allow: &str| {
+            format!(
+                "  - name: lake-{name}
+    allow: {{ {allow} }}
+    azure:
+      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
+      hosted: {{ resource_id: {lake}, subresource: {name} }}
+"
+            )
+        };
+        stage::spec(&format!(
+            "version: 1
+deployment: stage
+consumers:
+  acme: {{ azure: {{ subscriptions: [22222222-3333-4444-5555-666666666666] }} }}
+  rival: {{ azure: {{ subscriptions: [11111111-2222-3333-4444-555555555555] }} }}
+services:
+{}{}",
+            part("blob", blob),
+            part("dfs", dfs)
+        ))
+    };
+    let apart = file("acme: {}", "rival: {}");
+    stage.connect(&lake, "consumer");
+    let pending = stage.until_pending(&apart, "lake-dfs", 1).await;
+    let id = pending.iter().find(|c| c.id.contains("11111111")).unwrap().id.clone();
+    let (decisions, plan, report) = stage.decide(&apart, &Ask::default()).await;
+    assert!(plan.actions.is_empty() && report.outcomes.is_empty(), "{plan:#?}");
+    let rules: Vec<_> = plan.refusals.iter().map(|r| (r.address.service.as_str(), r.rule)).collect();
+    assert_eq!(rules, [("lake-dfs", Rule::Ambiguous)], "{:?}", plan.refusals);
+    assert!(plan.refusals[0].why.contains("lake-blob"), "{}", plan.refusals[0].why);
+    let own = decisions.iter().find(|d| d.service == "lake-dfs" && d.connection == id).unwrap();
+    assert!(own.note.as_ref().is_some_and(|note| note.contains("does not tell which part")), "{own:?}");
+    let waits = stage.plan(&apart).await.waits;
+    assert!(waits.iter().any(|wait| wait.why.contains("another service")), "{waits:?}");
+    // Where both parts would let it in, it does not matter which one it is for; where the file names it, nobody has to be asked.
+    let both = file("rival: {}", "rival: {}");
+    let shown = stage.connections(&both, "lake-dfs").await;
+    assert!(shown.iter().any(|c| c.id == id) && shown.iter().all(|c| c.may_be_for.is_empty()), "{shown:?}");
+    let named = file("acme: {}", &format!("rival: {{ only: [\"{id}\"] }}"));
+    let (_, plan, report) = stage.decide(&named, &Ask::default()).await;
+    assert_done(&plan, &report);
+    assert_eq!(plan.summary.accept, 1);
+}
+
+/// Nothing is made for a hosted service, and so nothing is taken away: who was let in stays in, and is said, also where the file does not
+/// know him any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stays_accepted_is_said_by_destroy_and_of_a_tombstone() {
+    let stage = Stage::open().await;
+    let file = hosted("Microsoft.Sql/servers/crm", "sqlServer");
+    stage.until_pending(&file, "orders", 1).await;
+    let (_, plan, report) = stage.decide(&file, &Ask::default()).await;
+    assert_done(&plan, &report);
+    let accepted = stage.connections(&file, "orders").await;
+    let id = accepted.into_iter().find(|c| c.state == ConnectionState::Accepted).unwrap().id;
+    let said = async |file: &privnet_core::spec::Spec, destroy: bool| {
+        let options = PlanOptions { destroy, ..PlanOptions::default() };
+        let (plan, report) = stage.driver().apply(file, options).await;
+        assert!(plan.is_empty() && report.outcomes.is_empty() && plan.refusals.is_empty(), "{plan:#?}");
+        plan.warnings
+    };
+    let word = "`privnet reject --connection ID --sever-connections` ends one";
+    let own = format!("orders: 1 connection(s) stay accepted: {id}; {word}");
+    assert_eq!(said(&file, true).await, [own.clone()]);
+    assert_eq!(said(&file, false).await, Vec::<String>::new());
+    let mut tombstone = file.clone();
+    tombstone.services[0].remove = true;
+    assert_eq!(said(&tombstone, false).await, [own.clone()]);
+    assert_eq!(said(&tombstone, true).await, [own]);
+    // The consumer was changed in the file: what was approved is nobody's now, and is not passed over.
+    let mut other = tombstone.clone();
+    for consumer in other.consumers.values_mut() {
+        let azure = consumer.azure.as_mut().unwrap();
+        azure.subscriptions =
+            [privnet_core::spec::Who::Is("22222222-3333-4444-5555-666666666666".parse().unwrap())].into();
+    }
+    let others = format!("orders: 1 connection(s) of nobody in this file stay accepted: {id}; {word}");
+    assert_eq!(said(&other, true).await, [others.clone()]);
+    assert_eq!(said(&other, false).await, [others]);
+    let (desired, world) = stage.driver().observe(&other, privnet_core::Purpose::Status).await;
+    let status = privnet_core::status::status(&desired, &world).remove(0);
+    let note = status.notes.iter().find(|note| note.contains("remove: true")).unwrap();
+    assert!(note.contains("servers/crm is not privnet's and stays"), "{note}");
+    assert_eq!(status.connections.iter().filter(|c| c.state == ConnectionState::Accepted).count(), 1);
+    // It can be ended by the tombstone's own file; then nothing stays.
+    let (plan, report) = stage.reject(&tombstone, &id, true).await;
+    assert_done(&plan, &report);
+    let last = said(&tombstone, false).await;
+    assert!(last.len() == 1 && last[0].contains("nobody's connection to it is accepted"), "{last:?}");
+    // Who may not look is not kept from the rest of the file.
+    stage.fault("azure:GET Microsoft.Sql/servers/privateEndpointConnections:*:code=403.AuthorizationFailed");
+    let unseen = said(&tombstone, false).await;
+    assert!(unseen.len() == 1 && unseen[0].contains("cannot be read"), "{unseen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

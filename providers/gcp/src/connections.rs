@@ -240,6 +240,7 @@ fn connection(endpoint: &Json, listed: &[Entry]) -> Connection {
         cut_along: Vec::new(),
         again: if state == ConnectionState::Rejected { Again::LetIn } else { Again::Nothing },
         besides: Besides::default(),
+        may_be_for: Vec::new(),
     }
 }
 

@@ -183,6 +183,7 @@ mod tests {
             cut_along: Vec::new(),
             again: Again::Nothing,
             besides: Besides::default(),
+            may_be_for: Vec::new(),
         }
     }
 

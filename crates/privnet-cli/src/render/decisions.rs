@@ -46,9 +46,10 @@ pub(crate) fn decision_text(Told { decision, fate }: &Told, paint: Paint) -> Str
         Fate::Considered | Fate::Done => decision.why.to_string(),
     };
     let (word, why) = (paint.on(style, word), paint.on(Style::Dim, why));
-    let besides: String = besides(decision, fate).iter().map(|what| format!("  {what}\n")).collect();
+    let more = decision.note.iter().chain(besides(decision, fate));
+    let more: String = more.map(|what| format!("  {what}\n")).collect();
     format!(
-        "{word} {} on {}: {consumer} ({})\n  {why}\n{besides}",
+        "{word} {} on {}: {consumer} ({})\n  {why}\n{more}",
         decision.connection,
         decision.service,
         who(&decision.who, &decision.connection)
@@ -77,6 +78,9 @@ pub(crate) fn decision_json(Told { decision, fate }: &Told) -> Value {
         "decision": verdict,
         "why": why,
     });
+    if let Some(note) = &decision.note {
+        json["note"] = json!(note);
+    }
     let besides = besides(decision, fate);
     if !besides.is_empty() {
         json["besides"] = json!(besides);

@@ -14,6 +14,7 @@ fn connection(id: &str, account: &str, state: ConnectionState) -> Connection {
         cut_along: Vec::new(),
         again: Again::Nothing,
         besides: Besides::default(),
+        may_be_for: Vec::new(),
     }
 }
 
@@ -54,6 +55,29 @@ fn surplus_is_ambiguous_until_somebody_chooses() {
     let decisions = decide(&policy, &connections, &ask);
     assert_eq!(decisions[0].verdict, Verdict::Left);
     assert_eq!((decisions[1].verdict, &decisions[1].why), (Verdict::Accepted, &Why::Chosen));
+}
+
+/// The cloud does not tell what a request is for: who may be meant for somebody else's service is let in by a person alone.
+#[test]
+fn who_may_be_meant_for_another_service_waits_for_a_person() {
+    let of_other = Connection {
+        may_be_for: vec!["lake-blob".to_owned()],
+        ..connection("vpce-1", "834469178297", Pending)
+    };
+    let any = policy(vec![consumer("rival", "834469178297", 1, &[])]);
+    let one = |policy: &ServicePolicy, ask: &Ask| {
+        let decisions = decide(policy, std::slice::from_ref(&of_other), ask);
+        (decisions[0].verdict, decisions[0].is_ambiguous(), decisions[0].why.to_string())
+    };
+    let (verdict, ambiguous, why) = one(&any, &Ask::default());
+    assert_eq!((verdict, ambiguous), (Verdict::Left, true));
+    assert!(why.contains("lake-blob") && why.contains("--connection") && why.contains("`only`"), "{why}");
+    let chosen = Ask { connection: Some("vpce-1".to_owned()), ..Ask::default() };
+    assert_eq!(one(&any, &chosen).0, Verdict::Accepted);
+    let named = policy(vec![consumer("rival", "834469178297", 1, &["vpce-1"])]);
+    assert_eq!(one(&named, &Ask::default()).0, Verdict::Accepted, "the file says whose it is");
+    let stranger = policy(vec![consumer("acme", "111122223333", 1, &[])]);
+    assert!(!one(&stranger, &Ask::default()).1, "nobody is asked about strangers");
 }
 
 /// Whoever else is in behind the same account is not the one that is waited for.

@@ -21,7 +21,7 @@ pub fn plan_decisions(desired: &Desired, world: &World, kinds: &KindTable, decis
             Verdict::Accepted => Op::Accept,
             Verdict::Rejected => Op::Reject,
             Verdict::Left => {
-                if let Why::Ambiguous { .. } = decision.why {
+                if decision.is_ambiguous() {
                     let why = format!("{} ({}): {}", decision.connection, decision.who, decision.why);
                     let flag = Some(format!("--connection {}", decision.connection));
                     plan.refusals.push(Refusal { address: exposed, rule: Rule::Ambiguous, why, flag });
@@ -269,7 +269,12 @@ pub fn pending_wait(service: &str, decisions: &[Decision]) -> Option<Wait> {
         return None;
     } else if any(|decision| decision.verdict == Verdict::Accepted) {
         format!("{pending} pending connection request(s): run `privnet accept-pending`")
-    } else if any(|decision| matches!(decision.why, Why::Ambiguous { .. })) {
+    } else if any(|decision| matches!(decision.why, Why::ForWhich { .. })) {
+        format!(
+            "{pending} pending connection request(s) that may be meant for another service: `privnet status` says which, and \
+             `privnet accept-pending --connection ID` chooses"
+        )
+    } else if any(Decision::is_ambiguous) {
         format!(
             "{pending} pending connection request(s), more than there is room for: `privnet accept-pending --connection ID` chooses"
         )

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::accept::Connection;
 use crate::plan::build::Draft;
 use crate::plan::order::{self, Timing};
 use crate::plan::steps::{Step, update_step};
 use crate::plan::{Action, Addition, Op, Plan, Rule, Summary, Wait, decisions};
-use crate::resource::{Address, Health, Live, Origin, Resource, Scope};
+use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
 use crate::world::Connections;
 
 impl Draft<'_> {
@@ -52,15 +53,23 @@ impl Draft<'_> {
         }
     }
 
-    /// A tombstone that finds nothing is no proof that nothing is left: its place may be a wrong one.
+    /// A tombstone that finds nothing is no proof that nothing is left: its place may be a wrong one. What it names of the user's own is
+    /// there, and stays.
     fn empty_tombstones(&self) -> Vec<String> {
-        let tombstones = self.desired.services.values().filter(|intent| {
-            intent.remove && !self.options.destroy && !self.blocked.contains(intent.name.as_str())
-        });
+        let is_seen = |name: &str| {
+            let seen = self.world.services.get(name).map(|seen| &seen.connections);
+            !self.blocked.contains(name) && !matches!(seen, Some(Connections::Unreadable { .. }))
+        };
+        let tombstones = self
+            .desired
+            .services
+            .values()
+            .filter(|intent| intent.remove && !self.options.destroy && is_seen(&intent.name));
         let mut empty: BTreeMap<&str, &Scope> =
             tombstones.map(|intent| (intent.name.as_str(), &intent.scope)).collect();
         if !empty.is_empty() {
-            let there = self.world.live.iter().filter(|live| live.is_ours());
+            let there =
+                self.world.live.iter().filter(|live| live.is_ours() || live.ownership == Ownership::Supplied);
             let there: BTreeSet<&str> = there.map(|live| live.address.service.as_str()).collect();
             empty.retain(|name, _| !there.contains(name));
         }
@@ -177,14 +186,13 @@ impl Draft<'_> {
         unreadable.collect()
     }
 
-    /// A destroy takes nothing away from services that are not ours: the consumers that were let in there stay.
+    /// A destroy, and a tombstone, take nothing away from services that are not ours: the consumers that were let in there stay. Those
+    /// that no consumer of the file answers for are told apart: they may be colleagues', or the file's of before.
     fn remaining_warnings(&self, actions: &[Action]) -> Vec<String> {
-        if !self.options.destroy {
-            return Vec::new();
-        }
         let deleted: BTreeSet<&Address> =
             actions.iter().filter(|action| action.op == Op::Delete).map(|action| &action.address).collect();
-        let remaining = self.desired.services.values().filter_map(|intent| {
+        let going = self.desired.services.values().filter(|intent| self.options.destroy || intent.remove);
+        let remaining = going.filter_map(|intent| {
             let seen = self.world.services.get(&intent.name)?;
             // Where something of ours goes that the file's own took the place of, that is not what stays.
             let turned = self.world.former.contains_key(&intent.name);
@@ -194,21 +202,11 @@ impl Draft<'_> {
             if goes(exposed) || ours(exposed) || self.blocked.contains(intent.name.as_str()) {
                 return None;
             }
-            let stay: Vec<&str> = seen
-                .connections
-                .known()
-                .iter()
-                .filter(|c| c.state.may_be_live() && intent.policy.consumer_of(c).is_some())
-                .map(|c| c.id.as_str())
-                .collect();
-            (!stay.is_empty()).then(|| {
-                format!(
-                    "{}: {} connection(s) stay accepted: {}; `privnet reject --connection ID --sever-connections` ends one",
-                    intent.name,
-                    stay.len(),
-                    stay.join(", ")
-                )
-            })
+            let live = seen.connections.known().iter().filter(|connection| connection.state.may_be_live());
+            let (own, others): (Vec<&Connection>, _) =
+                live.partition(|connection| intent.policy.consumer_of(connection).is_some());
+            let is_known = matches!(seen.connections, Connections::Known(_));
+            Some(format!("{}: {}", intent.name, staying(&own, &others, intent.remove && is_known)?))
         });
         remaining.collect()
     }
@@ -232,4 +230,31 @@ impl Draft<'_> {
             unchanged: self.unchanged,
         }
     }
+}
+
+/// What stays of connections to something that is not ours, in words: those of the file's consumers, and others. A tombstone says as well
+/// that nothing does.
+fn staying(own: &[&Connection], others: &[&Connection], says_nothing: bool) -> Option<String> {
+    let ids = |some: &[&Connection]| some.iter().map(|one| one.id.as_str()).collect::<Vec<_>>().join(", ");
+    let said = match (own, others) {
+        ([], []) if says_nothing => {
+            return Some(
+                "what it names is not privnet's and stays; nobody's connection to it is accepted: take the service out of the file"
+                    .to_owned(),
+            );
+        }
+        ([], []) => return None,
+        (own, []) => format!("{} connection(s) stay accepted: {}", own.len(), ids(own)),
+        ([], others) => {
+            format!("{} connection(s) of nobody in this file stay accepted: {}", others.len(), ids(others))
+        }
+        (own, others) => format!(
+            "{} connection(s) stay accepted: {}, and {} of nobody in this file: {}",
+            own.len(),
+            ids(own),
+            others.len(),
+            ids(others)
+        ),
+    };
+    Some(format!("{said}; `privnet reject --connection ID --sever-connections` ends one"))
 }

@@ -28,11 +28,11 @@ pub enum AzureForm {
     PrivateLinkService(ArmId),
     /// A service that Azure hosts: only decisions on connections.
     Hosted(AzureHosted),
-    /// A tombstone: whatever the deployment owns under this name is to go. Without a resource group there
-    /// was nothing owned (a hosted or an existing service).
+    /// A tombstone of what was made: whatever the deployment owns under this name is to go. One of a hosted or an existing service keeps
+    /// its form, since what was let in there stays, and is said.
     Removed {
         /// The resource group that holds what is to go.
-        resource_group: Option<ResourceGroupName>,
+        resource_group: ResourceGroupName,
     },
 }
 

@@ -96,8 +96,8 @@ fn forms_of_each_cloud() {
             "on-frontend" => matches!(&azure.form, AzureForm::OnFrontend(on) if on.scope.resource_group.as_str() == "rg.(data)"),
             "private-link-service" => matches!(azure.form, AzureForm::PrivateLinkService(_)),
             "hosted" => matches!(azure.form, AzureForm::Hosted(_)),
-            "gone" => matches!(azure.form, AzureForm::Removed { resource_group: Some(_) }),
-            _ => matches!(azure.form, AzureForm::Removed { resource_group: None }),
+            "gone" => matches!(azure.form, AzureForm::Removed { .. }) && service.remove,
+            _ => matches!(azure.form, AzureForm::Hosted(_)) && service.remove,
         }
     }).collect();
     assert_eq!(azure, [true; 6]);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use privnet_core::accept::{Ask, Decision, Verdict, Why};
+use privnet_core::accept::{Ask, Decision, Verdict};
 use privnet_core::execute::Report;
 use privnet_core::plan::{Plan, PlanOptions, Rule, pending_wait};
 
@@ -160,7 +160,7 @@ impl Round {
 }
 
 fn is_ambiguous(decision: &Decision) -> bool {
-    matches!(decision.why, Why::Ambiguous { .. })
+    decision.is_ambiguous()
 }
 
 fn would_act(told: &Told) -> bool {

@@ -141,4 +141,9 @@ fn only_connections_of_the_subresource_count() {
     assert!(leads_to(&one, "blob"), "where nothing is said, any");
     set(&mut one, "properties.groupIds", json!(["Blob"]));
     assert!(leads_to(&one, "blob") && !leads_to(&one, "dfs"));
+    let mut one = item("Pending");
+    set(&mut one, "properties.groupId", json!("searchService"));
+    assert!(names_its_part(&one) && leads_to(&one, "searchservice") && !leads_to(&one, "other"));
+    set(&mut one, "properties.groupId", json!(""));
+    assert!(!names_its_part(&one) && leads_to(&one, "other"), "nothing is said");
 }

@@ -8,12 +8,12 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use privnet_core::accept::{Connection, ConnectionState};
+use privnet_core::accept::{Connection, ConnectionState, ServicePolicy};
 use privnet_core::execute::Context;
 use privnet_core::handoff::Handoff;
 use privnet_core::plan::{Refusal, Rule};
-use privnet_core::spec::Service;
-use privnet_core::spec::azure::AzureHosted;
+use privnet_core::spec::azure::{AzureForm, AzureHosted};
+use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::world::Connections;
 use privnet_core::{
     Address, Error, Field, Health, Kind, Live, Origin, Ownership, Replacement, Resource, Scope, ServiceWorld,
@@ -21,7 +21,7 @@ use privnet_core::{
 };
 
 use crate::arm::{Arm, Json, Target, concerns_everything, in_words, is_gone, items};
-use crate::connection;
+use crate::{connection, policy};
 use table::{Answer, Evidence, List, Row};
 
 /// The kind of what Azure hosts. It is never made, changed or deleted.
@@ -119,6 +119,18 @@ pub(crate) struct Seen {
     pub(crate) refusal: Option<Refusal>,
 }
 
+/// The file's other services of the same resource, which requests that do not tell their part may be meant for, with who may connect.
+fn siblings(spec: &Spec, service: &Service, hosted: &AzureHosted) -> Vec<ServicePolicy> {
+    let is_sibling = |other: &&Service| match &other.cloud {
+        CloudService::Azure(azure) if other.name != service.name => match &azure.form {
+            AzureForm::Hosted(of) => of.resource_id.key() == hosted.resource_id.key(),
+            _ => false,
+        },
+        _ => false,
+    };
+    spec.services.iter().filter(is_sibling).map(|other| policy::of(spec, other)).collect()
+}
+
 /// Reads a hosted service and its connections: one request, and one for each further page.
 ///
 /// # Errors
@@ -126,6 +138,7 @@ pub(crate) struct Seen {
 pub(crate) async fn observe(
     arm: &Arm,
     context: &Context,
+    spec: &Spec,
     service: &Service,
     hosted: &AzureHosted,
 ) -> Result<Seen, Error> {
@@ -154,7 +167,9 @@ pub(crate) async fn observe(
         Err(error) => return Err(error),
     };
     let ours = found.iter().filter(|item| connection::leads_to(item, hosted.subresource.as_str()));
-    let connections = ours.filter_map(|item| of_any_part(row, item, connection::parse(item)?)).collect();
+    let siblings = siblings(spec, service, hosted);
+    let connections =
+        ours.filter_map(|item| Some(of_any_part(row, item, connection::parse(item)?, &siblings))).collect();
     let address = address(service.name.as_str());
     let world = ServiceWorld {
         connections: Connections::Known(connections),
@@ -164,18 +179,21 @@ pub(crate) async fn observe(
     Ok(Seen { live: Some(live(address, hosted)), world, refusal: None })
 }
 
-/// A request that may be for any part of a resource is shown with that: most providers' connections do not tell which.
-fn of_any_part(row: &Row, item: &Json, mut connection: Connection) -> Option<Connection> {
+/// A request that may be for any part of a resource is shown with that, and with the services of the other parts that would not let it in:
+/// most providers' connections do not tell which part they are for.
+fn of_any_part(row: &Row, item: &Json, mut connection: Connection, siblings: &[ServicePolicy]) -> Connection {
     if row.subresources.len() > 1
         && !connection::names_its_part(item)
         && connection.state == ConnectionState::Pending
     {
+        let others = siblings.iter().filter(|other| !other.admits(&connection));
+        connection.may_be_for = others.map(|other| other.service.clone()).collect();
         let unknown =
             format!("{} does not tell which part it is for ({})", row.title, row.subresources.join(", "));
         let said = connection.note.take().map(|note| format!("{note}; ")).unwrap_or_default();
         connection.note = Some(format!("{said}{unknown}"));
     }
-    Some(connection)
+    connection
 }
 
 fn live(address: Address, hosted: &AzureHosted) -> Live {
@@ -231,8 +249,7 @@ pub(crate) fn handoff(service: &Service, hosted: &AzureHosted) -> Handoff {
 
 #[cfg(test)]
 mod tests {
-    use privnet_core::spec::CloudService;
-    use privnet_core::spec::azure::AzureForm;
+    use privnet_core::plan::{ConnectionAction, Op};
     use serde_json::json;
 
     use super::*;
@@ -278,7 +295,7 @@ mod tests {
             "privateEndpoint": {"id": "/subscriptions/s1/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/e"},
             "privateLinkServiceConnectionState": {"status": "Pending"}}});
         let (arm, script) = Script::arm(vec![(200, vec![], json!({"value": [item]}))]);
-        let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &spec, service, &hosted).await.unwrap();
         assert_eq!(seen.world.connections.known()[0].state, ConnectionState::Pending);
         assert_eq!(script.asked().len(), 1, "one request");
         assert!(script.asked()[0].ends_with("/servers/crm/privateEndpointConnections"));
@@ -292,9 +309,63 @@ mod tests {
         hosted.subresource = "vault".parse().unwrap();
         let (arm, script) =
             Script::arm(vec![(200, vec![], json!({"properties": {"privateEndpointConnections": [item]}}))]);
-        let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &spec, service, &hosted).await.unwrap();
         assert_eq!(seen.world.connections.known()[0].handle, "e-1");
         assert!(script.asked()[0].ends_with("/vaults/crm"));
+    }
+
+    /// What a row says of a decision's answer is what the user is told, and what the decision waits for.
+    #[tokio::test]
+    async fn every_row_is_decided_on_with_the_answer_that_it_says() {
+        let spec = hosted_spec(&[]);
+        for row in table::TABLE {
+            let resource = format!(
+                "/subscriptions/{}/resourceGroups/rg/providers/{}/x",
+                crate::testing::SUBSCRIPTION,
+                row.resource_type
+            );
+            let endpoint = "/subscriptions/s/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/e";
+            let shown = |status: &str| {
+                json!({"id": format!("{resource}/privateEndpointConnections/e-1"), "properties": {
+                    "privateEndpoint": {"id": endpoint}, "provisioningState": "Succeeded",
+                    "privateLinkServiceConnectionState": {"status": status}}})
+            };
+            let operation =
+                "https://management.azure.com/subscriptions/s/providers/Microsoft.Any/operations/o";
+            let mut answers = vec![(200, vec![], shown("Pending"))];
+            match row.answer {
+                Answer::Done => answers.push((200, vec![], shown("Approved"))),
+                Answer::Begun => answers.extend([
+                    (202, vec![("azure-asyncoperation", operation)], Json::Null),
+                    (200, vec![], json!({"status": "InProgress"})),
+                    (200, vec![], json!({"status": "Succeeded"})),
+                ]),
+            }
+            answers.extend([(200, vec![], shown("Approved")), (200, vec![], shown("Approved"))]);
+            let (asked, (arm, script)) = (answers.len(), Script::arm(answers));
+            let wanted = ConnectionAction {
+                id: endpoint.to_owned(),
+                handle: "e-1".to_owned(),
+                consumer: None,
+                who: String::new(),
+                preset: None,
+                state: ConnectionState::Pending,
+                sever: false,
+                along: Vec::new(),
+                besides: Vec::new(),
+            };
+            let target = decision_target(&resource, "e-1").unwrap();
+            connection::decide(&arm, &context(), &target, &wanted, Op::Accept).await.unwrap();
+            assert_eq!(script.asked().len(), asked, "{}: {:?}", row.resource_type, script.asked());
+
+            let hosted = AzureHosted {
+                resource_id: resource.parse().unwrap(),
+                subresource: row.subresources[0].parse().unwrap(),
+            };
+            let notes = handoff(&spec.services[0], &hosted).notes;
+            let slow = notes.iter().any(|note| note.contains("some minutes"));
+            assert_eq!(slow, row.answer == Answer::Begun, "{}", row.resource_type);
+        }
     }
 
     #[tokio::test]
@@ -322,7 +393,7 @@ mod tests {
             asks("blob", json!({"groupIds": ["BLOB"]})),
         ];
         let (arm, _) = Script::arm(vec![(200, vec![], json!({"value": items}))]);
-        let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &spec, service, &hosted).await.unwrap();
         let notes: Vec<_> =
             seen.world.connections.known().iter().map(|c| (c.handle.as_str(), c.note.is_some())).collect();
         assert_eq!(
@@ -341,18 +412,18 @@ mod tests {
         let hosted = hosted_of(service);
         let (arm, _) =
             Script::arm(vec![(404, vec![], json!({"error": {"code": "ResourceNotFound", "message": "m"}}))]);
-        let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &spec, service, &hosted).await.unwrap();
         assert!(seen.live.is_none() && seen.refusal.is_none());
         let denied = json!({"error": {"code": "AuthorizationFailed", "message":
             "does not have authorization to perform action 'Microsoft.Sql/servers/privateEndpointConnections/read' over scope 'x'"}});
         let unknown = json!({"error": {"code": "SubscriptionNotFound", "message":
             "The subscription 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee' could not be found."}});
         let (arm, _) = Script::arm(vec![(404, vec![], unknown)]);
-        let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &spec, service, &hosted).await.unwrap();
         assert_eq!(seen.refusal.unwrap().rule, Rule::Unobserved);
         assert!(seen.world.connections.may_be_live(), "nobody knows who is connected");
         let (arm, _) = Script::arm(vec![(403, vec![], denied)]);
-        let seen = observe(&arm, &context(), service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &spec, service, &hosted).await.unwrap();
         let refusal = seen.refusal.unwrap();
         assert_eq!(refusal.rule, Rule::Unobserved);
         assert!(refusal.why.contains("Microsoft.Sql/servers/privateEndpointConnections/read"));

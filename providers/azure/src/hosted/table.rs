@@ -339,7 +339,7 @@ pub(crate) const TABLE: &[Row] = &[
     Row {
         resource_type: "Microsoft.Compute/diskAccesses",
         title: "Azure managed disks",
-        version: "2020-09-30",
+        version: "2023-04-02",
         list: List::Own,
         answer: Answer::Begun,
         subresources: &["disks"],

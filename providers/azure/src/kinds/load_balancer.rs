@@ -198,7 +198,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         location: made.scope.location.to_string(),
         vnet: fields::id(&made.scope.vnet.to_string()),
         subnet: fields::id(&made.load_balancer_subnet.to_string()),
-        zones: lowering.zones().to_vec(),
+        zones: lowering.zones_for(&address(lowering.name()), "zones").unwrap_or_default(),
         pools: pools.into_iter().collect(),
         probes,
         rules,

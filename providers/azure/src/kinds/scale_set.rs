@@ -121,18 +121,21 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         Err(why) => return lowering.refuse(&address(lowering.name(), "main"), why.to_string()),
     };
     let groups = u32::try_from(forwarder.subnets.len().max(1)).unwrap_or(1);
-    let (zones, all_zones) = match &forwarder.zones {
-        Zones::All => (Vec::new(), lowering.zones().to_vec()),
-        Zones::These(zones) => (zones.iter().map(ToString::to_string).collect(), Vec::new()),
-    };
     for (index, subnet) in (0..).zip(&forwarder.subnets) {
+        let (zones, all_zones) = match &forwarder.zones {
+            Zones::All => {
+                let all = lowering.zones_for(&address(lowering.name(), subnet.name()), "all_zones");
+                (Vec::new(), all.unwrap_or_default())
+            }
+            Zones::These(zones) => (zones.iter().map(ToString::to_string).collect(), Vec::new()),
+        };
         let count = forwarder.count.get() / groups + u32::from(index < forwarder.count.get() % groups);
         let wanted = ScaleSet {
             location: made.scope.location.to_string(),
             load_balancer: load_balancer::id_of(lowering.name()),
             subnet: fields::id(&subnet.to_string()),
-            zones: zones.clone(),
-            all_zones: all_zones.clone(),
+            zones,
+            all_zones,
             count: count.max(1).into(),
             size: forwarder.size.clone(),
             image: image_name(forwarder.image.as_deref().unwrap_or(image::DEFAULT)),
@@ -325,10 +328,13 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
     };
     // Scale sets take `If-None-Match: *` "to prevent updating an existing" one, in the api-version that is sent here
     // (Azure/azure-rest-api-specs, `ComputeRP/stable/2024-11-01/virtualMachineScaleSet.json`, `VirtualMachineScaleSets_CreateOrUpdate`).
-    act.arm.make(act.context, &target, &build).await?;
+    // Whether another generation is there is asked meanwhile: it goes after this one only.
+    let making = act.arm.make(act.context, &target, &build);
+    let (made, other) = futures::join!(making, handover::other_generation(act, act.generation()));
+    made?;
     act.until_listed(&target, true).await?;
-    if handover::other_generation(act, act.generation()).await?.is_some() {
-        handover::until_healthy(act, fields::resolved(&wanted.pool), &id).await?;
+    if other?.is_some() {
+        handover::until_healthy(act, fields::resolved(&wanted.pool), &id, wanted.count).await?;
     }
     Ok(applied(outputs([("id", fields::id(&id))])))
 }
@@ -364,11 +370,11 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
     // Behind another load balancer there is nothing to hand over: who was connected to this one is so no more.
     if let Some(successor) = successor
         && handover::is_exposed(act).await?
-        && handover::is_in_pool(act, &successor, pool).await?
+        && let Some(machines) = handover::machines_in_pool(act, &successor, pool).await?
     {
         // One that is older than this is no successor, which must be healthy first: it is what serves, as well as it does.
         if !handover::is_older(act, &successor, &id).await? {
-            handover::until_healthy(act, pool, &successor).await?;
+            handover::until_healthy(act, pool, &successor, machines).await?;
         }
         note = handover::drain(act, pool, &id, there.drain).await?;
     }

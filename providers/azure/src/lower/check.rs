@@ -30,6 +30,7 @@ pub(super) fn all(lowering: &mut Lowering<'_>) {
     if let Some(made) = lowering.made() {
         subnets(lowering, made);
         nics(lowering, made);
+        unseen_zones(lowering, made);
         zones(lowering, made);
         images(lowering, made);
         warn_of_probes(lowering, made);
@@ -175,6 +176,38 @@ fn nics(lowering: &mut Lowering<'_>, made: &AzureMade) {
             };
             lowering.refuse(&address, why);
         }
+    }
+}
+
+/// Zones that nobody may read: what is made now would have none for good, so that it is not made.
+fn unseen_zones(lowering: &mut Lowering<'_>, made: &AzureMade) {
+    let Some(why) = &lowering.facts.zones_unseen else { return };
+    let subnets = made.forwarder.iter().filter(|forwarder| forwarder.zones == Zones::All);
+    let groups = subnets.flat_map(|forwarder| &forwarder.subnets);
+    let groups = groups.map(|subnet| (scale_set::address(lowering.name(), subnet.name()), "all_zones"));
+    let balancer = (load_balancer::address(lowering.name()), "zones");
+    let mut wanted = std::iter::once(balancer).chain(groups);
+    let unknown = wanted.find(|(address, field)| lowering.zones_for(address, field).is_none());
+    let location = &made.scope.location;
+    let role =
+        "give the caller's role `Microsoft.Resources/subscriptions/locations/read` in the subscription";
+    match unknown {
+        Some((address, _)) if made.forwarder.is_some() => lowering.refuse(
+            &address,
+            format!(
+                "the zones of {location} cannot be seen ({why}), and what is made without zones stays without: {role}, or name them                  with `forwarder: {{ zones: [\"1\", \"2\", \"3\"] }}`"
+            ),
+        ),
+        Some((address, _)) => lowering.refuse(
+            &address,
+            format!(
+                "the zones of {location} cannot be seen ({why}), and a frontend that is made without zones stays without: {role}"
+            ),
+        ),
+        None => lowering.warn(format!(
+            "the zones of {location} cannot be seen ({why}): what is made has the zones that the file names, or those of what is there; \
+             to have all, {role}"
+        )),
     }
 }
 

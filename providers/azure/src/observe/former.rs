@@ -19,17 +19,18 @@ use crate::{facts, ownership};
 pub(super) fn may_be_of(form: &AzureForm) -> bool {
     match form {
         AzureForm::Hosted(_) | AzureForm::PrivateLinkService(_) => true,
-        AzureForm::Removed { resource_group } => resource_group.is_none(),
-        AzureForm::Made(_) | AzureForm::OnFrontend(_) => false,
+        AzureForm::Made(_) | AzureForm::OnFrontend(_) | AzureForm::Removed { .. } => false,
     }
+}
+
+/// Whether what a service names is the user's own, or hosted by Azure.
+pub(super) fn is_supplied(service: &Service) -> bool {
+    matches!(&service.cloud, CloudService::Azure(azure) if may_be_of(&azure.form))
 }
 
 /// The services of the file that have such a form.
 pub(super) fn of_file(spec: &Spec) -> BTreeSet<String> {
-    let turned = spec
-        .services
-        .iter()
-        .filter(|service| matches!(&service.cloud, CloudService::Azure(azure) if may_be_of(&azure.form)));
+    let turned = spec.services.iter().filter(|service| is_supplied(service));
     turned.map(|service| service.name.to_string()).collect()
 }
 
@@ -154,7 +155,8 @@ pub(super) fn owner(deployment: &str, resource: &Json) -> Option<String> {
 
 /// Why a private link service that the file names is none of the user's own: this deployment made it.
 pub(super) fn own(request: ObserveRequest<'_>, service: &Service, named: &Json) -> Option<Refusal> {
-    if request.purpose != Purpose::Plan {
+    // Under a tombstone's name it goes.
+    if request.purpose != Purpose::Plan || service.remove {
         return None;
     }
     let maker = owner(request.spec.deployment.as_str(), named)?;

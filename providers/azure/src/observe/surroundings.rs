@@ -27,7 +27,8 @@ pub(super) struct Around {
     frontends: BTreeMap<String, Option<Json>>,
     /// All private link services of the subscription, where they were asked for, or why they cannot be read.
     services: Option<Result<Vec<Json>, String>>,
-    zones: BTreeMap<String, Vec<String>>,
+    /// The zones of each location, or why they may not be read.
+    zones: Result<BTreeMap<String, Vec<String>>, String>,
     /// The images of forwarder machines, by location and name.
     images: BTreeMap<(String, String), image::Seen>,
 }
@@ -70,7 +71,7 @@ pub(super) async fn of_file(
     let (vnets, nics, frontends, left, zones, images) =
         futures::join!(vnets, nics, frontends, left, zones, images);
     let vnets = vnets?.into_iter().chain(left?).collect();
-    let (nics, frontends, images) = (nics?, frontends?, images?);
+    let (nics, frontends, zones, images) = (nics?, frontends?, zones?, images?);
     Ok(Around { vnets, asked, nics, frontends, services: None, zones, images })
 }
 
@@ -225,20 +226,24 @@ async fn read_left_networks(
     list(arm, context, path).await
 }
 
-/// The zones of each location of the subscription; where they cannot be read, machines are made without.
+/// The zones of each location of the subscription, or why the caller may not read them: what is made without zones has none for good, so
+/// that this is no "there are none".
+///
+/// # Errors
+/// What ARM answered, where that is not "not yours".
 async fn read_zones(
     arm: &Arm,
     context: &Context,
     snapshots: &[Snapshot<'_>],
     subscription: &str,
-) -> BTreeMap<String, Vec<String>> {
+) -> Result<Result<BTreeMap<String, Vec<String>>, String>, Error> {
     if !listed(snapshots).any(|(_, azure)| matches!(azure.form, AzureForm::Made(_))) {
-        return BTreeMap::new();
+        return Ok(Ok(BTreeMap::new()));
     }
-    let Ok(locations) =
-        arm.list(context, &Target::of(format!("/subscriptions/{subscription}/locations"))).await
-    else {
-        return BTreeMap::new();
+    let locations = Target::of(format!("/subscriptions/{subscription}/locations"));
+    let locations = match arm.list(context, &locations).await {
+        Err(error) if is_foreign(&error) => return Ok(Err(error.to_string())),
+        locations => locations?,
     };
     let zones = |location: &Json| {
         let mappings = items(location, "availabilityZoneMappings").iter();
@@ -247,7 +252,7 @@ async fn read_zones(
         zones.sort();
         zones
     };
-    locations.iter().filter_map(|l| Some((short_location(text(l, "name")?), zones(l)))).collect()
+    Ok(Ok(locations.iter().filter_map(|l| Some((short_location(text(l, "name")?), zones(l)))).collect()))
 }
 
 /// Each image of forwarder machines once for each location.
@@ -294,7 +299,11 @@ fn facts_of(snapshot: &Snapshot<'_>, (service, azure): Listed<'_>, around: &Arou
             })
             .map(|fact| shared_with(fact, snapshot, service.name.as_str(), services, frontend)),
         nics: nics.iter().filter_map(nic).filter(|(id, _)| wanted.contains(id)).collect(),
-        zones: place.and_then(|place| zones.get(place.location.as_str())).cloned().unwrap_or_default(),
+        zones: place
+            .and_then(|place| zones.as_ref().ok()?.get(place.location.as_str()))
+            .cloned()
+            .unwrap_or_default(),
+        zones_unseen: zones.as_ref().err().cloned(),
         image: image_of(azure).and_then(|image| images.get(&image).cloned()),
         services_of: services_of(snapshot, service.name.as_str(), services),
     }

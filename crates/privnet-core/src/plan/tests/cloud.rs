@@ -548,6 +548,7 @@ pub(super) fn connection(id: &str, state: ConnectionState) -> Connection {
         cut_along: Vec::new(),
         again: Again::Nothing,
         besides: Besides::default(),
+        may_be_for: Vec::new(),
     }
 }
 

@@ -48,18 +48,18 @@ pub(super) fn service(
 ) -> Option<AzureService> {
     let subscription: Option<SubscriptionId> = reader.need_text(block, "subscription");
     let form = if outer.removed {
-        removed(reader, block)
+        removed(reader, block, subscription.as_ref())
     } else if let Some(hosted) = reader.block(block, "hosted", &HOSTED) {
         let mine = MapShape { what: "", keys: &[], exactly_one: &[], elsewhere: &[] };
         let because = "`hosted` excludes the rest but `subscription`";
         ports::only_keys(reader, block, &mine, &["hosted", "subscription"], "with-hosted", because);
-        self::hosted(reader, scopes, hosted, subscription.as_ref())
+        once_hosted(reader, scopes, hosted, subscription.as_ref())
     } else if let Some(existing) = reader.block(block, "existing", &EXISTING) {
         self::existing(reader, scopes, block, existing, location_keys, subscription.as_ref())
     } else {
         made(reader, scopes, block, subscription.as_ref())
     };
-    if let Some(form) = &form {
+    if let Some(form) = form.as_ref().filter(|_| !outer.removed) {
         decided_by_hand(reader, form, outer);
     }
     Some(AzureService { subscription: subscription?, form: form? })
@@ -79,25 +79,42 @@ fn decided_by_hand(reader: &mut Reader<'_, '_>, form: &AzureForm, outer: &Outer<
     reader.errors.add_hint("automatic-elsewhere", outer.acceptance_at, message, hint);
 }
 
-/// A tombstone. Hosted and existing services own nothing, so they have no resource group to search.
-fn removed(reader: &mut Reader<'_, '_>, block: Block) -> Option<AzureForm> {
-    let supplied = reader.get(block, "hosted").is_some()
-        || reader
-            .block(block, "existing", &EXISTING)
-            .is_some_and(|existing| reader.get(existing, "private_link_service").is_some());
-    if supplied {
-        return Some(AzureForm::Removed { resource_group: None });
+/// A tombstone. Hosted and existing services own nothing, so they have no resource group to search; who was let in there is looked at. The
+/// same resource may stand under another service's name as well: it may have been renamed.
+fn removed(
+    reader: &mut Reader<'_, '_>,
+    block: Block,
+    subscription: Option<&SubscriptionId>,
+) -> Option<AzureForm> {
+    if let Some(hosted) = reader.block(block, "hosted", &HOSTED) {
+        return self::hosted(reader, hosted, subscription).map(AzureForm::Hosted);
+    }
+    if let Some(existing) = reader.block(block, "existing", &EXISTING)
+        && reader.get(existing, "private_link_service").is_some()
+    {
+        return link_service(reader, existing, subscription).map(AzureForm::PrivateLinkService);
     }
     let resource_group = reader.need_text(block, "resource_group")?;
-    Some(AzureForm::Removed { resource_group: Some(resource_group) })
+    Some(AzureForm::Removed { resource_group })
+}
+
+fn once_hosted(
+    reader: &mut Reader<'_, '_>,
+    scopes: &mut Scopes,
+    block: Block,
+    subscription: Option<&SubscriptionId>,
+) -> Option<AzureForm> {
+    let hosted = self::hosted(reader, block, subscription)?;
+    let id = format!("{}#{}", hosted.resource_id.key(), hosted.subresource.as_str().to_lowercase());
+    scopes.once(reader, "the hosted resource", &id, block.at);
+    Some(AzureForm::Hosted(hosted))
 }
 
 fn hosted(
     reader: &mut Reader<'_, '_>,
-    scopes: &mut Scopes,
     hosted: Block,
     subscription: Option<&SubscriptionId>,
-) -> Option<AzureForm> {
+) -> Option<AzureHosted> {
     let resource_id: ArmId = reader.text(hosted, "resource_id")?;
     let span = reader.span(hosted, "resource_id");
     same_subscription(reader, &resource_id, span, subscription);
@@ -110,9 +127,7 @@ fn hosted(
         );
     }
     let subresource: Subresource = reader.text(hosted, "subresource")?;
-    let id = format!("{}#{}", resource_id.key(), subresource.as_str().to_lowercase());
-    scopes.once(reader, "the hosted resource", &id, hosted.at);
-    Some(AzureForm::Hosted(AzureHosted { resource_id, subresource }))
+    Some(AzureHosted { resource_id, subresource })
 }
 
 fn existing(
@@ -126,8 +141,7 @@ fn existing(
     if reader.get(existing, "private_link_service").is_some() {
         let because = "the private link service exists, and what is yours is not altered";
         ports::only_keys(reader, block, location_keys, &["existing"], "with-existing", because);
-        let kind = "Microsoft.Network/privateLinkServices";
-        let id = supplied(reader, existing, "private_link_service", kind, subscription)?;
+        let id = link_service(reader, existing, subscription)?;
         scopes.once(reader, "the private link service", &id.key(), existing.at);
         return Some(AzureForm::PrivateLinkService(id));
     }
@@ -159,6 +173,14 @@ fn existing(
         }
     }
     Some(AzureForm::OnFrontend(Box::new(AzureOnFrontend { scope: scope?, frontend, link: link? })))
+}
+
+fn link_service(
+    reader: &mut Reader<'_, '_>,
+    existing: Block,
+    subscription: Option<&SubscriptionId>,
+) -> Option<ArmId> {
+    supplied(reader, existing, "private_link_service", "Microsoft.Network/privateLinkServices", subscription)
 }
 
 /// The id of something that exists, of that type and in the service's subscription.

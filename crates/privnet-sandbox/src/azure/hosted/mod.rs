@@ -4,6 +4,7 @@ mod table;
 
 use serde_json::{Map, Value, json};
 
+use table::Tells;
 pub(crate) use table::{Hosted, Reply, hosted_kind};
 
 use super::connections::decision;
@@ -62,8 +63,10 @@ pub(crate) fn render(connection: &Connection) -> Value {
         "privateLinkServiceConnectionState": state,
         "provisioningState": provisioning,
     });
-    if kind.is_some_and(|kind| kind.tells_groups) {
-        properties["groupIds"] = json!(connection.groups);
+    match kind.map_or(Tells::Nothing, |kind| kind.tells_groups) {
+        Tells::All => properties["groupIds"] = json!(connection.groups),
+        Tells::One => properties["groupId"] = json!(connection.groups.first()),
+        Tells::Nothing => {}
     }
     let mut body = json!({"id": connection.id.to_string(), "properties": properties});
     if !kind.is_some_and(|kind| kind.nameless) {

@@ -38,8 +38,19 @@ pub(crate) struct Hosted {
     pub(crate) rejected_is_final: Option<(&'static str, &'static str)>,
     /// Whether a connection lacks name and type (recorded of MySQL).
     pub(crate) nameless: bool,
-    /// Whether a connection tells its subresources.
-    pub(crate) tells_groups: bool,
+    /// Where a connection tells its subresources.
+    pub(crate) tells_groups: Tells,
+}
+
+/// Where a connection tells its subresources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// Nowhere.
+    Nothing,
+    /// `groupIds`: all of them.
+    All,
+    /// `groupId`: the one that it has (recorded of Search).
+    One,
 }
 
 impl Hosted {
@@ -59,7 +70,7 @@ const PLAIN: Hosted = Hosted {
     pending_only: false,
     rejected_is_final: None,
     nameless: false,
-    tells_groups: false,
+    tells_groups: Tells::Nothing,
 };
 
 static TABLE: [Hosted; 10] = [
@@ -69,7 +80,7 @@ static TABLE: [Hosted; 10] = [
         settled: "Ready",
         reply: Reply::Named("PrivateEndpointConnection"),
         pending_only: true,
-        tells_groups: true,
+        tells_groups: Tells::All,
         ..PLAIN
     },
     Hosted {
@@ -87,14 +98,14 @@ static TABLE: [Hosted; 10] = [
         settled: "Ready",
         reply: Reply::Named("PrivateEndpointConnectionManagementOperation"),
         nameless: true,
-        tells_groups: true,
+        tells_groups: Tells::All,
         ..PLAIN
     },
     Hosted {
         kind: "Microsoft.DBforPostgreSQL/flexibleServers",
         groups: &["postgresqlServer"],
         reply: Reply::Named("PrivateEndpointConnectionManagementOperation"),
-        tells_groups: true,
+        tells_groups: Tells::All,
         ..PLAIN
     },
     Hosted {
@@ -128,6 +139,7 @@ static TABLE: [Hosted; 10] = [
     Hosted {
         kind: "Microsoft.Search/searchServices",
         groups: &["searchService"],
+        tells_groups: Tells::One,
         rejected_is_final: Some((
             "OperationNotAllowed",
             "A rejected private endpoint connection cannot be approved; the consumer has to request a new one.",

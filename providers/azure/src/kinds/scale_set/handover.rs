@@ -1,5 +1,6 @@
 //! From one group of forwarders to the next: whether the new one is healthy, and how the old one is drained.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use privnet_core::execute::{Poll, Until};
@@ -22,10 +23,10 @@ pub(super) async fn other_generation(act: &Act<'_>, mine: Generation) -> Result<
     Ok(there.filter(|there| act.check_ours(there).is_ok()).map(|_| id))
 }
 
-/// Whether the machines of a group are in this pool.
-pub(super) async fn is_in_pool(act: &Act<'_>, group: &str, pool: &str) -> Result<bool, Error> {
-    let there = act.arm.find(act.context, &Target::of(group)).await?;
-    Ok(there.is_some_and(|there| same_id(fields::resolved(&super::read(&there).pool), pool)))
+/// How many machines a group has, where they are in this pool.
+pub(super) async fn machines_in_pool(act: &Act<'_>, group: &str, pool: &str) -> Result<Option<i64>, Error> {
+    let there = act.arm.find(act.context, &Target::of(group)).await?.map(|there| super::read(&there));
+    Ok(there.filter(|there| same_id(fields::resolved(&there.pool), pool)).map(|there| there.count))
 }
 
 /// Whether the one group is known to have been made before the other.
@@ -48,8 +49,14 @@ pub(super) async fn is_exposed(act: &Act<'_>) -> Result<bool, Error> {
     }))
 }
 
-/// Waits until the load balancer calls a machine of this group healthy on every rule of the pool.
-pub(super) async fn until_healthy(act: &Act<'_>, pool: &str, group: &str) -> Result<(), Error> {
+/// Waits until the load balancer calls this many machines of a group healthy on every rule of the pool: with fewer of them than are to
+/// carry the traffic, the old group does not go.
+pub(super) async fn until_healthy(
+    act: &Act<'_>,
+    pool: &str,
+    group: &str,
+    machines: i64,
+) -> Result<(), Error> {
     let balancer = balancer_of(pool);
     let until = Until {
         operation: "POST loadBalancingRules/health",
@@ -67,8 +74,9 @@ pub(super) async fn until_healthy(act: &Act<'_>, pool: &str, group: &str) -> Res
             let name = text(rule, "name").unwrap_or_default();
             let health = Target::of(format!("{balancer}/loadBalancingRules/{name}/health"));
             let seen = act.arm.post(act.context, &health).await?;
-            if !has_healthy(&seen, group) {
-                return Ok(Poll::Pending(format!("{name} has no healthy machine yet")));
+            let healthy = healthy(&seen, group);
+            if healthy < usize::try_from(machines).unwrap_or_default().max(1) {
+                return Ok(Poll::Pending(format!("{name} has {healthy} of {machines} machines healthy")));
             }
         }
         Ok(Poll::Ready(()))
@@ -77,22 +85,24 @@ pub(super) async fn until_healthy(act: &Act<'_>, pool: &str, group: &str) -> Res
         ErrorKind::TimedOut => {
             error.with_hint(
                 "a machine is healthy when its database answers it, and its image must hold nft and python3 (its console output says what is \
-                 missing); the old group stays until then: see `privnet status`",
+                 missing); the old group stays until all are: see `privnet status`. Where a single machine does not come up, \
+                 delete the new group and run the same command again",
             )
         }
         _ => error,
     })
 }
 
-/// Whether a rule's health shows a machine of this group as up.
-fn has_healthy(health: &Json, group: &str) -> bool {
-    items(health, "loadBalancerBackendAddresses").iter().any(|member| {
+/// How many machines of this group a rule's health shows as up.
+fn healthy(health: &Json, group: &str) -> usize {
+    let up = items(health, "loadBalancerBackendAddresses").iter().filter_map(|member| {
         // The id comes as text, or in an object.
         let id = text(member, "networkInterfaceIPConfigurationId")
-            .or(text(member, "networkInterfaceIPConfigurationId.id"));
-        id.is_some_and(|id| is_of(id, group))
-            && text(member, "state").is_some_and(|state| state.eq_ignore_ascii_case("up"))
-    })
+            .or(text(member, "networkInterfaceIPConfigurationId.id"))?;
+        let up = text(member, "state").is_some_and(|state| state.eq_ignore_ascii_case("up"));
+        (up && is_of(id, group)).then(|| id.to_lowercase())
+    });
+    up.collect::<BTreeSet<_>>().len()
 }
 
 /// Takes new connections away from a group, and gives established ones their time. Tells where the load balancer does not keep
@@ -216,12 +226,20 @@ mod tests {
 
     #[test]
     fn health_counts_for_the_group_that_it_is_of() {
-        let nic =
-            "/g/virtualMachineScaleSets/new/virtualMachines/1/networkInterfaces/nic/ipConfigurations/ip";
-        let up = |id: Json| json!({"loadBalancerBackendAddresses": [{"networkInterfaceIPConfigurationId": id, "state": "Up"}]});
-        assert!(has_healthy(&up(json!(nic)), "/g/virtualmachinescalesets/new"));
-        assert!(has_healthy(&up(json!({"id": nic})), "/g/virtualMachineScaleSets/new"));
-        assert!(!has_healthy(&up(json!(nic)), "/g/virtualMachineScaleSets/old"));
-        assert!(!has_healthy(&json!({"up": 1}), "/g/virtualMachineScaleSets/new"));
+        let nic = |machine: usize| {
+            format!(
+                "/g/virtualMachineScaleSets/new/virtualMachines/{machine}/networkInterfaces/nic/ipConfigurations/ip"
+            )
+        };
+        let member = |id: Json, state: &str| json!({"networkInterfaceIPConfigurationId": id, "state": state});
+        let of = |members: Vec<Json>| json!({"loadBalancerBackendAddresses": members});
+        let (one, two) = (member(json!(nic(1)), "Up"), member(json!({"id": nic(2)}), "up"));
+        let both = of(vec![one.clone(), two.clone()]);
+        assert_eq!(healthy(&both, "/g/virtualmachinescalesets/new"), 2);
+        assert_eq!(healthy(&both, "/g/virtualMachineScaleSets/old"), 0);
+        assert_eq!(healthy(&of(vec![one.clone(), one.clone()]), "/g/virtualMachineScaleSets/new"), 1);
+        let sick = member(json!(nic(2)), "Down");
+        assert_eq!(healthy(&of(vec![one, sick]), "/g/virtualMachineScaleSets/new"), 1);
+        assert_eq!(healthy(&json!({"up": 1}), "/g/virtualMachineScaleSets/new"), 0);
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use privnet_core::spec::{Spec, decode};
-use privnet_core::{Lowered, World};
+use privnet_core::{Generation, Health, Live, Lowered, Ownership, Resource, World};
 
 use crate::facts::{self, Facts, Frontend, Nic, Subnet, Vnet};
 
@@ -240,11 +240,77 @@ fn zones_that_are_not_there_and_a_header_that_probes_cannot_read_are_refused() {
     let zoned = spec("forwarder: { subnets: [fwd], size: Standard_D2s_v5, zones: [\"3\"] }");
     let two = Facts { zones: vec!["1".to_owned(), "2".to_owned()], ..good() };
     assert!(why(&zoned, &two).contains("no zone 3; it has: 1, 2"));
-    assert_eq!(why(&zoned, &good()), "", "where zones are unknown ARM decides");
+    assert_eq!(why(&zoned, &good()), "", "where a location shows no zones ARM decides");
     let proxied = spec("forwarder: { subnets: [fwd], size: Standard_D2s_v5 }\nproxy_protocol: true");
     assert!(why(&proxied, &good()).contains("proxy_protocol"));
     let elsewhere = spec("forwarder: { subnets: [nowhere], size: Standard_D2s_v5 }");
     assert!(why(&elsewhere, &good()).contains("`nowhere` is not in the virtual network"));
+}
+
+/// What is made without zones has none for good: where nobody may read them, they are said in the file, or stand there already.
+#[test]
+fn zones_that_may_not_be_read_are_no_zones_at_all_only_where_the_user_says_so() {
+    let spec = |forwarder: &str, to: &str| {
+        file(&format!(
+            "load_balancer_subnet: lb\nnat_subnet: {{ create: {{ cidr: 10.1.9.0/28 }} }}\n{forwarder}\nports: [{{ listen: 1433, to: {to} }}]"
+        ))
+    };
+    let forwarded = |zones: &str| {
+        spec(
+            &format!("forwarder: {{ subnets: [fwd], size: Standard_D2s_v5{zones} }}"),
+            "{ forwarder: { ip: 172.16.4.20 } }",
+        )
+    };
+    let unseen = Facts { zones_unseen: Some("GET locations: denied".to_owned()), ..good() };
+    let action = "Microsoft.Resources/subscriptions/locations/read";
+    let refused = why(&forwarded(""), &unseen);
+    assert!(
+        refused.contains(action) && refused.contains("denied") && refused.contains("zones: ["),
+        "{refused}"
+    );
+    let nic = format!("{GROUP}/networkInterfaces/db");
+    let seen = Nic { location: "eastus2".to_owned(), is_public: false, vnet: None, pools: Vec::new() };
+    let with_nic = Facts { nics: BTreeMap::from([(nic.to_lowercase(), seen)]), ..unseen.clone() };
+    let refused = why(&spec("join_nics: true", &format!("{{ nics: [{nic}] }}")), &with_nic);
+    assert!(
+        refused.contains(action) && !refused.contains("forwarder"),
+        "no machines have zones here: {refused}"
+    );
+    assert_eq!(why(&on_frontend(), &unseen), "", "nothing that has zones is made");
+
+    let zones = |lowered: &Lowered, kind: &str, field: &str| {
+        let made = lowered.resources.iter().find(|one| one.address.kind == kind).unwrap();
+        made.fields.get(field).map(ToString::to_string).unwrap_or_default()
+    };
+    let said = lowered(&forwarded(", zones: [\"1\", \"3\"]"), &unseen);
+    assert_eq!(said.refusals, []);
+    assert!(said.warnings.iter().any(|text| text.contains(action)), "{:?}", said.warnings);
+    let both = zones(&said, "scale-set", "zones");
+    assert!(both.contains('1') && both.contains('3'), "{both}");
+    assert_eq!(zones(&said, "load-balancer", "zones"), both, "the frontend has those of its machines");
+
+    // A later change replaces the machines where they are.
+    let known = lowered(&forwarded(""), &Facts { zones: vec!["2".to_owned()], ..good() });
+    let mut world = World::default();
+    facts::keep(&mut world, "orders", &unseen);
+    let there = |wanted: &Resource| Live {
+        address: wanted.address.clone(),
+        generation: Some(Generation::A),
+        scope: wanted.scope.clone(),
+        id: wanted.address.to_string(),
+        ownership: Ownership::Ours,
+        fields: wanted.fields.clone(),
+        outputs: BTreeMap::new(),
+        health: Health::Ready,
+    };
+    world.live = known.resources.iter().map(there).collect();
+    let spec = forwarded("");
+    let again = super::super::service(&spec, &spec.services[0], &world);
+    assert_eq!(again.refusals, []);
+    for (kind, field) in [("load-balancer", "zones"), ("scale-set", "all_zones")] {
+        assert_eq!(zones(&again, kind, field), zones(&known, kind, field), "{kind}");
+        assert!(zones(&again, kind, field).contains('2'));
+    }
 }
 
 #[test]

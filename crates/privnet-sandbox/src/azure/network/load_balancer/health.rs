@@ -29,12 +29,15 @@ pub(crate) fn health(world: &World, rule: &ResourceId, now: Timestamp) -> Result
     let pool = pool.and_then(|id| balancer.child("backendAddressPools", id.name()));
     let mut backends = Vec::new();
     let mut up = 0;
-    for member in &members {
+    for (index, member) in members.iter().enumerate() {
+        let is_first = members.iter().take(index).all(|before| before.holder != member.holder);
         let (is_up, reason) = match pool.and_then(|pool| admin_state(pool, member)) {
             // It overrides the probe.
             Some("Up") => (true, "Up_Admin"),
             Some("Down") => (false, "Down_Admin"),
-            _ if told_down(world, &member.holder) || now < later(member.up_since, wait) => (false, down),
+            _ if told_down(world, &member.holder, is_first) || now < later(member.up_since, wait) => {
+                (false, down)
+            }
             _ => (true, "Up_Probe_Success"),
         };
         up += i64::from(is_up);
@@ -49,7 +52,12 @@ pub(crate) fn health(world: &World, rule: &ResourceId, now: Timestamp) -> Result
     Ok(json!({"up": up, "down": all - up, "loadBalancerBackendAddresses": backends}))
 }
 
-/// The sandbox's own switch: a tag `sandbox-health: down` on the machines' scale set or on a NIC makes its backends unhealthy.
-fn told_down(world: &World, holder: &ResourceId) -> bool {
-    world.resource(holder).and_then(|resource| resource.tag("sandbox-health")) == Some("down")
+/// The sandbox's own switch: a tag `sandbox-health: down` on the machines' scale set or on a NIC makes its backends unhealthy, and
+/// `one-down` the first of them.
+fn told_down(world: &World, holder: &ResourceId, is_first: bool) -> bool {
+    match world.resource(holder).and_then(|resource| resource.tag("sandbox-health")) {
+        Some("down") => true,
+        Some("one-down") => is_first,
+        _ => false,
+    }
 }
