@@ -44,6 +44,9 @@ pub(crate) struct Subnet {
     pub(crate) prefixes: Vec<String>,
     /// Whether network policies for private link services are on: then no NAT address can be taken from it.
     pub(crate) policies_on: bool,
+    /// Whether its last write failed: nothing can be made in it until it is written once more.
+    #[serde(default)]
+    pub(crate) is_broken: bool,
 }
 
 /// A frontend that exists, and its load balancer.

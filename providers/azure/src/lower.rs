@@ -210,11 +210,13 @@ impl<'a> Lowering<'a> {
         self.facts.vnet.as_ref()?.subnets.get(&id.key())
     }
 
-    /// The subnet whose policy must be, and may be, switched off.
+    /// The subnet whose policy must be, and may be, switched off; also where that was done and failed after it showed, which keeps everything
+    /// out of the subnet.
     pub(crate) fn policy_to_disable(&self) -> Option<String> {
         let link = self.link()?;
         let AzureNatSubnet::Existing(id) = &link.nat_subnet else { return None };
-        let on = self.subnet(id)?.policies_on;
+        let subnet = self.subnet(id)?;
+        let on = subnet.policies_on || subnet.is_broken;
         (on && link.disable_subnet_policies).then(|| id.to_string())
     }
 

@@ -512,7 +512,7 @@ async fn what_is_left_of_a_service_that_turned_goes_with_the_same_command() {
 async fn zones_that_cannot_be_read_are_not_taken_for_none() {
     let stage = Stage::open().await;
     let file = made(FORWARDED, "", "");
-    stage.fault("azure:GET locations:*:code=403.AuthorizationFailed");
+    stage.fault("azure:GET subscriptions/locations:*:code=AuthorizationFailed");
     let plan = stage.plan(&file).await;
     assert!(plan.is_empty(), "{plan:#?}");
     let whys: Vec<_> = plan.refusals.iter().map(|refusal| refusal.why.as_str()).collect();
@@ -522,7 +522,7 @@ async fn zones_that_cannot_be_read_are_not_taken_for_none() {
     );
     stage.heal();
     // What passes is tried again, and what the caller did wrong is an error of the plan.
-    stage.fault("azure:GET locations:1:code=503.ServiceUnavailable");
+    stage.fault("azure:GET subscriptions/locations:1:fail");
     stage.apply(&file).await;
     let zones = async |id: &str, at: &str| stage.get(id).await.pointer(at).cloned().unwrap_or_default();
     let group = stage.live(&file, "scale-set").await.unwrap().id;
@@ -530,11 +530,11 @@ async fn zones_that_cannot_be_read_are_not_taken_for_none() {
     let all = json!(["1", "2", "3"]);
     assert_eq!(zones(&group, "/zones").await, all);
     assert_eq!(zones(&balancer, "/properties/frontendIPConfigurations/0/zones").await, all);
-    stage.fault("azure:GET locations:*:code=400.InvalidRequestFormat");
+    stage.fault("azure:GET subscriptions/locations:*:code=InvalidRequestFormat");
     assert!(!stage.try_apply(&file, PlanOptions::default()).await);
     stage.heal();
     // A new group of machines stands where the old one does, also where the role was narrowed meanwhile.
-    stage.fault("azure:GET locations:*:code=403.AuthorizationFailed");
+    stage.fault("azure:GET subscriptions/locations:*:code=AuthorizationFailed");
     let changed = made(&FORWARDED.replace("172.16.4.20", "172.16.4.21"), "", "");
     let plan = stage.apply(&changed).await;
     assert!(plan.warnings.iter().any(|text| text.contains("locations/read")), "{:?}", plan.warnings);
@@ -543,7 +543,7 @@ async fn zones_that_cannot_be_read_are_not_taken_for_none() {
     stage.assert_settled(&changed).await;
     // A load balancer may seem to have its private link service for a while after that has gone.
     stage.heal();
-    stage.fault("azure:DELETE Microsoft.Network/loadBalancers:1-2:code=400.CannotDeleteLoadBalancerWithPrivateLinkService");
+    stage.fault("azure:DELETE Microsoft.Network/loadBalancers:1-2:code=CannotDeleteLoadBalancerWithPrivateLinkService");
     stage.apply_with(&changed, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
 }
 

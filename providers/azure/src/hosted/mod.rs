@@ -122,7 +122,7 @@ pub(crate) struct Seen {
 /// The file's other services of the same resource, which requests that do not tell their part may be meant for, with who may connect.
 fn siblings(spec: &Spec, service: &Service, hosted: &AzureHosted) -> Vec<ServicePolicy> {
     let is_sibling = |other: &&Service| match &other.cloud {
-        CloudService::Azure(azure) if other.name != service.name => match &azure.form {
+        CloudService::Azure(azure) if other.name != service.name && !other.remove => match &azure.form {
             AzureForm::Hosted(of) => of.resource_id.key() == hosted.resource_id.key(),
             _ => false,
         },

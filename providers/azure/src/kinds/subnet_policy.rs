@@ -5,11 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use privnet_core::{Address, Applied, Change, Error, ErrorKind, Field, Kind, Origin, Replacement, Shape};
+use privnet_core::{
+    Address, Applied, Change, Error, ErrorKind, Field, Health, Kind, Origin, Replacement, Shape,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{applied, outputs};
+use super::{applied, health, outputs};
 use crate::act::Act;
 use crate::arm::{Json, Target, Write, set};
 use crate::fields;
@@ -44,7 +46,7 @@ pub(crate) fn address(service: &str) -> Address {
     Address::new(service, KIND.name, "main")
 }
 
-/// What a service wants: nothing where the policy is off already.
+/// What a service wants: nothing where the policy is off already, and the subnet well.
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let Some(subnet) = lowering.policy_to_disable() else { return };
     let Some(scope) = lowering.place() else { return };
@@ -64,7 +66,9 @@ pub(crate) async fn write(act: &Act<'_>) -> Result<Applied, Error> {
         };
         let mut body = there.clone();
         set(&mut body, "properties.privateLinkServiceNetworkPolicies", json!("Disabled"));
-        Ok(if *there == body { Write::Keep } else { Write::Put(body) })
+        // What failed after it showed is written once more.
+        let is_broken = matches!(health(there), Health::Broken { .. });
+        Ok(if *there == body && !is_broken { Write::Keep } else { Write::Put(body) })
     };
     act.arm.write(act.context, &Target::of(&wanted.subnet), &build).await?;
     Ok(applied(outputs([("id", wanted.subnet)])))

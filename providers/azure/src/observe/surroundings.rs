@@ -7,13 +7,13 @@ use privnet_core::execute::Context;
 use privnet_core::spec::azure::{AzureForm, AzureService};
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::world::{Target as Backend, TargetState};
-use privnet_core::{Error, Ownership, World};
+use privnet_core::{Error, Health, Ownership, World};
 
 use crate::arm::{Arm, Json, Target, at, is_foreign, is_gone, items, same_id, text, texts};
 use crate::facts::{self, Facts, Frontend, Nic, Subnet, Vnet, short_location};
 use crate::fields;
 use crate::image;
-use crate::kinds::{load_balancer, private_link_service};
+use crate::kinds::{self, load_balancer, private_link_service};
 use crate::ownership;
 use crate::snapshot::{Listed, Snapshot, nics_of};
 
@@ -318,7 +318,11 @@ fn vnet_fact(vnet: &Json) -> Vnet {
         let policy = text(subnet, "properties.privateLinkServiceNetworkPolicies").unwrap_or("Enabled");
         Some((
             fields::id(text(subnet, "id")?),
-            Subnet { prefixes, policies_on: !policy.eq_ignore_ascii_case("disabled") },
+            Subnet {
+                prefixes,
+                policies_on: !policy.eq_ignore_ascii_case("disabled"),
+                is_broken: matches!(kinds::health(subnet), Health::Broken { .. }),
+            },
         ))
     };
     Vnet {

@@ -36,7 +36,7 @@ fn on_frontend() -> Spec {
 fn network() -> Vnet {
     let subnet = |name: &str, policies_on| {
         let id = format!("{GROUP}/virtualNetworks/hub/subnets/{name}").to_lowercase();
-        (id, Subnet { prefixes: vec!["10.1.8.0/27".to_owned()], policies_on })
+        (id, Subnet { prefixes: vec!["10.1.8.0/27".to_owned()], policies_on, is_broken: false })
     };
     Vnet {
         location: "eastus2".to_owned(),
