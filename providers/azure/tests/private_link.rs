@@ -923,8 +923,7 @@ async fn a_nat_subnet_that_is_all_that_is_left_of_an_unlisted_service_is_found_b
     assert_eq!((plan.left[0].service.as_str(), plan.left[0].resources.len()), ("orders", 1));
     other.services[0].remove = true;
     let privnet_core::spec::CloudService::Azure(azure) = &mut other.services[0].cloud else { unreachable!() };
-    azure.form =
-        privnet_core::spec::azure::AzureForm::Removed { resource_group: Some("rg-data".parse().unwrap()) };
+    azure.form = privnet_core::spec::azure::AzureForm::Removed { resource_group: "rg-data".parse().unwrap() };
     stage.apply_with(&other, PlanOptions { prune: true, ..PlanOptions::default() }).await;
     assert_eq!(stage.everything().await, before);
 }
