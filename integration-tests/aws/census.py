@@ -26,7 +26,8 @@ def pages(client, operation, key, **arguments):
 
 
 class Account:
-    def __init__(self, url, region="us-east-1"):
+    def __init__(self, url, region="us-east-1", without=()):
+        self.without = without
         settings = dict(
             endpoint_url=url,
             region_name=region,
@@ -59,7 +60,7 @@ class Account:
                 found[described["ResourceArn"]] = described["Tags"]
         return found
 
-    def things(self, without=()):
+    def things(self):
         groups = pages(self.ec2, "describe_security_groups", "SecurityGroups")
         balancers = pages(self.elb, "describe_load_balancers", "LoadBalancers")
         target_groups = pages(self.elb, "describe_target_groups", "TargetGroups")
@@ -79,7 +80,7 @@ class Account:
         yield from self.balancing(balancers, target_groups)
         yield from self.exposing(services)
         yield from self.machines()
-        if "notifications" not in without:
+        if "notifications" not in self.without:
             yield from self.notifications()
 
     def machines(self):
@@ -108,10 +109,11 @@ class Account:
         for group in groups:
             yield ["security-group", group["GroupName"], group["VpcId"], tags(group)]
         for rule in pages(self.ec2, "describe_security_group_rules", "SecurityGroupRules"):
-            source = rule.get("CidrIpv4") or rule.get("ReferencedGroupInfo", {}).get("GroupId")
+            group = rule.get("ReferencedGroupInfo", {}).get("GroupId")
+            source = rule.get("CidrIpv4") or rule.get("CidrIpv6") or group
             way = "out" if rule["IsEgress"] else "in"
             ports = f"{rule.get('FromPort')}-{rule.get('ToPort')}/{rule['IpProtocol']}"
-            yield ["rule", self.name(rule["GroupId"]), way, ports, self.name(source), tags(rule)]
+            yield ["rule", self.name(rule["GroupId"]), way, ports, self.name(source), rule.get("Description"), tags(rule)]
 
     def balancing(self, balancers, target_groups):
         listeners = {
@@ -130,13 +132,15 @@ class Account:
                 sorted(map(self.name, balancer.get("SecurityGroups", []))),
                 sorted((a["Key"], a["Value"]) for a in attributes),
                 balancer.get("EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"),
+                balancer.get("IpAddressType"),
                 sorted((t["Key"], t["Value"]) for t in tagged.get(arn, [])),
             ]
             for listener in listeners[arn]:
                 forwards = sorted(self.name(a.get("TargetGroupArn")) for a in listener["DefaultActions"])
                 bears = sorted((t["Key"], t["Value"]) for t in tagged.get(listener["ListenerArn"], []))
                 name = balancer["LoadBalancerName"]
-                yield ["listener", name, listener["Port"], listener["Protocol"], forwards, bears]
+                speaks = [sorted(c["CertificateArn"] for c in listener.get("Certificates", [])), listener.get("SslPolicy")]
+                yield ["listener", name, listener["Port"], listener["Protocol"], forwards, speaks, self.settings(listener), bears]
         for group in target_groups:
             arn = group["TargetGroupArn"]
             attributes = self.elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
@@ -147,10 +151,18 @@ class Account:
                 group["TargetGroupName"],
                 group["Port"],
                 group["TargetType"],
+                group.get("IpAddressType"),
+                sorted((key, value) for key, value in group.items() if key.startswith("Health") or key == "UnhealthyThresholdCount"),
                 sorted(f"{t['Id']}:{t['Port']}@{t.get('AvailabilityZone')}" for t in staying),
                 sorted((a["Key"], a["Value"]) for a in attributes),
                 sorted((t["Key"], t["Value"]) for t in tagged.get(arn, [])),
             ]
+
+    def settings(self, listener):
+        if "listener-attributes" in self.without:
+            return None
+        attributes = self.elb.describe_listener_attributes(ListenerArn=listener["ListenerArn"])["Attributes"]
+        return sorted((a["Key"], a["Value"]) for a in attributes)
 
     def exposing(self, services):
         for service in services:
@@ -160,6 +172,9 @@ class Account:
                 self.name(identifier),
                 service["AcceptanceRequired"],
                 sorted(map(self.name, service.get("NetworkLoadBalancerArns", []))),
+                service.get("PrivateDnsName"),
+                sorted(region["Region"] for region in service.get("SupportedRegions", [])),
+                sorted(service.get("SupportedIpAddressTypes", [])),
                 tags(service),
             ]
             allowed = pages(
@@ -181,10 +196,10 @@ def main():
     account = None
     for line in sys.stdin:
         if account is None:
-            account = Account(line.strip())
+            account = Account(line.strip(), without=sys.argv[1:])
         else:
             account.turn_to(line.strip())
-        things = [json.dumps(thing) for thing in account.things(without=sys.argv[1:])]
+        things = [json.dumps(thing) for thing in account.things()]
         print(json.dumps(things), flush=True)
         # What the clients are made of stays: it is not looked through again each time.
         gc.collect()

@@ -1,6 +1,6 @@
 """Makes things in the local cloud that look like somebody's: `look_alikes.py URL '[{"kind", "name", "tags": [[key, value]]}]'`.
 
-It knows nothing of privnet: names and tags are given. Of load balancers it prints the ARNs.
+It knows nothing of privnet: names and tags are given. Of load balancers it prints the ARNs, of security groups the ids.
 """
 
 import json
@@ -34,6 +34,7 @@ def main(url, things):
             made = ec2.create_security_group(GroupName=name, Description="a colleague", VpcId=VPC)
             if tags:
                 ec2.create_tags(Resources=[made["GroupId"]], Tags=tags)
+            print(made["GroupId"])
         elif thing["kind"] == "load-balancer":
             made = elb.create_load_balancer(Name=name, Type="network", Scheme="internal", Subnets=SUBNETS, **tagged)
             print(made["LoadBalancers"][0]["LoadBalancerArn"])

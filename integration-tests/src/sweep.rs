@@ -133,6 +133,8 @@ pub struct Fired {
     singles: usize,
     /// Single points whose fault had no effect in any of the tries.
     without_effect: usize,
+    /// Points none of whose faults had an effect: they show nothing, and have passed nothing.
+    idle_points: usize,
     /// How many times a point was tried again.
     again: usize,
     effects: BTreeSet<Fault>,
@@ -147,6 +149,7 @@ impl Fired {
     /// Notes what became of a point's faults in the last of its tries.
     fn note_point(&mut self, faults: &[(Place, Fault)], idle: &BTreeMap<usize, Idle>) {
         self.faults += faults.len();
+        self.idle_points += usize::from(idle.len() == faults.len());
         if faults.len() == 1 {
             self.singles += 1;
             self.without_effect += idle.len();
@@ -159,6 +162,12 @@ impl Fired {
         }
     }
 
+    /// How many of the points that were tried passed: those of a fault with an effect after which all was as it should be.
+    #[must_use]
+    pub fn passed(&self, tried: usize, failures: usize) -> usize {
+        tried.saturating_sub(failures + self.idle_points)
+    }
+
     /// How many faults had their effect, and how many had none for which reason.
     #[must_use]
     pub fn told(&self) -> String {
@@ -169,6 +178,9 @@ impl Fired {
                 Idle::NotReached => format!(", {count} came after the last request of the run"),
                 Idle::NothingStale => format!(", {count} had no older answer to give"),
             };
+        }
+        if self.idle_points > 0 {
+            words += &format!("; {} points showed nothing, and count as not passed", self.idle_points);
         }
         if self.again > 0 {
             words += &format!("; {} times a point was tried again", self.again);
@@ -216,5 +228,22 @@ impl Sample {
             second.0 = (second.0 + 1) % requests.max(1);
         }
         vec![first, second]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_whose_faults_had_no_effect_has_not_passed() {
+        let place = || Place::Nth("CreateListener".to_owned(), 0);
+        let mut fired = Fired::default();
+        fired.note_point(&[(place(), Fault::Lost)], &BTreeMap::new());
+        fired.note_point(&[(place(), Fault::Lost)], &BTreeMap::from([(0, Idle::NotReached)]));
+        let pair = [(place(), Fault::Lost), (place(), Fault::Stale)];
+        fired.note_point(&pair, &BTreeMap::from([(1, Idle::NothingStale)]));
+        assert_eq!(fired.passed(3, 0), 2);
+        assert!(fired.told().contains("1 points showed nothing"), "{}", fired.told());
     }
 }

@@ -73,12 +73,12 @@ impl Town {
         self.census.take(&self.stage.url(self.cloud)).unwrap()
     }
 
-    /// Makes things by the third-party client.
+    /// Makes things by the third-party client; what its script says of them.
     ///
     /// # Panics
     /// Where they cannot be made.
-    pub fn make(&self, things: &Value) {
-        look_alikes(self.cloud, &self.stage.url(self.cloud), things);
+    pub fn make(&self, things: &Value) -> String {
+        look_alikes(self.cloud, &self.stage.url(self.cloud), things)
     }
 
     /// Plans and applies over something of the same name that proves nothing, and destroys: that is refused, and all stays as it was.

@@ -438,7 +438,7 @@ async fn sweep(work: Work) {
     privnet_integration_tests::tell!(
         "fault sweep on Azure, {work:?}: {} tried, {} passed; {}; {} operations failed, none of {:?}",
         points.len(),
-        points.len() - failures.len(),
+        fired.passed(points.len(), failures.len()),
         fired.told(),
         sweep.late.failed,
         sweep.late.without

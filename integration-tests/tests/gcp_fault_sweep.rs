@@ -327,7 +327,7 @@ async fn sweep(work: Work) {
         recorded.older(),
         failing.len(),
         work.pairs(),
-        tried - failures.len(),
+        fired.passed(tried, failures.len()),
         fired.told()
     );
     assert!(

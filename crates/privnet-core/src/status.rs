@@ -1,5 +1,7 @@
 //! What a person wants to know of a service, from what was observed: pure.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::accept::{self, ConnectionState};
@@ -10,7 +12,7 @@ use crate::world::{Connections, Desired, ServiceIntent, Target, TargetState, Wor
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceState {
-    /// A consumer is connected and a target takes connections.
+    /// A consumer is connected, and on each port a target takes connections.
     Ready,
     /// Something is on its way, or somebody is waited for.
     Waiting,
@@ -103,7 +105,8 @@ fn of_service(desired: &Desired, intent: &ServiceIntent, world: &World) -> Servi
             .filter(|w| w.service == intent.name)
             .map(|w| format!("waits for {}: {}", w.on, w.why)),
     );
-    let state = state_of(intent, world, &seen.targets, &connections, refused, &mut notes);
+    let traffic = Traffic::of(intent, &seen.targets);
+    let state = state_of(intent, world, &traffic, &connections, refused, &mut notes);
     ServiceStatus {
         name: intent.name.clone(),
         cloud: intent.cloud,
@@ -151,7 +154,7 @@ fn of_removed(intent: &ServiceIntent, world: &World, notes: &mut Vec<String>) ->
 fn state_of(
     intent: &ServiceIntent,
     world: &World,
-    targets: &[Target],
+    traffic: &Traffic,
     connections: &[ConnectionStatus],
     refused: bool,
     notes: &mut Vec<String>,
@@ -183,14 +186,9 @@ fn state_of(
             Health::Busy { .. } | Health::Ready => None,
         })
         .collect();
-    let unhealthy = targets.iter().filter(|target| target.state == TargetState::Unhealthy).count();
-    let healthy =
-        targets.iter().any(|target| matches!(target.state, TargetState::Healthy | TargetState::Unknown));
-    if refused || !broken.is_empty() || (unhealthy > 0 && !healthy) {
+    notes.extend(traffic.notes.iter().cloned());
+    if refused || !broken.is_empty() || traffic.fails {
         notes.extend(broken);
-        if unhealthy > 0 {
-            notes.push(format!("{unhealthy} target(s) are unhealthy"));
-        }
         return ServiceState::Degraded;
     }
     if let Health::Busy { state } = &live.health {
@@ -200,6 +198,63 @@ fn state_of(
     let connected = connections
         .iter()
         .any(|connection| connection.state == ConnectionState::Accepted && connection.allowed);
-    let starting = !targets.is_empty() && !healthy;
-    if connected && !starting { ServiceState::Ready } else { ServiceState::Waiting }
+    if connected && !traffic.is_awaited { ServiceState::Ready } else { ServiceState::Waiting }
 }
+
+/// Whether sessions find a target that takes them: each port for itself, for who comes in by one is not helped by another's.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Traffic {
+    /// On some port no target works: checks fail, or there is none.
+    fails: bool,
+    /// On some port the first checks are under way, or what is there is on its way out.
+    is_awaited: bool,
+    /// Of each of these ports what is to be known.
+    notes: Vec<String>,
+}
+
+impl Traffic {
+    /// By the ports that the file gives targets for. Where a target's port is not told, it stands for all of them; where the file gives none,
+    /// all targets are one group.
+    fn of(intent: &ServiceIntent, targets: &[Target]) -> Self {
+        let mut groups: BTreeMap<Option<u16>, Vec<TargetState>> =
+            intent.listens.iter().map(|port| (Some(*port), Vec::new())).collect();
+        if groups.is_empty() && !targets.is_empty() {
+            groups.insert(None, Vec::new());
+        }
+        for (port, states) in &mut groups {
+            let its = |target: &&Target| port.is_none() || target.listen.is_none() || target.listen == *port;
+            states.extend(targets.iter().filter(its).map(|target| target.state));
+        }
+        let mut traffic = Self::default();
+        for (port, states) in groups {
+            let which = port.map_or("the service".to_owned(), |port| format!("port {port}"));
+            traffic.add(&which, &states);
+        }
+        traffic
+    }
+
+    fn add(&mut self, which: &str, states: &[TargetState]) {
+        let count = |state| states.iter().filter(|one| **one == state).count();
+        // What the cloud does not tell is taken to work.
+        if count(TargetState::Healthy) + count(TargetState::Unknown) > 0 {
+            return;
+        }
+        let unhealthy = count(TargetState::Unhealthy);
+        let note = if states.is_empty() {
+            format!("{which} has no target: who comes in there gets no answer")
+        } else if unhealthy > 0 {
+            format!("no target of {which} takes connections: {unhealthy} of {} unhealthy", states.len())
+        } else {
+            format!("no target of {which} takes connections yet")
+        };
+        if states.is_empty() || unhealthy > 0 {
+            self.fails = true;
+        } else {
+            self.is_awaited = true;
+        }
+        self.notes.push(note);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,8 @@ pub struct ServiceIntent {
     pub policy: ServicePolicy,
     /// The resource that consumers connect to; connection decisions are actions on it.
     pub exposed: crate::resource::Address,
+    /// The ports that consumers come in by and whose targets the file gives.
+    pub listens: BTreeSet<u16>,
 }
 
 /// The whole desired side of one file.
@@ -82,6 +84,9 @@ impl Connections {
 pub struct Target {
     /// Which: `10.0.1.5:5432`, an instance, a forwarder.
     pub id: String,
+    /// The port that consumers come in by; absent where the cloud tells of targets of all ports together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<u16>,
     /// The state in privnet's words.
     pub state: TargetState,
     /// The cloud's own words, the reason among them.

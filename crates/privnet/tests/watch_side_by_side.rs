@@ -46,6 +46,7 @@ impl Provider for Odd {
             remove: false,
             policy,
             exposed,
+            listens: BTreeSet::new(),
         };
         Lowered {
             intent,

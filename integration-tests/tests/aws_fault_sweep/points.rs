@@ -90,7 +90,8 @@ impl<G: Ground> Sweep<'_, G> {
         let what = format!("{:?} on {}", self.work, self.on);
         let told = format!("{} of {count} requests have an older answer; {}", recorded.older(), fired.told());
         let pairs = self.pairs;
-        Tally { what, requests: count, singles, pairs, fired: told, failures }.conclude();
+        let passed = fired.passed(singles + pairs, failures.len());
+        Tally { what, requests: count, singles, pairs, passed, fired: told, failures }.conclude();
         fired.check_each(&sorts).unwrap();
     }
 }

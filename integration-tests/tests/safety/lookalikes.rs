@@ -65,7 +65,11 @@ async fn another_deployment_is_untouched() {
     town.write("other.yaml", &other);
     town.must("apply --yes other.yaml", 0);
     let before = town.things();
+    // A file whose deployment was renamed makes all anew beside what is there: that is said before, and not when it is done.
+    let said = "has the tags of a service of this name of the deployment `other`";
+    assert!(town.must("plan aws.yaml", 0).contains(said));
     town.must("apply --yes aws.yaml", 0);
+    assert!(!town.must("plan --detailed-exitcode aws.yaml", 0).contains(said));
     assert_eq!(town.changed(&before, None), Vec::<String>::new());
     town.must("apply --yes --prune aws.yaml", 0);
     town.must("destroy --yes --sever-connections aws.yaml", 0);
@@ -171,6 +175,55 @@ async fn what_looks_like_ours_in_things_of_yours_is_untouched() {
     assert!(before.is_subset(&after), "destroy changed {:#?}", before.difference(&after));
     let copied: Vec<_> = after.difference(&before).collect();
     assert!(copied.iter().all(|line| beside.contains(*line)) && copied.len() == 2, "{copied:#?}");
+}
+
+/// Copies with all that ours have, tags, shown name and description, in places that the file names as well: a listener on the same port of
+/// another load balancer, a rule in another group and one in the same group.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whole_copies_in_other_things_of_yours_are_told_and_untouched() {
+    let mut town = Town::new("aws", &beside_yours()).await;
+    let made = town.make(&json!([
+        {"kind": "load-balancer", "name": "spare", "tags": []},
+        {"kind": "security-group", "name": "spare", "tags": []},
+    ]));
+    let [balancer, group] = made.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{made}") };
+    let file = beside_yours().replace(
+        "  - name: shared\n",
+        &format!(
+            "  - name: second
+    allow: {{ fivetran: {{}} }}
+    aws:
+      existing: {{ load_balancer: '{balancer}' }}
+      ports: [{{ listen: 6433, engine: postgres, to: {{ ips: [10.0.0.28] }} }}]
+  - name: shared\n"
+        ),
+    );
+    town.write("aws.yaml", &file);
+    let rule = Address::new("orders", "security-group-rule", format!("database/{DATABASES}/5432"));
+    let described = name_of("safety", &rule);
+    let rule_in = |group: &str| {
+        json!({
+            "kind": "rule", "name": described, "tags": tags("safety", &rule, &described), "group": group, "port": 5432,
+            "source": "10.9.0.0/24",
+        })
+    };
+    let listener = Address::new("legacy", "listener", "6432");
+    let whole = tags("safety", &listener, &name_of("safety", &listener));
+    let copy = json!({"kind": "listener", "name": "-", "tags": whole, "balancer": balancer, "port": 6432});
+    // These two are where ours never are, so that they are nobody's but yours before there is anything of ours.
+    town.make(&Value::from(vec![copy, rule_in(group)]));
+    let before = town.things();
+    town.must("apply --yes", 0);
+    assert_eq!(town.changed(&before, None), Vec::<String>::new());
+    town.make(&Value::from(vec![rule_in(DATABASES)]));
+    let beside = town.things();
+    let planned = town.must("plan --detailed-exitcode", 0);
+    assert_eq!(planned.matches("stays as it is: it has the tags").count(), 3, "{planned}");
+    town.must("destroy --yes --sever-connections", 0);
+    let after = town.things();
+    assert!(before.is_subset(&after), "destroy changed {:#?}", before.difference(&after));
+    let copied: Vec<_> = after.difference(&before).collect();
+    assert!(copied.len() == 1 && beside.contains(copied[0]), "{copied:#?}");
 }
 
 /// A listener on the port that the file wants, without proof.

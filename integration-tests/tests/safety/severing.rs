@@ -305,17 +305,59 @@ fn a_zone_goes_when_nobody_is_attached() {
     ground.must("--sandbox plan --detailed-exitcode", 0);
 }
 
-/// Where each zone has a database of its own that works, nobody is cut.
+/// A database for each port in each zone.
+fn in_each_zone(file: &str) -> String {
+    file.replace("[10.0.0.25]", "[10.0.0.25, 10.0.16.25]").replace("[10.0.0.26]", "[10.0.0.26, 10.0.16.26]")
+}
+
+const A_ZONE_WITHOUT: Edit =
+    edit("the only target of a zone taken away", "[10.0.0.26, 10.0.16.26]", "[10.0.0.26]").by("would-sever");
+
+const A_ZONE_WITHOUT_ON_ANOTHER_PORT: Edit = edit(
+    "the only target of a zone taken away, and the others asked at another port",
+    "listen: 5433, engine: postgres, to: { ips: [10.0.0.26, 10.0.16.26]",
+    "listen: 5433, port: 5434, engine: postgres, to: { ips: [10.0.0.26]",
+)
+.by("would-sever");
+
+/// Where each zone has a database of its own that works, nobody is cut by traffic that stays within zones, and then not by another
+/// database in the place of one. A zone's last one needs the word.
 #[test]
 fn traffic_within_zones_is_no_cut_where_each_has_a_database() {
-    let file = orders()
-        .replace("[10.0.0.25]", "[10.0.0.25, 10.0.16.25]")
-        .replace("[10.0.0.26]", "[10.0.0.26, 10.0.16.26]");
+    let file = in_each_zone(&orders());
     let ground = Ground::connected("aws.yaml", &file);
-    ground.edit(&file.replace("    aws:\n      ", "    aws:\n      cross_zone: false\n      "));
+    let within = file.replace("    aws:\n      ", "    aws:\n      cross_zone: false\n      ");
+    ground.edit(&within);
     ground.must("--sandbox apply --yes", 0);
     ground.must("--sandbox plan --detailed-exitcode", 0);
     assert!(ground.live().is_some(), "{:#}", ground.status());
+    each_is_refused(&ground, &within, &[A_ZONE_WITHOUT, A_ZONE_WITHOUT_ON_ANOTHER_PORT]);
+    let another = within.replace("10.0.16.25", "10.0.16.27");
+    ground.edit(&another);
+    ground.must("--sandbox apply --yes", 0);
+    ground.must("--sandbox plan --detailed-exitcode", 0);
+    is_carried_out_with_the_word(&ground, &another, &A_ZONE_WITHOUT);
+}
+
+/// So does one on a load balancer of the user's, which sends within zones; the file cannot change that, and is not told to.
+#[test]
+fn a_zone_of_your_load_balancer_without_a_database_is_refused() {
+    let file = in_each_zone(&on_yours());
+    let ground = Ground::connected("aws.yaml", &file);
+    each_is_refused(&ground, &file, &[A_ZONE_WITHOUT, A_ZONE_WITHOUT_ON_ANOTHER_PORT]);
+    ground.edit(&file.replace("[10.0.0.26, 10.0.16.26]", "[10.0.0.26]"));
+    let told = both(&ground.must("--sandbox apply --yes --sever-connections", 0));
+    assert!(told.contains("at your load balancer") && !told.contains("`cross_zone"), "{told}");
+}
+
+const NARROWER: Edit =
+    edit("narrower inbound rules", "cidrs: [10.0.0.0/8]", "cidrs: [10.64.0.0/10]").by("would-sever");
+
+#[test]
+fn narrower_inbound_rules_that_may_keep_a_consumer_out_are_refused() {
+    let enforced = "    aws:\n      enforce_inbound: { cidrs: [10.0.0.0/8] }\n      database";
+    let file = orders().replace("    aws:\n      database", enforced);
+    each_is_refused(&Ground::connected("aws.yaml", &file), &file, &[NARROWER]);
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub(crate) struct Exposure {
     pub(crate) regions: BTreeMap<String, String>,
     /// Endpoint services that are neither ours nor named by the file, by the load balancer that they serve.
     pub(crate) strangers: BTreeMap<String, String>,
+    /// Endpoint services of services that the file lists and this deployment has not made, by another deployment's tags: in words.
+    pub(crate) namesakes: Vec<String>,
     /// Whether permissions cannot be looked for by their tags.
     pub(crate) permissions_hidden: bool,
 }
@@ -84,6 +86,7 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
         services.iter().filter(|service| is_unsure(service, &listed)).map(|service| service.id.clone());
     let looked_into = principals(cloud, unsure.collect()).await;
     set_copies_apart(&mut services, &listed, &looked_into);
+    let namesakes = namesakes(&described, &services, wanted);
     let ids: BTreeSet<String> = services.iter().filter(|s| s.is_usable()).map(|s| s.id.clone()).collect();
     // One that is going has nobody connected any more: it may be ours, of a run that was cut short.
     let strangers = described
@@ -98,6 +101,7 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
         return Ok(Exposure {
             services,
             strangers,
+            namesakes,
             permissions_hidden,
             principals: BTreeMap::new(),
             notifications: Ok(Vec::new()),
@@ -142,6 +146,7 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
     Ok(Exposure {
         services,
         strangers,
+        namesakes,
         permissions_hidden,
         principals,
         notifications: notifications.map_err(|error| in_words(&error)),
@@ -289,6 +294,31 @@ fn set_look_alikes_apart(services: &mut [Claimed], listed: &Listed<'_>) {
             service.ownership = Ownership::Unproven { why: why.to_owned() };
         }
     }
+}
+
+/// A deployment that gets another name in its file makes everything anew, and leaves what consumers are connected to. Two deployments may
+/// have services of one name all the same, so it is said only while this one has not made its own.
+fn namesakes(described: &[ServiceConfiguration], services: &[Claimed], wanted: &Wanted<'_>) -> Vec<String> {
+    let deployment = wanted.deployment;
+    let is_new = |name: &str| {
+        let makes_one = |form: &AwsForm| matches!(form, AwsForm::Made(_) | AwsForm::OnLoadBalancer(_));
+        wanted.services.iter().any(|(one, aws)| one.name.as_str() == name && makes_one(&aws.form))
+            && !services.iter().any(|one| one.ownership == Ownership::Ours && one.address.service == name)
+    };
+    let others = described.iter().filter(|service| !endpoint_service::is_going(service)).filter_map(|service| {
+        let tags = tags_of(service.tags());
+        let (other, proof) = ownership::of_another(&tags, deployment)?;
+        let name = proof.address.service;
+        (proof.address.kind == kinds::ENDPOINT_SERVICE && is_new(&name)).then(|| {
+            format!(
+                "{name}: the endpoint service {} has the tags of a service of this name of the deployment `{other}`, and `{deployment}` has \
+                 none yet: if the file's `deployment` was renamed, all is made anew beside it, and consumers stay with the old one; then give \
+                 the file its old `deployment` again, or destroy that one by its own file",
+                service.service_id().unwrap_or_default()
+            )
+        })
+    });
+    others.collect()
 }
 
 /// Whether nothing but its tags, the shown name among them, tells that a service is ours: it serves a load balancer that is neither privnet's

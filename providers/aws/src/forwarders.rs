@@ -13,6 +13,7 @@ use crate::image;
 use crate::kinds::{FORWARDER_GROUP, SECURITY_GROUP_RULE, TARGET_GROUP, security_group_rule, target_group};
 use crate::lower::Lowering;
 use crate::snapshot::ports;
+use crate::targets::Crossing;
 
 /// Fewer zones than this are no group that outlives the loss of one.
 const FEWEST_ZONES: usize = 2;
@@ -177,14 +178,14 @@ fn check(lowering: &Lowering<'_>, machines: &Machines<'_>) -> Findings {
         AwsForm::Made(made) => {
             let zones = made.subnets.iter().filter_map(|id| facts.subnets.get(id.as_str()));
             let zones: BTreeSet<&str> = zones.map(|subnet| subnet.zone.as_str()).collect();
-            let cross = made.load_balancer.cross_zone;
-            (made.targets.drain, made.targets.proxy_protocol, (zones, cross))
+            let crossing = Crossing::of_file(made.load_balancer.cross_zone);
+            (made.targets.drain, made.targets.proxy_protocol, (zones, crossing))
         }
         AwsForm::OnLoadBalancer(on) => {
             let supplied = facts.supplied.as_ref();
             let zones = supplied.map(|there| there.zones.keys().map(String::as_str).collect());
-            let cross = supplied.is_none_or(|there| there.cross_zone);
-            (on.targets.drain, on.targets.proxy_protocol, (zones.unwrap_or_default(), cross))
+            let crossing = Crossing::of_supplied(supplied);
+            (on.targets.drain, on.targets.proxy_protocol, (zones.unwrap_or_default(), crossing))
         }
         AwsForm::EndpointService(_) | AwsForm::Removed => return found,
     };
@@ -228,7 +229,7 @@ fn check(lowering: &Lowering<'_>, machines: &Machines<'_>) -> Findings {
 fn zones(
     facts: &ServiceFacts,
     machines: &Machines<'_>,
-    (balancer, cross_zone): &(BTreeSet<&str>, bool),
+    (balancer, crossing): &(BTreeSet<&str>, Crossing),
     found: &mut Findings,
 ) {
     let missing: Vec<&str> = machines
@@ -266,13 +267,13 @@ fn zones(
              {FEWEST_ZONES} zones"
         ));
     }
-    if *cross_zone || balancer.is_empty() {
+    if *crossing == Crossing::On || balancer.is_empty() {
         return;
     }
     for zone in balancer.difference(&used) {
         found.warnings.push(format!(
-            "no forwarder stands in {zone}, where the load balancer has a node that sends to no other zone: add a subnet there, or set \
-             `cross_zone: true`"
+            "no forwarder stands in {zone}, where the load balancer has a node that sends to no other zone: add a subnet there, or {}",
+            crossing.advice()
         ));
     }
     for zone in used.difference(balancer) {

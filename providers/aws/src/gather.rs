@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Image as Described, PlatformValues, SecurityGroupRule, Vpc};
+use aws_sdk_ec2::types::{Image as Described, PlatformValues, Vpc};
 use aws_sdk_elasticloadbalancingv2::types::TargetHealthDescription;
 use ipnet::IpNet;
 use privnet_core::Ownership;
@@ -13,16 +13,18 @@ use privnet_core::world::{Target, TargetState};
 use crate::facts::{Image, Instance, Registered, ServiceFacts, Subnet, SuppliedLoadBalancer};
 use crate::forwarders;
 use crate::kinds::{listener, security_group_rule};
-use crate::network::tags_of;
 use crate::observe::{Snapshot, supplied_load_balancer};
 use crate::snapshot::{SeenGroup, SeenLoadBalancer, SeenTargetGroup, ports};
 
 impl Snapshot<'_> {
     /// The targets of a service and how they are.
     pub(crate) fn targets_of(&self, service: &str) -> Vec<Target> {
-        let ours = self.groups_of(service).flat_map(|group| registered(&group.health));
-        let mut targets: Vec<_> = ours.map(|target| described(&target)).collect();
-        targets.sort_by(|a, b| a.id.cmp(&b.id));
+        let ours = self.groups_of(service).flat_map(|group| {
+            let listen = group.claim.address.name.parse().ok();
+            registered(&group.health).into_iter().map(move |target| described(&target, listen))
+        });
+        let mut targets: Vec<_> = ours.collect();
+        targets.sort_by(|a, b| (&a.id, a.listen).cmp(&(&b.id, b.listen)));
         targets
     }
 
@@ -96,19 +98,19 @@ impl Snapshot<'_> {
             .filter(|(_, claim)| claim.ownership == Ownership::Ours && claim.address.service == service)
             .filter_map(|(group, claim)| Some((group.group_id()?, claim.address.name.as_str())))
             .collect();
-        let foreign = |rule: &&SecurityGroupRule| {
-            let tags = tags_of(rule.tags());
-            let is_ours = |source: &str, of: &str| of == service && ours.contains_key(source);
-            security_group_rule::proof_in_yours(rule, &tags, self.wanted.deployment, is_ours).is_none()
-        };
-        let rules = self.network.rules.iter().filter(foreign).filter_map(|rule| {
+        let is_ours = |source: &str, of: &str| of == service && ours.contains_key(source);
+        let rules = self.network.rules.iter().filter_map(|rule| {
             let group = rule.group_id().filter(|id| groups.contains_key(*id))?;
             let source = rule.referenced_group_info()?.group_id()?;
             let port = rule.from_port()?;
             let same =
                 !rule.is_egress()? && rule.ip_protocol() == Some("tcp") && rule.to_port() == Some(port);
             let key = security_group_rule::opened(group, port.into(), ours.get(source)?);
-            same.then(|| (key, rule.security_group_rule_id().unwrap_or_default().to_owned()))
+            let all = &self.network.rules;
+            let is_foreign =
+                || security_group_rule::proof_in_yours(rule, all, self.wanted.deployment, is_ours).is_none();
+            (same && is_foreign())
+                .then(|| (key, rule.security_group_rule_id().unwrap_or_default().to_owned()))
         });
         rules.collect()
     }
@@ -173,10 +175,8 @@ impl Snapshot<'_> {
         let balancer = self.balancing.load_balancers.iter().find(found)?;
         let described = &balancer.described;
         let zones = described.availability_zones().iter();
-        let foreign = balancer
-            .listeners
-            .iter()
-            .filter(|one| listener::proof_in_yours(balancer, one, self.wanted.deployment).is_none());
+        let foreign =
+            balancer.listeners.iter().filter(|one| listener::proof_in_yours(self, balancer, one).is_none());
         Some(SuppliedLoadBalancer {
             scheme: described.scheme().map_or("unknown", |scheme| scheme.as_str()).to_owned(),
             vpc: described.vpc_id().unwrap_or_default().to_owned(),
@@ -256,7 +256,7 @@ pub(crate) fn registered(health: &[TargetHealthDescription]) -> Vec<Registered> 
     all.collect()
 }
 
-fn described(target: &Registered) -> Target {
+fn described(target: &Registered, listen: Option<u16>) -> Target {
     let state = match target.state.as_str() {
         "healthy" => TargetState::Healthy,
         "initial" => TargetState::Starting,
@@ -269,5 +269,5 @@ fn described(target: &Registered) -> Target {
         Some(reason) => format!("{} ({reason})", target.state),
         None => target.state.clone(),
     };
-    Target { id: format!("{}:{}", target.id, target.port), state, cloud_state }
+    Target { id: format!("{}:{}", target.id, target.port), listen, state, cloud_state }
 }

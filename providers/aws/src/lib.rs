@@ -42,6 +42,7 @@ mod reach;
 mod snapshot;
 mod tagging;
 mod targets;
+mod zones;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -105,6 +105,7 @@ fn nothing(spec: &Spec, service: &Service, scope: Scope) -> Lowered {
         remove: service.remove || removed,
         policy: policy::of(spec, service),
         exposed: Address::new(service.name.as_str(), kinds::ENDPOINT_SERVICE, "main"),
+        listens: service.cloud.listens(),
     };
     Lowered { intent, resources: Vec::new(), waits: Vec::new(), refusals: Vec::new(), warnings: Vec::new() }
 }

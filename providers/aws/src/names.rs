@@ -1,4 +1,5 @@
-//! The names of `dns` targets, asked at least twice, one time-to-live apart.
+//! The names of `dns` targets, asked at least twice, one time-to-live apart, or 30 s where that is longer: then the second answer may be a
+//! copy of the first, and what goes on it is what fails its health checks.
 //!
 //! An address that a name server gives once may be a reader of several in turn, or the old one of a failover: what is absent from
 //! every sample is gone, what is in one of them is there. A target that is registered and healthy may be a reader whose turn has not come:

@@ -286,6 +286,12 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
             }
         }
     }
+    let mut told = kinds::listener::copies(snapshot);
+    told.extend(kinds::security_group_rule::copies(snapshot));
+    told.extend(snapshot.exposure.namesakes.iter().cloned());
+    if !told.is_empty() {
+        world.unknown.entry(snapshot.reach.scope.clone()).or_default().extend(told);
+    }
     world.searched.insert(snapshot.reach.scope.clone());
     if snapshot.wanted.purpose == Purpose::Plan {
         let hidden = snapshot.exposure.permissions_hidden.then(|| HIDDEN.to_owned());

@@ -56,6 +56,12 @@ pub(crate) fn proof(tags: &TagMap, deployment: &str) -> Option<Proof> {
     Some(Proof { address, generation: Generation::from_letter(tags.get(GENERATION)?)? })
 }
 
+/// What the tags prove for another deployment, with its name.
+pub(crate) fn of_another<'a>(tags: &'a TagMap, deployment: &str) -> Option<(&'a str, Proof)> {
+    let other = tags.get(DEPLOYMENT).filter(|other| *other != deployment)?;
+    Some((other, proof(tags, other)?))
+}
+
 /// What the tags prove, where the name is also the one that follows from it: only that is privnet's to change or delete.
 pub(crate) fn proof_under_name(tags: &TagMap, deployment: &str, name: &str) -> Option<Proof> {
     proof(tags, deployment).filter(|proof| cloud_name(deployment, &proof.address, proof.generation) == name)
@@ -247,6 +253,9 @@ mod tests {
         let all = all_tags("data", &address(), Generation::B, &user);
         assert_eq!(proof(&all, "data"), Some(Proof { address: address(), generation: Generation::B }));
         assert_eq!(proof(&all, "data2"), None);
+        assert_eq!(of_another(&all, "data"), None);
+        let seen = of_another(&all, "data2").map(|(other, proof)| (other, proof.address));
+        assert_eq!(seen, Some(("data", address())));
         assert_eq!(managed_tags(&all), user);
         assert_eq!(all["Name"], "mine");
     }

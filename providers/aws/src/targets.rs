@@ -10,11 +10,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use privnet_core::spec::aws::{AwsPort, AwsTarget};
 
-use crate::facts::{Awaited, Registered, ResolvedName, Sample, ServiceFacts};
+use crate::facts::{Awaited, Registered, ResolvedName, Sample, ServiceFacts, SuppliedLoadBalancer};
 
 /// The zone of an address outside the VPC: reached from every zone of the load balancer
 /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetDescription.html>).
-const ALL_ZONES: &str = "all";
+pub(crate) const ALL_ZONES: &str = "all";
 
 /// The type of a target group's members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,32 +295,35 @@ pub(crate) fn zones(wanted: &Wanted, facts: &ServiceFacts) -> BTreeMap<TargetId,
     wanted.targets.iter().map(|target| (target.clone(), zone_of(target))).collect()
 }
 
-/// The zones of a load balancer in which nothing would answer on a port, if each node sent to targets of its own zone only: what is
-/// registered there is not healthy now, or goes, or its zone is not known.
-pub(crate) fn unserved_zones(
-    port: &AwsPort,
-    facts: &ServiceFacts,
-    target_ranges: Option<&BTreeSet<IpNet>>,
-    balancer_zones: &BTreeSet<String>,
-) -> BTreeSet<String> {
-    let wanted = wanted(port, facts, target_ranges);
-    let stays = |there: &&Registered| match type_of(port) {
-        TargetType::Forwarders => facts.machines.contains_key(&there.id),
-        _ => wanted.targets.contains(&TargetId::of(there, &facts.vpc_ranges)),
-    };
-    let listen = port.port.listen.to_string();
-    let there = facts.registered.get(&listen).into_iter().flatten();
-    let serving = there.filter(|target| target.is_healthy()).filter(stays);
-    let known = zones(&wanted, facts);
-    let zone = |there: &Registered| {
-        let machine = facts.machines.get(&there.id).or(there.zone.as_ref());
-        machine.cloned().or_else(|| known.get(&TargetId::of(there, &facts.vpc_ranges))?.clone())
-    };
-    let served: BTreeSet<String> = serving.filter_map(zone).collect();
-    if served.contains(ALL_ZONES) {
-        return BTreeSet::new();
+/// Whether a load balancer's nodes send across zones, and if not, whose it is to turn that on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crossing {
+    /// They do.
+    On,
+    /// The file says no.
+    OffByFile,
+    /// The user's own load balancer does not.
+    OffByYou,
+}
+
+impl Crossing {
+    /// What the file says of a load balancer of privnet's.
+    pub(crate) fn of_file(cross_zone: bool) -> Self {
+        if cross_zone { Self::On } else { Self::OffByFile }
     }
-    balancer_zones.difference(&served).cloned().collect()
+
+    /// What the user's own is seen to do; of one that is not there nothing is said.
+    pub(crate) fn of_supplied(supplied: Option<&SuppliedLoadBalancer>) -> Self {
+        if supplied.is_none_or(|there| there.cross_zone) { Self::On } else { Self::OffByYou }
+    }
+
+    /// How it is turned on. The file has no key for what is the user's own.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            Self::On | Self::OffByFile => "set `cross_zone: true`",
+            Self::OffByYou => "turn cross-zone load balancing on at your load balancer",
+        }
+    }
 }
 
 /// What is wrong with targets in zones that the load balancer does not have, when its nodes do not send across zones:
@@ -330,9 +333,9 @@ pub(crate) fn check_zones(
     wanted: &mut Wanted,
     facts: &ServiceFacts,
     balancer_zones: &BTreeSet<String>,
-    cross_zone: bool,
+    crossing: Crossing,
 ) {
-    if cross_zone || balancer_zones.is_empty() || wanted.targets.is_empty() {
+    if crossing == Crossing::On || balancer_zones.is_empty() || wanted.targets.is_empty() {
         return;
     }
     let zones = zones(wanted, facts);
@@ -340,7 +343,8 @@ pub(crate) fn check_zones(
         zone.as_ref().is_none_or(|zone| zone == ALL_ZONES || balancer_zones.contains(zone))
     };
     let balancer: Vec<_> = balancer_zones.iter().map(String::as_str).collect();
-    let advice = "set `cross_zone: true`, or give the load balancer a subnet in each of the targets' zones";
+    let turn_on = crossing.advice();
+    let advice = format!("{turn_on}, or give the load balancer a subnet in each of the targets' zones");
     if !zones.values().any(reachable) {
         wanted.refusals.push(format!(
             "no target of port {listen} is in a zone of the load balancer ({}), and its nodes do not send across zones: {advice}",
@@ -355,7 +359,9 @@ pub(crate) fn check_zones(
     let served: BTreeSet<&String> = zones.values().flatten().collect();
     let everywhere = zones.values().any(|zone| zone.as_deref().is_none_or(|zone| zone == ALL_ZONES));
     for zone in balancer_zones.iter().filter(|zone| !everywhere && !served.contains(zone)) {
-        wanted.warnings.push(format!("port {listen} has no target in {zone}: a consumer in that zone gets no answer; set `cross_zone: true`"));
+        wanted.warnings.push(format!(
+            "port {listen} has no target in {zone}: a consumer in that zone gets no answer; {turn_on}, or give that zone a target"
+        ));
     }
 }
 
@@ -478,6 +484,29 @@ mod tests {
     }
 
     #[test]
+    fn advice_names_a_key_only_where_the_file_takes_it() {
+        let told = |crossing: Crossing| {
+            let mut wanted = Wanted {
+                targets: [address("10.0.1.1".parse().unwrap(), 1, &facts())].into(),
+                ..Wanted::default()
+            };
+            let subnet = crate::facts::Subnet {
+                zone: "z1".to_owned(),
+                zone_id: String::new(),
+                cidr: Some("10.0.1.0/24".parse().unwrap()),
+            };
+            let facts = ServiceFacts { subnets: [("s1".to_owned(), subnet)].into(), ..facts() };
+            let zones = ["z1", "z2"].map(str::to_owned).into();
+            check_zones("1", &mut wanted, &facts, &zones, crossing);
+            wanted.warnings.join("; ")
+        };
+        assert!(told(Crossing::OffByFile).contains("set `cross_zone: true`"));
+        let yours = told(Crossing::OffByYou);
+        assert!(yours.contains("z2") && yours.contains("at your load balancer"), "{yours}");
+        assert!(!yours.contains("`cross_zone"), "{yours}");
+    }
+
+    #[test]
     fn zones_matter_only_without_cross_zone() {
         let mut facts = facts();
         let subnet = |zone: &str, cidr: &str| crate::facts::Subnet {
@@ -493,7 +522,8 @@ mod tests {
         };
         let check = |ips: &[&str], cross| {
             let mut wanted = targets(ips);
-            check_zones("1", &mut wanted, &facts, &BTreeSet::from(["z1".to_owned()]), cross);
+            let crossing = Crossing::of_file(cross);
+            check_zones("1", &mut wanted, &facts, &BTreeSet::from(["z1".to_owned()]), crossing);
             (wanted.refusals.len(), wanted.warnings.len())
         };
         assert_eq!(check(&["10.0.2.1"], true), (0, 0));

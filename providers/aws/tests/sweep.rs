@@ -94,7 +94,7 @@ async fn calls(options: PlanOptions) -> (BTreeMap<String, usize>, Vec<String>) {
 #[allow(clippy::print_stdout, reason = "how many points were tried is what a sweep tells")]
 async fn sweep(options: PlanOptions) {
     let (calls, wanted) = calls(options).await;
-    let (mut tried, mut passed) = (0, 0);
+    let (mut tried, mut passed, mut without) = (0, 0, 0);
     for (action, count) in &calls {
         for nth in 1..=*count {
             for mode in MODES {
@@ -105,6 +105,9 @@ async fn sweep(options: PlanOptions) {
                 }
                 stage.fault(&format!("aws:{action}:{nth}:{mode}"));
                 let (_, report) = stage.driver().apply(&everything(), options).await;
+                let has_fired = stage.counted() >= nth;
+                // How often polls ask differs from run to run, and so may the last of them not come.
+                assert!(has_fired || nth > 1, "{action} {mode}: the fault was never met");
                 stage.heal();
                 if !report.all_done() || options.destroy {
                     stage.apply_with(&everything(), options).await;
@@ -113,12 +116,15 @@ async fn sweep(options: PlanOptions) {
                     stage.assert_settled(&everything()).await;
                 }
                 assert_eq!(census(&stage).await, wanted, "{action} {nth} {mode}");
-                passed += 1;
+                if has_fired { passed += 1 } else { without += 1 }
             }
         }
     }
-    println!("{} calls, {tried} points tried, {passed} passed", calls.values().sum::<usize>());
-    assert!(passed > 0 && passed == tried && tried == calls.values().sum::<usize>() * MODES.len());
+    println!(
+        "{} calls, {tried} points tried, {passed} passed, {without} without effect",
+        calls.values().sum::<usize>()
+    );
+    assert!(passed > 0 && passed + without == tried && tried == calls.values().sum::<usize>() * MODES.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

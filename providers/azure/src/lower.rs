@@ -57,6 +57,7 @@ fn empty(spec: &Spec, service: &Service, scope: Scope, exposed: Address) -> Lowe
         remove: service.remove,
         policy: policy::of(spec, service),
         exposed,
+        listens: service.cloud.listens(),
     };
     Lowered { intent, resources: Vec::new(), waits: Vec::new(), refusals: Vec::new(), warnings: Vec::new() }
 }

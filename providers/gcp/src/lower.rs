@@ -117,6 +117,7 @@ fn nothing(spec: &Spec, service: &Service, world: &World, scope: Scope, exposed:
         remove: service.remove || removed,
         policy: policy::of(spec, service, world),
         exposed: Address::new(service.name.as_str(), service_attachment::KIND.name, exposed),
+        listens: service.cloud.listens(),
     };
     Lowered { intent, resources: Vec::new(), waits: Vec::new(), refusals: Vec::new(), warnings: Vec::new() }
 }

@@ -369,6 +369,15 @@ fn add_targets(world: &mut World, snapshot: &Snapshot<'_>) {
         let states = snapshot.health.get(&service).map(Vec::as_slice).unwrap_or_default();
         let Some(seen) = world.services.get_mut(&claim.address.service) else { continue };
         for state in states {
+            let state = match state {
+                Ok(state) => state,
+                Err(why) => {
+                    let cloud_state = format!("its health cannot be read: {why}");
+                    let id = path::name(&service).to_owned();
+                    seen.targets.push(Target { id, listen: None, state: TargetState::Unknown, cloud_state });
+                    continue;
+                }
+            };
             let machine = text(state, "instance").map(path::name).or_else(|| text(state, "ipAddress"));
             let cloud_state = text(state, "healthState").unwrap_or("UNKNOWN");
             let state = match cloud_state {
@@ -378,7 +387,7 @@ fn add_targets(world: &mut World, snapshot: &Snapshot<'_>) {
                 _ => TargetState::Unknown,
             };
             let id = machine.unwrap_or("a target").to_owned();
-            seen.targets.push(Target { id, state, cloud_state: cloud_state.to_owned() });
+            seen.targets.push(Target { id, listen: None, state, cloud_state: cloud_state.to_owned() });
         }
     }
 }

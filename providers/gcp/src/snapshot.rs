@@ -72,8 +72,8 @@ pub(crate) struct Snapshot<'a> {
     aside: Listed<'a>,
     /// The endpoints of our groups, by the group's path.
     pub(crate) endpoints: BTreeMap<String, Vec<Json>>,
-    /// The health of our backend services' backends, by the service's path; only for `status`.
-    pub(crate) health: BTreeMap<String, Vec<Json>>,
+    /// The health of our backend services' backends, by the service's path, or why it cannot be read; only for `status`.
+    pub(crate) health: BTreeMap<String, Vec<Result<Json, String>>>,
     pub(crate) facts: Facts,
     /// The attachments that a decision which was cut short left reconciling; not for a plan.
     pub(crate) left_reconciling: BTreeSet<String>,
@@ -591,8 +591,8 @@ async fn reconciling(
     try_join_all(read).await
 }
 
-/// What the health checks say of our backend services. What cannot be read is left out: `status` says so then.
-async fn health(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> BTreeMap<String, Vec<Json>> {
+/// What the health checks say of our backend services, or why that cannot be read.
+async fn health(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> BTreeMap<String, Vec<Result<Json, String>>> {
     let ours = snapshot.claimed(Collection::BackendServices, kinds::backend_service::KIND.name);
     let asked = ours.iter().flat_map(|(_, json)| {
         let service = text(json, "selfLink").map(path::of).unwrap_or_default();
@@ -602,9 +602,13 @@ async fn health(cloud: &Cloud<'_>, snapshot: &Snapshot<'_>) -> BTreeMap<String, 
     });
     let read = asked.map(|(service, group)| async move {
         let answer = health_of(cloud, &service, &group).await;
-        (service, answer.unwrap_or_default())
+        let states = match answer {
+            Ok(states) => states.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error.to_string())],
+        };
+        (service, states)
     });
-    let mut found: BTreeMap<String, Vec<Json>> = BTreeMap::new();
+    let mut found: BTreeMap<String, Vec<Result<Json, String>>> = BTreeMap::new();
     for (service, states) in join_all(read).await {
         found.entry(service).or_default().extend(states);
     }

@@ -157,8 +157,12 @@ impl<'a> Draft<'a> {
         for live in &choice.surplus {
             let same_name = choice.keep.is_none() && live.generation.is_none_or(|g| g == choice.create_as);
             let early = choice.keep.is_none() && (delete_first || same_name);
-            let reason =
-                if choice.replaced_for.is_empty() { "left over from a replacement" } else { "replaced" };
+            let reason = match choice.keep {
+                _ if !choice.replaced_for.is_empty() => "replaced",
+                // The two of a replacement differ in their letters: this one somebody added.
+                Some(kept) if kept.generation == live.generation => "there is another one of it",
+                _ => "left over from a replacement",
+            };
             self.delete(
                 live,
                 reason,

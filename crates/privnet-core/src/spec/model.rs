@@ -6,11 +6,11 @@ use std::num::NonZeroU32;
 
 use serde::Serialize;
 
-use super::aws::AwsService;
-use super::azure::AzureService;
+use super::aws::{AwsForm, AwsService};
+use super::azure::{AzureForm, AzureService};
 use super::consumer::Consumer;
-use super::gcp::GcpService;
-use super::{ConsumerName, DeploymentName, ServiceName};
+use super::gcp::{GcpBackend, GcpForm, GcpService};
+use super::{ConsumerName, DeploymentName, PortSpec, ServiceName};
 
 /// Tags (or labels) that the user wants on everything that takes them.
 pub type Tags = BTreeMap<String, String>;
@@ -102,6 +102,37 @@ pub enum CloudService {
     Azure(AzureService),
     /// GCP Private Service Connect.
     Gcp(GcpService),
+}
+
+impl CloudService {
+    /// The ports whose targets the file gives; none where what is behind a service is somebody else's matter.
+    #[must_use]
+    pub fn listens(&self) -> BTreeSet<u16> {
+        fn of<T>(ports: &[PortSpec<T>]) -> BTreeSet<u16> {
+            ports.iter().map(|port| port.listen.get()).collect()
+        }
+        match self {
+            Self::Aws(aws) => {
+                let ports = match &aws.form {
+                    AwsForm::Made(made) => &made.ports[..],
+                    AwsForm::OnLoadBalancer(on) => &on.ports,
+                    AwsForm::EndpointService(_) | AwsForm::Removed => &[],
+                };
+                ports.iter().map(|port| port.port.listen.get()).collect()
+            }
+            Self::Azure(azure) => match &azure.form {
+                AzureForm::Made(made) => of(&made.ports),
+                _ => BTreeSet::new(),
+            },
+            Self::Gcp(gcp) => match &gcp.form {
+                GcpForm::Made(made) => match &made.backend {
+                    GcpBackend::Direct { ports, .. } => ports.iter().map(|port| port.listen.get()).collect(),
+                    GcpBackend::Forwarder { ports, .. } => of(ports),
+                },
+                _ => BTreeSet::new(),
+            },
+        }
+    }
 }
 
 /// A cloud, by the word that the file uses.

@@ -18,7 +18,7 @@ use crate::fields::Fields;
 use crate::forwarders;
 use crate::kinds::{LISTENER, forwarder_group, load_balancer, outputs, security_group_rule, target_group};
 use crate::lower::Lowering;
-use crate::observe::Snapshot;
+use crate::observe::{Snapshot, supplied_load_balancer};
 use crate::ownership::{self, Proof, TagMap};
 use crate::snapshot::{SeenListener, SeenLoadBalancer};
 
@@ -277,8 +277,9 @@ fn live_of(snapshot: &Snapshot<'_>, balancer: &SeenLoadBalancer, seen: &SeenList
             }
         }
         Some(_) => return None,
-        None => proof_in_yours(balancer, seen, snapshot.wanted.deployment)
-            .map(|proof| (proof.address, Some(proof.generation)))?,
+        None => {
+            proof_in_yours(snapshot, balancer, seen).map(|proof| (proof.address, Some(proof.generation)))?
+        }
     };
     Some(Live {
         address,
@@ -296,25 +297,88 @@ fn proof_of(seen: &SeenListener, deployment: &str) -> Option<Proof> {
     ownership::proof(&seen.tags, deployment).filter(|proof| proof.address.kind == LISTENER)
 }
 
-/// Proof that a listener of the user's own load balancer is this deployment's: its tags, on the port that they name. On another port,
-/// where somebody may have moved it, they could be a copy: then the shown name must be right, and the one on that port be missing.
+/// Proof that a listener of the user's own load balancer is this deployment's: its tags, on the port that they name, where it is at home.
+/// Tags are copied from one listener to another; what cannot be is that it forwards to a target group of ours, which one load balancer
+/// alone can use (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-target-groups.html>). One that
+/// somebody turned elsewhere is still ours on the load balancer that the file names, unless another one with its tags forwards to ours.
 pub(crate) fn proof_in_yours(
+    snapshot: &Snapshot<'_>,
     balancer: &SeenLoadBalancer,
     seen: &SeenListener,
-    deployment: &str,
 ) -> Option<Proof> {
-    let is_at_home = |seen: &SeenListener, proof: &Proof| {
+    let proof = proof_on_port(balancer, seen, snapshot.wanted.deployment)?;
+    is_at_home(snapshot, balancer, seen, &proof).then_some(proof)
+}
+
+/// What the tags prove of a listener of the user's own load balancer, on the port that they name. On another port, where somebody may
+/// have moved it, they could be a copy: then the shown name must be right, and the one on that port be missing.
+fn proof_on_port(balancer: &SeenLoadBalancer, seen: &SeenListener, deployment: &str) -> Option<Proof> {
+    let is_on_it = |seen: &SeenListener, proof: &Proof| {
         seen.described.port().is_some_and(|port| port.to_string() == proof.address.name)
     };
     let proof = proof_of(seen, deployment)?;
-    if is_at_home(seen, &proof) {
+    if is_on_it(seen, &proof) {
         return Some(proof);
     }
     let another_is = balancer.listeners.iter().any(|other| {
         proof_of(other, deployment)
-            .is_some_and(|theirs| theirs.address == proof.address && is_at_home(other, &theirs))
+            .is_some_and(|theirs| theirs.address == proof.address && is_on_it(other, &theirs))
     });
     (!another_is && ownership::proof_as_shown(&seen.tags, deployment).is_some()).then_some(proof)
+}
+
+fn is_at_home(
+    snapshot: &Snapshot<'_>,
+    balancer: &SeenLoadBalancer,
+    seen: &SeenListener,
+    proof: &Proof,
+) -> bool {
+    let service = &proof.address.service;
+    let is_named = || {
+        let arn = balancer.described.load_balancer_arn();
+        let mut listed = snapshot.wanted.services.iter();
+        listed.any(|(one, aws)| one.name.as_str() == service && supplied_load_balancer(aws).as_deref() == arn)
+    };
+    let another_does = || {
+        let yours = snapshot.balancing.load_balancers.iter().filter(|balancer| balancer.claim.is_none());
+        let mut others = yours.flat_map(|balancer| &balancer.listeners);
+        others.any(|other| {
+            proof_of(other, snapshot.wanted.deployment).as_ref() == Some(proof)
+                && forwards_to_ours(snapshot, other, service)
+        })
+    };
+    forwards_to_ours(snapshot, seen, service) || (is_named() && !another_does())
+}
+
+/// Whether it forwards to a target group of ours that is this service's.
+fn forwards_to_ours(snapshot: &Snapshot<'_>, seen: &SeenListener, service: &str) -> bool {
+    let (main, also) = forwards_to(&seen.described);
+    let ours =
+        snapshot.balancing.target_groups.iter().filter(|group| {
+            group.claim.ownership == Ownership::Ours && group.claim.address.service == service
+        });
+    let mut arns = ours.filter_map(|group| group.described.target_group_arn());
+    arns.any(|arn| arn == main || also.contains(arn))
+}
+
+/// Listeners of the user's own load balancers that bear our tags and are not ours: what is to be known of each.
+pub(crate) fn copies(snapshot: &Snapshot<'_>) -> Vec<String> {
+    let deployment = snapshot.wanted.deployment;
+    let yours = snapshot.balancing.load_balancers.iter().filter(|balancer| balancer.claim.is_none());
+    let pairs = yours.flat_map(|balancer| balancer.listeners.iter().map(move |seen| (balancer, seen)));
+    let copies = pairs.filter_map(|(balancer, seen)| {
+        let proof = proof_on_port(balancer, seen, deployment)?;
+        let arn = seen.described.listener_arn()?;
+        (!is_at_home(snapshot, balancer, seen, &proof)).then(|| {
+            format!(
+                "the listener {arn} stays as it is: it has the tags of {}, but forwards to no target group of it, and is not on the load \
+                 balancer that the file names, or another one with these tags does forward there: if its tags are a copy, take them off; if \
+                 privnet made it, delete it by hand",
+                proof.address
+            )
+        })
+    });
+    copies.collect()
 }
 
 #[cfg(test)]

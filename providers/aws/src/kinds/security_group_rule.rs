@@ -369,27 +369,22 @@ fn lower_databases(lowering: &Lowering<'_>, made: &AwsMade, lowered: &mut Lowere
 // Observe.
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
-    let own_groups: BTreeMap<&str, &Address> = snapshot
-        .network
-        .groups
-        .iter()
-        .filter(|(_, claim)| claim.ownership == Ownership::Ours)
-        .filter_map(|(group, claim)| Some((group.group_id()?, &claim.address)))
-        .collect();
+    let own_groups = own_groups(snapshot);
     let rules = snapshot.network.rules.iter().filter_map(|rule| {
         let id = rule.security_group_rule_id()?.to_owned();
-        let tags = tags_of(rule.tags());
         let (address, generation) = match own_groups.get(rule.group_id()?) {
             // A child of an owned parent is owned, whoever made it.
             Some(group) => (
                 own_rule(rule, group, &own_groups)?,
-                ownership::proof(&tags, snapshot.wanted.deployment).map(|p| p.generation),
+                ownership::proof(&tags_of(rule.tags()), snapshot.wanted.deployment).map(|p| p.generation),
             ),
             None => {
-                let is_ours = |source: &str, service: &str| {
-                    own_groups.get(source).is_some_and(|group| group.service == service)
-                };
-                let proof = proof_in_yours(rule, &tags, snapshot.wanted.deployment, is_ours)?;
+                let proof = proof_in_yours(
+                    rule,
+                    &snapshot.network.rules,
+                    snapshot.wanted.deployment,
+                    is_of(&own_groups),
+                )?;
                 (proof.address, Some(proof.generation))
             }
         };
@@ -407,23 +402,80 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     rules.collect()
 }
 
-/// Proof that a rule in a group of the user's is this deployment's: its tags under the name that it is described by. Descriptions are for
-/// people, and are edited or lost; where one was, the shown name will do in a rule that is what the tags say, for a group of ours.
+/// The security groups that are ours, by id.
+fn own_groups<'a>(snapshot: &'a Snapshot<'_>) -> BTreeMap<&'a str, &'a Address> {
+    let groups = snapshot.network.groups.iter().filter(|(_, claim)| claim.ownership == Ownership::Ours);
+    groups.filter_map(|(group, claim)| Some((group.group_id()?, &claim.address))).collect()
+}
+
+/// Whether a source is a group of ours that is this service's.
+fn is_of(own_groups: &BTreeMap<&str, &Address>) -> impl Fn(&str, &str) -> bool {
+    |source, service| own_groups.get(source).is_some_and(|group| group.service == service)
+}
+
+/// Proof that a rule in a group of the user's is this deployment's: its tags, in the group that they name, under the name that it is
+/// described by. All of that can be copied to another rule of that group: where several prove the same, the one is ours that is what
+/// the tags say. One that somebody changed is still ours while it is the only one.
 pub(crate) fn proof_in_yours(
     rule: &SecurityGroupRule,
-    tags: &TagMap,
+    all: &[SecurityGroupRule],
     deployment: &str,
     is_ours: impl Fn(&str, &str) -> bool,
 ) -> Option<Proof> {
+    let proof = proof_by_tags(rule, deployment, &is_ours)?;
+    let is_another = |other: &&SecurityGroupRule| {
+        other.security_group_rule_id() != rule.security_group_rule_id()
+            && proof_by_tags(other, deployment, &is_ours).as_ref() == Some(&proof)
+    };
+    (is_at_home(rule, &proof, &is_ours) || !all.iter().any(|other| is_another(&other))).then_some(proof)
+}
+
+/// What the tags prove in the group that they name: a rule never goes to another. Descriptions are for people, and are edited or
+/// lost; where one was, the shown name will do in a rule that is what the tags say.
+fn proof_by_tags(
+    rule: &SecurityGroupRule,
+    deployment: &str,
+    is_ours: &impl Fn(&str, &str) -> bool,
+) -> Option<Proof> {
+    let tags = tags_of(rule.tags());
     let described = rule.description().unwrap_or_default();
-    ownership::proof_under_name(tags, deployment, described).or_else(|| {
-        let proof = ownership::proof_under_shown_name(tags, deployment)?;
-        let ingress = Ingress::of(rule)?;
-        let service = proof.address.service.as_str();
-        let is_it = |from| database(service, &ingress.group, ingress.port, from) == proof.address;
-        let is_it = is_it(Leaving::Balancer) || is_it(Leaving::Forwarders);
-        (is_it && is_ours(&ingress.source, service)).then_some(proof)
+    let in_this_group = |proof: &Proof| {
+        let group = proof.address.name.strip_prefix("database/").and_then(|rest| rest.split('/').next());
+        proof.address.kind == SECURITY_GROUP_RULE && group == rule.group_id()
+    };
+    ownership::proof_under_name(&tags, deployment, described).filter(in_this_group).or_else(|| {
+        ownership::proof_under_shown_name(&tags, deployment).filter(|proof| is_at_home(rule, proof, is_ours))
     })
+}
+
+/// Whether a rule lets a group of ours in where its address says.
+fn is_at_home(rule: &SecurityGroupRule, proof: &Proof, is_ours: &impl Fn(&str, &str) -> bool) -> bool {
+    let service = proof.address.service.as_str();
+    Ingress::of(rule).is_some_and(|ingress| {
+        let is_it = |from| database(service, &ingress.group, ingress.port, from) == proof.address;
+        (is_it(Leaving::Balancer) || is_it(Leaving::Forwarders)) && is_ours(&ingress.source, service)
+    })
+}
+
+/// Rules in groups of the user's that bear our tags and our name and are not ours: what is to be known of each.
+pub(crate) fn copies(snapshot: &Snapshot<'_>) -> Vec<String> {
+    let (own_groups, deployment) = (own_groups(snapshot), snapshot.wanted.deployment);
+    let all = &snapshot.network.rules;
+    let copies = all.iter().filter_map(|rule| {
+        let (id, group) = (rule.security_group_rule_id()?, rule.group_id()?);
+        let tags = tags_of(rule.tags());
+        let named = ownership::proof_under_name(&tags, deployment, rule.description()?)?;
+        let is_ours =
+            || proof_in_yours(rule, all, deployment, is_of(&own_groups)).is_some();
+        (!own_groups.contains_key(group) && !is_ours()).then(|| {
+            format!(
+                "the rule {id} of {group} stays as it is: it has the tags and the description of {}, but is not what these say: if they are a \
+                 copy, take the tags off; if privnet made it, delete it by hand",
+                named.address
+            )
+        })
+    });
+    copies.collect()
 }
 
 /// The address of a rule in a group of ours. What goes out is the group's own matter.
@@ -483,9 +535,8 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     };
     let rule = shown(cloud, &wanted).await?;
     let id = rule.security_group_rule_id().unwrap_or_default().to_owned();
-    let shown = tags_of(rule.tags());
     let is_ours = |source: &str, _: &str| source == wanted.source;
-    let proved = proof_in_yours(&rule, &shown, step.deployment, is_ours);
+    let proved = proof_by_tags(&rule, step.deployment, &is_ours);
     // In a group of ours a rule without our tags is taken over; in the user's it is the user's.
     if proved.is_none() && step.action.address.name.starts_with("database/") {
         let message = format!("{} has this rule already ({id}), and it is not privnet's", wanted.group);

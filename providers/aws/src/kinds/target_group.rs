@@ -25,7 +25,7 @@ use crate::lower::Lowering;
 use crate::observe::Snapshot;
 use crate::ownership::{self, TagMap};
 use crate::snapshot::ports;
-use crate::targets::{self, TargetId, TargetType};
+use crate::targets::{self, Crossing, TargetId, TargetType};
 
 pub(crate) use change::{create, delete, update};
 
@@ -269,7 +269,7 @@ struct Around<'a> {
     vpc: &'a str,
     settings: &'a AwsTargets,
     balancer_zones: BTreeSet<String>,
-    cross_zone: bool,
+    crossing: Crossing,
 }
 
 fn around<'a>(lowering: &'a Lowering<'_>) -> Option<Around<'a>> {
@@ -280,7 +280,7 @@ fn around<'a>(lowering: &'a Lowering<'_>) -> Option<Around<'a>> {
                 vpc: made.vpc.as_str(),
                 settings: &made.targets,
                 balancer_zones: zones.map(|subnet| subnet.zone.clone()).collect(),
-                cross_zone: made.load_balancer.cross_zone,
+                crossing: Crossing::of_file(made.load_balancer.cross_zone),
             })
         }
         AwsForm::OnLoadBalancer(on) => {
@@ -291,7 +291,7 @@ fn around<'a>(lowering: &'a Lowering<'_>) -> Option<Around<'a>> {
                 balancer_zones: supplied
                     .map(|supplied| supplied.zones.keys().cloned().collect())
                     .unwrap_or_default(),
-                cross_zone: supplied.is_none_or(|supplied| supplied.cross_zone),
+                crossing: Crossing::of_supplied(supplied),
             })
         }
         AwsForm::EndpointService(_) | AwsForm::Removed => None,
@@ -311,7 +311,7 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
     let target_type = targets::type_of(port);
     let forwarded = forwarders::asked_port(port);
     let mut wanted = targets::wanted(port, &lowering.facts, around.settings.target_ranges.as_ref());
-    targets::check_zones(&listen, &mut wanted, &lowering.facts, &around.balancer_zones, around.cross_zone);
+    targets::check_zones(&listen, &mut wanted, &lowering.facts, &around.balancer_zones, around.crossing);
     if around.settings.proxy_protocol && target_type == TargetType::Alb {
         wanted.refusals.push(format!(
             "port {listen}: an application load balancer takes no PROXY header; remove `proxy_protocol`"

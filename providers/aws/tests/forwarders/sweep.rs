@@ -1,4 +1,4 @@
-//! Each call about machines fails in turn.
+//! Calls about machines fail in turn: the first of each action.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ impl Work {
     }
 }
 
-/// Each call about machines fails in turn in each way; then the same command runs again. It must end in the same state with
+/// The first three calls of each action about machines, a sample of them, fail in turn in each way; then the same command runs again. It must end in the same state with
 /// nothing left to do, and nothing twice.
 async fn sweep(work: Work) {
     let folder = tempfile::tempdir().unwrap();
@@ -72,11 +72,12 @@ async fn sweep(work: Work) {
         }
     }
     // How often polls ask differs from run to run: the first few of each.
+    let all = calls.values().sum::<usize>();
     calls.values_mut().for_each(|count| *count = (*count).min(3));
     // Each point begins with a copy of what was made once.
     let started = Stage::open().await;
     work.start(&started).await;
-    let (mut tried, mut passed) = (0, 0);
+    let (mut tried, mut passed, mut without) = (0, 0, 0);
     for (action, count) in &calls {
         for nth in 1..=*count {
             for mode in MODES {
@@ -84,6 +85,8 @@ async fn sweep(work: Work) {
                 let stage = started.copy().await;
                 stage.fault(&format!("aws:{action}:{nth}:{mode}"));
                 let (_, report) = stage.driver().apply(&work.spec(), work.options()).await;
+                let has_fired = stage.counted() >= nth;
+                assert!(has_fired || nth > 1, "{action} {mode}: the fault was never met");
                 stage.heal();
                 if !report.all_done() || work == Work::Destroy {
                     stage.apply_with(&work.spec(), work.options()).await;
@@ -96,30 +99,30 @@ async fn sweep(work: Work) {
                     stage.assert_settled(&work.spec()).await;
                     assert_eq!(left, (1, 1), "{action} {nth} {mode}");
                 }
-                passed += 1;
+                if has_fired { passed += 1 } else { without += 1 }
             }
         }
     }
-    println!("{calls:?}: {tried} points tried, {passed} passed");
-    assert!(passed > 0 && passed == tried);
+    println!("{calls:?} of {all} calls: {tried} points tried, {passed} passed, {without} without effect");
+    assert!(passed > 0 && passed + without == tried);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_call_of_an_apply_may_fail() {
+async fn the_first_calls_of_an_apply_may_fail() {
     sweep(Work::Apply).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_call_of_a_replacement_may_fail() {
+async fn the_first_calls_of_a_replacement_may_fail() {
     sweep(Work::Replace).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_write_of_a_turn_may_fail() {
+async fn the_first_writes_of_a_turn_may_fail() {
     sweep(Work::Turn).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_call_of_a_destroy_may_fail() {
+async fn the_first_calls_of_a_destroy_may_fail() {
     sweep(Work::Destroy).await;
 }

@@ -134,6 +134,11 @@ impl Stage {
         self.running.faults().add(spec.parse::<Fault>().unwrap());
     }
 
+    /// How many calls of its action the fault that was set has counted.
+    pub fn counted(&self) -> usize {
+        self.running.faults().counted().first().map_or(0, |count| usize::try_from(*count).unwrap())
+    }
+
     pub fn heal(&self) {
         self.running.faults().clear();
     }

@@ -458,19 +458,22 @@ pub(super) async fn read_targets(
         for rule in load_balancer::own_rules(balancer) {
             let name = text(rule, "name").unwrap_or_default().to_owned();
             let port = at(rule, "properties.backendPort").and_then(Json::as_i64).unwrap_or_default();
+            let listen = at(rule, "properties.frontendPort").and_then(Json::as_u64);
+            let listen = listen.and_then(|port| u16::try_from(port).ok());
             let health = Target::of(format!("{id}/loadBalancingRules/{name}/health"));
             let service = claim.address.service.clone();
-            asks.push(async move { (service, name, port, arm.post(context, &health).await) });
+            asks.push(async move { (service, name, (listen, port), arm.post(context, &health).await) });
         }
     }
-    for (service, rule, port, answer) in join_all(asks).await {
+    for (service, rule, (listen, port), answer) in join_all(asks).await {
         let Some(seen) = world.services.get_mut(&service) else { continue };
         match answer {
-            Ok(health) => seen
-                .targets
-                .extend(items(&health, "loadBalancerBackendAddresses").iter().map(|m| backend(m, port))),
+            Ok(health) => seen.targets.extend(
+                items(&health, "loadBalancerBackendAddresses").iter().map(|m| backend(m, listen, port)),
+            ),
             Err(error) => seen.targets.push(Backend {
                 id: rule,
+                listen,
                 state: TargetState::Unknown,
                 cloud_state: format!("its health cannot be read: {error}"),
             }),
@@ -479,11 +482,12 @@ pub(super) async fn read_targets(
     Ok(())
 }
 
-fn backend(member: &Json, port: i64) -> Backend {
+fn backend(member: &Json, listen: Option<u16>, port: i64) -> Backend {
     let state = text(member, "state").unwrap_or("Unknown");
     let reason = text(member, "reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
     Backend {
         id: format!("{}:{port}", text(member, "ipAddress").unwrap_or("?")),
+        listen,
         state: match state.to_ascii_lowercase().as_str() {
             "up" => TargetState::Healthy,
             "down" => TargetState::Unhealthy,

@@ -225,6 +225,7 @@ pub(super) fn desired(wants: &[Want]) -> Desired {
             remove: want.remove,
             policy: ServicePolicy { service: want.name.clone(), consumers: vec![fivetran], shared: false },
             exposed: Address::new(&want.name, "svc", "main"),
+            listens: BTreeSet::new(),
         };
         desired.services.insert(want.name.clone(), intent);
     }

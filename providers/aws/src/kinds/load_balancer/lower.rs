@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::accept::ConnectionState;
-use privnet_core::plan::{Refusal, Rule, SEVER};
+use privnet_core::plan::Rule;
 use privnet_core::spec::Service;
 use privnet_core::spec::aws::{AwsForm, AwsMade, AwsService};
 use privnet_core::{Address, Live, Lowered, Origin, Value};
 
 use crate::kinds::{ENDPOINT_SERVICE, LOAD_BALANCER, security_group, security_group_rule};
 use crate::lower::Lowering;
-use crate::reach::live_consumers;
-use crate::targets;
+use crate::zones;
 
 /// The address of a service's load balancer, made or supplied.
 pub(crate) fn address(service: &str) -> Address {
@@ -23,12 +22,12 @@ pub(crate) fn named(service: &Service, aws: &AwsService) -> Option<Address> {
 }
 
 pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    zones::check(lowering, lowered);
     let address = address(lowering.name());
     let resource = match &lowering.aws.form {
         AwsForm::Made(made) => {
             check_subnets(lowering, made, &address, lowered);
             check_removal(lowering, made, &address, lowered);
-            check_own_zones(lowering, made, &address, lowered);
             // Enforcement must not come before what it lets in: until then nobody could connect.
             let inbound = security_group_rule::inbound_to_balancer(lowered);
             lowering.resource(address, Origin::Owned, wanted(lowering, made), inbound)
@@ -139,36 +138,6 @@ fn check_removal(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, low
         attached.join("; ")
     );
     lowered.refusals.push(lowering.refusal(address, Rule::WouldSever, why));
-}
-
-/// Where each node is to send to its own zone only, a consumer's endpoint in a zone without a target is cut
-/// (<https://repost.aws/knowledge-center/elb-dns-cross-zone-balance-configuration>). The
-/// owner of a service is not told in which zones a consumer has its endpoints: it may be any.
-fn check_own_zones(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, lowered: &mut Lowered) {
-    let Some(consumers) = live_consumers(lowering) else { return };
-    let crosses = |live: &&Live| live.is_ours() && live.fields.get("cross_zone") == Some(&Value::Bool(true));
-    if made.load_balancer.cross_zone || lowering.world.at(address).filter(crosses).is_none() {
-        return;
-    }
-    let subnets = made.subnets.iter().filter_map(|id| lowering.facts.subnets.get(id.as_str()));
-    let zones: BTreeSet<String> = subnets.map(|subnet| subnet.zone.clone()).collect();
-    let ranges = made.targets.target_ranges.as_ref();
-    let unserved = made.ports.iter().filter_map(|port| {
-        let unserved = targets::unserved_zones(port, &lowering.facts, ranges, &zones);
-        let unserved: Vec<String> = unserved.into_iter().collect();
-        (!unserved.is_empty()).then(|| format!("port {} in {}", port.port.listen, unserved.join(", ")))
-    });
-    let unserved: Vec<String> = unserved.collect();
-    if unserved.is_empty() {
-        return;
-    }
-    let why = format!(
-        "with `cross_zone: false` each zone has its own targets only, and there is no healthy one for {}: that would cut {consumers}, if \
-         it comes in there; give each zone a target first, and turn `cross_zone` off when it is healthy",
-        unserved.join(", for ")
-    );
-    let flag = Some(SEVER.to_owned());
-    lowered.refusals.push(Refusal { flag, ..lowering.refusal(address, Rule::WouldSever, why) });
 }
 
 /// Whether endpoints reach this load balancer. After a run that stopped midway its successor may have them already.
