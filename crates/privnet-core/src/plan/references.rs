@@ -105,7 +105,7 @@ impl Draft<'_> {
                     match changes.iter_mut().find(|change| change.field == field.name) {
                         Some(change) => change.to = in_both(&change.to, &to),
                         None => {
-                            changes.push(FieldChange { field: field.name.into(), from: from.clone(), to })
+                            changes.push(FieldChange { field: field.name.into(), from: from.clone(), to });
                         }
                     }
                 }
