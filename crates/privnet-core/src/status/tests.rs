@@ -42,6 +42,7 @@ fn world(connected: ConnectionState, targets: &[Target], health: Health) -> Worl
         cut_along: Vec::new(),
         again: Again::Nothing,
         besides: Besides::default(),
+        may_be_for: Vec::new(),
     };
     let seen = ServiceWorld {
         connections: Connections::Known(vec![connection]),
