@@ -2,7 +2,7 @@
 //! takes them away, a change of labels, an acceptance and a cut is spoiled in turn, each operation fails in turn after HTTP 200, and
 //! pairs are sampled; then the same command runs again. It must end in the same state, with an empty plan, and a census by
 //! google-api-python-client must find exactly what it finds after an undisturbed run. A fault is tried until it has its effect; that
-//! more than one in a hundred of a sort never has is a failure too. The process itself is killed by the system at each write, too.
+//! more than one in a hundred of a sort never has is a failure too. The process itself is killed by the system at each request, too.
 
 #![allow(
     clippy::unwrap_used,
@@ -385,7 +385,7 @@ async fn every_request_of_a_cut_may_be_spoiled() {
 }
 
 fn life() -> Life {
-    Life { cloud: GCP, file: Work::Apply.file(), edited: Work::Replace.file(), at: At::WritesInTurn }
+    Life { cloud: GCP, file: Work::Apply.file(), edited: Work::Replace.file(), at: At::Each }
 }
 
 privnet_integration_tests::kills!(life());

@@ -88,9 +88,19 @@ pub struct Connection {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Besides {
     /// When it is let in.
-    pub accepting: Vec<String>,
+    pub accepting: Aside,
     /// When it is turned away.
-    pub rejecting: Vec<String>,
+    pub rejecting: Aside,
+}
+
+/// What one decision does to others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Aside {
+    /// In words.
+    pub said: Vec<String>,
+    /// The same as the provider compares it: each change of an entry that is not the connection's own. When the decision is carried out,
+    /// nothing else may change with it. Absent where a cloud's decisions are about one connection each.
+    pub entries: Option<BTreeSet<String>>,
 }
 
 /// What a command that names a connection may do about one that is decided on already.
@@ -298,8 +308,8 @@ pub struct Decision {
     pub verdict: Verdict,
     /// Why.
     pub why: Why,
-    /// What it does besides, in words.
-    pub besides: Vec<String>,
+    /// What it does besides.
+    pub besides: Aside,
     /// What a person should know of the connection.
     pub note: Option<String>,
 }
@@ -353,7 +363,7 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
                 besides: match verdict {
                     Verdict::Accepted => connection.besides.accepting.clone(),
                     Verdict::Rejected => connection.besides.rejecting.clone(),
-                    Verdict::Left => Vec::new(),
+                    Verdict::Left => Aside::default(),
                 },
                 note: connection.note.clone(),
             }

@@ -1,8 +1,9 @@
-//! What a decision does to an attachment's lists besides, in words: for its plan, its report and the audit log. Pure.
+//! What a decision does to an attachment's lists besides, in words: for its plan, its report and the audit log; and whether it would
+//! do anything else by the time that it is carried out. Pure.
 
 use std::collections::BTreeSet;
 
-use privnet_core::accept::{Besides, ConnectionState};
+use privnet_core::accept::{Aside, Besides, ConnectionState};
 use privnet_core::plan::ConnectionAction;
 use privnet_core::spec::gcp::GcpAcceptBy;
 
@@ -17,19 +18,52 @@ use crate::path;
 pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Besides {
     let at = At::of(Collection::ServiceAttachments, text(attachment, "selfLink").unwrap_or_default());
     let state = connections::state(endpoint);
-    let (mut accepting, mut rejecting) = (Vec::new(), Vec::new());
+    // What cannot be decided now changes nothing: if it can later, that was not said.
+    let (mut accepting, mut rejecting) = (nothing(), nothing());
     if matches!(state, ConnectionState::Pending | ConnectionState::Rejected) {
         let action = action(attachment, endpoint, state);
-        let change = lists::let_in(&at, attachment, &action, by).ok().flatten();
-        accepting
-            .extend(change.into_iter().flat_map(|change| of_accepting(attachment, endpoint, &change, by)));
+        if let Ok(Some(change)) = lists::let_in(&at, attachment, &action, by) {
+            let said = of_accepting(attachment, endpoint, &change, by);
+            accepting = Aside { said, entries: Some(entries(attachment, endpoint, &change)) };
+        }
     }
-    if state == ConnectionState::Pending || state.may_be_live() {
-        let change = lists::turned_away(&at, attachment, endpoint, by, state.may_be_live()).ok().flatten();
-        rejecting
-            .extend(change.into_iter().flat_map(|change| of_rejecting(attachment, endpoint, &change, by)));
+    if (state == ConnectionState::Pending || state.may_be_live())
+        && let Ok(Some(change)) = lists::turned_away(&at, attachment, endpoint, by, state.may_be_live())
+    {
+        let said = of_rejecting(attachment, endpoint, &change, by);
+        rejecting = Aside { said, entries: Some(entries(attachment, endpoint, &change)) };
     }
     Besides { accepting, rejecting }
+}
+
+fn nothing() -> Aside {
+    Aside { said: Vec::new(), entries: Some(BTreeSet::new()) }
+}
+
+/// What this change does to entries of the reject list that was not said when the decision was made: somebody has changed the lists
+/// since then. What was said and is done already, by whoever else, is no matter.
+pub(crate) fn unsaid(
+    attachment: &Json,
+    endpoint: &Json,
+    change: &Json,
+    connection: &ConnectionAction,
+) -> BTreeSet<String> {
+    let Some(said) = &connection.entries else { return BTreeSet::new() };
+    entries(attachment, endpoint, change).difference(said).cloned().collect()
+}
+
+/// The entries that go from the reject list and come to it, but for the endpoint's own, which the decision is about.
+fn entries(attachment: &Json, endpoint: &Json, change: &Json) -> BTreeSet<String> {
+    let (gone, new) = rejects_changed(attachment, change);
+    let others = |changed: Vec<Entry>| changed.into_iter().filter(|entry| !is_own(entry, endpoint));
+    let off = others(gone).map(|entry| format!("{} off the reject list", entry.subject()));
+    let on = others(new).map(|entry| format!("{} on the reject list", entry.subject()));
+    off.chain(on).collect()
+}
+
+/// Whether an entry is this endpoint's own, and nobody else's.
+fn is_own(entry: &Entry, endpoint: &Json) -> bool {
+    entry.by() == GcpAcceptBy::Endpoint && connections::stands_for(entry, endpoint)
 }
 
 /// Letting an endpoint in, together with whoever comes along.
@@ -45,16 +79,14 @@ fn action(attachment: &Json, endpoint: &Json, state: ConnectionState) -> Connect
         sever: false,
         along: others.collect(),
         besides: Vec::new(),
+        entries: None,
     }
 }
 
 fn of_accepting(attachment: &Json, endpoint: &Json, change: &Json, by: GcpAcceptBy) -> Vec<String> {
     let (gone, new) = rejects_changed(attachment, change);
     let (word, mut said) = (entry::word(by), Vec::new());
-    // Its own entry is the one that the decision is about.
-    let is_own =
-        |entry: &Entry| entry.by() == GcpAcceptBy::Endpoint && connections::stands_for(entry, endpoint);
-    let gone: Vec<Entry> = gone.into_iter().filter(|entry| !is_own(entry)).collect();
+    let gone: Vec<Entry> = gone.into_iter().filter(|entry| !is_own(entry, endpoint)).collect();
     if !gone.is_empty() {
         let why = match gone.iter().any(|entry| entry.by() != by) {
             true => format!(": its entries must be of the accept list's type, by {word}"),
@@ -148,10 +180,11 @@ mod tests {
         // Nobody is behind these.
         let dropped = said(std::slice::from_ref(&waits), &[], &["p-8", "p-9"], GcpAcceptBy::Endpoint)
             .accepting
+            .said
             .join("\n");
         assert!(dropped.contains("takes p-8, p-9 off") && dropped.contains("type, by endpoint"), "{dropped}");
         // Somebody is behind this one, and stays out with the whole project.
-        let wide = said(&both, &[], &[PATH], GcpAcceptBy::Project).accepting;
+        let wide = said(&both, &[], &[PATH], GcpAcceptBy::Project).accepting.said;
         assert!(wide.len() == 2 && wide[0].contains(PATH), "{wide:?}");
         assert!(
             wide[1].contains("puts p-2 on") && wide[1].contains("whoever asks from there later"),
@@ -166,7 +199,7 @@ mod tests {
     #[test]
     fn whom_a_reject_keeps_out_besides_is_said() {
         let by = GcpAcceptBy::Project;
-        let rejecting = |endpoints: &[Json], accept: &[&str]| said(endpoints, accept, &[], by).rejecting;
+        let rejecting = |endpoints: &[Json], accept: &[&str]| said(endpoints, accept, &[], by).rejecting.said;
         let alone = rejecting(&[endpoint(1, "PENDING")], &[]).join("\n");
         assert!(alone.ends_with(
             "puts its project on the reject list, which turns away whoever asks from there later"
@@ -178,7 +211,7 @@ mod tests {
             both.len() == 2 && both[1].contains("puts p-2 on") && both[1].contains("later, too"),
             "{both:?}"
         );
-        let endpoints = said(&all, &[], &[], GcpAcceptBy::Endpoint).rejecting;
+        let endpoints = said(&all, &[], &[], GcpAcceptBy::Endpoint).rejecting.said;
         assert!(endpoints.len() == 1 && endpoints[0].ends_with("reject list"), "{endpoints:?}");
     }
 }

@@ -11,6 +11,7 @@ use privnet_core::spec::gcp::{GcpAcceptBy, GcpService};
 use privnet_core::{Applied, Error, ErrorKind};
 
 use crate::act::Act;
+use crate::besides;
 use crate::collection::{At, Collection};
 use crate::connections;
 use crate::json::{Json, flag, text};
@@ -74,7 +75,9 @@ async fn accept(
         return Ok(Applied { note: Some(note.to_owned()), ..Applied::default() });
     }
     let changed = reconciling.change(act, at, |latest| {
-        lists::let_in(at, latest, connection, wanted.by).map_err(|why| refused(act, connection, &why))
+        let change = lists::let_in(at, latest, connection, wanted.by);
+        let change = change.map_err(|why| refused(act, connection, &why))?;
+        as_said(act, latest, connection, change)
     });
     let changed = changed.await?;
     let shown = shown(act, at, connection, "accepted", |state| {
@@ -114,7 +117,8 @@ async fn reject(
         let Some(endpoint) = connections::endpoint(latest, &connection.id) else { return Ok(None) };
         cuts_as_planned(act, latest, endpoint, connection, by)?;
         let live = connections::state(endpoint).may_be_live();
-        lists::turned_away(at, latest, endpoint, by, live).map_err(|why| refused(act, connection, &why))
+        let change = lists::turned_away(at, latest, endpoint, by, live);
+        as_said(act, latest, connection, change.map_err(|why| refused(act, connection, &why))?)
     });
     let changed = changed.await?;
     let shown = shown(act, at, connection, "rejected", |state| {
@@ -167,6 +171,30 @@ fn cuts_as_planned(
     let message =
         format!("to reject {} would cut {} as well, let in meanwhile", connection.id, unnamed.join(", "));
     let hint = "run the command again: it names whom it would cut; or set `accept_by: endpoint` and apply";
+    Err(act.error(ErrorKind::Conflict, message).with_hint(hint))
+}
+
+/// The change, where it does to others no more than was said. Who decided knew that, and the audit log has it: another word is needed for
+/// anything else.
+fn as_said(
+    act: &Act<'_>,
+    latest: &Json,
+    connection: &ConnectionAction,
+    change: Option<Json>,
+) -> Result<Option<Json>, Error> {
+    let own = connections::endpoint(latest, &connection.id);
+    let Some((body, endpoint)) = change.as_ref().zip(own) else { return Ok(change) };
+    let unsaid = besides::unsaid(latest, endpoint, body, connection);
+    if unsaid.is_empty() {
+        return Ok(change);
+    }
+    let unsaid = unsaid.into_iter().collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "the attachment's lists have changed since {} was decided on, and that decision would now do what was not said then ({unsaid}): \
+         it was not carried out",
+        connection.id
+    );
+    let hint = "run the command again: it says what the decision would do now";
     Err(act.error(ErrorKind::Conflict, message).with_hint(hint))
 }
 

@@ -382,6 +382,7 @@ mod tests {
             sever: false,
             along: Vec::new(),
             besides: Vec::new(),
+            entries: None,
         }
     }
 

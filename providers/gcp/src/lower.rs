@@ -82,6 +82,11 @@ impl<'a> Lowering<'a> {
     }
 }
 
+/// The origin of what is made in the network of this path, which is the user's.
+pub(crate) fn in_the_network(network: &str) -> Origin {
+    Origin::AddedTo { to: format!("the network {} ({network})", path::name(network)) }
+}
+
 /// What a service lowers to.
 pub(crate) fn lower(spec: &Spec, service: &Service, world: &World) -> Lowered {
     let CloudService::Gcp(gcp) = &service.cloud else {

@@ -223,6 +223,14 @@ impl Lists {
                     format!("whether an earlier file's {} are in {project} is not known", collection.word());
                 self.unknown.insert(operations::unknown(&what, &error));
             }
+            // So Google answers of a project that was deleted (<https://github.com/mondoohq/mql/issues/1599>), and of one that the caller
+            // cannot see (<https://github.com/hashicorp/terraform/issues/4031>).
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.unknown.insert(format!(
+                    "Google finds no project {project}, whose networks an earlier file used: where it was deleted, nothing lies there any \
+                     more; where these credentials cannot see it, what may lie there stays"
+                ));
+            }
             read => {
                 let (items, unreachable) = read?;
                 self.aside.entry(collection).or_default().extend(items);

@@ -293,6 +293,30 @@ async fn a_service_does_not_move_to_another_network_and_is_destroyed_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_former_project_of_networks_that_is_gone_stops_nothing() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let [own, hosted] = in_either_network();
+    stage.apply(&hosted).await;
+    for call in ["subnetworks.aggregatedList", "firewalls.list"] {
+        stage.fault(&format!("gcp:{call}@acme-net:1+:code=notFound"));
+    }
+    let (plan, ..) = stage.driver().plan(&own, SEVER).await;
+    assert!(plan.refusals.is_empty() && !plan.is_empty(), "{plan:#?}");
+    let said: Vec<_> = plan.warnings.iter().filter(|one| one.contains("no project acme-net")).collect();
+    assert!(said.len() == 1 && said[0].contains("stays"), "{:#?}", plan.warnings);
+    // Where the file names that project it is not a former one: nothing is planned without it.
+    let error = stage.try_observe(&hosted).await.expect_err("nothing else is in the file");
+    assert_eq!((error.kind(), error.subject()), (privnet_core::ErrorKind::NotFound, "acme-net"));
+    stage.apply_with(&own, SEVER).await;
+    stage.heal();
+    // It was only not seen: what lies there is found by the file that names it.
+    assert_ne!(stage.everything().await, before);
+    stage.apply_with(&hosted, SEVER).await;
+    assert_eq!(stage.everything().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn networks_of_its_own_need_not_be_readable_in_a_project_that_uses_anothers() {
     let stage = Stage::open().await;
     let [_, hosted] = in_either_network();

@@ -180,6 +180,33 @@ async fn forwarders_that_are_not_healthy_are_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn forwarders_say_whose_they_are_and_other_tags_replace_none() {
+    let stage = Stage::open().await;
+    let file = |tags: &str| {
+        let block = "forwarder: { subnets: [data], size: e2-small }";
+        made("{ listen: 5432, to: { forwarder: { ip: 10.90.0.3 } } }", block, &format!("tags: {{ {tags} }}"))
+    };
+    let spec = file("team: data");
+    let plan = stage.apply(&spec).await;
+    // What is made in the user's network is said to be added to it.
+    let added: BTreeSet<(&str, &str)> =
+        plan.adds_to_yours.iter().map(|one| (one.address.kind.as_str(), one.to.as_str())).collect();
+    let network = "the network prod (projects/acme-data/global/networks/prod)";
+    assert_eq!(added, BTreeSet::from([("firewall-rule", network), ("nat-subnet", network)]));
+    assert_eq!(plan.adds_to_yours.len(), 3);
+    let machines = stage.machines_of("orders").await;
+    assert_eq!(machines.len(), 2);
+    for labels in machines.values() {
+        let has = |key: &str, value: &str| labels.get(key).is_some_and(|there| there == value);
+        assert!(has("privnet-deployment", "stage") && has("team", "data"), "{labels:?}");
+    }
+    let plan = stage.apply(&file("team: platform")).await;
+    let changed: Vec<&str> = plan.actions.iter().map(|action| action.address.kind.as_str()).collect();
+    assert_eq!(changed, ["forwarding-rule"]);
+    assert_eq!(stage.machines_of("orders").await, machines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_image_of_forwarders_is_looked_into() {
     let stage = Stage::open().await;
     let plan = |image: &str, size: &str| {

@@ -60,7 +60,7 @@ pub(crate) fn decision_text(Told { decision, fate }: &Told, paint: Paint) -> Str
 fn besides<'a>(decision: &'a Decision, fate: &Fate) -> &'a [String] {
     match fate {
         Fate::Failed(_) => &[],
-        Fate::Considered | Fate::Done => &decision.besides,
+        Fate::Considered | Fate::Done => &decision.besides.said,
     }
 }
 

@@ -195,6 +195,7 @@ fn acceptance() -> Plan {
         sever: false,
         along: Vec::new(),
         besides: vec!["and this".to_owned()],
+        entries: None,
     }));
     plan(vec![accept])
 }

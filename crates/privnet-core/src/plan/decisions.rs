@@ -56,7 +56,8 @@ pub fn plan_decisions(desired: &Desired, world: &World, kinds: &KindTable, decis
             state: decision.state,
             sever: false,
             along: let_in_together(decision, decisions),
-            besides: decision.besides.clone(),
+            besides: decision.besides.said.clone(),
+            entries: decision.besides.entries.clone(),
         };
         let mut action = action(op, &exposed, intent.scope.clone(), connection);
         action.reason = decision.why.to_string();
@@ -104,9 +105,10 @@ pub fn plan_rejection(
                 let along = cuts.filter(|_| !connection.cut_along.is_empty());
                 plan.warnings.extend(along.or_else(|| said_of(connection)));
                 let besides = &connection.besides.rejecting;
-                plan.warnings.extend(besides.iter().map(|what| format!("{}: {what}", connection.id)));
+                plan.warnings.extend(besides.said.iter().map(|what| format!("{}: {what}", connection.id)));
                 if let Some(decided) = &mut action.connection {
-                    decided.besides.clone_from(besides);
+                    decided.besides.clone_from(&besides.said);
+                    decided.entries.clone_from(&besides.entries);
                 }
                 if connection.state.may_be_live() {
                     plan.warnings.extend(next_in_line(&intent.policy, seen.connections.known(), connection));

@@ -20,7 +20,7 @@ mod tests;
 mod undesired;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -134,6 +134,10 @@ pub struct ConnectionAction {
     /// What it does besides, in words, for the audit log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub besides: Vec<String>,
+    /// The same as the provider compares it ([`Aside::entries`](crate::accept::Aside::entries)): a decision that would change anything
+    /// else by now is not carried out. Absent where that is nobody's matter: the lists go with the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries: Option<BTreeSet<String>>,
 }
 
 fn waiting() -> ConnectionState {

@@ -217,5 +217,6 @@ pub(super) fn connection_action(
         along: connection.cut_along.clone(),
         // Who is turned away before all of the service goes: its lists go with it.
         besides: Vec::new(),
+        entries: None,
     }
 }

@@ -32,6 +32,7 @@ fn wanted(sever: bool) -> ConnectionAction {
         sever,
         along: Vec::new(),
         besides: Vec::new(),
+        entries: None,
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use privnet_core::spec::gcp::GcpBackend;
-use privnet_core::{Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape};
+use privnet_core::{Applied, Change, Error, Field, Kind, Live, Replacement, Shape};
 use privnet_forwarder::probers;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
 use crate::json::{Json, flag, list, number, text, texts};
 use crate::kinds::{health_check, instance_template, nat_subnet};
-use crate::lower::Lowering;
+use crate::lower::{Lowering, in_the_network};
 use crate::path;
 use crate::snapshot::Snapshot;
 
@@ -90,9 +90,10 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let clients = rule(sources, if all_ports { BTreeSet::new() } else { served });
     let probers =
         rule(probers::GCP.iter().map(|range| (*range).to_owned()).collect(), BTreeSet::from([checked]));
+    let to = in_the_network(&network);
     for (name, typed) in [(CLIENTS, clients), (PROBERS, probers)] {
         let address = lowering.address(KIND.name, name);
-        lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+        lowering.want(address, to.clone(), fields::of(&typed), BTreeSet::new());
     }
 }
 

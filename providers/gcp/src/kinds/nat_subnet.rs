@@ -13,7 +13,7 @@ use crate::act::Act;
 use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
 use crate::json::{Json, text};
-use crate::lower::Lowering;
+use crate::lower::{Lowering, in_the_network};
 use crate::path;
 use crate::snapshot::Snapshot;
 
@@ -71,11 +71,12 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let Some((attachment, network)) = lowering.attachment() else { return };
     let network = lowering.network(network);
     let subnets = attachment.nat_subnets.clone();
+    let to = in_the_network(&network);
     for (address, subnet) in addresses(lowering).into_iter().zip(subnets) {
         match subnet {
             GcpNatSubnet::Create { cidr } => {
                 let typed = NatSubnet { network: network.clone(), cidr: cidr.to_string() };
-                lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+                lowering.want(address, to.clone(), fields::of(&typed), BTreeSet::new());
             }
             GcpNatSubnet::Existing(_) => {
                 lowering.want(address, Origin::Supplied, Fields::new(), BTreeSet::new());

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::act::Act;
-use crate::collection::Collection;
+use crate::collection::{At, Collection};
 use crate::connections;
 use crate::entry::{self, Entry};
 use crate::fields::{self, Fields};
@@ -448,52 +448,63 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     if let Some(old) = target.and_then(|change| change.from.as_text()) {
         handover::until_rule_is_healthy(act, old, fields::resolved(&wanted.target)).await?;
     }
+    let changes_lists = ["consumers", "reconciled_consumers", "rejected"];
+    if !wanted.reconcile_connections && changes_lists.iter().any(|field| act.step.changes_field(field)) {
+        // Whether one change of both would still decide anew by the lists, Google does not say. What is refused then is so before.
+        let off = act.merge(&at, |latest| {
+            let Some(off) = lists::reconciling_no_more(&at, latest) else { return Ok(None) };
+            let mut then = latest.clone();
+            then[lists::RECONCILES] = json!(false);
+            change(act, &at, &wanted, &then).map(|_| Some(off))
+        });
+        off.await?;
+    }
+    let found = act.merge(&at, |latest| change(act, &at, &wanted, latest)).await?;
+    Ok(super::applied(&found))
+}
+
+/// What the plan makes of an attachment that is like this by now; nothing where it is as it should be.
+///
+/// # Errors
+/// Where that would do anything to somebody which the plan did not say.
+fn change(act: &Act<'_>, at: &At, wanted: &Attachment, latest: &Json) -> Result<Option<Json>, Error> {
     let field = ["consumers", "reconciled_consumers"].into_iter().find(|field| act.step.changes_field(field));
     let listed = match field {
-        Some("consumers") => wanted.consumers.clone(),
-        Some(_) => wanted.reconciled_consumers.clone(),
+        Some("consumers") => wanted.consumers.as_ref(),
+        Some(_) => wanted.reconciled_consumers.as_ref(),
         None => None,
     };
     let rejects = act.step.changes.iter().find(|change| change.field == "rejected");
-    if !wanted.reconcile_connections && (listed.is_some() || rejects.is_some()) {
-        // Whether one change of both would still decide anew by the lists, Google does not say.
-        act.merge(&at, |latest| Ok(lists::reconciling_no_more(&at, latest))).await?;
+    let there = read(latest);
+    let wanted = Attachment { nat_subnets: subnets_beside(act, &there, wanted), ..wanted.clone() };
+    let list_differs = listed.is_some() && there.consumers.as_ref() != listed;
+    let rejected = rejected(latest);
+    let kept = rejects.map_or_else(|| rejected.clone(), |change| as_planned(&rejected, change));
+    if !list_differs && kept == rejected && same(&there, &wanted) {
+        return Ok(None);
     }
-    let found = act
-        .merge(&at, |latest| {
-            let there = read(latest);
-            let wanted = Attachment { nat_subnets: subnets_beside(act, &there, &wanted), ..wanted.clone() };
-            let list_differs = listed.is_some() && there.consumers != listed;
-            let rejected = rejected(latest);
-            let kept = rejects.map_or_else(|| rejected.clone(), |change| as_planned(&rejected, change));
-            if !list_differs && kept == rejected && same(&there, &wanted) {
-                return Ok(None);
-            }
-            let mut body = changeable(&wanted);
-            body["name"] = json!(at.name);
-            body["fingerprint"] = json!(text(latest, "fingerprint"));
-            let entries = parsed(listed.as_ref().filter(|_| list_differs).or(there.consumers.as_ref()));
-            if list_differs {
-                listed_as_planned(act, field, &there)?;
-                body["consumerAcceptLists"] = entries.iter().map(Entry::json).collect();
-            }
-            if kept != rejected {
-                of_one_type(act, &entries, &kept)?;
-                body["consumerRejectLists"] = json!(kept);
-            }
-            let all = connections::bare(latest);
-            let switched_on = wanted.reconcile_connections && !there.reconcile_connections;
-            // Somebody's decision may have switched it on since the plan.
-            let is_decided = list_differs || kept != rejected;
-            if switched_on || (is_decided && there.reconcile_connections) {
-                all_stay_away(act, &keeping::not_kept_out(&rejected, &kept, &all, switched_on))?;
-                all_stay_away(act, &keeping::let_in_again(&entries, &kept, &all))?;
-                cut_as_planned(act, &keeping::cut(&entries, &kept, &all))?;
-            }
-            Ok(Some(body))
-        })
-        .await?;
-    Ok(super::applied(&found))
+    let mut body = changeable(&wanted);
+    body["name"] = json!(at.name);
+    body["fingerprint"] = json!(text(latest, "fingerprint"));
+    let entries = parsed(listed.filter(|_| list_differs).or(there.consumers.as_ref()));
+    if list_differs {
+        listed_as_planned(act, field, &there)?;
+        body["consumerAcceptLists"] = entries.iter().map(Entry::json).collect();
+    }
+    if kept != rejected {
+        of_one_type(act, &entries, &kept)?;
+        body["consumerRejectLists"] = json!(kept);
+    }
+    let all = connections::bare(latest);
+    let switched_on = wanted.reconcile_connections && !there.reconcile_connections;
+    // Somebody's decision may have switched it on since the plan.
+    let is_decided = list_differs || kept != rejected;
+    if switched_on || (is_decided && there.reconcile_connections) {
+        all_stay_away(act, &keeping::not_kept_out(&rejected, &kept, &all, switched_on))?;
+        all_stay_away(act, &keeping::let_in_again(&entries, &kept, &all))?;
+        cut_as_planned(act, &keeping::cut(&entries, &kept, &all))?;
+    }
+    Ok(Some(body))
 }
 
 /// The NAT subnets that are wanted, and what somebody has added since the plan was made: it stays, as what was added before does.

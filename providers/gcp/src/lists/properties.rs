@@ -165,6 +165,7 @@ fn decision(nth: usize, along: Vec<String>) -> ConnectionAction {
         sever: true,
         along,
         besides: Vec::new(),
+        entries: None,
     }
 }
 

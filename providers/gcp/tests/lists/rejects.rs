@@ -1,9 +1,12 @@
 //! What becomes of the reject list where something else changes: the plan says it, and what is done is that.
 
-use privnet_core::Value;
-use privnet_core::accept::{Ask, ConnectionState};
-use privnet_core::plan::Plan;
+use google_cloud_compute_v1::model::{ServiceAttachment, ServiceAttachmentConsumerProjectLimit};
+use privnet_core::accept::{Ask, ConnectionState, decide};
+use privnet_core::conformance::Driver;
+use privnet_core::plan::{Plan, plan_decisions, plan_rejection};
 use privnet_core::spec::Spec;
+use privnet_core::world::{Desired, World};
+use privnet_core::{ErrorKind, Purpose, Value};
 
 use super::{ALLOW, ask, assert_done, colleagues, own_attachment, state};
 use crate::stage::Stage;
@@ -93,8 +96,121 @@ async fn what_a_decision_does_to_the_reject_list_is_in_its_plan() {
     let (decisions, plan, report) = stage.decide(&by_endpoint, &Ask::default()).await;
     assert_done(&plan, &report);
     let own = decisions.iter().find(|one| one.connection == id).unwrap();
-    assert!(own.besides.len() == 1 && own.besides[0].contains("takes mallory-labs off"), "{own:#?}");
-    assert_eq!(audited(&plan), own.besides);
+    assert!(
+        own.besides.said.len() == 1 && own.besides.said[0].contains("takes mallory-labs off"),
+        "{own:#?}"
+    );
+    assert_eq!(audited(&plan), own.besides.said);
     assert_eq!(state(&stage, &by_endpoint, &id).await, ConnectionState::Accepted);
     assert_eq!(own_attachment(&stage, &by_endpoint).await.consumer_reject_lists, [""; 0]);
+}
+
+/// A plan of decisions, and what carries it out.
+async fn deciding(stage: &Stage, spec: &Spec) -> (Driver, Plan, Desired, World) {
+    let driver = stage.driver();
+    let (desired, world) = driver.observe(spec, Purpose::Connections).await;
+    let known = world.services["orders"].connections.known();
+    let decisions = decide(&desired.services["orders"].policy, known, &Ask::default());
+    let plan = plan_decisions(&desired, &world, &driver.kinds(), &decisions);
+    (driver, plan, desired, world)
+}
+
+/// Carries out what must be found to be out of date: how it says so.
+async fn out_of_date(
+    stage: &Stage,
+    (driver, plan, desired, world): (Driver, Plan, Desired, World),
+) -> String {
+    let before = stage.everything().await;
+    let report = driver.execute(&plan, &desired, &world).await;
+    let failed: Vec<_> = report.failures().collect();
+    assert!(failed.len() == 1 && failed[0].kind() == ErrorKind::Conflict, "{report:#?}");
+    assert!(failed[0].hints().iter().any(|hint| hint.starts_with("run the command again")), "{failed:?}");
+    assert_eq!(stage.everything().await, before);
+    failed[0].to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_does_to_others_what_was_said_and_no_more() {
+    let stage = Stage::open_with(|options| options.hold_requests = true).await;
+    let file = |by: &str| colleagues("allow: { acme: { max_connections: 3 } }", &format!("accept_by: {by}"));
+    let spec = file("endpoint");
+    stage.apply(&spec).await;
+    let name = own_attachment(&stage, &spec).await.name.unwrap();
+    let reject = async |who: &'static [&'static str]| {
+        let change = |there: &mut ServiceAttachment| {
+            there.consumer_reject_lists = who.iter().map(ToString::to_string).collect()
+        };
+        stage.edit_attachment(&name, change).await;
+    };
+    let ids = [ask(&stage), ask(&stage)];
+    stage.until_pending(&spec, "orders", 2).await;
+    // Its entry goes for want of room, which is said; another one is put there before that is done.
+    reject(&["mallory-labs"]).await;
+    let planned = deciding(&stage, &spec).await;
+    assert_eq!(planned.1.actions.len(), 2);
+    reject(&["mallory-labs", "initech"]).await;
+    let driver = &planned.0;
+    let before = own_attachment(&stage, &spec).await.consumer_reject_lists;
+    let report = driver.execute(&planned.1, &planned.2, &planned.3).await;
+    let failed: Vec<String> = report.failures().map(ToString::to_string).collect();
+    let whole = |one: &String| one.contains("(initech off the reject list)");
+    assert!(failed.len() == 2 && failed.iter().all(whole), "{failed:?}");
+    assert_eq!(own_attachment(&stage, &spec).await.consumer_reject_lists, before);
+    // Fewer than was said: nobody is the worse for it. The second finds done what both said.
+    let (driver, plan, desired, world) = deciding(&stage, &spec).await;
+    reject(&["initech"]).await;
+    assert_done(&plan, &driver.execute(&plan, &desired, &world).await);
+    for id in &ids {
+        assert_eq!(state(&stage, &spec, id).await, ConnectionState::Accepted);
+    }
+    assert_eq!(own_attachment(&stage, &spec).await.consumer_reject_lists, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_keeps_nobody_else_out_than_was_said() {
+    let (stage, _) = turned_away_without_an_entry(&colleagues(ALLOW, "")).await;
+    let spec = colleagues("allow: { acme: { max_connections: 3 } }", "");
+    let (live, later) = (ask(&stage), ask(&stage));
+    stage.until_pending(&spec, "orders", 2).await;
+    let only = Ask { connection: Some(live.clone()), ..Ask::default() };
+    let (_, plan, report) = stage.decide(&spec, &only).await;
+    assert_done(&plan, &report);
+    let driver = stage.driver();
+    let (desired, world) = driver.observe(&spec, Purpose::Connections).await;
+    let plan = plan_rejection(&desired, &world, &driver.kinds(), &live, true).expect("it is there");
+    // To cut the first one the attachment reconciles: by then another one was turned away, whose entry is gone as well.
+    let (away, report) = stage.reject(&spec, &later, false).await;
+    assert_done(&away, &report);
+    let name = own_attachment(&stage, &spec).await.name.unwrap();
+    let nobodys = "projects/initech/regions/us-east4/forwardingRules/1".to_owned();
+    stage.edit_attachment(&name, |there| there.consumer_reject_lists = vec![nobodys]).await;
+    let why = out_of_date(&stage, (driver, plan, desired, world)).await;
+    assert_eq!(why.matches("on the reject list").count(), 1, "{why}");
+    assert_eq!(state(&stage, &spec, &live).await, ConnectionState::Accepted);
+    let (plan, report) = stage.reject(&spec, &live, true).await;
+    assert_done(&plan, &report);
+    assert_eq!(own_attachment(&stage, &spec).await.consumer_reject_lists.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_in_the_end_switches_nothing_off_before() {
+    let policy =
+        |limit: u32| format!("allow: {{ acme: {{ max_connections: {limit} }} }}\n    acceptance: automatic");
+    let stage = Stage::open().await;
+    let on = colleagues(&policy(1), "reconcile_connections: true");
+    stage.apply(&on).await;
+    let name = own_attachment(&stage, &on).await.name.unwrap();
+    let off = colleagues(&policy(2), "");
+    let driver = stage.driver();
+    let (plan, desired, world) = driver.plan(&off, privnet_core::plan::PlanOptions::default()).await;
+    let entry = ServiceAttachmentConsumerProjectLimit::new().set_project_id_or_num("mallory-labs");
+    let add =
+        |there: &mut ServiceAttachment| there.consumer_accept_lists.push(entry.set_connection_limit(1_u32));
+    stage.edit_attachment(&name, add).await;
+    let why = out_of_date(&stage, (driver, plan, desired, world)).await;
+    assert!(why.contains("changed the accept list since the plan"), "{why}");
+    assert_eq!(own_attachment(&stage, &on).await.reconcile_connections, Some(true));
+    stage.apply(&off).await;
+    assert_eq!(own_attachment(&stage, &off).await.reconcile_connections, Some(false));
+    stage.assert_settled(&off).await;
 }

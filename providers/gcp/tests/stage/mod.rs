@@ -8,7 +8,7 @@
     reason = "the stage of tests: what fails here fails the test"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +109,14 @@ impl Stage {
 
     pub async fn attachments(&self) -> compute::ServiceAttachments {
         client!(self, ServiceAttachments)
+    }
+
+    /// The labels of the machines that say they are this service's, by the machine's name.
+    pub async fn machines_of(&self, service: &str) -> BTreeMap<String, HashMap<String, String>> {
+        let list = client!(self, Instances).aggregated_list().set_project(PROJECT);
+        let all = list.send().await.unwrap().items.into_values().flat_map(|scoped| scoped.instances);
+        let own = all.filter(|one| one.labels.get("privnet-service").is_some_and(|own| own == service));
+        own.map(|one| (one.name.unwrap(), one.labels)).collect()
     }
 
     /// A NAT subnet that somebody else adds to an attachment.
