@@ -180,7 +180,11 @@ async fn a_certificate_that_is_not_trusted_is_said_at_once() {
     let (url, authority) = stage.running().https("azure").unwrap();
     let run = |trusted: &Path| {
         let mut command = privnet(ground.path());
-        command.arg("plan").env("SSL_CERT_FILE", trusted).env_remove("SSL_CERT_DIR").env("AWS_ENDPOINT_URL", url);
+        command
+            .arg("plan")
+            .env("SSL_CERT_FILE", trusted)
+            .env_remove("SSL_CERT_DIR")
+            .env("AWS_ENDPOINT_URL", url);
         command.env("AWS_ACCESS_KEY_ID", "AKIASANDBOX123456789").env("AWS_SECRET_ACCESS_KEY", "sandbox");
         both(&tokio::task::block_in_place(|| command.output()).unwrap())
     };
