@@ -43,7 +43,7 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
         };
         match &azure.form {
             AzureForm::Hosted(form) => {
-                reads.push(Box::pin(of_hosted(arm, context, request.spec, service, form)))
+                reads.push(Box::pin(of_hosted(arm, context, request.spec, service, form)));
             }
             AzureForm::PrivateLinkService(id) => {
                 let scope = crate::scope::of(id.subscription().as_str(), id.resource_group().as_str());
@@ -63,6 +63,8 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
         let subscription = crate::scope::subscription(&scope);
         let mut snapshot = Snapshot::new(request.spec.deployment.as_str(), scope, listed);
         snapshot.turned = former::of_file(request.spec);
+        snapshot.in_file =
+            Some(request.spec.services.iter().map(|service| service.name.to_string()).collect());
         subscriptions.entry(subscription).or_default().push(snapshot);
     }
     for snapshots in subscriptions.into_values() {

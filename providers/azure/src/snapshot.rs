@@ -34,6 +34,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) known: BTreeSet<String>,
     /// The services of the file, wherever they are, that own nothing in the form that they have now.
     pub(crate) turned: BTreeSet<String>,
+    /// All services of the file, wherever they are, where others are to be found by names alone.
+    pub(crate) in_file: Option<BTreeSet<String>>,
     /// The addresses that the deployment has names for.
     pub(crate) addresses: Vec<Address>,
 }
@@ -57,6 +59,7 @@ impl<'a> Snapshot<'a> {
             vnets: Vec::new(),
             known,
             turned: BTreeSet::new(),
+            in_file: None,
             addresses,
         }
     }
@@ -71,6 +74,13 @@ impl<'a> Snapshot<'a> {
     /// The services of the deployment that are known of.
     pub(crate) fn known_services(&self) -> impl Iterator<Item = &str> {
         self.known.iter().map(String::as_str)
+    }
+
+    /// The service that the derived name of something without tags has in clear, where the file lists it nowhere: of one that it lists, its
+    /// own place tells.
+    pub(crate) fn unlisted_in(&self, name: &str) -> Option<String> {
+        let in_file = self.in_file.as_ref()?;
+        ownership::service_in(name).filter(|service| !in_file.contains(service))
     }
 
     /// Takes note of services that the file does not list, from the proofs of what was read.

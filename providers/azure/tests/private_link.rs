@@ -1159,16 +1159,25 @@ async fn an_interface_that_the_user_joined_is_the_users_to_take_out() {
 
 /// Services over machines of the user's own, by name and resource group.
 fn in_groups(services: &[(&str, &str)]) -> privnet_core::spec::Spec {
+    in_groups_with(services, |network, _| format!("existing: {network}/subnets/nat"))
+}
+
+/// The same with NAT subnets as this says, of the network and the service's place in the list.
+fn in_groups_with(
+    services: &[(&str, &str)],
+    subnet: impl Fn(&str, usize) -> String,
+) -> privnet_core::spec::Spec {
     let network = format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub");
     let services: String = services
         .iter()
         .enumerate()
         .map(|(nth, (name, group))| {
             let port = DIRECT.replace("listen: 5432", &format!("listen: 5432, port: {}", 5432 + nth));
+            let subnet = subnet(&network, nth);
             format!(
                 "  - name: {name}
     allow: {{ acme: {{}} }}
-    azure: {{ resource_group: {group}, nat_subnet: {{ existing: {network}/subnets/nat }}, join_nics: true, ports: [{port}] }}
+    azure: {{ resource_group: {group}, nat_subnet: {{ {subnet} }}, join_nics: true, ports: [{port}] }}
 "
             )
         })
@@ -1245,6 +1254,26 @@ async fn several_groups_are_read_by_the_subscriptions_pages() {
     let refused: Vec<_> = plan.refusals.iter().map(|refusal| refusal.address.service.as_str()).collect();
     assert_eq!(refused, ["five"], "{:?}", plan.refusals);
     stage.apply_with(&four, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
+}
+
+/// The names of two subnets of one network tell their services in clear, and each is where its own service is.
+#[tokio::test(flavor = "multi_thread")]
+async fn services_in_two_groups_make_their_subnets_in_one_network() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    make_groups(&stage, &["rg-2"]).await;
+    let both = in_groups_with(&[("orders", "rg-data"), ("billing", "rg-2")], |_, nth| {
+        format!("create: {{ cidr: 10.1.{}.0/28 }}", 100 + nth)
+    });
+    stage.apply(&both).await;
+    stage.assert_settled(&both).await;
+    // A file that does not know of the other one's group leaves its subnet to it.
+    let one = in_groups_with(&[("orders", "rg-data")], |_, nth| {
+        format!("create: {{ cidr: 10.1.{}.0/28 }}", 100 + nth)
+    });
+    assert_eq!(stage.plan(&one).await.left, []);
+    stage.apply_with(&both, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
+    assert_eq!(stage.everything().await, before);
 }
 
 /// What is proven to be of a service in a group that the file does not name is seen where the subscription is read.

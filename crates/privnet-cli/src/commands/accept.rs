@@ -36,6 +36,10 @@ struct Ended {
     text: String,
     /// Whether the connection that was asked for may be one of its services'.
     may_have_it: bool,
+    /// Whether it is.
+    has_it: bool,
+    /// Whether somebody may ask where nobody could look.
+    missed: bool,
 }
 
 pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner) -> Result<Exit, Failure> {
@@ -49,7 +53,10 @@ pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner)
         return Err(Failure::failed("not-found", format!("no pending connection request is `{id}`"))
             .hint("`privnet status` lists the connections of each service"));
     }
-    let exit = ended.iter().map(|file| file.exit).fold(Exit::Done, Exit::worse);
+    // Who was asked for by name, and is there, is not elsewhere: what could not be read is then nothing that was missed.
+    let missed = !ended.iter().any(|file| file.has_it) && ended.iter().any(|file| file.missed);
+    let begun = if missed { Exit::Failed } else { Exit::Done };
+    let exit = ended.iter().map(|file| file.exit).fold(begun, Exit::worse);
     let json = |file: &Ended| {
         let decisions: Vec<_> = file.decisions.iter().map(decision_json).collect();
         let unread: Vec<_> = file.unread.iter().map(unread_json).collect();
@@ -104,21 +111,20 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
     };
     let unread = unread(&decided.executed);
     let all_seen = unread.is_empty() && decided.executed.unreachable.is_empty();
-    let is_there = ask.connection.as_deref().is_some_and(is_it);
-    let may_have_it = ask.connection.is_none() || is_there || !all_seen;
-    // Who was asked for by name, and is there, is not elsewhere.
-    let undecided = if unread.is_empty() || is_there { Exit::Done } else { Exit::Failed };
+    let has_it = ask.connection.as_deref().is_some_and(is_it);
+    let may_have_it = ask.connection.is_none() || has_it || !all_seen;
+    let missed = !unread.is_empty();
     shell.unreachable(&decided.executed.unreachable);
     let paint = shell.output.paint();
     let warnings = warnings_text(&decided.executed.plan, paint);
     if manner.dry_run || decided.executed.plan.is_empty() {
-        let exit = shell.exit_of(&decided.executed, None).worse(undecided);
+        let exit = shell.exit_of(&decided.executed, None);
         let decisions = told(decided.decisions, &Plan::default(), None);
         let mut text = decisions_text(&decisions, paint) + &warnings + &unread_lines(&unread);
         if decisions.is_empty() {
             text.push_str(nothing_pending_text(all_seen, decided.executed.was_looked_at()));
         }
-        return Ok(Ended { decisions, unread, exit, text, may_have_it });
+        return Ok(Ended { decisions, unread, exit, text, may_have_it, has_it, missed });
     }
     if !manner.yes {
         let considered = told(decided.decisions.clone(), &Plan::default(), None);
@@ -136,7 +142,7 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
     confirm(&question, manner.yes, &shell.world.cancel).await?;
     let decided = if manner.yes { decided } else { as_of_now(shell, file, ask, decided).await? };
     let executed = file.session.execute(decided.executed).await;
-    let exit = shell.exit_of(&executed.planned, Some(&executed.report)).worse(undecided);
+    let exit = shell.exit_of(&executed.planned, Some(&executed.report));
     let decisions = told(decided.decisions, &executed.planned.plan, Some(&executed.report));
     let mut text = decisions_text(&decisions, paint);
     if manner.yes {
@@ -147,7 +153,7 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
         text.push_str(&executed_text(&executed.planned.plan, &executed.report, paint));
     }
     text.push_str(&unread_lines(&unread));
-    Ok(Ended { decisions, unread, exit, text, may_have_it })
+    Ok(Ended { decisions, unread, exit, text, may_have_it, has_it, missed })
 }
 
 /// The decisions as they are now: while a person looked at them, another may have been let in, or have gone.
@@ -208,7 +214,8 @@ async fn watch_one(shell: &Shell, session: &Session, ask: &Ask, timeout: Duratio
     text.push_str(&unread_lines(&unread));
     text.push_str(&end);
     text.push('\n');
-    Ended { decisions: all, unread, exit, text, may_have_it: true }
+    // Whom it waited for was connected, or is told by how it ended.
+    Ended { decisions: all, unread, exit, text, may_have_it: true, has_it: false, missed: false }
 }
 
 fn how_it_ended(end: WaitedFor, ask: &Ask, timeout: Duration) -> (Exit, String) {

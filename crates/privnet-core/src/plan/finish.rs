@@ -172,11 +172,9 @@ impl Draft<'_> {
 
     /// A service that could not be observed is refused as that, and nothing is done to it.
     fn unreadable_warnings(&self) -> Vec<String> {
-        let is_told = |service: &str| {
-            let mut own = self.refusals.iter().filter(|refusal| refusal.address.service == service);
-            own.any(|refusal| refusal.rule == Rule::Unobserved)
-        };
-        let planned = self.world.services.iter().filter(|(service, _)| !is_told(service));
+        let unobserved = self.refusals.iter().filter(|refusal| refusal.rule == Rule::Unobserved);
+        let told: BTreeSet<&str> = unobserved.map(|refusal| refusal.address.service.as_str()).collect();
+        let planned = self.world.services.iter().filter(|(service, _)| !told.contains(service.as_str()));
         let unreadable = planned.filter_map(|(service, seen)| match &seen.connections {
             Connections::Unreadable { why } => {
                 Some(format!("{service}: its connections cannot be read ({why}); they are taken to be live"))

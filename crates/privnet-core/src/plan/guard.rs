@@ -6,7 +6,7 @@ use crate::accept::{Connection, Identity};
 use crate::kind::{Change, Kind, Replacement, Traffic};
 use crate::plan::build::Draft;
 use crate::plan::diff::Difference;
-use crate::plan::references::{are_together, hold, is_untimely};
+use crate::plan::references::{Named, are_together, hold, is_untimely};
 use crate::plan::steps::Step;
 use crate::plan::{FieldChange, Op, Refusal, Rule};
 use crate::resource::{Address, Live};
@@ -28,6 +28,7 @@ impl Draft<'_> {
             refusals.iter().map(|refusal| refusal.address.service.clone()).collect();
         let live: LiveByName<'_> =
             self.world.live.iter().map(|live| ((&live.address, live.id.as_str()), live)).collect();
+        let early = self.early();
         for step in self.steps.iter().filter(|step| !moved.contains(&step.action.address.service)) {
             let Some(kind) = self.kinds.get(&step.action.scope, &step.action.address.kind) else { continue };
             let found = match step.action.op {
@@ -35,7 +36,7 @@ impl Draft<'_> {
                 Op::Delete => self
                     .guard_held(step)
                     .or_else(|| guard_protected(step, kind, &live))
-                    .or_else(|| self.guard_delete(step, kind, &live)),
+                    .or_else(|| self.guard_delete(step, kind, &live, &early)),
                 Op::Update => self
                     .guard_held(step)
                     .or_else(|| self.guard_differences(&step.action.address, &step.differences)),
@@ -107,13 +108,19 @@ impl Draft<'_> {
         goes.then(|| refusal(&step.action.address, Rule::Unsuitable, held.why.clone(), None))
     }
 
-    fn guard_delete(&self, step: &Step, kind: &Kind, live: &LiveByName<'_>) -> Option<Refusal> {
+    fn guard_delete(
+        &self,
+        step: &Step,
+        kind: &Kind,
+        live: &LiveByName<'_>,
+        early: &Named<'_>,
+    ) -> Option<Refusal> {
         if step.replaced
             && let Some(refusal) = self.guard_differences(&step.action.address, &step.differences)
         {
             return Some(refusal);
         }
-        if let Some(refusal) = self.guard_untimely(step, kind, live) {
+        if let Some(refusal) = self.guard_untimely(step, kind, live, early) {
             return Some(refusal);
         }
         if step.replaced {
@@ -140,16 +147,25 @@ impl Draft<'_> {
 
     /// What serves does not go before its successor is there. Two generations were left by a run that was cut short, and neither will
     /// do: one of the two names is needed. That is the one that does not serve; where it cannot be told, the user says it.
-    fn guard_untimely(&self, step: &Step, kind: &Kind, live: &LiveByName<'_>) -> Option<Refusal> {
+    fn guard_untimely(
+        &self,
+        step: &Step,
+        kind: &Kind,
+        live: &LiveByName<'_>,
+        early: &Named<'_>,
+    ) -> Option<Refusal> {
         if self.options.sever_connections || !is_untimely(step, kind) {
             return None;
         }
         let address = &step.action.address;
         let consumers = self.live_consumers(&address.service, &[])?;
         let gone = *live.get(&(address, step.action.live_id.as_deref()?))?;
-        let early = self.early();
-        let stays = |other: &&&Live| other.is_ours() && !early.contains(other);
-        let staying = || live.values().filter(stays).filter(|other| are_together(other, gone));
+        let first = Address::new(&address.service, "", "");
+        let of_service =
+            || live.range((&first, "")..).take_while(|((of, _), _)| of.service == address.service);
+        let stays = |(name, other): &(&(&Address, &str), &&Live)| other.is_ours() && !early.contains(name);
+        let staying =
+            || of_service().filter(stays).map(|(_, other)| other).filter(|other| are_together(other, gone));
         let holds = |other: &&&Live| {
             let Some(hold) = hold(self.kinds, other, gone) else { return false };
             hold.with_traffic && (hold.let_go.is_none() || !self.standing.is_idle(gone))

@@ -4,15 +4,18 @@
 //! (the version of a template is `2`, as every other one's) is none, and nothing refers to what is of another service or place: the
 //! order of a plan is made within one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::kind::{Change, Class, Field, Kind, KindTable, Shape, Traffic};
 use crate::plan::build::Draft;
 use crate::plan::order::Timing;
 use crate::plan::steps::{Step, letting_go};
 use crate::plan::{FieldChange, Op};
-use crate::resource::Live;
+use crate::resource::{Address, Live};
 use crate::value::Value;
+
+/// Live resources, by address and id: kinds may share an id.
+pub(super) type Named<'a> = BTreeSet<(&'a Address, &'a str)>;
 
 /// The texts that name a live resource.
 pub(super) fn names<'a>(kinds: &KindTable, live: &'a Live) -> BTreeSet<&'a str> {
@@ -92,14 +95,21 @@ impl Draft<'_> {
     /// What goes before its successor is there is let go first by what stays: a listener that only has it checked, a backend service
     /// that was to turn to it. The cloud would not delete it otherwise.
     pub(super) fn let_go(&mut self) {
-        let going: Vec<&Live> = self.early();
-        if going.is_empty() {
-            return;
+        let early = self.early();
+        let is_early = |live: &&Live| early.contains(&(&live.address, live.id.as_str()));
+        let mut going: HashMap<&str, Vec<&Live>> = HashMap::new();
+        // Most plans have none.
+        for live in self.world.live.iter().filter(|_| !early.is_empty()).filter(is_early) {
+            going.entry(&live.address.service).or_default().push(live);
         }
         let mut steps: Vec<Step> = Vec::new();
-        for user in self.world.live.iter().filter(|user| user.is_ours() && !going.contains(user)) {
+        for user in self.world.live.iter().filter(|_| !early.is_empty()) {
+            let Some(going) = going.get(user.address.service.as_str()) else { continue };
+            if !user.is_ours() || is_early(&user) {
+                continue;
+            }
             let mut changes: Vec<FieldChange> = Vec::new();
-            for used in going.iter().filter(|used| are_together(user, used)) {
+            for used in going {
                 let let_go = hold(self.kinds, user, used).and_then(|hold| hold.let_go);
                 for (field, from, to) in let_go.into_iter().flatten() {
                     match changes.iter_mut().find(|change| change.field == field.name) {
@@ -118,15 +128,10 @@ impl Draft<'_> {
     }
 
     /// What is deleted before its successor is there.
-    pub(super) fn early(&self) -> Vec<&Live> {
+    pub(super) fn early(&self) -> Named<'_> {
         let early =
             self.steps.iter().filter(|step| step.timing == Timing::Early && step.action.op == Op::Delete);
-        let ids: BTreeSet<(&crate::resource::Address, &str)> =
-            early.filter_map(|step| Some((&step.action.address, step.action.live_id.as_deref()?))).collect();
-        if ids.is_empty() {
-            return Vec::new();
-        }
-        self.world.live.iter().filter(|live| ids.contains(&(&live.address, live.id.as_str()))).collect()
+        early.filter_map(|step| Some((&step.action.address, step.action.live_id.as_deref()?))).collect()
     }
 }
 

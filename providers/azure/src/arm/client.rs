@@ -505,9 +505,10 @@ impl Arm {
         })
     }
 
-    /// Waits as long as ARM asked to be left alone, or until the user wants to stop.
+    /// Waits as long as ARM asked to be left alone, or as the run has patience, or until the user wants to stop.
     pub(super) async fn rest(&self, context: &Context, asked: Option<Duration>) {
         if let Some(asked) = asked {
+            let asked = context.patience(asked);
             context.tell_of_rest(asked);
             context.rest(asked).await;
         }

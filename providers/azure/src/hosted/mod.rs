@@ -353,6 +353,7 @@ mod tests {
                 sever: false,
                 along: Vec::new(),
                 besides: Vec::new(),
+                entries: None,
             };
             let target = decision_target(&resource, "e-1").unwrap();
             connection::decide(&arm, &context(), &target, &wanted, Op::Accept).await.unwrap();

@@ -74,7 +74,8 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         let vnet_id = fields::id(text(vnet, "id").unwrap_or_default());
         for subnet in items(vnet, "properties.subnets") {
             let (Some(name), Some(id)) = (text(subnet, "name"), text(subnet, "id")) else { continue };
-            let named = ownership::service_in(name);
+            // One that is used has the rest of its service beside it, maybe where nobody looks now.
+            let named = snapshot.unlisted_in(name).filter(|_| !is_used(subnet));
             let services: BTreeSet<&str> = snapshot.known_services().chain(named.as_deref()).collect();
             for service in services {
                 let address = address(service);
@@ -95,6 +96,13 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         }
     }
     found
+}
+
+/// Whether something has an address of it.
+fn is_used(subnet: &Json) -> bool {
+    ["properties.ipConfigurations", "properties.privateLinkServices"]
+        .iter()
+        .any(|users| !items(subnet, users).is_empty())
 }
 
 fn read(vnet: &str, subnet: &Json) -> NatSubnet {

@@ -352,7 +352,14 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     };
     act.write(&target, &wanted.tags, &shape).await?;
     if act.step.changes_field("draining") {
-        handover::set_state(act, fields::resolved(&wanted.pool), &id, "None").await?;
+        let pool = fields::resolved(&wanted.pool);
+        handover::set_state(act, pool, &id, "None").await?;
+        // The other group goes after this, and has served meanwhile.
+        if let Some(generation) = act.step.action.generation
+            && handover::other_generation(act, generation).await?.is_some()
+        {
+            handover::until_healthy(act, pool, &id, 1).await?;
+        }
     }
     Ok(applied(outputs([("id", fields::id(&id))])))
 }
@@ -372,8 +379,14 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
         && handover::is_exposed(act).await?
         && let Some(machines) = handover::machines_in_pool(act, &successor, pool).await?
     {
-        // One that is older than this is no successor, which must be healthy first: it is what serves, as well as it does.
-        if !handover::is_older(act, &successor, &id).await? {
+        // One that is older than this is no successor, all of which must be healthy first: it is what serves, as well as it does. But where
+        // this one answers, it may be this that serves.
+        let machines = match handover::is_older(act, &successor, &id).await? {
+            true if !handover::answers(act, pool, &id).await? => 0,
+            true => 1,
+            false => machines,
+        };
+        if machines > 0 {
             handover::until_healthy(act, pool, &successor, machines).await?;
         }
         note = handover::drain(act, pool, &id, there.drain).await?;

@@ -195,7 +195,7 @@ fn unseen_zones(lowering: &mut Lowering<'_>, made: &AzureMade) {
         Some((address, _)) if made.forwarder.is_some() => lowering.refuse(
             &address,
             format!(
-                "the zones of {location} cannot be seen ({why}), and what is made without zones stays without: {role}, or name them                  with `forwarder: {{ zones: [\"1\", \"2\", \"3\"] }}`"
+                "the zones of {location} cannot be seen ({why}), and what is made without zones stays without: {role}, or name them with `forwarder: {{ zones: [\"1\", \"2\", \"3\"] }}`"
             ),
         ),
         Some((address, _)) => lowering.refuse(

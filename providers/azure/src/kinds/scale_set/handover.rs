@@ -66,17 +66,10 @@ pub(super) async fn until_healthy(
     };
     let balancer = &balancer;
     let ask = || async move {
-        let shown = act.arm.get(act.context, &Target::of(balancer.clone())).await?;
-        // What somebody else's rules ask is his matter: privnet's machines may never answer it.
-        for rule in load_balancer::own_rules(&shown)
-            .filter(|rule| text(rule, "properties.backendAddressPool.id").is_some_and(|id| same_id(id, pool)))
-        {
-            let name = text(rule, "name").unwrap_or_default();
-            let health = Target::of(format!("{balancer}/loadBalancingRules/{name}/health"));
-            let seen = act.arm.post(act.context, &health).await?;
-            let healthy = healthy(&seen, group);
-            if healthy < usize::try_from(machines).unwrap_or_default().max(1) {
-                return Ok(Poll::Pending(format!("{name} has {healthy} of {machines} machines healthy")));
+        let wanted = usize::try_from(machines).unwrap_or_default().max(1);
+        for (rule, healthy) in health_by_rule(act, balancer, pool, group).await? {
+            if healthy < wanted {
+                return Ok(Poll::Pending(format!("{rule} has {healthy} of {machines} machines healthy")));
             }
         }
         Ok(Poll::Ready(()))
@@ -91,6 +84,33 @@ pub(super) async fn until_healthy(
         }
         _ => error,
     })
+}
+
+/// Whether the load balancer calls any machine of a group healthy, on whatever rule of the pool: somebody may be on it.
+pub(super) async fn answers(act: &Act<'_>, pool: &str, group: &str) -> Result<bool, Error> {
+    let rules = health_by_rule(act, &balancer_of(pool), pool, group).await?;
+    Ok(rules.iter().any(|(_, healthy)| *healthy > 0))
+}
+
+/// How many machines of a group are up on each of privnet's rules of the pool, by the rule's name.
+async fn health_by_rule(
+    act: &Act<'_>,
+    balancer: &str,
+    pool: &str,
+    group: &str,
+) -> Result<Vec<(String, usize)>, Error> {
+    let shown = act.arm.get(act.context, &Target::of(balancer)).await?;
+    let mut rules = Vec::new();
+    // What somebody else's rules ask is his matter: privnet's machines may never answer it.
+    for rule in load_balancer::own_rules(&shown)
+        .filter(|rule| text(rule, "properties.backendAddressPool.id").is_some_and(|id| same_id(id, pool)))
+    {
+        let name = text(rule, "name").unwrap_or_default();
+        let health = Target::of(format!("{balancer}/loadBalancingRules/{name}/health"));
+        let seen = act.arm.post(act.context, &health).await?;
+        rules.push((name.to_owned(), healthy(&seen, group)));
+    }
+    Ok(rules)
 }
 
 /// How many machines of this group a rule's health shows as up.
@@ -234,7 +254,7 @@ mod tests {
         let member = |id: Json, state: &str| json!({"networkInterfaceIPConfigurationId": id, "state": state});
         let of = |members: Vec<Json>| json!({"loadBalancerBackendAddresses": members});
         let (one, two) = (member(json!(nic(1)), "Up"), member(json!({"id": nic(2)}), "up"));
-        let both = of(vec![one.clone(), two.clone()]);
+        let both = of(vec![one.clone(), two]);
         assert_eq!(healthy(&both, "/g/virtualmachinescalesets/new"), 2);
         assert_eq!(healthy(&both, "/g/virtualMachineScaleSets/old"), 0);
         assert_eq!(healthy(&of(vec![one.clone(), one.clone()]), "/g/virtualMachineScaleSets/new"), 1);
