@@ -55,8 +55,8 @@ class Drift:
         found = pages(getattr(self.c, collection)(), project=PROJECT, **place)
         return next(thing for thing in found if marker in thing.get("description", ""))
 
-    def firewall(self, **change):
-        rule = self.find("firewalls", "firewall-rule", "clients")
+    def firewall(self, which="clients", **change):
+        rule = self.find("firewalls", "firewall-rule", which)
         self.finish(self.c.firewalls().patch(project=PROJECT, firewall=rule["name"], body={"name": rule["name"]} | change))
 
     def check(self, change):
@@ -157,6 +157,7 @@ TABLE = {
     ("firewall-rule", "network"): CREATE_ONLY,
     ("firewall-rule", "sources"): lambda d: d.firewall(sourceRanges=["0.0.0.0/0"]),
     ("firewall-rule", "ports"): lambda d: d.firewall(allowed=[{"IPProtocol": "tcp", "ports": ["1-65535"]}]),
+    ("firewall-rule", "probed_ports"): lambda d: d.firewall("probers", allowed=[{"IPProtocol": "tcp", "ports": ["9999"]}]),
     ("firewall-rule", "destinations"): lambda d: d.firewall(destinationRanges=["10.7.0.10/32"]),
     ("firewall-rule", "target_tags"): lambda d: d.firewall(targetTags=["somebodys"]),
     ("firewall-rule", "priority"): lambda d: d.firewall(priority=10),

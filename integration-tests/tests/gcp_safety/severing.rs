@@ -113,18 +113,26 @@ fn all_ports_and_regions_are_opened_under_a_consumer_and_closed_with_the_word_al
     let one = of_the_vendor(&super::machine());
     let ground = Ground::connected("gcp.yaml", &one);
     let all = orders().replace("    gcp:\n", "    gcp:\n      all_ports: true\n");
+    // An attachment turns to no rule with another global access, whatever is said: one after the other.
     ground.edit(&all);
-    ground.must("--sandbox apply --yes", 0);
-    ground.must("--sandbox plan --detailed-exitcode", 0);
-    assert!(ground.live().is_some(), "{:#}", ground.status());
-    ground.edit(&one);
+    let refused = ground.must("--sandbox apply --yes --sever-connections", 3);
+    assert!(both(&refused).contains("Change `global_access` alone first"), "{}", both(&refused));
+    for edited in [&all.replace(GLOBAL, ""), &all] {
+        ground.edit(edited);
+        ground.must("--sandbox apply --yes", 0);
+        ground.must("--sandbox plan --detailed-exitcode", 0);
+        assert!(ground.live().is_some(), "{:#}", ground.status());
+    }
+    ground.edit(&orders());
     let refused = ground.must("--sandbox plan --detailed-exitcode", 3);
     assert!(both(&refused).contains("changing ports from ALL to "), "{}", both(&refused));
     ground.edit(&all.replace(GLOBAL, ""));
     let refused = ground.must("--sandbox plan --detailed-exitcode", 3);
     assert!(both(&refused).contains("changing global_access from true to false"), "{}", both(&refused));
-    ground.edit(&one);
     ground.must("--sandbox apply --yes", 3);
     assert!(ground.live().is_some(), "{:#}", ground.status());
-    ground.must("--sandbox apply --yes --sever-connections", 0);
+    for edited in [&all.replace(GLOBAL, ""), &one] {
+        ground.edit(edited);
+        ground.must("--sandbox apply --yes --sever-connections", 0);
+    }
 }

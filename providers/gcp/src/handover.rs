@@ -134,10 +134,21 @@ async fn is_anybody_connected(act: &Act<'_>) -> Result<bool, Error> {
     Ok(endpoints.into_iter().any(|endpoint| connections::state(endpoint).may_be_live()))
 }
 
+/// Whether the service's health check is there twice: the one of before goes when the machines that it was for have gone.
+pub(crate) async fn are_two_checks(act: &Act<'_>) -> Result<bool, Error> {
+    Ok(generations(act, kinds::health_check::KIND.name, Collection::HealthChecks).await?.len() > 1)
+}
+
 /// The service's one resource of a kind, under either of its names.
 async fn either(act: &Act<'_>, kind: &str, collection: Collection) -> Result<Option<Json>, Error> {
+    Ok(generations(act, kind, collection).await?.into_iter().next())
+}
+
+/// The service's one resource of a kind, and the one that takes its place, where that is there too.
+async fn generations(act: &Act<'_>, kind: &str, collection: Collection) -> Result<Vec<Json>, Error> {
     let address = Address::new(act.address().service.as_str(), kind, "main");
     let (project, region) = act.place();
+    let mut found = Vec::new();
     for generation in [Generation::A, Generation::B] {
         let at = At {
             collection,
@@ -145,11 +156,9 @@ async fn either(act: &Act<'_>, kind: &str, collection: Collection) -> Result<Opt
             place: region.to_owned(),
             name: ownership::cloud_name(act.step.deployment, &address, generation),
         };
-        if let Some(there) = act.cloud.get(&at).await? {
-            return Ok(Some(there));
-        }
+        found.extend(act.cloud.get(&at).await?);
     }
-    Ok(None)
+    Ok(found)
 }
 
 async fn drain(act: &Act<'_>, subject: &str, time: Duration) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use google_cloud_compute_v1::model::ServiceAttachmentConsumerProjectLimit;
 use privnet_core::accept::{Ask, Connection, ConnectionState};
-use privnet_core::plan::{PlanOptions, Rule};
+use privnet_core::plan::{Op, PlanOptions, Rule};
 use privnet_core::spec::Spec;
 use privnet_core::{Purpose, Value};
 use stage::{ONE, Stage, assert_done, made, with_policy};
@@ -628,10 +628,13 @@ async fn a_firewall_rule_that_somebody_opened_is_closed_again() {
     let stage = Stage::open().await;
     let spec = made(ONE, "", "");
     stage.apply(&spec).await;
-    let rule = stage.live(&spec, "firewall-rule").await.unwrap();
-    stage.open_firewall(rule.id.rsplit('/').next().unwrap()).await;
-    let plan = stage.apply(&spec).await;
-    let changed: Vec<_> = plan.actions.iter().map(|action| action.address.kind.as_str()).collect();
-    assert_eq!(changed, ["firewall-rule"], "{plan:#?}");
-    stage.assert_settled(&spec).await;
+    for (name, ops) in [("clients", vec![Op::Update]), ("probers", vec![Op::Create, Op::Delete])] {
+        let rules = stage.world(&spec).await.live.into_iter();
+        let rule = rules.filter(|live| live.address.name == name).map(|live| live.id).next().unwrap();
+        stage.open_firewall(rule.rsplit('/').next().unwrap()).await;
+        let plan = stage.apply(&spec).await;
+        assert!(plan.actions.iter().all(|action| action.address.name == name), "{plan:#?}");
+        assert_eq!(plan.actions.iter().map(|action| action.op).collect::<Vec<_>>(), ops, "{plan:#?}");
+        stage.assert_settled(&spec).await;
+    }
 }

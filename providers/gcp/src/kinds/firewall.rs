@@ -24,6 +24,9 @@ use crate::snapshot::Snapshot;
 pub(crate) const CLIENTS: &str = "clients";
 /// The rule for probers.
 pub(crate) const PROBERS: &str = "probers";
+/// The field of the probers' ports. It is another one than that of the clients': where the probers ask elsewhere, machines of before are
+/// asked where they answer until they have gone, by a rule of their own, while ports of clients are opened and shut in place.
+const PROBED: &str = "probed_ports";
 const PRIORITY: i64 = 1000;
 /// Sources of a rule that are no ranges, which widen it.
 const SOURCES: [(&str, &str); 2] = [("sourceTags", "tag"), ("sourceServiceAccounts", "account")];
@@ -32,8 +35,8 @@ const SOURCES: [(&str, &str); 2] = [("sourceTags", "tag"), ("sourceServiceAccoun
 pub(crate) struct Firewall {
     pub(crate) network: String,
     pub(crate) sources: BTreeSet<String>,
-    /// Empty: all.
-    #[serde(default)]
+    /// Empty: all. Of the rule for probers they are `PROBED` among the fields.
+    #[serde(default, alias = "probed_ports")]
     pub(crate) ports: BTreeSet<String>,
     #[serde(default)]
     pub(crate) destinations: BTreeSet<String>,
@@ -50,6 +53,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("network").on_change(Change::Replace),
         Field::managed("sources").shaped(Shape::Set),
         Field::managed("ports").shaped(Shape::Set),
+        Field::managed(PROBED).on_change(Change::Replace).shaped(Shape::Set),
         Field::managed("destinations").shaped(Shape::Set),
         // Those of forwarders instead of all machines, or the other way: those of before are let through until they have gone.
         Field::managed("target_tags").on_change(Change::Replace).shaped(Shape::Set),
@@ -93,8 +97,18 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let to = in_the_network(&network);
     for (name, typed) in [(CLIENTS, clients), (PROBERS, probers)] {
         let address = lowering.address(KIND.name, name);
-        lowering.want(address, to.clone(), fields::of(&typed), BTreeSet::new());
+        lowering.want(address, to.clone(), told(name, fields::of(&typed)), BTreeSet::new());
     }
+}
+
+/// The fields of the rule of this name.
+fn told(name: &str, mut fields: Fields) -> Fields {
+    if name == PROBERS
+        && let Some(ports) = fields.remove("ports")
+    {
+        fields.insert(PROBED.to_owned(), ports);
+    }
+    fields
 }
 
 /// The ports that consumers connect to.
@@ -106,7 +120,9 @@ pub(crate) fn listens(backend: &GcpBackend) -> Box<dyn Iterator<Item = privnet_c
 }
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
-    super::live_of(snapshot, Collection::Firewalls, &KIND, |json| fields::of(&read(json)), |_| Fields::new())
+    let fields = |json: &Json| fields::of(&read(json));
+    let live = super::live_of(snapshot, Collection::Firewalls, &KIND, fields, |_| Fields::new());
+    live.into_iter().map(|rule| Live { fields: told(&rule.address.name, rule.fields), ..rule }).collect()
 }
 
 fn read(json: &Json) -> Firewall {
@@ -180,6 +196,17 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_of_probers_are_a_field_of_their_own() {
+        let rule = json!({ "allowed": [{ "IPProtocol": "tcp", "ports": ["8008"] }] });
+        for (name, field, other) in [(CLIENTS, "ports", PROBED), (PROBERS, PROBED, "ports")] {
+            let fields = told(name, fields::of(&read(&rule)));
+            assert!(fields.contains_key(field) && !fields.contains_key(other), "{name}: {fields:?}");
+            assert!(KIND.field(field).is_some());
+            assert_eq!(fields::typed::<Firewall>(KIND.name, &fields).expect("the same"), read(&rule));
+        }
+    }
 
     #[test]
     fn what_somebody_opened_besides_is_seen() {

@@ -19,7 +19,7 @@ use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
 use crate::handover;
 use crate::json::{Json, flag, text, texts};
-use crate::kinds::{backend_service, firewall};
+use crate::kinds::{backend_service, firewall, service_attachment};
 use crate::lower::Lowering;
 use crate::ownership::{self, Labels};
 use crate::path;
@@ -87,6 +87,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         labels: lowering.spec.tags.clone(),
     };
     check_fixed_address(lowering, made, &address, &typed);
+    check_global_access(lowering, made, &typed);
     // Nobody is sent through it, and nothing of before goes, while those rules do not let them through.
     let rules =
         [firewall::CLIENTS, firewall::PROBERS].map(|name| lowering.address(firewall::KIND.name, name));
@@ -117,18 +118,48 @@ fn check_fixed_address(
 ) {
     let Some(live) = lowering.world.at(address) else { return };
     let Ok(there) = fields::typed::<ForwardingRule>(KIND.name, &live.fields) else { return };
-    let same_address = wanted.ip_address.is_some() && wanted.ip_address == there.ip_address;
-    let what = if there.ports != wanted.ports {
-        "the ports"
-    } else if backend_service::turns(lowering, &made.backend) {
-        "the sort of machines (instances, an instance group, forwarders) behind the address"
-    } else {
+    if wanted.ip_address.is_none() || wanted.ip_address != there.ip_address {
         return;
-    };
-    if same_address {
+    }
+    if let Some(what) = made_anew(lowering, made, &there, wanted) {
         lowering.refuse(format!(
             "{what} of a forwarding rule with a fixed `ip_address` cannot be changed without a gap: take `ip_address` out of the file as \
              well, or destroy the service first"
+        ));
+    }
+}
+
+/// What of an edit takes another rule than the one that is there.
+fn made_anew(
+    lowering: &Lowering<'_>,
+    made: &GcpMade,
+    there: &ForwardingRule,
+    wanted: &ForwardingRule,
+) -> Option<&'static str> {
+    if there.ports != wanted.ports {
+        Some("the ports")
+    } else if backend_service::turns(lowering, &made.backend) {
+        Some("the sort of machines (instances, an instance group, forwarders) behind the address")
+    } else if there.subnet != wanted.subnet {
+        Some("the subnet")
+    } else if wanted.ip_address.is_some() && there.ip_address != wanted.ip_address {
+        Some("the address")
+    } else {
+        None
+    }
+}
+
+/// An attachment turns only to a rule with the same global access as the one that it has
+/// (<https://cloud.google.com/vpc/docs/manage-private-service-connect-services>).
+fn check_global_access(lowering: &mut Lowering<'_>, made: &GcpMade, wanted: &ForwardingRule) {
+    let attachment = lowering.address(service_attachment::KIND.name, "main");
+    let target = lowering.world.at(&attachment).and_then(|live| live.fields.get("target")?.as_text());
+    let rule = lowering.world.live.iter().find(|live| live.is_ours() && Some(live.id.as_str()) == target);
+    let rule = rule.and_then(|live| fields::typed::<ForwardingRule>(KIND.name, &live.fields).ok());
+    let Some(there) = rule.filter(|there| there.global_access != wanted.global_access) else { return };
+    if let Some(what) = made_anew(lowering, made, &there, wanted) {
+        lowering.refuse(format!(
+            "{what} and `global_access` cannot be changed at once: a service attachment turns only to a forwarding rule with the same global              access. Change `global_access` alone first, apply, then the rest"
         ));
     }
 }

@@ -14,6 +14,10 @@ use super::stage::{self, ONE, Stage, assert_done, made};
 use super::{FORWARDED, FORWARDERS};
 
 const GROUP: &str = "{ listen: 5432, to: { instance_group: zones/us-east4-a/instanceGroups/db-group } }";
+/// The same, asked elsewhere than where one machine is by default.
+const CHECKED: &str = "{ listen: 5432, health_check: { port: 8008, http: /up }, to: { instance_group: zones/us-east4-a/instanceGroups/db-group } }";
+/// Another machine, asked elsewhere.
+const OTHER: &str = "{ listen: 5432, health_check: { port: 8008, http: /up }, to: { instances: [zones/us-east4-c/instances/db-2] } }";
 const TWO: &str =
     "{ listen: 5432, to: { instances: [zones/us-east4-b/instances/db-1, zones/us-east4-c/instances/db-2] } }";
 
@@ -94,7 +98,8 @@ fn assert_turned_when_healthy(said: &[Said]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_sort_of_machines_takes_over_when_it_is_healthy() {
     let forwarded = (FORWARDED, FORWARDERS);
-    for (from, to) in [((ONE, ""), (GROUP, "")), ((ONE, ""), forwarded), ((GROUP, ""), forwarded)] {
+    let (one, group) = ((ONE, ""), (GROUP, ""));
+    for (from, to) in [(one, group), (one, (CHECKED, "")), (one, forwarded), (group, forwarded)] {
         let folder = tempfile::tempdir().unwrap();
         let [before, after] = [from, to].map(|(ports, block)| made(ports, block, ""));
         let (stage, id) = connected(folder.path(), &before).await;
@@ -145,6 +150,68 @@ async fn a_healthy_machine_does_not_go_while_those_that_stay_are_dead() {
     stage.apply(&one).await;
     stage.assert_settled(&one).await;
     assert_live(&stage, &one, &id).await;
+}
+
+/// Once another check is there, it tells nothing of the machines of before: that of the run which was cut short does not throw them out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_check_finds_dead_stays_in_the_next_run_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, after) = (made(ONE, "", ""), made(OTHER, "", ""));
+    let (stage, id) = connected(folder.path(), &before).await;
+    stage.power("us-east4-c", "db-2", false).await;
+    for _ in 0..2 {
+        let (_, report) = stage.driver().apply(&after, PlanOptions::default()).await;
+        assert!(report.failures().any(|error| error.kind() == ErrorKind::TimedOut), "{report:#?}");
+        let backend = stage.live(&after, "backend-service").await.unwrap();
+        assert_eq!(backend.fields["backends"].as_list().map(<[_]>::len), Some(2), "{backend:#?}");
+        // The local cloud's machines answer on every port or on none.
+        stage.power("us-east4-b", "db-1", false).await;
+    }
+    stage.power("us-east4-c", "db-2", true).await;
+    stage.apply(&after).await;
+    stage.assert_settled(&after).await;
+    assert_live(&stage, &after, &id).await;
+}
+
+/// Where the probers ask elsewhere, machines of before are asked where they answer; a port more opens the clients' rule in place.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_check_has_a_rule_of_its_own_and_another_port_has_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = ONE.replace(" to:", " health_check: { port: 8008, http: /up }, to:");
+    let more = format!("{one}, {}", ONE.replace("5432", "5433"));
+    let [before, checked, more] = [ONE, &one, &more].map(|ports| made(ports, "", ""));
+    let (stage, id) = connected(folder.path(), &before).await;
+    let ops = |plan: &privnet_core::plan::Plan, name: &str| -> Vec<Op> {
+        let own = plan.actions.iter().filter(|one| one.address.name == name);
+        own.filter(|one| one.address.kind == "firewall-rule").map(|one| one.op).collect()
+    };
+    let plan = stage.apply(&checked).await;
+    assert_eq!((ops(&plan, "probers"), ops(&plan, "clients")), (vec![Op::Create, Op::Delete], vec![]));
+    let plan = stage.apply(&more).await;
+    assert_eq!((ops(&plan, "probers"), ops(&plan, "clients")), (vec![], vec![Op::Update]));
+    stage.assert_settled(&more).await;
+    assert_live(&stage, &more, &id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn global_access_does_not_change_with_what_takes_another_rule() {
+    let stage = Stage::open().await;
+    stage.apply(&made(ONE, "", "")).await;
+    let global = "global_access: true
+";
+    for (ports, block) in [
+        (ONE.replace("5432", "5433"), global.to_owned()),
+        (FORWARDED.to_owned(), format!("{FORWARDERS}\n{global}")),
+        (ONE.to_owned(), format!("{global}ip_address: 10.7.0.77")),
+    ] {
+        let plan = stage.plan(&made(&ports, &block, "")).await;
+        assert!(plan.is_empty(), "{:#?}", plan.actions);
+        assert!(plan.refusals.iter().any(|one| one.why.contains("`global_access` alone first")), "{plan:#?}");
+    }
+    let alone = made(ONE, global, "");
+    stage.apply(&alone).await;
+    stage.assert_settled(&alone).await;
+    stage.apply(&made(&ONE.replace("5432", "5433"), global, "")).await;
 }
 
 /// Each port of the agent's tells of all of them, and the machines of before do not listen on those that are new.

@@ -45,6 +45,14 @@ pub(super) fn change(
     }
     let new = complete(world, call, Some(path), new)?;
     super::immutable(old, &new, &["domainNames"])?;
+    if global_access(world, old).is_some_and(|before| global_access(world, &new) != Some(before)) {
+        return Err(ApiError::field(
+            "resource.targetService",
+            new.text("targetService").unwrap_or_default(),
+            "The new target must have the same global access setting as the current one.",
+        )
+        .into());
+    }
     let kept: BTreeSet<String> = new.texts("natSubnets").into_iter().collect();
     let lost = old.texts("natSubnets").into_iter().find(|subnet| !kept.contains(subnet));
     if let Some(subnet) = lost
@@ -118,6 +126,12 @@ fn target(world: &World, call: &Call, body: &mut Object) -> Result<String, ApiEr
     let network = record.body.text("network").unwrap_or_default().to_owned();
     body.insert("targetService".to_owned(), link::url(&path).into());
     Ok(network)
+}
+
+/// Whether the target takes clients of all regions; nothing where it is gone.
+fn global_access(world: &World, attachment: &Object) -> Option<bool> {
+    let rule = world.resources.get(link::path(attachment.text("targetService")?))?;
+    Some(rule.body.flag("allowGlobalAccess"))
 }
 
 fn nat_subnets(
