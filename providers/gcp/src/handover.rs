@@ -29,14 +29,32 @@ pub(crate) struct Seen {
     pub(crate) healthy: bool,
 }
 
-/// Waits until something of what is `new` is healthy behind these backend services. There is nothing to wait for where nothing of the old
+/// What a machine that the health check looks at is to a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It stays, or comes.
+    New,
+    /// It goes.
+    Old,
+    /// It has nothing to do with it.
+    Beside,
+}
+
+impl Part {
+    /// Of a change that is about all of them.
+    pub(crate) fn new_if(is_new: bool) -> Self {
+        if is_new { Self::New } else { Self::Old }
+    }
+}
+
+/// Waits until something of what is `New` is healthy behind these backend services. There is nothing to wait for where nothing of the old
 /// is healthy either: then no session can be kept. What `served` before anything was changed counts as healthy all the time, since another
 /// health check may find it dead that it is not.
 pub(crate) async fn until_healthy(
     act: &Act<'_>,
     backend_services: &[At],
     served: bool,
-    new: impl Fn(&Seen) -> bool,
+    part: impl Fn(&Seen) -> Part,
 ) -> Result<(), Error> {
     let subject = backend_services.last().map_or("", |at| at.name.as_str());
     let until = Until {
@@ -45,13 +63,13 @@ pub(crate) async fn until_healthy(
         what: "healthy",
         limit: act.cloud.context.patience(HEALTHY),
     };
-    let new = &new;
+    let part = &part;
     let ask = || async move {
         let mut seen = Vec::new();
         for backend_service in backend_services {
             seen.extend(health(act, backend_service).await?);
         }
-        Ok(if may_go_over(&seen, served, new) {
+        Ok(if may_go_over(&seen, served, part) {
             Poll::Ready(())
         } else {
             Poll::Pending("nothing of what is new is healthy yet".to_owned())
@@ -60,7 +78,7 @@ pub(crate) async fn until_healthy(
     act.cloud.context.until(until, ask).await.map_err(|error| match error.kind() {
         ErrorKind::TimedOut => {
             error.with_hint(
-                "what is there stays until what is new is healthy; see `privnet status`. A forwarder machine is healthy when its database answers \
+                "what is there stays until what is new is healthy; see `privnet status`. Where it cannot become so, an apply of the earlier file takes it back. A forwarder machine is healthy when its database answers \
                  it, and its image must hold nft and python3 (its serial console says what is missing)",
             )
         }
@@ -69,26 +87,33 @@ pub(crate) async fn until_healthy(
 }
 
 /// Before consumers are sent through another forwarding rule: waits until something behind it is healthy, or nothing behind the one that
-/// they come through. A rule without a regional backend service (one for a proxy) has no health that could be asked for.
+/// they come through. A rule without a regional backend service (one for a proxy) has no health that could be asked for: the one of before counts
+/// as serving then, and a new one is taken as it is.
 pub(crate) async fn until_rule_is_healthy(act: &Act<'_>, old: &str, new: &str) -> Result<(), Error> {
-    let (behind_old, behind_new) = (behind(act, old).await?, behind(act, new).await?);
-    let Some(behind_new) = behind_new else { return Ok(()) };
+    let rule = |path| At::of(Collection::ForwardingRules, path);
+    let (there, next) = (act.cloud.get(&rule(old)).await?, act.cloud.get(&rule(new)).await?);
+    let Some(behind_new) = next.as_ref().and_then(behind) else { return Ok(()) };
+    let behind_old = there.as_ref().and_then(behind);
+    let served = serves_unasked(there.as_ref());
     let mut services: Vec<At> = behind_old.into_iter().filter(|at| *at != behind_new).collect();
     services.push(behind_new);
-    until_healthy(act, &services, false, |seen| path::same(&seen.rule, new)).await
+    until_healthy(act, &services, served, |seen| Part::new_if(path::same(&seen.rule, new))).await
 }
 
-/// The backend service of a forwarding rule.
-async fn behind(act: &Act<'_>, rule: &str) -> Result<Option<At>, Error> {
-    let rule = act.cloud.get(&At::of(Collection::ForwardingRules, rule)).await?;
-    let url = rule.as_ref().and_then(|rule| text(rule, "backendService"));
-    let regional = url.filter(|url| path::after(url, "regions").is_some());
-    Ok(regional.map(|url| At::of(Collection::BackendServices, &path::of(url))))
+/// Whether a rule is there of which no health can be asked: consumers may well be served through it.
+fn serves_unasked(rule: Option<&Json>) -> bool {
+    rule.is_some_and(|rule| behind(rule).is_none())
 }
 
-fn may_go_over(seen: &[Seen], served: bool, new: &dyn Fn(&Seen) -> bool) -> bool {
-    let (new, old): (Vec<_>, Vec<_>) = seen.iter().partition(|seen| new(seen));
-    new.iter().any(|seen| seen.healthy) || !(served || old.iter().any(|seen| seen.healthy))
+/// The regional backend service of a forwarding rule.
+fn behind(rule: &Json) -> Option<At> {
+    let regional = text(rule, "backendService").filter(|url| path::after(url, "regions").is_some());
+    regional.map(|url| At::of(Collection::BackendServices, &path::of(url)))
+}
+
+fn may_go_over(seen: &[Seen], served: bool, part: &dyn Fn(&Seen) -> Part) -> bool {
+    let is_healthy = |wanted: Part| seen.iter().any(|seen| seen.healthy && part(seen) == wanted);
+    is_healthy(Part::New) || !(served || is_healthy(Part::Old))
 }
 
 /// What the health check finds at all backends; nothing where the backend service is gone.
@@ -117,19 +142,37 @@ pub(crate) async fn let_sessions_end(act: &Act<'_>, subject: &str) -> Result<(),
     if !is_anybody_connected(act).await? {
         return Ok(());
     }
-    match backend_service(act).await? {
-        Some(there) => drain(act, subject, kinds::backend_service::drain(&there)).await,
+    // Sessions may be from the one of before, whose time counts too.
+    match backend_services(act).await?.iter().map(kinds::backend_service::drain).max() {
+        Some(time) => drain(act, subject, time).await,
         None => Ok(()),
     }
 }
 
-/// Where the service's backend service is, and what it is like, if there is one.
-pub(crate) async fn backend_service(act: &Act<'_>) -> Result<Option<Json>, Error> {
-    either(act, kinds::backend_service::KIND.name, Collection::BackendServices).await
+/// The service's backend service, and the one that takes its place, where that is there too.
+async fn backend_services(act: &Act<'_>) -> Result<Vec<Json>, Error> {
+    generations(act, kinds::backend_service::KIND.name, Collection::BackendServices).await
+}
+
+/// Those of the service's backend services that have this group, by path.
+pub(crate) async fn backend_services_with(act: &Act<'_>, group: &str) -> Result<Vec<At>, Error> {
+    let all = backend_services(act).await?;
+    let paths = all.iter().filter(|there| has(there, group)).filter_map(|there| text(there, "selfLink"));
+    Ok(paths.map(|path| At::of(Collection::BackendServices, &path::of(path))).collect())
+}
+
+/// Whether a backend service sends to a group.
+fn has(backend_service: &Json, group: &str) -> bool {
+    let backends = list(backend_service, "backends");
+    backends
+        .iter()
+        .filter_map(|backend| text(backend, "group"))
+        .any(|there| path::same(&path::of(there), group))
 }
 
 async fn is_anybody_connected(act: &Act<'_>) -> Result<bool, Error> {
-    let there = either(act, kinds::service_attachment::KIND.name, Collection::ServiceAttachments).await?;
+    let there =
+        generations(act, kinds::service_attachment::KIND.name, Collection::ServiceAttachments).await?;
     let endpoints = there.iter().flat_map(|there| list(there, "connectedEndpoints"));
     Ok(endpoints.into_iter().any(|endpoint| connections::state(endpoint).may_be_live()))
 }
@@ -137,11 +180,6 @@ async fn is_anybody_connected(act: &Act<'_>) -> Result<bool, Error> {
 /// Whether the service's health check is there twice: the one of before goes when the machines that it was for have gone.
 pub(crate) async fn are_two_checks(act: &Act<'_>) -> Result<bool, Error> {
     Ok(generations(act, kinds::health_check::KIND.name, Collection::HealthChecks).await?.len() > 1)
-}
-
-/// The service's one resource of a kind, under either of its names.
-async fn either(act: &Act<'_>, kind: &str, collection: Collection) -> Result<Option<Json>, Error> {
-    Ok(generations(act, kind, collection).await?.into_iter().next())
 }
 
 /// The service's one resource of a kind, and the one that takes its place, where that is there too.
@@ -177,6 +215,8 @@ async fn drain(act: &Act<'_>, subject: &str, time: Duration) -> Result<(), Error
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn seen(group: &str, healthy: bool) -> Seen {
@@ -185,8 +225,12 @@ mod tests {
 
     #[test]
     fn the_old_goes_only_when_the_new_is_healthy_or_it_is_of_no_use_itself() {
-        let new = |seen: &Seen| seen.group == "new";
-        let may_go_over = |seen: &[Seen], served| may_go_over(seen, served, &new);
+        let part = |seen: &Seen| match seen.group.as_str() {
+            "new" => Part::New,
+            "old" => Part::Old,
+            _ => Part::Beside,
+        };
+        let may_go_over = |seen: &[Seen], served| may_go_over(seen, served, &part);
         assert!(!may_go_over(&[seen("old", true), seen("new", false)], false));
         assert!(!may_go_over(&[seen("old", true)], false), "nothing is known of the new one yet");
         assert!(may_go_over(&[seen("old", true), seen("new", false), seen("new", true)], true));
@@ -196,5 +240,25 @@ mod tests {
             "another check found it healthy"
         );
         assert!(may_go_over(&[], false));
+        let beside = [seen("old", false), seen("new", false), seen("another zone's", true)];
+        assert!(may_go_over(&beside, false), "what is healthy beside them loses nothing");
+        assert!(!may_go_over(&[seen("old", true), seen("another zone's", true)], false));
+    }
+
+    #[test]
+    fn a_rule_of_which_no_health_can_be_asked_counts_as_serving() {
+        let regional = json!({ "backendService": "https://c/projects/p/regions/r/backendServices/b" });
+        let proxy = json!({ "target": "https://c/projects/p/regions/r/targetTcpProxies/t" });
+        let global = json!({ "backendService": "https://c/projects/p/global/backendServices/b" });
+        let served = [None, Some(&regional), Some(&proxy), Some(&global)].map(serves_unasked);
+        assert_eq!(served, [false, false, true, true]);
+    }
+
+    #[test]
+    fn a_group_is_asked_of_where_it_is_a_backend() {
+        let group = "projects/p/zones/z/networkEndpointGroups/g";
+        let with = |group: &str| json!({ "backends": [{ "group": format!("https://c/{group}") }] });
+        assert!(has(&with(group), group) && !has(&with("projects/p/zones/z/instanceGroups/g"), group));
+        assert!(!has(&json!({}), group));
     }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::act::Act;
 use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
-use crate::handover::{self, Seen};
+use crate::handover::{self, Part, Seen};
 use crate::json::{Json, list, number, text};
 use crate::kinds::{endpoint_group, forwarder_group, health_check};
 use crate::lower::Lowering;
@@ -185,7 +185,8 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
             let both = BackendService { backends: old.union(&new).cloned().collect(), ..wanted.clone() };
             set(act, &at, &both).await?;
         }
-        handover::until_healthy(act, std::slice::from_ref(&at), served, stays).await?;
+        handover::until_healthy(act, std::slice::from_ref(&at), served, |seen| Part::new_if(stays(seen)))
+            .await?;
     }
     Ok(super::applied(&set(act, &at, &wanted).await?))
 }

@@ -13,7 +13,7 @@ use crate::cloud::Write;
 use crate::collection::{At, Collection};
 use crate::facts::Facts;
 use crate::fields::{self, Fields};
-use crate::handover;
+use crate::handover::{self, Part, Seen};
 use crate::json::{Json, text};
 use crate::lower::Lowering;
 use crate::path;
@@ -142,11 +142,20 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     Ok(super::applied(&found))
 }
 
-async fn until_one_that_stays_is_healthy(act: &Act<'_>, wanted: &EndpointGroup) -> Result<(), Error> {
-    let Some(backend) = handover::backend_service(act).await? else { return Ok(()) };
-    let path = text(&backend, "selfLink").map(path::of).unwrap_or_default();
-    let at = At::of(Collection::BackendServices, &path);
-    handover::until_healthy(act, &[at], false, |seen| wanted.endpoints.contains(&seen.machine)).await
+/// Machines of other groups lose nothing and gain nothing when these go.
+async fn until_one_that_stays_is_healthy(
+    act: &Act<'_>,
+    at: &At,
+    wanted: &BTreeSet<String>,
+    there: &BTreeSet<String>,
+) -> Result<(), Error> {
+    let part = |seen: &Seen| match (wanted.contains(&seen.machine), there.contains(&seen.machine)) {
+        (true, _) => Part::New,
+        (false, true) => Part::Old,
+        (false, false) => Part::Beside,
+    };
+    let backend_services = handover::backend_services_with(act, &at.path()).await?;
+    handover::until_healthy(act, &backend_services, false, part).await
 }
 
 /// Attaches what is missing, then, when something that stays is healthy, detaches what is too much. Somebody else may do the same at
@@ -175,7 +184,7 @@ async fn fill(
             (true, true) => return Ok(()),
             (false, _) => Write::Attach(&missing),
             (true, false) => {
-                until_one_that_stays_is_healthy(act, wanted).await?;
+                until_one_that_stays_is_healthy(act, at, &wanted.endpoints, &there).await?;
                 Write::Detach(&surplus)
             }
         };
