@@ -32,7 +32,7 @@ enum Came {
         exit: Exit,
         why: Vec<String>,
     },
-    To(Executed),
+    To(Box<Executed>),
 }
 
 pub(crate) async fn run(
@@ -51,7 +51,8 @@ pub(crate) async fn run(
                 exit = exit.worse(one);
                 unseen.get_or_insert_with(Vec::new).extend(why);
             }
-            Ok(Came::To(Executed { planned, report })) => {
+            Ok(Came::To(executed)) => {
+                let Executed { planned, report } = *executed;
                 exit = exit.worse(shell.exit_of(&planned, Some(&report)));
                 text.push_str(&executed_text(&planned.plan, &report, shell.output.paint()));
                 objects.push(executed_json(&planned.plan, &report));
@@ -106,11 +107,11 @@ async fn one(
         written()?;
     }
     if planned.plan.is_empty() {
-        return Ok(Came::To(file.session.execute(planned).await));
+        return Ok(Came::To(Box::new(file.session.execute(planned).await)));
     }
     confirm(&question(connection, &planned.plan), yes, &shell.world.cancel).await?;
     let planned = if yes { planned } else { as_of_now(shell, file, connection, sever, planned).await? };
-    Ok(Came::To(file.session.execute(planned).await))
+    Ok(Came::To(Box::new(file.session.execute(planned).await)))
 }
 
 /// The plan as it is now: one that waited when a person was asked may be in by the answer, or cut others along.

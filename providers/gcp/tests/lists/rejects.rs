@@ -138,7 +138,7 @@ async fn a_decision_does_to_others_what_was_said_and_no_more() {
     let name = own_attachment(&stage, &spec).await.name.unwrap();
     let reject = async |who: &'static [&'static str]| {
         let change = |there: &mut ServiceAttachment| {
-            there.consumer_reject_lists = who.iter().map(ToString::to_string).collect()
+            there.consumer_reject_lists = who.iter().map(ToString::to_string).collect();
         };
         stage.edit_attachment(&name, change).await;
     };
