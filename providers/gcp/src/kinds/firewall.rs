@@ -52,8 +52,9 @@ pub(crate) const KIND: Kind = Kind {
     fields: &[
         Field::managed("network").on_change(Change::Replace),
         Field::managed("sources").shaped(Shape::Set),
-        Field::managed("ports").shaped(Shape::Set),
-        Field::managed(PROBED).on_change(Change::Replace).shaped(Shape::Set),
+        // Each rule has one of the two.
+        Field::if_set("ports").shaped(Shape::Set),
+        Field::if_set(PROBED).on_change(Change::Replace).shaped(Shape::Set),
         Field::managed("destinations").shaped(Shape::Set),
         // Those of forwarders instead of all machines, or the other way: those of before are let through until they have gone.
         Field::managed("target_tags").on_change(Change::Replace).shaped(Shape::Set),
