@@ -356,9 +356,10 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
         handover::set_state(act, pool, &id, "None").await?;
         // The other group goes after this, and has served meanwhile.
         if let Some(generation) = act.step.action.generation
-            && handover::other_generation(act, generation).await?.is_some()
+            && let Some(other) = handover::other_generation(act, generation).await?
+            && handover::is_exposed(act).await?
         {
-            handover::until_healthy(act, pool, &id, 1).await?;
+            handover::until_as_good(act, pool, &id, &other).await?;
         }
     }
     Ok(applied(outputs([("id", fields::id(&id))])))
@@ -380,13 +381,10 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
         && let Some(machines) = handover::machines_in_pool(act, &successor, pool).await?
     {
         // One that is older than this is no successor, all of which must be healthy first: it is what serves, as well as it does. But where
-        // this one answers, it may be this that serves.
-        let machines = match handover::is_older(act, &successor, &id).await? {
-            true if !handover::answers(act, pool, &id).await? => 0,
-            true => 1,
-            false => machines,
-        };
-        if machines > 0 {
+        // it answers nothing and this one does, this is what serves.
+        if handover::is_older(act, &successor, &id).await? {
+            handover::until_as_good(act, pool, &successor, &id).await?;
+        } else {
             handover::until_healthy(act, pool, &successor, machines).await?;
         }
         note = handover::drain(act, pool, &id, there.drain).await?;

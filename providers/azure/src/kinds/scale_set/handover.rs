@@ -67,7 +67,8 @@ pub(super) async fn until_healthy(
     let balancer = &balancer;
     let ask = || async move {
         let wanted = usize::try_from(machines).unwrap_or_default().max(1);
-        for (rule, healthy) in health_by_rule(act, balancer, pool, group).await? {
+        for (rule, seen) in health_by_rule(act, balancer, pool).await? {
+            let healthy = healthy(&seen, group);
             if healthy < wanted {
                 return Ok(Poll::Pending(format!("{rule} has {healthy} of {machines} machines healthy")));
             }
@@ -86,19 +87,29 @@ pub(super) async fn until_healthy(
     })
 }
 
-/// Whether the load balancer calls any machine of a group healthy, on whatever rule of the pool: somebody may be on it.
-pub(super) async fn answers(act: &Act<'_>, pool: &str, group: &str) -> Result<bool, Error> {
-    let rules = health_by_rule(act, &balancer_of(pool), pool, group).await?;
-    Ok(rules.iter().any(|(_, healthy)| *healthy > 0))
+/// Waits until no rule is answered by the group that goes alone. Where neither answers one, nobody is on it.
+pub(super) async fn until_as_good(act: &Act<'_>, pool: &str, stays: &str, goes: &str) -> Result<(), Error> {
+    let balancer = balancer_of(pool);
+    let until = Until {
+        operation: "POST loadBalancingRules/health",
+        subject: stays,
+        what: "healthy",
+        limit: act.context.patience(HEALTHY),
+    };
+    let balancer = &balancer;
+    let ask = || async move {
+        for (rule, seen) in health_by_rule(act, balancer, pool).await? {
+            if healthy(&seen, goes) > 0 && healthy(&seen, stays) == 0 {
+                return Ok(Poll::Pending(format!("{rule} is answered by {goes} alone")));
+            }
+        }
+        Ok(Poll::Ready(()))
+    };
+    act.context.until(until, ask).await
 }
 
-/// How many machines of a group are up on each of privnet's rules of the pool, by the rule's name.
-async fn health_by_rule(
-    act: &Act<'_>,
-    balancer: &str,
-    pool: &str,
-    group: &str,
-) -> Result<Vec<(String, usize)>, Error> {
+/// What the load balancer says of the machines behind each of privnet's rules of the pool, by the rule's name.
+async fn health_by_rule(act: &Act<'_>, balancer: &str, pool: &str) -> Result<Vec<(String, Json)>, Error> {
     let shown = act.arm.get(act.context, &Target::of(balancer)).await?;
     let mut rules = Vec::new();
     // What somebody else's rules ask is his matter: privnet's machines may never answer it.
@@ -107,8 +118,7 @@ async fn health_by_rule(
     {
         let name = text(rule, "name").unwrap_or_default();
         let health = Target::of(format!("{balancer}/loadBalancingRules/{name}/health"));
-        let seen = act.arm.post(act.context, &health).await?;
-        rules.push((name.to_owned(), healthy(&seen, group)));
+        rules.push((name.to_owned(), act.arm.post(act.context, &health).await?));
     }
     Ok(rules)
 }
