@@ -159,8 +159,6 @@ class Account:
             ]
 
     def settings(self, listener):
-        if "listener-attributes" in self.without:
-            return None
         attributes = self.elb.describe_listener_attributes(ListenerArn=listener["ListenerArn"])["Attributes"]
         return sorted((a["Key"], a["Value"]) for a in attributes)
 

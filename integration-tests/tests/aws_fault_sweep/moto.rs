@@ -83,7 +83,7 @@ impl Ground for Start {
 async fn sweep(work: Work) {
     let start = Start::of(work).await.unwrap();
     // It has no call for them.
-    let census = Census::start_without("aws/census.py", &["notifications", "listener-attributes"]).unwrap();
+    let census = Census::start_without("aws/census.py", &["notifications"]).unwrap();
     let (on, pairs, seed) = ("moto", PAIRS, work as u64 + 11);
     Sweep { ground: &start, work, census, on, pairs, seed }.tried().await;
 }

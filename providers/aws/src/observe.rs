@@ -288,7 +288,9 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
     }
     let mut told = kinds::listener::copies(snapshot);
     told.extend(kinds::security_group_rule::copies(snapshot));
-    told.extend(snapshot.exposure.namesakes.iter().cloned());
+    if snapshot.wanted.purpose == Purpose::Plan {
+        told.extend(snapshot.exposure.namesakes.iter().cloned());
+    }
     if !told.is_empty() {
         world.unknown.entry(snapshot.reach.scope.clone()).or_default().extend(told);
     }

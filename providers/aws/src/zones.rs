@@ -3,7 +3,7 @@
 //! (<https://repost.aws/knowledge-center/elb-dns-cross-zone-balance-configuration>). The owner of a service is not told in which zones a
 //! consumer has its endpoints: it may be any.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use privnet_core::plan::{Refusal, Rule, SEVER};
@@ -83,7 +83,7 @@ fn unserved(
         TargetType::Forwarders => facts.machines.contains_key(&there.id),
         _ => wanted.targets.contains(&TargetId::of(there, &facts.vpc_ranges)),
     };
-    let served = served(port, facts, stays);
+    let served: BTreeSet<String> = served(port, facts, stays).into_iter().flatten().collect();
     if served.contains(ALL_ZONES) { BTreeSet::new() } else { zones.difference(&served).cloned().collect() }
 }
 
@@ -98,28 +98,51 @@ fn lost(
 ) -> BTreeSet<String> {
     let facts = &lowering.facts;
     let wanted = targets::wanted(port, facts, ranges);
-    let stay: BTreeSet<String> = match &port.port.to {
+    let stay: Option<BTreeSet<String>> = match &port.port.to {
         AwsTarget::Dns(_) => return BTreeSet::new(),
         AwsTarget::Forwarder(_) => {
             let subnets = forwarders::of(lowering.aws).map(|machines| machines.subnets(facts));
             let subnets = subnets.into_iter().flatten();
-            subnets.filter_map(|id| Some(facts.subnets.get(&id)?.zone.clone())).collect()
+            Some(subnets.filter_map(|id| Some(facts.subnets.get(&id)?.zone.clone())).collect())
         }
         AwsTarget::Ips(_) | AwsTarget::Instances(_) | AwsTarget::Alb(_) => {
-            targets::zones(&wanted, facts).into_values().flatten().collect()
+            let told: BTreeMap<TargetId, &String> = registered(port, facts)
+                .filter_map(|there| Some((TargetId::of(there, &facts.vpc_ranges), there.zone.as_ref()?)))
+                .collect();
+            let zones = targets::zones(&wanted, facts).into_iter();
+            zones.map(|(target, zone)| zone.or_else(|| told.get(&target).copied().cloned())).collect()
         }
     };
-    if stay.contains(ALL_ZONES) {
-        return BTreeSet::new();
-    }
-    let now = served(port, facts, |_| true);
-    let is_lost = |zone: &&String| now.contains(*zone) || now.contains(ALL_ZONES);
-    zones.difference(&stay).filter(is_lost).cloned().collect()
+    taken_away(&served(port, facts, |_| true), stay.as_ref(), zones)
 }
 
-/// The zones of the healthy targets of a port that are counted.
-fn served(port: &AwsPort, facts: &ServiceFacts, counts: impl Fn(&Registered) -> bool) -> BTreeSet<String> {
-    let there = facts.registered.get(&port.port.listen.to_string()).into_iter().flatten();
+/// The zones that are served now and will not be. Where nobody tells the zone of what stays, it may be any, and none is taken away as far
+/// as can be told; where nobody tells the zone of what serves now (an instance that the file no longer names), each may be.
+fn taken_away(
+    now: &BTreeSet<Option<String>>,
+    stay: Option<&BTreeSet<String>>,
+    zones: &BTreeSet<String>,
+) -> BTreeSet<String> {
+    let everywhere = Some(ALL_ZONES.to_owned());
+    let Some(stay) = stay.filter(|stay| !stay.contains(ALL_ZONES)) else { return BTreeSet::new() };
+    let is_served = |zone: &&String| {
+        [None, everywhere.clone(), Some((*zone).clone())].iter().any(|one| now.contains(one))
+    };
+    zones.difference(stay).filter(is_served).cloned().collect()
+}
+
+/// What is registered for a port.
+fn registered<'a>(port: &AwsPort, facts: &'a ServiceFacts) -> impl Iterator<Item = &'a Registered> + use<'a> {
+    facts.registered.get(&port.port.listen.to_string()).into_iter().flatten()
+}
+
+/// The zones of the healthy targets of a port that are counted, as far as they are known.
+fn served(
+    port: &AwsPort,
+    facts: &ServiceFacts,
+    counts: impl Fn(&Registered) -> bool,
+) -> BTreeSet<Option<String>> {
+    let there = registered(port, facts);
     let serving: Vec<&Registered> = there.filter(|target| target.is_healthy() && counts(target)).collect();
     let ids = serving.iter().map(|target| TargetId::of(target, &facts.vpc_ranges));
     let known = targets::zones(&Wanted { targets: ids.collect(), ..Wanted::default() }, facts);
@@ -127,5 +150,37 @@ fn served(port: &AwsPort, facts: &ServiceFacts, counts: impl Fn(&Registered) -> 
         let told = facts.machines.get(&there.id).or(there.zone.as_ref());
         told.cloned().or_else(|| known.get(&TargetId::of(there, &facts.vpc_ranges))?.clone())
     };
-    serving.into_iter().filter_map(zone).collect()
+    serving.into_iter().map(zone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(all: &[&str]) -> BTreeSet<String> {
+        all.iter().map(|one| (*one).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_zone_is_taken_away_that_something_serves_now_and_nothing_will() {
+        let zones = texts(&["a", "b"]);
+        let now = |all: &[Option<&str>]| all.iter().map(|zone| zone.map(str::to_owned)).collect();
+        let away = |all: &[Option<&str>], stay: Option<&[&str]>| {
+            taken_away(&now(all), stay.map(texts).as_ref(), &zones)
+        };
+        assert_eq!(away(&[Some("a"), Some("b")], Some(&["a"])), texts(&["b"]));
+        assert_eq!(away(&[Some("a")], Some(&["a"])), texts(&[]), "nobody was served there");
+        assert_eq!(
+            away(&[Some("a"), None], Some(&["a"])),
+            texts(&["b"]),
+            "an instance whose zone nobody tells"
+        );
+        assert_eq!(away(&[Some(ALL_ZONES)], Some(&["a"])), texts(&["b"]));
+        assert_eq!(away(&[Some("a"), Some("b")], Some(&["a", ALL_ZONES])), texts(&[]));
+        assert_eq!(
+            away(&[Some("a"), Some("b")], None),
+            texts(&[]),
+            "addresses whose zones nobody tells, as IPv6 ones"
+        );
+    }
 }

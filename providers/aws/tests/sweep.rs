@@ -97,6 +97,7 @@ async fn sweep(options: PlanOptions) {
     let (mut tried, mut passed, mut without) = (0, 0, 0);
     for (action, count) in &calls {
         let passed_before = passed;
+        let reads = action.starts_with("Describe") || action.starts_with("Get");
         for nth in 1..=*count {
             for mode in MODES {
                 tried += 1;
@@ -106,7 +107,8 @@ async fn sweep(options: PlanOptions) {
                 }
                 stage.fault(&format!("aws:{action}:{nth}:{mode}"));
                 let (_, report) = stage.driver().apply(&everything(), options).await;
-                let has_fired = stage.counted() >= nth;
+                // An old answer is given to reads only.
+                let has_fired = stage.counted() >= nth && (reads || mode != "stale");
                 stage.heal();
                 if !report.all_done() || options.destroy {
                     stage.apply_with(&everything(), options).await;

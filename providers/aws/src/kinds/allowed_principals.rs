@@ -337,7 +337,10 @@ async fn change(
     // The answer mostly tells the ids; where it does not, a read does.
     if to_tag.iter().any(|principal| now.get(*principal).is_none_or(|p| p.service_permission_id().is_none()))
     {
-        now = shown(cloud, service, is_so).await?;
+        now = match shown(cloud, service, is_so).await {
+            Ok(now) => now,
+            Err(error) => return Err(taken_back(cloud, step, service, &add, error).await),
+        };
     }
     let tagging = Tagging::new(step, wanted, tags_before);
     let ids = match tagging.write(cloud, &now, &to_tag).await {

@@ -340,14 +340,19 @@ fn is_at_home(
         listed.any(|(one, aws)| one.name.as_str() == service && supplied_load_balancer(aws).as_deref() == arn)
     };
     let another_does = || {
-        let yours = snapshot.balancing.load_balancers.iter().filter(|balancer| balancer.claim.is_none());
-        let mut others = yours.flat_map(|balancer| &balancer.listeners);
+        let mut others = snapshot.balancing.load_balancers.iter().flat_map(|balancer| &balancer.listeners);
         others.any(|other| {
             proof_of(other, snapshot.wanted.deployment).as_ref() == Some(proof)
                 && forwards_to_ours(snapshot, other, service)
         })
     };
-    forwards_to_ours(snapshot, seen, service) || (is_named() && !another_does())
+    // What was made for a service forwards to a target group of its own, which goes after it: without one this is a copy that was left.
+    let has_groups = || {
+        let mut groups = snapshot.balancing.target_groups.iter();
+        groups
+            .any(|group| group.claim.ownership == Ownership::Ours && group.claim.address.service == *service)
+    };
+    forwards_to_ours(snapshot, seen, service) || (is_named() && has_groups() && !another_does())
 }
 
 /// Whether it forwards to a target group of ours that is this service's.

@@ -80,13 +80,15 @@ async fn sweep(work: Work) {
     let (mut tried, mut passed, mut without) = (0, 0, 0);
     for (action, count) in &calls {
         let passed_before = passed;
+        let reads = action.starts_with("Describe") || action.starts_with("Get");
         for nth in 1..=*count {
             for mode in MODES {
                 tried += 1;
                 let stage = started.copy().await;
                 stage.fault(&format!("aws:{action}:{nth}:{mode}"));
                 let (_, report) = stage.driver().apply(&work.spec(), work.options()).await;
-                let has_fired = stage.counted() >= nth;
+                // An old answer is given to reads only.
+                let has_fired = stage.counted() >= nth && (reads || mode != "stale");
                 stage.heal();
                 if !report.all_done() || work == Work::Destroy {
                     stage.apply_with(&work.spec(), work.options()).await;
@@ -103,7 +105,6 @@ async fn sweep(work: Work) {
             }
         }
         // Some reads come only where something is slow; what writes comes in each run.
-        let reads = action.starts_with("Describe") || action.starts_with("Get");
         assert!(reads || passed > passed_before, "{action}: no fault was ever met");
     }
     println!("{calls:?} of {all} calls: {tried} points tried, {passed} passed, {without} without effect");
