@@ -108,6 +108,8 @@ fn edited(step: usize) -> String {
     } else {
         (", { create: { cidr: 10.8.9.0/24 } }", "health_check: { port: 8080, http: /up }, ")
     };
+    // How often it asks is changed in place, where a check of another port is made anew.
+    let often = if step == 0 { "" } else { "health_check: { interval: 20s }, " };
     format!(
         "version: 1
 deployment: edits
@@ -126,7 +128,7 @@ services:
     allow: {{ acme: {{}} }}
     gcp:
       nat_subnets: [{{ create: {{ cidr: 10.8.2.0/24 }} }}]
-      ports: [{{ listen: 5432, to: {{ instance_group: zones/us-east4-a/instanceGroups/db-group }} }}]
+      ports: [{{ listen: 5432, {often}to: {{ instance_group: zones/us-east4-a/instanceGroups/db-group }} }}]
   - name: billing
     allow: {{ acme: {{}} }}
     gcp:
