@@ -155,10 +155,16 @@ async fn backend_services(act: &Act<'_>) -> Result<Vec<Json>, Error> {
 }
 
 /// Those of the service's backend services that have this group, by path.
-pub(crate) async fn backend_services_with(act: &Act<'_>, group: &str) -> Result<Vec<At>, Error> {
-    let all = backend_services(act).await?;
-    let paths = all.iter().filter(|there| has(there, group)).filter_map(|there| text(there, "selfLink"));
-    Ok(paths.map(|path| At::of(Collection::BackendServices, &path::of(path))).collect())
+pub(crate) async fn backend_services_with(act: &Act<'_>, group: &str) -> Result<Vec<Json>, Error> {
+    let mut all = backend_services(act).await?;
+    all.retain(|there| has(there, group));
+    Ok(all)
+}
+
+/// Where backend services are.
+pub(crate) fn places(backend_services: &[Json]) -> Vec<At> {
+    let paths = backend_services.iter().filter_map(|there| text(there, "selfLink"));
+    paths.map(|path| At::of(Collection::BackendServices, &path::of(path))).collect()
 }
 
 /// Whether a backend service sends to a group.
@@ -179,7 +185,30 @@ async fn is_anybody_connected(act: &Act<'_>) -> Result<bool, Error> {
 
 /// Whether the service's health check is there twice: the one of before goes when the machines that it was for have gone.
 pub(crate) async fn are_two_checks(act: &Act<'_>) -> Result<bool, Error> {
-    Ok(generations(act, kinds::health_check::KIND.name, Collection::HealthChecks).await?.len() > 1)
+    Ok(checks(act).await?.len() > 1)
+}
+
+/// Whether one of these backend services asks by the later of two health checks: what served by the one of before may not answer there.
+pub(crate) async fn are_asked_anew(act: &Act<'_>, backend_services: &[Json]) -> Result<bool, Error> {
+    let checks = checks(act).await?;
+    Ok(backend_services.iter().any(|there| asks_by_the_later(there, &checks)))
+}
+
+/// Whether a backend service asks by the later of two checks; by the earlier of them, or by the only one, it asks as ever.
+fn asks_by_the_later(backend_service: &Json, checks: &[Json]) -> bool {
+    let [one, other] = checks else { return false };
+    let later = if made(one) > made(other) { one } else { other };
+    let Some(later) = text(later, "selfLink").map(path::of) else { return false };
+    let mut asked = list(backend_service, "healthChecks").iter().filter_map(Json::as_str);
+    asked.any(|check| path::same(&path::of(check), &later))
+}
+
+fn made(json: &Json) -> Option<jiff::Timestamp> {
+    text(json, "creationTimestamp")?.parse().ok()
+}
+
+async fn checks(act: &Act<'_>) -> Result<Vec<Json>, Error> {
+    generations(act, kinds::health_check::KIND.name, Collection::HealthChecks).await
 }
 
 /// The service's one resource of a kind, and the one that takes its place, where that is there too.
@@ -252,6 +281,22 @@ mod tests {
         let global = json!({ "backendService": "https://c/projects/p/global/backendServices/b" });
         let served = [None, Some(&regional), Some(&proxy), Some(&global)].map(serves_unasked);
         assert_eq!(served, [false, false, true, true]);
+    }
+
+    #[test]
+    fn the_later_of_two_checks_asks_anew() {
+        let check = |name: &str, made: &str| {
+            json!({ "selfLink": format!("https://c/projects/p/regions/r/healthChecks/{name}"),
+                "creationTimestamp": made })
+        };
+        let by = |name: &str| json!({ "healthChecks": [format!("https://d/projects/p/regions/r/healthChecks/{name}")] });
+        // The letter does not tell which is the later, nor do the words of times in different zones.
+        let (a, b) =
+            (check("a", "2026-01-01T09:00:00.000-08:00"), check("b", "2026-01-01T12:00:00.000+00:00"));
+        let both = [a.clone(), b];
+        assert!(asks_by_the_later(&by("a"), &both));
+        assert!(!asks_by_the_later(&by("b"), &both) && !asks_by_the_later(&by("c"), &both));
+        assert!(!asks_by_the_later(&by("a"), &[a]), "the only one");
     }
 
     #[test]

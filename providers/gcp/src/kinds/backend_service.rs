@@ -101,9 +101,11 @@ fn sort(backend: &GcpBackend) -> &'static str {
     }
 }
 
-/// Whether the service's backends are of another sort than those that are there: then everything in front of them is made anew.
-pub(crate) fn turns(lowering: &Lowering<'_>, backend: &GcpBackend) -> bool {
-    let there = lowering.world.at(&lowering.address(KIND.name, "main"));
+/// Whether the service's backends are of another sort than those of the backend service of this path: then everything in front of them is
+/// made anew. A run that was cut short may have left a second one, so that the address alone does not tell which is meant.
+pub(crate) fn turns(lowering: &Lowering<'_>, path: &Value, backend: &GcpBackend) -> bool {
+    let is_it = |live: &&Live| live.is_ours() && Some(live.id.as_str()) == path.as_text();
+    let there = lowering.world.live.iter().find(is_it);
     let there = there.and_then(|live| fields::typed::<BackendService>(KIND.name, &live.fields).ok());
     there.is_some_and(|there| there.sort != sort(backend))
 }
@@ -181,7 +183,8 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
         // check there already, nothing tells that of before any more, and it counts as serving.
         let served = handover::health(act, &at).await?.iter().any(|seen| seen.healthy && !stays(seen))
             || there.health_check == wanted.health_check && handover::are_two_checks(act).await?;
-        if !new.is_subset(&old) {
+        // Those of before are asked where they answer again, too, when a file that was in force before takes them back.
+        if !new.is_subset(&old) || there.health_check != wanted.health_check {
             let both = BackendService { backends: old.union(&new).cloned().collect(), ..wanted.clone() };
             set(act, &at, &both).await?;
         }

@@ -154,8 +154,9 @@ async fn until_one_that_stays_is_healthy(
         (false, true) => Part::Old,
         (false, false) => Part::Beside,
     };
-    let backend_services = handover::backend_services_with(act, &at.path()).await?;
-    handover::until_healthy(act, &backend_services, false, part).await
+    let behind = handover::backend_services_with(act, &at.path()).await?;
+    let served = handover::are_asked_anew(act, &behind).await?;
+    handover::until_healthy(act, &handover::places(&behind), served, part).await
 }
 
 /// Attaches what is missing, then, when something that stays is healthy, detaches what is too much. Somebody else may do the same at

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use privnet_core::spec::gcp::GcpBackend;
-use privnet_core::{Applied, Change, Error, Field, Kind, Live, Replacement, Shape};
+use privnet_core::{Applied, Change, Error, Field, Kind, Live, Replacement, Shape, Traffic, Value};
 use privnet_forwarder::probers;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -15,7 +15,7 @@ use crate::act::Act;
 use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
 use crate::json::{Json, flag, list, number, text, texts};
-use crate::kinds::{health_check, instance_template, nat_subnet};
+use crate::kinds::{backend_service, health_check, instance_template, nat_subnet};
 use crate::lower::{Lowering, in_the_network};
 use crate::path;
 use crate::snapshot::Snapshot;
@@ -60,6 +60,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("target_tags").on_change(Change::Replace).shaped(Shape::Set),
         Field::managed("priority"),
         Field::managed("disabled"),
+        // Nothing refers to a firewall rule: of two that a run which was cut short left, this tells which one lets through what is asked.
+        Field::telling("serves", Traffic::Serves),
     ],
     replacement: Replacement::CreateFirst,
     teardown_rank: 50,
@@ -123,7 +125,33 @@ pub(crate) fn listens(backend: &GcpBackend) -> Box<dyn Iterator<Item = privnet_c
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     let fields = |json: &Json| fields::of(&read(json));
     let live = super::live_of(snapshot, Collection::Firewalls, &KIND, fields, |_| Fields::new());
-    live.into_iter().map(|rule| Live { fields: told(&rule.address.name, rule.fields), ..rule }).collect()
+    let asked = asked(snapshot);
+    let each = live.into_iter().map(|rule| {
+        let mut fields = told(&rule.address.name, rule.fields);
+        let serves = serves(&rule.address.service, &fields, &asked);
+        fields.insert("serves".to_owned(), Value::Int(i64::from(serves)));
+        Live { fields, ..rule }
+    });
+    each.collect()
+}
+
+/// The services and the ports at which the checks of their backend services ask.
+fn asked(snapshot: &Snapshot<'_>) -> BTreeSet<(String, i64)> {
+    let services = snapshot.claimed(Collection::BackendServices, backend_service::KIND.name).into_iter();
+    let each = services.flat_map(|(claim, json)| {
+        let checks = list(json, "healthChecks").iter().filter_map(Json::as_str);
+        let checks = checks.filter_map(|url| snapshot.by_name(Collection::HealthChecks, path::name(url)));
+        checks.map(move |check| (claim.address.service.clone(), health_check::port(check)))
+    });
+    each.collect()
+}
+
+/// Whether a rule of a service lets through what comes now: any clients, or probers at a port where a check asks.
+fn serves(service: &str, fields: &Fields, asked: &BTreeSet<(String, i64)>) -> bool {
+    let Some(probed) = fields.get(PROBED).and_then(Value::as_list) else { return true };
+    let asks = |port: &str| asked.iter().any(|(of, at)| of == service && *at.to_string() == *port);
+    // Without ports it is for all of them.
+    probed.is_empty() || probed.iter().filter_map(Value::as_text).any(asks)
 }
 
 fn read(json: &Json) -> Firewall {
@@ -207,6 +235,17 @@ mod tests {
             assert!(KIND.field(field).is_some());
             assert_eq!(fields::typed::<Firewall>(KIND.name, &fields).expect("the same"), read(&rule));
         }
+    }
+
+    #[test]
+    fn the_probers_rule_in_force_is_the_one_of_the_port_that_is_asked() {
+        let asked = BTreeSet::from([("orders".to_owned(), 5432), ("other".to_owned(), 8008)]);
+        let rule = |name: &str, port: &str| {
+            let tcp = json!({ "allowed": [{ "IPProtocol": "tcp", "ports": [port] }] });
+            serves("orders", &told(name, fields::of(&read(&tcp))), &asked)
+        };
+        assert!(rule(PROBERS, "5432") && rule(CLIENTS, "5432") && rule(CLIENTS, "8008"));
+        assert!(!rule(PROBERS, "8008"), "only another service asks there");
     }
 
     #[test]

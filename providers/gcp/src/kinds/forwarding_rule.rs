@@ -67,6 +67,7 @@ pub(crate) const KIND: Kind = Kind {
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     if matches!(lowering.gcp.form, GcpForm::OnForwardingRule(_)) {
         let address = lowering.address(KIND.name, SUPPLIED);
+        check_supplied_access(lowering, &address);
         lowering.want(address, Origin::Supplied, Fields::new(), BTreeSet::new());
         return;
     }
@@ -138,7 +139,7 @@ fn made_anew(
 ) -> Option<&'static str> {
     if there.ports != wanted.ports {
         Some("the ports")
-    } else if backend_service::turns(lowering, &made.backend) {
+    } else if backend_service::turns(lowering, &there.backend_service, &made.backend) {
         Some("the sort of machines (instances, an instance group, forwarders) behind the address")
     } else if there.subnet != wanted.subnet {
         Some("the subnet")
@@ -152,16 +153,37 @@ fn made_anew(
 /// An attachment turns only to a rule with the same global access as the one that it has
 /// (<https://cloud.google.com/vpc/docs/manage-private-service-connect-services>).
 fn check_global_access(lowering: &mut Lowering<'_>, made: &GcpMade, wanted: &ForwardingRule) {
-    let attachment = lowering.address(service_attachment::KIND.name, "main");
-    let target = lowering.world.at(&attachment).and_then(|live| live.fields.get("target")?.as_text());
-    let rule = lowering.world.live.iter().find(|live| live.is_ours() && Some(live.id.as_str()) == target);
-    let rule = rule.and_then(|live| fields::typed::<ForwardingRule>(KIND.name, &live.fields).ok());
-    let Some(there) = rule.filter(|there| there.global_access != wanted.global_access) else { return };
+    let there = attached(lowering).filter(|there| there.global_access != wanted.global_access);
+    let Some(there) = there else { return };
     if let Some(what) = made_anew(lowering, made, &there, wanted) {
         lowering.refuse(format!(
-            "{what} and `global_access` cannot be changed at once: a service attachment turns only to a forwarding rule with the same global              access. Change `global_access` alone first, apply, then the rest"
+            "{what} and `global_access` cannot be changed at once: a service attachment turns only to a forwarding rule with the same global access. Change `global_access` alone first, apply, then the rest"
         ));
     }
+}
+
+/// The same where the file turns from a rule of ours to one of the user's, at this address.
+fn check_supplied_access(lowering: &mut Lowering<'_>, address: &Address) {
+    let supplied = lowering.world.at(address);
+    let supplied = supplied.and_then(|live| fields::typed::<ForwardingRule>(KIND.name, &live.fields).ok());
+    let (Some(there), Some(supplied)) = (attached(lowering), supplied) else { return };
+    if there.global_access == supplied.global_access {
+        return;
+    }
+    let (has, other) = if supplied.global_access { ("has", "has not") } else { ("has no", "has") };
+    lowering.refuse(format!(
+        "the forwarding rule of the file {has} global access and the one of the service attachment {other}: an attachment turns only to a \
+         forwarding rule with the same. Take the earlier file with `global_access: {}`, apply it, then this one",
+        supplied.global_access
+    ));
+}
+
+/// The rule of ours that the service's attachment has.
+fn attached(lowering: &Lowering<'_>) -> Option<ForwardingRule> {
+    let attachment = lowering.address(service_attachment::KIND.name, "main");
+    let target = lowering.world.at(&attachment)?.fields.get("target")?.as_text()?;
+    let rule = lowering.world.live.iter().find(|live| live.is_ours() && live.id == target)?;
+    fields::typed(KIND.name, &rule.fields).ok()
 }
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {

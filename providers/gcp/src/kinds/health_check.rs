@@ -57,7 +57,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("recovery"),
     ],
     replacement: Replacement::CreateFirst,
-    teardown_rank: 40,
+    // After the groups: while it is there, it tells that their machines of before may not answer where another one asks.
+    teardown_rank: 45,
     severs: false,
     serialized_by: &[],
     telling: &[],
@@ -161,6 +162,11 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         |json| fields::of(&read(json)),
         |_| Fields::new(),
     )
+}
+
+/// The port that a check asks.
+pub(crate) fn port(json: &Json) -> i64 {
+    read(json).port
 }
 
 fn read(json: &Json) -> HealthCheck {

@@ -173,6 +173,61 @@ async fn what_another_check_finds_dead_stays_in_the_next_run_too() {
     assert_live(&stage, &after, &id).await;
 }
 
+/// The earlier file takes back what another check finds dead: the machines of before are asked by their own check before anything goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_asks_the_machines_of_before_where_they_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, after) = (made(ONE, "", ""), made(OTHER, "", ""));
+    let (stage, id) = connected(folder.path(), &before).await;
+    stage.power("us-east4-c", "db-2", false).await;
+    let (_, report) = stage.driver().apply(&after, PlanOptions::default()).await;
+    assert!(report.failures().any(|error| error.kind() == ErrorKind::TimedOut), "{report:#?}");
+    let record = folder.path().join("record.jsonl");
+    let begin = said(&record).len();
+    stage.apply(&before).await;
+    let said = said(&record);
+    let turns =
+        said[begin..].iter().filter(|one| one.method == "PATCH" && one.path.contains("/backendServices/"));
+    let bodies = turns.map(|one| serde_json::from_str::<Json>(&one.body).unwrap());
+    let had: Vec<_> = bodies
+        .map(|body| (body["healthChecks"][0].clone(), body["backends"].as_array().map(Vec::len)))
+        .collect();
+    // With the check of before first both, then the one.
+    assert_eq!(had.iter().map(|(_, backends)| *backends).collect::<Vec<_>>(), [Some(2), Some(1)], "{had:?}");
+    assert_eq!(had[0].0, had[1].0);
+    stage.assert_settled(&before).await;
+    assert_live(&stage, &before, &id).await;
+}
+
+/// Of two rules for probers, neither of which will do, the one that is not asked through makes room for the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_probers_rule_in_force_stays_whatever_its_letter() {
+    let stage = Stage::open().await;
+    let asked = |port: &str| {
+        let check = format!(" health_check: {{ port: {port}, http: /up }}, to:");
+        made(&ONE.replace(" to:", &check), "", "")
+    };
+    stage.apply(&made(ONE, "", "")).await;
+    let in_force = asked("8008");
+    stage.apply(&in_force).await;
+    stage.fault("gcp:regionBackendServices.patch:1+:code=forbidden");
+    let (_, report) = stage.driver().apply(&asked("8009"), PlanOptions::default()).await;
+    assert!(report.failures().any(|error| error.kind() == ErrorKind::Denied), "{report:#?}");
+    stage.heal();
+    let rules = stage.world(&in_force).await.live.into_iter().filter(|live| live.address.name == "probers");
+    let rules: Vec<(i64, String)> =
+        rules.map(|live| (live.fields["serves"].as_int().unwrap(), live.id)).collect();
+    assert_eq!(rules.iter().map(|(serves, _)| serves).sum::<i64>(), 1, "{rules:?}");
+    assert_eq!(rules.len(), 2);
+    let next = asked("9009");
+    let plan = stage.apply(&next).await;
+    let own: Vec<_> = plan.actions.iter().filter(|one| one.address.name == "probers").collect();
+    let idle = rules.iter().find(|(serves, _)| *serves == 0).map(|(_, id)| id.as_str());
+    assert_eq!(own.iter().map(|one| one.op).collect::<Vec<_>>(), [Op::Delete, Op::Create, Op::Delete]);
+    assert_eq!(own[0].live_id.as_deref(), idle);
+    stage.assert_settled(&next).await;
+}
+
 /// Where the probers ask elsewhere, machines of before are asked where they answer; a port more opens the clients' rule in place.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_check_has_a_rule_of_its_own_and_another_port_has_not() {
@@ -211,6 +266,11 @@ async fn global_access_does_not_change_with_what_takes_another_rule() {
     let alone = made(ONE, global, "");
     stage.apply(&alone).await;
     stage.assert_settled(&alone).await;
+    let supplied =
+        stage::with_policy("allow: { fivetran: {} }", "existing: { forwarding_rule: shared-db }", "");
+    let plan = stage.plan(&supplied).await;
+    assert!(plan.is_empty(), "{:#?}", plan.actions);
+    assert!(plan.refusals.iter().any(|one| one.why.contains("has no global access")), "{plan:#?}");
     stage.apply(&made(&ONE.replace("5432", "5433"), global, "")).await;
 }
 
