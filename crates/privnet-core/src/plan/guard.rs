@@ -19,6 +19,12 @@ pub const SEVER: &str = "--sever-connections";
 /// What is there, by its address and its id: kinds may share an id.
 type LiveByName<'a> = BTreeMap<(&'a Address, &'a str), &'a Live>;
 
+/// What is there, and which of it is deleted before its successor is there.
+struct There<'a> {
+    live: LiveByName<'a>,
+    early: Named<'a>,
+}
+
 impl Draft<'_> {
     /// Refuses what would cut somebody off, change the hand-over, or is impossible.
     pub(super) fn guard(&mut self) {
@@ -26,17 +32,16 @@ impl Draft<'_> {
         // That says it all, and no word lifts it: what its parts would ask a word for is not said beside it.
         let moved: BTreeSet<String> =
             refusals.iter().map(|refusal| refusal.address.service.clone()).collect();
-        let live: LiveByName<'_> =
-            self.world.live.iter().map(|live| ((&live.address, live.id.as_str()), live)).collect();
-        let early = self.early();
+        let by_name = self.world.live.iter().map(|live| ((&live.address, live.id.as_str()), live));
+        let there = There { live: by_name.collect(), early: self.early() };
         for step in self.steps.iter().filter(|step| !moved.contains(&step.action.address.service)) {
             let Some(kind) = self.kinds.get(&step.action.scope, &step.action.address.kind) else { continue };
             let found = match step.action.op {
                 Op::Create => None,
                 Op::Delete => self
                     .guard_held(step)
-                    .or_else(|| guard_protected(step, kind, &live))
-                    .or_else(|| self.guard_delete(step, kind, &live, &early)),
+                    .or_else(|| guard_protected(step, kind, &there.live))
+                    .or_else(|| self.guard_delete(step, kind, &there)),
                 Op::Update => self
                     .guard_held(step)
                     .or_else(|| self.guard_differences(&step.action.address, &step.differences)),
@@ -108,19 +113,13 @@ impl Draft<'_> {
         goes.then(|| refusal(&step.action.address, Rule::Unsuitable, held.why.clone(), None))
     }
 
-    fn guard_delete(
-        &self,
-        step: &Step,
-        kind: &Kind,
-        live: &LiveByName<'_>,
-        early: &Named<'_>,
-    ) -> Option<Refusal> {
+    fn guard_delete(&self, step: &Step, kind: &Kind, there: &There<'_>) -> Option<Refusal> {
         if step.replaced
             && let Some(refusal) = self.guard_differences(&step.action.address, &step.differences)
         {
             return Some(refusal);
         }
-        if let Some(refusal) = self.guard_untimely(step, kind, live, early) {
+        if let Some(refusal) = self.guard_untimely(step, kind, there) {
             return Some(refusal);
         }
         if step.replaced {
@@ -147,23 +146,18 @@ impl Draft<'_> {
 
     /// What serves does not go before its successor is there. Two generations were left by a run that was cut short, and neither will
     /// do: one of the two names is needed. That is the one that does not serve; where it cannot be told, the user says it.
-    fn guard_untimely(
-        &self,
-        step: &Step,
-        kind: &Kind,
-        live: &LiveByName<'_>,
-        early: &Named<'_>,
-    ) -> Option<Refusal> {
+    fn guard_untimely(&self, step: &Step, kind: &Kind, there: &There<'_>) -> Option<Refusal> {
         if self.options.sever_connections || !is_untimely(step, kind) {
             return None;
         }
         let address = &step.action.address;
         let consumers = self.live_consumers(&address.service, &[])?;
-        let gone = *live.get(&(address, step.action.live_id.as_deref()?))?;
+        let gone = *there.live.get(&(address, step.action.live_id.as_deref()?))?;
         let first = Address::new(&address.service, "", "");
         let of_service =
-            || live.range((&first, "")..).take_while(|((of, _), _)| of.service == address.service);
-        let stays = |(name, other): &(&(&Address, &str), &&Live)| other.is_ours() && !early.contains(name);
+            || there.live.range((&first, "")..).take_while(|((of, _), _)| of.service == address.service);
+        let stays =
+            |(name, other): &(&(&Address, &str), &&Live)| other.is_ours() && !there.early.contains(name);
         let staying =
             || of_service().filter(stays).map(|(_, other)| other).filter(|other| are_together(other, gone));
         let holds = |other: &&&Live| {

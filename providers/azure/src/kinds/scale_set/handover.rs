@@ -49,6 +49,11 @@ pub(super) async fn is_exposed(act: &Act<'_>) -> Result<bool, Error> {
     }))
 }
 
+fn healthy_in_time<'a>(act: &Act<'_>, group: &'a str) -> Until<'a> {
+    let limit = act.context.patience(HEALTHY);
+    Until { operation: "POST loadBalancingRules/health", subject: group, what: "healthy", limit }
+}
+
 /// Waits until the load balancer calls this many machines of a group healthy on every rule of the pool: with fewer of them than are to
 /// carry the traffic, the old group does not go.
 pub(super) async fn until_healthy(
@@ -58,12 +63,7 @@ pub(super) async fn until_healthy(
     machines: i64,
 ) -> Result<(), Error> {
     let balancer = balancer_of(pool);
-    let until = Until {
-        operation: "POST loadBalancingRules/health",
-        subject: group,
-        what: "healthy",
-        limit: act.context.patience(HEALTHY),
-    };
+    let until = healthy_in_time(act, group);
     let balancer = &balancer;
     let ask = || async move {
         let wanted = usize::try_from(machines).unwrap_or_default().max(1);
@@ -90,12 +90,7 @@ pub(super) async fn until_healthy(
 /// Waits until no rule is answered by the group that goes alone. Where neither answers one, nobody is on it.
 pub(super) async fn until_as_good(act: &Act<'_>, pool: &str, stays: &str, goes: &str) -> Result<(), Error> {
     let balancer = balancer_of(pool);
-    let until = Until {
-        operation: "POST loadBalancingRules/health",
-        subject: stays,
-        what: "healthy",
-        limit: act.context.patience(HEALTHY),
-    };
+    let until = healthy_in_time(act, stays);
     let balancer = &balancer;
     let ask = || async move {
         for (rule, seen) in health_by_rule(act, balancer, pool).await? {
