@@ -10,6 +10,7 @@
 mod stage;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use privnet_core::plan::PlanOptions;
 use privnet_core::spec::Spec;
@@ -69,13 +70,20 @@ async fn census(stage: &Stage) -> Vec<String> {
     found
 }
 
+/// A service that is there and whose consumers have asked: one that asks between a destroy's plan and its deletion would have the
+/// run end before most of its calls.
+async fn make_what_goes(stage: &Stage) {
+    stage.apply(&everything()).await;
+    stage.advance(Duration::from_secs(600));
+}
+
 /// How often each call about endpoint services is made by undisturbed work.
 async fn calls(options: PlanOptions) -> (BTreeMap<String, usize>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let record = folder.path().join("record.jsonl");
     let stage = Stage::open_with(|options| options.record = Some(record.clone())).await;
     if options.destroy {
-        stage.apply(&everything()).await;
+        make_what_goes(&stage).await;
     }
     let before = std::fs::read_to_string(&record).unwrap_or_default().lines().count();
     stage.apply_with(&everything(), options).await;
@@ -103,7 +111,7 @@ async fn sweep(options: PlanOptions) {
                 tried += 1;
                 let stage = Stage::open().await;
                 if options.destroy {
-                    stage.apply(&everything()).await;
+                    make_what_goes(&stage).await;
                 }
                 stage.fault(&format!("aws:{action}:{nth}:{mode}"));
                 let (_, report) = stage.driver().apply(&everything(), options).await;
