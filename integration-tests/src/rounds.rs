@@ -52,7 +52,7 @@ pub struct Fresh {
 /// Where the requests of an action cannot be told.
 pub async fn fresh_apply(cloud: Cloud, text: &str) -> Result<Fresh, Fail> {
     let stage = Stage::open_with(None, |options| {
-        options.latency = Duration::from_millis(30);
+        options.latency = Duration::from_millis(200);
         options.speed = Some(200.0);
     })
     .await?;

@@ -31,7 +31,9 @@ struct Said {
 
 fn said(record: &Path) -> Vec<Said> {
     let text = std::fs::read_to_string(record).unwrap();
-    let parsed = text.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+    // What is being written yet is not read.
+    let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+    let parsed = whole.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
     let word = |line: &Json, key: &str| line[key].as_str().unwrap_or_default().to_owned();
     let each = parsed.map(|line| {
         let path = word(&line, "path").split('?').next().unwrap_or_default().to_owned();
