@@ -154,6 +154,11 @@ impl<'a> Draft<'a> {
     ) {
         let locks = locks(kind, &fields);
         let delete_first = kind.replacement == Replacement::DeleteFirst;
+        // What an update would cut, a successor that differs in it cuts as well.
+        let mut guarded = choice.replaced_for.clone();
+        if !guarded.is_empty() {
+            guarded.extend(choice.updates.iter().filter(|difference| difference.may_cut()).cloned());
+        }
         for live in &choice.surplus {
             let same_name = choice.keep.is_none() && live.generation.is_none_or(|g| g == choice.create_as);
             let early = choice.keep.is_none() && (delete_first || same_name);
@@ -168,7 +173,7 @@ impl<'a> Draft<'a> {
                 reason,
                 if early { Timing::Early } else { Timing::Late },
                 true,
-                &choice.replaced_for,
+                &guarded,
             );
         }
         match choice.keep {

@@ -13,7 +13,7 @@ use crate::value::{OutputRef, Value};
 pub(super) struct Choice<'a> {
     /// The one that is kept and, if need be, changed in place.
     pub(super) keep: Option<&'a Live>,
-    /// Its differences that are mended in place.
+    /// Its differences that are mended in place; where it is replaced, those that its successor has besides.
     pub(super) updates: Vec<Difference>,
     /// The differences because of which the one that is there is replaced.
     pub(super) replaced_for: Vec<Difference>,
@@ -74,7 +74,7 @@ pub(super) fn choose<'a>(
         Replacement::CreateFirst => best.generation.map_or(Generation::A, Generation::other),
         Replacement::DeleteFirst => best.generation.unwrap_or(Generation::A),
     };
-    Choice { keep: None, updates: Vec::new(), replaced_for, create_as, surplus: gone, unproven }
+    Choice { keep: None, updates, replaced_for, create_as, surplus: gone, unproven }
 }
 
 /// Whether a difference cannot be mended in place.

@@ -16,6 +16,17 @@ pub(super) struct Difference {
     pub(super) taken_away: Vec<Value>,
 }
 
+impl Difference {
+    /// Whether an update of it may cut whoever is connected.
+    pub(super) fn may_cut(&self) -> bool {
+        match self.change {
+            Change::UpdateUnlessConnected => true,
+            Change::GrowUnlessConnected => !self.taken_away.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 /// All differences, in the order of the kind's table.
 pub(super) fn differences(
     desired: &Resource,

@@ -48,6 +48,7 @@ pub(super) const KINDS: &[Kind] = &[
         &[
             Field::managed("port").on_change(Change::Replace),
             Field::managed("targets").shaped(Shape::Set).following_names(),
+            Field::managed("header").on_change(Change::UpdateUnlessConnected),
             Field::managed("lb").on_change(Change::Bind).without_traffic(),
         ],
         40,
@@ -122,6 +123,7 @@ pub(super) struct Want {
     pub(super) title: u8,
     pub(super) remove: bool,
     pub(super) tls: bool,
+    pub(super) header: bool,
     /// The size of its machines; none where it has no machines.
     pub(super) size: Option<u8>,
 }
@@ -136,6 +138,7 @@ impl Want {
             title: 0,
             remove: false,
             tls: false,
+            header: false,
             size: None,
         }
     }
@@ -183,6 +186,7 @@ fn lower(want: &Want) -> Vec<Resource> {
         let fields = vec![
             ("port", Value::Int(i64::from(*port))),
             ("targets", Value::texts(["10.0.0.1"])),
+            ("header", Value::Bool(want.header)),
             ("lb", Value::output(&lb, "id")),
         ];
         resources.push(resource(&tg, fields, &[]));
