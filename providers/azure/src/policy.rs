@@ -71,13 +71,20 @@ pub(crate) struct Lists {
 /// The lists that a service's consumers and acceptance come to.
 pub(crate) fn lists(spec: &Spec, service: &Service) -> Lists {
     let consumers = service.allow.keys().filter_map(|name| spec.consumers.get(name)?.azure.as_ref());
-    let all: BTreeSet<String> = consumers.flat_map(|azure| azure.visible_to()).collect();
+    let all: BTreeSet<String> = consumers.clone().flat_map(|azure| azure.visible_to()).collect();
     // The decoder refuses it too; a wildcard is worth a second lock.
     let visibility: BTreeSet<String> =
         all.into_iter().filter(|id| id != "*" || service.allow_anyone).collect();
     let auto_approval = match service.acceptance {
         Acceptance::Manual => BTreeSet::new(),
-        Acceptance::Automatic => visibility.iter().filter(|id| *id != "*").cloned().collect(),
+        // Whole subscriptions: of one that is named by an endpoint of it, only that endpoint is meant.
+        Acceptance::Automatic => consumers
+            .flat_map(|azure| &azure.subscriptions)
+            .filter_map(|who| match who {
+                Who::Anyone => None,
+                Who::Is(id) => Some(id.to_string()),
+            })
+            .collect(),
     };
     Lists { visibility, auto_approval }
 }

@@ -113,6 +113,11 @@ impl AzureConsumer {
         named.chain(self.endpoints.iter().map(|id| id.subscription().to_string())).collect()
     }
 
+    /// Endpoints alone are named: no subscription is meant as a whole.
+    pub fn by_endpoints_alone(&self) -> bool {
+        self.subscriptions.is_empty() && !self.endpoints.is_empty()
+    }
+
     /// The wildcard is among the subscriptions.
     pub fn anyone(&self) -> bool {
         self.subscriptions.contains(&Who::Anyone)

@@ -32,7 +32,26 @@ const MODE: &str = "      access_mode: restricted\n";
 const SECOND: &str =
     "      nat_subnet: { existing: nat }\n      ports: [{ listen: 5432, to: { nics: [db-nic] } }]\n";
 
+/// From the consumer's subscriptions to the first service's acceptance.
+const BY_SUBSCRIPTION: &str = "azure: { subscriptions: [11111111-2222-3333-4444-555555555555] } }
+defaults:
+  azure: { subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee, resource_group: rg-data, location: eastus2, vnet: hub, load_balancer_subnet: lb }
+services:
+  - name: onprem
+    allow: { fivetran: {} }
+";
+/// The same by an endpoint.
+const BY_ENDPOINT: &str = "azure: { endpoints: [/subscriptions/22222222-2222-3333-4444-555555555555/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/pe] } }
+defaults:
+  azure: { subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee, resource_group: rg-data, location: eastus2, vnet: hub, load_balancer_subnet: lb }
+services:
+  - name: onprem
+    allow: { fivetran: {} }
+    acceptance: automatic
+";
+
 pub(crate) const PRIVATE_LINK: &[Case] = &[
+    ("endpoints alone with automatic acceptance", BY_SUBSCRIPTION, BY_ENDPOINT),
     ("no subscription", "subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee, ", ""),
     ("a subscription's name for its id", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "production"),
     ("no resource group and no location", "resource_group: rg-data, location: eastus2, ", ""),

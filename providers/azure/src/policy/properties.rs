@@ -148,15 +148,26 @@ proptest! {
     }
 
     #[test]
-    fn the_cloud_lets_in_nobody_who_may_not_ask(anyone in any::<bool>(), automatic in any::<bool>(), wildcard in any::<bool>()) {
-        let subscriptions: &[&str] = if wildcard { &[CONSUMER, "*"] } else { &[CONSUMER] };
-        let mut spec = hosted_spec(&[("acme", consumer_of(subscriptions))]);
+    fn the_cloud_lets_in_nobody_who_may_not_ask(
+        anyone in any::<bool>(), automatic in any::<bool>(), wildcard in any::<bool>(), whole in any::<bool>(),
+        endpoints in proptest::collection::vec(prop_oneof![Just(From::Consumer), (0..8_usize).prop_map(From::Near)], 0..3),
+    ) {
+        let mut subscriptions = if whole { vec![CONSUMER] } else { Vec::new() };
+        subscriptions.extend(wildcard.then_some("*"));
+        let mut consumer = consumer_of(&subscriptions);
+        let named = endpoints.iter().enumerate().map(|(nth, from)| id_of(nth, from).parse().unwrap());
+        consumer.azure.as_mut().unwrap().endpoints = named.collect();
+        let mut spec = hosted_spec(&[("acme", consumer)]);
         spec.services[0].allow_anyone = anyone;
         spec.services[0].acceptance = if automatic { Acceptance::Automatic } else { Acceptance::Manual };
         let lists = lists(&spec, &spec.services[0]);
         prop_assert!(lists.auto_approval.is_subset(&lists.visibility));
-        prop_assert!(!lists.auto_approval.contains("*"));
         prop_assert_eq!(lists.visibility.contains("*"), anyone && wildcard);
-        prop_assert_eq!(lists.auto_approval.is_empty(), !automatic);
+        // Whoever is named by an endpoint may ask, and its subscription's other endpoints are nobody's word.
+        let in_by_itself = if whole && automatic { BTreeSet::from([CONSUMER.to_owned()]) } else { BTreeSet::new() };
+        prop_assert_eq!(lists.auto_approval, in_by_itself);
+        for (nth, from) in endpoints.iter().enumerate() {
+            prop_assert!(lists.visibility.contains(id_of(nth, from).split('/').nth(2).unwrap()));
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use super::super::aws_ids::VpcEndpointId;
 use super::super::azure_ids::ArmId;
-use super::super::consumer::Consumer;
+use super::super::consumer::{AzureConsumer, Consumer};
 use super::super::gcp_ids::PscConnectionId;
 use super::super::grammar::{ALLOW, AWS, AWS_LOCATION, AZURE, AZURE_LOCATION, GCP, GCP_LOCATION, SERVICE};
 use super::super::model::{Acceptance, Allow, CloudName, CloudService, Service};
@@ -173,6 +173,9 @@ fn allowed(
         }
         if let Some(consumer) = consumer {
             usable(reader, &consumer, entry, cloud, allow_anyone);
+            if cloud == CloudName::Azure && acceptance == Acceptance::Automatic {
+                whole_subscriptions(reader, &consumer, entry);
+            }
             found.listed.push((consumer, allow.clone(), entry.span));
         }
         found.allow.insert(name, allow);
@@ -246,6 +249,20 @@ fn usable(
             "name the consumer's own accounts, or say that anyone may ask",
         );
     }
+}
+
+/// Azure lets in whole subscriptions by itself, and no endpoint by name: a consumer of whom endpoints alone are known is let in by hand.
+fn whole_subscriptions(reader: &mut Reader<'_, '_>, consumer: &Consumer, entry: &Entry) {
+    if !consumer.azure.as_ref().is_some_and(AzureConsumer::by_endpoints_alone) {
+        return;
+    }
+    let name = &entry.key;
+    reader.errors.add_hint(
+        "endpoints-automatic",
+        entry.span,
+        format!("of the consumer `{name}` only `endpoints` are known, and automatic acceptance lets in whole subscriptions"),
+        "use `acceptance: manual`, or name the subscription if every endpoint of it may come in",
+    );
 }
 
 /// The endpoints that the vendor named, each in the cloud's own form.
