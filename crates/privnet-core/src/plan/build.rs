@@ -168,13 +168,7 @@ impl<'a> Draft<'a> {
                 Some(kept) if kept.generation == live.generation => "there is another one of it",
                 _ => "left over from a replacement",
             };
-            self.delete(
-                live,
-                reason,
-                if early { Timing::Early } else { Timing::Late },
-                true,
-                &guarded,
-            );
+            self.delete(live, reason, if early { Timing::Early } else { Timing::Late }, true, &guarded);
         }
         match choice.keep {
             Some(live) => {

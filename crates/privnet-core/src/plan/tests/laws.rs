@@ -18,7 +18,17 @@ fn wants() -> impl Strategy<Value = Vec<Want>> {
     prop::collection::vec(one, 1..4).prop_map(|services| {
         let named =
             services.into_iter().enumerate().map(|(index, (vpc, subnets, ports, title, remove, size))| {
-                Want { name: format!("s{index}"), vpc, subnets, ports, title, remove, tls: title == 1, header: title == 1, size }
+                Want {
+                    name: format!("s{index}"),
+                    vpc,
+                    subnets,
+                    ports,
+                    title,
+                    remove,
+                    tls: title == 1,
+                    header: title == 1,
+                    size,
+                }
             });
         named.collect()
     })

@@ -35,7 +35,11 @@ fn nothing_severs_without_the_word() {
         ("a port less", |want| want.ports = BTreeMap::from([(3306, 3306)]), &[(Rule::WouldSever, true)]),
         ("a tombstone", |want| want.remove = true, &[(Rule::WouldSever, true)]),
         ("TLS where clients speak plainly", |want| want.tls = true, &[(Rule::WouldSever, true)]),
-        ("a header that the database does not expect", |want| want.header = true, &[(Rule::WouldSever, true)]),
+        (
+            "a header that the database does not expect",
+            |want| want.header = true,
+            &[(Rule::WouldSever, true)],
+        ),
         (
             "that header beside another port of the database, which alone is gone over to",
             |want| (want.header, want.ports) = (true, BTreeMap::from([(5432, 5433)])),
