@@ -1,14 +1,15 @@
 //! A session: one file against its clouds.
 
+mod builder;
+mod waiting;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use privnet_core::accept::{self, Ask, Connection, ConnectionState, Decision, Verdict};
-use privnet_core::audit::AuditLog;
-use privnet_core::execute::{Context, Events, Executor, Limiter, Report, Settings};
+use privnet_core::accept::{self, Ask, Connection, ConnectionState, Decision};
+use privnet_core::execute::{Context, Executor, Report};
 use privnet_core::handoff::Handoff;
 use privnet_core::plan::{self, Plan, PlanOptions, Refusal, Rule};
 use privnet_core::provider::lower_all;
@@ -18,21 +19,8 @@ use privnet_core::world::{Connections, ServiceWorld};
 use privnet_core::{Address, Desired, Error, ErrorKind, KindTable, ObserveRequest, Provider, Purpose, World};
 use tokio_util::sync::CancellationToken;
 
-use crate::clouds::{Clouds, CloudsError};
-
-/// Everything that a session needs to know besides the file.
-pub struct SessionBuilder {
-    spec: Spec,
-    clouds: Clouds,
-    audit: Arc<dyn AuditLog>,
-    events: Events,
-    cancel: CancellationToken,
-    settings: Settings,
-    limiter: Option<Arc<Limiter>>,
-    parallelism: usize,
-    only: BTreeSet<String>,
-    providers: Option<Vec<Arc<dyn Provider>>>,
-}
+pub use builder::SessionBuilder;
+pub use waiting::{Waited, WaitedFor};
 
 /// One file against its clouds.
 pub struct Session {
@@ -87,94 +75,6 @@ pub struct Decided {
     pub executed: Planned,
     /// What became of the plan; absent in a dry run.
     pub report: Option<Report>,
-}
-
-impl SessionBuilder {
-    /// A session for this file, writing decisions to `audit`.
-    pub fn new(spec: Spec, clouds: Clouds, audit: Arc<dyn AuditLog>) -> Self {
-        let settings = Settings { pace: clouds.pace(), ..Settings::default() };
-        Self {
-            spec,
-            clouds,
-            audit,
-            events: Events::none(),
-            cancel: CancellationToken::new(),
-            settings,
-            limiter: None,
-            parallelism: 16,
-            only: BTreeSet::new(),
-            providers: None,
-        }
-    }
-
-    /// Tells this of progress.
-    #[must_use]
-    pub fn events(mut self, events: Events) -> Self {
-        self.events = events;
-        self
-    }
-
-    /// Stops when this is cancelled: nothing new is begun, and what was begun is reported. A look at the cloud ends at once, with each
-    /// cloud among the unreachable ones.
-    #[must_use]
-    pub fn cancel(mut self, cancel: CancellationToken) -> Self {
-        self.cancel = cancel;
-        self
-    }
-
-    /// Keeps to the request rates together with all other sessions that get this: clouds count by account, region and API, not by
-    /// file. A session that is not told has rates of its own. Its pace must be the clouds' ([`Clouds::pace`]).
-    #[must_use]
-    pub fn limiter(mut self, limiter: Arc<Limiter>) -> Self {
-        self.limiter = Some(limiter);
-        self
-    }
-
-    /// At most this many actions at once; 16 unless told.
-    #[must_use]
-    pub fn parallelism(mut self, parallelism: usize) -> Self {
-        self.parallelism = parallelism;
-        self
-    }
-
-    /// Waits at most so long for what becomes healthy by itself, such as new forwarders, and fails then; what was begun goes on when the
-    /// session is used again. For a [watch](crate::watch), which has requests to decide meanwhile. As long as it takes unless told.
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.settings.patience = Some(patience);
-        self
-    }
-
-    /// Only these services, by name; all unless told.
-    #[must_use]
-    pub fn services(mut self, names: impl IntoIterator<Item = String>) -> Self {
-        self.only = names.into_iter().collect();
-        self
-    }
-
-    /// These providers instead of those of the clouds: for tests and for clouds of one's own.
-    #[must_use]
-    pub fn providers(mut self, providers: Vec<Arc<dyn Provider>>) -> Self {
-        self.providers = Some(providers);
-        self
-    }
-
-    /// The session.
-    ///
-    /// # Errors
-    /// [`CloudsError`] where the file uses a cloud that this build does not have, or an endpoint that is not safe.
-    pub fn build(self) -> Result<Session, CloudsError> {
-        let providers = match self.providers {
-            Some(providers) => providers,
-            None => self.clouds.providers(&self.spec)?,
-        };
-        let kinds = KindTable::new(providers.iter().map(|provider| provider.handles()));
-        let cancel = self.cancel.clone();
-        let limiter = self.limiter.unwrap_or_else(|| Arc::new(Limiter::new(self.settings.pace)));
-        let context = Context::sharing(limiter, self.settings, self.events, self.cancel);
-        let executor = Executor::new(providers.clone(), context.clone(), self.audit, self.parallelism);
-        Ok(Session { spec: self.spec, providers, kinds, context, cancel, executor, only: self.only })
-    }
 }
 
 impl fmt::Debug for Session {
@@ -322,50 +222,6 @@ impl Session {
         self.cancel.cancelled().await;
     }
 
-    /// Decides again and again until every consumer of every service is connected (or the one connection that `ask` names),
-    /// somebody must choose, or the time is over. `see` is told of each round.
-    pub async fn accept_until_connected(
-        &self,
-        ask: &Ask,
-        timeout: Duration,
-        mut see: impl FnMut(&Decided),
-    ) -> Waited {
-        let started = Instant::now();
-        let pause = self.context.paced(Duration::from_secs(10));
-        let timeout = if timeout == Duration::MAX { timeout } else { timeout.max(pause) };
-        let mut ask = ask.clone();
-        loop {
-            let decided = self.accept_pending(&ask, false).await;
-            // Whoever is turned away from now on was turned away by somebody who knew. Where nothing could be looked at, nothing is known
-            // yet; where some could, the rest is not waited for: rather is nobody let in again than one who was turned away since.
-            ask.again &= !decided.executed.was_looked_at();
-            let failed = decided.report.as_ref().is_some_and(|report| !report.all_done());
-            let ambiguous = decided.decisions.iter().any(Decision::is_ambiguous);
-            let unreachable = !decided.executed.unreachable.is_empty();
-            let changed = decided.decisions.iter().any(|decision| decision.verdict != Verdict::Left);
-            see(&decided);
-            let end = if self.context.is_cancelled() {
-                Some(WaitedFor::Cancelled)
-            } else if failed || unreachable {
-                Some(WaitedFor::Failed)
-            } else if !changed && is_connected(&decided.executed, &ask) {
-                Some(WaitedFor::Connected)
-            } else if ambiguous {
-                Some(WaitedFor::Ambiguous)
-            } else {
-                (started.elapsed() >= timeout).then_some(WaitedFor::TimedOut)
-            };
-            if let Some(end) = end {
-                return Waited { end, last: decided };
-            }
-            let left = timeout.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
-            tokio::select! {
-                () = tokio::time::sleep(pause.min(left)) => {}
-                () = self.cancel.cancelled() => {}
-            }
-        }
-    }
-
     /// Plans the rejection of one connection; `None` where no service has it. A live one is refused without `sever`. Where some service
     /// could not be looked at, nobody knows whether it has it: that is an empty plan.
     pub async fn plan_rejection(&self, connection: &str, sever: bool) -> Option<Planned> {
@@ -461,30 +317,6 @@ impl Session {
     }
 }
 
-/// How a wait for connections ended.
-#[derive(Debug)]
-pub struct Waited {
-    /// Why it ended.
-    pub end: WaitedFor,
-    /// The last round.
-    pub last: Decided,
-}
-
-/// Why a wait for connections ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitedFor {
-    /// Every consumer of every service is connected, or the connection that was named is in.
-    Connected,
-    /// More requests match than there is room: somebody must choose.
-    Ambiguous,
-    /// The time is over.
-    TimedOut,
-    /// Something failed.
-    Failed,
-    /// The user interrupted.
-    Cancelled,
-}
-
 /// The decisions on all pending requests of services that are to stay.
 fn decide_all(desired: &Desired, world: &World, ask: &Ask) -> Vec<Decision> {
     let staying = desired.services.values().filter(|intent| !intent.remove);
@@ -506,20 +338,5 @@ fn are_the_same(one: &Connections, other: &Connections) -> bool {
         | (Connections::Unreadable { .. }, Connections::Unreadable { .. }) => true,
         // What cannot be read now is not what was read: somebody may have come in.
         _ => false,
-    }
-}
-
-/// Whether what was waited for is there: the connection that is named, or else one for each consumer of each service.
-fn is_connected(planned: &Planned, ask: &Ask) -> bool {
-    let staying = || planned.desired.services.values().filter(|intent| !intent.remove);
-    let seen = |name: &str| planned.world.services.get(name).map(|seen| seen.connections.known());
-    match &ask.connection {
-        Some(id) => staying()
-            .filter_map(|intent| seen(&intent.name))
-            .flatten()
-            .any(|connection| connection.is(id) && connection.state.may_be_live()),
-        None => {
-            staying().all(|intent| seen(&intent.name).is_some_and(|known| intent.policy.is_served(known)))
-        }
     }
 }

@@ -1,0 +1,166 @@
+//! An endpoint service of the user's own: whom privnet allows there comes and goes, and everything else stays the user's.
+
+use privnet_core::ErrorKind;
+use privnet_core::plan::{Op, PlanOptions, Rule};
+
+use crate::stage::{Stage, failure, file, spec, until};
+use crate::{DESTROY, FIVETRAN, SUPPLIED, existing, principals};
+
+/// Whom privnet allows on the user's service and cannot tag would be taken for the user's from then on.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_stays_allowed_on_a_supplied_service_without_proof_whose_that_is() {
+    let stage = Stage::open().await;
+    let supplied = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
+    let colleagues = principals(&stage, SUPPLIED).await;
+    stage.fault("aws:CreateTags:*:code=UnauthorizedOperation");
+    let (_, report) = stage.driver().apply(&supplied, PlanOptions::default()).await;
+    let error = failure(&report);
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
+    assert!(error.hints().iter().any(|hint| hint.contains("was not left allowed")), "{error:?}");
+    assert_eq!(principals(&stage, SUPPLIED).await, colleagues);
+
+    // Where he cannot be taken back either, that is said.
+    stage.fault("aws:ModifyVpcEndpointServicePermissions:2+:code=UnauthorizedOperation");
+    let (_, report) = stage.driver().apply(&supplied, PlanOptions::default()).await;
+    assert!(failure(&report).hints().iter().any(|hint| hint.contains("by hand")), "{report:?}");
+    stage.heal();
+    let plan = stage.plan(&supplied).await;
+    assert!(plan.warnings.iter().any(|warning| warning.contains("allowed already")), "{plan:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supplied_service_gets_principals_and_keeps_everything_else() {
+    let stage = Stage::open().await;
+    let supplied = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
+    let before = stage
+        .ec2()
+        .describe_vpc_endpoint_service_configurations()
+        .service_ids(SUPPLIED)
+        .send()
+        .await
+        .unwrap();
+    let colleagues = principals(&stage, SUPPLIED).await;
+    let plan = stage.plan(&supplied).await;
+    assert_eq!(plan.adds_to_yours.len(), 1, "{plan:#?}");
+    stage.apply(&supplied).await;
+    stage.assert_settled(&supplied).await;
+    let all = principals(&stage, SUPPLIED).await;
+    assert!(all.contains(FIVETRAN) && all.is_superset(&colleagues));
+
+    // The colleague's live consumer stands in nobody's way, and nobody is ever turned away there.
+    let asked = stage.connections(&supplied, "orders").await;
+    assert!(asked.iter().any(|connection| connection.state.may_be_live()), "{asked:?}");
+    stage.connect(SUPPLIED, "stranger");
+    let (_, plan, _) = stage
+        .decide(&supplied, &privnet_core::accept::Ask { connection: None, reject_others: true, again: false })
+        .await;
+    assert!(plan.actions.iter().all(|action| action.op != Op::Reject), "{plan:#?}");
+
+    stage.apply_with(&supplied, DESTROY).await;
+    assert_eq!(principals(&stage, SUPPLIED).await, colleagues);
+    let after = stage
+        .ec2()
+        .describe_vpc_endpoint_service_configurations()
+        .service_ids(SUPPLIED)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(before.service_configurations(), after.service_configurations());
+}
+
+/// A tombstone, a file without the service and one that makes it say nothing of the user's endpoint service: whom privnet allowed there
+/// is found by the tags. Whom the user allows stays, and the colleague's live consumer stands in nobody's way.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_privnet_allowed_goes_with_the_service() {
+    let tombstone = spec(
+        "version: 1
+deployment: stage
+services: [{ name: orders, remove: true, aws: { account: \"123456789012\", region: us-east-1 } }]
+",
+    );
+    let mut another = file("");
+    another.services[0].name = "others".parse().unwrap();
+    for (next, prune) in [(tombstone, false), (another, true), (file(""), false)] {
+        let stage = Stage::open().await;
+        let colleagues = principals(&stage, SUPPLIED).await;
+        let supplied = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
+        stage.apply(&supplied).await;
+        assert!(principals(&stage, SUPPLIED).await.contains(FIVETRAN));
+        until("the tags show", || async {
+            let plan = stage.driver().plan(&next, PlanOptions { prune, ..PlanOptions::default() }).await.0;
+            let gone = plan.actions.iter().any(|action| action.op == Op::Delete);
+            gone.then_some(())
+        })
+        .await;
+        stage.apply_with(&next, PlanOptions { prune, ..PlanOptions::default() }).await;
+        assert_eq!(principals(&stage, SUPPLIED).await, colleagues);
+    }
+}
+
+/// What cannot be looked for is not said to be gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_look_for_tags_is_told_what_stays() {
+    let stage = Stage::open().await;
+    let orders = file("");
+    let told = |plan: &privnet_core::Plan| {
+        plan.warnings.iter().any(|warning| warning.contains("`ec2:DescribeTags`"))
+    };
+    assert!(!told(&stage.plan(&orders).await));
+    stage.fault("aws:DescribeTags:*:code=UnauthorizedOperation");
+    assert!(told(&stage.plan(&orders).await));
+    // Also where all goes: who stays allowed is no end of it.
+    let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
+    assert!(told(&stage.driver().plan(&orders, destroy).await.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_user_allows_on_his_service_stays_his() {
+    let stage = Stage::open().await;
+    let add = stage
+        .ec2()
+        .modify_vpc_endpoint_service_permissions()
+        .service_id(SUPPLIED)
+        .add_allowed_principals(FIVETRAN);
+    add.send().await.unwrap();
+    let supplied =
+        existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {}, dbt-cloud: {} }");
+    let plan = until("the principal is seen as the user's", || async {
+        let plan = stage.plan(&supplied).await;
+        plan.warnings.iter().any(|warning| warning.contains("is allowed already")).then_some(plan)
+    })
+    .await;
+    assert!(!format!("{:?}", plan.actions).contains(FIVETRAN), "{plan:#?}");
+    stage.apply(&supplied).await;
+    stage.assert_settled(&supplied).await;
+    stage.apply_with(&supplied, DESTROY).await;
+    assert!(principals(&stage, SUPPLIED).await.contains(FIVETRAN));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supplied_service_without_acceptance_is_refused() {
+    let stage = Stage::open().await;
+    let modify = stage
+        .ec2()
+        .modify_vpc_endpoint_service_configuration()
+        .service_id(SUPPLIED)
+        .acceptance_required(false);
+    modify.send().await.unwrap();
+    let manual = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
+    let plan = stage.plan(&manual).await;
+    assert!(plan.actions.is_empty());
+    assert!(plan.refusals.iter().any(|refusal| refusal.why.contains("acceptance: manual")), "{plan:#?}");
+    let automatic = existing(
+        &format!("endpoint_service: {SUPPLIED}"),
+        "allow: { fivetran: {} }\n    acceptance: automatic",
+    );
+    assert_eq!(stage.plan(&automatic).await.refusals, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supplied_service_that_is_not_there_is_refused() {
+    let stage = Stage::open().await;
+    let missing = existing("endpoint_service: vpce-svc-00000000000000000", "allow: { fivetran: {} }");
+    let plan = stage.plan(&missing).await;
+    assert!(plan.actions.is_empty());
+    assert!(plan.refusals.iter().any(|refusal| refusal.rule == Rule::Unsuitable), "{plan:#?}");
+}
