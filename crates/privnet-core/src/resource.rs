@@ -188,6 +188,19 @@ pub enum Health {
         /// The cloud's word for it.
         state: String,
     },
+    /// It is being deleted, and nothing stops that; `state` is the cloud's word. It is never kept, whatever is wanted: what is to be there
+    /// is made anew when it has gone.
+    Going {
+        /// The cloud's word for it.
+        state: String,
+    },
+}
+
+impl Health {
+    /// Whether it is being deleted.
+    pub fn is_going(&self) -> bool {
+        matches!(self, Self::Going { .. })
+    }
 }
 
 /// A resource as it was observed.

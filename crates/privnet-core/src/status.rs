@@ -183,12 +183,17 @@ fn state_of(
         .filter(|live| live.address.service == intent.name)
         .filter_map(|live| match &live.health {
             Health::Broken { state } => Some(format!("{} is {state}", live.address)),
-            Health::Busy { .. } | Health::Ready => None,
+            // Of what is being deleted, what consumers connect to is told of below; the rest was not to stay.
+            Health::Busy { .. } | Health::Going { .. } | Health::Ready => None,
         })
         .collect();
     notes.extend(traffic.notes.iter().cloned());
     if refused || !broken.is_empty() || traffic.fails {
         notes.extend(broken);
+        return ServiceState::Degraded;
+    }
+    if let Health::Going { state } = &live.health {
+        notes.push(format!("{} is being deleted (`{state}`)", live.address));
         return ServiceState::Degraded;
     }
     if let Health::Busy { state } = &live.health {

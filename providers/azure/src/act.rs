@@ -107,8 +107,21 @@ impl Act<'_> {
     /// # Errors
     /// `Conflict` where it is not ours any more, or what ARM answered.
     pub(crate) async fn delete(&self, target: &Target) -> Result<(), Error> {
+        self.delete_only(target, &|_| Ok(())).await
+    }
+
+    /// The same, where `check` has nothing against what is there now.
+    ///
+    /// # Errors
+    /// As [`Act::delete`], or what `check` says.
+    pub(crate) async fn delete_only(
+        &self,
+        target: &Target,
+        check: &(dyn Fn(&Json) -> Result<(), Error> + Sync),
+    ) -> Result<(), Error> {
         if let Some(there) = self.arm.find(self.context, target).await? {
             self.check_ours(&there)?;
+            check(&there)?;
             self.arm.delete(self.context, target).await?;
         }
         self.until_listed(target, false).await

@@ -120,8 +120,8 @@ impl<'a> Draft<'a> {
             kept.get(&reference.address).and_then(|live| live.outputs.get(&reference.output)).cloned()
         };
         let choice = choose::choose(resource, kind, found, &self.standing, &look);
-        // Where all go, the first is the one in charge until its successor is there.
-        let in_charge = usize::from(choice.keep.is_none());
+        // Where all go, the first is the one in charge until its successor is there; what is being deleted is in charge of nothing.
+        let in_charge = usize::from(!choice.replaced_for.is_empty());
         self.standing.discard(self.kinds, choice.surplus.iter().copied().skip(in_charge));
         if let Some(stranger) = choice.unproven
             && choice.keep.is_none()
@@ -163,6 +163,7 @@ impl<'a> Draft<'a> {
             let same_name = choice.keep.is_none() && live.generation.is_none_or(|g| g == choice.create_as);
             let early = choice.keep.is_none() && (delete_first || same_name);
             let reason = match choice.keep {
+                _ if live.health.is_going() => "it is being deleted",
                 _ if !choice.replaced_for.is_empty() => "replaced",
                 // The two of a replacement differ in their letters: this one somebody added.
                 Some(kept) if kept.generation == live.generation => "there is another one of it",

@@ -50,14 +50,19 @@ pub(super) fn choose<'a>(
         let differences = replacing(live);
         (differences > 0, broken(live), standing.rank(live), differences, live.generation, live.id.clone())
     });
-    let best = ours.first().copied();
-    let surplus: Vec<&Live> = ours.iter().skip(1).copied().collect();
+    // What is being deleted is not there to be kept.
+    let (going, staying): (Vec<&Live>, Vec<&Live>) =
+        ours.into_iter().partition(|live| live.health.is_going());
+    let best = staying.first().copied();
+    let surplus: Vec<&Live> = staying.iter().skip(1).chain(&going).copied().collect();
     let Some(best) = best else {
+        // There may be no room for a second one, of whatever name, before it has gone.
+        let create_as = going.first().and_then(|live| live.generation).unwrap_or(Generation::A);
         return Choice {
             keep: None,
             updates: Vec::new(),
             replaced_for: Vec::new(),
-            create_as: Generation::A,
+            create_as,
             surplus,
             unproven,
         };

@@ -91,8 +91,12 @@ impl Draft<'_> {
         let mut rejects = Vec::new();
         for service in self.world.services.keys() {
             let Some((Some(exposed), connections)) = self.world.ours_of(service) else { continue };
-            // Also one that is replaced: the guard has seen to it that the user asked for that.
-            let Some(delete) = goes.get(exposed) else { continue };
+            // Also one that is replaced: the guard has seen to it that the user asked for that. What is being deleted takes no decision.
+            let going = |delete: &Action| {
+                let mut there = self.world.live.iter().filter(|live| live.health.is_going());
+                there.any(|live| live.address == *exposed && Some(&live.id) == delete.live_id.as_ref())
+            };
+            let Some(delete) = goes.get(exposed).filter(|delete| !going(delete)) else { continue };
             let policy = self.desired.services.get(service).map(|intent| &intent.policy);
             let known = connections.known().iter();
             let mut open: Vec<_> =

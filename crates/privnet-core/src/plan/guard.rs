@@ -25,6 +25,15 @@ struct There<'a> {
     early: Named<'a>,
 }
 
+impl There<'_> {
+    /// Whether what a step is about is being deleted.
+    fn is_going(&self, step: &Step) -> bool {
+        let id = step.action.live_id.as_deref();
+        let live = id.and_then(|id| self.live.get(&(&step.action.address, id)));
+        live.is_some_and(|live| live.health.is_going())
+    }
+}
+
 impl Draft<'_> {
     /// Refuses what would cut somebody off, change the hand-over, or is impossible.
     pub(super) fn guard(&mut self) {
@@ -38,6 +47,8 @@ impl Draft<'_> {
             let Some(kind) = self.kinds.get(&step.action.scope, &step.action.address.kind) else { continue };
             let found = match step.action.op {
                 Op::Create => None,
+                // What is being deleted goes with the word and without: its action waits until it has gone.
+                Op::Delete if there.is_going(step) => None,
                 Op::Delete => self
                     .guard_held(step)
                     .or_else(|| guard_protected(step, kind, &there.live))

@@ -164,18 +164,21 @@ fn serves(live: &Live, kinds: &KindTable) -> Option<(i64, Option<i64>)> {
 
 /// Whether nothing new comes to one, or another generation is in charge: the one that serves better, and of equal ones the older.
 fn is_idle(live: &Live, members: &[&Live], kinds: &KindTable) -> bool {
-    if matches!(live.health, Health::Broken { .. }) {
+    if !works(live) {
         return true;
     }
     let Some(own) = serves(live, kinds) else { return false };
-    let works = |other: &&&Live| !matches!(other.health, Health::Broken { .. });
     let mut others = members.iter().filter(|other| other.address == live.address && other.id != live.id);
     own.0 == 0
         || others
             .by_ref()
-            .filter(works)
+            .filter(|other| works(other))
             .filter_map(|other| serves(other, kinds))
             .any(|other| other.0 > own.0 || (other.0 == own.0 && is_older(other.1, own.1)))
+}
+
+fn works(live: &Live) -> bool {
+    !matches!(live.health, Health::Broken { .. } | Health::Going { .. })
 }
 
 /// Whether the one is known to be older than the other.

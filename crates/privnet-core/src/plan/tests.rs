@@ -4,6 +4,7 @@
 mod cloud;
 mod follow;
 mod generations;
+mod going;
 mod laws;
 mod rules;
 mod words;

@@ -123,6 +123,10 @@ fn what_is_there_and_works_comes_before_who_is_connected() {
     assert_eq!((state, notes), (ServiceState::Degraded, vec!["orders/svc/main is failed".to_owned()]));
     let busy = Health::Busy { state: "updating".to_owned() };
     assert_eq!(seen(&[1], &world(ConnectionState::Accepted, &healthy, busy)).0, ServiceState::Waiting);
+    let going = Health::Going { state: "Deleting".to_owned() };
+    let (state, notes) = seen(&[1], &world(ConnectionState::Accepted, &healthy, going));
+    assert_eq!((state, notes.len()), (ServiceState::Degraded, 1));
+    assert!(notes[0].contains("is being deleted"), "{notes:?}");
     let (state, notes) = seen(&[1], &World::default());
     assert_eq!(state, ServiceState::Absent);
     assert!(notes[0].contains("privnet apply"), "{notes:?}");

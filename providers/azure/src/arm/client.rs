@@ -250,7 +250,7 @@ impl Arm {
             Err(error) => return Err(error),
         };
         match build(there.as_ref().map(|answer| &answer.body))? {
-            Write::Keep => {}
+            Write::Keep => return self.until_ready(context, target, true).await,
             Write::Put(body) => {
                 let etag = there
                     .as_ref()
@@ -371,10 +371,20 @@ impl Arm {
     /// # Errors
     /// What ARM answered; `Other` where the resource has failed.
     pub(crate) async fn ready(&self, context: &Context, target: &Target) -> Result<Json, Error> {
+        self.until_ready(context, target, false).await
+    }
+
+    async fn until_ready(&self, context: &Context, target: &Target, was_there: bool) -> Result<Json, Error> {
         let until = Until { operation: "GET", subject: &target.path, what: "ready", limit: LIMIT };
         let ask = || async move {
             let Some(found) = self.find(context, target).await? else {
-                return Ok(Poll::Pending("not there yet".to_owned()));
+                // Of what was left as it was, that is somebody else's deletion: whoever wrote begins again.
+                return if was_there {
+                    let what = "it was there, and has gone since";
+                    Err(Error::new(ErrorKind::NotReady, asked("GET", target).operation, &target.path, what))
+                } else {
+                    Ok(Poll::Pending("not there yet".to_owned()))
+                };
             };
             match json::text(&found, "properties.provisioningState") {
                 None | Some("Succeeded" | "Ready") => Ok(Poll::Ready(found)),

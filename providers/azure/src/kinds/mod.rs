@@ -111,6 +111,7 @@ pub(crate) fn health(resource: &Json) -> Health {
     match text(resource, "properties.provisioningState") {
         None | Some("Succeeded" | "Ready") => Health::Ready,
         Some(state @ ("Failed" | "Canceled")) => Health::Broken { state: state.to_owned() },
+        Some(state) if state.eq_ignore_ascii_case("Deleting") => Health::Going { state: state.to_owned() },
         Some(state) => Health::Busy { state: state.to_owned() },
     }
 }

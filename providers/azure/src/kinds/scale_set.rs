@@ -7,21 +7,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::spec::Zones;
-use privnet_core::{
-    Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape, Traffic, Value,
-};
+use privnet_core::{Address, Change, Field, Kind, Live, Origin, Replacement, Shape, Traffic, Value};
 use privnet_forwarder::CloudLimit;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{applied, health, load_balancer, network_security_group, outputs};
-use crate::act::Act;
-use crate::arm::{Json, Target, Write, at, items, merge_text_map, set, text, text_map, texts};
+use super::{health, load_balancer, network_security_group, outputs};
+use crate::arm::{Json, at, items, set, text, text_map, texts};
 use crate::lower::Lowering;
 use crate::snapshot::Snapshot;
 use crate::{facts, fields, image, ownership};
 
+mod change;
 mod handover;
+
+pub(crate) use self::change::{create, delete, update};
 
 /// What the machines run is not returned by ARM: its fingerprint stands in this tag.
 const FORWARDER_TAG: &str = "privnet:forwarder";
@@ -302,101 +302,10 @@ fn own_tags(wanted: &ScaleSet) -> BTreeMap<String, String> {
     ])
 }
 
-/// Makes it. Where another generation is there, consumers go through that one: the new one is done when it is healthy.
-pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
-    let wanted: ScaleSet = fields::typed(KIND.name, act.step.fields)?;
-    let id = format!("{}/providers/Microsoft.Compute/virtualMachineScaleSets/{}", act.group(), act.name());
-    let target = Target::of(&id);
-    let build = |there: Option<&Json>| {
-        if let Some(there) = there {
-            act.check_ours(there)?;
-            let failed = matches!(text(there, "properties.provisioningState"), Some("Failed" | "Canceled"));
-            return Ok(if failed { Write::Put(there.clone()) } else { Write::Keep });
-        }
-        let mut made = body(&wanted);
-        let address = &act.step.action.address;
-        let mut tags = ownership::all_tags(
-            &BTreeMap::new(),
-            act.step.deployment,
-            address,
-            act.generation(),
-            &wanted.tags,
-        );
-        tags.extend(own_tags(&wanted));
-        set(&mut made, "tags", merge_text_map(&tags));
-        Ok(Write::Put(made))
-    };
-    // Scale sets take `If-None-Match: *` "to prevent updating an existing" one, in the api-version that is sent here
-    // (Azure/azure-rest-api-specs, `ComputeRP/stable/2024-11-01/virtualMachineScaleSet.json`, `VirtualMachineScaleSets_CreateOrUpdate`).
-    // Whether another generation is there is asked meanwhile: it goes after this one only.
-    let making = act.arm.make(act.context, &target, &build);
-    let (made, other) = futures::join!(making, handover::other_generation(act, act.generation()));
-    made?;
-    act.until_listed(&target, true).await?;
-    if other?.is_some() {
-        handover::until_healthy(act, fields::resolved(&wanted.pool), &id, wanted.count).await?;
-    }
-    Ok(applied(outputs([("id", fields::id(&id))])))
-}
-
-/// Changes its tags, and takes it out of a drain that was not finished.
-pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
-    let wanted: ScaleSet = fields::typed(KIND.name, act.step.fields)?;
-    let id = act.live_id()?;
-    let target = Target::of(&id);
-    let shape = |body: &mut Json| {
-        let mut tags = text_map(body, "tags");
-        tags.extend(own_tags(&wanted));
-        set(body, "tags", merge_text_map(&tags));
-        Ok(())
-    };
-    act.write(&target, &wanted.tags, &shape).await?;
-    if act.step.changes_field("draining") {
-        let pool = fields::resolved(&wanted.pool);
-        handover::set_state(act, pool, &id, "None").await?;
-        // The other group goes after this, and has served meanwhile.
-        if let Some(generation) = act.step.action.generation
-            && let Some(other) = handover::other_generation(act, generation).await?
-            && handover::is_exposed(act).await?
-        {
-            handover::until_as_good(act, pool, &id, &other).await?;
-        }
-    }
-    Ok(applied(outputs([("id", fields::id(&id))])))
-}
-
-/// Drains and deletes it. Where it is replaced, only when its successor is healthy.
-pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
-    let there: ScaleSet = fields::typed(KIND.name, act.step.fields)?;
-    let id = act.live_id()?;
-    let pool = fields::resolved(&there.pool);
-    let successor = match act.step.action.generation {
-        Some(generation) => handover::other_generation(act, generation).await?,
-        None => None,
-    };
-    let mut note = None;
-    // Behind another load balancer there is nothing to hand over: who was connected to this one is so no more.
-    if let Some(successor) = successor
-        && handover::is_exposed(act).await?
-        && let Some(machines) = handover::machines_in_pool(act, &successor, pool).await?
-    {
-        // One that is older than this is no successor, all of which must be healthy first: it is what serves, as well as it does. But where
-        // it answers nothing and this one does, this is what serves.
-        if handover::is_older(act, &successor, &id).await? {
-            handover::until_as_good(act, pool, &successor, &id).await?;
-        } else {
-            handover::until_healthy(act, pool, &successor, machines).await?;
-        }
-        note = handover::drain(act, pool, &id, there.drain).await?;
-    }
-    act.delete(&Target::of(&id)).await?;
-    load_balancer::prune(act, pool).await?;
-    Ok(Applied { note, ..Applied::default() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arm::merge_text_map;
 
     fn wanted() -> ScaleSet {
         ScaleSet {

@@ -259,7 +259,7 @@ async fn ready(cloud: &Cloud<'_>, id: &str) -> Result<ServiceConfiguration, Erro
             let service = found(cloud, id).await?;
             match health(&service) {
                 Health::Ready => Ok(Poll::Ready(service)),
-                Health::Busy { state } => Ok(Poll::Pending(state)),
+                Health::Busy { state } | Health::Going { state } => Ok(Poll::Pending(state)),
                 Health::Broken { state } => {
                     let message = format!("the endpoint service is {state}, and AWS has no way to mend it");
                     let error = Error::new(ErrorKind::Other, DESCRIBE, id, message);

@@ -69,7 +69,7 @@ async fn active(cloud: &Cloud<'_>, arn: &str) -> Result<(), Error> {
             };
             match health(&described) {
                 Health::Ready => Ok(Poll::Ready(())),
-                Health::Busy { state } => Ok(Poll::Pending(state)),
+                Health::Busy { state } | Health::Going { state } => Ok(Poll::Pending(state)),
                 Health::Broken { state } => {
                     let why =
                         described.state().and_then(|state| state.reason()).unwrap_or("AWS gives no reason");

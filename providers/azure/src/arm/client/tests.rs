@@ -263,3 +263,21 @@ fn a_rest_is_asked_for_in_seconds_or_until_a_date() {
         assert_eq!(asked_to_rest(text, now), seconds.map(Duration::from_secs), "{text}");
     }
 }
+
+/// Somebody else deletes what is left as it is: it is made, not waited for.
+#[tokio::test]
+async fn what_was_there_and_has_gone_is_written_after_all() {
+    let gone = || (404, vec![], json!({"error": {"code": "ResourceNotFound", "message": "m"}}));
+    let (arm, script) = Script::arm(vec![
+        (200, vec![], json!({"properties": {"provisioningState": "Deleting"}})),
+        (200, vec![], json!({"properties": {"provisioningState": "Deleting"}})),
+        gone(),
+        gone(),
+        (201, vec![], json!({})),
+        (200, vec![], json!({"properties": {"provisioningState": "Succeeded"}})),
+    ]);
+    let keep = |there: Option<&Json>| if there.is_some() { Ok(Write::Keep) } else { put(None) };
+    arm.write(&context(), &target(), &keep).await.unwrap();
+    let (get, put) = (format!("GET {ID}"), format!("PUT {ID}"));
+    assert_eq!(script.asked(), [&get, &get, &get, &get, &put, &get].map(Clone::clone));
+}

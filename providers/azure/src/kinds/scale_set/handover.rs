@@ -9,18 +9,39 @@ use serde_json::json;
 
 use crate::act::Act;
 use crate::arm::{Json, Target, Write, items, same_id, set, text, text_map};
-use crate::kinds::{load_balancer, private_link_service};
+use crate::kinds::{health, load_balancer, private_link_service};
 use crate::{fields, ownership};
 
 /// How long new machines may take to boot and to become healthy.
 const HEALTHY: Duration = Duration::from_secs(20 * 60);
 
-/// The id of the group under the other name, where it is there and ours.
-pub(super) async fn other_generation(act: &Act<'_>, mine: Generation) -> Result<Option<String>, Error> {
+/// The group under the other name, where it is there and ours.
+pub(super) struct Other {
+    pub(super) id: String,
+    /// It is being deleted: it serves nobody for long.
+    pub(super) goes: bool,
+}
+
+/// Looks for the group under the other name.
+pub(super) async fn other(act: &Act<'_>, mine: Generation) -> Result<Option<Other>, Error> {
     let name = ownership::cloud_name(act.step.deployment, &act.step.action.address, mine.other());
     let id = format!("{}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}", act.group());
     let there = act.arm.find(act.context, &Target::of(&id)).await?;
-    Ok(there.filter(|there| act.check_ours(there).is_ok()).map(|_| id))
+    let there = there.filter(|there| act.check_ours(there).is_ok());
+    Ok(there.map(|there| Other { id, goes: health(&there).is_going() }))
+}
+
+/// The id of the group under the other name, where it is there and ours, and stays.
+pub(super) async fn other_generation(act: &Act<'_>, mine: Generation) -> Result<Option<String>, Error> {
+    Ok(other(act, mine).await?.filter(|other| !other.goes).map(|other| other.id))
+}
+
+/// Whether a rule of privnet's leads to this pool.
+pub(super) async fn is_led_to(act: &Act<'_>, pool: &str) -> Result<bool, Error> {
+    let balancer = act.arm.find(act.context, &Target::of(balancer_of(pool))).await?;
+    let leads =
+        |rule: &Json| text(rule, "properties.backendAddressPool.id").is_some_and(|id| same_id(id, pool));
+    Ok(balancer.is_some_and(|balancer| load_balancer::own_rules(&balancer).any(leads)))
 }
 
 /// How many machines a group has, where they are in this pool.
