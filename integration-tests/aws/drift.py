@@ -195,6 +195,9 @@ ROWS = {
         "target_type": FIXED,
         "ip_address_type": FIXED,
         "health_check": lambda d: d.elb.modify_target_group(
+            TargetGroupArn=d.target_group(), HealthCheckPort="8008"
+        ),
+        "health_check_timing": lambda d: d.elb.modify_target_group(
             TargetGroupArn=d.target_group(), HealthCheckIntervalSeconds=30
         ),
         "preserve_client_ip": lambda d: d.target_attribute("preserve_client_ip.enabled", "true"),

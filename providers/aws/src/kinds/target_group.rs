@@ -72,31 +72,40 @@ struct Check {
 }
 
 impl Check {
-    fn to_value(&self) -> Value {
+    /// What is asked. Targets may answer one and not another, and one that does not loses its sessions
+    /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#unhealthy-target-connection-termination>).
+    fn question(&self) -> Value {
         let mut entries = BTreeMap::from([
             ("protocol".to_owned(), Value::text(&self.protocol)),
             ("port".to_owned(), Value::text(&self.port)),
-            ("interval".to_owned(), Value::Int(self.interval)),
-            ("timeout".to_owned(), Value::Int(self.timeout)),
-            ("healthy".to_owned(), Value::Int(self.healthy)),
-            ("unhealthy".to_owned(), Value::Int(self.unhealthy)),
         ]);
         entries.extend(self.path.as_ref().map(|path| ("path".to_owned(), Value::text(path))));
         Value::map(entries)
     }
 
-    fn from_value(value: &Value) -> Result<Self, Error> {
+    /// How often, for how long, and how many answers alike change the state.
+    fn timing(&self) -> Value {
+        Value::map(BTreeMap::from([
+            ("interval".to_owned(), Value::Int(self.interval)),
+            ("timeout".to_owned(), Value::Int(self.timeout)),
+            ("healthy".to_owned(), Value::Int(self.healthy)),
+            ("unhealthy".to_owned(), Value::Int(self.unhealthy)),
+        ]))
+    }
+
+    fn from_fields(values: &BTreeMap<String, Value>) -> Result<Self, Error> {
         let empty = BTreeMap::new();
-        let entries = if let Value::Map(entries) = value { entries } else { &empty };
-        let fields = Fields::new("health-check", entries);
+        let entries = |name: &str| values.get(name).and_then(Value::as_map).unwrap_or(&empty);
+        let question = Fields::new("health-check", entries("health_check"));
+        let timing = Fields::new("health-check", entries("health_check_timing"));
         Ok(Self {
-            protocol: fields.text("protocol")?,
-            port: fields.text("port")?,
-            path: fields.text_if_any("path")?,
-            interval: fields.number("interval")?,
-            timeout: fields.number("timeout")?,
-            healthy: fields.number("healthy")?,
-            unhealthy: fields.number("unhealthy")?,
+            protocol: question.text("protocol")?,
+            port: question.text("port")?,
+            path: question.text_if_any("path")?,
+            interval: timing.number("interval")?,
+            timeout: timing.number("timeout")?,
+            healthy: timing.number("healthy")?,
+            unhealthy: timing.number("unhealthy")?,
         })
     }
 
@@ -105,7 +114,10 @@ impl Check {
         let protocol =
             described.health_check_protocol().map_or("TCP", |protocol| protocol.as_str()).to_owned();
         Self {
-            port: described.health_check_port().unwrap_or(TRAFFIC_PORT).to_owned(),
+            port: where_asked(
+                described.health_check_port().unwrap_or(TRAFFIC_PORT),
+                described.port().map(i64::from),
+            ),
             // A TCP check has no path, whatever is remembered from before.
             path: described.health_check_path().filter(|_| protocol != "TCP").map(str::to_owned),
             interval: number(described.health_check_interval_seconds()),
@@ -120,6 +132,12 @@ impl Check {
 /// The API's word for "the port that traffic goes to".
 const TRAFFIC_PORT: &str = "traffic-port";
 
+/// Where targets are asked, in one word for the one port that has two: the group's own.
+fn where_asked(port: &str, of_group: Option<i64>) -> String {
+    let is_own = of_group.is_some_and(|own| own.to_string() == port);
+    if is_own { TRAFFIC_PORT } else { port }.to_owned()
+}
+
 impl Group {
     fn from_fields(values: &BTreeMap<String, Value>) -> Result<Self, Error> {
         let fields = Fields::new(TARGET_GROUP, values);
@@ -129,7 +147,7 @@ impl Group {
             vpc: fields.text("vpc")?,
             target_type: fields.text("target_type")?,
             ip_address_type: fields.text("ip_address_type")?,
-            health_check: Check::from_value(values.get("health_check").unwrap_or(&Value::Null))?,
+            health_check: Check::from_fields(values)?,
             preserve_client_ip: fields.flag("preserve_client_ip")?,
             proxy_protocol: fields.flag("proxy_protocol")?,
             drain: fields.number("drain")?,
@@ -156,7 +174,8 @@ impl Group {
             ("vpc".to_owned(), Value::text(&self.vpc)),
             ("target_type".to_owned(), Value::text(&self.target_type)),
             ("ip_address_type".to_owned(), Value::text(&self.ip_address_type)),
-            ("health_check".to_owned(), self.health_check.to_value()),
+            ("health_check".to_owned(), self.health_check.question()),
+            ("health_check_timing".to_owned(), self.health_check.timing()),
             ("preserve_client_ip".to_owned(), Value::Bool(self.preserve_client_ip)),
             ("proxy_protocol".to_owned(), Value::Bool(self.proxy_protocol)),
             ("drain".to_owned(), Value::Int(self.drain)),
@@ -210,7 +229,10 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("vpc").on_change(Change::ReplaceUnlessConnected),
         Field::managed("target_type").on_change(Change::Replace),
         Field::managed("ip_address_type").on_change(Change::Replace),
-        Field::managed("health_check"),
+        // Targets that answer one check and not another would lose their sessions: another group has the other one, and the listener
+        // turns to it when it is healthy.
+        Field::managed("health_check").on_change(Change::Replace),
+        Field::managed("health_check_timing"),
         Field::managed("preserve_client_ip"),
         // A database that does not expect the header takes no new session from whoever is connected, nor one that waits for it.
         Field::managed("proxy_protocol").on_change(Change::UpdateUnlessConnected),

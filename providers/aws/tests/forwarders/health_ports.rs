@@ -62,8 +62,11 @@ async fn a_port_that_comes_or_goes_moves_nobodys_health_port() {
     let request = stage.elb().modify_target_group().target_group_arn(arn);
     request.health_check_port("25999").send().await.unwrap();
     let plan = stage.apply(&both).await;
-    assert_eq!(changed(&plan), ["update ledger/target-group/15432"], "{plan:#?}");
-    assert_eq!(plan.actions.len(), 1, "{plan:#?}");
+    assert_eq!(changed(&plan), Vec::<&str>::new(), "{plan:#?}");
+    assert!(
+        plan.actions.iter().any(|action| action.id.starts_with("create ledger/target-group/15432@")),
+        "{plan:#?}"
+    );
     assert_eq!(asked(&stage, &both, 15_432).await, "25432");
 
     let second = listening(&[5432]);

@@ -149,12 +149,17 @@ fn balancer_sources(lowering: &Lowering<'_>) -> Vec<(String, Value)> {
     sources.into_iter().map(|source| (source.clone(), Value::text(source))).collect()
 }
 
-/// The database ports, and from where each is reached: from the load balancer those that it sends on itself, from the forwarders theirs.
+/// The database ports, and from where each is reached: from the load balancer those that it sends on itself and where it asks for their
+/// health, from the forwarders theirs.
 fn leaving(made: &AwsMade) -> BTreeSet<(Leaving, i64)> {
-    let leaving = made.ports.iter().map(|port| {
-        let from =
-            if forwarders::asked_port(port).is_some() { Leaving::Forwarders } else { Leaving::Balancer };
-        (from, i64::from(port.port.port.get()))
+    let leaving = made.ports.iter().flat_map(|port| {
+        let to = i64::from(port.port.port.get());
+        if forwarders::asked_port(port).is_some() {
+            return vec![(Leaving::Forwarders, to)];
+        }
+        let asked = port.port.health_check.as_ref().and_then(|check| check.port);
+        let asked = asked.map(|port| (Leaving::Balancer, i64::from(port.get())));
+        asked.into_iter().chain([(Leaving::Balancer, to)]).collect()
     });
     leaving.collect()
 }

@@ -8,7 +8,7 @@ use privnet_core::spec::aws::{AwsForm, AwsPort, AwsService, AwsTarget, AwsTarget
 use privnet_core::spec::{Engine, Service};
 use privnet_core::{Address, Live, Lowered, Origin, Value};
 
-use super::{Check, Group, TRAFFIC_PORT};
+use super::{Check, Group, TRAFFIC_PORT, where_asked};
 use crate::facts::{Registered, ServiceFacts};
 use crate::forwarders;
 use crate::kinds::{TARGET_GROUP, load_balancer};
@@ -102,7 +102,7 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
     // Forwarders are asked by HTTP, also where the file's are refused.
     if forwarded.is_none()
         && check.protocol == "TCP"
-        && (check.port == TRAFFIC_PORT || check.port == port.port.port.to_string())
+        && check.port == TRAFFIC_PORT
         && let Some(ending) = Engine::mysql_expected(port.port.engine, port.port.port.get())
     {
         wanted.warnings.push(format!(
@@ -199,8 +199,7 @@ fn check_of(
     let by_http = target_type == TargetType::Alb || health_port.is_some();
     let path = path.or_else(|| by_http.then(|| "/".to_owned()));
     let asked_port = asked.and_then(|check| check.port).map(|port| port.get());
-    let own_port = health_port.or(asked_port);
-    let checked = own_port.unwrap_or_else(|| port.port.port.get());
+    let checked = health_port.or(asked_port).unwrap_or_else(|| port.port.port.get());
     let speaks_tls = match &port.port.to {
         AwsTarget::Alb(arn) => {
             let listening = facts.applications.get(&arn.to_string());
@@ -217,7 +216,11 @@ fn check_of(
     };
     Check {
         protocol: protocol.to_owned(),
-        port: own_port.map_or_else(|| TRAFFIC_PORT.to_owned(), |port| port.to_string()),
+        port: match (health_port, asked_port) {
+            (Some(agent), _) => agent.to_string(),
+            (None, Some(asked)) => where_asked(&asked.to_string(), Some(port.port.port.get().into())),
+            (None, None) => TRAFFIC_PORT.to_owned(),
+        },
         path,
         interval,
         timeout: interval.min(i64::try_from(CHECK_TIMEOUT.as_secs()).unwrap_or(interval)),

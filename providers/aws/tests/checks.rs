@@ -1,0 +1,142 @@
+//! Another health check under a live consumer: targets that do not answer it keep their sessions, since another group has it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's own functions: what fails there fails the test"
+)]
+
+mod stage;
+
+use std::collections::BTreeSet;
+
+use aws_sdk_elasticloadbalancingv2::types::{Tag, TargetGroup};
+use privnet_core::ErrorKind;
+use privnet_core::accept::Ask;
+use privnet_core::plan::{Op, PlanOptions};
+use privnet_core::spec::Spec;
+use stage::{Stage, assert_done, failure, spec, until};
+
+const DATABASE: &str = "sg-0ddddddddddddddd4";
+
+/// A service whose target group has the local cloud's switch, and this health check.
+fn checked(switch: &str, check: &str) -> Spec {
+    spec(&format!(
+        "version: 1
+deployment: checks
+tags: {{ sandbox-health: {switch} }}
+services:
+  - name: orders
+    allow: {{ fivetran: {{}} }}
+    aws:
+      account: \"123456789012\"
+      region: us-east-1
+      vpc: vpc-0a1b2c3d4e5f60718
+      subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
+      database_security_groups: [{DATABASE}]
+      drain: 60s
+      ports: [{{ listen: 5432, engine: postgres, to: {{ ips: [10.0.0.25] }} {check} }}]
+"
+    ))
+}
+
+const ASKED: &str = ", health_check: { port: 8008, http: /primary }";
+
+/// The service's target groups.
+async fn groups(stage: &Stage) -> Vec<TargetGroup> {
+    let all = stage.elb().describe_target_groups().send().await.unwrap().target_groups.unwrap();
+    all.into_iter().filter(|group| group.target_group_name().unwrap().starts_with("pn-")).collect()
+}
+
+/// The group that all connections go to.
+async fn led_to(stage: &Stage, spec: &Spec) -> String {
+    let arn = stage.live(spec, "listener").await.unwrap().id;
+    let found = stage.elb().describe_listeners().listener_arns(arn).send().await.unwrap();
+    found.listeners()[0].default_actions()[0].target_group_arn().unwrap().to_owned()
+}
+
+/// The ports that the database's security group opens to the load balancer.
+async fn opened(stage: &Stage, spec: &Spec) -> BTreeSet<i64> {
+    let live = stage.world(spec).await.live.into_iter();
+    let rules = live.filter(|live| live.address.name.starts_with("database/"));
+    rules.filter_map(|rule| rule.fields["port"].as_int()).collect()
+}
+
+async fn connected(spec: &Spec) -> Stage {
+    let stage = Stage::open().await;
+    stage.apply(spec).await;
+    until("the target is healthy", || async {
+        let world = stage.world(spec).await;
+        world.services["orders"].targets.iter().any(|target| target.cloud_state == "healthy").then_some(())
+    })
+    .await;
+    stage.until_pending(spec, "orders", 2).await;
+    let (_, plan, report) = stage.decide(spec, &Ask::default()).await;
+    assert_done(&plan, &report);
+    stage
+}
+
+/// The old check stays in force on the group that serves; the same command goes on when the new one is answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_that_do_not_answer_another_check_go_on_serving() {
+    let plain = checked("up", "");
+    let stage = connected(&plain).await;
+    let (old, before) = (led_to(&stage, &plain).await, groups(&stage).await.remove(0));
+
+    let sick = checked("down", ASKED);
+    let (_, report) = stage.driver().apply(&sick, PlanOptions::default()).await;
+    assert_eq!(failure(&report).kind(), ErrorKind::TimedOut, "{:?}", failure(&report));
+    assert_eq!(led_to(&stage, &sick).await, old, "everything goes where it went");
+    let there = groups(&stage).await.into_iter();
+    let still = there.into_iter().find(|group| group.target_group_arn() == Some(&*old)).unwrap();
+    assert_eq!(
+        (still.health_check_protocol(), still.health_check_port()),
+        (before.health_check_protocol(), before.health_check_port())
+    );
+
+    for group in groups(&stage).await {
+        let up = Tag::builder().key("sandbox-health").value("up").build();
+        let request = stage.elb().add_tags().resource_arns(group.target_group_arn().unwrap());
+        request.tags(up).send().await.unwrap();
+    }
+    let answered = checked("up", ASKED);
+    stage.apply(&answered).await;
+    stage.assert_settled(&answered).await;
+    let [group] = &groups(&stage).await[..] else { panic!("one group is left") };
+    assert_eq!((group.health_check_port(), group.health_check_path()), (Some("8008"), Some("/primary")));
+}
+
+/// Nobody is ever healthy whom the load balancer cannot ask. What it asks no more is shut when no group asks there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_load_balancer_is_let_in_where_it_asks() {
+    let stage = Stage::open().await;
+    let asked = checked("up", ASKED);
+    let plan = stage.apply(&asked).await;
+    assert_eq!(opened(&stage, &asked).await, BTreeSet::from([5432, 8008]));
+    let rule = format!("create orders/security-group-rule/database/{DATABASE}/8008@a");
+    let listener = plan.actions.iter().find(|action| action.id == "create orders/listener/5432@a").unwrap();
+    assert!(listener.after.contains(&rule), "{listener:#?}");
+
+    let plain = checked("up", "");
+    let plan = stage.apply(&plain).await;
+    let gone = |kind: &str| {
+        plan.actions.iter().find(|action| action.op == Op::Delete && action.address.kind == kind).unwrap()
+    };
+    assert!(gone("security-group-rule").after.contains(&gone("target-group").id), "{plan:#?}");
+    assert_eq!(opened(&stage, &plain).await, BTreeSet::from([5432]));
+    stage.assert_settled(&plain).await;
+}
+
+/// How often is asked is changed in place, and so is nothing where the check is asked at the port that it has anyhow.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_question_needs_no_other_group() {
+    let stage = Stage::open().await;
+    let plain = checked("up", "");
+    stage.apply(&plain).await;
+    assert!(stage.plan(&checked("up", ", health_check: { port: 5432 }")).await.is_empty());
+    let often = checked("up", ", health_check: { interval: 30s }");
+    let plan = stage.apply(&often).await;
+    let ids: Vec<_> = plan.actions.iter().map(|action| action.id.as_str()).collect();
+    assert_eq!(ids, ["update orders/target-group/5432"]);
+    stage.assert_settled(&often).await;
+}
