@@ -10,7 +10,9 @@ use privnet_forwarder::{AskedPort, CloudLimit, Forwarder, RenderError, Rendered}
 
 use crate::facts::{Image, ServiceFacts};
 use crate::image;
-use crate::kinds::{FORWARDER_GROUP, SECURITY_GROUP_RULE, TARGET_GROUP, security_group_rule, target_group};
+use crate::kinds::{
+    FORWARDER_GROUP, SECURITY_GROUP_RULE, TARGET_GROUP, forwarder_group, security_group_rule, target_group,
+};
 use crate::lower::Lowering;
 use crate::snapshot::ports;
 use crate::targets::Crossing;
@@ -50,8 +52,8 @@ pub(crate) fn beside_what_is_there<'a>(lowering: &Lowering<'a>) -> Option<Machin
 }
 
 /// The health ports of the machines that are there, by listening port: where target groups ask and the machines' security group lets
-/// them, which is not so where somebody changed one of them by hand; none where no group of machines is there. A target group is changed in place, before new machines are
-/// there: those that do not answer where it asks turn unhealthy, and a network load balancer then ends their sessions
+/// them, which is not so where somebody changed one of them by hand; none where no group of machines is there. Machines do not answer
+/// anywhere else, and a network load balancer ends the sessions of those that do not answer
 /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#unhealthy-target-connection-termination>).
 fn served_health_ports(lowering: &Lowering<'_>) -> BTreeMap<u16, u16> {
     let ours = |kind| {
@@ -115,6 +117,35 @@ impl Machines<'_> {
         };
         self.asked.subnets.iter().map(|id| id.as_str()).filter(in_zone).map(str::to_owned).collect()
     }
+}
+
+/// The zones in which machines surely stand: all of the subnets' where there are enough for that. Of a group that stands as the file says it
+/// already, where its machines are; a new one's, Auto Scaling puts where it likes.
+pub(crate) fn zones_surely(lowering: &Lowering<'_>) -> BTreeSet<String> {
+    let Some(machines) = of(lowering.aws) else { return BTreeSet::new() };
+    let facts = &lowering.facts;
+    let subnets = machines.subnets(facts);
+    let zones: BTreeSet<String> =
+        subnets.iter().filter_map(|id| Some(facts.subnets.get(id)?.zone.clone())).collect();
+    let count = machines.asked.count.get();
+    if usize::try_from(count).is_ok_and(|count| count < zones.len()) {
+        return of_few(lowering, count, &subnets, &zones);
+    }
+    zones
+}
+
+/// Where fewer machines than zones surely stand.
+fn of_few(
+    lowering: &Lowering<'_>,
+    count: u32,
+    subnets: &BTreeSet<String>,
+    zones: &BTreeSet<String>,
+) -> BTreeSet<String> {
+    let address = forwarder_group::address(lowering.name());
+    let mut there = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == address);
+    let stays = there.any(|live| forwarder_group::stands_so(live, count.into(), subnets));
+    let now: BTreeSet<String> = lowering.facts.machines.values().cloned().collect();
+    if stays { zones.intersection(&now).cloned().collect() } else { BTreeSet::new() }
 }
 
 /// EC2's words for processors (`DescribeImages`).
@@ -269,6 +300,16 @@ fn zones(
     }
     if *crossing == Crossing::On || balancer.is_empty() {
         return;
+    }
+    let count = usize::try_from(machines.asked.count.get()).unwrap_or(usize::MAX);
+    if count < used.len() {
+        found.warnings.push(format!(
+            "{count} forwarders do not stand in each of {} zones, and the load balancer's nodes send to no other zone: a consumer in a zone \
+             without one gets no answer; give `forwarder.count` of {} or more, or {}",
+            used.len(),
+            used.len(),
+            crossing.advice()
+        ));
     }
     for zone in balancer.difference(&used) {
         found.warnings.push(format!(

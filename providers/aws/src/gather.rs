@@ -200,11 +200,17 @@ impl Snapshot<'_> {
         self.network.vpcs.get(vpc).map(ranges).unwrap_or_default()
     }
 
-    /// What is registered for each listening port: in the group that a load balancer uses, where a replacement left two.
+    /// What is registered for each listening port: in the group that connections go to, where a replacement left two. One that a listener
+    /// only has checked is named by it, too.
     fn registered(&self, service: &str) -> BTreeMap<String, Vec<Registered>> {
+        let listeners = self.balancing.load_balancers.iter().flat_map(|balancer| &balancer.listeners);
+        let led_to: BTreeSet<String> = listeners.map(|seen| listener::led_to(&seen.described)).collect();
         let mut groups: Vec<_> = self.groups_of(service).collect();
-        groups
-            .sort_by_key(|group| (!group.described.load_balancer_arns().is_empty(), group.claim.generation));
+        groups.sort_by_key(|group| {
+            let arn = group.described.target_group_arn().unwrap_or_default();
+            let is_used = !group.described.load_balancer_arns().is_empty();
+            (is_used, led_to.contains(arn), group.claim.generation)
+        });
         let by_port =
             groups.into_iter().map(|group| (group.claim.address.name.clone(), registered(&group.health)));
         by_port.collect()

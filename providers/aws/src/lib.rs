@@ -10,6 +10,7 @@
 //! | `absences` | which addresses of a name are gone, and which only not its turn |
 //! | `gather`, `facts`, `lower` | what a plan is told, and what the file becomes |
 //! | `kinds` | one file for each kind: its table, lower, observe, create, update, delete |
+//! | `reach`, `zones`, `taking_over` | what would cut a consumer, and when targets may take over from others |
 //! | `exposure`, `privatelink` | endpoint services, whom they allow, who is connected |
 //! | `connections`, `policy`, `handoff` | decisions on connections, who may connect, and what the vendor needs |
 
@@ -41,6 +42,7 @@ mod privatelink;
 mod reach;
 mod snapshot;
 mod tagging;
+mod taking_over;
 mod targets;
 mod zones;
 

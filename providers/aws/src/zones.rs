@@ -12,7 +12,7 @@ use privnet_core::{Lowered, Value};
 
 use crate::facts::{Registered, ServiceFacts};
 use crate::forwarders;
-use crate::kinds::load_balancer;
+use crate::kinds::{load_balancer, target_group};
 use crate::lower::Lowering;
 use crate::reach::live_consumers;
 use crate::snapshot::ports;
@@ -43,7 +43,7 @@ pub(crate) fn check(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     let ranges = settings.target_ranges.as_ref();
     let cut = ports(lowering.aws).iter().filter_map(|port| {
         let without = if crossed {
-            unserved(port, facts, ranges, &zones)
+            unserved(lowering, port, ranges, &zones)
         } else {
             lost(lowering, port, ranges, &zones)
         };
@@ -62,8 +62,8 @@ pub(crate) fn check(lowering: &Lowering<'_>, lowered: &mut Lowered) {
         )
     } else {
         format!(
-            "the load balancer's nodes do not send across zones, and the file takes away the last target for {cut}: that would cut \
-             {consumers}, if it comes in there; leave each zone a target"
+            "the load balancer's nodes do not send across zones, and the file leaves no target, or none for sure, for {cut}: that would cut \
+             {consumers}, if it comes in there; leave each zone a target, and forwarders a `count` of one for each zone"
         )
     };
     let flag = Some(SEVER.to_owned());
@@ -73,23 +73,29 @@ pub(crate) fn check(lowering: &Lowering<'_>, lowered: &mut Lowered) {
 /// The zones in which nothing would answer on a port, if each node sent to targets of its own zone only: what is registered there is not
 /// healthy now, or goes, or its zone is not known.
 fn unserved(
+    lowering: &Lowering<'_>,
     port: &AwsPort,
-    facts: &ServiceFacts,
     ranges: Option<&BTreeSet<IpNet>>,
     zones: &BTreeSet<String>,
 ) -> BTreeSet<String> {
+    let facts = &lowering.facts;
     let wanted = targets::wanted(port, facts, ranges);
-    let stays = |there: &Registered| match targets::type_of(port) {
-        TargetType::Forwarders => facts.machines.contains_key(&there.id),
-        _ => wanted.targets.contains(&TargetId::of(there, &facts.vpc_ranges)),
+    let of_forwarders = targets::type_of(port) == TargetType::Forwarders;
+    let stays = |there: &Registered| match of_forwarders {
+        true => facts.machines.contains_key(&there.id),
+        false => wanted.targets.contains(&TargetId::of(there, &facts.vpc_ranges)),
     };
-    let served: BTreeSet<String> = served(port, facts, stays).into_iter().flatten().collect();
+    let mut served: BTreeSet<String> = served(port, facts, stays).into_iter().flatten().collect();
+    if of_forwarders {
+        let surely = forwarders::zones_surely(lowering);
+        served.retain(|zone| surely.contains(zone));
+    }
     if served.contains(ALL_ZONES) { BTreeSet::new() } else { zones.difference(&served).cloned().collect() }
 }
 
 /// The zones in which something answers on a port, and for which the file gives no target any more. A target that comes is taken to work:
 /// listeners turn, and old targets go, when new ones are healthy. What a name no longer resolves to is not the file's doing, and to go
-/// on sending there would be the worse cut.
+/// on sending there would be the worse cut; where the port led to instances or forwarders before, that it leads to a name is.
 fn lost(
     lowering: &Lowering<'_>,
     port: &AwsPort,
@@ -99,13 +105,9 @@ fn lost(
     let facts = &lowering.facts;
     let wanted = targets::wanted(port, facts, ranges);
     let stay: Option<BTreeSet<String>> = match &port.port.to {
-        AwsTarget::Dns(_) => return BTreeSet::new(),
-        AwsTarget::Forwarder(_) => {
-            let subnets = forwarders::of(lowering.aws).map(|machines| machines.subnets(facts));
-            let subnets = subnets.into_iter().flatten();
-            Some(subnets.filter_map(|id| Some(facts.subnets.get(&id)?.zone.clone())).collect())
-        }
-        AwsTarget::Ips(_) | AwsTarget::Instances(_) | AwsTarget::Alb(_) => {
+        AwsTarget::Dns(_) if follows_name(lowering, port) => return BTreeSet::new(),
+        AwsTarget::Forwarder(_) => Some(forwarders::zones_surely(lowering)),
+        AwsTarget::Ips(_) | AwsTarget::Instances(_) | AwsTarget::Alb(_) | AwsTarget::Dns(_) => {
             let told: BTreeMap<TargetId, &String> = registered(port, facts)
                 .filter_map(|there| Some((TargetId::of(there, &facts.vpc_ranges), there.zone.as_ref()?)))
                 .collect();
@@ -116,9 +118,16 @@ fn lost(
     taken_away(&served(port, facts, |_| true), stay.as_ref(), zones)
 }
 
+/// Whether a port that leads to a name may have led to it before, as far as what is there tells: its members are addresses.
+fn follows_name(lowering: &Lowering<'_>, port: &AwsPort) -> bool {
+    let address = target_group::address(lowering.name(), &port.port.listen.to_string());
+    let mut there = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == address);
+    there.any(target_group::has_addresses)
+}
+
 /// The zones that are served now and will not be. Where nobody tells the zone of what stays, it may be any, and none is taken away as far
 /// as can be told; where nobody tells the zone of what serves now (an instance that the file no longer names), each may be.
-fn taken_away(
+pub(crate) fn taken_away(
     now: &BTreeSet<Option<String>>,
     stay: Option<&BTreeSet<String>>,
     zones: &BTreeSet<String>,

@@ -191,6 +191,12 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     lowered.resources.push(lowering.resource(address, Origin::Owned, fields, needs));
 }
 
+/// Whether a group that is there has this many machines, in these subnets: what is not so is another group.
+pub(crate) fn stands_so(live: &Live, count: i64, subnets: &BTreeSet<String>) -> bool {
+    Group::from_fields(&live.fields)
+        .is_ok_and(|there| there.count == Value::Int(count) && there.subnets == *subnets)
+}
+
 // Observe.
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {

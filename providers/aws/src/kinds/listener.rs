@@ -133,6 +133,11 @@ fn forwards_to(described: &Described) -> (String, BTreeSet<String>) {
     (main, also)
 }
 
+/// The group that a listener's connections go to.
+pub(crate) fn led_to(described: &Described) -> String {
+    forwards_to(described).0
+}
+
 /// Whether the file says how long listeners keep idle sessions.
 pub(crate) fn asks_for_its_own_time(aws: &AwsService) -> bool {
     let targets = match &aws.form {

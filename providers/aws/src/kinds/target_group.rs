@@ -20,7 +20,7 @@ use crate::ownership::{self, TagMap};
 use crate::targets::{TargetId, TargetType};
 
 pub(crate) use change::{create, delete, update};
-pub(crate) use lower::{address, asked_for_health, lower, named};
+pub(crate) use lower::{address, asked_for_health, has_addresses, lower, named};
 
 /// As <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html> spells them.
 const PRESERVE_CLIENT_IP: &str = "preserve_client_ip.enabled";

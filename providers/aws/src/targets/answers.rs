@@ -10,9 +10,10 @@ use ipnet::IpNet;
 use super::{TargetId, Wanted, address};
 use crate::facts::{Awaited, Registered, ResolvedName, Sample, ServiceFacts};
 
-/// What is registered and stays.
+/// The addresses that are registered and stay. An instance is of the port as it was before it led to a name, and no group has both.
 fn kept(registered: &[Registered], facts: &ServiceFacts) -> BTreeSet<TargetId> {
-    let staying = registered.iter().filter(|target| !target.is_leaving());
+    let is_address = |target: &&Registered| target.id.parse::<IpAddr>().is_ok();
+    let staying = registered.iter().filter(|target| !target.is_leaving()).filter(is_address);
     staying.map(|target| TargetId::of(target, &facts.vpc_ranges)).collect()
 }
 

@@ -13,6 +13,7 @@ use crate::cloud::Cloud;
 use crate::facts::Registered;
 use crate::gather;
 use crate::kinds::target_group;
+use crate::taking_over::Serving;
 
 /// How long new machines may take to boot, to reach their databases and to pass their checks.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(20 * 60);
@@ -29,9 +30,11 @@ pub(super) async fn when_healthy(
     // While a check is under way an old group that is unhealthy at this moment is no reason to end it unseen: the database may be
     // moving, and would be gone for both.
     let under_way = shown.also_forwards_to.contains(&wanted.target_group);
-    if !under_way && !registered(cloud, &shown.target_group).await?.iter().any(Registered::is_healthy) {
+    let before = registered(cloud, &shown.target_group).await?;
+    if !under_way && !before.iter().any(Registered::is_healthy) {
         return Ok(None);
     }
+    let serving = Serving::of(cloud, Some(&shown.load_balancer), &wanted.target_group, &before).await?;
     let is_checked = balancing::target_group(cloud, &wanted.target_group)
         .await?
         .is_some_and(|group| !group.load_balancer_arns().is_empty());
@@ -48,7 +51,7 @@ pub(super) async fn when_healthy(
             Err(error) => return Err(error),
         }
     }
-    let Err(error) = healthy(cloud, &wanted.target_group).await else { return Ok(None) };
+    let Err(error) = healthy(cloud, &wanted.target_group, &serving).await else { return Ok(None) };
     // Who comes again goes on with the check: what nothing is sent to harms nobody.
     let comes_again =
         error.kind() == ErrorKind::TimedOut && cloud.context.patience(HEALTHY_WITHIN) < HEALTHY_WITHIN;
@@ -80,8 +83,9 @@ async fn registered(cloud: &Cloud<'_>, group: &str) -> Result<Vec<Registered>, E
     Ok(gather::registered(&health.unwrap_or_default()))
 }
 
-/// Waits for all of a group of forwarders, which are equal; for one of other targets, where the user may know of one that is down.
-async fn healthy(cloud: &Cloud<'_>, group: &str) -> Result<(), Error> {
+/// Waits for all of a group of forwarders, which are equal; for one of other targets, where the user may know of one that is down, or for
+/// one in each zone that nothing else serves.
+async fn healthy(cloud: &Cloud<'_>, group: &str, serving: &Serving) -> Result<(), Error> {
     let all = target_group::is_of_machines(&balancing::tags_of(cloud, group).await?);
     let until = Until {
         operation: "DescribeTargetHealth",
@@ -95,11 +99,10 @@ async fn healthy(cloud: &Cloud<'_>, group: &str) -> Result<(), Error> {
             let registered = registered(cloud, group).await?;
             let staying: Vec<&Registered> = registered.iter().filter(|target| !target.is_leaving()).collect();
             let ready = staying.iter().filter(|target| target.is_healthy()).count();
-            Ok(if ready > 0 && (!all || ready == staying.len()) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending(told(&staying))
-            })
+            if ready == 0 || (all && ready < staying.len()) {
+                return Ok(Poll::Pending(told(&staying)));
+            }
+            Ok(serving.lacking(cloud, &staying).await?.map_or(Poll::Ready(()), Poll::Pending))
         })
         .await;
     ended.map_err(|error| match error.kind() {

@@ -22,6 +22,7 @@ use crate::kinds::{created_as, live_id, outputs};
 use crate::network;
 use crate::ownership;
 use crate::tagging;
+use crate::taking_over::Serving;
 use crate::targets::{TargetId, TargetType};
 
 const CREATE: Operation = Operation::elb("CreateTargetGroup");
@@ -340,11 +341,13 @@ async fn write_targets(
     if old.is_empty() {
         return Ok(());
     }
-    let serving = shown.registered.iter().any(Registered::is_healthy);
+    let is_serving = shown.registered.iter().any(Registered::is_healthy);
     // An earlier run may have registered the new ones and waited in vain: then one of those that stay must be healthy.
     let successors = if new.is_empty() { wanted.iter().collect() } else { new };
-    if serving && !successors.is_empty() {
-        healthy(cloud, arn, &successors, ranges).await?;
+    if is_serving && !successors.is_empty() {
+        let balancer = shown.group.load_balancer.as_deref();
+        let serving = Serving::of(cloud, balancer, arn, &shown.registered).await?;
+        healthy(cloud, arn, &Heirs { successors, all: wanted, serving }, ranges).await?;
     }
     deregister(cloud, arn, old.iter().map(|target| described(target)).collect()).await
 }
@@ -368,11 +371,21 @@ async fn deregister(cloud: &Cloud<'_>, arn: &str, targets: Vec<TargetDescription
     Ok(())
 }
 
-/// Waits until one of the successors takes connections; until then the old ones stay.
+/// What takes over from targets that go.
+struct Heirs<'a> {
+    /// The targets of which one must take connections.
+    successors: BTreeSet<&'a TargetId>,
+    /// All that stay.
+    all: &'a BTreeSet<TargetId>,
+    /// What serves until then.
+    serving: Serving,
+}
+
+/// Waits until one of the successors takes connections, and no zone would be cut; until then the old ones stay.
 async fn healthy(
     cloud: &Cloud<'_>,
     arn: &str,
-    successors: &BTreeSet<&TargetId>,
+    heirs: &Heirs<'_>,
     ranges: &BTreeSet<IpNet>,
 ) -> Result<(), Error> {
     let until = Until {
@@ -385,19 +398,21 @@ async fn healthy(
         .context
         .until(until, || async {
             let registered = gather::registered(&balancing::target_health(cloud, arn).await?);
-            let ours: Vec<_> =
-                registered.iter().filter(|there| successors.contains(&TargetId::of(there, ranges))).collect();
-            Ok(if ours.iter().any(|target| target.is_healthy()) {
-                Poll::Ready(())
+            let of = |is: &dyn Fn(&TargetId) -> bool| -> Vec<&Registered> {
+                registered.iter().filter(|there| is(&TargetId::of(there, ranges))).collect()
+            };
+            let ours = of(&|id| heirs.successors.contains(id));
+            if ours.iter().any(|target| target.is_healthy()) {
+                let lacking = heirs.serving.lacking(cloud, &of(&|id| heirs.all.contains(id))).await?;
+                return Ok(lacking.map_or(Poll::Ready(()), Poll::Pending));
+            }
+            let states: Vec<_> =
+                ours.iter().map(|target| format!("{} is {}", target.id, target.state)).collect();
+            Ok(Poll::Pending(if states.is_empty() {
+                "not registered yet".to_owned()
             } else {
-                let states: Vec<_> =
-                    ours.iter().map(|target| format!("{} is {}", target.id, target.state)).collect();
-                Poll::Pending(if states.is_empty() {
-                    "not registered yet".to_owned()
-                } else {
-                    states.join(", ")
-                })
-            })
+                states.join(", ")
+            }))
         })
         .await
         .map_err(|error| {

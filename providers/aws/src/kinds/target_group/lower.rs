@@ -43,6 +43,11 @@ pub(crate) fn asked_for_health(live: &Live) -> Option<(u16, u16)> {
     of_machines.then_some(asked)
 }
 
+/// Whether a group that is there has addresses as its members.
+pub(crate) fn has_addresses(live: &Live) -> bool {
+    Group::from_fields(&live.fields).is_ok_and(|there| there.target_type == TargetType::Ip.as_str())
+}
+
 /// The parts of a service's form that its ports need.
 struct Around<'a> {
     vpc: &'a str,
