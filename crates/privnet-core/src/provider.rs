@@ -67,6 +67,9 @@ pub struct Step<'a> {
     pub changes: &'a [FieldChange],
     /// What was observed of it: for updates, deletes and decisions.
     pub live: Option<&'a Live>,
+    /// Whether a consumer may be connected whom the user did not allow to be cut: what serves gives way to what is seen to work, also while
+    /// neither does at this moment.
+    pub spares: bool,
 }
 
 impl Step<'_> {

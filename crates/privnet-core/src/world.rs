@@ -233,6 +233,16 @@ impl World {
         Some((seen.exposed.as_ref(), &seen.connections))
     }
 
+    /// Whether a consumer may be connected to a service through something of ours.
+    #[must_use]
+    pub fn may_be_connected(&self, service: &str) -> bool {
+        match self.ours_of(service) {
+            None | Some((_, Connections::NotExposed)) => false,
+            Some((_, Connections::Unreadable { .. })) => true,
+            Some((_, Connections::Known(all))) => all.iter().any(|connection| connection.state.may_be_live()),
+        }
+    }
+
     /// The live resource of ours, or the supplied one, at `address`; the one that works first, where a replacement left two.
     #[must_use]
     pub fn at(&self, address: &crate::resource::Address) -> Option<&Live> {

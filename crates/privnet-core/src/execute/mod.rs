@@ -106,7 +106,10 @@ impl Executor {
                 let Some(action) = plan.actions.get(index) else { continue };
                 let ready = Ready::new(action, world, &outputs);
                 self.context.event(Event::Started { action: action.id.clone() });
-                running.push(async move { (index, self.carry_out(deployment, action, ready, world).await) });
+                let spares = !plan.severs && world.may_be_connected(&action.address.service);
+                running.push(async move {
+                    (index, self.carry_out(deployment, action, ready, world, spares).await)
+                });
             }
             let Some((index, result)) = running.next().await else { break };
             let Some(action) = plan.actions.get(index) else { continue };
@@ -140,6 +143,7 @@ impl Executor {
         action: &Action,
         ready: Ready<'_>,
         world: &World,
+        spares: bool,
     ) -> Result<Applied, Error> {
         if let Some(unknown) = &ready.unresolved {
             let message = format!("it needs {unknown}, which the step before did not bring");
@@ -159,8 +163,8 @@ impl Executor {
         if matches!(action.op, Op::Accept | Op::Reject) {
             self.write_audit(deployment, action, world)?;
         }
-        let step =
-            Step { deployment, action, fields: &ready.fields, changes: &ready.changes, live: ready.live };
+        let Ready { fields, changes, live, .. } = &ready;
+        let step = Step { deployment, action, fields, changes, live: *live, spares };
         provider.apply(step, &self.context.within(&action.id)).await
     }
 

@@ -50,6 +50,7 @@ impl Draft<'_> {
             warnings,
             left: self.left,
             summary,
+            severs: self.options.sever_connections,
         }
     }
 

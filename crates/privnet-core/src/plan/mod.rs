@@ -271,6 +271,14 @@ pub struct Plan {
     pub adds_to_yours: Vec<Addition>,
     /// The counts.
     pub summary: Summary,
+    /// Whether the user allowed in words that live consumers are cut.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub severs: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The version of the plan's JSON.

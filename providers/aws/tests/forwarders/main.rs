@@ -9,6 +9,7 @@
 
 mod drain;
 mod health_ports;
+mod outage;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod sweep;

@@ -43,7 +43,7 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let note = cloud.context.until(until, || attempt(cloud, step, &name, &wanted, &tags)).await?;
     converge(cloud, &name, &wanted).await?;
     let demand = match other_generation(cloud, step).await? {
-        Some(other) if machines::are_serving(cloud, &other).await? => Demand::Healthy,
+        Some(other) if gives_way_to_healthy(cloud, step, &other).await? => Demand::Healthy,
         Some(_) | None => Demand::Registered,
     };
     machines::until(cloud, &name, demand).await?;
@@ -309,12 +309,24 @@ async fn is_reached(cloud: &Cloud<'_>, balancers: &BTreeSet<String>) -> Result<b
     Ok(false)
 }
 
+/// Whether a group goes for a healthy one only. With its databases down none is healthy, an old one no more than a new one: while
+/// consumers are connected it stays until the new one is seen to work.
+async fn gives_way_to_healthy(
+    cloud: &Cloud<'_>,
+    step: &Step<'_>,
+    there: &AutoScalingGroup,
+) -> Result<bool, Error> {
+    let is_attached = !there.target_group_arns().is_empty();
+    let may_serve = step.spares && is_attached && !machines::in_service(there).is_empty();
+    Ok(may_serve || machines::are_serving(cloud, there).await?)
+}
+
 /// Waits for the successor, and takes new connections away from the group.
 async fn give_way(cloud: &Cloud<'_>, step: &Step<'_>, there: &AutoScalingGroup) -> Result<(), Error> {
     let name = there.auto_scaling_group_name().unwrap_or_default();
     let successor = other_generation(cloud, step).await?;
     if let Some(successor) = successor.as_ref().and_then(|successor| successor.auto_scaling_group_name())
-        && machines::are_serving(cloud, there).await?
+        && gives_way_to_healthy(cloud, step, there).await?
     {
         machines::until(cloud, successor, Demand::Healthy).await?;
     }

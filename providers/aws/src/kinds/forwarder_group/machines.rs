@@ -42,7 +42,8 @@ pub(super) async fn until(cloud: &Cloud<'_>, name: &str, demand: Demand) -> Resu
     ended.map_err(|error| match (error.kind(), demand) {
         (ErrorKind::TimedOut, Demand::Healthy) => error.with_hint(
             "a machine is healthy when its database answers it, and its image must hold nft and python3 (its console output says what is \
-             missing); the old group stays until then: see `privnet status`",
+             missing); the old group stays until then: see `privnet status`; where no machine can be healthy and the sessions are of no matter, \
+             `--sever-connections` does not wait while the old ones are not healthy either",
         ),
         _ => error,
     })
@@ -116,7 +117,8 @@ pub(super) async fn are_serving(cloud: &Cloud<'_>, group: &AutoScalingGroup) -> 
     Ok(false)
 }
 
-fn in_service(group: &AutoScalingGroup) -> BTreeSet<String> {
+/// The machines that run.
+pub(super) fn in_service(group: &AutoScalingGroup) -> BTreeSet<String> {
     let serving =
         group.instances().iter().filter(|one| one.lifecycle_state() == Some(&LifecycleState::InService));
     serving.filter_map(|one| one.instance_id().map(str::to_owned)).collect()

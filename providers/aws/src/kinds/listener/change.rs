@@ -75,7 +75,7 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     };
     // Only reads, until it is known whose it is.
     let ((), there) = try_join(demand_proof(cloud, &arn, step), shown(cloud, &arn, &wanted, false)).await?;
-    let turned = converge(cloud, &arn, &wanted, there).await?;
+    let turned = converge(cloud, &arn, &wanted, there, step.spares).await?;
     Ok(Applied { outputs: outputs([("arn", &arn)]), note: turned.or(note) })
 }
 
@@ -129,7 +129,7 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let wanted = Listener::from_fields(step.fields)?;
     let arn = live_id(step)?;
     let there = shown(cloud, &arn, &wanted, false).await?;
-    let note = converge(cloud, &arn, &wanted, there).await?;
+    let note = converge(cloud, &arn, &wanted, there, step.spares).await?;
     Ok(Applied { outputs: outputs([("arn", &arn)]), note })
 }
 
@@ -139,11 +139,12 @@ async fn converge(
     arn: &str,
     wanted: &Listener,
     there: Listener,
+    spares: bool,
 ) -> Result<Option<String>, Error> {
     if there.is(wanted) {
         return Ok(None);
     }
-    let note = write(cloud, arn, &there, wanted).await?;
+    let note = write(cloud, arn, &there, wanted, spares).await?;
     shown(cloud, arn, wanted, true).await.map(|_| note)
 }
 
@@ -172,6 +173,7 @@ async fn write(
     arn: &str,
     shown: &Listener,
     wanted: &Listener,
+    spares: bool,
 ) -> Result<Option<String>, Error> {
     let main = |listener: &Listener| {
         let Listener { protocol, certificate, ssl_policy, target_group, also_forwards_to, .. } =
@@ -181,7 +183,7 @@ async fn write(
     let note = if shown.target_group == wanted.target_group {
         None
     } else {
-        turn::when_healthy(cloud, arn, shown, wanted).await?
+        turn::when_healthy(cloud, arn, shown, wanted, spares).await?
     };
     if main(shown) != main(wanted) {
         cloud

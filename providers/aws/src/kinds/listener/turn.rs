@@ -20,18 +20,21 @@ const HEALTHY_WITHIN: Duration = Duration::from_secs(20 * 60);
 
 /// Waits until the wanted group can take over from the one that serves now. Nobody checks a group that no listener names, so the
 /// listener names it first, with no traffic; when it stays unhealthy the listener is as before. Where the old group serves nobody
-/// there is nothing to wait for. Returns what is to be noted of the turn.
+/// there is nothing to wait for: while consumers are connected (`spares`) that is one with nothing in it, for what is not healthy now may
+/// be so again when its database is. Returns what is to be noted of the turn.
 pub(super) async fn when_healthy(
     cloud: &Cloud<'_>,
     arn: &str,
     shown: &Listener,
     wanted: &Listener,
+    spares: bool,
 ) -> Result<Option<String>, Error> {
     // While a check is under way an old group that is unhealthy at this moment is no reason to end it unseen: the database may be
     // moving, and would be gone for both.
     let under_way = shown.also_forwards_to.contains(&wanted.target_group);
     let before = registered(cloud, &shown.target_group).await?;
-    if !under_way && !before.iter().any(Registered::is_healthy) {
+    let may_serve = |there: &Registered| there.is_healthy() || (spares && is_asked(there));
+    if !under_way && !before.iter().any(may_serve) {
         return Ok(None);
     }
     let serving = Serving::of(cloud, Some(&shown.load_balancer), &wanted.target_group, &before).await?;
@@ -60,6 +63,11 @@ pub(super) async fn when_healthy(
         let _ = modify(cloud, arn, forward(&shown.target_group)).await;
     }
     Err(error)
+}
+
+/// Whether a target stays and the load balancer asks it for its health: it may be a database's that is down.
+fn is_asked(there: &Registered) -> bool {
+    !there.is_leaving() && there.state != "unused"
 }
 
 /// Whether it is refused since network load balancers weigh no groups, as where their weights of November 2025 have not come to. The
@@ -108,9 +116,10 @@ async fn healthy(cloud: &Cloud<'_>, group: &str, serving: &Serving) -> Result<()
     ended.map_err(|error| match error.kind() {
         ErrorKind::TimedOut => error.with_hint(if all {
             "a machine is healthy when its database answers it, and its image must hold nft and python3 (its console output says what is \
-             missing); everything goes to the old targets until then"
+             missing); everything goes to the old targets until then; `--sever-connections` does not wait where none of those is healthy"
         } else {
-            "see that the new targets answer their health checks; everything goes to the old ones until then"
+            "see that the new targets answer their health checks; everything goes to the old ones until then; `--sever-connections` does not \
+             wait where none of those is healthy"
         }),
         _ => error,
     })
