@@ -52,6 +52,12 @@ impl Act<'_> {
         Error::new(kind, self.step.action.op.as_str(), self.step.action.address.to_string(), message)
     }
 
+    /// An error about what somebody else has done since the plan was made, and what this action would undo.
+    pub(crate) fn overtaken(&self, message: impl Into<String>) -> Error {
+        self.error(ErrorKind::Conflict, message)
+            .with_hint("run the same command again: it plans with what is there now")
+    }
+
     /// Whether what is there is this action's resource.
     ///
     /// # Errors

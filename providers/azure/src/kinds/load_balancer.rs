@@ -295,7 +295,16 @@ pub(crate) async fn write(act: &Act<'_>) -> Result<Applied, Error> {
         None => format!("{}/providers/Microsoft.Network/loadBalancers/{}", act.group(), act.name()),
     };
     let target = Target::of(&id);
+    let planned = act.step.live.and_then(|live| fields::typed::<LoadBalancer>(KIND.name, &live.fields).ok());
     let build = |body: &mut Json| {
+        // The rules are written as one list: what the plan does not know would go with it, and cut whoever comes in there.
+        if let Some(added) = body::added_since(body, planned.as_ref(), &wanted) {
+            let message = format!(
+                "its port {} leads to {}:{} since this plan was made, which knows nothing of that and would take it away",
+                added.port, added.pool, added.to
+            );
+            return Err(act.overtaken(message));
+        }
         shape(body, &id, &wanted);
         Ok(())
     };

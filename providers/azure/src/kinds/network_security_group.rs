@@ -14,6 +14,8 @@ use crate::lower::Lowering;
 use crate::snapshot::Snapshot;
 use crate::{facts, fields, ownership};
 
+/// The name of the rule for consumers.
+const CONSUMERS: &str = "consumers";
 /// The name of the rule for the load balancer's prober.
 const PROBES: &str = "probes";
 
@@ -111,7 +113,7 @@ fn rules(sources: Vec<String>, ports: &[u16], health: &[u16]) -> Vec<Rule> {
         ports.iter().collect::<BTreeSet<_>>().into_iter().map(u16::to_string).collect()
     };
     vec![
-        rule("consumers", 100, "Allow", "Tcp", sources, sorted(ports)),
+        rule(CONSUMERS, 100, "Allow", "Tcp", sources, sorted(ports)),
         rule(PROBES, 110, "Allow", "Tcp", vec!["AzureLoadBalancer".to_owned()], sorted(health)),
         rule("nobody-else", 4096, "Deny", "*", any(), any()),
     ]
@@ -183,6 +185,21 @@ fn rule_body(rule: &Rule) -> Json {
     body
 }
 
+/// A port that privnet's own rules let in to and did not when the plan was made, which does not want it either.
+fn opened_since(
+    there: &SecurityGroup,
+    planned: Option<&SecurityGroup>,
+    wanted: &SecurityGroup,
+) -> Option<String> {
+    let known = |name: &str, port: &String| {
+        let rules = planned.into_iter().chain([wanted]).flat_map(|group| &group.rules);
+        rules.filter(|rule| rule.name == name).any(|rule| rule.ports.contains(port))
+    };
+    let open = there.rules.iter().filter(|rule| [CONSUMERS, PROBES].contains(&rule.name.as_str()));
+    let mut ports = open.flat_map(|rule| rule.ports.iter().map(|port| (rule.name.as_str(), port)));
+    ports.find(|(name, port)| !known(name, port)).map(|(_, port)| port.clone())
+}
+
 /// Makes or changes it.
 pub(crate) async fn write(act: &Act<'_>) -> Result<Applied, Error> {
     let wanted: SecurityGroup = fields::typed(KIND.name, act.step.fields)?;
@@ -191,7 +208,14 @@ pub(crate) async fn write(act: &Act<'_>) -> Result<Applied, Error> {
         None => format!("{}/providers/Microsoft.Network/networkSecurityGroups/{}", act.group(), act.name()),
     };
     let target = Target::of(&id);
+    let planned = act.step.live.and_then(|live| fields::typed::<SecurityGroup>(KIND.name, &live.fields).ok());
     let shape = |body: &mut Json| {
+        if let Some(port) = opened_since(&read(body), planned.as_ref(), &wanted) {
+            let message = format!(
+                "it lets in to port {port} since this plan was made, which knows nothing of that and would shut it"
+            );
+            return Err(act.overtaken(message));
+        }
         if body.get("location").is_none() {
             set(body, "location", json!(wanted.location));
         }
@@ -219,6 +243,20 @@ pub(crate) fn id_of(service: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_the_plan_does_not_know_is_seen() {
+        let of = |ports: &[u16]| SecurityGroup {
+            location: "eastus2".to_owned(),
+            rules: rules(vec!["10.1.9.0/28".to_owned()], ports, &[21433]),
+            tags: BTreeMap::new(),
+        };
+        let (one, both) = (of(&[1433]), of(&[1433, 3306]));
+        assert_eq!(opened_since(&both, Some(&one), &one).as_deref(), Some("3306"));
+        assert_eq!(opened_since(&both, None, &one).as_deref(), Some("3306"));
+        assert_eq!(opened_since(&both, Some(&both), &one), None);
+        assert_eq!(opened_since(&both, Some(&one), &both), None);
+    }
 
     #[test]
     fn reads_back_what_it_writes() {

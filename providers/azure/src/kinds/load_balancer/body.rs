@@ -71,6 +71,18 @@ pub(super) fn read(balancer: &Json) -> LoadBalancer {
     }
 }
 
+/// What consumers may come in by that was not there when the plan was made, and is not wanted by it either.
+pub(super) fn added_since(
+    body: &Json,
+    planned: Option<&LoadBalancer>,
+    wanted: &LoadBalancer,
+) -> Option<Listen> {
+    let known = |listen: &Listen| {
+        wanted.listens.contains(listen) || planned.is_some_and(|planned| planned.listens.contains(listen))
+    };
+    read(body).listens.into_iter().find(|listen| !known(listen))
+}
+
 /// The body with its parts as wanted; parts that are as wanted keep what else is set in them.
 pub(super) fn shape(body: &mut Json, id: &str, wanted: &LoadBalancer) {
     let there = read(body);
@@ -187,6 +199,22 @@ mod tests {
         assert_eq!(read(&body), wanted);
         assert_eq!(fields::typed::<LoadBalancer>("k", &fields::of(&wanted)).unwrap(), wanted);
         assert!(fields::of(&wanted).keys().all(|name| KIND.field(name).is_some()));
+    }
+
+    #[test]
+    fn a_port_that_the_plan_does_not_know_is_seen() {
+        let mut more = wanted();
+        let listen = Listen { port: 3306, rule: "port-3306".to_owned(), ..more.listens[0].clone() };
+        more.listens.push(listen.clone());
+        more.rules.push(Rule::new("port-3306".to_owned()));
+        let mut body = json!({});
+        shape(&mut body, "/s/lb/x", &more);
+        assert_eq!(added_since(&body, Some(&wanted()), &wanted()), Some(listen.clone()));
+        assert_eq!(added_since(&body, None, &wanted()), Some(listen));
+        // The plan takes it away, or wants it.
+        assert_eq!(added_since(&body, Some(&more), &wanted()), None);
+        assert_eq!(added_since(&body, None, &more), None);
+        assert_eq!(added_since(&json!({}), None, &wanted()), None);
     }
 
     #[test]

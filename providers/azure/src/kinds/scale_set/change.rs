@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use privnet_core::{Applied, Error, ErrorKind};
+use privnet_core::{Applied, Error};
 
 use super::{KIND, PROFILE, ScaleSet, body, handover, made, own_tags};
 use crate::act::Act;
@@ -54,8 +54,7 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     let target = Target::of(&id);
     let shape = |body: &mut Json| {
         if at(body, PROFILE).is_none() {
-            let error = act.error(ErrorKind::Conflict, "it has gone since this plan was made");
-            return Err(error.with_hint("run the same command again: it plans with what is there now"));
+            return Err(act.overtaken("it has gone since this plan was made"));
         }
         let mut tags = text_map(body, "tags");
         tags.extend(own_tags(&wanted));
@@ -65,7 +64,7 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     act.write(&target, &wanted.tags, &shape).await?;
     if act.step.changes_field("draining") {
         let pool = fields::resolved(&wanted.pool);
-        handover::set_state(act, pool, &id, "None").await?;
+        handover::serve(act, pool, &id).await?;
         // The other group goes after this, and has served meanwhile.
         if let Some(generation) = act.step.action.generation
             && let Some(other) = handover::other_generation(act, generation).await?
@@ -118,15 +117,14 @@ async fn hand_over(act: &Act<'_>, goes: &Target, pool: &str, drain: i64) -> Resu
     } else {
         handover::until_healthy(act, pool, &successor, machines).await?;
     }
-    handover::drain(act, pool, &goes.path, drain).await
+    handover::drain(act, pool, &goes.path, &successor, drain).await
 }
 
 /// Somebody deletes the group that was to take over: this is what serves.
 fn left_alone(act: &Act<'_>, successor: &str) -> Error {
     let message =
         format!("{successor}, which was to take over, is being deleted: this is the group that serves");
-    act.error(ErrorKind::Conflict, message)
-        .with_hint("run the same command again: it plans with what is there now")
+    act.overtaken(message)
 }
 
 /// Names come back: a group that was made since the plan is another one, and may be what serves.
@@ -138,9 +136,7 @@ fn same_as_planned(act: &Act<'_>, shown: &Json) -> Result<(), Error> {
     let now = made(shown).map(jiff::Timestamp::as_millisecond);
     match planned.zip(now) {
         Some((planned, now)) if planned != now => {
-            let message = "it was made anew since this plan was made, and may be what serves now";
-            let error = act.error(ErrorKind::Conflict, message);
-            Err(error.with_hint("run the same command again: it plans with what is there now"))
+            Err(act.overtaken("it was made anew since this plan was made, and may be what serves now"))
         }
         _ => Ok(()),
     }

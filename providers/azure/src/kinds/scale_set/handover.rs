@@ -39,9 +39,13 @@ pub(super) async fn other_generation(act: &Act<'_>, mine: Generation) -> Result<
 /// Whether a rule of privnet's leads to this pool.
 pub(super) async fn is_led_to(act: &Act<'_>, pool: &str) -> Result<bool, Error> {
     let balancer = act.arm.find(act.context, &Target::of(balancer_of(pool))).await?;
+    Ok(balancer.is_some_and(|balancer| leads_to(&balancer, pool)))
+}
+
+fn leads_to(balancer: &Json, pool: &str) -> bool {
     let leads =
         |rule: &Json| text(rule, "properties.backendAddressPool.id").is_some_and(|id| same_id(id, pool));
-    Ok(balancer.is_some_and(|balancer| load_balancer::own_rules(&balancer).any(leads)))
+    load_balancer::own_rules(balancer).any(leads)
 }
 
 /// How many machines a group has, where they are in this pool.
@@ -163,9 +167,18 @@ pub(super) async fn drain(
     act: &Act<'_>,
     pool: &str,
     group: &str,
+    successor: &str,
     seconds: i64,
 ) -> Result<Option<String>, Error> {
-    let shown = set_state(act, pool, group, "Down").await?;
+    let build = |there: &Json| {
+        // Another run may be draining the successor in favour of this one: both together would leave nobody who serves.
+        if would_leave_none(there, pool, successor) {
+            let message = format!("{successor}, which was to take over, is being drained by another run");
+            return Err(act.overtaken(message));
+        }
+        Ok(marked(there, pool, group, "Down"))
+    };
+    let shown = write_balancer(act, pool, &build).await?;
     if !load_balancer::members(&shown, pool).iter().any(|member| member_of(member, group)) {
         return Ok(None);
     }
@@ -187,18 +200,38 @@ pub(super) async fn drain(
     Ok((!kept).then(|| lost.to_owned()))
 }
 
-/// Sets the administrative state of a group's members
-/// (<https://learn.microsoft.com/azure/load-balancer/admin-state-overview>), and gives the load balancer as it is then.
-pub(super) async fn set_state(act: &Act<'_>, pool: &str, group: &str, state: &str) -> Result<Json, Error> {
+/// Takes a group out of a drain.
+pub(super) async fn serve(act: &Act<'_>, pool: &str, group: &str) -> Result<(), Error> {
+    write_balancer(act, pool, &|there| Ok(marked(there, pool, group, "None"))).await.map(|_| ())
+}
+
+/// Writes the load balancer of a pool as `change` has it, and gives it as it is then.
+async fn write_balancer(
+    act: &Act<'_>,
+    pool: &str,
+    change: &(dyn Fn(&Json) -> Result<Json, Error> + Sync),
+) -> Result<Json, Error> {
     let build = |there: Option<&Json>| {
         let Some(there) = there else {
             return Err(act.error(ErrorKind::NotFound, "the load balancer is not there"));
         };
-        let mut body = there.clone();
-        mark(&mut body, pool, group, state);
+        let body = change(there)?;
         Ok(if body == *there { Write::Keep } else { Write::Put(body) })
     };
     act.arm.write(act.context, &Target::of(balancer_of(pool)), &build).await
+}
+
+/// Whether consumers come to this pool, and the group that is to serve them is drained.
+fn would_leave_none(balancer: &Json, pool: &str, successor: &str) -> bool {
+    leads_to(balancer, pool) && is_drained(balancer, pool, successor)
+}
+
+/// The load balancer with this administrative state of a group's members
+/// (<https://learn.microsoft.com/azure/load-balancer/admin-state-overview>).
+fn marked(balancer: &Json, pool: &str, group: &str, state: &str) -> Json {
+    let mut body = balancer.clone();
+    mark(&mut body, pool, group, state);
+    body
 }
 
 fn mark(balancer: &mut Json, pool: &str, group: &str, state: &str) -> bool {
@@ -268,6 +301,25 @@ mod tests {
         assert!(!is_drained(&shown, pool, "/g/virtualMachineScaleSets/new"));
         assert!(!is_drained(&shown, pool, "/g/virtualMachineScaleSets/ol"), "a prefix is not the group");
         assert_eq!(balancer_of(pool), "/lb");
+    }
+
+    /// Two runs, each of which drains the other's group: the second one finds its own drained and stops.
+    #[test]
+    fn the_last_that_serves_is_not_drained() {
+        let pool = "/lb/backendaddresspools/forwarder";
+        let (old, new) = ("/g/virtualMachineScaleSets/old", "/g/virtualMachineScaleSets/new");
+        let drained = marked(&balancer(), pool, new, "Down");
+        assert!(!would_leave_none(&drained, pool, new), "no rule leads there");
+        let mut led_to = drained.clone();
+        set(
+            &mut led_to,
+            "properties.loadBalancingRules",
+            json!([{"properties": {"frontendIPConfiguration": {"id": "/lb/frontendIPConfigurations/main"},
+                "backendAddressPool": {"id": "/LB/backendAddressPools/forwarder"}}}]),
+        );
+        assert!(would_leave_none(&led_to, pool, new));
+        assert!(!would_leave_none(&led_to, pool, old));
+        assert!(!would_leave_none(&marked(&led_to, pool, new, "None"), pool, new));
     }
 
     #[test]
