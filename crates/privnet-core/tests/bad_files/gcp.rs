@@ -156,6 +156,11 @@ pub(crate) const CASES: &[Case] = &[
         "      existing: { service_attachment: x }\n      reconcile_connections: true\n",
     ),
     (
+        "automatic acceptance on an attachment that is yours",
+        BILLING,
+        "      existing: { service_attachment: x }\n    acceptance: automatic\n",
+    ),
+    (
         "a label that GCP refuses",
         "deployment: data-platform\n",
         "deployment: data-platform\ntags: { CostCenter: \"4711\" }\n",

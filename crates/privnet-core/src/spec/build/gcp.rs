@@ -46,6 +46,7 @@ pub(super) fn service(
             let allowed = ["existing", "accept_by"];
             let because = "the service attachment exists; only its accept list is altered";
             ports::only_keys(reader, block, location_keys, &allowed, "with-existing", because);
+            decided_by_hand(reader, outer);
             let name = supplied(reader, scopes, existing, "service_attachment", location.as_ref());
             name.map(|name| GcpForm::ServiceAttachment { name, accept_by })
         }
@@ -99,6 +100,16 @@ fn accept_by(reader: &mut Reader<'_, '_>, block: Block, outer: &Outer<'_>) -> Gc
         reader.errors.add("consumer-without-list", *place, message);
     }
     accept_by
+}
+
+/// Of an attachment that is there the accept list is altered by decisions alone.
+fn decided_by_hand(reader: &mut Reader<'_, '_>, outer: &Outer<'_>) {
+    if outer.acceptance == Acceptance::Manual {
+        return;
+    }
+    let message = "the service attachment exists, and its own list of who is let in by itself is not altered";
+    let hint = "leave `acceptance` out: `privnet accept-pending` or `privnet watch` lets in who is allowed";
+    reader.errors.add_hint("automatic-elsewhere", outer.acceptance_at, message, hint);
 }
 
 /// The name of something that exists, in the service's project and region.
