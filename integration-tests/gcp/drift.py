@@ -173,6 +173,7 @@ TABLE = {
     ("endpoint-group", "subnet"): CREATE_ONLY,
     ("endpoint-group", "zone"): CREATE_ONLY,
     ("endpoint-group", "endpoints"): lambda d: d.endpoints(),
+    ("endpoint-group", "machines"): "they are the endpoints, wanted in their place where another check asks those that come",
     ("instance-template", "subnet"): CREATE_ONLY,
     ("instance-template", "size"): CREATE_ONLY,
     ("instance-template", "image"): CREATE_ONLY,

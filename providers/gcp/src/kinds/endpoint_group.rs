@@ -15,6 +15,7 @@ use crate::facts::Facts;
 use crate::fields::{self, Fields};
 use crate::handover::{self, Part, Seen};
 use crate::json::{Json, text};
+use crate::kinds::health_check;
 use crate::lower::Lowering;
 use crate::path;
 use crate::snapshot::{self, Place, Snapshot};
@@ -27,6 +28,9 @@ pub(crate) struct EndpointGroup {
     /// The machines, by path.
     #[serde(default)]
     pub(crate) endpoints: BTreeSet<String>,
+    /// The same; wanted in their place where the group is not to be changed in place.
+    #[serde(default)]
+    pub(crate) machines: Option<BTreeSet<String>>,
 }
 
 pub(crate) const KIND: Kind = Kind {
@@ -36,7 +40,9 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("network").on_change(Change::Replace),
         Field::managed("subnet").on_change(Change::Replace),
         Field::managed("zone").on_change(Change::Replace),
-        Field::managed("endpoints").shaped(Shape::Set),
+        // Each has one of the two.
+        Field::if_set("endpoints").shaped(Shape::Set),
+        Field::if_set("machines").on_change(Change::Replace).shaped(Shape::Set),
     ],
     replacement: Replacement::CreateFirst,
     teardown_rank: 40,
@@ -59,7 +65,8 @@ pub(crate) fn wanted(gcp: &GcpService, place: &Place, facts: &Facts) -> BTreeMap
         let subnet = facts.machines.get(&machine).map(|found| found.subnet.clone()).unwrap_or_default();
         let zone = instance.zone.to_string();
         let group = groups.entry(format!("{zone}-{}", path::name(&subnet))).or_insert_with(|| {
-            EndpointGroup { network: network.clone(), subnet, zone, endpoints: BTreeSet::new() }
+            let (network, endpoints) = (network.clone(), BTreeSet::new());
+            EndpointGroup { network, subnet, zone, endpoints, machines: None }
         });
         group.endpoints.insert(machine);
     }
@@ -75,8 +82,23 @@ pub(crate) fn addresses(lowering: &Lowering<'_>) -> Vec<Address> {
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     for (name, typed) in wanted(lowering.gcp, &lowering.place, &lowering.facts) {
         let address = lowering.address(KIND.name, name);
-        lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+        let mut fields = fields::of(&typed);
+        if is_made_anew(lowering, &address, &typed)
+            && let Some(machines) = fields.remove("endpoints")
+        {
+            fields.insert("machines".to_owned(), machines);
+        }
+        lowering.want(address, Origin::Owned, fields, BTreeSet::new());
     }
+}
+
+/// Whether machines go, and those that stay are asked by another check: each are healthy by their own. So a group for those is made beside
+/// the one that is there, and the backend service goes over to it; of two that an earlier run left, the one that has them is kept.
+fn is_made_anew(lowering: &Lowering<'_>, address: &Address, wanted: &EndpointGroup) -> bool {
+    let ours = || lowering.world.live.iter().filter(|live| live.is_ours() && live.address == *address);
+    let typed = ours().filter_map(|live| fields::typed::<EndpointGroup>(KIND.name, &live.fields).ok());
+    let goes = typed.into_iter().any(|there| !there.endpoints.is_subset(&wanted.endpoints));
+    goes && (ours().count() > 1 || health_check::turns(lowering))
 }
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
@@ -92,10 +114,12 @@ fn read(json: &Json, endpoints: &[Json]) -> EndpointGroup {
     let link = |key| text(json, key).map(path::of).unwrap_or_default();
     let zone = text(json, "zone").map(path::name).unwrap_or_default().to_owned();
     let project = path::after(text(json, "selfLink").unwrap_or_default(), "projects").unwrap_or_default();
+    let machines = machines(project, &zone, endpoints);
     EndpointGroup {
         network: link("network"),
         subnet: link("subnetwork"),
-        endpoints: machines(project, &zone, endpoints),
+        endpoints: machines.clone(),
+        machines: Some(machines),
         zone,
     }
 }
@@ -115,7 +139,8 @@ fn machines(project: &str, zone: &str, endpoints: &[Json]) -> BTreeSet<String> {
 }
 
 pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
-    let wanted: EndpointGroup = fields::typed(KIND.name, act.step.fields)?;
+    let mut wanted: EndpointGroup = fields::typed(KIND.name, act.step.fields)?;
+    wanted.endpoints.extend(wanted.machines.take().unwrap_or_default());
     let at = At { place: wanted.zone.clone(), ..act.new_regional(Collection::NetworkEndpointGroups) };
     let body = json!({ "name": at.name, "description": act.marker(), "networkEndpointType": "GCE_VM_IP",
         "network": wanted.network, "subnetwork": wanted.subnet });

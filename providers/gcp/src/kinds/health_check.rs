@@ -73,6 +73,17 @@ pub(crate) fn wanted(lowering: &Lowering<'_>, backend: &GcpBackend) -> HealthChe
     of(backend, &asked)
 }
 
+/// Whether a check is there that asks elsewhere, or in another way, than the one that is wanted.
+pub(crate) fn turns(lowering: &Lowering<'_>) -> bool {
+    let Some(made) = lowering.made() else { return false };
+    let wanted = wanted(lowering, &made.backend);
+    let address = lowering.address(KIND.name, "main");
+    let there = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == address);
+    let mut there = there.filter_map(|live| fields::typed::<HealthCheck>(KIND.name, &live.fields).ok());
+    let asks = |check: &HealthCheck| (check.protocol.clone(), check.port, check.path.clone());
+    there.any(|there| asks(&there) != asks(&wanted))
+}
+
 /// The check of a backend: a backend service has one, so it is that of the first port which says something, else one of the first
 /// port: by TCP, or of forwarders by HTTP of the agent, which tells of all ports. There it stays on the port of the agent's that is `asked`.
 fn of(backend: &GcpBackend, asked: &[u16]) -> HealthCheck {

@@ -232,6 +232,24 @@ impl Stage {
         .await;
     }
 
+    /// Somebody makes a machine in this zone.
+    pub async fn add_machine(&self, zone: &str, name: &str) {
+        let client = client!(self, Instances);
+        let subnet = format!("projects/{PROJECT}/regions/{REGION}/subnetworks/ilb");
+        let image = "projects/debian-cloud/global/images/family/debian-12";
+        let body = serde_json::json!({ "name": name, "machineType": format!("zones/{zone}/machineTypes/e2-small"),
+            "disks": [{ "boot": true, "initializeParams": { "sourceImage": image } }],
+            "networkInterfaces": [{ "subnetwork": subnet }] });
+        let body: google_cloud_compute_v1::model::Instance = serde_json::from_value(body).unwrap();
+        client.insert().set_project(PROJECT).set_zone(zone).set_body(body).send().await.unwrap();
+        until("the machine runs", || async {
+            let get =
+                client.get().set_project(PROJECT).set_zone(zone).set_instance(name).send().await.ok()?;
+            (get.status?.name() == Some("RUNNING")).then_some(())
+        })
+        .await;
+    }
+
     /// Everything of the kinds that privnet makes, in all regions and in the host project too, whole, but for what changes with the time: fingerprints, and who is connected.
     pub async fn everything(&self) -> BTreeSet<String> {
         let mut all = BTreeSet::new();
