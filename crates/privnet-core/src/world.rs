@@ -136,7 +136,7 @@ pub struct Former {
     pub connections: Connections,
 }
 
-/// What keeps something of ours where it is: somebody else's things stand on it.
+/// What keeps something of ours where it is: somebody else's things stand on it, or things of ours that cannot be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Why it is not taken away, and what to do.
@@ -161,7 +161,7 @@ pub struct World {
     pub facts: BTreeMap<String, serde_json::Value>,
     /// Services that could not be observed or must not be touched (another account, a missing permission).
     pub refusals: Vec<Refusal>,
-    /// What of ours things of somebody else's stand on, by the cloud's id: it is not taken away, with no word.
+    /// What of ours things of somebody else's stand on, or may be stood on by what is not seen, by the cloud's id: it is not taken away, with no word.
     pub held: BTreeMap<String, Held>,
     /// What of a scope could not be found out and stops nothing, and the permission that is missing: in words, for people.
     pub unknown: BTreeMap<Scope, BTreeSet<String>>,

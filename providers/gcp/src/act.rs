@@ -53,6 +53,14 @@ impl Act<'_> {
         ownership::marker(self.step.deployment, self.address(), self.generation())
     }
 
+    /// The same of what lies in a network of this project: where that is not the service's own, it says which one is.
+    pub(crate) fn marker_in(&self, project: &str) -> String {
+        match self.place().0 {
+            own if own == project => self.marker(),
+            own => ownership::marker_from(self.step.deployment, self.address(), self.generation(), own),
+        }
+    }
+
     /// The project and region of the action's scope.
     pub(crate) fn place(&self) -> (&str, &str) {
         let mut parts = self.step.action.scope.0.split('/').skip(1);

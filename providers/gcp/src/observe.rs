@@ -1,5 +1,7 @@
 //! Reads the cloud: every place of the file at the same time. Where one fails its services are refused, and the others go on.
 
+mod places;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
@@ -9,7 +11,7 @@ use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpForm, GcpService};
 use privnet_core::spec::gcp_ids::ProjectRef;
 use privnet_core::spec::{CloudService, ConsumerName, Service, Spec, Who};
-use privnet_core::world::{Connections, Target, TargetState};
+use privnet_core::world::{Connections, Former, Target, TargetState};
 use privnet_core::{Address, Error, ObserveRequest, Purpose, ServiceWorld, World};
 
 use crate::GcpProvider;
@@ -53,6 +55,7 @@ pub(crate) async fn observe(
         let key = (place.project.clone(), place.host.clone());
         projects.entry(key).or_default().push((place, services));
     }
+    let named: Vec<String> = projects.keys().map(|(project, _)| project.clone()).collect();
     let mut hosts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (project, host) in projects.keys() {
         hosts.entry(project.clone()).or_default().insert(host.clone());
@@ -65,8 +68,12 @@ pub(crate) async fn observe(
     let (read, (numbers, unknown), caller) =
         futures::future::join3(join_all(reads), numbers, clients.caller()).await;
     let (mut world, mut failure) = (World::default(), None);
-    let (worlds, not_reached): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+    let (worlds, not_reached): (Vec<Vec<Seen>>, Vec<_>) = read.into_iter().unzip();
+    let whole = places::read_whole(&named, &worlds);
     let mut worlds: Vec<Seen> = worlds.into_iter().flatten().collect();
+    let owners: BTreeMap<String, String> = worlds.iter().flat_map(|seen| seen.owners.clone()).collect();
+    places::own_places_prevail(&mut worlds, &homes);
+    worlds.iter_mut().for_each(|seen| places::set_former_aside(seen, &homes, request.services));
     worlds.extend(not_reached.into_iter().flatten().next().and_then(|error| in_doubt(error, &worlds)));
     // A region that is none of the file's for one project of networks can be a place of the file for another, and is read whole there.
     worlds.sort_by_key(|seen| seen.elsewhere);
@@ -80,6 +87,7 @@ pub(crate) async fn observe(
         return Err(error);
     }
     // What is global, and what is in the project of the networks, is seen from several places: its own is that of its service.
+    places::hold_what_others_may_use(&mut world, &owners, &whole, &homes);
     for live in &mut world.live {
         if let Some(home) = homes.get(&live.address.service).filter(|home| home.has(&live.id)) {
             live.scope = home.scope();
@@ -108,8 +116,13 @@ pub(crate) async fn observe(
 type OfPlace<'a> = (Place, Vec<(&'a Service, &'a GcpService)>);
 
 /// What was seen of a place; with a failure, only the refusals of its services.
+#[derive(Default)]
 struct Seen {
     world: World,
+    /// Where, if that was read.
+    place: Option<Place>,
+    /// The projects of whose services things of ours in networks are, by path.
+    owners: BTreeMap<String, String>,
     /// In a region that is none of the file's: only lists were read.
     elsewhere: bool,
     failure: Option<Error>,
@@ -237,9 +250,10 @@ fn elsewhere(
     let of_region = |region: &String| {
         let place = Place { project: project.to_owned(), region: region.clone(), host: host.to_owned() };
         let searched = BTreeSet::from([place.scope()]);
-        let world = World { searched, ..world_of(&snapshot::elsewhere(deployment, place, lists)) };
+        let snapshot = snapshot::elsewhere(deployment, place.clone(), lists);
+        let (world, owners) = (World { searched, ..world_of(&snapshot) }, places::owners(&snapshot));
         match lists.unreachable(project, region) {
-            Ok(()) => Seen { world, elsewhere: true, failure: None },
+            Ok(()) => Seen { world, place: Some(place), owners, elsewhere: true, failure: None },
             Err(error) => left_alone(world.services.keys(), error),
         }
     };
@@ -264,7 +278,8 @@ fn in_doubt(not_reached: Error, seen: &[Seen]) -> Option<Seen> {
 /// Services of which not all can be read, in regions that the file does not name: nothing is done to them.
 fn left_alone<'a>(services: impl Iterator<Item = &'a String>, error: Error) -> Seen {
     let refusals = services.map(|service| unobserved(service, &error)).collect();
-    Seen { world: World { refusals, ..World::default() }, elsewhere: true, failure: Some(error) }
+    let world = World { refusals, ..World::default() };
+    Seen { world, elsewhere: true, failure: Some(error), ..Seen::default() }
 }
 
 async fn observe_place<'a>(
@@ -281,7 +296,7 @@ async fn observe_place<'a>(
             let unknown = BTreeMap::from([(place.scope(), snapshot.unknown.clone())]);
             let searched = BTreeSet::from([place.scope()]);
             let world = World { searched, unknown, ..world_of(&snapshot) };
-            Seen { world, elsewhere: false, failure: None }
+            Seen { world, owners: places::owners(&snapshot), place: Some(place), ..Seen::default() }
         }
         Err(error) => unread(&[(place, services)], error),
     }
@@ -295,7 +310,7 @@ fn unread(places: &[OfPlace<'_>], error: Error) -> Seen {
         searched: places.iter().map(|(place, _)| place.scope()).collect(),
         ..World::default()
     };
-    Seen { world, elsewhere: false, failure: Some(error) }
+    Seen { world, failure: Some(error), ..Seen::default() }
 }
 
 fn unobserved(service: &str, error: &Error) -> Refusal {
@@ -313,8 +328,15 @@ fn world_of(snapshot: &Snapshot<'_>) -> World {
     for (service, _) in &snapshot.services {
         world.services.insert(service.name.to_string(), ServiceWorld::default());
     }
-    for live in world.live.iter().filter(|live| live.is_ours()) {
-        world.services.entry(live.address.service.clone()).or_default();
+    let ours = || world.live.iter().filter(|live| live.is_ours()).map(|live| &live.address.service);
+    for (service, _) in snapshot.services.iter().filter(|(_, gcp)| places::is_supplied(gcp)) {
+        if ours().any(|of| *of == service.name.as_str()) {
+            let former = Former { exposed: None, connections: Connections::NotExposed };
+            world.former.insert(service.name.to_string(), former);
+        }
+    }
+    for service in ours().cloned().collect::<BTreeSet<_>>() {
+        world.services.entry(service).or_default();
     }
     add_connections(&mut world, snapshot);
     add_targets(&mut world, snapshot);
@@ -340,10 +362,19 @@ fn add_connections(world: &mut World, snapshot: &Snapshot<'_>) {
     }
 }
 
-/// Two generations can be there for a while: the connections of both count.
+/// Two generations can be there for a while: the connections of both count. Those of what was made before the file turned to what is there
+/// already are apart.
 fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachment: &crate::json::Json) {
-    let seen = world.services.entry(address.service.clone()).or_default();
-    let mut known = seen.connections.known().to_vec();
+    let former =
+        world.former.get_mut(&address.service).filter(|_| address.name != service_attachment::SUPPLIED);
+    let (exposed, connections) = match former {
+        Some(former) => (&mut former.exposed, &mut former.connections),
+        None => {
+            let seen = world.services.entry(address.service.clone()).or_default();
+            (&mut seen.exposed, &mut seen.connections)
+        }
+    };
+    let mut known = connections.known().to_vec();
     let gcp = snapshot.services.iter().find(|(service, _)| service.name.as_str() == address.service);
     let by = gcp.map_or(GcpAcceptBy::Endpoint, |(_, gcp)| policy::accept_by(gcp));
     let mut own = connections::of(attachment, by);
@@ -359,8 +390,8 @@ fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachm
         own.iter_mut().for_each(|connection| cut_short::note(connection, &path));
     }
     known.extend(own);
-    seen.connections = Connections::Known(known);
-    seen.exposed = Some(address.clone());
+    *connections = Connections::Known(known);
+    *exposed = Some(address.clone());
 }
 
 fn add_targets(world: &mut World, snapshot: &Snapshot<'_>) {
@@ -461,7 +492,7 @@ mod tests {
         let items = || vec![attachment("here", "us-east4"), firewall("here"), firewall("gone")];
         let here = |lists: &Lists| {
             let snapshot = snapshot::everywhere("stage", place.clone(), lists);
-            let seen = [Seen { world: world_of(&snapshot), elsewhere: false, failure: None }];
+            let seen = [Seen { world: world_of(&snapshot), ..Seen::default() }];
             lists.unreachable_anywhere(PROJECT).err().and_then(|error| in_doubt(error, &seen))
         };
         assert!(here(&lists(items(), &[])).is_none());

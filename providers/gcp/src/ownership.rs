@@ -14,6 +14,8 @@ use crate::json::{Json, text};
 /// RFC 1035.
 const NAMES: NameRule = NameRule { max: 63 };
 const MARKER: &str = "Managed by privnet:";
+/// The word of a marker that names the project of the service.
+const PROJECT: &str = "project";
 /// What privnet's own labels begin with.
 const PREFIX: &str = "privnet-";
 /// Parts of the proof, as keys of the marker and, with the prefix, of labels.
@@ -50,6 +52,21 @@ pub(crate) fn marker(deployment: &str, address: &Address, generation: Generation
     let parts = parts(deployment, address, generation);
     let words = PARTS.iter().filter_map(|part| Some(format!("{part}={}", parts.get(*part)?)));
     format!("{MARKER} {}", words.collect::<Vec<_>>().join(" "))
+}
+
+/// The same of what lies in another project's network, with the project of its service: its place does not tell that.
+pub(crate) fn marker_from(
+    deployment: &str,
+    address: &Address,
+    generation: Generation,
+    project: &str,
+) -> String {
+    format!("{} {PROJECT}={project}", marker(deployment, address, generation))
+}
+
+/// The project of its service that something says in its marker.
+pub(crate) fn project(resource: &Json) -> Option<String> {
+    words(resource).remove(PROJECT)
 }
 
 /// The same, with the keys of the user's labels: a label that leaves the file goes, one that somebody else set stays.
@@ -225,6 +242,17 @@ mod tests {
         let claimed = claim("data", "health-check", &bare, &[address()]).expect("a claim");
         assert!(matches!(claimed.ownership, Ownership::Unproven { .. }));
         assert_eq!(claim("data2", "health-check", &ours, &[]), None);
+    }
+
+    #[test]
+    fn what_lies_in_another_projects_network_says_of_which_project_it_is() {
+        let rule = |description: String| json!({ "name": cloud_name("data", &address(), Generation::A), "description": description });
+        let (own, shared) = (
+            rule(marker("data", &address(), Generation::A)),
+            rule(marker_from("data", &address(), Generation::A, "p-1")),
+        );
+        assert_eq!((project(&own), project(&shared)), (None, Some("p-1".to_owned())));
+        assert!(is_ours("data", &address(), &own) && is_ours("data", &address(), &shared));
     }
 
     #[test]

@@ -194,7 +194,7 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
     let project = path::after(&wanted.network, "projects").unwrap_or_default().to_owned();
     let at = At { collection: Collection::Firewalls, project, place: String::new(), name: act.name() };
     let mut body = body(&at.name, &wanted);
-    body["description"] = json!(act.marker());
+    body["description"] = json!(act.marker_in(&at.project));
     if !wanted.target_tags.is_empty() {
         body["targetTags"] = json!(wanted.target_tags);
     }

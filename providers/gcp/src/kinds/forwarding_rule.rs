@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use privnet_core::execute::{Poll, Until};
+use privnet_core::plan::{Refusal, Rule, SEVER};
 use privnet_core::spec::gcp::{GcpAddress, GcpForm, GcpMade};
 use privnet_core::{
-    Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Replacement, Shape, Value,
+    Address, Applied, Change, Error, ErrorKind, Field, Generation, Kind, Live, Origin, Replacement, Shape,
+    Value,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -67,6 +69,7 @@ pub(crate) const KIND: Kind = Kind {
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     if matches!(lowering.gcp.form, GcpForm::OnForwardingRule(_)) {
         let address = lowering.address(KIND.name, SUPPLIED);
+        check_hand_over(lowering);
         check_supplied_access(lowering, &address);
         lowering.want(address, Origin::Supplied, Fields::new(), BTreeSet::new());
         return;
@@ -87,6 +90,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         global_access: made.global_access,
         labels: lowering.spec.tags.clone(),
     };
+    check_hand_over(lowering);
     check_fixed_address(lowering, made, &address, &typed);
     check_global_access(lowering, made, &typed);
     // Nobody is sent through it, and nothing of before goes, while those rules do not let them through.
@@ -153,8 +157,17 @@ fn made_anew(
 /// An attachment turns only to a rule with the same global access as the one that it has
 /// (<https://cloud.google.com/vpc/docs/manage-private-service-connect-services>).
 fn check_global_access(lowering: &mut Lowering<'_>, made: &GcpMade, wanted: &ForwardingRule) {
-    let there = attached(lowering).filter(|there| there.global_access != wanted.global_access);
-    let Some(there) = there else { return };
+    if attached_access(lowering).is_none_or(|there| there == wanted.global_access) {
+        return;
+    }
+    let Some(there) = attached(lowering) else {
+        let other = !wanted.global_access;
+        lowering.refuse(format!(
+            "a service attachment turns only to a forwarding rule with the same global access as the one that it has, which is not \
+             privnet's: write `global_access: {other}` into the file"
+        ));
+        return;
+    };
     if let Some(what) = made_anew(lowering, made, &there, wanted) {
         lowering.refuse(format!(
             "{what} and `global_access` cannot be changed at once: a service attachment turns only to a forwarding rule with the same global access. Change `global_access` alone first, apply, then the rest"
@@ -166,16 +179,60 @@ fn check_global_access(lowering: &mut Lowering<'_>, made: &GcpMade, wanted: &For
 fn check_supplied_access(lowering: &mut Lowering<'_>, address: &Address) {
     let supplied = lowering.world.at(address);
     let supplied = supplied.and_then(|live| fields::typed::<ForwardingRule>(KIND.name, &live.fields).ok());
-    let (Some(there), Some(supplied)) = (attached(lowering), supplied) else { return };
-    if there.global_access == supplied.global_access {
+    let (Some(there), Some(supplied)) = (attached_access(lowering), supplied) else { return };
+    if there == supplied.global_access {
         return;
     }
     let (has, other) = if supplied.global_access { ("has", "has not") } else { ("has no", "has") };
+    let what_to_do = match attached(lowering) {
+        Some(_) => format!(
+            "Take the earlier file with `global_access: {}`, apply it, then this one",
+            supplied.global_access
+        ),
+        None => {
+            "Neither of them is privnet's: change the global access of one, or name another one".to_owned()
+        }
+    };
     lowering.refuse(format!(
         "the forwarding rule of the file {has} global access and the one of the service attachment {other}: an attachment turns only to a \
-         forwarding rule with the same. Take the earlier file with `global_access: {}`, apply it, then this one",
-        supplied.global_access
+         forwarding rule with the same. {what_to_do}"
     ));
+}
+
+/// The file names another forwarding rule that is there, or one in place of what privnet makes, or the other way: the attachment keeps its name, but
+/// whoever uses it would come out elsewhere.
+fn check_hand_over(lowering: &mut Lowering<'_>) {
+    let attachment = lowering.address(service_attachment::KIND.name, "main");
+    let Some(live) = lowering.world.at(&attachment).filter(|live| live.is_ours()) else { return };
+    let Some(there) = live.fields.get("target").and_then(Value::as_text) else { return };
+    let supplied = lowering.world.at(&lowering.address(KIND.name, SUPPLIED)).map(|live| live.id.as_str());
+    let what = match &lowering.gcp.form {
+        GcpForm::OnForwardingRule(on) if supplied.is_some_and(|named| !path::same(named, there)) => {
+            format!("the forwarding rule `{}`", on.forwarding_rule)
+        }
+        GcpForm::Made(_) if !is_own(lowering, there) => "a load balancer of privnet's".to_owned(),
+        _ => return,
+    };
+    let why = format!(
+        "the file puts {what} in the place of {there}: what the vendor was given would lead elsewhere, and who uses it may be cut"
+    );
+    let flag = Some(SEVER.to_owned());
+    lowering.lowered.refusals.push(Refusal { address: attachment, rule: Rule::HandOver, why, flag });
+}
+
+/// Whether a forwarding rule of this path is the service's own, by its name: a list may be late to show it. Where one of its own stands beside,
+/// somebody turned the attachment away from that.
+fn is_own(lowering: &Lowering<'_>, path: &str) -> bool {
+    let (deployment, address) = (lowering.spec.deployment.as_str(), lowering.address(KIND.name, "main"));
+    let named = |letter| ownership::cloud_name(deployment, &address, letter) == path::name(path);
+    let is_there = || lowering.world.live.iter().any(|live| live.is_ours() && live.address == address);
+    [Generation::A, Generation::B].into_iter().any(named) || is_there()
+}
+
+/// Whether the rule that the service's attachment has, whoever's that is, has global access.
+fn attached_access(lowering: &Lowering<'_>) -> Option<bool> {
+    let attachment = lowering.address(service_attachment::KIND.name, "main");
+    lowering.world.at(&attachment)?.fields.get("global_access")?.as_bool()
 }
 
 /// The rule of ours that the service's attachment has.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ipnet::Ipv4Net;
 use privnet_core::spec::gcp::{GcpForm, GcpNatSubnet};
-use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement};
+use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use crate::act::Act;
 use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
 use crate::json::{Json, text};
+use crate::kinds::service_attachment;
 use crate::lower::{Lowering, in_the_network};
 use crate::path;
 use crate::snapshot::Snapshot;
@@ -56,7 +57,8 @@ pub(crate) fn addresses(lowering: &Lowering<'_>) -> Vec<Address> {
     subnets.iter().map(|subnet| lowering.address(KIND.name, name(subnet))).collect()
 }
 
-/// The ranges of a service's NAT subnets, as far as they are known.
+/// The ranges of a service's NAT subnets, as far as they are known: those of the file, and those that its attachment has besides. No subnet
+/// can be taken from an attachment, so whoever has an address of one goes on coming from there.
 pub(crate) fn ranges(lowering: &Lowering<'_>) -> BTreeSet<String> {
     let subnets =
         lowering.attachment().map(|(attachment, _)| attachment.nat_subnets.as_slice()).unwrap_or_default();
@@ -64,7 +66,16 @@ pub(crate) fn ranges(lowering: &Lowering<'_>) -> BTreeSet<String> {
         GcpNatSubnet::Create { cidr } => Some(cidr.to_string()),
         GcpNatSubnet::Existing(name) => Some(lowering.facts.subnets.get(name.as_str())?.cidr.clone()),
     };
-    subnets.iter().filter_map(range).collect()
+    subnets.iter().filter_map(range).chain(attached(lowering)).collect()
+}
+
+/// The ranges of the subnets that the service's attachment has.
+fn attached(lowering: &Lowering<'_>) -> Vec<String> {
+    let attachment = lowering.address(service_attachment::KIND.name, "main");
+    let there = lowering.world.at(&attachment).and_then(|live| live.fields.get("nat_subnets")?.as_list());
+    let paths: BTreeSet<&str> = there.unwrap_or_default().iter().filter_map(Value::as_text).collect();
+    let known = lowering.facts.subnets.values().filter(|subnet| paths.contains(subnet.path.as_str()));
+    known.map(|subnet| subnet.cidr.clone()).collect()
 }
 
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
@@ -121,7 +132,7 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
     let wanted: NatSubnet = fields::typed(KIND.name, act.step.fields)?;
     let host = path::after(&wanted.network, "projects").unwrap_or_default().to_owned();
     let at = At { project: host, ..act.new_regional(Collection::Subnetworks) };
-    let body = json!({ "name": at.name, "description": act.marker(), "network": wanted.network,
+    let body = json!({ "name": at.name, "description": act.marker_in(&at.project), "network": wanted.network,
         "ipCidrRange": wanted.cidr, "purpose": PURPOSE });
     Ok(super::applied(&act.create(&at, &body).await?))
 }

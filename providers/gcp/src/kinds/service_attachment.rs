@@ -57,6 +57,9 @@ pub(crate) struct Attachment {
     /// The reject list; wanted only where what else changes would make it forget somebody.
     #[serde(default)]
     pub(crate) rejected: Option<BTreeSet<String>>,
+    /// Whether the forwarding rule that it has, whoever's that is, has global access.
+    #[serde(default)]
+    pub(crate) global_access: Option<bool>,
     /// How many addresses the NAT subnets have, where that is known.
     #[serde(default)]
     pub(crate) addresses: Option<i64>,
@@ -81,6 +84,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::if_set("reconciled_consumers").shaped(Shape::Set),
         Field::if_set("connected").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
         Field::if_set("rejected").shaped(Shape::Set),
+        Field::observed("global_access"),
         Field::observed("addresses"),
         Field::observed("addresses_taken"),
     ],
@@ -129,6 +133,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         reconciled_consumers,
         connected: beside.connected,
         rejected: beside.rejected,
+        global_access: None,
         addresses: None,
         addresses_taken: None,
     };
@@ -183,14 +188,14 @@ fn somebody_elses_subnets(lowering: &mut Lowering<'_>, address: &Address) -> Vec
         paths.filter(|path| !named.contains(*path) && !is_ours(path)).map(str::to_owned).collect();
     for path in &found {
         let name = path::name(path);
-        let shut = if lowering.made().is_some() {
-            ", and until then the firewall rule for clients does not let in whom Google gives an address of it: they reach nothing"
+        let open = if lowering.made().is_some() {
+            ", and the firewall rule for clients lets in whom Google gives an address of it"
         } else {
             ""
         };
         lowering.lowered.warnings.push(format!(
             "{}: the attachment has the NAT subnet `{name}` too, which is not in the file. No subnet can be taken from an attachment: \
-             it stays; write `{{ existing: {name} }}` into `nat_subnets` to say that it is meant{shut}",
+             it stays{open}; write `{{ existing: {name} }}` into `nat_subnets` to say that it is meant",
             lowering.service.name
         ));
     }
@@ -369,9 +374,13 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     live
 }
 
-/// An attachment with what else was read of its NAT subnets.
+/// An attachment with what else was read of its forwarding rule and NAT subnets.
 fn seen(snapshot: &Snapshot<'_>, json: &Json) -> Attachment {
-    Attachment { addresses: addresses(snapshot, json), ..read(json) }
+    let rule = text(json, "targetService").map(path::of);
+    let rules = snapshot.by_name(Collection::ForwardingRules, rule.as_deref().map_or("", path::name));
+    let rule = rules.filter(|there| text(there, "selfLink").map(path::of) == rule);
+    let global_access = rule.map(|rule| flag(rule, "allowGlobalAccess"));
+    Attachment { global_access, addresses: addresses(snapshot, json), ..read(json) }
 }
 
 /// The addresses of an attachment's NAT subnets, where these were read. Four of each range are the cloud's own.
@@ -400,6 +409,7 @@ fn read(json: &Json) -> Attachment {
         reconciled_consumers: Some(listed),
         connected: Some(connected.map(|connection| connection.id).collect()),
         rejected: Some(rejected(json).into_iter().collect()),
+        global_access: None,
         addresses: None,
         addresses_taken: Some(connections::addresses_taken(json)),
     }
