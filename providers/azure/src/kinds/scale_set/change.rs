@@ -70,7 +70,7 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
             && let Some(other) = handover::other_generation(act, generation).await?
             && handover::is_exposed(act).await?
         {
-            handover::until_as_good(act, pool, &id, &other).await?;
+            handover::until_as_good(act, pool, std::slice::from_ref(&id), &other).await?;
         }
     }
     Ok(applied(outputs([("id", fields::id(&id))])))
@@ -90,34 +90,55 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
     Ok(Applied { note, ..Applied::default() })
 }
 
-/// Waits until the group under the other name serves in place of one that goes, and drains that.
+/// Waits until others serve in place of a group that goes, and drains that: the group under its other name, or else what the service has in
+/// the same pool, in other subnets.
 async fn hand_over(act: &Act<'_>, goes: &Target, pool: &str, drain: i64) -> Result<Option<String>, Error> {
-    let Some(generation) = act.step.action.generation else { return Ok(None) };
     // Behind another load balancer there is nothing to hand over: who was connected to this one is so no more.
-    let Some(other) = handover::other(act, generation).await? else { return Ok(None) };
     if !handover::is_exposed(act).await? {
         return Ok(None);
     }
-    if other.goes {
-        return if handover::is_led_to(act, pool).await? {
-            Err(left_alone(act, &other.id))
-        } else {
-            Ok(None)
-        };
+    let other = match act.step.action.generation {
+        Some(generation) => handover::other(act, generation).await?,
+        None => None,
+    };
+    if let Some(other) = other.as_ref().filter(|other| other.goes)
+        && handover::is_led_to(act, pool).await?
+    {
+        return Err(left_alone(act, &other.id));
     }
-    let successor = other.id;
-    let Some(machines) = handover::machines_in_pool(act, &successor, pool).await? else { return Ok(None) };
     if let Some(shown) = act.arm.find(act.context, goes).await? {
         same_as_planned(act, &shown)?;
     }
+    let successor = other.filter(|other| !other.goes).map(|other| other.id);
+    let Some(successor) = successor else { return hand_to_others(act, goes, pool, drain).await };
+    let Some(machines) = handover::machines_in_pool(act, &successor, pool).await? else { return Ok(None) };
     // One that is older than this is no successor, all of which must be healthy first: it is what serves, as well as it does. But where
     // it answers nothing and this one does, this is what serves.
-    if handover::is_older(act, &successor, &goes.path).await? {
-        handover::until_as_good(act, pool, &successor, &goes.path).await?;
+    let successors = [successor];
+    if handover::is_older(act, &successors[0], &goes.path).await? {
+        handover::until_as_good(act, pool, &successors, &goes.path).await?;
     } else {
-        handover::until_healthy(act, pool, &successor, machines).await?;
+        handover::until_healthy(act, pool, &successors[0], machines).await?;
     }
-    handover::drain(act, pool, &goes.path, &successor, drain).await
+    handover::drain(act, pool, &goes.path, &successors, drain).await
+}
+
+/// A group in a subnet that the file does not name any more gives way to those in other subnets.
+async fn hand_to_others(
+    act: &Act<'_>,
+    goes: &Target,
+    pool: &str,
+    drain: i64,
+) -> Result<Option<String>, Error> {
+    if !handover::is_led_to(act, pool).await? {
+        return Ok(None);
+    }
+    let beside = handover::beside(act, &goes.path, pool).await?;
+    if beside.is_empty() {
+        return Ok(None);
+    }
+    handover::until_as_good(act, pool, &beside, &goes.path).await?;
+    handover::drain(act, pool, &goes.path, &beside, drain).await
 }
 
 /// Somebody deletes the group that was to take over: this is what serves.

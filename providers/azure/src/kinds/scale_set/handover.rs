@@ -15,6 +15,9 @@ use crate::{fields, ownership};
 /// How long new machines may take to boot and to become healthy.
 const HEALTHY: Duration = Duration::from_secs(20 * 60);
 
+/// Where groups are, in a resource group.
+const GROUPS: &str = "providers/Microsoft.Compute/virtualMachineScaleSets";
+
 /// The group under the other name, where it is there and ours.
 pub(super) struct Other {
     pub(super) id: String,
@@ -25,7 +28,7 @@ pub(super) struct Other {
 /// Looks for the group under the other name.
 pub(super) async fn other(act: &Act<'_>, mine: Generation) -> Result<Option<Other>, Error> {
     let name = ownership::cloud_name(act.step.deployment, &act.step.action.address, mine.other());
-    let id = format!("{}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}", act.group());
+    let id = format!("{}/{GROUPS}/{name}", act.group());
     let there = act.arm.find(act.context, &Target::of(&id)).await?;
     let there = there.filter(|there| act.check_ours(there).is_ok());
     Ok(there.map(|there| Other { id, goes: health(&there).is_going() }))
@@ -46,6 +49,21 @@ fn leads_to(balancer: &Json, pool: &str) -> bool {
     let leads =
         |rule: &Json| text(rule, "properties.backendAddressPool.id").is_some_and(|id| same_id(id, pool));
     load_balancer::own_rules(balancer).any(leads)
+}
+
+/// The service's other groups in this pool, in whatever subnets, that stay.
+pub(super) async fn beside(act: &Act<'_>, group: &str, pool: &str) -> Result<Vec<String>, Error> {
+    let listed = act.arm.list(act.context, &Target::of(format!("{}/{GROUPS}", act.group()))).await?;
+    let is_beside = |there: &&Json| {
+        let name = text(there, "name").unwrap_or_default();
+        let claim = ownership::claim(act.step.deployment, name, &text_map(there, "tags"), &[]);
+        let (service, kind) = (&act.step.action.address.service, &act.step.action.address.kind);
+        claim.is_some_and(|claim| claim.address.service == *service && claim.address.kind == *kind)
+            && !health(there).is_going()
+            && same_id(fields::resolved(&super::read(there).pool), pool)
+    };
+    let ids = listed.iter().filter(is_beside).filter_map(|there| text(there, "id"));
+    Ok(ids.filter(|id| !same_id(id, group)).map(str::to_owned).collect())
 }
 
 /// How many machines a group has, where they are in this pool.
@@ -112,20 +130,30 @@ pub(super) async fn until_healthy(
     })
 }
 
-/// Waits until no rule is answered by the group that goes alone. Where neither answers one, nobody is on it.
-pub(super) async fn until_as_good(act: &Act<'_>, pool: &str, stays: &str, goes: &str) -> Result<(), Error> {
+/// Waits until no rule is answered by the group that goes alone. Where none of those that stay answers one either, nobody is on it.
+pub(super) async fn until_as_good(
+    act: &Act<'_>,
+    pool: &str,
+    stay: &[String],
+    goes: &str,
+) -> Result<(), Error> {
     let balancer = balancer_of(pool);
-    let until = healthy_in_time(act, stays);
+    let until = healthy_in_time(act, goes);
     let balancer = &balancer;
     let ask = || async move {
         for (rule, seen) in health_by_rule(act, balancer, pool).await? {
-            if healthy(&seen, goes) > 0 && healthy(&seen, stays) == 0 {
+            if is_answered_alone(&seen, stay, goes) {
                 return Ok(Poll::Pending(format!("{rule} is answered by {goes} alone")));
             }
         }
         Ok(Poll::Ready(()))
     };
     act.context.until(until, ask).await
+}
+
+/// Whether a rule's health shows machines up of the group that goes, and none of those that stay.
+fn is_answered_alone(health: &Json, stay: &[String], goes: &str) -> bool {
+    healthy(health, goes) > 0 && stay.iter().all(|group| healthy(health, group) == 0)
 }
 
 /// What the load balancer says of the machines behind each of privnet's rules of the pool, by the rule's name.
@@ -167,13 +195,14 @@ pub(super) async fn drain(
     act: &Act<'_>,
     pool: &str,
     group: &str,
-    successor: &str,
+    successors: &[String],
     seconds: i64,
 ) -> Result<Option<String>, Error> {
     let build = |there: &Json| {
         // Another run may be draining the successor in favour of this one: both together would leave nobody who serves.
-        if would_leave_none(there, pool, successor) {
-            let message = format!("{successor}, which was to take over, is being drained by another run");
+        if would_leave_none(there, pool, successors) {
+            let message =
+                format!("{}, which was to take over, is drained, by another run", successors.join(" and "));
             return Err(act.overtaken(message));
         }
         Ok(marked(there, pool, group, "Down"))
@@ -221,9 +250,9 @@ async fn write_balancer(
     act.arm.write(act.context, &Target::of(balancer_of(pool)), &build).await
 }
 
-/// Whether consumers come to this pool, and the group that is to serve them is drained.
-fn would_leave_none(balancer: &Json, pool: &str, successor: &str) -> bool {
-    leads_to(balancer, pool) && is_drained(balancer, pool, successor)
+/// Whether consumers come to this pool, and what is to serve them is drained.
+fn would_leave_none(balancer: &Json, pool: &str, successors: &[String]) -> bool {
+    leads_to(balancer, pool) && successors.iter().all(|successor| is_drained(balancer, pool, successor))
 }
 
 /// The load balancer with this administrative state of a group's members
@@ -308,8 +337,9 @@ mod tests {
     fn the_last_that_serves_is_not_drained() {
         let pool = "/lb/backendaddresspools/forwarder";
         let (old, new) = ("/g/virtualMachineScaleSets/old", "/g/virtualMachineScaleSets/new");
+        let of = |groups: &[&str]| groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>();
         let drained = marked(&balancer(), pool, new, "Down");
-        assert!(!would_leave_none(&drained, pool, new), "no rule leads there");
+        assert!(!would_leave_none(&drained, pool, &of(&[new])), "no rule leads there");
         let mut led_to = drained.clone();
         set(
             &mut led_to,
@@ -317,9 +347,9 @@ mod tests {
             json!([{"properties": {"frontendIPConfiguration": {"id": "/lb/frontendIPConfigurations/main"},
                 "backendAddressPool": {"id": "/LB/backendAddressPools/forwarder"}}}]),
         );
-        assert!(would_leave_none(&led_to, pool, new));
-        assert!(!would_leave_none(&led_to, pool, old));
-        assert!(!would_leave_none(&marked(&led_to, pool, new, "None"), pool, new));
+        assert!(would_leave_none(&led_to, pool, &of(&[new])));
+        assert!(!would_leave_none(&led_to, pool, &of(&[old, new])));
+        assert!(!would_leave_none(&marked(&led_to, pool, new, "None"), pool, &of(&[new])));
     }
 
     #[test]
@@ -339,5 +369,9 @@ mod tests {
         let sick = member(json!(nic(2)), "Down");
         assert_eq!(healthy(&of(vec![one, sick]), "/g/virtualMachineScaleSets/new"), 1);
         assert_eq!(healthy(&json!({"up": 1}), "/g/virtualMachineScaleSets/new"), 0);
+        let (new, old) = ("/g/virtualMachineScaleSets/new", ["/g/virtualMachineScaleSets/old".to_owned()]);
+        assert!(is_answered_alone(&both, &old, new));
+        assert!(!is_answered_alone(&both, &old, "/g/virtualMachineScaleSets/third"), "it answers nothing");
+        assert!(!is_answered_alone(&both, &[old[0].clone(), new.to_owned()], new));
     }
 }

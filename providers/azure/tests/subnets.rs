@@ -1,0 +1,50 @@
+//! Forwarders that move to another subnet: those of before go when others answer, with a drain.
+
+mod stage;
+
+use privnet_core::plan::{Op, PlanOptions};
+use serde_json::Value as Json;
+use stage::{FORWARDED, Stage, made};
+
+/// Whether a load balancer sends a group no new connections.
+fn is_drained(balancer: &Json, group: &str) -> bool {
+    let prefix = format!("{}/", group.to_lowercase());
+    let pools = balancer["properties"]["backendAddressPools"].as_array().unwrap();
+    let members =
+        pools.iter().filter_map(|pool| pool["properties"]["loadBalancerBackendAddresses"].as_array());
+    let mut own = members.flatten().filter(|member| {
+        let id = member["properties"]["networkInterfaceIPConfiguration"]["id"].as_str();
+        id.is_some_and(|id| id.to_lowercase().starts_with(&prefix))
+    });
+    let first = own.next().unwrap_or_else(|| panic!("{group} is not in the pool: {pools:?}"));
+    [first].into_iter().chain(own).all(|member| member["properties"]["adminState"] == "Down")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_of_another_subnet_take_over_before_those_of_before_go() {
+    let stage = Stage::open().await;
+    let before = made(FORWARDED, "", "");
+    stage.apply(&before).await;
+    let after = made(FORWARDED, "forwarder: { subnets: [db], size: Standard_D2s_v5 }", "");
+    stage.fault("azure:DELETE Microsoft.Compute/virtualMachineScaleSets:1+:code=AuthorizationFailed");
+    let (plan, report) = stage.driver().apply(&after, PlanOptions::default()).await;
+    stage.heal();
+    let ops: Vec<_> = plan.actions.iter().map(|action| (action.op, action.address.name.as_str())).collect();
+    assert_eq!(ops, [(Op::Create, "db"), (Op::Delete, "fwd")]);
+    let error = stage::failure(&report);
+    assert_eq!(error.code(), Some("AuthorizationFailed"), "{error}");
+    // Nothing is lost yet: the old one is drained, for the new one answers.
+    let balancer = stage.live(&after, "load-balancer").await.unwrap();
+    let shown = stage.get(&balancer.id).await;
+    let world = stage.world(&after).await;
+    let group = |name: &str| {
+        let mut groups = world.live.iter().filter(|live| live.address.kind == "scale-set");
+        groups.find(|live| live.address.name == name).unwrap().id.clone()
+    };
+    assert!(is_drained(&shown, &group("fwd")) && !is_drained(&shown, &group("db")), "{shown:#}");
+    stage.apply(&after).await;
+    stage.assert_settled(&after).await;
+    let groups: Vec<String> =
+        stage.everything().await.into_iter().filter(|id| id.contains("ScaleSets")).collect();
+    assert_eq!(groups, [group("db")]);
+}
