@@ -1,6 +1,7 @@
 //! What else a plan needs to know: networks, frontends and interfaces of the user's, zones, and the health of targets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use futures::future::{join_all, try_join_all};
 use privnet_core::execute::Context;
@@ -9,7 +10,7 @@ use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::world::{Target as Backend, TargetState};
 use privnet_core::{Error, Health, Ownership, World};
 
-use crate::arm::{Arm, Json, Target, at, is_foreign, is_gone, items, same_id, text, texts};
+use crate::arm::{Arm, Json, Target, at, in_words, is_foreign, is_gone, items, same_id, text, texts};
 use crate::facts::{self, Facts, Frontend, Nic, Subnet, Vnet, short_location};
 use crate::fields;
 use crate::image;
@@ -22,6 +23,8 @@ pub(super) struct Around {
     vnets: Vec<Json>,
     /// The networks that were asked for, by id in lower case.
     asked: BTreeSet<String>,
+    /// Which networks may not be read, in words.
+    hidden: BTreeSet<String>,
     nics: Vec<Json>,
     /// The load balancer of each frontend that exists, by the frontend's id in lower case.
     frontends: BTreeMap<String, Option<Json>>,
@@ -70,9 +73,11 @@ pub(super) async fn of_file(
     let images = read_images(arm, context, snapshots, &subscription);
     let (vnets, nics, frontends, left, zones, images) =
         futures::join!(vnets, nics, frontends, left, zones, images);
-    let vnets = vnets?.into_iter().chain(left?).collect();
+    let ((vnets, mut hidden), (left, also_hidden)) = (vnets?, left?);
+    hidden.extend(also_hidden);
+    let vnets = vnets.into_iter().chain(left).collect();
     let (nics, frontends, zones, images) = (nics?, frontends?, zones?, images?);
-    Ok(Around { vnets, asked, nics, frontends, services: None, zones, images })
+    Ok(Around { vnets, asked, hidden, nics, frontends, services: None, zones, images })
 }
 
 fn listed<'s, 'a>(snapshots: &'s [Snapshot<'a>]) -> impl Iterator<Item = Listed<'a>> + 's {
@@ -92,12 +97,15 @@ pub(super) async fn learn(
 ) -> Result<(), Error> {
     let networks = snapshot.networks();
     let more: Vec<String> = networks.difference(&around.asked).cloned().collect();
-    let more = try_join_all(more.iter().map(|id| find(arm, context, id))).await?;
+    let (more, hidden) = read_networks(arm, context, more.into_iter().collect()).await?;
+    // What is not seen is not taken away, and looks as if it were not there.
+    let unknown = around.hidden.iter().chain(&hidden).cloned();
+    world.unknown.entry(snapshot.scope.clone()).or_default().extend(unknown);
     let anywhere = snapshot.has_tombstone();
     let concerns =
         |vnet: &&Json| anywhere || text(vnet, "id").is_some_and(|id| networks.contains(&fields::id(id)));
     let near = around.vnets.iter().filter(concerns).cloned();
-    snapshot.vnets = near.chain(more.into_iter().flatten()).collect();
+    snapshot.vnets = near.chain(more).collect();
     snapshot.vnets.sort_by_key(|vnet| text(vnet, "id").unwrap_or_default().to_lowercase());
     snapshot.vnets.dedup_by_key(|vnet| text(vnet, "id").unwrap_or_default().to_lowercase());
     for listed in &snapshot.listed {
@@ -110,10 +118,34 @@ pub(super) async fn learn(
 /// How many things or groups of a subscription are read one by one, which may be all that the role allows: more are taken from its list.
 pub(super) const FEW: usize = 4;
 
-/// The networks of these ids, in lower case.
-async fn read_networks(arm: &Arm, context: &Context, ids: BTreeSet<String>) -> Result<Vec<Json>, Error> {
-    let one = |id: String| async move { Ok(find(arm, context, &id).await?.into_iter().collect()) };
-    read_many(arm, context, "virtualNetworks", ids, one).await
+/// The networks of these ids, in lower case; and which of them may not be read.
+async fn read_networks(
+    arm: &Arm,
+    context: &Context,
+    ids: BTreeSet<String>,
+) -> Result<(Vec<Json>, BTreeSet<String>), Error> {
+    let hidden = Mutex::new(BTreeSet::new());
+    let note = |why: String| hidden.lock().unwrap_or_else(PoisonError::into_inner).insert(why);
+    let note = &note;
+    let one = |id: String| async move {
+        match arm.find(context, &Target::of(&id)).await {
+            Err(error) if is_foreign(&error) => {
+                note(unseen_in(&format!("the virtual network {id}"), &error));
+                Ok(Vec::new())
+            }
+            found => Ok(found?.into_iter().collect()),
+        }
+    };
+    let networks = read_many(arm, context, "virtualNetworks", ids, one).await?;
+    Ok((networks, hidden.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// What cannot be known of networks that may not be read.
+fn unseen_in(networks: &str, error: &Error) -> String {
+    format!(
+        "{networks} cannot be read, so that NAT subnets which privnet made there are not seen, and stay where their services go: {}",
+        in_words(error)
+    )
 }
 
 /// All of a kind in these groups.
@@ -218,12 +250,18 @@ async fn read_left_networks(
     context: &Context,
     snapshots: &[Snapshot<'_>],
     subscription: &str,
-) -> Result<Vec<Json>, Error> {
+) -> Result<(Vec<Json>, BTreeSet<String>), Error> {
     if !snapshots.iter().any(Snapshot::has_tombstone) {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     }
     let path = format!("/subscriptions/{subscription}/providers/Microsoft.Network/virtualNetworks");
-    list(arm, context, path).await
+    match arm.list(context, &Target::of(path)).await {
+        Err(error) if is_foreign(&error) => {
+            let networks = format!("the virtual networks of the subscription {subscription}");
+            Ok((Vec::new(), BTreeSet::from([unseen_in(&networks, &error)])))
+        }
+        listed => Ok((listed?, BTreeSet::new())),
+    }
 }
 
 /// The zones of each location of the subscription, or why the caller may not read them: what is made without zones has none for good, so
