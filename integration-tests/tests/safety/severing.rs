@@ -90,7 +90,7 @@ const EDITS: [Edit; 15] = [
         ORDERS,
         "  - name: orders\n    allow: { fivetran: {} }\n    aws: { existing: { endpoint_service: vpce-svc-0eeeeeeeeeeeeeee5 } }\n",
     )
-    .by("would-sever"),
+    .by("hand-over"),
     A_LOAD_BALANCER_THAT_IS_THERE,
     A_ZONE_LESS,
     ANOTHER_VPC,

@@ -11,7 +11,8 @@ use aws_sdk_ec2::types::{
 };
 use futures::future::{join, join_all, try_join};
 use privnet_core::accept::Connection;
-use privnet_core::world::Connections;
+use privnet_core::spec::aws::AwsForm;
+use privnet_core::world::{Connections, Former};
 use privnet_core::{Address, Error, Generation, Ownership, Purpose, ServiceWorld, World};
 use serde::{Deserialize, Serialize};
 
@@ -175,35 +176,58 @@ fn in_words(error: &Error) -> String {
     error.hints().iter().fold(error.to_string(), |words, hint| format!("{words}; {hint}"))
 }
 
-/// Who is connected to each service that was found. Targets are filled in by `observe`.
-pub(crate) fn service_worlds(snapshot: &Snapshot<'_>) -> Vec<(String, ServiceWorld)> {
+/// Who is connected to each service that was found, and to what privnet made of those whose file names another endpoint service by now:
+/// that is still to be taken down, and who is connected to the other one is not cut by that. Targets are filled in by `observe`.
+pub(crate) fn service_worlds(
+    snapshot: &Snapshot<'_>,
+) -> (BTreeMap<String, ServiceWorld>, BTreeMap<String, Former>) {
     let mut worlds: BTreeMap<String, ServiceWorld> = BTreeMap::new();
-    // What privnet made comes first: where the file has turned to another service, that one is still to be taken down, and who is
-    // connected to the other one is not cut by that.
+    let mut former: BTreeMap<String, Former> = BTreeMap::new();
+    let wanted = snapshot.wanted.services.iter();
+    let turned: BTreeSet<&str> = wanted
+        .filter(|(_, aws)| matches!(aws.form, AwsForm::EndpointService(_)))
+        .map(|(service, _)| service.name.as_str())
+        .collect();
     let (ours, supplied): (Vec<_>, Vec<_>) = snapshot
         .exposure
         .services
         .iter()
         .filter(|s| s.is_usable())
         .partition(|s| s.ownership == Ownership::Ours);
+    // Beside what privnet made and the file wants, another one is what the file named before.
     let made: BTreeSet<&str> = ours.iter().map(|service| service.address.service.as_str()).collect();
-    let supplied = supplied.into_iter().filter(|service| !made.contains(service.address.service.as_str()));
+    let supplied = supplied.into_iter().filter(|service| {
+        let name = service.address.service.as_str();
+        turned.contains(name) || !made.contains(name)
+    });
     for service in ours.iter().copied().chain(supplied) {
-        let world = worlds.entry(service.address.service.clone()).or_default();
-        world.exposed.get_or_insert_with(|| service.address.clone());
-        world.connections = match (
-            &snapshot.exposure.connections,
-            std::mem::replace(&mut world.connections, Connections::NotExposed),
-        ) {
-            (Err(why), _) => Connections::Unreadable { why: why.clone() },
-            (Ok(by_service), before) => {
-                let mut all = before.known().to_vec();
-                all.extend(by_service.get(&service.id).into_iter().flatten().cloned());
-                Connections::Known(all)
-            }
-        };
+        let name = &service.address.service;
+        let (exposed, connections) =
+            if service.ownership == Ownership::Ours && turned.contains(name.as_str()) {
+                let nothing = || Former { exposed: None, connections: Connections::NotExposed };
+                let former = former.entry(name.clone()).or_insert_with(nothing);
+                (&mut former.exposed, &mut former.connections)
+            } else {
+                let world = worlds.entry(name.clone()).or_default();
+                (&mut world.exposed, &mut world.connections)
+            };
+        exposed.get_or_insert_with(|| service.address.clone());
+        let before = std::mem::replace(connections, Connections::NotExposed);
+        *connections = with_those_of(snapshot, service, &before);
     }
-    worlds.into_iter().collect()
+    (worlds, former)
+}
+
+/// The connections of this service beside those of another one of the same name.
+fn with_those_of(snapshot: &Snapshot<'_>, service: &Claimed, before: &Connections) -> Connections {
+    match &snapshot.exposure.connections {
+        Err(why) => Connections::Unreadable { why: why.clone() },
+        Ok(by_service) => {
+            let mut all = before.known().to_vec();
+            all.extend(by_service.get(&service.id).into_iter().flatten().cloned());
+            Connections::Known(all)
+        }
+    }
 }
 
 /// Looks for the records that prove private DNS names whose verification failed: asking AWS to look again before the record is

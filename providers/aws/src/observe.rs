@@ -306,9 +306,9 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
     for live in world.live.iter().filter(|live| live.is_ours()) {
         world.services.entry(live.address.service.clone()).or_default();
     }
-    for (service, seen) in connections::service_worlds(snapshot) {
-        world.services.insert(service, seen);
-    }
+    let (worlds, former) = connections::service_worlds(snapshot);
+    world.services.extend(worlds);
+    world.former = former;
     for (service, seen) in &mut world.services {
         seen.targets = snapshot.targets_of(service);
     }

@@ -68,6 +68,30 @@ async fn a_supplied_service_gets_principals_and_keeps_everything_else() {
     assert_eq!(before.service_configurations(), after.service_configurations());
 }
 
+/// What the vendor was given would change, whether or not somebody is connected: a file that names another endpoint service is refused
+/// without the word, and with it who has asked for the one that was made is turned away, and nobody at the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_turns_to_a_supplied_one_with_the_word_only() {
+    let stage = Stage::open().await;
+    let made = file("");
+    stage.apply(&made).await;
+    let asked = stage.until_pending(&made, "orders", 2).await;
+    let supplied = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
+    let plan = stage.plan(&supplied).await;
+    assert!(plan.is_empty(), "{plan:#?}");
+    let refused: Vec<_> = plan.refusals.iter().map(|refusal| (refusal.rule, refusal.flag.is_some())).collect();
+    assert_eq!(refused, [(Rule::HandOver, true)], "{plan:#?}");
+
+    let word = PlanOptions { sever_connections: true, ..PlanOptions::default() };
+    let plan = stage.apply_with(&supplied, word).await;
+    let turned_away: Vec<_> = plan.actions.iter().filter_map(|action| action.connection.as_ref()).collect();
+    assert!(!turned_away.is_empty(), "{plan:#?}");
+    assert!(turned_away.iter().all(|one| asked.iter().any(|pending| pending.id == one.id)), "{plan:#?}");
+    stage.assert_settled(&supplied).await;
+    let asked = stage.connections(&supplied, "orders").await;
+    assert!(asked.iter().any(|connection| connection.state.may_be_live()), "the colleague's stays: {asked:?}");
+}
+
 /// A tombstone, a file without the service and one that makes it say nothing of the user's endpoint service: whom privnet allowed there
 /// is found by the tags. Whom the user allows stays, and the colleague's live consumer stands in nobody's way.
 #[tokio::test(flavor = "multi_thread")]
