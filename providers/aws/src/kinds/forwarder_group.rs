@@ -6,6 +6,7 @@
 //! instance refreshes are never used.
 
 mod change;
+mod leaving;
 mod machines;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use crate::observe::Snapshot;
 use crate::ownership::{self, TagMap};
 
 pub(crate) use change::{create, delete, update};
+pub(crate) use leaving::leave;
 
 /// How long an old group keeps established sessions, for the run that deletes it.
 const DRAIN_TAG: &str = "privnet:drain";

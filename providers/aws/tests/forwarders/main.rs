@@ -9,6 +9,7 @@
 
 mod drain;
 mod health_ports;
+mod moves;
 mod outage;
 #[path = "../stage/mod.rs"]
 mod stage;

@@ -7,6 +7,7 @@ use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchTemplateSpecification, 
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::{Applied, Error, ErrorKind, Generation, Step};
 
+use super::leaving;
 use super::machines::{self, Demand};
 use super::{DRAIN_TAG, Group, is_going};
 use crate::auto_scaling;
@@ -41,7 +42,7 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let (name, tags) = created_as(step, &wanted.tags);
     let until = Until { operation: CREATE.name, subject: &name, what: "made", limit: GONE_WITHIN };
     let note = cloud.context.until(until, || attempt(cloud, step, &name, &wanted, &tags)).await?;
-    converge(cloud, &name, &wanted).await?;
+    converge(cloud, step.deployment, &name, &wanted).await?;
     let demand = match other_generation(cloud, step).await? {
         Some(other) if gives_way_to_healthy(cloud, step, &other).await? => Demand::Healthy,
         Some(_) | None => Demand::Registered,
@@ -133,15 +134,15 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         return create(cloud, step).await;
     }
     let wanted = Group::from_fields(step.fields)?;
-    converge(cloud, &name, &wanted).await?;
+    converge(cloud, step.deployment, &name, &wanted).await?;
     machines::until(cloud, &name, Demand::Registered).await?;
     Ok(Applied { outputs: outputs([("name", &name)]), note: None })
 }
 
-/// Writes what differs, and returns when a read shows it.
-async fn converge(cloud: &Cloud<'_>, name: &str, wanted: &Group) -> Result<(), Error> {
+/// Writes what differs, and returns when a read shows it. Target groups that are left later stay.
+async fn converge(cloud: &Cloud<'_>, deployment: &str, name: &str, wanted: &Group) -> Result<(), Error> {
     // The load balancers are not the group's to write.
-    let wanted = &Group { load_balancers: BTreeSet::new(), ..wanted.clone() };
+    let mut wanted = Group { load_balancers: BTreeSet::new(), ..wanted.clone() };
     let mut written = false;
     let until =
         Until { operation: UPDATE.name, subject: name, what: "as the file wants it", limit: SHOWS_WITHIN };
@@ -153,17 +154,20 @@ async fn converge(cloud: &Cloud<'_>, name: &str, wanted: &Group) -> Result<(), E
                 let there = there.map(|there| Group::of(&there, &auto_scaling::tags_of(there.tags())));
                 Ok(match there {
                     None => Poll::Pending("not listed yet".to_owned()),
-                    Some(there) if there == *wanted || !written => Poll::Ready(there),
+                    Some(there) if there == wanted || !written => Poll::Ready(there),
                     Some(there) => {
-                        Poll::Pending(format!("{} does not show yet", differing(&there, wanted).join(", ")))
+                        Poll::Pending(format!("{} does not show yet", differing(&there, &wanted).join(", ")))
                     }
                 })
             })
             .await?;
-        if shown == *wanted {
+        if !written {
+            wanted.target_groups.extend(leaving::later(cloud, deployment, &shown, &wanted).await?);
+        }
+        if shown == wanted {
             return Ok(());
         }
-        write(cloud, name, &shown, wanted).await?;
+        write(cloud, name, &shown, &wanted).await?;
         written = true;
     }
 }
@@ -216,7 +220,7 @@ async fn write(cloud: &Cloud<'_>, name: &str, there: &Group, wanted: &Group) -> 
     retag(cloud, name, there, wanted).await
 }
 
-async fn detach(cloud: &Cloud<'_>, name: &str, groups: &BTreeSet<String>) -> Result<(), Error> {
+pub(super) async fn detach(cloud: &Cloud<'_>, name: &str, groups: &BTreeSet<String>) -> Result<(), Error> {
     let groups: Vec<String> = groups.iter().cloned().collect();
     for some in groups.chunks(ATTACHED_AT_ONCE) {
         let sent = cloud

@@ -18,7 +18,7 @@ use crate::cloud::Cloud;
 use crate::error::gone_is_fine;
 use crate::facts::Registered;
 use crate::gather;
-use crate::kinds::{created_as, live_id, outputs};
+use crate::kinds::{created_as, forwarder_group, live_id, outputs};
 use crate::network;
 use crate::ownership;
 use crate::tagging;
@@ -424,9 +424,13 @@ async fn healthy(
 
 // Delete.
 
-/// Targets whose sessions a load balancer still carries are drained before the group goes.
+/// Targets whose sessions a load balancer still carries are drained before the group goes. Machines that stayed in it until its listener
+/// had turned are taken off.
 pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let arn = live_id(step)?;
+    if may_have_machines(step) {
+        forwarder_group::leave(cloud, step.deployment, &arn).await?;
+    }
     let drain =
         step.live.and_then(|live| live.fields.get("drain")).and_then(Value::as_int).unwrap_or_default();
     if carries_sessions(cloud, step, &arn).await? {
@@ -454,6 +458,15 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         })
         .await?;
     Ok(Applied::default())
+}
+
+/// Whether machines of ours may be attached to the group: somebody may have taken off the tag that says so, but not made it one of
+/// addresses.
+fn may_have_machines(step: &Step<'_>) -> bool {
+    let target_type = step.live.and_then(|live| live.fields.get("target_type")).and_then(Value::as_text);
+    target_type.is_none_or(|told| {
+        [TargetType::Forwarders, TargetType::Instance].iter().any(|one| one.as_str() == told)
+    })
 }
 
 /// Whether a load balancer carries sessions on its targets. No listener names the group any more where an earlier run turned the
