@@ -7,7 +7,7 @@ use privnet_core::plan::{Op, PlanOptions, Rule};
 use privnet_core::spec::presets_in;
 
 use crate::stage::{Stage, file, service, until};
-use crate::{DESTROY, FIVETRAN, changed, principals, service_id};
+use crate::{DESTROY, FIVETRAN, SUPPLIED_BALANCER, changed, principals, service_id};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn principals_follow_the_file_and_drift_is_mended() {
@@ -260,4 +260,43 @@ async fn a_name_of_the_users_goes_with_its_tag() {
         let name = name.and_then(|tag| tag.value()).expect("a name");
         assert_ne!(name, "mine");
     }
+}
+
+/// An endpoint service of privnet's own has one load balancer. Another one that somebody added is a difference, which would cut whoever
+/// comes in by it while consumers are connected; with nobody connected it goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_load_balancer_goes_when_nobody_is_connected() {
+    let stage = Stage::open().await;
+    let spec = file("");
+    stage.apply(&spec).await;
+    let id = service_id(&stage, &spec).await;
+    let balancers = async || -> BTreeSet<String> {
+        let request = stage.ec2().describe_vpc_endpoint_service_configurations().service_ids(&id);
+        let described = request.send().await.unwrap();
+        described.service_configurations()[0].network_load_balancer_arns().iter().cloned().collect()
+    };
+    let own = balancers().await;
+    let waiting = stage.until_pending(&spec, "orders", 2).await;
+    stage.decide(&spec, &privnet_core::accept::Ask::default()).await;
+    let add = stage.ec2().modify_vpc_endpoint_service_configuration().service_id(&id);
+    add.add_network_load_balancer_arns(SUPPLIED_BALANCER).send().await.unwrap();
+
+    let plan = until("the second one is seen and refused", || async {
+        let plan = stage.plan(&spec).await;
+        (!plan.refusals.is_empty()).then_some(plan)
+    })
+    .await;
+    let [refusal] = &plan.refusals[..] else { panic!("{plan:#?}") };
+    assert_eq!(refusal.rule, Rule::WouldSever);
+    assert!(refusal.why.contains(SUPPLIED_BALANCER) && plan.actions.is_empty(), "{plan:#?}");
+    assert_eq!(balancers().await.len(), 2);
+
+    for connection in waiting {
+        stage.reject(&spec, &connection.id, true).await;
+    }
+    let plan = stage.apply(&spec).await;
+    assert_eq!(changed(&plan), BTreeSet::from(["endpoint-service.load_balancers".to_owned()]));
+    assert_eq!(balancers().await, own);
+    stage.assert_settled(&spec).await;
+    assert_eq!(service_id(&stage, &spec).await, id, "the hand-over is kept");
 }

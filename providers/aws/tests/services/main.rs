@@ -7,6 +7,7 @@ mod replacements;
 mod rules;
 #[path = "../stage/mod.rs"]
 mod stage;
+mod zones;
 
 use std::collections::BTreeSet;
 

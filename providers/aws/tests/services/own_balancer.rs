@@ -1,5 +1,6 @@
 //! A load balancer of the user's own: privnet's ports come and go there, and everything else on it stays.
 
+use aws_sdk_elasticloadbalancingv2::types::ProtocolEnum;
 use privnet_core::plan::{Op, PlanOptions, Rule};
 use privnet_core::spec::aws::AwsForm;
 use privnet_core::spec::{CloudService, Spec};
@@ -113,4 +114,38 @@ services:
         "{:#?}",
         plan.refusals
     );
+}
+
+/// Beside it stands a listener of the user's with copies of all of its tags. The first destroy takes ours; after that the copy is the only
+/// one with these tags, and it is still the user's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_destroy_takes_no_copied_listener_for_ours() {
+    let stage = Stage::open().await;
+    let elb = stage.elb();
+    let before = elb.describe_listeners().load_balancer_arn(OWN_BALANCER).send().await.unwrap();
+    let theirs = before.listeners()[0].default_actions()[0].clone();
+    let spec = on_own_balancer(", ports: [{ listen: 7000, to: { ips: [10.0.0.25] } }]");
+    stage.apply(&spec).await;
+    everybody_asked(&stage, &spec, "legacy").await;
+    let ours = stage.live(&spec, "listener").await.unwrap().id;
+    let tags =
+        elb.describe_tags().resource_arns(&ours).send().await.unwrap().tag_descriptions()[0].tags().to_vec();
+    let copy = elb.create_listener().load_balancer_arn(OWN_BALANCER).port(7001).protocol(ProtocolEnum::Tcp);
+    let copy = copy.default_actions(theirs).set_tags(Some(tags)).send().await.unwrap();
+    let copy = copy.listeners()[0].listener_arn().unwrap().to_owned();
+    let described = async || {
+        let all = elb.describe_listeners().load_balancer_arn(OWN_BALANCER).send().await.unwrap();
+        all.listeners().iter().find(|one| one.listener_arn() == Some(&copy)).cloned()
+    };
+    let as_made = described().await.expect("the copy");
+
+    let first = stage.apply_with(&spec, DESTROY).await;
+    assert!(
+        ids(&first, Op::Delete).iter().any(|id| id.starts_with("delete legacy/listener/7000")),
+        "{first:#?}"
+    );
+    let second = stage.apply_with(&spec, DESTROY).await;
+    assert!(second.is_empty(), "{second:#?}");
+    assert_eq!(described().await, Some(as_made));
+    assert_eq!(listener_ports(&stage, OWN_BALANCER).await.iter().filter(|port| **port == 7000).count(), 0);
 }
