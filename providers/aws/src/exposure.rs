@@ -202,15 +202,15 @@ pub(crate) fn service_worlds(
     });
     for service in ours.iter().copied().chain(supplied) {
         let name = &service.address.service;
-        let (exposed, connections) =
-            if service.ownership == Ownership::Ours && turned.contains(name.as_str()) {
-                let nothing = || Former { exposed: None, connections: Connections::NotExposed };
-                let former = former.entry(name.clone()).or_insert_with(nothing);
-                (&mut former.exposed, &mut former.connections)
-            } else {
-                let world = worlds.entry(name.clone()).or_default();
-                (&mut world.exposed, &mut world.connections)
-            };
+        let (exposed, connections) = if service.ownership == Ownership::Ours && turned.contains(name.as_str())
+        {
+            let nothing = || Former { exposed: None, connections: Connections::NotExposed };
+            let former = former.entry(name.clone()).or_insert_with(nothing);
+            (&mut former.exposed, &mut former.connections)
+        } else {
+            let world = worlds.entry(name.clone()).or_default();
+            (&mut world.exposed, &mut world.connections)
+        };
         exposed.get_or_insert_with(|| service.address.clone());
         let before = std::mem::replace(connections, Connections::NotExposed);
         *connections = with_those_of(snapshot, service, &before);

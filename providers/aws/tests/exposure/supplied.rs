@@ -79,7 +79,8 @@ async fn a_service_turns_to_a_supplied_one_with_the_word_only() {
     let supplied = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
     let plan = stage.plan(&supplied).await;
     assert!(plan.is_empty(), "{plan:#?}");
-    let refused: Vec<_> = plan.refusals.iter().map(|refusal| (refusal.rule, refusal.flag.is_some())).collect();
+    let refused: Vec<_> =
+        plan.refusals.iter().map(|refusal| (refusal.rule, refusal.flag.is_some())).collect();
     assert_eq!(refused, [(Rule::HandOver, true)], "{plan:#?}");
 
     let word = PlanOptions { sever_connections: true, ..PlanOptions::default() };
@@ -89,7 +90,10 @@ async fn a_service_turns_to_a_supplied_one_with_the_word_only() {
     assert!(turned_away.iter().all(|one| asked.iter().any(|pending| pending.id == one.id)), "{plan:#?}");
     stage.assert_settled(&supplied).await;
     let asked = stage.connections(&supplied, "orders").await;
-    assert!(asked.iter().any(|connection| connection.state.may_be_live()), "the colleague's stays: {asked:?}");
+    assert!(
+        asked.iter().any(|connection| connection.state.may_be_live()),
+        "the colleague's stays: {asked:?}"
+    );
 }
 
 /// A tombstone, a file without the service and one that makes it say nothing of the user's endpoint service: whom privnet allowed there
