@@ -13,7 +13,7 @@ use privnet_core::accept::Connection;
 use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::azure::{AzureForm, AzureHosted};
-use privnet_core::spec::{CloudService, Service, Spec};
+use privnet_core::spec::{CloudService, Service};
 use privnet_core::world::{Connections, Former};
 use privnet_core::{Error, ObserveRequest, Ownership, Purpose, Scope, ServiceWorld, World};
 
@@ -27,6 +27,7 @@ use crate::{connection, hosted, kinds};
 /// # Errors
 /// Where nothing could be read at all; what concerns single services is a refusal in the world.
 pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Context) -> Result<World, Error> {
+    let parts_of_hosted = hosted::Parts::of(request.spec);
     let mut reads: Vec<BoxFuture<'_, Result<World, Error>>> = Vec::new();
     let mut groups: BTreeMap<Scope, Vec<Listed<'_>>> = BTreeMap::new();
     let mut existing: BTreeMap<&str, existing::Groups<'_>> = BTreeMap::new();
@@ -43,7 +44,7 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
         };
         match &azure.form {
             AzureForm::Hosted(form) => {
-                reads.push(Box::pin(of_hosted(arm, context, request.spec, service, form)));
+                reads.push(Box::pin(of_hosted(arm, context, &parts_of_hosted, service, form)));
             }
             AzureForm::PrivateLinkService(id) => {
                 let scope = crate::scope::of(id.subscription().as_str(), id.resource_group().as_str());
@@ -87,11 +88,11 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
 async fn of_hosted(
     arm: &Arm,
     context: &Context,
-    spec: &Spec,
+    parts: &hosted::Parts<'_>,
     service: &Service,
     form: &AzureHosted,
 ) -> Result<World, Error> {
-    let seen = hosted::observe(arm, context, spec, service, form).await?;
+    let seen = hosted::observe(arm, context, parts, service, form).await?;
     let mut world = World::default();
     world.live.extend(seen.live);
     world.services.insert(service.name.to_string(), seen.world);

@@ -119,16 +119,33 @@ pub(crate) struct Seen {
     pub(crate) refusal: Option<Refusal>,
 }
 
-/// The file's other services of the same resource, which requests that do not tell their part may be meant for, with who may connect.
-fn siblings(spec: &Spec, service: &Service, hosted: &AzureHosted) -> Vec<ServicePolicy> {
-    let is_sibling = |other: &&Service| match &other.cloud {
-        CloudService::Azure(azure) if other.name != service.name && !other.remove => match &azure.form {
-            AzureForm::Hosted(of) => of.resource_id.key() == hosted.resource_id.key(),
-            _ => false,
-        },
-        _ => false,
-    };
-    spec.services.iter().filter(is_sibling).map(|other| policy::of(spec, other)).collect()
+/// The file's services of each hosted resource: requests that do not tell their part may be meant for any of one's. Looked up once for
+/// all of a file.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    spec: &'a Spec,
+    by_resource: BTreeMap<String, Vec<&'a Service>>,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn of(spec: &'a Spec) -> Self {
+        let mut by_resource: BTreeMap<String, Vec<&Service>> = BTreeMap::new();
+        for service in spec.services.iter().filter(|service| !service.remove) {
+            if let CloudService::Azure(azure) = &service.cloud
+                && let AzureForm::Hosted(of) = &azure.form
+            {
+                by_resource.entry(of.resource_id.key()).or_default().push(service);
+            }
+        }
+        Self { spec, by_resource }
+    }
+
+    /// The other services of a service's resource, with who may connect.
+    fn beside(&self, service: &Service, hosted: &AzureHosted) -> Vec<ServicePolicy> {
+        let all = self.by_resource.get(&hosted.resource_id.key());
+        let others = all.into_iter().flatten().filter(|other| other.name != service.name);
+        others.map(|other| policy::of(self.spec, other)).collect()
+    }
 }
 
 /// Reads a hosted service and its connections: one request, and one for each further page.
@@ -138,7 +155,7 @@ fn siblings(spec: &Spec, service: &Service, hosted: &AzureHosted) -> Vec<Service
 pub(crate) async fn observe(
     arm: &Arm,
     context: &Context,
-    spec: &Spec,
+    parts: &Parts<'_>,
     service: &Service,
     hosted: &AzureHosted,
 ) -> Result<Seen, Error> {
@@ -167,7 +184,7 @@ pub(crate) async fn observe(
         Err(error) => return Err(error),
     };
     let ours = found.iter().filter(|item| connection::leads_to(item, hosted.subresource.as_str()));
-    let siblings = siblings(spec, service, hosted);
+    let siblings = parts.beside(service, hosted);
     let connections =
         ours.filter_map(|item| Some(of_any_part(row, item, connection::parse(item)?, &siblings))).collect();
     let address = address(service.name.as_str());

@@ -45,7 +45,8 @@ pub(crate) const KIND: Kind = Kind {
     teardown_rank: 2,
     severs: true,
     serialized_by: &["vnet", "load_balancer"],
-    telling: &[],
+    // It is the interface's, and its other memberships have the same.
+    telling: &["id"],
 };
 
 /// Its address: the port, and the interface's name with a hash, since names are unique within a resource group only.
