@@ -314,7 +314,7 @@ async fn change(
         wanted.principals.iter().filter(|principal| !there.contains_key(*principal)).cloned().collect();
     let remove: Vec<_> = gone.iter().filter(|principal| there.contains_key(*principal)).cloned().collect();
     let ours: BTreeSet<String> = there.keys().filter(|p| is_known(step, p)).chain(&add).cloned().collect();
-    let mut now = there;
+    let (mut now, mut added) = (there, ByPrincipal::new());
     if !add.is_empty() || !remove.is_empty() {
         let list = |all: &[String]| (!all.is_empty()).then(|| all.to_vec());
         let answer = cloud
@@ -326,7 +326,8 @@ async fn change(
                     .send()
             })
             .await?;
-        now.extend(answer.added_principals.unwrap_or_default().into_iter().filter_map(just_added));
+        added.extend(answer.added_principals.unwrap_or_default().into_iter().filter_map(just_added));
+        now.extend(added.clone());
     }
     let is_so = |now: &ByPrincipal| {
         wanted.principals.iter().all(|principal| now.contains_key(principal))
@@ -339,13 +340,13 @@ async fn change(
     {
         now = match shown(cloud, service, is_so).await {
             Ok(now) => now,
-            Err(error) => return Err(taken_back(cloud, step, service, &add, error).await),
+            Err(error) => return Err(taken_back(cloud, step, service, &added, error).await),
         };
     }
     let tagging = Tagging::new(step, wanted, tags_before);
     let ids = match tagging.write(cloud, &now, &to_tag).await {
         Ok(ids) => ids,
-        Err(error) => return Err(taken_back(cloud, step, service, &add, error).await),
+        Err(error) => return Err(taken_back(cloud, step, service, &added, error).await),
     };
     shown(cloud, service, |now| is_so(now) && tagging.shows(now, &ids)).await?;
     Ok(Applied::default())
@@ -357,23 +358,47 @@ async fn taken_back(
     cloud: &Cloud<'_>,
     step: &Step<'_>,
     service: &str,
-    added: &[String],
+    added: &ByPrincipal,
     error: Error,
 ) -> Error {
     if step.action.address.name != SUPPLIED || added.is_empty() {
         return error;
     }
+    let now = privatelink::principals(cloud, service).await.ok().map(by_principal);
+    let is_tagged = |there: &AllowedPrincipal| is_tagged(there, step.deployment, &step.action.address);
+    let untagged = untagged(added, &now.unwrap_or_default(), is_tagged);
+    if untagged.is_empty() {
+        return error;
+    }
     let back = cloud
         .call(MODIFY, service, Replay::Safe, || {
             let request = cloud.reach.ec2.modify_vpc_endpoint_service_permissions().service_id(service);
-            request.set_remove_allowed_principals(Some(added.to_vec())).send()
+            request.set_remove_allowed_principals(Some(untagged.clone())).send()
         })
         .await;
-    let who = added.join(", ");
+    let who = untagged.join(", ");
     error.with_hint(match back {
         Ok(_) => format!("{who} could not be tagged, so it was not left allowed on {service}"),
         Err(back) => format!("{who} is allowed on {service} without tags, and could not be taken back ({back}): take it away by hand"),
     })
+}
+
+/// Whom this run `added`, by AWS's own answer, and did not tag. Another run may allow the same at the same time: what AWS did not add for
+/// this one, and what has our tags `now`, is that one's.
+fn untagged(
+    added: &ByPrincipal,
+    now: &ByPrincipal,
+    is_tagged: impl Fn(&AllowedPrincipal) -> bool,
+) -> Vec<String> {
+    // What does not show yet is not tagged either.
+    let is_anothers = |principal: &String, permission: &AllowedPrincipal| {
+        now.get(principal).is_some_and(|there| {
+            let id = permission.service_permission_id();
+            is_tagged(there) || (id.is_some() && there.service_permission_id() != id)
+        })
+    };
+    let ours = added.iter().filter(|(principal, permission)| !is_anothers(principal, permission));
+    ours.map(|(principal, _)| principal.clone()).collect()
 }
 
 /// A permission that was just added, by its principal.

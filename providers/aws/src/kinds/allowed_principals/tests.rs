@@ -146,3 +146,24 @@ fn a_removal_is_warned_about() {
         "what cannot be tagged has no tags to manage"
     );
 }
+
+#[test]
+fn only_what_this_run_added_and_did_not_tag_is_taken_back() {
+    let with_id = |principal: &str, id: &str| {
+        AllowedPrincipal::builder().principal(principal).service_permission_id(id).build()
+    };
+    let of = |all: Vec<AllowedPrincipal>| by_principal(all);
+    let is_ours = |permission: &AllowedPrincipal| is_tagged(permission, "data", &address("orders", SUPPLIED));
+    let mut added = of(["bare", "unseen", "made again"].map(|who| with_id(who, who)).into());
+    let tagged = ours("tagged", &TagMap::new());
+    added.extend(of(vec![with_id("tagged", tagged.service_permission_id().unwrap())]));
+    // What another run allows at the same time: its own, and one that went and came again.
+    let now = of(vec![
+        tagged,
+        with_id("bare", "bare"),
+        with_id("made again", "another"),
+        with_id("another run's", "other"),
+    ]);
+    assert_eq!(untagged(&added, &now, is_ours), ["bare", "unseen"]);
+    assert_eq!(untagged(&ByPrincipal::new(), &now, is_ours), Vec::<String>::new());
+}
