@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_ec2::types::{IpPermission, IpRange, ResourceType, SecurityGroup};
+use futures::future::try_join_all;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::kind::Change;
 use privnet_core::spec::Service;
@@ -287,7 +288,8 @@ async fn write(cloud: &Cloud<'_>, id: &str, shown: &Group, wanted: &Group) -> Re
 
 // Delete.
 
-/// The group goes when nothing uses it any more: interfaces of a deleted load balancer linger for minutes.
+/// The group goes when nothing uses it any more: interfaces of a deleted load balancer linger for minutes. A rule of somebody else's that
+/// names it does not go by itself.
 pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let id = live_id(step)?;
     let until = Until { operation: DELETE.name, subject: &id, what: "deleted", limit: FREE_WITHIN };
@@ -305,7 +307,10 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
                 .await;
             match sent {
                 Err(error) if error.kind() == ErrorKind::InUse => {
-                    Ok(Poll::Pending(error.message().to_owned()))
+                    match named_by_others(cloud, step.deployment, &id).await? {
+                        others if others.is_empty() => Ok(Poll::Pending(error.message().to_owned())),
+                        others => Err(kept_by(&id, &others)),
+                    }
                 }
                 other => gone_is_fine(other.map(|_| ())).map(Poll::Ready),
             }
@@ -313,6 +318,34 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         .await?;
     gone(cloud, &id).await?;
     Ok(Applied::default())
+}
+
+/// The rules of somebody else's that name a group, in words. AWS keeps it for as long as they do
+/// (<https://docs.aws.amazon.com/vpc/latest/userguide/deleting-security-groups.html>).
+async fn named_by_others(cloud: &Cloud<'_>, deployment: &str, group: &str) -> Result<Vec<String>, Error> {
+    let ways = ["ip-permission.group-id", "egress.ip-permission.group-id"];
+    let found = try_join_all(
+        ways.map(|way| async move { network::security_groups(cloud, &[filter(way, [group])]).await }),
+    );
+    let groups: BTreeSet<String> =
+        found.await?.into_iter().flatten().filter_map(|one| one.group_id).collect();
+    let others = network::rules_of(cloud, &groups).await?.into_iter().filter(|rule| {
+        rule.group_id() != Some(group)
+            && rule.referenced_group_info().and_then(|named| named.group_id()) == Some(group)
+            // Our own goes before, and may show for a moment.
+            && ownership::proof(&tags_of(rule.tags()), deployment).is_none()
+    });
+    let told =
+        others.filter_map(|rule| Some(format!("{} of {}", rule.security_group_rule_id()?, rule.group_id()?)));
+    Ok(told.collect())
+}
+
+fn kept_by(group: &str, others: &[String]) -> Error {
+    let others = others.join(", ");
+    let message = format!("AWS keeps it while a rule of another security group names it: {others}");
+    Error::new(ErrorKind::InUse, DELETE.name, group, message).with_hint(format!(
+        "that is not privnet's, so it stays: take {others} away if it is of no more use, and run the same command again"
+    ))
 }
 
 async fn gone(cloud: &Cloud<'_>, id: &str) -> Result<(), Error> {

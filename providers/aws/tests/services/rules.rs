@@ -1,11 +1,11 @@
 //! Rules in a security group of the user's: which is privnet's, and which only looks like it.
 
 use aws_sdk_ec2::types::Filter;
-use privnet_core::Purpose;
 use privnet_core::execute::Outcome;
 use privnet_core::plan::{Op, PlanOptions};
+use privnet_core::{ErrorKind, Purpose};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, failure};
 use crate::{DESTROY, IPS, everybody_asked, file, made};
 
 /// Descriptions are for people. A rule that lost the one that privnet wrote is still privnet's, and goes with the service.
@@ -80,4 +80,32 @@ async fn a_rule_that_another_run_made_meanwhile_is_not_replaced_by_itself() {
     assert!(matches!(report.outcomes[create], Outcome::Failed(_)), "{:#?}", report.outcomes);
     assert!(matches!(report.outcomes[delete], Outcome::Skipped { .. }), "{:#?}", report.outcomes);
     stage.assert_settled(&orders).await;
+}
+
+/// A rule of the user's that lets our load balancer in somewhere else. AWS keeps the security group that it names, however long one waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_of_the_users_that_names_our_group_ends_a_destroy_at_once() {
+    use aws_sdk_ec2::types::{IpPermission, UserIdGroupPair};
+    const GROUP: &str = "sg-0ddddddddddddddd4";
+    let stage = Stage::open().await;
+    let orders = file(&[made("orders", IPS, "")]);
+    stage.apply(&orders).await;
+    let own = stage.live(&orders, "security-group").await.unwrap().id;
+    let pair = UserIdGroupPair::builder().group_id(&own).build();
+    let permission = IpPermission::builder().ip_protocol("tcp").from_port(9100).to_port(9100);
+    let request = stage.ec2().authorize_security_group_ingress().group_id(GROUP);
+    let made = request.ip_permissions(permission.user_id_group_pairs(pair).build()).send().await.unwrap();
+    let rule = made.security_group_rules()[0].security_group_rule_id().unwrap().to_owned();
+
+    everybody_asked(&stage, &orders, "orders").await;
+    let (_, report) = stage.driver().apply(&orders, DESTROY).await;
+    let error = failure(&report);
+    assert_eq!(error.kind(), ErrorKind::InUse, "{error}");
+    let told = format!("{rule} of {GROUP}");
+    assert!(error.message().contains(&told), "{error}");
+    assert!(error.hints().iter().any(|hint| hint.contains(&rule)), "{error:?}");
+
+    let request = stage.ec2().revoke_security_group_ingress().group_id(GROUP);
+    request.security_group_rule_ids(&rule).send().await.unwrap();
+    stage.apply_with(&orders, DESTROY).await;
 }

@@ -106,9 +106,10 @@ struct Describe {
     next_token: Option<String>,
 }
 
-const FILTERS: [&str; 12] = [
+const FILTERS: [&str; 13] = [
     "description",
     "egress.ip-permission.cidr",
+    "egress.ip-permission.group-id",
     "group-id",
     "group-name",
     "ip-permission.cidr",
@@ -148,6 +149,10 @@ fn field(tx: &Tx, group: &Group, name: &str) -> Vec<String> {
         Source::V4(cidr) => Some(cidr.clone()),
         _ => None,
     };
+    let source = |rule: &Rule| match &rule.source {
+        Source::Group { id, .. } => Some(id.clone()),
+        _ => None,
+    };
     match name {
         "description" => one(&group.description),
         "egress.ip-permission.cidr" => of_rules(true, &cidr),
@@ -157,10 +162,8 @@ fn field(tx: &Tx, group: &Group, name: &str) -> Vec<String> {
         "ip-permission.from-port" => of_rules(false, &|rule| Some(rule.from.to_string())),
         "ip-permission.to-port" => of_rules(false, &|rule| Some(rule.to.to_string())),
         "ip-permission.protocol" => of_rules(false, &|rule| Some(rule.protocol.clone())),
-        "ip-permission.group-id" => of_rules(false, &|rule| match &rule.source {
-            Source::Group { id, .. } => Some(id.clone()),
-            _ => None,
-        }),
+        "egress.ip-permission.group-id" => of_rules(true, &source),
+        "ip-permission.group-id" => of_rules(false, &source),
         "owner-id" => one(&group.scope.account),
         "vpc-id" => one(&group.vpc),
         _ => Vec::new(),
