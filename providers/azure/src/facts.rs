@@ -70,6 +70,9 @@ pub(crate) struct Frontend {
     pub(crate) proxy_headers: BTreeMap<String, bool>,
     /// The ports of the rules on this frontend.
     pub(crate) ports: Vec<u16>,
+    /// The service of this deployment that privnet made the load balancer for, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) made_for: Option<String>,
 }
 
 /// A network interface.

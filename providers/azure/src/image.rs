@@ -9,7 +9,7 @@ use privnet_core::spec::azure::AzureMade;
 use privnet_forwarder::ImageDoubt;
 use serde::{Deserialize, Serialize};
 
-use crate::arm::{Arm, Json, Target, is_foreign, is_gone, text};
+use crate::arm::{Arm, Json, Target, concerns_everything, is_foreign, is_gone, text};
 
 /// The image where the file names none. It is made with nftables and Python, and gets its updates from Canonical's mirror in Azure.
 pub(crate) const DEFAULT: &str = "Canonical:ubuntu-24_04-lts:server:latest";
@@ -37,6 +37,8 @@ const TOO_OLD: [(&str, &str); 6] = [
 pub(crate) enum Seen {
     /// It may not be looked at.
     Hidden,
+    /// ARM makes nothing of its name.
+    Unclear { why: String },
     /// It is not there.
     Missing,
     /// It is there, with its operating system where that is told.
@@ -51,7 +53,7 @@ pub(crate) fn of(made: &AzureMade) -> Option<&str> {
 /// Looks for an image in a location.
 ///
 /// # Errors
-/// What ARM answered, where that is neither "not there" nor "not yours".
+/// What ARM answered, where that concerns more than this image: another service's is not to suffer for it.
 pub(crate) async fn look(
     arm: &Arm,
     context: &Context,
@@ -64,6 +66,7 @@ pub(crate) async fn look(
         Ok(found) => Ok(Seen::There { system: system(&found).map(str::to_owned) }),
         Err(error) if is_foreign(&error) => Ok(Seen::Hidden),
         Err(error) if is_gone(&error) => Ok(Seen::Missing),
+        Err(error) if !concerns_everything(&error) => Ok(Seen::Unclear { why: error.to_string() }),
         Err(error) => Err(error),
     }
 }
@@ -109,6 +112,7 @@ pub(crate) fn problem(image: &str, location: &str, seen: &Seen) -> Option<String
         Seen::There { system: Some(system) } if !system.eq_ignore_ascii_case("linux") => {
             Some(format!("the image {image} runs {system}, and a forwarder needs Linux"))
         }
+        Seen::Unclear { why } => Some(format!("the image {image} cannot be looked at: {why}")),
         Seen::There { .. } | Seen::Hidden => None,
     }
 }
@@ -153,6 +157,7 @@ mod tests {
             ("Canonical:0001-com-ubuntu-server-focal:20_04-lts:latest", &listed, "too old"),
             ("Canonical:ubuntu-24_04-lts:sever:latest", &Seen::Missing, "az vm image list"),
             ("Contoso:appliance:one:1.0", &there("Windows"), "needs Linux"),
+            ("/nonsense", &Seen::Unclear { why: "no such provider".to_owned() }, "no such provider"),
             (
                 "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/x",
                 &Seen::Missing,
@@ -180,6 +185,20 @@ mod tests {
             doubt("/CommunityGalleries/x/Images/y", &Seen::Hidden).unwrap().contains("could not be read")
         );
         assert_eq!(problem("RedHat:RHEL:9-lvm-gen2:latest", "eastus2", &listed), None);
+    }
+
+    /// One service's image is that service's matter, and the subscription's other services are planned for all the same.
+    #[tokio::test]
+    async fn a_name_that_arm_makes_nothing_of_is_a_finding_and_no_failure() {
+        use crate::arm::fake::{Script, context};
+        let refused = serde_json::json!({"error": {"code": "InvalidResourceType", "message": "m"}});
+        let (arm, _) = Script::arm(vec![(400, vec![], refused)]);
+        let image = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/x/y/z";
+        let seen = look(&arm, &context(), "s", "eastus2", image).await.unwrap();
+        assert!(problem(image, "eastus2", &seen).unwrap().contains("InvalidResourceType"), "{seen:?}");
+        let denied = serde_json::json!({"error": {"code": "ExpiredAuthenticationToken", "message": "m"}});
+        let (arm, _) = Script::arm(vec![(401, vec![], denied)]);
+        assert!(look(&arm, &context(), "s", "eastus2", image).await.is_err(), "that concerns all");
     }
 
     #[test]

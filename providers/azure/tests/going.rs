@@ -1,5 +1,7 @@
 //! What is being deleted while a plan is made: nothing of it is kept, and nothing waits for what does not come back.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
 mod stage;
 
 use privnet_core::conformance::Subject as _;

@@ -1,5 +1,7 @@
 //! A plan that another run has overtaken: it undoes nothing of what that one did.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
 mod stage;
 
 use privnet_core::ErrorKind;

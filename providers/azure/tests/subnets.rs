@@ -1,5 +1,7 @@
 //! Forwarders that move to another subnet: those of before go when others answer, with a drain.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
 mod stage;
 
 use privnet_core::plan::{Op, PlanOptions};

@@ -1,5 +1,7 @@
 //! Networks that may not be read: what privnet made in them is not seen, and that is said where a service goes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
 mod stage;
 
 use privnet_core::plan::{Plan, PlanOptions};

@@ -178,6 +178,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     // A pool goes when the last one has left it; whom the user put in, the user takes out.
     let left = nic_membership::left_by_the_user(lowering, made);
     let mut pools: BTreeSet<String> = left.into_iter().map(|left| left.pool).collect();
+    pools.extend(others_there(lowering).into_iter().flat_map(|(_, others)| others.occupied));
     let (mut probes, mut rules, mut listens) = (Vec::new(), Vec::new(), Vec::new());
     for port in &made.ports {
         let (pool, target, health) = match &port.to {
@@ -209,16 +210,19 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     lowering.want(address(lowering.name()), Origin::Owned, fields::of(&wanted), BTreeSet::new());
 }
 
+/// What this service's load balancers that are there carry for others, each with its id.
+fn others_there(lowering: &Lowering<'_>) -> Vec<(String, Others)> {
+    let ours = lowering.live_of(KIND.name).filter(|live| live.is_ours());
+    let others = ours.filter_map(|live| {
+        Some((live.id.clone(), fields::typed::<LoadBalancer>(KIND.name, &live.fields).ok()?.others))
+    });
+    others.collect()
+}
+
 /// What somebody else has put on a load balancer of ours is said, and keeps the names that it has: a rule of ours under one of them
 /// would take its place, and lead whoever goes through it elsewhere.
 fn mind_others(lowering: &mut Lowering<'_>, pools: &BTreeSet<String>, listens: &[Listen]) {
-    let ours = lowering.live_of(KIND.name).filter(|live| live.is_ours());
-    let there: Vec<(&str, Others)> = ours
-        .filter_map(|live| {
-            Some((live.id.as_str(), fields::typed::<LoadBalancer>(KIND.name, &live.fields).ok()?.others))
-        })
-        .collect();
-    for (id, others) in there {
+    for (id, others) in others_there(lowering) {
         if let Some(rules) = others.named_rules() {
             lowering.warn(format!(
                 "the load balancer {id}, which privnet made, has {rules} of somebody else's on a frontend that is not \

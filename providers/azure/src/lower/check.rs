@@ -371,10 +371,15 @@ fn frontend(lowering: &mut Lowering<'_>, form: &AzureOnFrontend) {
             !form.link.proxy_protocol
         ));
     }
-    if is_own(lowering, id) {
-        problems.push(
-            "privnet made its load balancer for this service, and takes it away with the ports: name one of your own".to_owned(),
-        );
+    if let Some(made_for) = &seen.made_for {
+        let service = if made_for == lowering.name() {
+            "this service".to_owned()
+        } else {
+            format!("the service `{made_for}`")
+        };
+        problems.push(format!(
+            "privnet made its load balancer for {service}, and takes it away with the ports: name one of your own"
+        ));
     }
     if !seen.address_pools.is_empty() {
         problems.push(format!(
@@ -394,14 +399,6 @@ fn frontend(lowering: &mut Lowering<'_>, form: &AzureOnFrontend) {
     for problem in problems {
         lowering.refuse(&address, format!("{id}: {problem}"));
     }
-}
-
-/// Whether the frontend is one that this service has made itself.
-fn is_own(lowering: &Lowering<'_>, frontend: &ArmId) -> bool {
-    let Some(balancer) = frontend.parent() else { return false };
-    let address = load_balancer::address(lowering.name());
-    let mut own = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == address);
-    own.any(|live| crate::fields::id(&live.id) == balancer.key())
 }
 
 /// How many services before a new one in the file are to come to the same load balancer: nobody sees them there yet.

@@ -10,7 +10,9 @@ use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::world::{Target as Backend, TargetState};
 use privnet_core::{Error, Health, Ownership, World};
 
-use crate::arm::{Arm, Json, Target, at, in_words, is_foreign, is_gone, items, same_id, text, texts};
+use crate::arm::{
+    Arm, Json, Target, at, in_words, is_foreign, is_gone, items, same_id, text, text_map, texts,
+};
 use crate::facts::{self, Facts, Frontend, Nic, Subnet, Vnet, short_location};
 use crate::fields;
 use crate::image;
@@ -333,7 +335,9 @@ fn facts_of(snapshot: &Snapshot<'_>, (service, azure): Listed<'_>, around: &Arou
         vnet: vnet.map(vnet_fact),
         frontend: frontend
             .and_then(|id| {
-                frontends.get(&id.key())?.as_ref().map(|balancer| frontend_fact(balancer, &id.key()))
+                let balancer = frontends.get(&id.key())?.as_ref()?;
+                let made_for = made_for(snapshot.deployment, balancer);
+                Some(Frontend { made_for, ..frontend_fact(balancer, &id.key()) })
             })
             .map(|fact| shared_with(fact, snapshot, service.name.as_str(), services, frontend)),
         nics: nics.iter().filter_map(nic).filter(|(id, _)| wanted.contains(id)).collect(),
@@ -394,6 +398,13 @@ fn network_of(configuration: &Json) -> Option<String> {
     Some(subnet.rsplit_once("/subnets/")?.0.to_owned())
 }
 
+/// The service of this deployment that a load balancer is proven to have been made for.
+fn made_for(deployment: &str, balancer: &Json) -> Option<String> {
+    let name = text(balancer, "name").unwrap_or_default();
+    let claim = ownership::claim(deployment, name, &text_map(balancer, "tags"), &[])?;
+    (claim.address.kind == load_balancer::KIND.name).then_some(claim.address.service)
+}
+
 /// A frontend of a load balancer, by id in lower case.
 pub(super) fn frontend_fact(balancer: &Json, id: &str) -> Frontend {
     let frontends = items(balancer, "properties.frontendIPConfigurations");
@@ -423,6 +434,7 @@ pub(super) fn frontend_fact(balancer: &Json, id: &str) -> Frontend {
         ports: own
             .filter_map(|rule| at(rule, "properties.frontendPort")?.as_u64()?.try_into().ok())
             .collect(),
+        made_for: None,
     }
 }
 

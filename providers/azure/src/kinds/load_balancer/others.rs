@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::FRONTEND;
+use super::{FRONTEND, is_occupied};
 use crate::arm::{Json, items, same_id, text};
 
 /// Somebody else's part of a load balancer. Names are unique in each list, without case.
@@ -27,6 +27,9 @@ pub(crate) struct Others {
     /// Probes that others' rules ask, and privnet's own too.
     #[serde(default)]
     pub(crate) shared_probes: Vec<String>,
+    /// Pools that no rule leads to, and machines are in all the same: they go with the last of these, whosever they are.
+    #[serde(default)]
+    pub(crate) occupied: Vec<String>,
 }
 
 impl Others {
@@ -95,6 +98,15 @@ pub(crate) fn of(balancer: &Json) -> Others {
         probes: names("properties.probes", asks, false),
         shared_pools: names("properties.backendAddressPools", leads_to, true),
         shared_probes: names("properties.probes", asks, true),
+        occupied: items(balancer, "properties.backendAddressPools")
+            .iter()
+            .filter(|pool| {
+                let id = text(pool, "id").unwrap_or_default();
+                is_occupied(pool) && !own.iter().chain(&theirs).any(|rule| leads_to(rule, id))
+            })
+            .filter_map(|pool| text(pool, "name"))
+            .map(str::to_owned)
+            .collect(),
     }
 }
 

@@ -56,6 +56,7 @@ fn frontend() -> Frontend {
         proxy_headers: BTreeMap::new(),
         address_pools: Vec::new(),
         ports: vec![5432],
+        made_for: None,
     }
 }
 
@@ -90,6 +91,9 @@ fn a_frontend_that_cannot_is_refused_in_words() {
     };
     assert!(with(&|f| f.is_public = true).contains("public address"));
     assert!(with(&|f| f.is_there = false).contains("no frontend `fe`"));
+    // Of whichever service of the deployment the load balancer is: it goes with that one.
+    assert!(with(&|f| f.made_for = Some("orders".to_owned())).contains("for this service"));
+    assert!(with(&|f| f.made_for = Some("billing".to_owned())).contains("for the service `billing`"));
     assert!(with(&|f| f.sku = "Basic".to_owned()).contains("Standard load balancer"));
     assert!(with(&|f| f.location = "West US".to_owned()).contains("not in eastus2"));
     assert!(
