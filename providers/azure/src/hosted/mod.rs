@@ -312,7 +312,7 @@ mod tests {
             "privateEndpoint": {"id": "/subscriptions/s1/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/e"},
             "privateLinkServiceConnectionState": {"status": "Pending"}}});
         let (arm, script) = Script::arm(vec![(200, vec![], json!({"value": [item]}))]);
-        let seen = observe(&arm, &context(), &spec, service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted).await.unwrap();
         assert_eq!(seen.world.connections.known()[0].state, ConnectionState::Pending);
         assert_eq!(script.asked().len(), 1, "one request");
         assert!(script.asked()[0].ends_with("/servers/crm/privateEndpointConnections"));
@@ -326,7 +326,7 @@ mod tests {
         hosted.subresource = "vault".parse().unwrap();
         let (arm, script) =
             Script::arm(vec![(200, vec![], json!({"properties": {"privateEndpointConnections": [item]}}))]);
-        let seen = observe(&arm, &context(), &spec, service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted).await.unwrap();
         assert_eq!(seen.world.connections.known()[0].handle, "e-1");
         assert!(script.asked()[0].ends_with("/vaults/crm"));
     }
@@ -411,7 +411,7 @@ mod tests {
             asks("blob", json!({"groupIds": ["BLOB"]})),
         ];
         let (arm, _) = Script::arm(vec![(200, vec![], json!({"value": items}))]);
-        let seen = observe(&arm, &context(), &spec, service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted).await.unwrap();
         let notes: Vec<_> =
             seen.world.connections.known().iter().map(|c| (c.handle.as_str(), c.note.is_some())).collect();
         assert_eq!(
@@ -430,18 +430,18 @@ mod tests {
         let hosted = hosted_of(service);
         let (arm, _) =
             Script::arm(vec![(404, vec![], json!({"error": {"code": "ResourceNotFound", "message": "m"}}))]);
-        let seen = observe(&arm, &context(), &spec, service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted).await.unwrap();
         assert!(seen.live.is_none() && seen.refusal.is_none());
         let denied = json!({"error": {"code": "AuthorizationFailed", "message":
             "does not have authorization to perform action 'Microsoft.Sql/servers/privateEndpointConnections/read' over scope 'x'"}});
         let unknown = json!({"error": {"code": "SubscriptionNotFound", "message":
             "The subscription 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee' could not be found."}});
         let (arm, _) = Script::arm(vec![(404, vec![], unknown)]);
-        let seen = observe(&arm, &context(), &spec, service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted).await.unwrap();
         assert_eq!(seen.refusal.unwrap().rule, Rule::Unobserved);
         assert!(seen.world.connections.may_be_live(), "nobody knows who is connected");
         let (arm, _) = Script::arm(vec![(403, vec![], denied)]);
-        let seen = observe(&arm, &context(), &spec, service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted).await.unwrap();
         let refusal = seen.refusal.unwrap();
         assert_eq!(refusal.rule, Rule::Unobserved);
         assert!(refusal.why.contains("Microsoft.Sql/servers/privateEndpointConnections/read"));
