@@ -71,7 +71,8 @@ impl Along {
         let unlisted = others(endpoint, live().filter(|other| switched_on && !wide(other) && !lasts(other)));
         let turned_away = endpoints.iter().filter(|other| state(other) == ConnectionState::Rejected);
         let listed = |other: &Json| {
-            kept.iter().any(|entry| stands_for(entry, other))
+            let room = |entry: &Entry| entry.room().is_none_or(|room| live_of(entry, endpoints) < room);
+            kept.iter().any(|entry| stands_for(entry, other) && room(entry))
                 && !rejected.iter().any(|entry| stands_for(entry, other))
         };
         let let_in = others(endpoint, turned_away.filter(|other| switched_on && listed(other)));
@@ -359,6 +360,22 @@ mod tests {
         );
         two["reconcileConnections"] = json!(true);
         assert!(of(&two, BY).iter().all(|connection| connection.note.is_none()));
+    }
+
+    #[test]
+    fn who_was_turned_away_comes_in_only_where_an_entry_has_room() {
+        let mut all = attachment("ACCEPTED", json!([]));
+        let own = all["connectedEndpoints"][0].clone();
+        let other = |id: &str, status: &str| {
+            let path = format!("https://c/projects/acme-reader/regions/r/forwardingRules/{id}");
+            json!({ "endpoint": path, "pscConnectionId": id, "status": status })
+        };
+        all["connectedEndpoints"] = json!([own, other("77", "ACCEPTED"), other("78", "REJECTED")]);
+        for (limit, let_in) in [(1, 0), (2, 1)] {
+            all["consumerAcceptLists"] =
+                json!([{ "projectIdOrNum": "acme-reader", "connectionLimit": limit }]);
+            assert_eq!(Along::of(&all, &own, GcpAcceptBy::Project).let_in.len(), let_in, "{limit}");
+        }
     }
 
     #[test]

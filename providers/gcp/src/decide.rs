@@ -113,14 +113,27 @@ async fn reject(
 ) -> Result<Applied, Error> {
     let by = wanted.by;
     let reconciling = Reconciling::of(act, at, wanted).await?;
+    // Whom a decision alone could not keep out goes with the attachment all the same.
+    let (goes, left) = (connection.entries.is_none(), AtomicBool::new(false));
     let changed = reconciling.change(act, at, |latest| {
+        left.store(false, Ordering::Relaxed);
         let Some(endpoint) = connections::endpoint(latest, &connection.id) else { return Ok(None) };
-        cuts_as_planned(act, latest, endpoint, connection, by)?;
+        let lets_in = cuts_as_planned(act, latest, endpoint, connection, by)?;
         let live = connections::state(endpoint).may_be_live();
         let change = lists::turned_away(at, latest, endpoint, by, live);
+        if goes && (lets_in.is_some() || change.as_ref().is_err_and(Refused::concerns_others)) {
+            left.store(true, Ordering::Relaxed);
+            return Ok(None);
+        }
+        lets_in.map_or(Ok(()), Err)?;
         as_said(act, latest, connection, change.map_err(|why| refused(act, connection, &why))?)
     });
     let changed = changed.await?;
+    if left.load(Ordering::Relaxed) {
+        let note =
+            "the attachment's lists cannot say it, or not without others: it is cut with the attachment";
+        return Ok(Applied { note: Some(note.to_owned()), ..Applied::default() });
+    }
     let shown = shown(act, at, connection, "rejected", |state| {
         !state.may_be_live() && state != ConnectionState::Pending
     })
@@ -139,14 +152,14 @@ fn ended(shown: Result<Applied, Error>, put_back: Result<bool, Error>) -> Result
 }
 
 /// Fails where turning an endpoint away, as the attachment is now, does more than the plan said: a live one is cut only with the word,
-/// and who came after the plan was made was not named in it.
+/// and who came after the plan was made was not named in it. Returns the error that it is where others would be let in by the way.
 fn cuts_as_planned(
     act: &Act<'_>,
     latest: &Json,
     endpoint: &Json,
     connection: &ConnectionAction,
     by: GcpAcceptBy,
-) -> Result<(), Error> {
+) -> Result<Option<Error>, Error> {
     if connections::state(endpoint).may_be_live() && !connection.sever {
         let message = format!("{} has been let in meanwhile and would be cut", connection.id);
         return Err(act
@@ -154,19 +167,19 @@ fn cuts_as_planned(
             .with_hint("use --sever-connections if that is meant"));
     }
     let along = connections::Along::of(latest, endpoint, by);
-    if !along.let_in.is_empty() {
-        let ids = along.let_in.into_iter().collect::<Vec<_>>().join(", ");
+    let lets_in = (!along.let_in.is_empty()).then(|| {
+        let ids = along.let_in.iter().cloned().collect::<Vec<_>>().join(", ");
         let message = format!(
             "to cut {} the attachment reconciles its connections, which would let in {ids}: turned away, but on the accept list",
             connection.id
         );
         let hint =
             "take their entries from the accept list, or wait until the consumer has deleted those endpoints";
-        return Err(act.error(ErrorKind::Conflict, message).with_hint(hint));
-    }
+        act.error(ErrorKind::Conflict, message).with_hint(hint)
+    });
     let unnamed: Vec<String> = along.all().into_iter().filter(|id| !connection.along.contains(id)).collect();
     if unnamed.is_empty() {
-        return Ok(());
+        return Ok(lets_in);
     }
     let message =
         format!("to reject {} would cut {} as well, let in meanwhile", connection.id, unnamed.join(", "));

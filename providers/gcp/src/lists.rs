@@ -100,6 +100,11 @@ impl std::fmt::Display for Refused {
 }
 
 impl Refused {
+    /// Whether the lists could say it of the one, but for the room that others take or what it would do to them.
+    pub(crate) fn concerns_others(&self) -> bool {
+        matches!(self, Self::Full | Self::Many { .. } | Self::Forgets { .. })
+    }
+
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {

@@ -197,3 +197,25 @@ async fn a_service_beside_one_in_another_projects_network_decides_as_its_file_sa
     assert!(!rejected.contains("forwardingRules") && rejected != "[]", "{rejected}");
     stage.assert_settled(&both).await;
 }
+
+/// Whom a full reject list has no room for goes with the attachment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_reject_list_does_not_stop_what_takes_the_attachment_away() {
+    let spec = made(ONE, "", "");
+    let empty = Stage::open().await.everything().await;
+    let (stage, _) = connected(&spec).await;
+    let id = stage.live(&spec, "service-attachment").await.unwrap().id;
+    let full =
+        (0..64).map(|nth| format!("projects/mallory-labs/regions/us-east4/forwardingRules/41{nth:02}"));
+    stage
+        .edit_attachment(id.rsplit('/').next().unwrap(), |there| there.consumer_reject_lists = full.collect())
+        .await;
+    let known = stage.connections(&spec, "orders").await;
+    let pending = known.iter().find(|one| one.state == ConnectionState::Pending).unwrap();
+    let (_, report) = stage.reject(&spec, &pending.id, false).await;
+    let full = report.failures().any(|error| error.to_string().contains("the reject list is full"));
+    assert!(full, "{report:#?}");
+    let plan = stage.apply_with(&spec, PlanOptions { destroy: true, ..SEVER }).await;
+    assert!(plan.actions.iter().any(|one| one.op == Op::Reject), "{plan:#?}");
+    assert_eq!(stage.everything().await, empty);
+}
