@@ -55,7 +55,7 @@ async fn a_group_that_was_made_since_the_plan_stays() {
     let report = stage.driver().execute(&plan, &desired, &world).await;
     assert_overtaken(&report);
     let groups = stage.everything().await;
-    assert!(groups.iter().any(|id| *id == serving.id), "{groups:?}");
+    assert!(groups.contains(&serving.id), "{groups:?}");
     stage.apply(&first).await;
     stage.assert_settled(&first).await;
 }

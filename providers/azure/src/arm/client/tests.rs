@@ -245,25 +245,6 @@ fn targets_know_their_type_and_subscription() {
     assert_eq!(target.subscription(), "s");
 }
 
-#[test]
-fn a_rest_is_asked_for_in_seconds_or_until_a_date() {
-    let now = azure_core::time::parse_rfc3339("2026-11-26T04:50:00Z").unwrap();
-    for (text, seconds) in [
-        ("17", Some(17)),
-        (" 0 ", Some(0)),
-        ("Thu, 26 Nov 2026 04:50:30 GMT", Some(30)),
-        ("Thu, 26 Nov 2026 04:49:30 GMT", Some(0)),
-        // A clock that is wrong, or a server that is, holds nobody up for hours.
-        ("899", Some(899)),
-        ("86400", Some(900)),
-        ("Fri, 27 Nov 2026 04:50:00 GMT", Some(900)),
-        ("soon", None),
-        ("-5", None),
-    ] {
-        assert_eq!(asked_to_rest(text, now), seconds.map(Duration::from_secs), "{text}");
-    }
-}
-
 /// Somebody else deletes what is left as it is: it is made, not waited for.
 #[tokio::test]
 async fn what_was_there_and_has_gone_is_written_after_all() {

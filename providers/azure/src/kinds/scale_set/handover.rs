@@ -340,7 +340,7 @@ mod tests {
         let of = |groups: &[&str]| groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>();
         let drained = marked(&balancer(), pool, new, "Down");
         assert!(!would_leave_none(&drained, pool, &of(&[new])), "no rule leads there");
-        let mut led_to = drained.clone();
+        let mut led_to = drained;
         set(
             &mut led_to,
             "properties.loadBalancingRules",

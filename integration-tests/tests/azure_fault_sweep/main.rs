@@ -16,174 +16,21 @@
     reason = "a test, which says what it tried"
 )]
 
+mod points;
+mod works;
+
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
+use points::{Point, points, sorts};
 use privnet::{PlanOptions, Session};
 use privnet_core::accept::{Ask, Verdict};
 use privnet_integration_tests::census::Census;
 use privnet_integration_tests::kills::{AZURE, At, Life};
-use privnet_integration_tests::proxy::{Fault, Place, Proxy, Request};
+use privnet_integration_tests::proxy::Proxy;
 use privnet_integration_tests::stage::{Fail, Stage, spec};
-use privnet_integration_tests::sweep::{Faults, Fired, Recorded, Sample, mend, same, spoiled};
-use privnet_sandbox::Sandbox;
-
-/// How many pairs of spoiled requests are tried besides.
-const PAIRS: usize = 24;
-/// How an operation ends that was accepted: `Canceled` is that of `CanceledAndSupersededDueToAnotherOperation`.
-const LATE: [&str; 2] = ["InternalServerError", "Canceled"];
-
-/// A service over forwarders and a machine of the user's own. Nobody asks for a connection: who asks, and when, is not part of it.
-fn file(target: &str) -> String {
-    format!(
-        "
-version: 1
-deployment: sweep
-tags: {{ cost-center: '4711', sandbox-consumers: none }}
-consumers:
-  acme: {{ azure: {{ subscriptions: [11111111-2222-3333-4444-555555555555] }} }}
-services:
-  - name: orders
-    allow: {{ acme: {{}} }}
-    azure:
-      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
-      resource_group: rg-data
-      location: eastus2
-      vnet: hub
-      load_balancer_subnet: lb
-      nat_subnet: {{ create: {{ cidr: 10.1.9.0/28 }} }}
-      forwarder: {{ subnets: [fwd], size: Standard_D2s_v5 }}
-      join_nics: true
-      ports:
-        - {{ listen: 1433, engine: sqlserver, to: {{ forwarder: {{ ip: {target} }} }} }}
-        - {{ listen: 5432, engine: postgres, to: {{ nics: [db-1-nic] }} }}
-"
-    )
-}
-
-/// A service in a subnet of the user's whose policy is switched off for it, as the opt-in says. It waits for its machine, which is not joined.
-const PLAIN: &str = "
-version: 1
-deployment: sweep
-tags: { sandbox-consumers: none }
-consumers:
-  acme: { azure: { subscriptions: [11111111-2222-3333-4444-555555555555] } }
-services:
-  - name: orders
-    allow: { acme: {} }
-    azure:
-      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
-      resource_group: rg-data
-      location: eastus2
-      vnet: hub
-      load_balancer_subnet: lb
-      nat_subnet: { existing: nat-policed }
-      disable_subnet_policies: true
-      ports: [{ listen: 5432, engine: postgres, to: { nics: [db-1-nic] } }]
-";
-
-/// What is done at a point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Work {
-    Apply,
-    Replace,
-    Destroy,
-    /// Lets in a consumer whose request is pending, and not a stranger's.
-    Accept,
-    /// Turns away the consumer that was let in, with the word.
-    Reject,
-    /// As `Accept`, on a database that Azure hosts.
-    Approve,
-    /// As `Reject`, on a database that Azure hosts: it removes who was let in.
-    Remove,
-    /// Makes a service in a subnet whose policy must go: only that is spoiled.
-    Policy,
-    /// Destroys a service that turned a consumer away, who must go before it: only that is spoiled.
-    Clear,
-}
-
-/// A database that Azure hosts: its consumer and a stranger ask by themselves.
-const HOSTED: &str = "
-version: 1
-deployment: sweep
-consumers:
-  acme: { azure: { subscriptions: [11111111-2222-3333-4444-555555555555] } }
-services:
-  - name: orders
-    allow: { acme: {} }
-    azure:
-      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
-      hosted: { resource_id: /subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Sql/servers/crm, subresource: sqlServer }
-";
-
-impl Work {
-    /// Whether connections are decided on, and nothing is made.
-    fn decides(self) -> bool {
-        matches!(self, Self::Accept | Self::Reject | Self::Approve | Self::Remove)
-    }
-
-    /// Whether it is about what Azure hosts.
-    fn is_hosted(self) -> bool {
-        matches!(self, Self::Approve | Self::Remove)
-    }
-
-    /// Whether it begins in an empty world.
-    fn begins(self) -> bool {
-        matches!(self, Self::Apply | Self::Policy)
-    }
-
-    fn file(self) -> String {
-        match self {
-            Self::Approve | Self::Remove => HOSTED.to_owned(),
-            Self::Policy | Self::Clear => PLAIN.to_owned(),
-            _ => file(self.target()),
-        }
-    }
-
-    /// What is there when the work begins.
-    fn before(self) -> String {
-        if self == Self::Clear { self.file() } else { file(Self::Apply.target()) }
-    }
-
-    /// What alone is spoiled, of works whose other requests are as those of the others.
-    fn about(self) -> Option<&'static str> {
-        match self {
-            Self::Policy => Some("/subnets/nat-policed"),
-            Self::Clear => Some("/privateEndpointConnections/"),
-            _ => None,
-        }
-    }
-
-    fn options(self) -> PlanOptions {
-        PlanOptions { destroy: matches!(self, Self::Destroy | Self::Clear), ..PlanOptions::default() }
-    }
-
-    /// The database behind the forwarders: another one makes another group of them.
-    fn target(self) -> &'static str {
-        if self == Self::Replace { "172.16.4.21" } else { "172.16.4.20" }
-    }
-}
-
-/// What is spoiled: requests on their way, and a write's operation after it was accepted: the nth of its sort.
-#[derive(Clone, Debug, Default)]
-struct Point {
-    on_the_way: Faults,
-    late: Option<(String, usize, &'static str)>,
-}
-
-impl Point {
-    fn named(&self) -> String {
-        let faults = self.on_the_way.iter().map(|(place, fault)| match place {
-            Place::Nth(name, nth) | Place::Again(name, nth) => {
-                format!("{fault:?} at {name}, the {nth}th from 0")
-            }
-            Place::At(at) => format!("{fault:?} at {at}"),
-        });
-        let late = self.late.iter().map(|(sort, nth, code)| format!("late {code} at {sort}, the {nth}th"));
-        faults.chain(late).collect::<Vec<_>>().join(" and ")
-    }
-}
+use privnet_integration_tests::sweep::{Faults, Fired, Recorded, mend, same, spoiled};
+use works::{Work, ask_for_connections};
 
 struct Sweep {
     work: Work,
@@ -330,98 +177,6 @@ fn ended_badly(folder: &Path) -> Result<bool, Fail> {
     let state: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("azure.json"))?)?;
     let operations = state["operations"].as_object().ok_or("the local cloud shows no operations")?;
     Ok(operations.values().any(|one| one["end"] != "Succeeded"))
-}
-
-/// The consumer and a stranger ask for a connection; the consumer's, which is let in where it is to be turned away.
-async fn ask_for_connections(applied: &Stage, work: Work) -> Result<String, Fail> {
-    if !work.is_hosted() {
-        let sandbox = Sandbox::open(applied.folder())?;
-        sandbox.connect("orders", Some("consumer"))?;
-        sandbox.connect("orders", Some("stranger")).ok();
-    }
-    // The visibility list hides a private link service from the stranger; what Azure hosts anybody may ask for.
-    let expected = if work.is_hosted() { 2 } else { 1 };
-    let session = applied.session(spec(&work.file())?, &applied.url("aws"))?;
-    for _ in 0..400 {
-        let (services, _) = session.status().await;
-        let connections: Vec<_> = services.into_iter().flat_map(|service| service.connections).collect();
-        let own = connections.iter().find(|one| one.id.contains("11111111-2222"));
-        if let Some(own) = own.filter(|_| connections.len() >= expected) {
-            let id = own.id.clone();
-            let report = match work {
-                Work::Reject | Work::Remove => session.accept_pending(&Ask::default(), false).await.report,
-                Work::Clear => {
-                    let planned = session.plan_rejection(&id, false).await.ok_or("nobody is turned away")?;
-                    Some(session.execute(planned).await.report)
-                }
-                _ => return Ok(id),
-            };
-            let decided = report.is_some_and(|report| report.all_done() && !report.outcomes.is_empty());
-            return if decided { Ok(id) } else { Err("the consumer was not decided on".into()) };
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Err("nobody's request arrived".into())
-}
-
-/// The points of work with these requests: each in each way, each write with each late failure, and pairs.
-fn points(work: Work, recorded: &Recorded) -> Vec<Point> {
-    let requests = &recorded.0;
-    let on_the_way = |on_the_way| Point { on_the_way, late: None };
-    let about = |at: &usize| work.about().is_none_or(|part| requests[*at].action.contains(part));
-    let chosen: Vec<usize> = (0..requests.len()).filter(about).collect();
-    let older = chosen.iter().filter(|at| requests[**at].again).count();
-    let pairs = if work.about().is_none() { PAIRS } else { 0 };
-    let each = chosen.iter().flat_map(|at| Fault::ALL.map(|fault| recorded.spoil(*at, fault)));
-    let mut points: Vec<Point> = each.flatten().map(|fault| on_the_way(vec![fault])).collect();
-    let singles = points.len();
-    let writes: Vec<usize> = chosen.iter().copied().filter(|at| may_fail_late(work, requests, *at)).collect();
-    for at in &writes {
-        let (sort, nth) = (sort_of(&requests[*at].action), nth_of_its_sort(requests, *at));
-        points.extend(LATE.map(|code| Point { late: Some((sort.clone(), nth, code)), ..Point::default() }));
-    }
-    assert!(!chosen.is_empty() && !writes.is_empty());
-    assert_eq!(singles, chosen.len() * (Fault::ALL.len() - 1) + older);
-    privnet_integration_tests::tell!(
-        "fault sweep on Azure, {work:?}: {} of {} requests, {older} of them with an older answer, in {} ways = {singles} points; {} writes \
-         × {} late failures; and {pairs} pairs",
-        chosen.len(),
-        requests.len(),
-        Fault::ALL.len(),
-        writes.len(),
-        LATE.len(),
-    );
-    let mut sample = Sample(work as u64 + 1);
-    points.extend((0..pairs).map(|_| on_the_way(recorded.pair(&mut sample))));
-    points
-}
-
-/// The sorts of faults that must have had their effect: an older answer only where a request has one.
-fn sorts(points: &[Point]) -> BTreeSet<Fault> {
-    points.iter().flat_map(|point| &point.on_the_way).map(|(_, fault)| *fault).collect()
-}
-
-/// What the local cloud calls a request.
-fn sort_of(action: &str) -> String {
-    let (method, path) = action.split_once(' ').unwrap_or_default();
-    let mut parts = path.rsplit_once("/providers/").map_or(path, |(_, rest)| rest).split('/');
-    let provider = parts.next().unwrap_or_default().to_owned();
-    format!("{method} {}", parts.step_by(2).fold(provider, |kind, part| format!("{kind}/{part}")))
-}
-
-/// Which of its sort a request is: runs differ in how often they look, not in what they write.
-fn nth_of_its_sort(requests: &[Request], at: usize) -> usize {
-    let own = sort_of(&requests[at].action);
-    requests[..=at].iter().filter(|request| sort_of(&request.action) == own).count()
-}
-
-/// Whether a request has an operation that may fail: writes, and questions about health. How often these are asked differs between
-/// runs, so it is the first of them. SQL refuses to turn away who was let in, and so begins nothing.
-fn may_fail_late(work: Work, requests: &[Request], at: usize) -> bool {
-    let is = |method: &str| requests[at].action.starts_with(method);
-    (is("PUT ") && work != Work::Remove)
-        || is("DELETE ")
-        || (is("POST ") && nth_of_its_sort(requests, at) == 1)
 }
 
 /// All points of one work.

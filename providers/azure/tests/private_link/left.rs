@@ -1,0 +1,75 @@
+//! What is left of services: after an interrupted destroy, or where the file lists them no more.
+
+use privnet_core::plan::PlanOptions;
+
+use super::JOIN;
+use crate::stage::{self, DIRECT, FORWARDED, Stage, made};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tombstone_removes_what_an_interrupted_destroy_left() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let file = made(FORWARDED, "", "");
+    stage.apply(&file).await;
+    stage.fault("azure:DELETE Microsoft.Network/virtualNetworks/subnets:1:code=403.AuthorizationFailed");
+    let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
+    let (_, report) = stage.driver().apply(&file, destroy).await;
+    assert!(!report.all_done());
+    stage.heal();
+    let tombstone = stage::spec(
+        "version: 1
+deployment: stage
+services:
+  - name: orders
+    remove: true
+    azure: { subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee, resource_group: rg-data, location: eastus2 }
+",
+    );
+    stage.apply(&tombstone).await;
+    assert_eq!(stage.everything().await, before);
+    stage.assert_settled(&tombstone).await;
+}
+
+/// A subnet has no tags, and when all else of its service is gone nothing but its own name says whose it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nat_subnet_that_is_all_that_is_left_of_an_unlisted_service_is_found_by_its_name() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let file = made(DIRECT, JOIN, "");
+    stage.fault("azure:PUT Microsoft.Network/loadBalancers:*:code=403.AuthorizationFailed");
+    let (_, report) = stage.driver().apply(&file, PlanOptions::default()).await;
+    assert!(!report.all_done());
+    stage.heal();
+    let mut other = file.clone();
+    other.services[0].name = "billing".parse().unwrap();
+    let plan = stage.plan(&other).await;
+    assert_eq!(plan.left.len(), 1, "{plan:#?}");
+    assert_eq!((plan.left[0].service.as_str(), plan.left[0].resources.len()), ("orders", 1));
+    other.services[0].remove = true;
+    let privnet_core::spec::CloudService::Azure(azure) = &mut other.services[0].cloud else { unreachable!() };
+    azure.form = privnet_core::spec::azure::AzureForm::Removed { resource_group: "rg-data".parse().unwrap() };
+    stage.apply_with(&other, PlanOptions { prune: true, ..PlanOptions::default() }).await;
+    assert_eq!(stage.everything().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_left_the_file_is_left_until_pruned() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let file = made(DIRECT, JOIN, "");
+    stage.apply(&file).await;
+    let text = format!("{:?}", file.services[0].name);
+    assert!(text.contains("orders"));
+    let mut other = file.clone();
+    other.services[0].name = "billing".parse().unwrap();
+    // Another service would want the same range; here only what is left counts.
+    let plan = stage.plan(&other).await;
+    assert_eq!(plan.left.len(), 1);
+    assert_eq!(plan.left[0].service, "orders");
+    assert_eq!(plan.left[0].resources.len(), 4, "{:?}", plan.left[0].resources);
+    other.services[0].remove = true;
+    let privnet_core::spec::CloudService::Azure(azure) = &mut other.services[0].cloud else { unreachable!() };
+    azure.form = privnet_core::spec::azure::AzureForm::Removed { resource_group: "rg-data".parse().unwrap() };
+    stage.apply_with(&other, PlanOptions { prune: true, ..PlanOptions::default() }).await;
+    assert_eq!(stage.everything().await, before);
+}
