@@ -103,11 +103,9 @@ fn edited(step: usize) -> String {
     } else {
         ("4712", "      global_access: true\n      proxy_protocol: true\n      reconcile_connections: true\n")
     };
-    let (nat, check) = if step == 0 {
-        ("", "")
-    } else {
-        (", { create: { cidr: 10.8.9.0/24 } }", "health_check: { port: 8080, http: /up }, ")
-    };
+    let nat = if step == 0 { "" } else { ", { create: { cidr: 10.8.9.0/24 } }" };
+    // By the same check a machine leaves its group; with another one there would be another group.
+    let check = "health_check: { port: 8080, http: /up }, ";
     // How often it asks is changed in place, where a check of another port is made anew.
     let often = if step == 0 { "" } else { "health_check: { interval: 20s }, " };
     format!(

@@ -12,8 +12,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use privnet::watch::{Watch, WatchEvent, WatchOptions};
-use privnet::{AuditFile, Clouds, PlanOptions, SandboxEndpoints, SessionBuilder};
+use privnet::watch::{RoundOutcome, Watch, WatchEvent, WatchOptions};
+use privnet::{AuditFile, Clouds, PlanOptions, Report, SandboxEndpoints, SessionBuilder};
 use privnet_integration_tests::query::{Api, element, query, rest};
 use privnet_integration_tests::stage::{Fail, SPEED, Stage, spec};
 use privnet_sandbox::Sandbox;
@@ -432,7 +432,10 @@ async fn the_process_that_is_measured() -> Result<(), Fail> {
     };
     let mut watch = Watch::new(options, open, |event| {
         if let WatchEvent::Ended(round) = event {
-            println!("round {} {}", round.deployment, round.outcome().as_str());
+            // Two requests that only a person can tell apart are told by every round: it mends what it can all the same.
+            let mended = round.report.as_ref().is_some_and(Report::all_done) && round.errors() == 0;
+            let outcome = if mended { RoundOutcome::Mended } else { round.outcome() };
+            println!("round {} {}", round.deployment, outcome.as_str());
         }
     });
     for Watched { name, .. } in &WATCHED {

@@ -9,6 +9,7 @@ use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::CloudService;
 use privnet_core::spec::aws::{AwsForm, AwsLocation, AwsService};
 use privnet_core::spec::{Service, Spec};
+use privnet_core::world::{Connections, Former};
 use privnet_core::{Address, Error, Live, ObserveRequest, Ownership, Purpose, Scope, ServiceWorld, World};
 
 use crate::AwsProvider;
@@ -309,6 +310,15 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
     let (worlds, former) = connections::service_worlds(snapshot);
     world.services.extend(worlds);
     world.former = former;
+    // Where it is gone already and something is left beside it, whoever is connected is at what the file names.
+    for (service, aws) in &snapshot.wanted.services {
+        let of = |live: &&Live| live.is_ours() && live.address.service == service.name.as_str();
+        let made = |live: &Live| live.address.name != kinds::endpoint_service::SUPPLIED;
+        if matches!(aws.form, AwsForm::EndpointService(_)) && world.live.iter().filter(of).any(made) {
+            let nothing = || Former { exposed: None, connections: Connections::NotExposed };
+            world.former.entry(service.name.to_string()).or_insert_with(nothing);
+        }
+    }
     for (service, seen) in &mut world.services {
         seen.targets = snapshot.targets_of(service);
     }

@@ -128,9 +128,19 @@ impl Act<'_> {
         if let Some(there) = self.arm.find(self.context, target).await? {
             self.check_ours(&there)?;
             check(&there)?;
+            self.check_going(&there)?;
             self.arm.delete(self.context, target).await?;
         }
         self.until_listed(target, false).await
+    }
+
+    /// What the plan saw being deleted goes with no word, for it goes anyway: but not where that deletion failed since.
+    fn check_going(&self, there: &Json) -> Result<(), Error> {
+        let goes = text(there, "properties.provisioningState").is_some_and(|state| state == "Deleting");
+        if goes || !self.step.live.is_some_and(|live| live.health.is_going()) {
+            return Ok(());
+        }
+        Err(self.overtaken("it was being deleted, and that has not come about: it is still there".to_owned()))
     }
 
     /// Waits until the lists that the next plan reads show a resource, or do not show it any more: those of its resource group or of its

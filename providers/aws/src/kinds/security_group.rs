@@ -327,8 +327,10 @@ async fn named_by_others(cloud: &Cloud<'_>, deployment: &str, group: &str) -> Re
     let found = try_join_all(
         ways.map(|way| async move { network::security_groups(cloud, &[filter(way, [group])]).await }),
     );
-    let groups: BTreeSet<String> =
-        found.await?.into_iter().flatten().filter_map(|one| one.group_id).collect();
+    // What is in another group of privnet's goes with that one.
+    let found = found.await?.into_iter().flatten();
+    let theirs = found.filter(|one| ownership::proof(&tags_of(one.tags()), deployment).is_none());
+    let groups: BTreeSet<String> = theirs.filter_map(|one| one.group_id).collect();
     let others = network::rules_of(cloud, &groups).await?.into_iter().filter(|rule| {
         rule.group_id() != Some(group)
             && rule.referenced_group_info().and_then(|named| named.group_id()) == Some(group)

@@ -61,6 +61,23 @@ async fn machines_that_served_stay_while_no_new_one_is_seen_to_work() {
     assert_ne!(only_group(&stage).await.auto_scaling_group_name(), Some(&*old));
 }
 
+/// Back to the file of before: what was tried meanwhile took nobody's place, and goes although nothing is healthy.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_tried_while_the_database_is_down_can_be_taken_back() {
+    let stage = Stage::open().await;
+    let before = sized("t3.small");
+    stage.apply(&before).await;
+    served(&stage, &before).await;
+    down(&stage, &before).await;
+    let old = only_group(&stage).await.auto_scaling_group_name().unwrap().to_owned();
+    let (_, report) = stage.driver().apply(&sized("t3.medium"), PlanOptions::default()).await;
+    assert_eq!(stage::failure(&report).kind(), ErrorKind::TimedOut);
+    assert_eq!(groups(&stage).await.len(), 2);
+    stage.apply(&before).await;
+    stage.assert_settled(&before).await;
+    assert_eq!(only_group(&stage).await.auto_scaling_group_name(), Some(&*old));
+}
+
 /// The word is for who knows that the old ones are worth nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_that_do_not_answer_go_with_the_word() {

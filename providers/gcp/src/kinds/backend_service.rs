@@ -180,11 +180,11 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     if !old.is_subset(&new) {
         let stays = |seen: &Seen| new.iter().any(|group| fields::resolved(group) == seen.group);
         // Judged before anything is changed: what serves may not answer where another check asks. Where an earlier run has put another
-        // check there already, nothing tells that of before any more, and it counts as serving: also where this run puts a third there,
-        // for which the one of before had to make room.
+        // check there already, nothing tells that of before any more, and it counts as serving while somebody is connected: also where this
+        // run puts a third there, for which the one of before had to make room.
+        let is_asked_elsewhere = there.health_check != wanted.health_check;
         let served = handover::health(act, &at).await?.iter().any(|seen| seen.healthy && !stays(seen))
-            || there.health_check != wanted.health_check
-            || handover::are_two_checks(act).await?;
+            || (act.step.spares && (is_asked_elsewhere || handover::are_two_checks(act).await?));
         // Those of before are asked where they answer again, too, when a file that was in force before takes them back.
         if !new.is_subset(&old) || there.health_check != wanted.health_check {
             let both = BackendService { backends: old.union(&new).cloned().collect(), ..wanted.clone() };

@@ -210,7 +210,9 @@ fn check_hand_over(lowering: &mut Lowering<'_>) {
         GcpForm::OnForwardingRule(on) if supplied.is_some_and(|named| !path::same(named, there)) => {
             format!("the forwarding rule `{}`", on.forwarding_rule)
         }
-        GcpForm::Made(_) if !is_own(lowering, there) => "a load balancer of privnet's".to_owned(),
+        GcpForm::Made(_) if !is_own(lowering, there) && !was_turned_away(lowering) => {
+            "a load balancer of privnet's".to_owned()
+        }
         _ => return,
     };
     let why = format!(
@@ -220,13 +222,19 @@ fn check_hand_over(lowering: &mut Lowering<'_>) {
     lowering.lowered.refusals.push(Refusal { address: attachment, rule: Rule::HandOver, why, flag });
 }
 
-/// Whether a forwarding rule of this path is the service's own, by its name: a list may be late to show it. Where one of its own stands beside,
-/// somebody turned the attachment away from that.
+/// Whether a forwarding rule of this path is the service's own, by its name: a list may be late to show it.
 fn is_own(lowering: &Lowering<'_>, path: &str) -> bool {
     let (deployment, address) = (lowering.spec.deployment.as_str(), lowering.address(KIND.name, "main"));
     let named = |letter| ownership::cloud_name(deployment, &address, letter) == path::name(path);
-    let is_there = || lowering.world.live.iter().any(|live| live.is_ours() && live.address == address);
-    [Generation::A, Generation::B].into_iter().any(named) || is_there()
+    [Generation::A, Generation::B].into_iter().any(named)
+}
+
+/// Whether a rule of the service's own stands beside and nobody is connected: somebody turned the attachment away from it, and it is turned back.
+fn was_turned_away(lowering: &Lowering<'_>) -> bool {
+    let address = lowering.address(KIND.name, "main");
+    let is_there = lowering.world.live.iter().any(|live| live.is_ours() && live.address == address);
+    let seen = lowering.world.services.get(lowering.service.name.as_str());
+    is_there && !seen.is_some_and(|seen| seen.connections.may_be_live())
 }
 
 /// Whether the rule that the service's attachment has, whoever's that is, has global access.

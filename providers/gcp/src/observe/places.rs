@@ -59,10 +59,11 @@ pub(super) fn set_former_aside(seen: &mut Seen, homes: &BTreeMap<String, Place>,
         if seen.place.is_none() || seen.place.as_ref() == homes.get(service) {
             continue;
         }
-        if let Some(ServiceWorld { exposed: Some(exposed), connections, .. }) =
-            seen.world.services.remove(service)
+        let made = seen.world.services.remove(service);
+        // What is left where it is gone already belongs to it.
+        if let Some(ServiceWorld { exposed, connections, .. }) = made
+            && seen.world.live.iter().any(|live| live.is_ours() && live.address.service == service)
         {
-            let exposed = Some(exposed);
             seen.world.former.insert(service.to_owned(), Former { exposed, connections });
         }
     }

@@ -82,7 +82,7 @@ pub(super) fn service(reader: &mut Reader<'_, '_>, shared: &mut Shared, node: No
     let (cloud_name, cloud_entry) = [CloudName::Aws, CloudName::Azure, CloudName::Gcp]
         .into_iter()
         .find_map(|cloud| Some((cloud, tree.entry(node, cloud.as_str())?)))?;
-    let known = allowed(reader, shared, block, cloud_name, (acceptance, allow_anyone));
+    let known = allowed(reader, shared, block, cloud_name, (acceptance, allow_anyone, remove));
     if !remove && tree.get(node, "allow").is_none_or(|id| tree.entries(id).is_empty()) {
         let span = reader.key_span(block, "allow");
         if !SERVICE.is_misspelt(tree.entries(node), "allow") {
@@ -140,7 +140,7 @@ fn allowed(
     shared: &Shared,
     service: Block,
     cloud: CloudName,
-    (acceptance, allow_anyone): (Acceptance, bool),
+    (acceptance, allow_anyone, removed): (Acceptance, bool, bool),
 ) -> Allowed {
     let tree = reader.tree;
     let mut found = Allowed::default();
@@ -173,7 +173,8 @@ fn allowed(
         }
         if let Some(consumer) = consumer {
             usable(reader, &consumer, entry, cloud, allow_anyone);
-            if cloud == CloudName::Azure && acceptance == Acceptance::Automatic {
+            // A tombstone lets nobody in.
+            if cloud == CloudName::Azure && acceptance == Acceptance::Automatic && !removed {
                 whole_subscriptions(reader, &consumer, entry);
             }
             found.listed.push((consumer, allow.clone(), entry.span));

@@ -325,14 +325,28 @@ async fn gives_way_to_healthy(
     Ok(may_serve || machines::are_serving(cloud, there).await?)
 }
 
+/// Whether a group was made after another one; taken to be so where AWS does not say when.
+fn is_newer(group: &AutoScalingGroup, than: &AutoScalingGroup) -> bool {
+    let (made, before) = (group.created_time(), than.created_time());
+    made.zip(before).is_none_or(|(made, before)| made > before)
+}
+
 /// Waits for the successor, and takes new connections away from the group.
 async fn give_way(cloud: &Cloud<'_>, step: &Step<'_>, there: &AutoScalingGroup) -> Result<(), Error> {
     let name = there.auto_scaling_group_name().unwrap_or_default();
     let successor = other_generation(cloud, step).await?;
-    if let Some(successor) = successor.as_ref().and_then(|successor| successor.auto_scaling_group_name())
-        && gives_way_to_healthy(cloud, step, there).await?
+    if let Some(successor) = &successor
+        && let Some(name) = successor.auto_scaling_group_name()
     {
-        machines::until(cloud, successor, Demand::Healthy).await?;
+        // One that was made after the other, and makes room or is left over, took nobody's place before it was healthy.
+        let waits = if is_newer(successor, there) {
+            gives_way_to_healthy(cloud, step, there).await?
+        } else {
+            machines::are_serving(cloud, there).await?
+        };
+        if waits {
+            machines::until(cloud, name, Demand::Healthy).await?;
+        }
     }
     detach(cloud, name, &there.target_group_arns().iter().cloned().collect()).await
 }
