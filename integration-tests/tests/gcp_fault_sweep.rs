@@ -1,5 +1,5 @@
 //! The fault sweep on GCP: each request of an apply, a replacement, a destroy, an apply of forwarders, one that changes them and one that
-//! takes them away, a change of labels, an acceptance and a cut is spoiled in turn, each operation fails in turn after HTTP 200, and
+//! takes them away, a change of labels, an acceptance and a cut is spoiled in each of seven ways in turn, each operation fails in turn after HTTP 200, and
 //! pairs are sampled; then the same command runs again. It must end in the same state, with an empty plan, and a census by
 //! google-api-python-client must find exactly what it finds after an undisturbed run. A fault is tried until it has its effect; that
 //! more than one in a hundred of a sort never has is a failure too. The process itself is killed by the system at each request, too.
@@ -77,19 +77,10 @@ impl Work {
         PlanOptions { destroy: self == Self::Destroy, ..PlanOptions::default() }
     }
 
-    /// What the request at this place is spoiled by. A replacement and forwarders have twice the requests of the others, and most are
-    /// theirs too: there each is spoiled in two ways, and where forwarders change or go in one, all seven in turn. A request without an
-    /// older answer has no stale one.
-    fn faults(self, recorded: &Recorded, at: usize) -> Vec<Faults> {
-        let ways = match self {
-            Self::Reforward | Self::Unforward => 1,
-            Self::Replace | Self::Forwarders => 2,
-            Self::Cut => 3,
-            Self::Labels => 4,
-            Self::Apply | Self::Destroy | Self::Accept => Fault::ALL.len(),
-        };
-        let in_turn = (0..Fault::ALL.len()).map(|way| Fault::ALL[(at * ways + way) % Fault::ALL.len()]);
-        in_turn.filter_map(|fault| Some(vec![recorded.spoil(at, fault)?])).take(ways).collect()
+    /// What the request at this place is spoiled by: each fault in turn. One without an older answer has no stale one.
+    fn faults(recorded: &Recorded, at: usize) -> Vec<Faults> {
+        let spoiled = |fault: &Fault| Some(vec![recorded.spoil(at, *fault)?]);
+        Fault::ALL.iter().filter_map(spoiled).collect()
     }
 
     fn spec(self) -> Result<Spec, Fail> {
@@ -293,7 +284,7 @@ async fn sweep(work: Work) {
 
     let (mut points, mut sorts): (Vec<Spoilt>, BTreeSet<Fault>) = Default::default();
     for at in 0..actions.len() {
-        let faults = work.faults(&recorded, at);
+        let faults = Work::faults(&recorded, at);
         assert!(!faults.is_empty(), "a point for each request");
         sorts.extend(faults.iter().flatten().map(|(_, fault)| *fault));
         points.extend(faults.into_iter().map(Spoilt::Requests));
