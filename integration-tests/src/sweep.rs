@@ -193,8 +193,7 @@ impl Fired {
     /// # Errors
     /// When they had not.
     pub fn check_each(&self, sorts: &BTreeSet<Fault>) -> Result<(), Fail> {
-        // Two of a short work, since what a poll asked once more in the recorded run may have no place in any other.
-        if self.singles == 0 || self.without_effect > (self.singles / Self::ONE_IN).max(2) {
+        if self.singles == 0 || self.without_effect * Self::ONE_IN > self.singles {
             return Err(
                 format!("{} of {} single points had no effect", self.without_effect, self.singles).into()
             );

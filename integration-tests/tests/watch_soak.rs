@@ -33,7 +33,7 @@ const CODES: [[&str; 2]; 3] = [
     ["code=rateLimitExceeded", "code=backendError"],
 ];
 /// The end may be this much larger than a tenth of the run.
-const GROWTH: f64 = 1.2;
+const GROWTH: f64 = 1.1;
 /// What happens by chance is the same in every run, unless another seed is given.
 const SEED: u64 = 0x5eed;
 
@@ -380,7 +380,7 @@ async fn a_soak_ends_converged_and_no_larger() -> Result<(), Fail> {
     let peace = Instant::now();
     while let Some(rest) = unsettled(&stage).await? {
         assert!(
-            peace.elapsed() < Duration::from_secs(180),
+            peace.elapsed() < Duration::from_secs(60),
             "not converged (seed {seed}): {rest}\n{outcomes:?}"
         );
         tokio::task::block_in_place(|| watcher.round())?;
