@@ -5,27 +5,8 @@
 mod stage;
 
 use privnet_core::ErrorKind;
-use privnet_core::accept::{Ask, ConnectionState};
 use privnet_core::plan::{Op, Plan, PlanOptions};
-use privnet_core::spec::Spec;
-use stage::{ONE, Stage, assert_done, made};
-
-/// A service with a live connection.
-async fn connected(spec: &Spec) -> (Stage, String) {
-    let stage = Stage::open().await;
-    stage.apply(spec).await;
-    stage.until_pending(spec, "orders", 2).await;
-    let (_, plan, report) = stage.decide(spec, &Ask::default()).await;
-    assert_done(&plan, &report);
-    let live = stage.connections(spec, "orders").await;
-    let id = live.iter().find(|one| one.state == ConnectionState::Accepted).unwrap().id.clone();
-    (stage, id)
-}
-
-async fn assert_live(stage: &Stage, spec: &Spec, id: &str) {
-    let live = stage.connections(spec, "orders").await;
-    assert!(live.iter().any(|one| one.id == id && one.state == ConnectionState::Accepted), "{live:#?}");
-}
+use stage::{ONE, assert_live, connected, made};
 
 /// Another machine where the first one is, which is asked elsewhere.
 const BESIDE: &str = "{ listen: 5432, health_check: { port: 8008, http: /up }, to: { instances: [zones/us-east4-b/instances/db-9] } }";

@@ -8,33 +8,16 @@ mod stage;
 use std::collections::BTreeSet;
 
 use privnet_core::Value;
-use privnet_core::accept::{Ask, ConnectionState};
+use privnet_core::accept::ConnectionState;
 use privnet_core::plan::{Op, Plan, PlanOptions, Rule};
 use privnet_core::spec::Spec;
-use stage::{ONE, Stage, assert_done, made, spec, with_policy};
+use stage::{ONE, Stage, assert_done, assert_live, connected, made, spec, with_policy};
 
 const SEVER: PlanOptions = PlanOptions { prune: false, sever_connections: true, destroy: false };
 const PRUNE: PlanOptions = PlanOptions { prune: true, sever_connections: false, destroy: false };
 const ALLOW: &str = "allow: { fivetran: {} }";
 /// An attachment that is there, whose list names projects.
 const SHARED: &str = "accept_by: project\nexisting: { service_attachment: shared-db }";
-
-/// A service with a live connection.
-async fn connected(spec: &Spec) -> (Stage, String) {
-    let stage = Stage::open().await;
-    stage.apply(spec).await;
-    stage.until_pending(spec, "orders", 2).await;
-    let (_, plan, report) = stage.decide(spec, &Ask::default()).await;
-    assert_done(&plan, &report);
-    let live = stage.connections(spec, "orders").await;
-    let id = live.iter().find(|one| one.state == ConnectionState::Accepted).unwrap().id.clone();
-    (stage, id)
-}
-
-async fn assert_live(stage: &Stage, spec: &Spec, id: &str) {
-    let live = stage.connections(spec, "orders").await;
-    assert!(live.iter().any(|one| one.id == id && one.state == ConnectionState::Accepted), "{live:#?}");
-}
 
 /// Whom the firewall rule of the service lets in.
 async fn sources(stage: &Stage, spec: &Spec) -> Value {

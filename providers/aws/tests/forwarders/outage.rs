@@ -36,14 +36,20 @@ async fn down(stage: &Stage, spec: &Spec) {
     .await;
 }
 
+/// A service whose machines served a consumer until its database went down.
+async fn in_outage(before: &Spec) -> Stage {
+    let stage = Stage::open().await;
+    stage.apply(before).await;
+    served(&stage, before).await;
+    down(&stage, before).await;
+    stage
+}
+
 /// Both groups stay, over as many runs as the user likes, until the new machines are seen to work.
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_that_served_stay_while_no_new_one_is_seen_to_work() {
-    let stage = Stage::open().await;
     let before = sized("t3.small");
-    stage.apply(&before).await;
-    served(&stage, &before).await;
-    down(&stage, &before).await;
+    let stage = in_outage(&before).await;
     let old = only_group(&stage).await.auto_scaling_group_name().unwrap().to_owned();
     let after = sized("t3.medium");
     for _ in 0..2 {
@@ -64,11 +70,8 @@ async fn machines_that_served_stay_while_no_new_one_is_seen_to_work() {
 /// Back to the file of before: what was tried meanwhile took nobody's place, and goes although nothing is healthy.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_tried_while_the_database_is_down_can_be_taken_back() {
-    let stage = Stage::open().await;
     let before = sized("t3.small");
-    stage.apply(&before).await;
-    served(&stage, &before).await;
-    down(&stage, &before).await;
+    let stage = in_outage(&before).await;
     let old = only_group(&stage).await.auto_scaling_group_name().unwrap().to_owned();
     let (_, report) = stage.driver().apply(&sized("t3.medium"), PlanOptions::default()).await;
     assert_eq!(stage::failure(&report).kind(), ErrorKind::TimedOut);
@@ -81,11 +84,8 @@ async fn what_was_tried_while_the_database_is_down_can_be_taken_back() {
 /// The word is for who knows that the old ones are worth nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_that_do_not_answer_go_with_the_word() {
-    let stage = Stage::open().await;
     let before = sized("t3.small");
-    stage.apply(&before).await;
-    served(&stage, &before).await;
-    down(&stage, &before).await;
+    let stage = in_outage(&before).await;
     let after = sized("t3.medium");
     stage.apply_with(&after, SEVER).await;
     stage.assert_settled(&after).await;

@@ -17,7 +17,7 @@ use google_cloud_auth::credentials::anonymous;
 use google_cloud_compute_v1::client as compute;
 use google_cloud_compute_v1::model::ServiceAttachment;
 use privnet_core::Provider;
-use privnet_core::accept::{Ask, Connection, Decision};
+use privnet_core::accept::{Ask, Connection, ConnectionState, Decision};
 use privnet_core::conformance::{Driver, Subject, Variant};
 pub use privnet_core::conformance::{assert_done, until};
 use privnet_core::execute::{Context, Events, Report, Settings};
@@ -434,4 +434,22 @@ services:
 
 pub fn spec(text: &str) -> Spec {
     decode("stage.yaml", text).unwrap_or_else(|errors| panic!("{errors:#?}\n{text}"))
+}
+
+/// A service with a live connection.
+pub async fn connected(spec: &Spec) -> (Stage, String) {
+    let stage = Stage::open().await;
+    stage.apply(spec).await;
+    stage.until_pending(spec, "orders", 2).await;
+    let (_, plan, report) = stage.decide(spec, &Ask::default()).await;
+    assert_done(&plan, &report);
+    let live = stage.connections(spec, "orders").await;
+    let id = live.iter().find(|one| one.state == ConnectionState::Accepted).unwrap().id.clone();
+    (stage, id)
+}
+
+/// It is connected still.
+pub async fn assert_live(stage: &Stage, spec: &Spec, id: &str) {
+    let live = stage.connections(spec, "orders").await;
+    assert!(live.iter().any(|one| one.id == id && one.state == ConnectionState::Accepted), "{live:#?}");
 }
