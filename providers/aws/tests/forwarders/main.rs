@@ -11,6 +11,7 @@ mod drain;
 mod health_ports;
 mod moves;
 mod outage;
+mod partly;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod sweep;

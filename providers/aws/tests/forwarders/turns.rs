@@ -66,7 +66,7 @@ async fn a_port_turns_to_other_targets_and_back() {
 
 /// Demands of what was said: the listener first named the new group without a weight, then so many of its targets were all
 /// healthy, then the listener led there alone.
-fn turned_when_healthy<'a>(record: impl Iterator<Item = &'a str>, count: usize) {
+pub(crate) fn turned_when_healthy<'a>(record: impl Iterator<Item = &'a str>, count: usize) {
     let said: Vec<serde_json::Value> = record.map(|line| serde_json::from_str(line).unwrap()).collect();
     let modified: Vec<usize> = (0..said.len()).filter(|at| said[*at]["action"] == "ModifyListener").collect();
     let [tried, turned] = modified[..] else { panic!("{} changes of the listener", modified.len()) };
