@@ -210,6 +210,12 @@ impl Kind {
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
+
+    /// Whether it tells of each of its own how well traffic is served there.
+    #[must_use]
+    pub fn tells_how_it_serves(&self) -> bool {
+        self.fields.iter().any(|field| field.traffic == Traffic::Serves)
+    }
 }
 
 /// All kinds of the providers that take part, by cloud and name: two clouds may call different things alike.

@@ -5,8 +5,13 @@
 mod stage;
 
 use privnet_core::plan::{Op, PlanOptions};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use stage::{FORWARDED, Stage, made};
+
+/// The file's forwarders in another subnet than the default one of these tests.
+const IN_DB: &str = "forwarder: { subnets: [db], size: Standard_D2s_v5 }";
+const DELETE_DENIED: &str =
+    "azure:DELETE Microsoft.Compute/virtualMachineScaleSets:1+:code=AuthorizationFailed";
 
 /// Whether a load balancer sends a group no new connections.
 fn is_drained(balancer: &Json, group: &str) -> bool {
@@ -27,8 +32,8 @@ async fn groups_of_another_subnet_take_over_before_those_of_before_go() {
     let stage = Stage::open().await;
     let before = made(FORWARDED, "", "");
     stage.apply(&before).await;
-    let after = made(FORWARDED, "forwarder: { subnets: [db], size: Standard_D2s_v5 }", "");
-    stage.fault("azure:DELETE Microsoft.Compute/virtualMachineScaleSets:1+:code=AuthorizationFailed");
+    let after = made(FORWARDED, IN_DB, "");
+    stage.fault(DELETE_DENIED);
     let (plan, report) = stage.driver().apply(&after, PlanOptions::default()).await;
     stage.heal();
     let ops: Vec<_> = plan.actions.iter().map(|action| (action.op, action.address.name.as_str())).collect();
@@ -49,4 +54,28 @@ async fn groups_of_another_subnet_take_over_before_those_of_before_go() {
     let groups: Vec<String> =
         stage.everything().await.into_iter().filter(|id| id.contains("ScaleSets")).collect();
     assert_eq!(groups, [group("db")]);
+}
+
+/// The move was interrupted when the old group was drained, and the file goes back: the new one goes when the old one answers again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_between_subnets_that_was_interrupted_has_a_way_back() {
+    let stage = Stage::open().await;
+    let before = made(FORWARDED, "", "");
+    stage.apply(&before).await;
+    stage.fault(DELETE_DENIED);
+    let (_, report) = stage.driver().apply(&made(FORWARDED, IN_DB, ""), PlanOptions::default()).await;
+    stage.heal();
+    assert!(!report.all_done(), "the old group stayed");
+    // What the old group needs is put right first, and meanwhile nothing else waits for that group.
+    let rules = stage.live(&before, "network-security-group").await.unwrap().id;
+    stage.change(&rules, |body| body["properties"]["securityRules"] = json!([])).await;
+    let plan = stage.apply(&before).await;
+    let ids: Vec<_> = plan.actions.iter().map(|action| action.id.as_str()).collect();
+    let order = [
+        "update orders/network-security-group/forwarder",
+        "update orders/scale-set/fwd",
+        "delete orders/scale-set/db@a",
+    ];
+    assert_eq!(ids, order);
+    stage.assert_settled(&before).await;
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::accept::{Connection, Identity};
-use crate::kind::{Change, Kind, Replacement, Traffic};
+use crate::kind::{Change, Kind, Replacement};
 use crate::plan::build::Draft;
 use crate::plan::diff::Difference;
 use crate::plan::references::{Named, are_together, hold, is_untimely};
@@ -176,7 +176,7 @@ impl Draft<'_> {
             hold.with_traffic && (hold.let_go.is_none() || !self.standing.is_idle(gone))
         };
         let user = staying().find(holds);
-        let tells = kind.fields.iter().any(|field| field.traffic == Traffic::Serves);
+        let tells = kind.tells_how_it_serves();
         let outlived = staying().any(|other| {
             other.address == *address && other.id != gone.id && !self.standing.serves_more(gone, other)
         });

@@ -195,11 +195,13 @@ fn comes_after(after: &Placed<'_>, before: &Placed<'_>, kinds: &KindTable) -> bo
 /// Whether `later` goes where `earlier`, one of its kind, is made beside it. The file may have turned from one to the other under
 /// another address (a rule for another range): as in a replacement, what lets traffic through goes when the other is there, and
 /// stays where the other cannot be made. Names of another family (`inbound/5432/…`, `database/…`) do not stand in for it.
+///
+/// Where its kind tells how well one serves, a change may be what brings the other back: a group that a run which was cut short had drained.
 fn gives_way_to(later: &Step, earlier: &Step, kinds: &KindTable) -> bool {
     let (gone, made) = (&later.action, &earlier.action);
-    let first = |kind: &Kind| kind.replacement == Replacement::CreateFirst;
+    let comes = |kind: &Kind| made.op == Op::Create || (made.op == Op::Update && kind.tells_how_it_serves());
+    let first = |kind: &Kind| kind.replacement == Replacement::CreateFirst && comes(kind);
     gone.op == Op::Delete
-        && made.op == Op::Create
         && gone.address.kind == made.address.kind
         && family(&gone.address.name) == family(&made.address.name)
         && kinds.get(&gone.scope, &gone.address.kind).is_some_and(first)
