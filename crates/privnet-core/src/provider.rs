@@ -70,6 +70,8 @@ pub struct Step<'a> {
     /// Whether a consumer may be connected whom the user did not allow to be cut: what serves gives way to what is seen to work, also while
     /// neither does at this moment.
     pub spares: bool,
+    /// For a delete: whether something of ours is at the same address when the plan is done. Otherwise nothing there stands in for it.
+    pub has_successor: bool,
 }
 
 impl Step<'_> {

@@ -155,6 +155,27 @@ impl Act<'_> {
         Ok(())
     }
 
+    /// All of a type that the lists show whose lag is waited for: those that the next plan reads.
+    ///
+    /// # Errors
+    /// What ARM answered.
+    pub(crate) async fn listed(&self, kind: &str) -> Result<Vec<Json>, Error> {
+        let mut all: Vec<Json> = Vec::new();
+        for collection in self.arm.looked.lists_with(&format!("{}/providers/{kind}/x", self.group())) {
+            let shown = self.arm.list(self.context, &Target::of(collection)).await?;
+            let is_new = |one: &Json| {
+                let id = text(one, "id").unwrap_or_default();
+                all.iter().all(|known| !same_id(text(known, "id").unwrap_or_default(), id))
+            };
+            let new: Vec<Json> = shown.into_iter().filter(is_new).collect();
+            all.extend(new);
+        }
+        let of_group =
+            |one: &Json| text(one, "id").is_some_and(|id| crate::scope::of_id(id) == self.step.action.scope);
+        all.retain(of_group);
+        Ok(all)
+    }
+
     async fn until_in(&self, collection: &str, target: &Target, there: bool) -> Result<(), Error> {
         let collection = Target::with_version(collection, &target.version);
         let what = if there { "in the list" } else { "out of the list" };

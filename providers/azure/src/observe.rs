@@ -3,6 +3,7 @@
 
 mod existing;
 mod former;
+mod health;
 mod stranger;
 mod surroundings;
 
@@ -229,6 +230,9 @@ async fn of_group(
     snapshot.learn_services();
     if let Some(around) = around {
         surroundings::learn(arm, context, &mut snapshot, around, &mut world).await?;
+    }
+    if purpose == Purpose::Plan {
+        health::read_answering(arm, context, &mut snapshot).await?;
     }
     world.live.extend(kinds::live(&snapshot));
     add_services(&snapshot, &mut world);

@@ -28,6 +28,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) load_balancers: Vec<Json>,
     pub(crate) security_groups: Vec<Json>,
     pub(crate) scale_sets: Vec<Json>,
+    /// The groups of machines of which a load balancer says that they answer, by id in lower case: asked where there are two of one.
+    pub(crate) answering: BTreeSet<String>,
     /// The virtual networks that are concerned, wherever they are.
     pub(crate) vnets: Vec<Json>,
     /// The services of the deployment: the file's, and those that something of ours names.
@@ -56,6 +58,7 @@ impl<'a> Snapshot<'a> {
             load_balancers: Vec::new(),
             security_groups: Vec::new(),
             scale_sets: Vec::new(),
+            answering: BTreeSet::new(),
             vnets: Vec::new(),
             known,
             turned: BTreeSet::new(),

@@ -5,8 +5,9 @@
 mod stage;
 
 use privnet_core::plan::{Op, PlanOptions};
+use privnet_core::world::TargetState;
 use serde_json::{Value as Json, json};
-use stage::{FORWARDED, Stage, made};
+use stage::{FORWARDED, Stage, made, until};
 
 /// The file's forwarders in another subnet than the default one of these tests.
 const IN_DB: &str = "forwarder: { subnets: [db], size: Standard_D2s_v5 }";
@@ -78,4 +79,33 @@ async fn a_move_between_subnets_that_was_interrupted_has_a_way_back() {
     ];
     assert_eq!(ids, order);
     stage.assert_settled(&before).await;
+}
+
+/// Both generations of a subnet that the file does not name any more go for those in other subnets, and not for each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_groups_of_a_subnet_that_goes_wait_for_those_of_the_new_one() {
+    let stage = Stage::open().await;
+    let before = made(FORWARDED, "", "");
+    stage.apply(&before).await;
+    let other = made(&FORWARDED.replace("172.16.4.20", "172.16.4.21"), "", "");
+    stage.fault(
+        "azure:POST Microsoft.Network/loadBalancers/loadBalancingRules/health:1:code=AuthorizationFailed",
+    );
+    let (_, report) = stage.driver().apply(&other, PlanOptions::default()).await;
+    stage.heal();
+    assert!(!report.all_done(), "the new group is not known to be healthy");
+    let world = stage.world(&other).await;
+    let young = world.live.iter().find(|live| live.id.ends_with("-b") && live.address.kind == "scale-set");
+    stage.change(&young.unwrap().id, |body| body["tags"]["sandbox-health"] = json!("down")).await;
+    until("two machines are healthy", || async {
+        let world = stage.driver().observe(&other, privnet_core::Purpose::Status).await.1;
+        let targets = &world.services["orders"].targets;
+        let healthy = targets.iter().filter(|one| one.state == TargetState::Healthy).count();
+        (targets.len() == 4 && healthy == 2).then_some(())
+    })
+    .await;
+    let after = made(FORWARDED, IN_DB, "");
+    let plan = stage.apply(&after).await;
+    assert_eq!((plan.summary.create, plan.summary.delete), (1, 2), "{:?}", plan.actions);
+    stage.assert_settled(&after).await;
 }

@@ -98,6 +98,7 @@ impl Executor {
     pub async fn run(&self, deployment: &str, plan: &Plan, world: &World) -> Report {
         let started = Instant::now();
         let mut walk = Walk::new(plan);
+        let succeeded = succeeded(plan, world);
         let mut outputs: BTreeMap<Address, BTreeMap<String, Value>> = BTreeMap::new();
         let mut running = FuturesUnordered::new();
         loop {
@@ -106,9 +107,12 @@ impl Executor {
                 let Some(action) = plan.actions.get(index) else { continue };
                 let ready = Ready::new(action, world, &outputs);
                 self.context.event(Event::Started { action: action.id.clone() });
-                let spares = !plan.severs && world.may_be_connected(&action.address.service);
+                let situation = Situation {
+                    spares: !plan.severs && world.may_be_connected(&action.address.service),
+                    has_successor: succeeded.contains(&action.address),
+                };
                 running.push(async move {
-                    (index, self.carry_out(deployment, action, ready, world, spares).await)
+                    (index, self.carry_out(deployment, action, ready, world, situation).await)
                 });
             }
             let Some((index, result)) = running.next().await else { break };
@@ -143,7 +147,7 @@ impl Executor {
         action: &Action,
         ready: Ready<'_>,
         world: &World,
-        spares: bool,
+        situation: Situation,
     ) -> Result<Applied, Error> {
         if let Some(unknown) = &ready.unresolved {
             let message = format!("it needs {unknown}, which the step before did not bring");
@@ -164,7 +168,8 @@ impl Executor {
             self.write_audit(deployment, action, world)?;
         }
         let Ready { fields, changes, live, .. } = &ready;
-        let step = Step { deployment, action, fields, changes, live: *live, spares };
+        let Situation { spares, has_successor } = situation;
+        let step = Step { deployment, action, fields, changes, live: *live, spares, has_successor };
         provider.apply(step, &self.context.within(&action.id)).await
     }
 
@@ -199,6 +204,28 @@ impl Executor {
             .with_cause(cause)
         })
     }
+}
+
+/// What an action is told of the plan that it is part of.
+#[derive(Clone, Copy)]
+struct Situation {
+    spares: bool,
+    has_successor: bool,
+}
+
+/// The addresses at which something goes and something of ours is all the same when the plan is done.
+fn succeeded<'a>(plan: &'a Plan, world: &'a World) -> BTreeSet<&'a Address> {
+    let deletes = || plan.actions.iter().filter(|action| action.op == Op::Delete);
+    let goes: BTreeSet<&Address> = deletes().map(|action| &action.address).collect();
+    if goes.is_empty() {
+        return goes;
+    }
+    let gone: BTreeSet<(&Address, Option<&str>)> =
+        deletes().map(|action| (&action.address, action.live_id.as_deref())).collect();
+    let made = plan.actions.iter().filter(|action| action.op == Op::Create).map(|action| &action.address);
+    let stays = |live: &&Live| live.is_ours() && !gone.contains(&(&live.address, Some(live.id.as_str())));
+    let staying = world.live.iter().filter(stays).map(|live| &live.address);
+    made.chain(staying).filter(|address| goes.contains(address)).collect()
 }
 
 /// An action's fields with every reference resolved.

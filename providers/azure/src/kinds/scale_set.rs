@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::spec::Zones;
-use privnet_core::{Address, Change, Field, Kind, Live, Origin, Replacement, Shape, Traffic, Value};
+use privnet_core::{
+    Address, Change, Field, Kind, Live, Origin, Ownership, Replacement, Shape, Traffic, Value,
+};
 use privnet_forwarder::CloudLimit;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,6 +24,7 @@ mod change;
 mod handover;
 
 pub(crate) use self::change::{create, delete, update};
+pub(crate) use self::handover::{balancer_of, health_calls, healthy};
 
 /// What the machines run is not returned by ARM: its fingerprint stands in this tag.
 const FORWARDER_TAG: &str = "privnet:forwarder";
@@ -173,7 +176,8 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         read.draining =
             snapshot.load_balancers.iter().any(|balancer| handover::is_drained(balancer, pool, id));
         let mut fields = fields::of(&read);
-        fields.extend(traffic(set, read.draining));
+        let answers = snapshot.answering.contains(&fields::id(id));
+        fields.extend(traffic(set, read.draining, answers));
         Some(Live {
             address: claim.address,
             generation: Some(claim.generation),
@@ -194,11 +198,28 @@ fn made(set: &Json) -> Option<jiff::Timestamp> {
     text(set, "properties.timeCreated")?.parse().ok()
 }
 
-/// Whether new connections come to a group, and when it was made.
-fn traffic(set: &Json, draining: bool) -> fields::Fields {
+/// How well a group serves: not at all once it is drained, better where a machine of it is known to answer; and when it was made.
+fn traffic(set: &Json, draining: bool, answers: bool) -> fields::Fields {
     let since = made(set).map(jiff::Timestamp::as_millisecond).into();
-    let serves = Value::Int(i64::from(!draining));
+    let serves = Value::Int(if draining { 0 } else { 1 + i64::from(answers) });
     fields::Fields::from([("serves".to_owned(), serves), ("since".to_owned(), since)])
+}
+
+/// The pools of groups of one address that are beside each other, each with the ids of these groups in lower case: a run that was cut short
+/// left two, and a plan wants to know which of them answers.
+pub(crate) fn doubled(snapshot: &Snapshot<'_>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut by_address: BTreeMap<Address, BTreeMap<String, String>> = BTreeMap::new();
+    for set in &snapshot.scale_sets {
+        let claim = snapshot.claim(set, KIND.name).filter(|claim| claim.ownership == Ownership::Ours);
+        let (Some(claim), Some(id)) = (claim, text(set, "id")) else { continue };
+        let pool = fields::resolved(&read(set).pool).to_owned();
+        by_address.entry(claim.address).or_default().insert(fields::id(id), pool);
+    }
+    let mut doubled: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (id, pool) in by_address.into_values().filter(|groups| groups.len() > 1).flatten() {
+        doubled.entry(pool).or_default().insert(id);
+    }
+    doubled
 }
 
 const PROFILE: &str = "properties.virtualMachineProfile";

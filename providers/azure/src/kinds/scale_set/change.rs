@@ -6,7 +6,7 @@ use privnet_core::{Applied, Error};
 
 use super::{KIND, PROFILE, ScaleSet, body, handover, made, own_tags};
 use crate::act::Act;
-use crate::arm::{Json, Target, Write, at, merge_text_map, set, text, text_map};
+use crate::arm::{Json, Target, Write, at, merge_text_map, same_id, set, text, text_map};
 use crate::kinds::{applied, load_balancer, outputs};
 use crate::{fields, ownership};
 
@@ -42,7 +42,7 @@ pub(crate) async fn create(act: &Act<'_>) -> Result<Applied, Error> {
     made?;
     act.until_listed(&target, true).await?;
     if other?.is_some() {
-        handover::until_healthy(act, fields::resolved(&wanted.pool), &id, wanted.count).await?;
+        handover::until_healthy(act, fields::resolved(&wanted.pool), &id, wanted.count, None).await?;
     }
     Ok(applied(outputs([("id", fields::id(&id))])))
 }
@@ -68,7 +68,7 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
         // The other group goes after this, and has served meanwhile.
         if let Some(generation) = act.step.action.generation
             && let Some(other) = handover::other_generation(act, generation).await?
-            && handover::is_exposed(act).await?
+            && handover::is_exposed(act, pool).await?
         {
             handover::until_as_good(act, pool, std::slice::from_ref(&id), &other).await?;
         }
@@ -84,7 +84,7 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
     let pool = fields::resolved(&there.pool);
     // Of what is being deleted there is nothing left to hand over.
     let goes = act.step.live.is_some_and(|live| live.health.is_going());
-    let note = if goes { None } else { hand_over(act, &target, pool, there.drain).await? };
+    let note = if goes { None } else { hand_over(act, &target, pool, &there).await? };
     act.delete_only(&target, &|shown| same_as_planned(act, shown)).await?;
     load_balancer::prune(act, pool).await?;
     Ok(Applied { note, ..Applied::default() })
@@ -92,9 +92,15 @@ pub(crate) async fn delete(act: &Act<'_>) -> Result<Applied, Error> {
 
 /// Waits until others serve in place of a group that goes, and drains that: the group under its other name, or else what the service has in
 /// the same pool, in other subnets.
-async fn hand_over(act: &Act<'_>, goes: &Target, pool: &str, drain: i64) -> Result<Option<String>, Error> {
+async fn hand_over(
+    act: &Act<'_>,
+    goes: &Target,
+    pool: &str,
+    there: &ScaleSet,
+) -> Result<Option<String>, Error> {
+    let drain = there.drain;
     // Behind another load balancer there is nothing to hand over: who was connected to this one is so no more.
-    if !handover::is_exposed(act).await? {
+    if !handover::is_exposed(act, pool).await? {
         return Ok(None);
     }
     let other = match act.step.action.generation {
@@ -110,7 +116,17 @@ async fn hand_over(act: &Act<'_>, goes: &Target, pool: &str, drain: i64) -> Resu
         same_as_planned(act, &shown)?;
     }
     let successor = other.filter(|other| !other.goes).map(|other| other.id);
-    let Some(successor) = successor else { return hand_to_others(act, goes, pool, drain).await };
+    // In a subnet that the file does not name any more, the group under the other name goes as well.
+    let others = match &successor {
+        Some(_) if act.step.has_successor => Vec::new(),
+        other => {
+            let mut beside = handover::beside(act, &goes.path, pool).await?;
+            beside.retain(|group| other.as_deref().is_none_or(|other| !same_id(group, other)));
+            beside
+        }
+    };
+    let successor = successor.filter(|_| others.is_empty());
+    let Some(successor) = successor else { return hand_to_others(act, goes, pool, &others, drain).await };
     let Some(machines) = handover::machines_in_pool(act, &successor, pool).await? else { return Ok(None) };
     // One that is older than this is no successor, all of which must be healthy first: it is what serves, as well as it does. But where
     // it answers nothing and this one does, this is what serves.
@@ -118,7 +134,9 @@ async fn hand_over(act: &Act<'_>, goes: &Target, pool: &str, drain: i64) -> Resu
     if handover::is_older(act, &successors[0], &goes.path).await? {
         handover::until_as_good(act, pool, &successors, &goes.path).await?;
     } else {
-        handover::until_healthy(act, pool, &successors[0], machines).await?;
+        // What is drained answers nothing, and may be what comes back.
+        let dead = (!there.draining).then_some(goes.path.as_str());
+        handover::until_healthy(act, pool, &successors[0], machines, dead).await?;
     }
     handover::drain(act, pool, &goes.path, &successors, drain).await
 }
@@ -128,17 +146,14 @@ async fn hand_to_others(
     act: &Act<'_>,
     goes: &Target,
     pool: &str,
+    others: &[String],
     drain: i64,
 ) -> Result<Option<String>, Error> {
-    if !handover::is_led_to(act, pool).await? {
+    if others.is_empty() || !handover::is_led_to(act, pool).await? {
         return Ok(None);
     }
-    let beside = handover::beside(act, &goes.path, pool).await?;
-    if beside.is_empty() {
-        return Ok(None);
-    }
-    handover::until_as_good(act, pool, &beside, &goes.path).await?;
-    handover::drain(act, pool, &goes.path, &beside, drain).await
+    handover::until_as_good(act, pool, others, &goes.path).await?;
+    handover::drain(act, pool, &goes.path, others, drain).await
 }
 
 /// Somebody deletes the group that was to take over: this is what serves.

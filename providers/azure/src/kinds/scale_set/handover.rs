@@ -15,8 +15,8 @@ use crate::{fields, ownership};
 /// How long new machines may take to boot and to become healthy.
 const HEALTHY: Duration = Duration::from_secs(20 * 60);
 
-/// Where groups are, in a resource group.
-const GROUPS: &str = "providers/Microsoft.Compute/virtualMachineScaleSets";
+/// What groups are to ARM.
+const GROUPS: &str = "Microsoft.Compute/virtualMachineScaleSets";
 
 /// The group under the other name, where it is there and ours.
 pub(super) struct Other {
@@ -28,7 +28,7 @@ pub(super) struct Other {
 /// Looks for the group under the other name.
 pub(super) async fn other(act: &Act<'_>, mine: Generation) -> Result<Option<Other>, Error> {
     let name = ownership::cloud_name(act.step.deployment, &act.step.action.address, mine.other());
-    let id = format!("{}/{GROUPS}/{name}", act.group());
+    let id = format!("{}/providers/{GROUPS}/{name}", act.group());
     let there = act.arm.find(act.context, &Target::of(&id)).await?;
     let there = there.filter(|there| act.check_ours(there).is_ok());
     Ok(there.map(|there| Other { id, goes: health(&there).is_going() }))
@@ -53,7 +53,7 @@ fn leads_to(balancer: &Json, pool: &str) -> bool {
 
 /// The service's other groups in this pool, in whatever subnets, that stay.
 pub(super) async fn beside(act: &Act<'_>, group: &str, pool: &str) -> Result<Vec<String>, Error> {
-    let listed = act.arm.list(act.context, &Target::of(format!("{}/{GROUPS}", act.group()))).await?;
+    let listed = act.listed(GROUPS).await?;
     let is_beside = |there: &&Json| {
         let name = text(there, "name").unwrap_or_default();
         let claim = ownership::claim(act.step.deployment, name, &text_map(there, "tags"), &[]);
@@ -80,16 +80,22 @@ pub(super) async fn is_older(act: &Act<'_>, one: &str, other: &str) -> Result<bo
     Ok(made(one).zip(made(other)).is_some_and(|(one, other)| one < other))
 }
 
-/// Whether the service still has its private link service, so that consumers may be on these machines.
-pub(super) async fn is_exposed(act: &Act<'_>) -> Result<bool, Error> {
-    let collection = Target::of(format!("{}/providers/Microsoft.Network/privateLinkServices", act.group()));
+/// Whether the service still has its private link service before the load balancer of this pool, so that consumers may be on these machines.
+pub(super) async fn is_exposed(act: &Act<'_>, pool: &str) -> Result<bool, Error> {
+    let balancer = balancer_of(pool);
     let address = private_link_service::address(&act.step.action.address.service);
-    let listed = act.arm.list(act.context, &collection).await?;
+    let listed = act.listed("Microsoft.Network/privateLinkServices").await?;
     Ok(listed.iter().any(|service| {
         let name = text(service, "name").unwrap_or_default();
         let claim = ownership::claim(act.step.deployment, name, &text_map(service, "tags"), &[]);
-        claim.is_some_and(|claim| claim.address == address)
+        claim.is_some_and(|claim| claim.address == address) && stands_before(service, &balancer)
     }))
+}
+
+/// Whether a private link service stands before this load balancer.
+fn stands_before(service: &Json, balancer: &str) -> bool {
+    let mut frontends = items(service, "properties.loadBalancerFrontendIpConfigurations").iter();
+    frontends.any(|one| text(one, "id").is_some_and(|id| load_balancer::of_part(id) == fields::id(balancer)))
 }
 
 fn healthy_in_time<'a>(act: &Act<'_>, group: &'a str) -> Until<'a> {
@@ -98,19 +104,25 @@ fn healthy_in_time<'a>(act: &Act<'_>, group: &'a str) -> Until<'a> {
 }
 
 /// Waits until the load balancer calls this many machines of a group healthy on every rule of the pool: with fewer of them than are to
-/// carry the traffic, the old group does not go.
+/// carry the traffic, the old group does not go. But where that (`dead`) answers no rule while the new one answers some, it carries nothing.
 pub(super) async fn until_healthy(
     act: &Act<'_>,
     pool: &str,
     group: &str,
     machines: i64,
+    dead: Option<&str>,
 ) -> Result<(), Error> {
     let balancer = balancer_of(pool);
     let until = healthy_in_time(act, group);
     let balancer = &balancer;
     let ask = || async move {
         let wanted = usize::try_from(machines).unwrap_or_default().max(1);
-        for (rule, seen) in health_by_rule(act, balancer, pool).await? {
+        let rules = health_by_rule(act, balancer, pool).await?;
+        let answers = |group: &str| rules.iter().any(|(_, seen)| healthy(seen, group) > 0);
+        if dead.is_some_and(|dead| !answers(dead)) && answers(group) {
+            return Ok(Poll::Ready(()));
+        }
+        for (rule, seen) in rules {
             let healthy = healthy(&seen, group);
             if healthy < wanted {
                 return Ok(Poll::Pending(format!("{rule} has {healthy} of {machines} machines healthy")));
@@ -160,19 +172,27 @@ fn is_answered_alone(health: &Json, stay: &[String], goes: &str) -> bool {
 async fn health_by_rule(act: &Act<'_>, balancer: &str, pool: &str) -> Result<Vec<(String, Json)>, Error> {
     let shown = act.arm.get(act.context, &Target::of(balancer)).await?;
     let mut rules = Vec::new();
-    // What somebody else's rules ask is his matter: privnet's machines may never answer it.
-    for rule in load_balancer::own_rules(&shown)
-        .filter(|rule| text(rule, "properties.backendAddressPool.id").is_some_and(|id| same_id(id, pool)))
-    {
-        let name = text(rule, "name").unwrap_or_default();
-        let health = Target::of(format!("{balancer}/loadBalancingRules/{name}/health"));
-        rules.push((name.to_owned(), act.arm.post(act.context, &health).await?));
+    for (name, health) in health_calls(&shown, pool) {
+        rules.push((name, act.arm.post(act.context, &health).await?));
     }
     Ok(rules)
 }
 
+/// The calls that tell the health of the machines behind each of privnet's rules of a pool, by the rule's name. What somebody else's rules
+/// ask is his matter: privnet's machines may never answer it.
+pub(crate) fn health_calls(balancer: &Json, pool: &str) -> Vec<(String, Target)> {
+    let id = text(balancer, "id").unwrap_or_default();
+    let leads =
+        |rule: &&Json| text(rule, "properties.backendAddressPool.id").is_some_and(|id| same_id(id, pool));
+    let rules = load_balancer::own_rules(balancer).filter(leads);
+    let names = rules.map(|rule| text(rule, "name").unwrap_or_default());
+    names
+        .map(|name| (name.to_owned(), Target::of(format!("{id}/loadBalancingRules/{name}/health"))))
+        .collect()
+}
+
 /// How many machines of this group a rule's health shows as up.
-fn healthy(health: &Json, group: &str) -> usize {
+pub(crate) fn healthy(health: &Json, group: &str) -> usize {
     let up = items(health, "loadBalancerBackendAddresses").iter().filter_map(|member| {
         // The id comes as text, or in an object.
         let id = text(member, "networkInterfaceIPConfigurationId")
@@ -302,13 +322,16 @@ fn is_of(id: &str, group: &str) -> bool {
 }
 
 /// The load balancer of a pool.
-fn balancer_of(pool: &str) -> String {
+pub(crate) fn balancer_of(pool: &str) -> String {
     let at = pool.to_lowercase().find("/backendaddresspools/").unwrap_or(pool.len());
     pool.get(..at).unwrap_or(pool).to_owned()
 }
 
 #[cfg(test)]
 mod tests {
+    use privnet_core::Step;
+    use privnet_core::plan::{Action, Op};
+
     use super::*;
 
     fn balancer() -> Json {
@@ -350,6 +373,69 @@ mod tests {
         assert!(would_leave_none(&led_to, pool, &of(&[new])));
         assert!(!would_leave_none(&led_to, pool, &of(&[old, new])));
         assert!(!would_leave_none(&marked(&led_to, pool, new, "None"), pool, &of(&[new])));
+    }
+
+    /// Where the plan read the subscription's list, that is the one whose lag each action waits for: another one may not show yet what was made
+    /// a moment ago, and an old group would go without a drain.
+    #[tokio::test]
+    async fn groups_beside_are_looked_for_where_their_making_was_waited_for() {
+        let address = super::super::address("orders", "old");
+        let beside_it = super::super::address("orders", "new");
+        let name = ownership::cloud_name("data", &beside_it, Generation::A);
+        let group = |scope: &str, id: &str| {
+            let tags = ownership::all_tags(
+                &std::collections::BTreeMap::new(),
+                "data",
+                &beside_it,
+                Generation::A,
+                &std::collections::BTreeMap::new(),
+            );
+            let configuration = json!({"properties": {"loadBalancerBackendAddressPools": [{"id": "/lb/backendAddressPools/forwarder"}]}});
+            json!({"id": format!("/subscriptions/s/resourceGroups/{scope}/providers/{GROUPS}/{id}"), "name": id, "tags": tags, "properties": {
+                "virtualMachineProfile": {"networkProfile": {"networkInterfaceConfigurations": [
+                    {"properties": {"ipConfigurations": [configuration]}}]}}}})
+        };
+        let all = json!({"value": [group("rg", &name), group("other", &name)]});
+        let answers = vec![(200, Vec::new(), all.clone()), (200, Vec::new(), all)];
+        let (arm, script) = crate::arm::fake::Script::arm(answers);
+        let context = crate::arm::fake::context();
+        let everywhere = format!("/subscriptions/s/providers/{GROUPS}");
+        arm.list(&context, &Target::of(&everywhere)).await.unwrap();
+        let action = Action {
+            id: "delete".to_owned(),
+            address,
+            op: Op::Delete,
+            reason: String::new(),
+            changes: Vec::new(),
+            after: Vec::new(),
+            generation: Some(Generation::A),
+            scope: crate::scope::of("s", "rg"),
+            live_id: None,
+            connection: None,
+            locks: Vec::new(),
+        };
+        let step = Step {
+            deployment: "data",
+            action: &action,
+            fields: &fields::Fields::new(),
+            changes: &[],
+            live: None,
+            spares: false,
+            has_successor: false,
+        };
+        let act = Act { arm: &arm, context: &context, step };
+        let found = beside(&act, "/old", "/lb/backendaddresspools/forwarder").await.unwrap();
+        assert_eq!(found, [format!("/subscriptions/s/resourceGroups/rg/providers/{GROUPS}/{name}")]);
+        assert_eq!(script.asked()[1], format!("GET {everywhere}"));
+    }
+
+    #[test]
+    fn who_stands_before_another_load_balancer_does_not_expose_these_machines() {
+        let before = |id: &str| json!({"properties": {"loadBalancerFrontendIpConfigurations": [{"id": id}]}});
+        assert!(stands_before(&before("/LB/frontendIPConfigurations/main"), "/lb"));
+        assert!(!stands_before(&before("/lb-b/frontendIPConfigurations/main"), "/lb"));
+        assert!(!stands_before(&json!({"properties": {}}), "/lb"));
+        assert!(!stands_before(&json!({"properties": {}}), ""), "machines in no pool serve nobody");
     }
 
     #[test]
