@@ -89,6 +89,8 @@ pub struct Field {
     /// Whether it says which targets a load balancer sends to, and so follows names whose addresses move:
     /// [`plan::only_targets`](crate::plan::only_targets()) keeps it.
     pub follows_names: bool,
+    /// Whether what is replaced for this alone has the same targets as its successor: until that is in its place it follows names as well.
+    pub leaves_targets: bool,
     /// Whether the cloud refuses to delete the resource while this is true: so does a plan, before it takes anything else away.
     pub protects: bool,
     /// How many resources of the kind may have the same value here; one more is refused by the cloud. Where that is too little for what
@@ -106,6 +108,7 @@ impl Field {
             change: Change::Update,
             shape: Shape::Plain,
             follows_names: false,
+            leaves_targets: false,
             protects: false,
             most: None,
             traffic: Traffic::Goes,
@@ -158,6 +161,12 @@ impl Field {
     #[must_use]
     pub const fn following_names(self) -> Self {
         Self { follows_names: true, ..self }
+    }
+
+    /// The same, and it says nothing of the targets: what gives way because of it has those of its successor.
+    #[must_use]
+    pub const fn leaving_targets(self) -> Self {
+        Self { leaves_targets: true, ..self }
     }
 
     /// The same, and no more than so many resources may share a value.

@@ -23,7 +23,7 @@ type Zones = BTreeMap<String, String>;
 pub(crate) struct Serving {
     /// The zones of the load balancer, where its nodes send to targets of their own zone only; none where they send to all.
     apart: BTreeSet<String>,
-    /// The zones of what is healthy now.
+    /// The zones of what was healthy then.
     now: BTreeSet<Option<String>>,
 }
 
@@ -44,19 +44,30 @@ impl Serving {
         Ok(Self { apart, now: healthy.iter().map(|target| zones.get(&target.id).cloned()).collect() })
     }
 
-    /// What these targets lack for taking over, in words; nothing where they can.
+    /// Whether zones are served each by itself.
+    pub(crate) fn is_apart(&self) -> bool {
+        !self.apart.is_empty()
+    }
+
+    /// What these targets lack for taking over, in words; nothing where they can. What serves `by_now` is held as what served before: it
+    /// may have come back from an outage meanwhile.
     pub(crate) async fn lacking(
         &self,
         cloud: &Cloud<'_>,
         targets: &[&Registered],
+        by_now: &[Registered],
     ) -> Result<Option<String>, Error> {
-        if self.apart.is_empty() {
+        if !self.is_apart() {
             return Ok(None);
         }
-        let zones = zones_of(cloud, targets).await?;
+        let by_now: Vec<&Registered> = by_now.iter().filter(|target| target.is_healthy()).collect();
+        let all: Vec<&Registered> = targets.iter().chain(&by_now).copied().collect();
+        let zones = zones_of(cloud, &all).await?;
+        let mut now = self.now.clone();
+        now.extend(by_now.iter().map(|target| zones.get(&target.id).cloned()));
         let there: Vec<(Option<String>, bool)> =
             targets.iter().map(|target| (zones.get(&target.id).cloned(), target.is_healthy())).collect();
-        let cut: Vec<String> = cut(&self.apart, &self.now, &there).into_iter().collect();
+        let cut: Vec<String> = cut(&self.apart, &now, &there).into_iter().collect();
         Ok((!cut.is_empty()).then(|| {
             format!(
                 "none that is healthy in {}, and the load balancer's nodes do not send across zones",

@@ -9,10 +9,12 @@
 mod stage;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aws_sdk_elasticloadbalancingv2::types::{Tag, TargetGroup};
 use privnet_core::ErrorKind;
 use privnet_core::accept::Ask;
+use privnet_core::conformance::Driver;
 use privnet_core::plan::{Op, PlanOptions};
 use privnet_core::spec::Spec;
 use stage::{Stage, assert_done, failure, spec, until};
@@ -21,6 +23,10 @@ const DATABASE: &str = "sg-0ddddddddddddddd4";
 
 /// A service whose target group has the local cloud's switch, and this health check.
 fn checked(switch: &str, check: &str) -> Spec {
+    leading_to("ips: [10.0.0.25]", switch, check)
+}
+
+fn leading_to(targets: &str, switch: &str, check: &str) -> Spec {
     spec(&format!(
         "version: 1
 deployment: checks
@@ -35,7 +41,7 @@ services:
       subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
       database_security_groups: [{DATABASE}]
       drain: 60s
-      ports: [{{ listen: 5432, engine: postgres, to: {{ ips: [10.0.0.25] }} {check} }}]
+      ports: [{{ listen: 5432, engine: postgres, to: {{ {targets} }} {check} }}]
 "
     ))
 }
@@ -52,7 +58,18 @@ async fn groups(stage: &Stage) -> Vec<TargetGroup> {
 async fn led_to(stage: &Stage, spec: &Spec) -> String {
     let arn = stage.live(spec, "listener").await.unwrap().id;
     let found = stage.elb().describe_listeners().listener_arns(arn).send().await.unwrap();
-    found.listeners()[0].default_actions()[0].target_group_arn().unwrap().to_owned()
+    let action = &found.listeners()[0].default_actions()[0];
+    let tuples = action.forward_config().map(|config| config.target_groups()).unwrap_or_default();
+    let main = tuples.iter().find(|one| one.weight() != Some(0)).and_then(|one| one.target_group_arn());
+    action.target_group_arn().or(main).unwrap().to_owned()
+}
+
+/// The addresses in a target group that do not drain.
+async fn registered(stage: &Stage, target_group: &str) -> BTreeSet<String> {
+    let health = stage.elb().describe_target_health().target_group_arn(target_group).send().await.unwrap();
+    let all = health.target_health_descriptions().iter();
+    let staying = all.filter(|one| one.target_health().unwrap().state().unwrap().as_str() != "draining");
+    staying.map(|one| one.target().unwrap().id().unwrap().to_owned()).collect()
 }
 
 /// The ports that the database's security group opens to the load balancer.
@@ -139,4 +156,57 @@ async fn the_same_question_needs_no_other_group() {
     let ids: Vec<_> = plan.actions.iter().map(|action| action.id.as_str()).collect();
     assert_eq!(ids, ["update orders/target-group/5432"]);
     stage.assert_settled(&often).await;
+}
+
+const NAME: &str = "orders.db.example";
+
+/// The other check is never answered, and meanwhile the database moves: the group that serves follows it, round by round.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_serves_while_another_check_is_not_answered_follows_its_name() {
+    let dns = format!("dns: {NAME}");
+    let plain = leading_to(&dns, "up", "");
+    let stage = Stage::open().await;
+    stage.set_name(NAME, &["10.0.0.25"]);
+    stage.apply(&plain).await;
+    until("the target is healthy", || async {
+        let world = stage.world(&plain).await;
+        world.services["orders"].targets.iter().any(|target| target.cloud_state == "healthy").then_some(())
+    })
+    .await;
+    let old = led_to(&stage, &plain).await;
+    let sick = leading_to(&dns, "down", ASKED);
+    let watch = Driver::patient(&stage, Duration::from_secs(60));
+    // The first edit finds the name where it was, the others find it elsewhere, and the new group there already.
+    for address in ["10.0.0.25", "10.0.1.26", "10.0.0.27"] {
+        stage.set_name(NAME, &[address]);
+        until("it is followed", || async {
+            let (_, report) = watch.apply(&sick, PlanOptions::default()).await;
+            assert!(!report.all_done(), "{report:#?}");
+            assert_eq!(led_to(&stage, &sick).await, old, "everything goes where it went");
+            (registered(&stage, &old).await == BTreeSet::from([address.to_owned()])).then_some(())
+        })
+        .await;
+    }
+    for group in groups(&stage).await {
+        let up = Tag::builder().key("sandbox-health").value("up").build();
+        let request = stage.elb().add_tags().resource_arns(group.target_group_arn().unwrap());
+        request.tags(up).send().await.unwrap();
+    }
+    let answered = leading_to(&dns, "up", ASKED);
+    stage.apply(&answered).await;
+    stage.assert_settled(&answered).await;
+    assert_eq!(groups(&stage).await.len(), 1);
+}
+
+/// In one edit: what answers the other check only takes over as ever, and the old group's wait for it ends when nobody asks there any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_and_another_check_in_one_edit_end_together() {
+    let plain = leading_to("ips: [10.0.0.25]", "up", "");
+    let stage = connected(&plain).await;
+    let moved = leading_to("ips: [10.0.1.26]", "up", ASKED);
+    let plan = stage.apply(&moved).await;
+    assert!(plan.action("update orders/target-group/5432@a").is_some(), "{plan:#?}");
+    stage.assert_settled(&moved).await;
+    let now = led_to(&stage, &moved).await;
+    assert_eq!(registered(&stage, &now).await, BTreeSet::from(["10.0.1.26".to_owned()]));
 }

@@ -12,6 +12,7 @@ mod stage;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use aws_sdk_elasticloadbalancingv2::types::{Tag, TargetGroup};
 use privnet_core::ErrorKind;
 use privnet_core::accept::Ask;
 use privnet_core::conformance::Driver;
@@ -127,6 +128,48 @@ async fn a_listener_turns_when_each_zone_is_served() {
     );
     stage.apply(&another(SECOND)).await;
     stage.assert_settled(&another(SECOND)).await;
+}
+
+/// A database that was down when a run began is back in both zones before what it turns to is healthy, which is so in one of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_came_back_from_an_outage_is_held_too() {
+    let stage = Stage::open().await;
+    let before = to(&[FIRST, SECOND]);
+    stage.apply(&before).await;
+    healthy(&stage, &before, 2).await;
+    connect(&stage, &before).await;
+    let old = stage.live(&before, "target-group").await.unwrap().id;
+    let switch = async |group: &str, how: &str| {
+        let tag = Tag::builder().key("sandbox-health").value(how).build();
+        stage.elb().add_tags().resource_arns(group).tags(tag).send().await.unwrap();
+    };
+    switch(&old, "down").await;
+    healthy(&stage, &before, 0).await;
+
+    // The new group has the switch from the file.
+    let mut turned = apart(&format!("port: 5433, to: {{ ips: [{FIRST}, {SICK}] }}"), "");
+    turned.tags.insert("sandbox-health".to_owned(), "down".to_owned());
+    stage.set_speed(200.0);
+    let driver = stage.driver();
+    let meanwhile = async {
+        let new = until("the new group is tried", || async {
+            let all = stage.elb().describe_target_groups().send().await.unwrap();
+            let tried = |one: &&TargetGroup| one.port() == Some(5433) && !one.load_balancer_arns().is_empty();
+            all.target_groups().iter().find(tried)?.target_group_arn().map(str::to_owned)
+        })
+        .await;
+        switch(&old, "up").await;
+        let states = async |group: &str| -> usize {
+            let seen = stage.elb().describe_target_health().target_group_arn(group).send().await.unwrap();
+            let all = seen.target_health_descriptions().iter();
+            all.filter(|one| one.target_health().unwrap().state().unwrap().as_str() == "healthy").count()
+        };
+        until("the old one is back", || async { (states(&old).await == 2).then_some(()) }).await;
+        switch(&new, "up").await;
+    };
+    let ((_, report), ()) = tokio::join!(driver.apply(&turned, PlanOptions::default()), meanwhile);
+    let error = failure(&report);
+    assert!(error.kind() == ErrorKind::TimedOut && error.to_string().contains("us-east-1b"), "{error}");
 }
 
 /// What a name does not resolve to never was the name's where the port led to a machine.

@@ -101,6 +101,9 @@ impl Executor {
         let succeeded = succeeded(plan, world);
         let mut outputs: BTreeMap<Address, BTreeMap<String, Value>> = BTreeMap::new();
         let mut running = FuturesUnordered::new();
+        let deletes = plan.actions.iter().filter(|action| action.op == Op::Delete);
+        let goes: BTreeSet<(&Address, Option<&str>)> =
+            deletes.map(|delete| (&delete.address, delete.live_id.as_deref())).collect();
         loop {
             let free = self.parallelism.saturating_sub(running.len());
             for index in walk.startable(plan, free, self.context.is_cancelled()) {
@@ -117,7 +120,12 @@ impl Executor {
             }
             let Some((index, result)) = running.next().await else { break };
             let Some(action) = plan.actions.get(index) else { continue };
-            if let Ok(applied) = &result {
+            // What is changed once more before it goes is nothing that others are pointed to: its successor is.
+            let is_left =
+                action.op == Op::Update && goes.contains(&(&action.address, action.live_id.as_deref()));
+            if let Ok(applied) = &result
+                && !is_left
+            {
                 outputs.insert(action.address.clone(), applied.outputs.clone());
             }
             self.report_event(action, &result);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::kind::{Kind, KindTable, Replacement};
 use crate::plan::choose::{self, Choice};
+use crate::plan::follow;
 use crate::plan::guard::SEVER;
 use crate::plan::order::{self, Timing};
 use crate::plan::standing::Standing;
@@ -142,7 +143,11 @@ impl<'a> Draft<'a> {
         };
         let fields =
             resource.fields.iter().map(|(name, value)| (named(name), value.resolved(&look))).collect();
+        let meanwhile = follow::meanwhile(resource, kind, &choice, &self.standing, &look);
         self.add_choice(resource, kind, fields, choice);
+        if let Some((live, changes)) = meanwhile {
+            self.follow_meanwhile(live, changes);
+        }
     }
 
     fn add_choice(

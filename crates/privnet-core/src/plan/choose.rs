@@ -83,7 +83,7 @@ pub(super) fn choose<'a>(
 }
 
 /// Whether a difference cannot be mended in place.
-fn needs_replacement(difference: &Difference) -> bool {
+pub(super) fn needs_replacement(difference: &Difference) -> bool {
     match difference.change {
         Change::Update | Change::UpdateUnlessConnected => false,
         Change::Replace | Change::ReplaceUnlessConnected | Change::Refuse | Change::Bind => true,

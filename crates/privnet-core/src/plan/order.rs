@@ -17,6 +17,8 @@ pub(super) enum Timing {
     Early,
     /// Clears away: after everything points elsewhere.
     Late,
+    /// Changes what goes, for as long as it serves: nothing but its deletion waits for that.
+    Meanwhile,
 }
 
 /// The resources with what they need before them. Where needs go in circles (a fault of a provider's lowering) the given
@@ -170,6 +172,10 @@ fn comes_after(after: &Placed<'_>, before: &Placed<'_>, kinds: &KindTable) -> bo
         _ => kinds.get(&step.action.scope, &step.action.address.kind).map(|kind| kind.teardown_rank),
     };
     match (later.timing, earlier.timing) {
+        (Timing::Meanwhile, _) => false,
+        (_, Timing::Meanwhile) => {
+            later.action.op == Op::Delete && earlier.action.live_id == later.action.live_id
+        }
         (Timing::Forward, Timing::Forward) => after.needs(earlier),
         (Timing::Forward, Timing::Early) => {
             let room = later.action.op == Op::Create || earlier.action.op == Op::Update;

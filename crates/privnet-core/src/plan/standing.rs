@@ -72,6 +72,11 @@ impl<'a> Standing<'a> {
         self.place(live).idle
     }
 
+    /// Whether others use the one, and nobody the other yet.
+    pub(super) fn is_used_rather(&self, one: &Live, other: &Live) -> bool {
+        self.place(one).uses > 0 && self.place(other).uses == 0
+    }
+
     /// Whether traffic depends on the one more than on the other, as far as it can be told.
     pub(super) fn serves_more(&self, one: &Live, other: &Live) -> bool {
         let serving = |live| {

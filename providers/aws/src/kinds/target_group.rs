@@ -231,7 +231,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("ip_address_type").on_change(Change::Replace),
         // Targets that answer one check and not another would lose their sessions: another group has the other one, and the listener
         // turns to it when it is healthy.
-        Field::managed("health_check").on_change(Change::Replace),
+        Field::managed("health_check").on_change(Change::Replace).leaving_targets(),
         Field::managed("health_check_timing"),
         Field::managed("preserve_client_ip"),
         // A database that does not expect the header takes no new session from whoever is connected, nor one that waits for it.

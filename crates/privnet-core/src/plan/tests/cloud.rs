@@ -48,6 +48,7 @@ pub(super) const KINDS: &[Kind] = &[
         &[
             Field::managed("port").on_change(Change::Replace),
             Field::managed("targets").shaped(Shape::Set).following_names(),
+            Field::managed("check").on_change(Change::Replace).leaving_targets(),
             Field::managed("header").on_change(Change::UpdateUnlessConnected),
             Field::managed("lb").on_change(Change::Bind).without_traffic(),
         ],
@@ -126,6 +127,10 @@ pub(super) struct Want {
     pub(super) header: bool,
     /// The size of its machines; none where it has no machines.
     pub(super) size: Option<u8>,
+    /// What its targets are asked.
+    pub(super) check: u8,
+    /// Where its name leads.
+    pub(super) at: u8,
 }
 
 impl Want {
@@ -140,6 +145,8 @@ impl Want {
             tls: false,
             header: false,
             size: None,
+            check: 1,
+            at: 1,
         }
     }
 }
@@ -185,7 +192,8 @@ fn lower(want: &Want) -> Vec<Resource> {
         let (tg, listener) = (at("tg", &listen.to_string()), at("listener", &listen.to_string()));
         let fields = vec![
             ("port", Value::Int(i64::from(*port))),
-            ("targets", Value::texts(["10.0.0.1"])),
+            ("targets", Value::texts([format!("10.0.0.{}", want.at)])),
+            ("check", Value::Int(want.check.into())),
             ("header", Value::Bool(want.header)),
             ("lb", Value::output(&lb, "id")),
         ];

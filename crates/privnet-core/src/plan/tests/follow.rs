@@ -95,3 +95,52 @@ fn a_refused_service_is_left_alone() {
     let services: Vec<_> = plan.actions.iter().map(|action| action.address.service.as_str()).collect();
     assert_eq!(services, ["other"]);
 }
+
+/// A service whose targets are to be asked something else, by a group that is made beside the one that serves.
+fn asked_else(at: u8) -> Desired {
+    desired(&[Want { check: 2, at, ..Want::new("s") }])
+}
+
+fn ids(plan: &Plan) -> Vec<&str> {
+    plan.actions.iter().map(|action| action.id.as_str()).collect()
+}
+
+/// The group that serves follows names until the one with the other check is in its place, whose turn does not wait for that.
+#[test]
+fn what_gives_way_for_its_check_follows_names_until_then() {
+    let mut cloud = applied(&[Want::new("s")]);
+    assert!(!ids(&cloud.plan(&asked_else(1), PlanOptions::default())).contains(&"update s/tg/5432@a"));
+    let whole = cloud.plan(&asked_else(2), PlanOptions::default());
+    let action = |id: &str| whole.action(id).unwrap_or_else(|| panic!("{id}: {whole:#?}"));
+    let old = action("update s/tg/5432@a");
+    let fields: Vec<_> = old.changes.iter().map(|change| &*change.field).collect();
+    assert_eq!((fields, old.after.len()), (vec!["targets"], 0));
+    assert!(action("delete s/tg/5432@a").after.contains(&old.id));
+    assert_eq!(action("update s/listener/5432").after, ["create s/tg/5432@b"]);
+    assert!(action("create s/tg/5432@b").after.is_empty());
+    let plan = followed(&cloud, &asked_else(2));
+    assert_eq!(ids(&plan), ["update s/tg/5432@a"]);
+    cloud.apply(&plan, 1);
+    assert!(followed(&cloud, &asked_else(2)).is_empty());
+
+    // A run that stopped when the new one was there: both follow.
+    let whole = cloud.plan(&asked_else(2), PlanOptions::default());
+    let made = whole.actions.iter().position(|action| action.id == "create s/tg/5432@b").unwrap();
+    cloud.apply(&whole, made + 1);
+    let plan = followed(&cloud, &asked_else(3));
+    assert_eq!(ids(&plan), ["update s/tg/5432", "update s/tg/5432@a"]);
+    cloud.apply(&plan, 2);
+    let rest = cloud.plan(&asked_else(3), PlanOptions::default());
+    assert_eq!(ids(&rest), ["update s/listener/5432", "delete s/tg/5432@a"]);
+    // Once it is in its place the other one is no more than left over.
+    cloud.apply(&rest, 1);
+    assert_eq!(ids(&followed(&cloud, &asked_else(4))), ["update s/tg/5432"]);
+}
+
+/// Another port has other targets: the old group goes as it is.
+#[test]
+fn what_gives_way_for_more_than_its_check_keeps_its_targets() {
+    let cloud = applied(&[Want::new("s")]);
+    let more = Want { ports: [(5432, 3306)].into(), check: 2, at: 2, ..Want::new("s") };
+    assert!(followed(&cloud, &desired(&[more])).is_empty());
+}

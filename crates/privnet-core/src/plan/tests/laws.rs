@@ -28,6 +28,8 @@ fn wants() -> impl Strategy<Value = Vec<Want>> {
                     tls: title == 1,
                     header: title == 1,
                     size,
+                    check: vpc,
+                    at: title + 1,
                 }
             });
         named.collect()
@@ -36,11 +38,13 @@ fn wants() -> impl Strategy<Value = Vec<Want>> {
 
 /// Services that differ from each other in what may change while consumers are connected.
 fn serving() -> impl Strategy<Value = Vec<Want>> {
-    let one = (prop::collection::vec(1u16..5, 2), 1u8..5);
+    let one = (prop::collection::vec(1u16..5, 2), 1u8..5, 1u8..3, 1u8..3);
     prop::collection::vec(one, 2).prop_map(|services| {
-        let named = services.into_iter().enumerate().map(|(index, (ports, size))| Want {
+        let named = services.into_iter().enumerate().map(|(index, (ports, size, check, at))| Want {
             ports: [1433, 5432].into_iter().zip(ports).collect(),
             size: Some(size),
+            check,
+            at,
             ..Want::new(&format!("s{index}"))
         });
         named.collect()

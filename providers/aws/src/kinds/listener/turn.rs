@@ -54,7 +54,9 @@ pub(super) async fn when_healthy(
             Err(error) => return Err(error),
         }
     }
-    let Err(error) = healthy(cloud, &wanted.target_group, &serving).await else { return Ok(None) };
+    let Err(error) = healthy(cloud, (&shown.target_group, &wanted.target_group), &serving).await else {
+        return Ok(None);
+    };
     // Who comes again goes on with the check: what nothing is sent to harms nobody.
     let comes_again =
         error.kind() == ErrorKind::TimedOut && cloud.context.patience(HEALTHY_WITHIN) < HEALTHY_WITHIN;
@@ -93,7 +95,7 @@ async fn registered(cloud: &Cloud<'_>, group: &str) -> Result<Vec<Registered>, E
 
 /// Waits for all of a group of forwarders, which are equal; for one of other targets, where the user may know of one that is down, or for
 /// one in each zone that nothing else serves.
-async fn healthy(cloud: &Cloud<'_>, group: &str, serving: &Serving) -> Result<(), Error> {
+async fn healthy(cloud: &Cloud<'_>, (before, group): (&str, &str), serving: &Serving) -> Result<(), Error> {
     let all = target_group::is_of_machines(&balancing::tags_of(cloud, group).await?);
     let until = Until {
         operation: "DescribeTargetHealth",
@@ -110,7 +112,8 @@ async fn healthy(cloud: &Cloud<'_>, group: &str, serving: &Serving) -> Result<()
             if ready == 0 || (all && ready < staying.len()) {
                 return Ok(Poll::Pending(told(&staying)));
             }
-            Ok(serving.lacking(cloud, &staying).await?.map_or(Poll::Ready(()), Poll::Pending))
+            let by_now = if serving.is_apart() { self::registered(cloud, before).await? } else { Vec::new() };
+            Ok(serving.lacking(cloud, &staying, &by_now).await?.map_or(Poll::Ready(()), Poll::Pending))
         })
         .await;
     ended.map_err(|error| match error.kind() {

@@ -347,7 +347,8 @@ async fn write_targets(
     if is_serving && !successors.is_empty() {
         let balancer = shown.group.load_balancer.as_deref();
         let serving = Serving::of(cloud, balancer, arn, &shown.registered).await?;
-        healthy(cloud, arn, &Heirs { successors, all: wanted, serving }, ranges).await?;
+        let is_used = balancer.is_some();
+        healthy(cloud, arn, &Heirs { successors, all: wanted, serving, is_used }, ranges).await?;
     }
     deregister(cloud, arn, old.iter().map(|target| described(target)).collect()).await
 }
@@ -379,9 +380,12 @@ struct Heirs<'a> {
     all: &'a BTreeSet<TargetId>,
     /// What serves until then.
     serving: Serving,
+    /// Whether a load balancer sends to the group.
+    is_used: bool,
 }
 
-/// Waits until one of the successors takes connections, and no zone would be cut; until then the old ones stay.
+/// Waits until one of the successors takes connections, and no zone would be cut; until then the old ones stay. Where the listener turns
+/// to another group meanwhile nobody asks these any more, and nothing new comes to the old ones.
 async fn healthy(
     cloud: &Cloud<'_>,
     arn: &str,
@@ -403,8 +407,15 @@ async fn healthy(
             };
             let ours = of(&|id| heirs.successors.contains(id));
             if ours.iter().any(|target| target.is_healthy()) {
-                let lacking = heirs.serving.lacking(cloud, &of(&|id| heirs.all.contains(id))).await?;
+                let stay = of(&|id| heirs.all.contains(id));
+                let lacking = heirs.serving.lacking(cloud, &stay, &registered).await?;
                 return Ok(lacking.map_or(Poll::Ready(()), Poll::Pending));
+            }
+            if heirs.is_used && !ours.is_empty() && ours.iter().all(|target| target.state == "unused") {
+                let group = balancing::target_group(cloud, arn).await?;
+                if group.is_some_and(|group| group.load_balancer_arns().is_empty()) {
+                    return Ok(Poll::Ready(()));
+                }
             }
             let states: Vec<_> =
                 ours.iter().map(|target| format!("{} is {}", target.id, target.state)).collect();
