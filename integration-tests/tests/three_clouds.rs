@@ -12,6 +12,7 @@ use privnet_core::plan::Rule;
 use privnet_core::status::ServiceState;
 use privnet_integration_tests::census::here;
 use privnet_integration_tests::stage::{Stage, spec};
+use privnet_sandbox::Sandbox;
 
 const CLOUDS: [&str; 3] = ["aws", "azure", "gcp"];
 
@@ -142,5 +143,49 @@ async fn a_cloud_that_is_down_stops_no_other() {
         let done: BTreeSet<&str> =
             rest.planned.plan.actions.iter().map(|action| clouds[&action.address.service]).collect();
         assert_eq!(done, BTreeSet::from([down]));
+    }
+}
+
+/// The requests of the consumers that the file names, by their services, once each service has two.
+async fn two_each(session: &Session) -> BTreeMap<String, Vec<String>> {
+    let started = Instant::now();
+    loop {
+        let decided = session.accept_pending(&Ask::default(), true).await;
+        let mut asked: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for decision in decided.decisions.into_iter().filter(|decision| decision.consumer.is_some()) {
+            asked.entry(decision.service).or_default().push(decision.connection);
+        }
+        if asked.len() == 3 && asked.values().all(|asked| asked.len() == 2) {
+            return asked;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "only {asked:?} asked");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Two people each choose another request of the same consumer, and each finds room when they look: whoever is second is told that there
+/// are more connections now than the file allows, and which.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_decide_at_the_same_moment_are_told_on_every_cloud() {
+    let stage = Stage::open(None).await.unwrap();
+    let session = stage.session(file(), &stage.url("aws")).unwrap();
+    assert!(session.apply(PlanOptions::default()).await.report.all_done());
+    let sandbox = Sandbox::open(stage.folder()).unwrap();
+    for service in session.services() {
+        sandbox.connect(service.name.as_str(), None).unwrap();
+    }
+    let asked = two_each(&session).await;
+    for (service, two) in &asked {
+        let chosen = |id: &String| Ask { connection: Some(id.clone()), ..Ask::default() };
+        let first = session.accept_pending(&chosen(&two[0]), true).await;
+        let second = session.accept_pending(&chosen(&two[1]), true).await;
+        let first = session.carry_out(first).await;
+        assert!(first.report.as_ref().is_some_and(privnet::Report::all_done), "{first:?}");
+        assert_eq!(first.crowds, [], "there is room for one");
+        let second = session.carry_out(second).await;
+        let [crowd] = &second.crowds[..] else { panic!("{service}: {second:?}") };
+        assert_eq!((&crowd.service, crowd.max), (service, 1));
+        assert_eq!(BTreeSet::from_iter(&crowd.connections), BTreeSet::from_iter(two));
+        assert!(second.executed.plan.warnings.contains(&crowd.to_string()), "{second:?}");
     }
 }

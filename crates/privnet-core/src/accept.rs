@@ -5,6 +5,7 @@
 //! there is room, none of the surplus is accepted.
 
 mod connection;
+mod crowd;
 mod policy;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use policy::lists;
 
 pub use connection::{Again, Aside, Besides, Connection, ConnectionState, Identity};
+pub use crowd::{Crowd, crowds};
 pub use policy::{ConsumerPolicy, PresetVersion, ServicePolicy};
 
 /// What is done about a connection.

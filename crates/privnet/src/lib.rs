@@ -35,7 +35,7 @@ pub mod watch;
 pub use audit_file::{AuditFile, AuditFileError};
 pub use clouds::{Clouds, CloudsError, SandboxEndpoints};
 pub use decided::{Fate, Told, told};
-pub use privnet_core::accept::{Ask, Decision, Verdict, Why};
+pub use privnet_core::accept::{Ask, Crowd, Decision, Verdict, Why};
 pub use privnet_core::execute::{Event, Events, Limiter, Outcome, Report, Settings};
 pub use privnet_core::plan::{Plan, PlanOptions};
 pub use privnet_core::spec::{FileError, Spec, decode};

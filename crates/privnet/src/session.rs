@@ -1,6 +1,7 @@
 //! A session: one file against its clouds.
 
 mod builder;
+mod deciding;
 mod waiting;
 
 use std::collections::BTreeSet;
@@ -8,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use privnet_core::accept::{self, Ask, Connection, ConnectionState, Decision};
+use privnet_core::accept::{Connection, ConnectionState};
 use privnet_core::execute::{Context, Executor, Report};
 use privnet_core::handoff::Handoff;
 use privnet_core::plan::{self, Plan, PlanOptions, Refusal, Rule};
@@ -20,6 +21,7 @@ use privnet_core::{Address, Desired, Error, ErrorKind, KindTable, ObserveRequest
 use tokio_util::sync::CancellationToken;
 
 pub use builder::SessionBuilder;
+pub use deciding::Decided;
 pub use waiting::{Waited, WaitedFor};
 
 /// One file against its clouds.
@@ -64,17 +66,6 @@ pub struct Executed {
     pub planned: Planned,
     /// What became of each action.
     pub report: Report,
-}
-
-/// Decisions on pending requests, and what became of them.
-#[derive(Debug)]
-pub struct Decided {
-    /// Each decision.
-    pub decisions: Vec<Decision>,
-    /// The plan that carries them out, and what became of it (nothing in a dry run).
-    pub executed: Planned,
-    /// What became of the plan; absent in a dry run.
-    pub report: Option<Report>,
 }
 
 impl fmt::Debug for Session {
@@ -189,25 +180,6 @@ impl Session {
         self.apply(PlanOptions { destroy: true, sever_connections, prune: false }).await
     }
 
-    /// Decides on the pending requests by policy, and carries that out unless it is a `dry_run`.
-    pub async fn accept_pending(&self, ask: &Ask, dry_run: bool) -> Decided {
-        let (desired, world, unreachable) = self.observe(Purpose::Connections).await;
-        let decisions = decide_all(&desired, &world, ask);
-        let plan = plan::plan_decisions(&desired, &world, &self.kinds, &decisions);
-        let executed = Planned { plan, desired, world, unreachable };
-        if dry_run {
-            return Decided { decisions, executed, report: None };
-        }
-        let Executed { planned, report } = self.execute(executed).await;
-        Decided { decisions, executed: planned, report: Some(report) }
-    }
-
-    /// What the policy says of the requests that were pending when this plan was made. Nothing is carried out.
-    #[must_use]
-    pub fn decisions(&self, planned: &Planned, ask: &Ask) -> Vec<Decision> {
-        decide_all(&planned.desired, &planned.world, ask)
-    }
-
     /// How many requests this session has sent so far.
     #[must_use]
     pub fn calls(&self) -> u64 {
@@ -315,16 +287,6 @@ impl Session {
         };
         (cloud, seen)
     }
-}
-
-/// The decisions on all pending requests of services that are to stay.
-fn decide_all(desired: &Desired, world: &World, ask: &Ask) -> Vec<Decision> {
-    let staying = desired.services.values().filter(|intent| !intent.remove);
-    let decisions = staying.filter_map(|intent| {
-        let seen = world.services.get(&intent.name)?;
-        Some(accept::decide(&intent.policy, seen.connections.known(), ask))
-    });
-    decisions.flatten().collect()
 }
 
 /// Whether these are the same connections, in the same states.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use privnet::{Ask, Decided, Plan, Planned, Session, Told, Verdict, WaitedFor, told};
+use privnet::{Ask, Crowd, Decided, Plan, Planned, Session, Told, Verdict, WaitedFor, told};
 use serde_json::json;
 
 use super::as_shown::as_shown;
@@ -14,8 +14,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::written;
 use crate::render::{
-    Paint, count, decision_json, decisions_text, executed_text, nothing_pending_text, unread_json,
-    unread_text, warnings_text,
+    Paint, count, crowd_json, decision_json, decisions_text, executed_text, nothing_pending_text,
+    unread_json, unread_text, warnings_text,
 };
 use crate::world::{can_ask, confirm};
 
@@ -32,6 +32,8 @@ struct Ended {
     decisions: Vec<Told>,
     /// The services whose connections could not be read.
     unread: Vec<(String, String)>,
+    /// The consumers that have more connections than they may.
+    crowds: Vec<Crowd>,
     exit: Exit,
     text: String,
     /// Whether the connection that was asked for may be one of its services'.
@@ -60,7 +62,8 @@ pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner)
     let json = |file: &Ended| {
         let decisions: Vec<_> = file.decisions.iter().map(decision_json).collect();
         let unread: Vec<_> = file.unread.iter().map(unread_json).collect();
-        json!({"decisions": decisions, "unread": unread})
+        let crowds: Vec<_> = file.crowds.iter().map(crowd_json).collect();
+        json!({"decisions": decisions, "unread": unread, "crowds": crowds})
     };
     let objects = ended.iter().map(json).collect();
     let text: String = ended.iter().map(|file| file.text.as_str()).collect();
@@ -116,7 +119,7 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
     let missed = !unread.is_empty();
     shell.unreachable(&decided.executed.unreachable);
     let paint = shell.output.paint();
-    let warnings = warnings_text(&decided.executed.plan, paint);
+    let warnings = warnings_text(&decided.executed.plan.warnings, paint);
     if manner.dry_run || decided.executed.plan.is_empty() {
         let exit = shell.exit_of(&decided.executed, None);
         let decisions = told(decided.decisions, &Plan::default(), None);
@@ -124,7 +127,8 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
         if decisions.is_empty() {
             text.push_str(nothing_pending_text(all_seen, decided.executed.was_looked_at()));
         }
-        return Ok(Ended { decisions, unread, exit, text, may_have_it, has_it, missed });
+        let crowds = Vec::new();
+        return Ok(Ended { decisions, unread, crowds, exit, text, may_have_it, has_it, missed });
     }
     if !manner.yes {
         let considered = told(decided.decisions.clone(), &Plan::default(), None);
@@ -141,19 +145,19 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
     let question = format!("Carry out {}?", count(decided.executed.plan.actions.len(), "decision"));
     confirm(&question, manner.yes, &shell.world.cancel).await?;
     let decided = if manner.yes { decided } else { as_of_now(shell, file, ask, decided).await? };
-    let executed = file.session.execute(decided.executed).await;
-    let exit = shell.exit_of(&executed.planned, Some(&executed.report));
-    let decisions = told(decided.decisions, &executed.planned.plan, Some(&executed.report));
+    let told_before = if manner.yes { 0 } else { decided.executed.plan.warnings.len() };
+    let Decided { decisions, executed, report, crowds } = file.session.carry_out(decided).await;
+    let crowded = if crowds.is_empty() { Exit::Done } else { Exit::Failed };
+    let exit = shell.exit_of(&executed, report.as_ref()).worse(crowded);
+    let decisions = told(decisions, &executed.plan, report.as_ref());
     let mut text = decisions_text(&decisions, paint);
-    if manner.yes {
-        // Nobody was asked, who would have been told before.
-        text.push_str(&warnings);
-    }
-    if !executed.report.all_done() {
-        text.push_str(&executed_text(&executed.planned.plan, &executed.report, paint));
+    // Whoever was asked has been told of the plan's warnings; not of what carrying it out brought to light.
+    text.push_str(&warnings_text(&executed.plan.warnings[told_before..], paint));
+    if let Some(report) = report.as_ref().filter(|report| !report.all_done()) {
+        text.push_str(&executed_text(&executed.plan, report, paint));
     }
     text.push_str(&unread_lines(&unread));
-    Ok(Ended { decisions, unread, exit, text, may_have_it, has_it, missed })
+    Ok(Ended { decisions, unread, crowds, exit, text, may_have_it, has_it, missed })
 }
 
 /// The decisions as they are now: while a person looked at them, another may have been let in, or have gone.
@@ -215,7 +219,8 @@ async fn watch_one(shell: &Shell, session: &Session, ask: &Ask, timeout: Duratio
     text.push_str(&end);
     text.push('\n');
     // Whom it waited for was connected, or is told by how it ended.
-    Ended { decisions: all, unread, exit, text, may_have_it: true, has_it: false, missed: false }
+    let crowds = waited.last.crowds;
+    Ended { decisions: all, unread, crowds, exit, text, may_have_it: true, has_it: false, missed: false }
 }
 
 fn how_it_ended(end: WaitedFor, ask: &Ask, timeout: Duration) -> (Exit, String) {
@@ -244,7 +249,7 @@ fn note(decided: &Decided, all: &mut Vec<Told>, text: &mut String, paint: Paint)
         }
     }
     if all.len() > known {
-        text.push_str(&warnings_text(&decided.executed.plan, paint));
+        text.push_str(&warnings_text(&decided.executed.plan.warnings, paint));
     }
 }
 

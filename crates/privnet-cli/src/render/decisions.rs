@@ -1,6 +1,6 @@
 //! Decisions on connection requests.
 
-use privnet::{Decision, Fate, Told, Verdict};
+use privnet::{Crowd, Decision, Fate, Told, Verdict};
 use serde_json::{Value, json};
 
 use super::{Paint, Style, who};
@@ -27,6 +27,11 @@ pub(crate) fn unread_text((service, why): &(String, String)) -> String {
 /// The same for programs.
 pub(crate) fn unread_json((service, why): &(String, String)) -> Value {
     json!({"service": service, "why": why})
+}
+
+/// A consumer with more connections than it may have, for programs.
+pub(crate) fn crowd_json(Crowd { service, consumer, max, connections }: &Crowd) -> Value {
+    json!({"service": service, "consumer": consumer, "max_connections": max, "connections": connections})
 }
 
 /// One decision for people.

@@ -174,17 +174,14 @@ pub(super) fn refused(out: &mut String, refusal: &Refusal, paint: Paint) {
 }
 
 /// What a user should know of a plan of decisions, whose actions are shown otherwise.
-pub(crate) fn warnings_text(plan: &Plan, paint: Paint) -> String {
-    let mut out = String::new();
-    warnings(&mut out, plan, paint);
-    out
+pub(crate) fn warnings_text(warnings: &[String], paint: Paint) -> String {
+    let line = |warning: &String| format!("{} {warning}\n", paint.on(Style::Change, "warning"));
+    warnings.iter().map(line).collect()
 }
 
 /// What a user should know.
 pub(super) fn warnings(out: &mut String, plan: &Plan, paint: Paint) {
-    for warning in &plan.warnings {
-        let _ = writeln!(out, "{} {warning}", paint.on(Style::Change, "warning"));
-    }
+    out.push_str(&warnings_text(&plan.warnings, paint));
 }
 
 /// What is waited for.

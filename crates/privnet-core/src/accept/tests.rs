@@ -46,6 +46,29 @@ fn lets_the_consumer_in_and_nobody_else() {
     assert_eq!((decisions[1].verdict, &decisions[1].why), (Verdict::Left, &Why::Stranger));
 }
 
+/// What was decided alone is over the bound when another decision came at the same moment; whoever had a place before, and who belongs to
+/// another consumer, is no crowd.
+#[test]
+fn two_that_were_let_in_at_once_are_told() {
+    let policy = policy(vec![consumer("fivetran", "1", 1, &[]), consumer("acme", "2", 1, &[])]);
+    let before = [connection("vpce-1", "1", Pending), connection("vpce-2", "1", Pending)];
+    let chosen = Ask { connection: Some("vpce-2".to_owned()), ..Ask::default() };
+    let decisions = decide(&policy, &before, &chosen);
+    let after = |first| {
+        [
+            connection("vpce-1", "1", first),
+            connection("vpce-2", "1", Accepted),
+            connection("vpce-3", "2", Accepted),
+        ]
+    };
+    assert_eq!(crowds(&policy, &after(Pending), &decisions), []);
+    let crowd = crowds(&policy, &after(Accepted), &decisions);
+    assert_eq!(crowd.len(), 1);
+    assert_eq!((crowd[0].consumer.as_str(), crowd[0].max), ("fivetran", 1));
+    assert_eq!(crowd[0].connections, ["vpce-1", "vpce-2"]);
+    assert_eq!(crowds(&policy, &after(Accepted), &[]), [], "nobody was let in here");
+}
+
 #[test]
 fn surplus_is_ambiguous_until_somebody_chooses() {
     let policy = policy(vec![consumer("fivetran", "834469178297", 1, &[])]);

@@ -24,7 +24,9 @@ impl Session {
             // Whoever is turned away from now on was turned away by somebody who knew. Where nothing could be looked at, nothing is known
             // yet; where some could, the rest is not waited for: rather is nobody let in again than one who was turned away since.
             ask.again &= !decided.executed.was_looked_at();
-            let failed = decided.report.as_ref().is_some_and(|report| !report.all_done());
+            // More of a consumer's connections than it may have are for somebody to look at.
+            let failed = decided.report.as_ref().is_some_and(|report| !report.all_done())
+                || !decided.crowds.is_empty();
             let ambiguous = decided.decisions.iter().any(Decision::is_ambiguous);
             let unreachable = !decided.executed.unreachable.is_empty();
             let changed = decided.decisions.iter().any(|decision| decision.verdict != Verdict::Left);

@@ -208,8 +208,10 @@ async fn act(session: &Session, planned: Planned, round: &mut Round) {
         return;
     }
     // The requests are read again and decided anew: what was seen is from before the plan was carried out.
-    let Decided { decisions, executed, report } = session.accept_pending(&Ask::default(), false).await;
+    let Decided { decisions, executed, report, crowds } =
+        session.accept_pending(&Ask::default(), false).await;
     round.decisions = told(decisions, &executed.plan, report.as_ref());
+    round.plan.warnings.extend(crowds.iter().map(ToString::to_string));
     if round.unreachable.is_empty() {
         round.unreachable = executed.unreachable;
     }
