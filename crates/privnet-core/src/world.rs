@@ -163,6 +163,9 @@ pub struct World {
     pub refusals: Vec<Refusal>,
     /// What of ours things of somebody else's stand on, or may be stood on by what is not seen, by the cloud's id: it is not taken away, with no word.
     pub held: BTreeMap<String, Held>,
+    /// What of ours the cloud does not delete while something of somebody else's is as it is, by the cloud's id, and why, in words: a plan that
+    /// deletes it says so.
+    pub kept_by_others: BTreeMap<String, String>,
     /// What of a scope could not be found out and stops nothing, and the permission that is missing: in words, for people.
     pub unknown: BTreeMap<Scope, BTreeSet<String>>,
     /// What could not be found out of what may stand on a scope's resources, or be left of its services elsewhere: it matters to a plan that
@@ -213,6 +216,7 @@ impl World {
         self.facts.extend(other.facts);
         self.refusals.extend(other.refusals);
         self.held.extend(other.held);
+        self.kept_by_others.extend(other.kept_by_others);
         for (scope, said) in other.unknown {
             self.unknown.entry(scope).or_default().extend(said);
         }

@@ -281,8 +281,9 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
         match spec.services.iter().find(|service| service.name.as_str() == claimed.address.service) {
             // What is wanted there says so itself.
             Some(service) if service.remove => world.refusals.push(refusal(service, Rule::NotOurs, why)),
-            Some(_) => {}
-            None => {
+            Some(service) if !is_supplied(service) => {}
+            // Nothing is wanted in its place that would be refused because of it.
+            Some(_) | None => {
                 world.unknown.entry(snapshot.reach.scope.clone()).or_default().insert(why);
             }
         }
@@ -291,6 +292,8 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
     told.extend(kinds::security_group_rule::copies(snapshot));
     if snapshot.wanted.purpose == Purpose::Plan {
         told.extend(snapshot.exposure.namesakes.iter().cloned());
+        told.extend(kinds::allowed_principals::taken_for_yours(snapshot, spec));
+        world.kept_by_others = security_group::kept_by_others(snapshot);
     }
     if !told.is_empty() {
         world.unknown.entry(snapshot.reach.scope.clone()).or_default().extend(told);
@@ -371,6 +374,11 @@ fn add_names(
             world.facts.insert(key, json);
         }
     }
+}
+
+/// Whether a service is an endpoint service of the user's own.
+fn is_supplied(service: &Service) -> bool {
+    aws_of(service).is_some_and(|aws| matches!(aws.form, AwsForm::EndpointService(_)))
 }
 
 /// Whether a service's load balancer is the user's own.

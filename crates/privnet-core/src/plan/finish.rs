@@ -36,9 +36,11 @@ impl Draft<'_> {
         // Places that share a project say the same.
         warnings.extend(self.world.unknown.values().flatten().cloned());
         warnings.extend(self.unseen_warnings(&actions));
+        warnings.extend(self.kept_warnings(&actions));
         warnings.extend(self.unreadable_warnings());
         warnings.extend(self.remaining_warnings(&actions));
         warnings.extend(self.empty_tombstones());
+        warnings.extend(self.unproven_warnings());
         let mut said = BTreeSet::new();
         warnings.retain(|warning| said.insert(warning.clone()));
         Plan {
@@ -79,6 +81,28 @@ impl Draft<'_> {
                 "{name}: nothing of it is in {scope}: where it is gone, take it out of the file; where it was made elsewhere, give its \
                  tombstone (`remove: true`) that place"
             )
+        });
+        said.collect()
+    }
+
+    /// A destroy leaves what only seems to be what consumers connect to. Nothing is wanted there that would be refused because of it, so it is
+    /// said: privnet may have made it, in a run that stopped before all of its proof was there.
+    fn unproven_warnings(&self) -> Vec<String> {
+        let told = |service: &str| {
+            self.blocked.contains(service) || self.refusals.iter().any(|one| one.address.service == service)
+        };
+        let exposed = self.desired.services.values().filter(|one| self.options.destroy && !told(&one.name));
+        let found = exposed.flat_map(|intent| {
+            let there = || self.world.live.iter().filter(|live| live.address == intent.exposed);
+            let is_made = there().any(Live::is_ours);
+            there().filter(move |_| !is_made)
+        });
+        let said = found.filter_map(|live| match &live.ownership {
+            Ownership::Unproven { why } => {
+                let title = self.kinds.get(&live.scope, &live.address.kind)?.title;
+                Some(format!("the {title} {} stays as it is: {why}", live.id))
+            }
+            Ownership::Ours | Ownership::Supplied => None,
         });
         said.collect()
     }
@@ -173,6 +197,16 @@ impl Draft<'_> {
     /// What could not be found out of where something is done.
     fn unseen_warnings(&self, actions: &[Action]) -> BTreeSet<String> {
         actions.iter().filter_map(|action| self.world.unseen.get(&action.scope)).flatten().cloned().collect()
+    }
+
+    /// What the cloud will not delete, of what is to go.
+    fn kept_warnings(&self, actions: &[Action]) -> Vec<String> {
+        let gone = actions.iter().filter(|action| action.op == Op::Delete);
+        let kept = gone.filter_map(|gone| {
+            let why = self.world.kept_by_others.get(gone.live_id.as_deref()?)?;
+            Some(format!("{}: {why}", gone.address))
+        });
+        kept.collect()
     }
 
     /// A service that could not be observed is refused as that, and nothing is done to it.

@@ -13,6 +13,7 @@ use aws_sdk_ec2::types::{AddedPrincipal, AllowedPrincipal};
 use futures::future::try_join_all;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::plan::Rule;
+use privnet_core::spec::Spec;
 use privnet_core::spec::aws::AwsForm;
 use privnet_core::{
     Address, Applied, Change, Error, ErrorKind, Field, Generation, Health, Kind, Live, Lowered, Origin,
@@ -126,6 +127,31 @@ pub(crate) fn of_others(all: &[AllowedPrincipal], deployment: &str, service: &st
     others.filter_map(|permission| permission.principal().map(str::to_owned)).collect()
 }
 
+/// Whom the file's services want on endpoint services of the user's where they are allowed without privnet's tags, in words: also where
+/// all of it is taken down, since a run that lost an answer may have left them.
+pub(crate) fn taken_for_yours(snapshot: &Snapshot<'_>, spec: &Spec) -> Vec<String> {
+    let supplied =
+        snapshot.exposure.services.iter().filter(|service| service.ownership == Ownership::Supplied);
+    let told = supplied.filter_map(|claimed| {
+        let name = claimed.address.service.as_str();
+        let (service, aws) = snapshot.wanted.services.iter().find(|(one, _)| one.name.as_str() == name)?;
+        let all = snapshot.exposure.principals.get(&claimed.id)?.as_ref().ok()?;
+        let theirs = of_others(all, snapshot.wanted.deployment, name);
+        let wanted = policy::principals(spec, service, &aws.location);
+        let yours: Vec<String> = wanted.intersection(&theirs).cloned().collect();
+        (!yours.is_empty()).then(|| {
+            format!(
+                "{name}: {} is allowed already on {}, without the tags of this service, so it is taken to be yours and stays; where a run of \
+                 privnet was cut short before it tagged it, take it away with `aws ec2 modify-vpc-endpoint-service-permissions`, and apply \
+                 again if it is still wanted",
+                yours.join(", "),
+                claimed.id
+            )
+        })
+    });
+    told.collect()
+}
+
 /// Adds the principals to what the service wants.
 pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     let (of, origin) = match &lowering.aws.form {
@@ -150,19 +176,7 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     }
     let mut wanted = policy::principals(lowering.spec, lowering.service, &lowering.aws.location);
     if matches!(origin, Origin::AddedTo { .. }) {
-        let (yours, ours) =
-            wanted.into_iter().partition(|principal| facts.allowed_by_user.contains(principal));
-        wanted = ours;
-        let yours: BTreeSet<String> = yours;
-        if !yours.is_empty() {
-            let yours: Vec<_> = yours.into_iter().collect();
-            lowered.warnings.push(format!(
-                "{}: {} is allowed already, without the tags of this service, so it is taken to be yours and stays; where a run of privnet \
-                 was cut short before it tagged it, take it away with `aws ec2 modify-vpc-endpoint-service-permissions` and apply again",
-                lowering.name(),
-                yours.join(", ")
-            ));
-        }
+        wanted.retain(|principal| !facts.allowed_by_user.contains(principal));
     }
     let live = lowering.world.at(&address);
     warn_of_removal(lowering, lowered, live, &wanted);

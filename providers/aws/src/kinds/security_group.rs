@@ -344,10 +344,33 @@ async fn named_by_others(cloud: &Cloud<'_>, deployment: &str, group: &str) -> Re
 
 fn kept_by(group: &str, others: &[String]) -> Error {
     let others = others.join(", ");
-    let message = format!("AWS keeps it while a rule of another security group names it: {others}");
-    Error::new(ErrorKind::InUse, DELETE.name, group, message).with_hint(format!(
+    Error::new(ErrorKind::InUse, DELETE.name, group, format!("{KEPT}: {others}")).with_hint(format!(
         "that is not privnet's, so it stays: take {others} away if it is of no more use, and run the same command again"
     ))
+}
+
+const KEPT: &str = "AWS keeps it while a rule of another security group names it";
+
+/// The groups of ours that a rule of somebody else's names, as far as rules were read: those of the database groups that the file names.
+pub(crate) fn kept_by_others(snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
+    let groups = snapshot.network.groups.iter().filter(|(_, claim)| claim.ownership == Ownership::Ours);
+    let ours: BTreeSet<&str> = groups.filter_map(|(group, _)| group.group_id()).collect();
+    let mut named: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for rule in &snapshot.network.rules {
+        let of = rule.group_id().filter(|of| !ours.contains(of));
+        let group = rule.referenced_group_info().and_then(|named| named.group_id());
+        let Some((of, group)) = of.zip(group.filter(|group| ours.contains(group))) else { continue };
+        if ownership::proof(&tags_of(rule.tags()), snapshot.wanted.deployment).is_none() {
+            let rule = format!("{} of {of}", rule.security_group_rule_id().unwrap_or_default());
+            named.entry(group).or_default().insert(rule);
+        }
+    }
+    let told = named.into_iter().map(|(group, rules)| {
+        let rules = rules.into_iter().collect::<Vec<_>>().join(", ");
+        let why = format!("{KEPT}: {rules} is not this deployment's, so it stays: take it away first if it is of no more use");
+        (group.to_owned(), why)
+    });
+    told.collect()
 }
 
 async fn gone(cloud: &Cloud<'_>, id: &str) -> Result<(), Error> {

@@ -79,7 +79,8 @@ async fn a_look_alike_with_the_name_outlives_ours() {
     let ours = service_id(&stage, &spec).await;
     let copy = copy_of(&stage, &ours, |_| true).await;
     stage.apply_with(&spec, DESTROY).await;
-    stage.apply_with(&spec, DESTROY).await;
+    let plan = stage.apply_with(&spec, DESTROY).await;
+    assert!(plan.warnings.iter().any(|warning| warning.contains(&copy)), "{plan:#?}");
     let left =
         stage.ec2().describe_vpc_endpoint_service_configurations().service_ids(&copy).send().await.unwrap();
     assert_eq!(left.service_configurations().len(), 1);
@@ -204,4 +205,40 @@ async fn a_load_balancer_of_ours_that_a_stranger_serves_keeps_its_listeners() {
     })
     .await;
     assert!(refused.is_empty() && refused.refusals[0].why.contains(&id), "{refused:#?}");
+}
+
+/// A run stopped before it allowed anybody on the endpoint service that it made on a load balancer of the user's, and then the file names
+/// another one, or an endpoint service that is there: nothing proves that one any more. It stays, and whoever takes all down is told of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_and_is_not_proven_when_the_file_turned_is_told_by_a_destroy() {
+    let stage = Stage::open().await;
+    let on_balancer = existing(&format!("load_balancer: \"{SUPPLIED_BALANCER}\""), "allow: { fivetran: {} }");
+    stage.fault("aws:ModifyVpcEndpointServicePermissions:*:code=UnauthorizedOperation");
+    let (_, report) = stage.driver().apply(&on_balancer, PlanOptions::default()).await;
+    assert_eq!(failure(&report).kind(), ErrorKind::Denied, "{report:?}");
+    stage.heal();
+    let id = service_id(&stage, &on_balancer).await;
+    let told = |plan: &privnet_core::Plan| {
+        let says = |warning: &&String| {
+            warning.contains(&id) && warning.contains("if privnet made it, delete it by hand")
+        };
+        plan.warnings.iter().filter(says).count()
+    };
+    let supplied = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
+    let sever = PlanOptions { sever_connections: true, ..DESTROY };
+    for turned in [&file(""), &supplied] {
+        let plan = stage.apply_with(turned, sever).await;
+        assert_eq!(told(&plan), 1, "{plan:#?}");
+    }
+    let left =
+        stage.ec2().describe_vpc_endpoint_service_configurations().service_ids(&id).send().await.unwrap();
+    assert_eq!(left.service_configurations().len(), 1);
+    // Where another one is wanted in its place that is refused; where none is, it is said.
+    assert!(stage.plan(&file("")).await.refusals.iter().any(|refusal| refusal.why.contains(&id)));
+    assert_eq!(told(&stage.plan(&supplied).await), 1);
+    // The file that names its load balancer takes it down, and says nothing.
+    let plan = stage.apply_with(&on_balancer, sever).await;
+    assert_eq!(told(&plan), 0, "{plan:#?}");
+    let left = stage.ec2().describe_vpc_endpoint_service_configurations().send().await.unwrap();
+    assert!(left.service_configurations().iter().all(|one| one.service_id() != Some(&id)));
 }

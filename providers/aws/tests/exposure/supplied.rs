@@ -28,6 +28,27 @@ async fn nobody_stays_allowed_on_a_supplied_service_without_proof_whose_that_is(
     assert!(plan.warnings.iter().any(|warning| warning.contains("allowed already")), "{plan:#?}");
 }
 
+/// The answer that would tell whom this run allowed is lost, and the next call finds him there: nobody takes him back, and a rerun says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_lost_answer_hides_is_told_by_the_next_plan() {
+    let stage = Stage::open().await;
+    let supplied = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
+    stage.fault("aws:CreateTags:*:code=UnauthorizedOperation");
+    stage.fault("aws:ModifyVpcEndpointServicePermissions:1:lost");
+    let (_, report) = stage.driver().apply(&supplied, PlanOptions::default()).await;
+    assert_eq!(failure(&report).kind(), ErrorKind::Denied, "{report:?}");
+    assert!(principals(&stage, SUPPLIED).await.contains(FIVETRAN));
+    stage.heal();
+    let told = |plan: &privnet_core::Plan| {
+        plan.warnings.iter().any(|warning| warning.contains(FIVETRAN) && warning.contains("allowed"))
+    };
+    let again = stage.plan(&supplied).await;
+    assert!(told(&again) && again.is_empty(), "{again:#?}");
+    let gone =
+        stage.driver().plan(&supplied, PlanOptions { destroy: true, ..PlanOptions::default() }).await.0;
+    assert!(told(&gone), "{gone:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_supplied_service_gets_principals_and_keeps_everything_else() {
     let stage = Stage::open().await;

@@ -94,14 +94,19 @@ async fn a_rule_of_the_users_that_names_our_group_ends_a_destroy_at_once() {
     let pair = UserIdGroupPair::builder().group_id(&own).build();
     let permission = IpPermission::builder().ip_protocol("tcp").from_port(9100).to_port(9100);
     let request = stage.ec2().authorize_security_group_ingress().group_id(GROUP);
-    let made = request.ip_permissions(permission.user_id_group_pairs(pair).build()).send().await.unwrap();
-    let rule = made.security_group_rules()[0].security_group_rule_id().unwrap().to_owned();
+    let theirs = request.ip_permissions(permission.user_id_group_pairs(pair).build()).send().await.unwrap();
+    let rule = theirs.security_group_rules()[0].security_group_rule_id().unwrap().to_owned();
 
     everybody_asked(&stage, &orders, "orders").await;
+    let told = format!("{rule} of {GROUP}");
+    // Where the file names the group that the rule is in, its rules are read, and the plan that takes ours away says so beforehand.
+    let named = file(&[made("orders", IPS, ", database_security_groups: [sg-0ddddddddddddddd4]")]);
+    let says = |plan: &privnet_core::Plan| plan.warnings.iter().any(|warning| warning.contains(&told));
+    assert!(says(&stage.driver().plan(&named, DESTROY).await.0));
+    assert!(!says(&stage.plan(&named).await), "nothing goes");
     let (_, report) = stage.driver().apply(&orders, DESTROY).await;
     let error = failure(&report);
     assert_eq!(error.kind(), ErrorKind::InUse, "{error}");
-    let told = format!("{rule} of {GROUP}");
     assert!(error.message().contains(&told), "{error}");
     assert!(error.hints().iter().any(|hint| hint.contains(&rule)), "{error:?}");
 
