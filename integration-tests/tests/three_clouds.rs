@@ -186,6 +186,5 @@ async fn two_that_decide_at_the_same_moment_are_told_on_every_cloud() {
         let [crowd] = &second.crowds[..] else { panic!("{service}: {second:?}") };
         assert_eq!((&crowd.service, crowd.max), (service, 1));
         assert_eq!(BTreeSet::from_iter(&crowd.connections), BTreeSet::from_iter(two));
-        assert!(second.executed.plan.warnings.contains(&crowd.to_string()), "{second:?}");
     }
 }

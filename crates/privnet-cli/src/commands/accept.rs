@@ -14,8 +14,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::written;
 use crate::render::{
-    Paint, count, crowd_json, decision_json, decisions_text, executed_text, nothing_pending_text,
-    unread_json, unread_text, warnings_text,
+    Paint, count, crowd_json, crowds_text, decision_json, decisions_text, executed_text,
+    nothing_pending_text, unread_json, unread_text, warnings_text,
 };
 use crate::world::{can_ask, confirm};
 
@@ -145,14 +145,16 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
     let question = format!("Carry out {}?", count(decided.executed.plan.actions.len(), "decision"));
     confirm(&question, manner.yes, &shell.world.cancel).await?;
     let decided = if manner.yes { decided } else { as_of_now(shell, file, ask, decided).await? };
-    let told_before = if manner.yes { 0 } else { decided.executed.plan.warnings.len() };
     let Decided { decisions, executed, report, crowds } = file.session.carry_out(decided).await;
     let crowded = if crowds.is_empty() { Exit::Done } else { Exit::Failed };
     let exit = shell.exit_of(&executed, report.as_ref()).worse(crowded);
     let decisions = told(decisions, &executed.plan, report.as_ref());
     let mut text = decisions_text(&decisions, paint);
-    // Whoever was asked has been told of the plan's warnings; not of what carrying it out brought to light.
-    text.push_str(&warnings_text(&executed.plan.warnings[told_before..], paint));
+    if manner.yes {
+        // Nobody was asked, who would have been told before.
+        text.push_str(&warnings);
+    }
+    text.push_str(&crowds_text(&crowds, paint));
     if let Some(report) = report.as_ref().filter(|report| !report.all_done()) {
         text.push_str(&executed_text(&executed.plan, report, paint));
     }
@@ -248,6 +250,7 @@ fn note(decided: &Decided, all: &mut Vec<Told>, text: &mut String, paint: Paint)
             all.push(told);
         }
     }
+    text.push_str(&crowds_text(&decided.crowds, paint));
     if all.len() > known {
         text.push_str(&warnings_text(&decided.executed.plan.warnings, paint));
     }

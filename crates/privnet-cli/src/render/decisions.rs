@@ -29,7 +29,13 @@ pub(crate) fn unread_json((service, why): &(String, String)) -> Value {
     json!({"service": service, "why": why})
 }
 
-/// A consumer with more connections than it may have, for programs.
+/// The consumers with more connections than they may have.
+pub(crate) fn crowds_text(crowds: &[Crowd], paint: Paint) -> String {
+    let line = |crowd: &Crowd| format!("{} {crowd}\n", paint.on(Style::Bad, "too many"));
+    crowds.iter().map(line).collect()
+}
+
+/// The same for programs.
 pub(crate) fn crowd_json(Crowd { service, consumer, max, connections }: &Crowd) -> Value {
     json!({"service": service, "consumer": consumer, "max_connections": max, "connections": connections})
 }

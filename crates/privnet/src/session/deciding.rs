@@ -18,8 +18,7 @@ pub struct Decided {
     pub executed: Planned,
     /// What became of the plan; absent in a dry run.
     pub report: Option<Report>,
-    /// The consumers that have more connections than they may, since somebody else let in another one at the same moment. The plan's
-    /// warnings say them too.
+    /// The consumers that have more connections than they may, since somebody else let in another one at the same moment.
     pub crowds: Vec<Crowd>,
 }
 
@@ -37,9 +36,8 @@ impl Session {
     /// Carries out decisions of this session, and reads once more whom they let in: two that decide at the same moment both find room.
     pub async fn carry_out(&self, decided: Decided) -> Decided {
         let Decided { decisions, executed, .. } = decided;
-        let Executed { mut planned, report } = self.execute(executed).await;
+        let Executed { planned, report } = self.execute(executed).await;
         let crowds = self.crowds(&decisions, &planned, &report).await;
-        planned.plan.warnings.extend(crowds.iter().map(ToString::to_string));
         Decided { decisions, executed: planned, report: Some(report), crowds }
     }
 
