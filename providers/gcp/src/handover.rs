@@ -133,7 +133,7 @@ fn seen(group: &str, state: &Json) -> Seen {
         group: path::of(group),
         rule: link("forwardingRule"),
         machine: link("instance"),
-        healthy: text(state, "healthState") == Some("HEALTHY"),
+        healthy: text(state, "healthState") == Some(snapshot::HEALTHY),
     }
 }
 
@@ -183,9 +183,43 @@ async fn is_anybody_connected(act: &Act<'_>) -> Result<bool, Error> {
     Ok(endpoints.into_iter().any(|endpoint| connections::state(endpoint).may_be_live()))
 }
 
-/// Whether the service's health check is there twice: the one of before goes when the machines that it was for have gone.
-pub(crate) async fn are_two_checks(act: &Act<'_>) -> Result<bool, Error> {
-    Ok(checks(act).await?.len() > 1)
+/// Whether one of these groups may answer where it is not asked any more: the service's health check is there twice, since the one of before
+/// goes when the machines that it was for have gone, and the group is not known to have come after the later one.
+pub(crate) async fn may_answer_elsewhere(
+    act: &Act<'_>,
+    groups: impl Iterator<Item = &str>,
+) -> Result<bool, Error> {
+    let checks = checks(act).await?;
+    if checks.len() < 2 {
+        return Ok(false);
+    }
+    for group in groups {
+        let there = match group_at(group) {
+            Some(at) => act.cloud.get(&at).await?,
+            None => None,
+        };
+        if !is_younger(there.as_ref(), &checks) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Where it shows when a group of machines was made: a group of forwarders is made with what manages it, and has its name. Nothing where the
+/// group is one of the user's own.
+fn group_at(group: &str) -> Option<At> {
+    let is_zonal = path::after(group, "zones").is_some();
+    match (path::after(group, "networkEndpointGroups"), path::after(group, "instanceGroups")) {
+        (Some(_), _) if is_zonal => Some(At::of(Collection::NetworkEndpointGroups, group)),
+        (_, Some(_)) if !is_zonal => Some(At::of(Collection::GroupManagers, group)),
+        _ => None,
+    }
+}
+
+/// Whether a group is known to have been made after all of these checks: it was never asked by another one.
+fn is_younger(group: Option<&Json>, checks: &[Json]) -> bool {
+    let group = group.and_then(made);
+    group.is_some() && checks.iter().all(|check| made(check).is_some_and(|check| Some(check) <= group))
 }
 
 /// Whether one of these backend services asks by the later of two health checks: what served by the one of before may not answer there.
@@ -297,6 +331,22 @@ mod tests {
         assert!(asks_by_the_later(&by("a"), &both));
         assert!(!asks_by_the_later(&by("b"), &both) && !asks_by_the_later(&by("c"), &both));
         assert!(!asks_by_the_later(&by("a"), &[a]), "the only one");
+    }
+
+    #[test]
+    fn a_group_that_came_after_all_checks_was_asked_by_no_other() {
+        let at = |made: &str| json!({ "creationTimestamp": made });
+        let checks = [at("2026-01-01T09:00:00.000-08:00"), at("2026-01-01T12:00:00.000+00:00")];
+        assert!(is_younger(Some(&at("2026-01-01T17:00:00.000+00:00")), &checks));
+        assert!(!is_younger(Some(&at("2026-01-01T16:59:59.999+00:00")), &checks));
+        assert!(!is_younger(Some(&json!({})), &checks) && !is_younger(None, &checks));
+        assert!(!is_younger(Some(&at("2026-01-01T18:00:00.000+00:00")), &[json!({})]));
+        let place = |group: &str| group_at(group).map(|at| at.path());
+        let zonal = "projects/p/zones/z/networkEndpointGroups/g";
+        assert_eq!(place(zonal).as_deref(), Some(zonal));
+        let manager = "projects/p/regions/r/instanceGroupManagers/g";
+        assert_eq!(place("projects/p/regions/r/instanceGroups/g").as_deref(), Some(manager));
+        assert_eq!(place("projects/p/zones/z/instanceGroups/g"), None);
     }
 
     #[test]

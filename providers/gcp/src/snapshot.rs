@@ -23,8 +23,8 @@ use crate::path;
 
 pub(crate) use beside::{Beside, beside, direct, machine_path};
 pub(crate) use lists::{Lists, lists, not_reached};
-use own::{endpoints, health, reconciling};
-pub(crate) use own::{endpoints_of, health_of};
+pub(crate) use own::{HEALTHY, endpoints_of, health_of};
+use own::{endpoints, health, healthy, reconciling};
 
 /// A project and region, and the project of its networks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +77,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) endpoints: BTreeMap<String, Vec<Json>>,
     /// The health of our backend services' backends, by the service's path, or why it cannot be read; only for `status`.
     pub(crate) health: BTreeMap<String, Vec<Result<Json, String>>>,
+    /// Of our groups of machines that are there twice, those of which a machine is healthy, by path; only for a plan.
+    pub(crate) healthy: BTreeSet<String>,
     pub(crate) facts: Facts,
     /// The attachments that a decision which was cut short left reconciling; not for a plan.
     pub(crate) left_reconciling: BTreeSet<String>,
@@ -98,6 +100,7 @@ impl<'a> Snapshot<'a> {
             place,
             endpoints: BTreeMap::new(),
             health: BTreeMap::new(),
+            healthy: BTreeSet::new(),
             facts: Facts::default(),
             left_reconciling: BTreeSet::new(),
             unknown: BTreeSet::new(),
@@ -164,8 +167,10 @@ pub(crate) async fn of_place<'a>(
     let mut snapshot = Snapshot { services, named, facts, ..bare };
     snapshot.endpoints = endpoints(cloud, &snapshot).await?;
     snapshot.decides = purpose == Purpose::Connections;
-    if purpose == Purpose::Status {
-        snapshot.health = health(cloud, &snapshot).await;
+    match purpose {
+        Purpose::Status => snapshot.health = health(cloud, &snapshot).await,
+        Purpose::Plan => (snapshot.healthy, snapshot.unknown) = healthy(cloud, &snapshot).await,
+        Purpose::HandOver | Purpose::Connections => {}
     }
     if matches!(purpose, Purpose::Status | Purpose::Connections) {
         for (attachment, left) in reconciling(cloud, &snapshot).await? {

@@ -121,6 +121,22 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     )
 }
 
+/// How well a group of machines serves: not at all where no backend service of ours sends to it, better while a machine of it is healthy; and
+/// when it was made. Of two that a run which was cut short left this tells them apart.
+pub(crate) fn traffic(snapshot: &Snapshot<'_>, group: Option<&str>, json: &Json) -> Fields {
+    let group = group.map(path::of);
+    let services = snapshot.claimed(Collection::BackendServices, KIND.name);
+    let mut backends = services.iter().flat_map(|(_, service)| list(service, "backends"));
+    let is_sent_to = backends.any(|backend| text(backend, "group").map(path::of) == group);
+    let serves = match group {
+        Some(group) if is_sent_to && snapshot.healthy.contains(&group) => 2,
+        _ => i64::from(is_sent_to),
+    };
+    let made = text(json, "creationTimestamp").and_then(|made| made.parse::<jiff::Timestamp>().ok());
+    let since = made.map(jiff::Timestamp::as_millisecond).into();
+    Fields::from([("serves".to_owned(), Value::Int(serves)), ("since".to_owned(), since)])
+}
+
 /// What is there. `forwarders` are the groups of forwarders, by path.
 fn read(json: &Json, forwarders: &BTreeSet<String>) -> BackendService {
     let checks = list(json, "healthChecks").iter().filter_map(Json::as_str);
@@ -180,11 +196,14 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     if !old.is_subset(&new) {
         let stays = |seen: &Seen| new.iter().any(|group| fields::resolved(group) == seen.group);
         // Judged before anything is changed: what serves may not answer where another check asks. Where an earlier run has put another
-        // check there already, nothing tells that of before any more, and it counts as serving while somebody is connected: also where this
-        // run puts a third there, for which the one of before had to make room.
+        // check there already, nothing tells that of before any more, and what it asked counts as serving while somebody is connected: also
+        // where this run puts a third there, for which the one of before had to make room. What came with the other check never served by
+        // the one of before.
         let is_asked_elsewhere = there.health_check != wanted.health_check;
+        let goes = || old.difference(&new).map(fields::resolved);
         let served = handover::health(act, &at).await?.iter().any(|seen| seen.healthy && !stays(seen))
-            || (act.step.spares && (is_asked_elsewhere || handover::are_two_checks(act).await?));
+            || (act.step.spares
+                && (is_asked_elsewhere || handover::may_answer_elsewhere(act, goes()).await?));
         // Those of before are asked where they answer again, too, when a file that was in force before takes them back.
         if !new.is_subset(&old) || there.health_check != wanted.health_check {
             let both = BackendService { backends: old.union(&new).cloned().collect(), ..wanted.clone() };

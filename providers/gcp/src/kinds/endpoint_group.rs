@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::spec::gcp::{GcpDirect, GcpForm, GcpService};
-use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape};
+use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement, Shape, Traffic};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use crate::facts::Facts;
 use crate::fields::{self, Fields};
 use crate::handover::{self, Part, Seen};
 use crate::json::{Json, text};
-use crate::kinds::health_check;
+use crate::kinds::{backend_service, health_check};
 use crate::lower::Lowering;
 use crate::path;
 use crate::snapshot::{self, Place, Snapshot};
@@ -43,6 +43,8 @@ pub(crate) const KIND: Kind = Kind {
         // Each has one of the two.
         Field::if_set("endpoints").shaped(Shape::Set),
         Field::if_set("machines").on_change(Change::Replace).shaped(Shape::Set),
+        Field::telling("serves", Traffic::Serves),
+        Field::telling("since", Traffic::Since),
     ],
     replacement: Replacement::CreateFirst,
     teardown_rank: 40,
@@ -88,7 +90,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         {
             fields.insert("machines".to_owned(), machines);
         }
-        lowering.want(address, Origin::Owned, fields, BTreeSet::new());
+        lowering.want(address, Origin::Owned, fields, health_check::before_its_machines(lowering));
     }
 }
 
@@ -105,7 +107,9 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     let none = Vec::new();
     let read = |json: &Json| {
         let id = text(json, "selfLink").map(path::of).unwrap_or_default();
-        fields::of(&read(json, snapshot.endpoints.get(&id).unwrap_or(&none)))
+        let mut fields = fields::of(&read(json, snapshot.endpoints.get(&id).unwrap_or(&none)));
+        fields.extend(backend_service::traffic(snapshot, Some(&id), json));
+        fields
     };
     super::live_of(snapshot, Collection::NetworkEndpointGroups, &KIND, read, |_| Fields::new())
 }

@@ -23,7 +23,7 @@ use crate::act::Act;
 use crate::collection::{At, Collection};
 use crate::fields::{self, Fields};
 use crate::json::{Json, flag, list, number, text};
-use crate::kinds::{backend_service, instance_template};
+use crate::kinds::{backend_service, health_check, instance_template};
 use crate::lower::Lowering;
 use crate::path;
 use crate::snapshot::Snapshot;
@@ -81,7 +81,8 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
             count: forwarders::share(forwarder.count.get(), forwarder.subnets.len(), index),
         };
         let address = lowering.address(KIND.name, subnet.as_str());
-        lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+        let needs = health_check::before_its_machines(lowering);
+        lowering.want(address, Origin::Owned, fields::of(&typed), needs);
     }
     wait_for_the_sick(lowering);
 }
@@ -113,7 +114,7 @@ fn wait_for_the_sick(lowering: &mut Lowering<'_>) {
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     let fields = |json: &Json| {
         let mut fields = fields::of(&read(json));
-        fields.extend(traffic(snapshot, json));
+        fields.extend(backend_service::traffic(snapshot, text(json, "instanceGroup"), json));
         fields
     };
     let all = super::live_of(snapshot, Collection::GroupManagers, &KIND, fields, outputs);
@@ -137,17 +138,6 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 pub(crate) fn groups(snapshot: &Snapshot<'_>) -> BTreeSet<String> {
     let ours = snapshot.claimed(Collection::GroupManagers, KIND.name).into_iter();
     ours.filter_map(|(_, json)| text(json, "instanceGroup").map(path::of)).collect()
-}
-
-/// Whether a backend service of ours sends to a group, and when it was made.
-fn traffic(snapshot: &Snapshot<'_>, json: &Json) -> Fields {
-    let group = text(json, "instanceGroup").map(path::of);
-    let services = snapshot.claimed(Collection::BackendServices, backend_service::KIND.name);
-    let mut backends = services.iter().flat_map(|(_, service)| list(service, "backends"));
-    let serves = backends.any(|backend| text(backend, "group").map(path::of) == group);
-    let made = text(json, "creationTimestamp").and_then(|made| made.parse::<jiff::Timestamp>().ok());
-    let since = made.map(jiff::Timestamp::as_millisecond).into();
-    Fields::from([("serves".to_owned(), Value::Int(i64::from(serves))), ("since".to_owned(), since)])
 }
 
 fn outputs(json: &Json) -> Fields {

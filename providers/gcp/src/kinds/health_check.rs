@@ -7,7 +7,7 @@ use std::time::Duration;
 use privnet_core::execute::{Poll, Until};
 use privnet_core::spec::gcp::GcpBackend;
 use privnet_core::spec::{Engine, HealthCheck as SpecCheck};
-use privnet_core::{Applied, Change, Error, Field, Kind, Live, Origin, Replacement};
+use privnet_core::{Address, Applied, Change, Error, Field, Kind, Live, Origin, Replacement};
 use privnet_forwarder::AskedPort;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -82,6 +82,12 @@ pub(crate) fn turns(lowering: &Lowering<'_>) -> bool {
     let mut there = there.filter_map(|live| fields::typed::<HealthCheck>(KIND.name, &live.fields).ok());
     let asks = |check: &HealthCheck| (check.protocol.clone(), check.port, check.path.clone());
     there.any(|there| asks(&there) != asks(&wanted))
+}
+
+/// What groups of machines come after: another check, where it turns to one. By the times at which both were made it is known then that a
+/// group was never asked by the check of before.
+pub(crate) fn before_its_machines(lowering: &Lowering<'_>) -> BTreeSet<Address> {
+    turns(lowering).then(|| lowering.address(KIND.name, "main")).into_iter().collect()
 }
 
 /// The check of a backend: a backend service has one, so it is that of the first port which says something, else one of the first

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 use privnet_core::spec::gcp::GcpForm;
-use privnet_core::{Error, ErrorKind, Ownership};
+use privnet_core::{Address, Error, ErrorKind, Ownership};
 
 use super::Snapshot;
 use crate::buckets::Group;
@@ -16,6 +16,9 @@ use crate::lists::RECONCILES;
 use crate::operations;
 use crate::path;
 use crate::policy;
+
+/// What a machine is that answers its health check.
+pub(crate) const HEALTHY: &str = "HEALTHY";
 
 /// The endpoints of a group.
 pub(crate) async fn endpoints_of(cloud: &Cloud<'_>, group: &str) -> Result<Vec<Json>, Error> {
@@ -113,6 +116,56 @@ pub(super) async fn health(
         found.entry(service).or_default().extend(states);
     }
     found
+}
+
+/// Of our groups that a run which was cut short left two of, those of which a machine is healthy, and what cannot be read: which of the two
+/// serves shows in nothing else. What is there once is not asked about.
+pub(super) async fn healthy(
+    cloud: &Cloud<'_>,
+    snapshot: &Snapshot<'_>,
+) -> (BTreeSet<String>, BTreeSet<String>) {
+    let twice = there_twice(snapshot);
+    let behind = snapshot.claimed(Collection::BackendServices, kinds::backend_service::KIND.name);
+    let asked = behind.iter().flat_map(|(_, json)| {
+        let service = text(json, "selfLink").map(path::of).unwrap_or_default();
+        let groups = list(json, "backends").iter().filter_map(|backend| text(backend, "group"));
+        let twice = groups.filter(|group| twice.contains(&path::of(group)));
+        twice.map(move |group| (service.clone(), group)).collect::<Vec<_>>()
+    });
+    let read = asked.map(|(service, group)| async move { (group, health_of(cloud, &service, group).await) });
+    let (mut healthy, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+    for (group, answer) in join_all(read).await {
+        let group = path::of(group);
+        match answer {
+            Ok(states) if states.iter().any(|state| text(state, "healthState") == Some(HEALTHY)) => {
+                healthy.insert(group);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let what = format!(
+                    "whether {group} is healthy is not known, so that the older of two counts as serving"
+                );
+                unknown.insert(operations::unknown(&what, &error));
+            }
+        }
+    }
+    (healthy, unknown)
+}
+
+/// The groups of machines that are ours and there twice, by path.
+fn there_twice(snapshot: &Snapshot<'_>) -> BTreeSet<String> {
+    let kinds = [
+        (Collection::NetworkEndpointGroups, kinds::endpoint_group::KIND.name, "selfLink"),
+        (Collection::GroupManagers, kinds::forwarder_group::KIND.name, "instanceGroup"),
+    ];
+    let mut all: BTreeMap<Address, Vec<String>> = BTreeMap::new();
+    for (collection, kind, link) in kinds {
+        let ours = snapshot.claimed(collection, kind).into_iter();
+        for (claim, json) in ours.filter(|(claim, _)| claim.ownership == Ownership::Ours) {
+            all.entry(claim.address).or_default().extend(text(json, link).map(path::of));
+        }
+    }
+    all.into_values().filter(|groups| groups.len() > 1).flatten().collect()
 }
 
 /// What the health check finds at the machines of one backend.
