@@ -28,6 +28,7 @@ use crate::operations::{self, Settled};
 use crate::path;
 use crate::policy;
 use crate::snapshot::{self, Beside, Lists, Place, Snapshot};
+use places::Said;
 
 /// Everything with our name or proof, what the file names, connections and facts.
 pub(crate) async fn observe(
@@ -71,7 +72,7 @@ pub(crate) async fn observe(
     let (worlds, not_reached): (Vec<Vec<Seen>>, Vec<_>) = read.into_iter().unzip();
     let whole = places::read_whole(&named, &worlds);
     let mut worlds: Vec<Seen> = worlds.into_iter().flatten().collect();
-    let owners: BTreeMap<String, String> = worlds.iter().flat_map(|seen| seen.owners.clone()).collect();
+    let said: Said = worlds.iter().flat_map(|seen| seen.said.clone()).collect();
     places::own_places_prevail(&mut worlds, &homes);
     worlds.iter_mut().for_each(|seen| places::set_former_aside(seen, &homes, request.services));
     worlds.extend(not_reached.into_iter().flatten().next().and_then(|error| in_doubt(error, &worlds)));
@@ -86,13 +87,9 @@ pub(crate) async fn observe(
     if let Some(error) = failure.filter(|_| !some) {
         return Err(error);
     }
-    // What is global, and what is in the project of the networks, is seen from several places: its own is that of its service.
-    places::hold_what_others_may_use(&mut world, &owners, &whole, &homes);
-    for live in &mut world.live {
-        if let Some(home) = homes.get(&live.address.service).filter(|home| home.has(&live.id)) {
-            live.scope = home.scope();
-        }
-    }
+    let owners = places::owners(&world, &said, &homes);
+    places::hold_what_others_may_use(&mut world, &said, &owners, &whole, &homes);
+    places::set_scopes(&mut world, &owners, &homes);
     for scope in world.searched.iter().filter(|_| !unknown.is_empty()) {
         world.unknown.entry(scope.clone()).or_default().extend(unknown.iter().cloned());
     }
@@ -121,8 +118,8 @@ struct Seen {
     world: World,
     /// Where, if that was read.
     place: Option<Place>,
-    /// The projects of whose services things of ours in networks are, by path.
-    owners: BTreeMap<String, String>,
+    /// What things of ours in networks say of whose they are.
+    said: Said,
     /// In a region that is none of the file's: only lists were read.
     elsewhere: bool,
     failure: Option<Error>,
@@ -251,9 +248,9 @@ fn elsewhere(
         let place = Place { project: project.to_owned(), region: region.clone(), host: host.to_owned() };
         let searched = BTreeSet::from([place.scope()]);
         let snapshot = snapshot::elsewhere(deployment, place.clone(), lists);
-        let (world, owners) = (World { searched, ..world_of(&snapshot) }, places::owners(&snapshot));
+        let (world, said) = (World { searched, ..world_of(&snapshot) }, places::said(&snapshot));
         match lists.unreachable(project, region) {
-            Ok(()) => Seen { world, place: Some(place), owners, elsewhere: true, failure: None },
+            Ok(()) => Seen { world, place: Some(place), said, elsewhere: true, failure: None },
             Err(error) => left_alone(world.services.keys(), error),
         }
     };
@@ -296,7 +293,7 @@ async fn observe_place<'a>(
             let unknown = BTreeMap::from([(place.scope(), snapshot.unknown.clone())]);
             let searched = BTreeSet::from([place.scope()]);
             let world = World { searched, unknown, ..world_of(&snapshot) };
-            Seen { world, owners: places::owners(&snapshot), place: Some(place), ..Seen::default() }
+            Seen { world, said: places::said(&snapshot), place: Some(place), ..Seen::default() }
         }
         Err(error) => unread(&[(place, services)], error),
     }

@@ -123,6 +123,40 @@ async fn an_attachment_that_is_there_takes_the_place_of_one_that_was_made_with_t
     assert_eq!(stage.everything().await, before);
 }
 
+/// The file turned to an attachment in another region, and the run that took the old one away ended on its way: the next one ends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_turn_to_another_region_left_when_it_was_cut_short_goes_with_the_next_run() {
+    let central = file(
+        "  - name: orders\n    allow: { fivetran: {} }\n    gcp:\n      project: acme-data\n      region: us-central1\n      network: prod\n      \
+         nat_subnets: [{ create: { cidr: 10.8.5.0/28 } }]\n      \
+         ports: [{ listen: 5432, to: { instances: [zones/us-central1-a/instances/db-central] } }]\n",
+    );
+    let turned = with_policy(ALLOW, SHARED, "");
+    // After the attachment, after what consumers came through, and with nothing but what is for the network.
+    for (fails, left) in [
+        ("forwardingRules", "forwarding-rule"),
+        ("regionHealthChecks", "health-check"),
+        ("firewalls", "firewall-rule"),
+        ("subnetworks", "nat-subnet"),
+    ] {
+        let stage = Stage::open().await;
+        let before = stage.everything().await;
+        stage.apply(&central).await;
+        stage.fault(&format!("gcp:{fails}.delete:1+:code=forbidden"));
+        let (plan, report) = stage.driver().apply(&turned, SEVER).await;
+        assert!(plan.refusals.is_empty() && !report.all_done(), "{fails}: {plan:#?}");
+        stage.heal();
+        let live = stage.world(&turned).await.live;
+        let ours: BTreeSet<_> =
+            live.iter().filter(|one| one.is_ours()).map(|one| one.address.kind.as_str()).collect();
+        assert!(ours.contains(left) && !ours.contains("service-attachment"), "{fails}: {ours:?}");
+        // Nobody comes in by what is left.
+        stage.apply_with(&turned, PlanOptions::default()).await;
+        stage.assert_settled(&turned).await;
+        assert_eq!(stage.everything().await, before, "{fails}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attachment_turns_to_another_forwarding_rule_with_the_word_only() {
     let rule = |name: &str| with_policy(ALLOW, &format!("existing: {{ forwarding_rule: {name} }}"), "");

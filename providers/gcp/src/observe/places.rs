@@ -74,41 +74,96 @@ pub(super) fn is_supplied(gcp: &GcpService) -> bool {
     matches!(gcp.form, GcpForm::ServiceAttachment { .. })
 }
 
-/// Networks may be those of several projects. What lies in one of a service that the file does not list goes only where the service's own
-/// project was read: otherwise its attachment may be there, with consumers who come in by this.
+/// Of things of ours in networks, by path, the project that their markers say their service is of: those that lie in its own networks
+/// say none, nor do those that an earlier privnet made in another project's.
+pub(super) type Said = BTreeMap<String, Option<String>>;
+
+/// What the things of ours in networks say.
+pub(super) fn said(snapshot: &Snapshot<'_>) -> Said {
+    let kinds =
+        [(Collection::Subnetworks, nat_subnet::KIND.name), (Collection::Firewalls, firewall::KIND.name)];
+    let claims = kinds.into_iter().flat_map(|(collection, kind)| snapshot.claimed(collection, kind));
+    let ours = claims.filter(|(claim, _)| claim.ownership == privnet_core::Ownership::Ours);
+    ours.filter_map(|(_, json)| Some((path::of(text(json, "selfLink")?), ownership::project(json)))).collect()
+}
+
+/// Of which project's services the things of ours in networks are, by path. One that does not say so is of the project in which it lies, unless
+/// the rest of its service is seen in another one, and not there.
+pub(super) fn owners(
+    world: &World,
+    said: &Said,
+    homes: &BTreeMap<String, Place>,
+) -> BTreeMap<String, String> {
+    let project = |id: &str| path::after(id, "projects").map(str::to_owned);
+    let ours = || world.live.iter().filter(|live| live.is_ours());
+    let mut seen: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for live in ours().filter(|live| !said.contains_key(&live.id)) {
+        seen.entry(&live.address.service).or_default().extend(project(&live.id));
+    }
+    let each = ours().filter_map(|live| {
+        if let Some(project) = said.get(&live.id)? {
+            return Some((live.id.clone(), project.clone()));
+        }
+        let (service, here) = (live.address.service.as_str(), project(&live.id)?);
+        let seen = seen.get(service).filter(|seen| !seen.contains(&here));
+        let home = homes.get(service).map(|home| &home.project);
+        let at_home = seen.zip(home).filter(|(seen, home)| seen.contains(*home)).map(|(_, home)| home);
+        let alone = || seen.filter(|seen| seen.len() == 1)?.first();
+        Some((live.id.clone(), at_home.or_else(alone).cloned().unwrap_or(here)))
+    });
+    each.collect()
+}
+
+/// Networks may be those of several projects. What lies in one of a service in another project than the file says, or of one that the file does not
+/// list, goes only where the service's own project was read: otherwise its attachment may be there, with consumers who come in by this.
 pub(super) fn hold_what_others_may_use(
     world: &mut World,
+    said: &Said,
     owners: &BTreeMap<String, String>,
     whole: &BTreeSet<String>,
     homes: &BTreeMap<String, Place>,
 ) {
-    let ours = world.live.iter().filter(|live| live.is_ours() && !homes.contains_key(&live.address.service));
-    let doubtful = ours.filter_map(|live| {
-        let project = owners.get(&live.id).filter(|project| !whole.contains(*project))?;
+    let doubtful = world.live.iter().filter(|live| live.is_ours()).filter_map(|live| {
         let service = &live.address.service;
-        let why = format!(
-            "it is of `{service}`, whose own project {project} is not one that this file names and that could be read: a service attachment \
-             may be there, with consumers who come in by this. List `{service}` with `remove: true`, `project: {project}` and the \
-             `host_project` of its network: then all of it goes"
-        );
+        let is_home = |project: &&String| homes.get(service).is_some_and(|home| home.project == **project);
+        let project =
+            owners.get(&live.id).filter(|project| !is_home(project) && !whole.contains(*project))?;
+        let why = match said.get(&live.id) {
+            Some(Some(_)) => format!(
+                "it is of `{service}`, whose own project {project} is not one that this file names for it and that could be read: a service \
+                 attachment may be there, with consumers who come in by this. List `{service}` with `remove: true`, `project: {project}` and \
+                 the `host_project` of its network: then all of it goes"
+            ),
+            _ => format!(
+                "it is of `{service}`, and does not say of which project that is: of {project}, where it lies, or of another one, if an earlier \
+                 privnet made it. A service attachment may be there, with consumers who come in by this. List `{service}` with `remove: true`, \
+                 `host_project: {project}`, and as `project` the one that its service attachment is in, or {project} where it has none any \
+                 more: then all of it goes"
+            ),
+        };
         Some((live.id.clone(), Held { why, with_parts: false }))
     });
     world.held = doubtful.collect();
 }
 
-/// Whose service the things of ours in networks are of, by path: of that of their own project, if they do not say.
-pub(super) fn owners(snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
-    let kinds =
-        [(Collection::Subnetworks, nat_subnet::KIND.name), (Collection::Firewalls, firewall::KIND.name)];
-    let claims = kinds.into_iter().flat_map(|(collection, kind)| snapshot.claimed(collection, kind));
-    let ours = claims.filter(|(claim, _)| claim.ownership == privnet_core::Ownership::Ours);
-    let each = ours.filter_map(|(_, json)| {
-        let id = path::of(text(json, "selfLink")?);
-        let own = || path::after(&id, "projects").map(str::to_owned);
-        let project = ownership::project(json).or_else(own)?;
-        Some((id, project))
-    });
-    each.collect()
+/// What is global, and what is in the project of the networks, is seen from several places: its own is that of its service. Of a service that is
+/// in another project than the file says, what lies in networks that both have is there, so that the move is noticed.
+pub(super) fn set_scopes(
+    world: &mut World,
+    owners: &BTreeMap<String, String>,
+    homes: &BTreeMap<String, Place>,
+) {
+    for live in &mut world.live {
+        let Some(home) = homes.get(&live.address.service) else { continue };
+        match owners.get(&live.id).filter(|project| **project != home.project) {
+            Some(project) => {
+                let region = path::region(&live.id).unwrap_or(&home.region).to_owned();
+                live.scope = Place { project: project.clone(), region, host: home.host.clone() }.scope();
+            }
+            None if home.has(&live.id) => live.scope = home.scope(),
+            None => {}
+        }
+    }
 }
 
 #[cfg(test)]
@@ -177,10 +232,37 @@ mod tests {
             let mut world = seen(&at, 1, &[]).world;
             let id = world.live[0].id.clone();
             let homes = listed.then(|| ("orders".to_owned(), at)).into_iter().collect();
-            hold_what_others_may_use(&mut world, &[(id.clone(), owner.to_owned())].into(), &whole, &homes);
+            let said = [(id.clone(), Some(owner.to_owned()))].into();
+            let owners = owners(&world, &said, &homes);
+            hold_what_others_may_use(&mut world, &said, &owners, &whole, &homes);
             world.held.contains_key(&id)
         };
-        assert!(held("p", false) && held("elsewhere", false));
-        assert!(!held("q", false) && !held("p", true));
+        assert!(held("p", false) && held("elsewhere", false) && held("p", true));
+        assert!(!held("q", false) && !held("q", true));
+    }
+
+    #[test]
+    fn what_does_not_say_its_project_is_of_where_the_rest_of_its_service_is() {
+        let (home, id) = (place("q", "r", "h"), "projects/h/global/firewalls/clients");
+        let owner = |rest: &[&str], listed: bool| {
+            let mut world = seen(&home, 1, &[]).world;
+            let rule = world.live[0].clone();
+            let attachment = |project: &&str| Live {
+                id: format!("projects/{project}/regions/r/serviceAttachments/a"),
+                ..rule.clone()
+            };
+            world.live =
+                rest.iter().map(attachment).chain([Live { id: id.to_owned(), ..rule.clone() }]).collect();
+            let homes = listed.then(|| ("orders".to_owned(), home.clone())).into_iter().collect();
+            let owners = owners(&world, &[(id.to_owned(), None)].into(), &homes);
+            set_scopes(&mut world, &owners, &homes);
+            let scope = world.live.last().map(|live| live.scope.0.clone()).unwrap_or_default();
+            assert!(!listed || scope == format!("gcp/{}/r", owners[id]), "{scope}");
+            owners[id].clone()
+        };
+        assert_eq!((owner(&["p"], false), owner(&[], false)), ("p".to_owned(), "h".to_owned()));
+        // The rest is where it lies too, or in several: it stays with those.
+        assert_eq!((owner(&["p", "h"], false), owner(&["p", "q"], false)), ("h".to_owned(), "h".to_owned()));
+        assert_eq!((owner(&["p", "q"], true), owner(&[], true)), ("q".to_owned(), "h".to_owned()));
     }
 }
