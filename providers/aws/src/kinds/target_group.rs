@@ -1,7 +1,9 @@
 //! A target group for each listening port: what is behind the load balancer, and how its health is found out.
 
 mod change;
+mod delete;
 mod lower;
+mod members;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +21,8 @@ use crate::observe::Snapshot;
 use crate::ownership::{self, TagMap};
 use crate::targets::{TargetId, TargetType};
 
-pub(crate) use change::{create, delete, update};
+pub(crate) use change::{create, update};
+pub(crate) use delete::delete;
 pub(crate) use lower::{address, asked_for_health, has_addresses, lower, named};
 
 /// As <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html> spells them.

@@ -1,7 +1,8 @@
 use aws_sdk_ec2::types::Tag;
-use privnet_core::World;
 use privnet_core::spec::Spec;
+use privnet_core::{Generation, World};
 
+use super::change::{ByPrincipal, by_principal, untagged};
 use super::*;
 use crate::policy::tests::{defined, spec};
 

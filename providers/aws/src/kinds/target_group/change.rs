@@ -1,46 +1,38 @@
-//! A target group's create, update and delete.
+//! A target group's create and update.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_elasticloadbalancingv2::types::{
-    ProtocolEnum, TargetDescription, TargetGroupAttribute, TargetGroupIpAddressTypeEnum, TargetTypeEnum,
+    ProtocolEnum, TargetGroupAttribute, TargetGroupIpAddressTypeEnum, TargetTypeEnum,
 };
 use futures::future::{try_join, try_join3, try_join4, try_join5};
 use ipnet::IpNet;
 use privnet_core::execute::{Poll, Replay, Until};
-use privnet_core::{Applied, Error, ErrorKind, Generation, Step, Value};
+use privnet_core::{Applied, Error, ErrorKind, Step};
 
-use super::{Check, DRAIN, Described, Group, MEMBERS_TAG, PRESERVE_CLIENT_IP, PROXY_PROTOCOL, TERMINATE};
+use super::{Check, DRAIN, Group, MEMBERS_TAG, PRESERVE_CLIENT_IP, PROXY_PROTOCOL, TERMINATE, members};
 use crate::balancing::{self, tag_list};
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
-use crate::error::gone_is_fine;
 use crate::facts::Registered;
 use crate::gather;
-use crate::kinds::{created_as, forwarder_group, live_id, outputs};
+use crate::kinds::{created_as, live_id, outputs};
 use crate::network;
 use crate::ownership;
 use crate::tagging;
-use crate::taking_over::Serving;
 use crate::targets::{TargetId, TargetType};
 
 const CREATE: Operation = Operation::elb("CreateTargetGroup");
-const DELETE: Operation = Operation::elb("DeleteTargetGroup");
 const MODIFY: Operation = Operation::elb("ModifyTargetGroup");
 const MODIFY_ATTRIBUTES: Operation = Operation::elb("ModifyTargetGroupAttributes");
-const REGISTER: Operation = Operation::elb("RegisterTargets");
-const DEREGISTER: Operation = Operation::elb("DeregisterTargets");
 
-const SHOWS_WITHIN: Duration = Duration::from_secs(180);
-/// A new target passes its first checks within the threshold times the interval; registering itself takes up to a minute or two.
-const HEALTHY_WITHIN: Duration = Duration::from_secs(600);
-const GONE_WITHIN: Duration = Duration::from_secs(300);
+pub(super) const SHOWS_WITHIN: Duration = Duration::from_secs(180);
 
 /// What is there, as reads show it.
-struct Shown {
-    group: Group,
-    registered: Vec<Registered>,
+pub(super) struct Shown {
+    pub(super) group: Group,
+    pub(super) registered: Vec<Registered>,
     listed: bool,
 }
 
@@ -67,7 +59,7 @@ async fn read(cloud: &Cloud<'_>, arn: &str, ranges: &BTreeSet<IpNet>) -> Result<
     }))
 }
 
-async fn is_listed(cloud: &Cloud<'_>, arn: &str) -> Result<bool, Error> {
+pub(super) async fn is_listed(cloud: &Cloud<'_>, arn: &str) -> Result<bool, Error> {
     Ok(balancing::target_groups(cloud).await?.iter().any(|group| group.target_group_arn() == Some(arn)))
 }
 
@@ -223,7 +215,7 @@ async fn write(
     };
     let check = write_check(cloud, arn, &there.health_check, &wanted.health_check);
     let attributes = write_attributes(cloud, arn, there, wanted);
-    let targets = write_targets(cloud, arn, shown, wanted, ranges);
+    let targets = members::write(cloud, arn, shown, wanted, ranges);
     if wanted.drain < there.drain {
         // Sessions on a target that leaves keep the time that they were promised.
         let in_turn = async {
@@ -316,217 +308,4 @@ async fn write_attributes(cloud: &Cloud<'_>, arn: &str, there: &Group, wanted: &
         })
         .await?;
     Ok(())
-}
-
-/// Registers what is new, waits until it is healthy, and only then deregisters what is old, which drains.
-async fn write_targets(
-    cloud: &Cloud<'_>,
-    arn: &str,
-    shown: &Shown,
-    wanted: &Group,
-    ranges: &BTreeSet<IpNet>,
-) -> Result<(), Error> {
-    let (Some(wanted), Some(there)) = (&wanted.targets, &shown.group.targets) else { return Ok(()) };
-    let new: BTreeSet<&TargetId> = wanted.difference(there).collect();
-    let old: BTreeSet<&TargetId> = there.difference(wanted).collect();
-    if !new.is_empty() {
-        let targets: Vec<_> = new.iter().map(|target| described(target)).collect();
-        cloud
-            .call(REGISTER, arn, Replay::Safe, || {
-                let request = cloud.reach.elb.register_targets().target_group_arn(arn);
-                request.set_targets(Some(targets.clone())).send()
-            })
-            .await?;
-    }
-    if old.is_empty() {
-        return Ok(());
-    }
-    let is_serving = shown.registered.iter().any(Registered::is_healthy);
-    // An earlier run may have registered the new ones and waited in vain: then one of those that stay must be healthy.
-    let successors = if new.is_empty() { wanted.iter().collect() } else { new };
-    if is_serving && !successors.is_empty() {
-        let balancer = shown.group.load_balancer.as_deref();
-        let serving = Serving::of(cloud, balancer, arn, &shown.registered).await?;
-        let is_used = balancer.is_some();
-        healthy(cloud, arn, &Heirs { successors, all: wanted, serving, is_used }, ranges).await?;
-    }
-    deregister(cloud, arn, old.iter().map(|target| described(target)).collect()).await
-}
-
-fn described(target: &TargetId) -> TargetDescription {
-    let port = i32::try_from(target.port).ok();
-    TargetDescription::builder()
-        .id(&target.id)
-        .set_port(port)
-        .set_availability_zone(target.zone.clone())
-        .build()
-}
-
-async fn deregister(cloud: &Cloud<'_>, arn: &str, targets: Vec<TargetDescription>) -> Result<(), Error> {
-    cloud
-        .call(DEREGISTER, arn, Replay::Safe, || {
-            let request = cloud.reach.elb.deregister_targets().target_group_arn(arn);
-            request.set_targets(Some(targets.clone())).send()
-        })
-        .await?;
-    Ok(())
-}
-
-/// What takes over from targets that go.
-struct Heirs<'a> {
-    /// The targets of which one must take connections.
-    successors: BTreeSet<&'a TargetId>,
-    /// All that stay.
-    all: &'a BTreeSet<TargetId>,
-    /// What serves until then.
-    serving: Serving,
-    /// Whether a load balancer sends to the group.
-    is_used: bool,
-}
-
-/// Waits until one of the successors takes connections, and no zone would be cut; until then the old ones stay. Where the listener turns
-/// to another group meanwhile nobody asks these any more, and nothing new comes to the old ones.
-async fn healthy(
-    cloud: &Cloud<'_>,
-    arn: &str,
-    heirs: &Heirs<'_>,
-    ranges: &BTreeSet<IpNet>,
-) -> Result<(), Error> {
-    let until = Until {
-        operation: "DescribeTargetHealth",
-        subject: arn,
-        what: "healthy on its new targets",
-        limit: cloud.context.patience(HEALTHY_WITHIN),
-    };
-    cloud
-        .context
-        .until(until, || async {
-            let registered = gather::registered(&balancing::target_health(cloud, arn).await?);
-            let of = |is: &dyn Fn(&TargetId) -> bool| -> Vec<&Registered> {
-                registered.iter().filter(|there| is(&TargetId::of(there, ranges))).collect()
-            };
-            let ours = of(&|id| heirs.successors.contains(id));
-            if ours.iter().any(|target| target.is_healthy()) {
-                let stay = of(&|id| heirs.all.contains(id));
-                let lacking = heirs.serving.lacking(cloud, &stay, &registered).await?;
-                return Ok(lacking.map_or(Poll::Ready(()), Poll::Pending));
-            }
-            if heirs.is_used && !ours.is_empty() && ours.iter().all(|target| target.state == "unused") {
-                let group = balancing::target_group(cloud, arn).await?;
-                if group.is_some_and(|group| group.load_balancer_arns().is_empty()) {
-                    return Ok(Poll::Ready(()));
-                }
-            }
-            let states: Vec<_> =
-                ours.iter().map(|target| format!("{} is {}", target.id, target.state)).collect();
-            Ok(Poll::Pending(if states.is_empty() {
-                "not registered yet".to_owned()
-            } else {
-                states.join(", ")
-            }))
-        })
-        .await
-        .map_err(|error| {
-            error.with_hint(
-                "the old targets are still registered; see that the new ones answer their health checks",
-            )
-        })
-}
-
-// Delete.
-
-/// Targets whose sessions a load balancer still carries are drained before the group goes. Machines that stayed in it until its listener
-/// had turned are taken off.
-pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
-    let arn = live_id(step)?;
-    if may_have_machines(step) {
-        forwarder_group::leave(cloud, step.deployment, &arn).await?;
-    }
-    let drain =
-        step.live.and_then(|live| live.fields.get("drain")).and_then(Value::as_int).unwrap_or_default();
-    if carries_sessions(cloud, step, &arn).await? {
-        drained(cloud, &arn, Duration::from_secs(u64::try_from(drain).unwrap_or_default())).await?;
-    }
-    let until = Until { operation: DELETE.name, subject: &arn, what: "gone", limit: GONE_WITHIN };
-    cloud
-        .context
-        .until(until, || async {
-            let sent = cloud
-                .call(DELETE, &arn, Replay::Safe, || {
-                    cloud.reach.elb.delete_target_group().target_group_arn(&arn).send()
-                })
-                .await;
-            match sent {
-                Err(error) if error.kind() == ErrorKind::InUse => {
-                    return Ok(Poll::Pending(error.message().to_owned()));
-                }
-                other => gone_is_fine(other.map(|_| ()))?,
-            }
-            let (described, listed) =
-                try_join(balancing::target_group(cloud, &arn), is_listed(cloud, &arn)).await?;
-            let there = described.is_some() || listed;
-            Ok(if there { Poll::Pending("still listed".to_owned()) } else { Poll::Ready(()) })
-        })
-        .await?;
-    Ok(Applied::default())
-}
-
-/// Whether machines of ours may be attached to the group: somebody may have taken off the tag that says so, but not made it one of
-/// addresses.
-fn may_have_machines(step: &Step<'_>) -> bool {
-    let target_type = step.live.and_then(|live| live.fields.get("target_type")).and_then(Value::as_text);
-    target_type.is_none_or(|told| {
-        [TargetType::Forwarders, TargetType::Instance].iter().any(|one| one.as_str() == told)
-    })
-}
-
-/// Whether a load balancer carries sessions on its targets. No listener names the group any more where an earlier run turned the
-/// listener and stopped: then targets drain, or the group that took its place is used.
-async fn carries_sessions(cloud: &Cloud<'_>, step: &Step<'_>, arn: &str) -> Result<bool, Error> {
-    let balancer = step.live.and_then(|live| live.fields.get("load_balancer")).and_then(Value::as_text);
-    if let Some(balancer) = balancer {
-        return Ok(balancing::load_balancer(cloud, balancer).await?.is_some());
-    }
-    let health = balancing::absent_is_none(balancing::target_health(cloud, arn).await)?.unwrap_or_default();
-    let registered = gather::registered(&health);
-    if registered.is_empty() || registered.iter().any(Registered::is_leaving) {
-        return Ok(!registered.is_empty());
-    }
-    let mine = step.action.generation.unwrap_or(Generation::A);
-    let successor = ownership::cloud_name(step.deployment, &step.action.address, mine.other());
-    let used = |group: &Described| {
-        group.target_group_name() == Some(&successor) && !group.load_balancer_arns().is_empty()
-    };
-    Ok(balancing::target_groups(cloud).await?.iter().any(used))
-}
-
-/// Deregisters everything and waits until its sessions had their time. Who comes again waits for his patience: the next run goes on.
-async fn drained(cloud: &Cloud<'_>, arn: &str, drain: Duration) -> Result<(), Error> {
-    let limit = cloud.context.patience(drain + SHOWS_WITHIN);
-    let until = Until { operation: "DescribeTargetHealth", subject: arn, what: "drained", limit };
-    cloud
-        .context
-        .until(until, || async {
-            let health =
-                balancing::absent_is_none(balancing::target_health(cloud, arn).await)?.unwrap_or_default();
-            let registered = gather::registered(&health);
-            let staying: Vec<_> =
-                health.iter().zip(&registered).filter(|(_, target)| !target.is_leaving()).collect();
-            if !staying.is_empty() {
-                let targets = staying.iter().filter_map(|(health, _)| health.target().cloned()).collect();
-                deregister(cloud, arn, targets).await?;
-            }
-            Ok(match registered.len() {
-                0 => Poll::Ready(()),
-                left => Poll::Pending(format!(
-                    "{left} target(s) keep their sessions for up to {} s",
-                    drain.as_secs()
-                )),
-            })
-        })
-        .await
-        .map_err(|error| {
-            error
-                .with_hint("nothing new comes to them, and the group goes when their sessions had their time")
-        })
 }
