@@ -1,6 +1,7 @@
 //! Reads the cloud: every place of the file at the same time. Where one fails its services are refused, and the others go on.
 
 mod places;
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,27 +9,26 @@ use futures::future::join_all;
 use privnet_core::accept::Connection;
 use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
-use privnet_core::spec::gcp::{GcpAcceptBy, GcpForm, GcpService};
+use privnet_core::spec::gcp::GcpService;
 use privnet_core::spec::gcp_ids::ProjectRef;
 use privnet_core::spec::{CloudService, ConsumerName, Service, Spec, Who};
-use privnet_core::world::{Connections, Former, Target, TargetState};
-use privnet_core::{Address, Error, ObserveRequest, Purpose, ServiceWorld, World};
+use privnet_core::world::{Connections, Target};
+use privnet_core::{Address, Error, ObserveRequest, Purpose, World};
 
 use crate::GcpProvider;
-use crate::besides;
 use crate::buckets::Group;
 use crate::cloud::Cloud;
-use crate::collection::{Collection, json};
-use crate::connections;
+use crate::collection::json;
 use crate::cut_short;
 use crate::facts;
 use crate::json::text;
-use crate::kinds::{self, backend_service, service_attachment};
+use crate::kinds::service_attachment;
 use crate::operations::{self, Settled};
 use crate::path;
 use crate::policy;
-use crate::snapshot::{self, Beside, Lists, Place, Snapshot};
+use crate::snapshot::{self, Beside, Lists, Place};
 use places::Said;
+use world::world_of;
 
 /// Everything with our name or proof, what the file names, connections and facts.
 pub(crate) async fn observe(
@@ -320,112 +320,13 @@ fn unobserved(service: &str, error: &Error) -> Refusal {
     Refusal { address, rule: Rule::Unobserved, why, flag: None }
 }
 
-fn world_of(snapshot: &Snapshot<'_>) -> World {
-    let mut world = World { live: kinds::live(snapshot), ..World::default() };
-    for (service, _) in &snapshot.services {
-        world.services.insert(service.name.to_string(), ServiceWorld::default());
-    }
-    let ours = || world.live.iter().filter(|live| live.is_ours()).map(|live| &live.address.service);
-    for (service, _) in snapshot.services.iter().filter(|(_, gcp)| places::is_supplied(gcp)) {
-        if ours().any(|of| *of == service.name.as_str()) {
-            let former = Former { exposed: None, connections: Connections::NotExposed };
-            world.former.insert(service.name.to_string(), former);
-        }
-    }
-    for service in ours().cloned().collect::<BTreeSet<_>>() {
-        world.services.entry(service).or_default();
-    }
-    add_connections(&mut world, snapshot);
-    add_targets(&mut world, snapshot);
-    if let Ok(json) = serde_json::to_value(&snapshot.facts) {
-        world.facts.insert(snapshot.place.key(), json);
-    }
-    world
-}
-
-fn add_connections(world: &mut World, snapshot: &Snapshot<'_>) {
-    let kind = service_attachment::KIND.name;
-    for (claim, json) in snapshot.claimed(Collection::ServiceAttachments, kind) {
-        if claim.ownership == privnet_core::Ownership::Ours {
-            expose(world, snapshot, &claim.address, json);
-        }
-    }
-    for (service, gcp) in &snapshot.services {
-        let GcpForm::ServiceAttachment { name, .. } = &gcp.form else { continue };
-        if let Some(json) = snapshot.by_name(Collection::ServiceAttachments, name.as_str()) {
-            let address = Address::new(service.name.as_str(), kind, service_attachment::SUPPLIED);
-            expose(world, snapshot, &address, json);
-        }
-    }
-}
-
-/// Two generations can be there for a while: the connections of both count. Those of what was made before the file turned to what is there
-/// already are apart.
-fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachment: &crate::json::Json) {
-    let former =
-        world.former.get_mut(&address.service).filter(|_| address.name != service_attachment::SUPPLIED);
-    let (exposed, connections) = match former {
-        Some(former) => (&mut former.exposed, &mut former.connections),
-        None => {
-            let seen = world.services.entry(address.service.clone()).or_default();
-            (&mut seen.exposed, &mut seen.connections)
-        }
-    };
-    let mut known = connections.known().to_vec();
-    let gcp = snapshot.services.iter().find(|(service, _)| service.name.as_str() == address.service);
-    let by = gcp.map_or(GcpAcceptBy::Endpoint, |(_, gcp)| policy::accept_by(gcp));
-    let mut own = connections::of(attachment, by);
-    if snapshot.decides {
-        for connection in &mut own {
-            if let Some(endpoint) = connections::endpoint(attachment, &connection.id) {
-                connection.besides = besides::of(attachment, endpoint, by);
-            }
-        }
-    }
-    let path = text(attachment, "selfLink").map(path::of).unwrap_or_default();
-    if snapshot.left_reconciling.contains(&path) {
-        own.iter_mut().for_each(|connection| cut_short::note(connection, &path));
-    }
-    known.extend(own);
-    *connections = Connections::Known(known);
-    *exposed = Some(address.clone());
-}
-
-fn add_targets(world: &mut World, snapshot: &Snapshot<'_>) {
-    for (claim, json) in snapshot.claimed(Collection::BackendServices, backend_service::KIND.name) {
-        let service = text(json, "selfLink").map(path::of).unwrap_or_default();
-        let states = snapshot.health.get(&service).map(Vec::as_slice).unwrap_or_default();
-        let Some(seen) = world.services.get_mut(&claim.address.service) else { continue };
-        for state in states {
-            let state = match state {
-                Ok(state) => state,
-                Err(why) => {
-                    let cloud_state = format!("its health cannot be read: {why}");
-                    let id = path::name(&service).to_owned();
-                    seen.targets.push(Target { id, listen: None, state: TargetState::Unknown, cloud_state });
-                    continue;
-                }
-            };
-            let machine = text(state, "instance").map(path::name).or_else(|| text(state, "ipAddress"));
-            let cloud_state = text(state, "healthState").unwrap_or("UNKNOWN");
-            let state = match cloud_state {
-                "HEALTHY" => TargetState::Healthy,
-                "UNHEALTHY" => TargetState::Unhealthy,
-                "DRAINING" => TargetState::Draining,
-                _ => TargetState::Unknown,
-            };
-            let id = machine.unwrap_or("a target").to_owned();
-            seen.targets.push(Target { id, listen: None, state, cloud_state: cloud_state.to_owned() });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use privnet_core::Generation;
     use serde_json::json;
 
     use super::*;
+    use crate::collection::Collection;
     use crate::json::Json;
     use crate::ownership;
 
