@@ -51,7 +51,8 @@ impl Errors {
         };
         let own = ["privnet", "privnet_core", "privnet_aws", "privnet_azure", "privnet_gcp"];
         let own: String = own.iter().map(|name| format!(",{name}={level}")).collect();
-        let filter = tracing_subscriber::EnvFilter::new(format!("warn{own}"));
+        // What a credential process writes is in the SDK's warnings, and may be a secret. That it failed is in our own error.
+        let filter = tracing_subscriber::EnvFilter::new(format!("warn,aws_config=off{own}"));
         let colour = output.paint_err() == Paint::Colour;
         let log =
             tracing_subscriber::fmt().with_env_filter(filter).with_writer(self.clone()).with_ansi(colour);

@@ -131,3 +131,28 @@ async fn with_real_credentials_no_secret_is_written() {
         }
     }
 }
+
+/// What a profile's credential process writes before it fails may be anything, and is told nowhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_credential_process_says_is_not_written() {
+    let ground = ground();
+    let process = ground.at("process.sh");
+    ground.write("process.sh", "echo CANARYstdout; echo CANARYstderr >&2; exit 3");
+    let profile = format!("[profile process]\ncredential_process = sh {}\n", process.display());
+    ground.write(".aws/config", &profile);
+    let text = super::orders().replace("    region:", "    profile: process\n    region:");
+    assert!(text.contains("profile: process"), "{text}");
+    ground.write("aws.yaml", &text);
+    let stage = Stage::open(None).await.unwrap();
+    for line in ["plan", "plan -v", "plan -vv", "plan -vvv", "apply --yes --output json -vvv", "status -vvv"]
+    {
+        let output = privnet(ground.path())
+            .args(line.split_whitespace())
+            .env("AWS_ENDPOINT_URL", stage.url("aws"))
+            .output()
+            .unwrap();
+        let said = both(&output);
+        assert_eq!(output.status.code(), Some(1), "{line}: {said}");
+        assert!(!said.contains("CANARY"), "{line}: {said}");
+    }
+}

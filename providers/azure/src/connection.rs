@@ -15,6 +15,7 @@ use crate::policy::{endpoint, subscription};
 
 const STATUS: &str = "properties.privateLinkServiceConnectionState.status";
 const DESCRIPTION: &str = "properties.privateLinkServiceConnectionState.description";
+const PROVISIONING: &str = "properties.provisioningState";
 const ENDPOINT: &str = "properties.privateEndpoint.id";
 /// How long a decision may take to show.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -94,7 +95,9 @@ pub(crate) async fn decide(
 ) -> Result<Applied, Error> {
     let status = if op == Op::Accept { "Approved" } else { "Rejected" };
     let build = |there: Option<&Json>| next(there, target, wanted, status);
-    if let Err(error) = arm.write(context, target, &build).await {
+    // The status is what counts: providers' own words for the rest differ, and App Service's is `Pending` for as long as one is rejected
+    // (Azure CLI's recording test_private_endpoint_connection_webapp.yaml).
+    if let Err(error) = arm.put_as_read(context, target, &build).await {
         if !was_not_pending(&error) {
             return Err(error);
         }
@@ -117,6 +120,9 @@ pub(crate) async fn decide(
             return Ok(Poll::Ready(()));
         }
         let word = text(&now, STATUS).unwrap_or("Unknown").to_owned();
+        if let Some(failed @ ("Failed" | "Canceled")) = text(&now, PROVISIONING) {
+            return Err(did_not_come_about(target, failed));
+        }
         match state(&word, false) {
             ConnectionState::Changing | ConnectionState::Pending => Ok(Poll::Pending(word)),
             _ => Err(changed(target, &word)),
@@ -169,6 +175,13 @@ fn changed(target: &Target, word: &str) -> Error {
     let message = format!("it is `{}` now", plain(word));
     Error::new(ErrorKind::Conflict, "PUT privateEndpointConnections", &target.path, message)
         .with_hint("run the same command again; a consumer whose request was turned away must make a new one")
+}
+
+fn did_not_come_about(target: &Target, state: &str) -> Error {
+    let message = format!("its provisioning state is `{state}`");
+    Error::new(ErrorKind::Other, "PUT privateEndpointConnections", &target.path, message)
+        .with_code(state)
+        .with_hint("run the same command again: it decides once more")
 }
 
 /// Whose a connection is: the endpoint's id, or its own where it names none.

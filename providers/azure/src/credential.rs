@@ -134,7 +134,8 @@ impl Chain {
         sources
     }
 
-    /// Asks each source for a token; the first that has one is kept.
+    /// Asks each source for a token; the first that has one is kept. Where variables name who to be and that fails, nobody else's
+    /// credentials are taken in the place of those.
     async fn ask_all(
         &self,
         scopes: &[&str],
@@ -148,7 +149,12 @@ impl Chain {
             };
             match asked {
                 Ok(found) => return Ok(found),
-                Err(error) => tried.push(format!("{name}: {}", first_line(&error.to_string()))),
+                Err(error) => {
+                    tried.push(format!("{name}: {}", first_line(&error.to_string())));
+                    if NAMED_BY_VARIABLES.contains(&name) {
+                        break;
+                    }
+                }
             }
         }
         Err(tried.join("; "))
@@ -185,6 +191,9 @@ impl TokenCredential for Chain {
         Err(azure_core::Error::with_message(ErrorKind::Credential, format!("no credentials found ({why})")))
     }
 }
+
+/// The sources that are there only where somebody set variables for them.
+const NAMED_BY_VARIABLES: [&str; 2] = ["environment", "workload identity"];
 
 async fn ask(
     name: &str,

@@ -117,6 +117,7 @@ fn reply(
         Reply::Done => Answer::json(200, &body),
         Reply::Shown => cx.follow(Answer::json(200, &body), operation, false),
         Reply::Located => cx.locate(Answer::empty(202), operation).with_header("retry-after", "1"),
+        Reply::Begun => cx.follow(Answer::json(202, &body), operation, true),
         Reply::Named(suffix) => {
             let verb = if operation.name.starts_with("Approve") { "Approve" } else { "Reject" };
             let body = json!({"operation": format!("{verb}{suffix}"), "startTime": now.to_string()});

@@ -27,6 +27,8 @@ pub(super) struct Failed<'a> {
     pub(super) body: Option<&'a Json>,
     pub(super) request_id: Option<String>,
     pub(super) retry_after: Option<Duration>,
+    /// Whether it was asked by a read: that is not begun anew, so what comes later is asked for once more.
+    pub(super) read: bool,
 }
 
 /// The error of an HTTP answer that is no success.
@@ -34,7 +36,12 @@ pub(super) fn of_answer(asked: &Asked, failed: &Failed<'_>) -> Error {
     let (code, message) = code_and_message(failed.body);
     let message = message.unwrap_or_else(|| format!("HTTP {}", failed.status));
     let code = code.unwrap_or_else(|| format!("HTTP{}", failed.status));
-    make(asked, kind(failed.status, &code, &message), &code, message)
+    let kind = match (kind(failed.status, &code, &message), failed.status) {
+        (ErrorKind::NotReady, 429) if failed.read => ErrorKind::Throttled,
+        (ErrorKind::NotReady, 408 | 500..=599) if failed.read => ErrorKind::Unavailable,
+        (kind, _) => kind,
+    };
+    make(asked, kind, &code, message)
         .with_request_id(failed.request_id.clone())
         .with_retry_after(failed.retry_after)
 }

@@ -86,6 +86,33 @@ async fn a_pending_request_is_read_again_approved_and_waited_for() {
     assert_eq!(text(body, ENDPOINT), Some(ID), "what else is there stays");
 }
 
+/// App Service's connection says `Pending` of its provisioning for as long as it is rejected
+/// (Azure CLI's recording test_private_endpoint_connection_webapp.yaml).
+#[tokio::test]
+async fn a_decision_is_done_when_the_status_shows_it_whatever_else_the_provider_says() {
+    let with = |status: &str, provisioning: &str| {
+        let mut shown = item(status);
+        set(&mut shown, PROVISIONING, json!(provisioning));
+        shown
+    };
+    let answers = vec![
+        ok(with("Pending", "Pending")),
+        (202, vec![("location", "https://management.azure.com/op")], Json::Null),
+        ok(Json::Null),
+        ok(with("Rejecting", "Pending")),
+        ok(with("Rejected", "Pending")),
+    ];
+    run(answers, Op::Reject, false).await.0.unwrap();
+    let answers = vec![
+        ok(with("Pending", "Pending")),
+        (202, vec![("location", "https://management.azure.com/op")], Json::Null),
+        ok(Json::Null),
+        ok(with("Pending", "Failed")),
+    ];
+    let error = run(answers, Op::Reject, false).await.0.unwrap_err();
+    assert!(error.to_string().contains("its provisioning state is `Failed`"), "{error}");
+}
+
 #[tokio::test]
 async fn what_was_decided_meanwhile_is_read_again() {
     let not_pending = (

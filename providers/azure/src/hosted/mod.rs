@@ -358,7 +358,7 @@ mod tests {
                     (200, vec![], json!({"status": "Succeeded"})),
                 ]),
             }
-            answers.extend([(200, vec![], shown("Approved")), (200, vec![], shown("Approved"))]);
+            answers.push((200, vec![], shown("Approved")));
             let (asked, (arm, script)) = (answers.len(), Script::arm(answers));
             let wanted = ConnectionAction {
                 id: endpoint.to_owned(),

@@ -49,7 +49,10 @@ pub(crate) fn render(connection: &Connection) -> Value {
         (Some(Status::Rejected), true) => "Rejecting",
         _ => connection.status.text(),
     };
-    let settled = kind.map_or("Succeeded", |kind| kind.settled);
+    let settled = kind.map_or("Succeeded", |kind| match kind.unapproved {
+        Some(word) if connection.status != Status::Approved => word,
+        _ => kind.settled,
+    });
     let provisioning = match connection.state {
         State::Succeeded => settled,
         other => other.text(),

@@ -15,6 +15,8 @@ pub(crate) enum Reply {
     Named(&'static str),
     /// 202 without a body, `Location` alone.
     Located,
+    /// 202 with the connection, `Azure-AsyncOperation` and `Location`.
+    Begun,
 }
 
 /// A type of hosted service.
@@ -28,6 +30,8 @@ pub(crate) struct Hosted {
     pub(crate) lists: bool,
     /// `provisioningState` of a connection at rest.
     pub(crate) settled: &'static str,
+    /// The same of one that is not approved, where that is another word.
+    pub(crate) unapproved: Option<&'static str>,
     /// The answer to a PUT.
     pub(crate) reply: Reply,
     /// Whether it shows `Approving` and `Rejecting`.
@@ -65,6 +69,7 @@ const PLAIN: Hosted = Hosted {
     groups: &[],
     lists: true,
     settled: "Succeeded",
+    unapproved: None,
     reply: Reply::Done,
     passes_through: false,
     pending_only: false,
@@ -146,11 +151,14 @@ static TABLE: [Hosted; 10] = [
         )),
         ..PLAIN
     },
+    // Recorded by Azure CLI: test_private_endpoint_connection_webapp.yaml.
     Hosted {
         kind: "Microsoft.Web/sites",
         groups: &["sites"],
-        reply: Reply::Shown,
+        unapproved: Some("Pending"),
+        reply: Reply::Begun,
         passes_through: true,
+        tells_groups: Tells::All,
         ..PLAIN
     },
 ];

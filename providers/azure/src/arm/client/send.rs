@@ -75,6 +75,7 @@ impl Arm {
     }
 
     async fn send_once(&self, out: &Out<'_>, asked: &Asked) -> Result<Answer, Error> {
+        let read = out.method == Method::Get;
         let mut request = Request::new(out.url.clone(), out.method);
         request.insert_header("accept", "application/json");
         match out.only {
@@ -99,7 +100,7 @@ impl Arm {
         if !(200..300).contains(&status) {
             return Err(error::of_answer(
                 asked,
-                &Failed { status, body: Some(&body), request_id, retry_after },
+                &Failed { status, body: Some(&body), request_id, retry_after, read },
             ));
         }
         Ok(Answer {

@@ -79,6 +79,17 @@ async fn an_update_is_under_its_etag_and_begins_again_when_beaten() {
     assert_eq!(etags, ["1", "2", "3", "4"].map(|n| Some(format!("W/\"{n}\""))));
 }
 
+/// Nobody begins a read anew, as a write that was beaten is: it is asked once more.
+#[tokio::test]
+async fn a_read_that_came_too_early_is_asked_once_more() {
+    let early = |status| {
+        (status, vec![("retry-after", "1")], json!({"error": {"code": "RetryableError", "message": "m"}}))
+    };
+    let (arm, script) = Script::arm(vec![early(429), early(503), (200, vec![], json!({"name": "x"}))]);
+    assert_eq!(arm.get(&context(), &target()).await.unwrap()["name"], "x");
+    assert_eq!(script.asked().len(), 3);
+}
+
 /// What a look at the cloud showed is changed without one more read, and what has changed since is read: nothing that came meanwhile is
 /// dropped.
 #[tokio::test]

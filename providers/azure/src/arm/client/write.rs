@@ -37,36 +37,65 @@ impl Arm {
     ) -> Result<Json, Error> {
         let until = Until { operation: "PUT", subject: &target.path, what: "ready", limit: LIMIT };
         let attempt = || async move {
-            match self.write_once(context, target, build).await {
-                Ok(done) => Ok(Poll::Ready(done)),
-                Err(error) if error::comes_later(&error) => Ok(self.later(context, &error).await),
+            let done = match self.write_once(context, target, build).await {
+                Ok(written) => self.until_ready(context, target, !written).await,
                 Err(error) => Err(error),
-            }
+            };
+            self.or_later(context, done).await
         };
         context.until(until, attempt).await
     }
 
+    /// Writes a resource as [`Arm::write`] does, and waits for the operation: whether it is as it should be then is the caller's to see,
+    /// in words of its own.
+    ///
+    /// # Errors
+    /// What `build` or ARM answered.
+    pub(crate) async fn put_as_read(
+        &self,
+        context: &Context,
+        target: &Target,
+        build: &(dyn Fn(Option<&Json>) -> Result<Write, Error> + Sync),
+    ) -> Result<(), Error> {
+        let until = Until { operation: "PUT", subject: &target.path, what: "written", limit: LIMIT };
+        let attempt = || async move {
+            let done = self.write_once(context, target, build).await.map(|_| ());
+            self.or_later(context, done).await
+        };
+        context.until(until, attempt).await
+    }
+
+    /// What an attempt came to; one that another write came between, or that was too early, is made again.
+    async fn or_later<T>(&self, context: &Context, done: Result<T, Error>) -> Result<Poll<T>, Error> {
+        match done {
+            Ok(done) => Ok(Poll::Ready(done)),
+            Err(error) if error::comes_later(&error) => Ok(self.later(context, &error).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads and writes once, and waits for the operation. Whether there was something to write.
     async fn write_once(
         &self,
         context: &Context,
         target: &Target,
         build: &(dyn Fn(Option<&Json>) -> Result<Write, Error> + Sync),
-    ) -> Result<Json, Error> {
+    ) -> Result<bool, Error> {
         let there = match self.read(context, target).await {
             Ok(answer) => Some(answer),
             Err(error) if is_gone(&error) => None,
             Err(error) => return Err(error),
         };
         match build(there.as_ref().map(|answer| &answer.body))? {
-            Write::Keep => return self.until_ready(context, target, true).await,
+            Write::Keep => Ok(false),
             Write::Put(body) => {
                 let etag = there
                     .as_ref()
                     .and_then(|answer| answer.etag.as_deref().or(json::text(&answer.body, "etag")));
                 self.put(context, target, &body, etag.map_or(Only::Always, Only::Unchanged)).await?;
+                Ok(true)
             }
         }
-        self.ready(context, target).await
     }
 
     /// Makes a resource that was not there when the plan was made: `If-None-Match: *` takes the place of the read before the
