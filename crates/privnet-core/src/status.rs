@@ -56,6 +56,9 @@ pub struct ServiceStatus {
     pub connections: Vec<ConnectionStatus>,
     /// Why the state is what it is, and what waits for whom.
     pub notes: Vec<String>,
+    /// Those of the notes that are about its place, and so about every service there: for people they are said once.
+    #[serde(skip)]
+    pub of_place: Vec<String>,
 }
 
 /// The status of every service of the file.
@@ -97,7 +100,8 @@ fn of_service(desired: &Desired, intent: &ServiceIntent, world: &World) -> Servi
     {
         notes.push(format!("its connections cannot be read: {why}"));
     }
-    notes.extend(world.unknown.get(&intent.scope).into_iter().flatten().cloned());
+    let of_place: Vec<String> = world.unknown.get(&intent.scope).into_iter().flatten().cloned().collect();
+    notes.extend(of_place.iter().cloned());
     notes.extend(
         desired
             .waits
@@ -114,6 +118,7 @@ fn of_service(desired: &Desired, intent: &ServiceIntent, world: &World) -> Servi
         targets: seen.targets,
         connections,
         notes,
+        of_place,
     }
 }
 

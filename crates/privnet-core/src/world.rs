@@ -173,6 +173,8 @@ pub struct World {
     pub unseen: BTreeMap<Scope, BTreeSet<String>>,
     /// Where was searched.
     pub searched: BTreeSet<Scope>,
+    /// Of these places, those that are not there at all (a resource group that was deleted): nothing is in them.
+    pub absent: BTreeSet<Scope>,
     /// The caller's identity in each scope, as the cloud reports it; for the audit log.
     pub callers: BTreeMap<Scope, String>,
 }
@@ -224,6 +226,7 @@ impl World {
             self.unseen.entry(scope).or_default().extend(said);
         }
         self.searched.extend(other.searched);
+        self.absent.extend(other.absent);
         self.callers.extend(other.callers);
     }
 

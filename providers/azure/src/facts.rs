@@ -10,6 +10,9 @@ use crate::image;
 /// What was read for one service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Facts {
+    /// Whether the resource group is not there: privnet makes none.
+    #[serde(default)]
+    pub(crate) group_gone: bool,
     /// The virtual network; absent: it is not there.
     pub(crate) vnet: Option<Vnet>,
     /// The load balancer of a frontend that exists; absent: not asked for, or not there.

@@ -108,10 +108,28 @@ fn of_made(
     lowered.warnings.extend(policy::nameless(spec, service));
     // Without facts it was not observed, and is refused for that.
     let Some(facts) = facts::of(world, service.name.as_str()) else { return lowered };
+    if facts.group_gone {
+        lowered.refusals.push(no_group(service, place));
+        return lowered;
+    }
     let mut lowering = Lowering { spec, service, azure, facts: &facts, world, scope, lowered };
     check::all(&mut lowering);
     kinds::lower(&mut lowering);
     lowering.lowered
+}
+
+/// What is wanted of a service has no place: privnet makes no resource groups.
+fn no_group(service: &Service, place: &AzureScope) -> Refusal {
+    let (group, location) = (&place.resource_group, &place.location);
+    Refusal {
+        address: private_link_service::address(service.name.as_str()),
+        rule: Rule::Unsuitable,
+        why: format!(
+            "the resource group {group} is not there, and privnet makes none: `az group create --name {group} --location {location}` does, \
+             or name another one; where the service shall go, put `remove: true` in its place"
+        ),
+        flag: None,
+    }
 }
 
 /// One service on its way to resources.

@@ -18,7 +18,9 @@ use privnet_core::spec::{CloudService, Service};
 use privnet_core::world::{Connections, Former};
 use privnet_core::{Error, ObserveRequest, Ownership, Purpose, Scope, ServiceWorld, World};
 
-use crate::arm::{Arm, Json, Target, concerns_everything, in_words, is_gone, items, same_id, text};
+use crate::arm::{
+    Arm, Json, Target, concerns_everything, in_words, is_gone, is_group_gone, items, same_id, text,
+};
 use crate::kinds::private_link_service;
 use crate::snapshot::{Listed, Snapshot};
 use crate::{connection, hosted, kinds};
@@ -119,6 +121,14 @@ async fn of_groups(
     };
     let (read, around) = futures::join!(read_groups(arm, context, &snapshots, purpose), around);
     let Read { mut lists, mut others, everywhere } = read?;
+    for (snapshot, lists) in snapshots.iter_mut().zip(&mut lists) {
+        snapshot.is_gone = lists.as_ref().is_err_and(is_group_gone);
+        // Who asks for connections is told that the service has no place; else there is nothing, and lowering says what that means.
+        let may_be_empty = purpose != Purpose::Connections || snapshot.has_only_tombstones();
+        if snapshot.is_gone && may_be_empty {
+            *lists = Ok(Lists::default());
+        }
+    }
     let mut around = if lists.iter().any(Result::is_ok) { around? } else { None };
     if let Some(around) = around.as_mut() {
         around.take_services(everywhere);
@@ -216,6 +226,9 @@ async fn of_group(
 ) -> Result<World, Error> {
     let mut world = World::default();
     world.searched.insert(snapshot.scope.clone());
+    if snapshot.is_gone {
+        world.absent.insert(snapshot.scope.clone());
+    }
     match lists {
         Ok(lists) => {
             [snapshot.services, snapshot.load_balancers, snapshot.security_groups, snapshot.scale_sets] =

@@ -21,6 +21,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) deployment: &'a str,
     /// The group.
     pub(crate) scope: Scope,
+    /// Whether there is no such group, and so nothing in it.
+    pub(crate) is_gone: bool,
     /// The file's services in the group.
     pub(crate) listed: Vec<Listed<'a>>,
     /// Private link services.
@@ -53,6 +55,7 @@ impl<'a> Snapshot<'a> {
         Self {
             deployment,
             scope,
+            is_gone: false,
             listed,
             services: Vec::new(),
             load_balancers: Vec::new(),
@@ -136,6 +139,11 @@ impl<'a> Snapshot<'a> {
     /// Whether a tombstone is among the services: then a NAT subnet may be left in a network that nothing names.
     pub(crate) fn has_tombstone(&self) -> bool {
         self.listed.iter().any(|(_, azure)| matches!(azure.form, AzureForm::Removed { .. }))
+    }
+
+    /// Whether nothing but tombstones is among the services.
+    pub(crate) fn has_only_tombstones(&self) -> bool {
+        self.listed.iter().all(|(_, azure)| matches!(azure.form, AzureForm::Removed { .. }))
     }
 
     /// Whether the file has a service in the form that privnet makes.

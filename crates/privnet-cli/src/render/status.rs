@@ -1,5 +1,6 @@
 //! The status of services.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use privnet_core::status::{ServiceState, ServiceStatus};
@@ -7,19 +8,29 @@ use privnet_core::world::TargetState;
 
 use super::{Paint, Style, who};
 
-/// All services for people.
+/// All services for people. What is to be known of a place is said once, with the names of its services.
 pub(crate) fn status_text(services: &[ServiceStatus], paint: Paint) -> String {
+    let mut shared: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for service in services {
+        for note in &service.of_place {
+            shared.entry(note).or_default().push(&service.name);
+        }
+    }
+    shared.retain(|_, names| names.len() > 1);
     let mut out = String::new();
     for (index, service) in services.iter().enumerate() {
         if index > 0 {
             out.push('\n');
         }
-        one(&mut out, service, paint);
+        one(&mut out, service, &shared, paint);
+    }
+    for (note, names) in shared {
+        let _ = writeln!(out, "\n{} {}: {note}", paint.on(Style::Change, "warning"), names.join(", "));
     }
     out
 }
 
-fn one(out: &mut String, service: &ServiceStatus, paint: Paint) {
+fn one(out: &mut String, service: &ServiceStatus, shared: &BTreeMap<&str, Vec<&str>>, paint: Paint) {
     let (sign, word, style) = match service.state {
         ServiceState::Ready => ("●", "ready", Style::Good),
         ServiceState::Waiting => ("◐", "waiting", Style::Change),
@@ -34,7 +45,7 @@ fn one(out: &mut String, service: &ServiceStatus, paint: Paint) {
         paint.on(style, word),
         paint.on(Style::Dim, service.cloud)
     );
-    for note in &service.notes {
+    for note in service.notes.iter().filter(|note| !shared.contains_key(note.as_str())) {
         let _ = writeln!(out, "    {note}");
     }
     let width = service.targets.iter().map(|target| target.id.len()).max().unwrap_or(0);
@@ -60,5 +71,33 @@ fn one(out: &mut String, service: &ServiceStatus, paint: Paint) {
             who(&connection.identity, &connection.id)
         );
         let _ = writeln!(out, "              {}", paint.on(Style::Dim, &connection.why));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(name: &str, of_place: &str) -> ServiceStatus {
+        ServiceStatus {
+            name: name.to_owned(),
+            cloud: "azure",
+            state: ServiceState::Degraded,
+            targets: Vec::new(),
+            connections: Vec::new(),
+            notes: vec![of_place.to_owned(), "its own".to_owned()],
+            of_place: vec![of_place.to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_a_place_does_not_show_is_said_once() {
+        let all = [service("billing", "far"), service("orders", "far"), service("other", "elsewhere")];
+        let said = status_text(&all, Paint::Plain);
+        assert_eq!((said.matches("far").count(), said.matches("its own").count()), (1, 3), "{said}");
+        assert!(said.ends_with("\nwarning billing, orders: far\n"), "{said}");
+        assert!(said.contains("other  degraded  azure\n    elsewhere\n"), "{said}");
+        // A service alone has it among its own.
+        assert!(status_text(&all[..1], Paint::Plain).ends_with("    far\n    its own\n"));
     }
 }

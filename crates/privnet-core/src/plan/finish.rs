@@ -41,6 +41,7 @@ impl Draft<'_> {
         warnings.extend(self.remaining_warnings(&actions));
         warnings.extend(self.empty_tombstones());
         warnings.extend(self.unproven_warnings());
+        warnings.extend(self.absent_places());
         let mut said = BTreeSet::new();
         warnings.retain(|warning| said.insert(warning.clone()));
         Plan {
@@ -77,8 +78,12 @@ impl Draft<'_> {
             empty.retain(|name, _| !there.contains(name));
         }
         let said = empty.into_iter().map(|(name, scope)| {
+            let seen = match self.world.absent.contains(scope) {
+                true => format!("{scope} is not there, and nothing of the service in it"),
+                false => format!("nothing of it is in {scope}"),
+            };
             format!(
-                "{name}: nothing of it is in {scope}: where it is gone, take it out of the file; where it was made elsewhere, give its \
+                "{name}: {seen}: where it is gone, take it out of the file; where it was made elsewhere, give its \
                  tombstone (`remove: true`) that place"
             )
         });
@@ -105,6 +110,12 @@ impl Draft<'_> {
             Ownership::Ours | Ownership::Supplied => None,
         });
         said.collect()
+    }
+
+    /// A destroy ends as well where a place has gone as a whole, and says so.
+    fn absent_places(&self) -> Vec<String> {
+        let absent = self.world.absent.iter().filter(|_| self.options.destroy);
+        absent.map(|scope| format!("{scope} is not there, and nothing of the deployment in it")).collect()
     }
 
     /// A service with open requests cannot be deleted on some clouds: they are turned away first, each audited.

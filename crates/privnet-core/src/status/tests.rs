@@ -131,3 +131,15 @@ fn what_is_there_and_works_comes_before_who_is_connected() {
     assert_eq!(state, ServiceState::Absent);
     assert!(notes[0].contains("privnet apply"), "{notes:?}");
 }
+
+/// Programs find it with each service, and people are told of the place once.
+#[test]
+fn what_a_place_does_not_show_is_among_the_notes_and_known_as_that() {
+    let mut world = world(ConnectionState::Accepted, &[], Health::Ready);
+    world.unknown.insert(Scope("toy/1".to_owned()), BTreeSet::from(["the network is hidden".to_owned()]));
+    let intent = intent(&[5432]);
+    let desired = Desired { services: BTreeMap::from([("orders".to_owned(), intent)]), ..Desired::default() };
+    let status = status(&desired, &world).remove(0);
+    assert_eq!(status.of_place, ["the network is hidden"]);
+    assert!(status.notes.contains(&status.of_place[0]), "{:?}", status.notes);
+}

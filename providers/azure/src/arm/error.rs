@@ -176,6 +176,12 @@ pub(crate) fn is_gone(error: &Error) -> bool {
     error.kind() == ErrorKind::NotFound && !is_foreign(error)
 }
 
+/// Whether it is the resource group that is not there, so that nothing is in it
+/// (<https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-not-found>).
+pub(crate) fn is_group_gone(error: &Error) -> bool {
+    is_gone(error) && error.code() == Some("ResourceGroupNotFound")
+}
+
 /// Whether the caller may not see this at all: another subscription or tenant, or no permission.
 pub(crate) fn is_foreign(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Denied)

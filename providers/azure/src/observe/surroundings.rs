@@ -332,6 +332,7 @@ fn facts_of(snapshot: &Snapshot<'_>, (service, azure): Listed<'_>, around: &Arou
     let wanted = nics_of(azure);
     let nic = |nic: &Json| Some((fields::id(text(nic, "id")?), nic_fact(nic)));
     Facts {
+        group_gone: snapshot.is_gone,
         vnet: vnet.map(vnet_fact),
         frontend: frontend
             .and_then(|id| {

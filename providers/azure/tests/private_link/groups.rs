@@ -181,3 +181,55 @@ async fn a_lone_service_that_moves_to_another_group_is_refused_and_found() {
         assert!(names.len() == 1 && names[0].contains("pn-other-"), "{names:?}");
     }
 }
+
+/// Somebody deleted the whole resource group: a tombstone and a destroy take what is left elsewhere, and say that the group is gone. What
+/// is still wanted has no place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_was_deleted_holds_nothing_up() {
+    let stage = Stage::open().await;
+    stage.hold_requests().await;
+    let before = stage.everything().await;
+    make_groups(&stage, &["rg-2"]).await;
+    let subnet = |_: &str, _: usize| "create: { cidr: 10.1.9.0/28 }".to_owned();
+    let file = in_groups_with(&[("orders", "rg-2")], subnet);
+    stage.apply(&file).await;
+    let group = GROUP.replace("rg-data", "rg-2").replace("resourceGroups", "resourcegroups");
+    let (status, answer) = stage.request("DELETE", &format!("{group}?api-version=2021-04-01"), None).await;
+    assert!(status < 300, "{answer}");
+    stage::until("the group is gone", || async {
+        let path = format!("{group}?api-version=2021-04-01");
+        (stage.request("GET", &path, None).await.0 == 404).then_some(())
+    })
+    .await;
+    let plan = stage.plan(&file).await;
+    let whys: Vec<_> = plan.refusals.iter().map(|refusal| refusal.why.as_str()).collect();
+    assert!(plan.is_empty() && whys.len() == 1, "{plan:#?}");
+    assert!(
+        whys[0].contains("rg-2 is not there") && whys[0].contains("az group create --name rg-2"),
+        "{whys:?}"
+    );
+    let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
+    let says = |plan: &privnet_core::Plan| plan.warnings.iter().any(|one| one.contains("/rg-2 is not there"));
+    let plan = stage.driver().plan(&file, destroy).await.0;
+    assert!(says(&plan) && plan.refusals.is_empty(), "{plan:#?}");
+    let kinds: Vec<_> = plan.actions.iter().map(|action| action.address.kind.as_str()).collect();
+    assert_eq!(kinds, ["nat-subnet"], "what is in the network is there still");
+    let tombstone = stage::spec(
+        "version: 1
+deployment: stage
+services:
+  - { name: orders, remove: true, azure: { subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee, resource_group: rg-2 } }
+",
+    );
+    stage.apply(&tombstone).await;
+    assert_eq!(stage.everything().await, before);
+    for (spec, options) in [(&tombstone, PlanOptions::default()), (&file, destroy)] {
+        let plan = stage.driver().plan(spec, options).await.0;
+        assert!(plan.is_empty() && says(&plan) && plan.refusals.is_empty(), "{plan:#?}");
+    }
+    // One that is not there among others that are.
+    make_groups(&stage, &["rg-3"]).await;
+    let both = in_groups(&[("one", "rg-3"), ("orders", "rg-2")]);
+    let plan = stage.driver().plan(&both, destroy).await.0;
+    assert!(plan.is_empty() && says(&plan) && plan.refusals.is_empty(), "{plan:#?}");
+}
