@@ -28,8 +28,11 @@ pub(crate) fn parse(item: &Json) -> Option<Connection> {
     let handle = handle.rsplit('/').next().unwrap_or(handle);
     let id = text(item, ENDPOINT).unwrap_or(own);
     let status = text(item, STATUS).unwrap_or("Unknown");
-    let action = text(item, "properties.privateLinkServiceConnectionState.actionsRequired");
-    let action = action.filter(|action| !action.eq_ignore_ascii_case("none"));
+    // Storage spells it in the singular (Azure/azure-rest-api-specs, Microsoft.Storage: `PrivateLinkServiceConnectionState`).
+    let action = ["actionsRequired", "actionRequired"]
+        .iter()
+        .filter_map(|name| text(item, &format!("properties.privateLinkServiceConnectionState.{name}")))
+        .find(|action| !action.eq_ignore_ascii_case("none"));
     let mut identities = BTreeSet::new();
     if text(item, ENDPOINT).is_some() {
         identities.insert(endpoint(id));

@@ -68,6 +68,18 @@ fn states_in_the_clouds_words() {
     }
 }
 
+/// Storage spells it in the singular.
+#[test]
+fn what_the_cloud_asks_for_is_read_in_either_spelling() {
+    for name in ["actionsRequired", "actionRequired"] {
+        let mut asks = item("Approved");
+        set(&mut asks, &format!("properties.privateLinkServiceConnectionState.{name}"), json!("Recreate"));
+        let parsed = parse(&asks).unwrap();
+        assert_eq!(parsed.state, ConnectionState::NeedsAttention, "{name}");
+        assert!(parsed.note.unwrap().contains("Recreate"), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_pending_request_is_read_again_approved_and_waited_for() {
     let answers = vec![

@@ -57,7 +57,8 @@ pub(crate) fn render(connection: &Connection) -> Value {
         State::Succeeded => settled,
         other => other.text(),
     };
-    let mut state = json!({"status": status, "actionsRequired": "None"});
+    let mut state = json!({"status": status});
+    state[kind.map_or("actionsRequired", |kind| kind.action)] = json!("None");
     if !connection.description.is_empty() {
         state["description"] = json!(connection.description);
     }
@@ -83,8 +84,8 @@ pub(crate) fn render(connection: &Connection) -> Value {
 pub(crate) fn show(world: &World, resource: &Resource, properties: &mut Map<String, Value>) {
     if hosted_kind(&resource.id.kind()).is_some() {
         let mut list: Vec<Value> = world.connections_of(&resource.id).map(render).collect();
-        // `ServerPrivateEndpointConnection` and `ManagedInstancePecProperty` have an id and properties only.
-        if resource.id.kind().starts_with("Microsoft.Sql/") {
+        // `ServerPrivateEndpointConnection`, `ManagedInstancePecProperty` and the vaults' `PrivateEndpointConnectionItem` have no name.
+        if ["Microsoft.Sql/", "Microsoft.KeyVault/"].iter().any(|of| resource.id.kind().starts_with(of)) {
             list.iter_mut().filter_map(Value::as_object_mut).for_each(|one| {
                 one.retain(|name, _| name == "id" || name == "properties");
             });

@@ -44,6 +44,8 @@ pub(crate) struct Hosted {
     pub(crate) nameless: bool,
     /// Where a connection tells its subresources.
     pub(crate) tells_groups: Tells,
+    /// How it spells what it asks the consumer to do.
+    pub(crate) action: &'static str,
 }
 
 /// Where a connection tells its subresources.
@@ -76,6 +78,7 @@ const PLAIN: Hosted = Hosted {
     rejected_is_final: None,
     nameless: false,
     tells_groups: Tells::Nothing,
+    action: "actionsRequired",
 };
 
 static TABLE: [Hosted; 10] = [
@@ -116,6 +119,8 @@ static TABLE: [Hosted; 10] = [
     Hosted {
         kind: "Microsoft.Storage/storageAccounts",
         groups: &["blob", "dfs", "file", "queue", "table", "web"],
+        // Azure/azure-rest-api-specs, Microsoft.Storage: `PrivateLinkServiceConnectionState`.
+        action: "actionRequired",
         ..PLAIN
     },
     Hosted {

@@ -68,6 +68,9 @@ fn mysql_lists_through_the_parent_as_recorded() {
     let vault = pending(&arm, "acme-keys");
     arm.get(&format!("{}/privateEndpointConnections", hosted("Microsoft.KeyVault/vaults", "acme-keys")))
         .is(404);
+    let vaults = arm.get(&hosted("Microsoft.KeyVault/vaults", "acme-keys")).body;
+    let listed = &vaults["properties"]["privateEndpointConnections"][0];
+    assert!(listed["id"] == json!(vault) && listed.get("name").is_none(), "{listed}");
     assert_eq!(arm.get(&vault).is(200).state(), "Succeeded");
 }
 
@@ -80,6 +83,8 @@ fn each_provider_answers_in_its_way() {
             ["status"],
         "Approved"
     );
+    let state = &arm.get(&storage).body["properties"]["privateLinkServiceConnectionState"];
+    assert!(state["actionRequired"] == "None" && state.get("actionsRequired").is_none(), "{state}");
     arm.delete(&storage).is(200);
 
     let bus = pending(&arm, "acme-bus");
