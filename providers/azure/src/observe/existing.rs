@@ -10,7 +10,8 @@ use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::world::Connections;
 use privnet_core::{Error, ObserveRequest, Purpose, Scope, ServiceWorld, World};
 
-use super::surroundings::{FEW, find, frontend_fact, list};
+use super::known::frontend_fact;
+use super::surroundings::{FEW, find, list};
 use crate::arm::{Arm, Json, Target, concerns_everything, is_gone, items, same_id, text};
 use crate::facts::{self, Facts, Frontend};
 use crate::fields;

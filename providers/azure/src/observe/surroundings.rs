@@ -1,24 +1,19 @@
-//! What else a plan needs to know: networks, frontends and interfaces of the user's, zones, and the health of targets.
+//! What else a plan needs to know: networks, frontends and interfaces of the user's, zones and images.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
 use privnet_core::execute::Context;
 use privnet_core::spec::azure::{AzureForm, AzureService};
 use privnet_core::spec::azure_ids::ArmId;
-use privnet_core::world::{Target as Backend, TargetState};
-use privnet_core::{Error, Health, Ownership, World};
+use privnet_core::{Error, World};
 
-use crate::arm::{
-    Arm, Json, Target, at, in_words, is_foreign, is_gone, items, same_id, text, text_map, texts,
-};
-use crate::facts::{self, Facts, Frontend, Nic, Subnet, Vnet, short_location};
-use crate::fields;
-use crate::image;
-use crate::kinds::{self, load_balancer, private_link_service};
-use crate::ownership;
+use super::known::facts_of;
+use crate::arm::{Arm, Json, Target, in_words, is_foreign, is_gone, items, same_id, text};
+use crate::facts::{self, short_location};
 use crate::snapshot::{Listed, Snapshot, nics_of};
+use crate::{fields, image};
 
 /// What surrounds the services of a subscription's groups, as far as the file names it.
 pub(super) struct Around {
@@ -27,15 +22,15 @@ pub(super) struct Around {
     asked: BTreeSet<String>,
     /// Which networks may not be read, in words.
     hidden: BTreeSet<String>,
-    nics: Vec<Json>,
+    pub(super) nics: Vec<Json>,
     /// The load balancer of each frontend that exists, by the frontend's id in lower case.
-    frontends: BTreeMap<String, Option<Json>>,
+    pub(super) frontends: BTreeMap<String, Option<Json>>,
     /// All private link services of the subscription, where they were asked for, or why they cannot be read.
     services: Option<Result<Vec<Json>, String>>,
     /// The zones of each location, or why they may not be read.
-    zones: Result<BTreeMap<String, Vec<String>>, String>,
+    pub(super) zones: Result<BTreeMap<String, Vec<String>>, String>,
     /// The images of forwarder machines, by location and name.
-    images: BTreeMap<(String, String), image::Seen>,
+    pub(super) images: BTreeMap<(String, String), image::Seen>,
 }
 
 impl Around {
@@ -312,240 +307,9 @@ async fn read_images(
 }
 
 /// The location and the image of a service's forwarder machines.
-fn image_of(azure: &AzureService) -> Option<(String, String)> {
+pub(super) fn image_of(azure: &AzureService) -> Option<(String, String)> {
     let AzureForm::Made(made) = &azure.form else { return None };
     Some((made.scope.location.to_string(), image::of(made)?.to_owned()))
-}
-
-fn facts_of(snapshot: &Snapshot<'_>, (service, azure): Listed<'_>, around: &Around) -> Facts {
-    let Around { nics, frontends, zones, images, .. } = around;
-    let services = around.services().unwrap_or(&snapshot.services);
-    let (place, frontend) = match &azure.form {
-        AzureForm::Made(made) => (Some(&made.scope), None),
-        AzureForm::OnFrontend(form) => (Some(&form.scope), Some(&form.frontend)),
-        _ => (None, None),
-    };
-    let vnet = place.and_then(|place| {
-        let key = place.vnet.key();
-        snapshot.vnets.iter().find(|vnet| text(vnet, "id").is_some_and(|id| same_id(id, &key)))
-    });
-    let wanted = nics_of(azure);
-    let nic = |nic: &Json| Some((fields::id(text(nic, "id")?), nic_fact(nic)));
-    Facts {
-        group_gone: snapshot.is_gone,
-        vnet: vnet.map(vnet_fact),
-        frontend: frontend
-            .and_then(|id| {
-                let balancer = frontends.get(&id.key())?.as_ref()?;
-                let made_for = made_for(snapshot.deployment, balancer);
-                Some(Frontend { made_for, ..frontend_fact(balancer, &id.key()) })
-            })
-            .map(|fact| shared_with(fact, snapshot, service.name.as_str(), services, frontend)),
-        nics: nics.iter().filter_map(nic).filter(|(id, _)| wanted.contains(id)).collect(),
-        zones: place
-            .and_then(|place| zones.as_ref().ok()?.get(place.location.as_str()))
-            .cloned()
-            .unwrap_or_default(),
-        zones_unseen: zones.as_ref().err().cloned(),
-        image: image_of(azure).and_then(|image| images.get(&image).cloned()),
-        services_of: services_of(snapshot, service.name.as_str(), services),
-    }
-}
-
-fn vnet_fact(vnet: &Json) -> Vnet {
-    let subnet = |subnet: &Json| {
-        let mut prefixes = texts(subnet, "properties.addressPrefixes");
-        prefixes.extend(text(subnet, "properties.addressPrefix").map(str::to_owned));
-        prefixes.sort();
-        prefixes.dedup();
-        let policy = text(subnet, "properties.privateLinkServiceNetworkPolicies").unwrap_or("Enabled");
-        Some((
-            fields::id(text(subnet, "id")?),
-            Subnet {
-                prefixes,
-                policies_on: !policy.eq_ignore_ascii_case("disabled"),
-                is_broken: matches!(kinds::health(subnet), Health::Broken { .. }),
-            },
-        ))
-    };
-    Vnet {
-        location: short_location(text(vnet, "location").unwrap_or_default()),
-        ranges: texts(vnet, "properties.addressSpace.addressPrefixes"),
-        subnets: items(vnet, "properties.subnets").iter().filter_map(subnet).collect(),
-    }
-}
-
-fn nic_fact(nic: &Json) -> Nic {
-    let configurations = items(nic, "properties.ipConfigurations");
-    let pools = configurations.iter().flat_map(|c| items(c, "properties.loadBalancerBackendAddressPools"));
-    Nic {
-        location: short_location(text(nic, "location").unwrap_or_default()),
-        is_public: configurations.iter().any(is_public),
-        vnet: configurations.iter().find_map(network_of),
-        pools: pools.filter_map(|pool| text(pool, "id")).map(fields::id).collect(),
-    }
-}
-
-/// Whether a frontend or a configuration has an address of the internet: one by name, or one of a prefix.
-fn is_public(part: &Json) -> bool {
-    ["publicIPAddress", "publicIPPrefix"]
-        .iter()
-        .any(|address| text(part, &format!("properties.{address}.id")).is_some())
-}
-
-/// The virtual network of a configuration's subnet, by id in lower case.
-fn network_of(configuration: &Json) -> Option<String> {
-    let subnet = fields::id(text(configuration, "properties.subnet.id")?);
-    Some(subnet.rsplit_once("/subnets/")?.0.to_owned())
-}
-
-/// The service of this deployment that a load balancer is proven to have been made for.
-fn made_for(deployment: &str, balancer: &Json) -> Option<String> {
-    let name = text(balancer, "name").unwrap_or_default();
-    let claim = ownership::claim(deployment, name, &text_map(balancer, "tags"), &[])?;
-    (claim.address.kind == load_balancer::KIND.name).then_some(claim.address.service)
-}
-
-/// A frontend of a load balancer, by id in lower case.
-pub(super) fn frontend_fact(balancer: &Json, id: &str) -> Frontend {
-    let frontends = items(balancer, "properties.frontendIPConfigurations");
-    let frontend = frontends.iter().find(|f| text(f, "id").is_some_and(|there| same_id(there, id)));
-    // A pool by address names addresses in a virtual network; one by interface names interfaces.
-    let by_address = |pool: &&Json| {
-        let members = items(pool, "properties.loadBalancerBackendAddresses");
-        members.iter().any(|m| {
-            text(m, "properties.ipAddress").is_some()
-                && text(m, "properties.networkInterfaceIPConfiguration.id").is_none()
-        })
-    };
-    let pools = items(balancer, "properties.backendAddressPools").iter().filter(by_address);
-    let rules = items(balancer, "properties.loadBalancingRules").iter();
-    let own = rules.filter(|rule| {
-        text(rule, "properties.frontendIPConfiguration.id").is_some_and(|there| same_id(there, id))
-    });
-    Frontend {
-        location: text(balancer, "location").unwrap_or_default().to_owned(),
-        sku: text(balancer, "sku.name").unwrap_or("Basic").to_owned(),
-        is_there: frontend.is_some(),
-        is_public: frontend.is_some_and(is_public),
-        vnet: frontend.and_then(network_of),
-        used_by: Vec::new(),
-        proxy_headers: BTreeMap::new(),
-        address_pools: pools.filter_map(|pool| text(pool, "name")).map(str::to_owned).collect(),
-        ports: own
-            .filter_map(|rule| at(rule, "properties.frontendPort")?.as_u64()?.try_into().ok())
-            .collect(),
-        made_for: None,
-    }
-}
-
-/// A frontend with what other private link services have to do with it and its load balancer.
-fn shared_with(
-    mut fact: Frontend,
-    snapshot: &Snapshot<'_>,
-    service: &str,
-    services: &[Json],
-    frontend: Option<&ArmId>,
-) -> Frontend {
-    let Some(frontend) = frontend.map(ArmId::key) else { return fact };
-    let balancer = load_balancer::of_part(&frontend);
-    let address = private_link_service::address(service);
-    for shown in services {
-        let name = text(shown, "name").unwrap_or_default();
-        let Some(id) = text(shown, "id") else { continue };
-        let before: Vec<String> = items(shown, "properties.loadBalancerFrontendIpConfigurations")
-            .iter()
-            .filter_map(|one| text(one, "id").map(fields::id))
-            .collect();
-        let is_own = ownership::generation_of(snapshot.deployment, &address, name).is_some();
-        if is_own || !before.iter().any(|one| load_balancer::of_part(one) == balancer) {
-            continue;
-        }
-        if before.contains(&frontend) {
-            fact.used_by.push(id.to_owned());
-        }
-        let header = at(shown, "properties.enableProxyProtocol").and_then(Json::as_bool).unwrap_or_default();
-        fact.proxy_headers.insert(id.to_owned(), header);
-    }
-    fact
-}
-
-/// How many private link services stand before each load balancer, this service's own left out.
-fn services_of(snapshot: &Snapshot<'_>, service: &str, services: &[Json]) -> BTreeMap<String, usize> {
-    let address = private_link_service::address(service);
-    let mut counts = BTreeMap::new();
-    for shown in services {
-        let name = text(shown, "name").unwrap_or_default();
-        if ownership::generation_of(snapshot.deployment, &address, name).is_some() {
-            continue;
-        }
-        let frontends = items(shown, "properties.loadBalancerFrontendIpConfigurations").iter();
-        let balancers: BTreeSet<String> = frontends
-            .filter_map(|frontend| text(frontend, "id"))
-            .filter_map(|id| Some(fields::id(id).split_once("/frontendipconfigurations/")?.0.to_owned()))
-            .collect();
-        for balancer in balancers {
-            *counts.entry(balancer).or_default() += 1;
-        }
-    }
-    counts
-}
-
-/// Reads the health of what each load balancer of ours sends to.
-///
-/// # Errors
-/// What ARM answered; a rule whose health cannot be read is shown as unknown.
-pub(super) async fn read_targets(
-    arm: &Arm,
-    context: &Context,
-    snapshot: &Snapshot<'_>,
-    world: &mut World,
-) -> Result<(), Error> {
-    let mut asks = Vec::new();
-    for balancer in &snapshot.load_balancers {
-        let claim =
-            snapshot.claim(balancer, load_balancer::KIND.name).filter(|c| c.ownership == Ownership::Ours);
-        let (Some(claim), Some(id)) = (claim, text(balancer, "id")) else { continue };
-        for rule in load_balancer::own_rules(balancer) {
-            let name = text(rule, "name").unwrap_or_default().to_owned();
-            let port = at(rule, "properties.backendPort").and_then(Json::as_i64).unwrap_or_default();
-            let listen = at(rule, "properties.frontendPort").and_then(Json::as_u64);
-            let listen = listen.and_then(|port| u16::try_from(port).ok());
-            let health = Target::of(format!("{id}/loadBalancingRules/{name}/health"));
-            let service = claim.address.service.clone();
-            asks.push(async move { (service, name, (listen, port), arm.post(context, &health).await) });
-        }
-    }
-    for (service, rule, (listen, port), answer) in join_all(asks).await {
-        let Some(seen) = world.services.get_mut(&service) else { continue };
-        match answer {
-            Ok(health) => seen.targets.extend(
-                items(&health, "loadBalancerBackendAddresses").iter().map(|m| backend(m, listen, port)),
-            ),
-            Err(error) => seen.targets.push(Backend {
-                id: rule,
-                listen,
-                state: TargetState::Unknown,
-                cloud_state: format!("its health cannot be read: {error}"),
-            }),
-        }
-    }
-    Ok(())
-}
-
-fn backend(member: &Json, listen: Option<u16>, port: i64) -> Backend {
-    let state = text(member, "state").unwrap_or("Unknown");
-    let reason = text(member, "reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
-    Backend {
-        id: format!("{}:{port}", text(member, "ipAddress").unwrap_or("?")),
-        listen,
-        state: match state.to_ascii_lowercase().as_str() {
-            "up" => TargetState::Healthy,
-            "down" => TargetState::Unhealthy,
-            _ => TargetState::Unknown,
-        },
-        cloud_state: format!("{state}{reason}"),
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::arm::fake::{Script, context};
+use crate::observe::known::frontend_fact;
 
 const GROUPS: &str = "/subscriptions/s/resourceGroups";
 
