@@ -95,10 +95,15 @@ fn each_provider_answers_in_its_way() {
     arm.follow(&reply, "location").is(200);
 
     let site = pending(&arm, "acme-portal");
-    arm.put(&site, decide("Rejected")).is(200);
+    let reply = arm.put(&site, decide("Rejected")).is(202);
+    assert!(reply.header("azure-asyncoperation").is_some() && reply.header("location").is_some());
     assert_eq!(status(&arm, &site), "Rejecting");
     arm.pass(6);
     assert_eq!(status(&arm, &site), "Rejected");
+    assert_eq!(arm.get(&site).state(), "Pending", "it says so for as long as it is rejected");
+    arm.put(&site, decide("Approved")).is(202);
+    arm.pass(6);
+    assert_eq!((status(&arm, &site).as_str(), arm.get(&site).state()), ("Approved", "Succeeded"));
 
     let search = pending(&arm, "acme-search");
     arm.put(&search, decide("Rejected")).is(200);
