@@ -11,7 +11,7 @@ use crate::collection::{At, Collection};
 use crate::connections::{self, Along};
 use crate::entry::{self, Entry};
 use crate::json::{Json, flag, list, text, texts};
-use crate::lists::{self, RECONCILES};
+use crate::lists::{self, RECONCILES, Refused};
 use crate::path;
 
 /// What decisions on this endpoint would do, as the attachment is now. Whatever keeps one from being carried out is said when it is.
@@ -22,22 +22,42 @@ pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Besides
     let (mut accepting, mut rejecting) = (nothing(), nothing());
     if matches!(state, ConnectionState::Pending | ConnectionState::Rejected) {
         let action = action(attachment, endpoint, state);
-        if let Ok(Some(change)) = lists::let_in(&at, attachment, &action, by) {
-            let said = of_accepting(attachment, endpoint, &change, by);
-            accepting = Aside { said, entries: Some(entries(attachment, endpoint, &change)) };
-        }
+        accepting = aside(lists::let_in(&at, attachment, &action, by), |change| {
+            let said = of_accepting(attachment, endpoint, change, by);
+            (said, entries(attachment, endpoint, change))
+        });
     }
-    if (state == ConnectionState::Pending || state.may_be_live())
-        && let Ok(Some(change)) = lists::turned_away(&at, attachment, endpoint, by, state.may_be_live())
-    {
-        let said = of_rejecting(attachment, endpoint, &change, by);
-        rejecting = Aside { said, entries: Some(entries(attachment, endpoint, &change)) };
+    if state == ConnectionState::Pending || state.may_be_live() {
+        let change = lists::turned_away(&at, attachment, endpoint, by, state.may_be_live());
+        rejecting = aside(change, |change| {
+            let said = of_rejecting(attachment, endpoint, change, by);
+            (said, entries(attachment, endpoint, change))
+        });
     }
     Besides { accepting, rejecting }
 }
 
 fn nothing() -> Aside {
     Aside { said: Vec::new(), entries: Some(BTreeSet::new()) }
+}
+
+/// What a decision by this change does besides. What will refuse it, being the whole attachment's matter, is said
+/// too.
+fn aside(
+    change: Result<Option<Json>, Refused>,
+    of: impl Fn(&Json) -> (Vec<String>, BTreeSet<String>),
+) -> Aside {
+    match change {
+        Ok(Some(change)) => {
+            let (said, entries) = of(&change);
+            Aside { said, entries: Some(entries) }
+        }
+        Err(why @ Refused::Everybody) => {
+            let said = why.hint().map_or_else(|| why.to_string(), |hint| format!("{why}: {hint}"));
+            Aside { said: vec![said], ..nothing() }
+        }
+        _ => nothing(),
+    }
 }
 
 /// What this change does to entries of the reject list that was not said when the decision was made: somebody has changed the lists

@@ -96,6 +96,7 @@ fn refused(act: &Act<'_>, connection: &ConnectionAction, why: &Refused) -> Error
         | Refused::Many { .. }
         | Refused::Forgets { .. }
         | Refused::TurnedAway
+        | Refused::Everybody
         | Refused::LetsIn { .. }
         | Refused::OtherType { .. }
         | Refused::Undecided { .. }

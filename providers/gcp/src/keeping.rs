@@ -49,6 +49,22 @@ pub(crate) fn manual(there: &[Entry], by: GcpAcceptBy, connections: &[Connection
     kept.collect()
 }
 
+/// The entries by which those who are let in and may be stay so, in the list of an attachment that took everybody in until now. None
+/// stands for a live one that may not be.
+pub(crate) fn who_may_stay(
+    by: GcpAcceptBy,
+    connections: &[Connection],
+    may: impl Fn(&Connection) -> bool,
+) -> BTreeSet<Entry> {
+    let stands_for_those = |entry: &Entry| live(connections).filter(|one| names(entry, one)).all(&may);
+    let named = live(connections).filter_map(|connection| entry_of(connection, by));
+    let kept = named.filter(stands_for_those).map(|mut entry| {
+        entry.limit_to(live_of(&entry, connections));
+        entry
+    });
+    kept.collect()
+}
+
 /// The entry that stands for a connection.
 fn entry_of(connection: &Connection, by: GcpAcceptBy) -> Option<Entry> {
     let limit = i64::MAX;
@@ -206,6 +222,27 @@ mod tests {
             BTreeSet::from([project("1003", 1)])
         );
         assert_eq!(manual(&[project("p-1", 5)], GcpAcceptBy::Endpoint, &all), BTreeSet::from([endpoint]));
+    }
+
+    #[test]
+    fn who_came_in_while_everybody_was_taken_stays_where_it_may() {
+        use ConnectionState::{Accepted, Pending};
+        let all = [
+            connection(1, "p-1", Accepted),
+            connection(2, "p-1", Accepted),
+            connection(3, "p-22", Accepted),
+            connection(4, "p-333", Pending),
+        ];
+        let by = |by, but: &str| who_may_stay(by, &all, |one| one.id != but);
+        assert_eq!(
+            by(GcpAcceptBy::Project, "9003"),
+            BTreeSet::from([project("p-1", 2)]),
+            "no room for another"
+        );
+        // The project's entry would stand for the one that may not be, too.
+        assert_eq!(by(GcpAcceptBy::Project, "9002"), BTreeSet::from([project("p-22", 1)]));
+        let own = |nth: usize| Entry::Endpoint { endpoint: all[nth].handle.clone() };
+        assert_eq!(by(GcpAcceptBy::Endpoint, "9002"), BTreeSet::from([own(0), own(2)]));
     }
 
     #[test]

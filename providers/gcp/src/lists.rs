@@ -36,6 +36,8 @@ pub(crate) enum Refused {
     Closed,
     /// It waited when it was decided on, and somebody has turned it away since then.
     TurnedAway,
+    /// Whoever asks is let in, and there are no lists.
+    Everybody,
     /// The list has entries of another type.
     OtherType { there: GcpAcceptBy },
     /// The cloud does not say what the entry would have to name.
@@ -60,6 +62,9 @@ impl std::fmt::Display for Refused {
             Self::Gone => f.write_str("the connection is gone"),
             Self::Closed => f.write_str("it is closed for good: the consumer must make a new endpoint"),
             Self::TurnedAway => f.write_str("somebody turned it away while it was decided on"),
+            Self::Everybody => f.write_str(
+                "the attachment lets in whoever asks (`ACCEPT_AUTOMATIC`) and has no lists meanwhile, so that nobody can be decided on",
+            ),
             Self::OtherType { there } => write!(
                 f,
                 "the accept list has entries by {}, and an attachment takes one type at a time",
@@ -102,12 +107,17 @@ impl std::fmt::Display for Refused {
 impl Refused {
     /// Whether the lists could say it of the one, but for the room that others take or what it would do to them.
     pub(crate) fn concerns_others(&self) -> bool {
-        matches!(self, Self::Full | Self::Many { .. } | Self::Forgets { .. })
+        matches!(self, Self::Everybody | Self::Full | Self::Many { .. } | Self::Forgets { .. })
     }
 
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
+            Self::Everybody => Some(
+                "where privnet made the attachment, `privnet apply` sets that back; one of yours takes `ACCEPT_MANUAL`, with whoever is to \
+                 stay on its consumer accept list"
+                    .to_owned(),
+            ),
             Self::OtherType { there } => Some(format!("set `accept_by: {}` and apply", entry::word(*there))),
             Self::Many { .. } => Some(
                 "wait until the consumers have deleted endpoints that were turned away, or take entries from the reject list".to_owned(),
@@ -171,6 +181,7 @@ pub(crate) fn let_in(
         }
         ConnectionState::Pending | ConnectionState::Rejected | ConnectionState::Changing => {}
     }
+    lists_count(latest)?;
     let reconciles = flag(latest, RECONCILES);
     let switched = state == ConnectionState::Rejected && !reconciles;
     let mut entries = connections::entries(latest);
@@ -214,6 +225,15 @@ pub(crate) fn let_in(
         body[RECONCILES] = json!(true);
     }
     Ok(Some(body))
+}
+
+/// Fails where the attachment lets in whoever asks: it takes no lists then
+/// (<https://cloud.google.com/vpc/docs/about-controlling-access-published-services>).
+fn lists_count(latest: &Json) -> Result<(), Refused> {
+    match text(latest, "connectionPreference") {
+        Some("ACCEPT_AUTOMATIC") => Err(Refused::Everybody),
+        _ => Ok(()),
+    }
 }
 
 /// The reject list when this endpoint is let in by an entry of this type: nobody else comes off it.
@@ -269,7 +289,7 @@ fn add(entries: &mut Vec<Entry>, new: Entry, endpoint: &Json) -> bool {
 /// attachment reconciles. Nothing where that is so already.
 ///
 /// # Errors
-/// [`Refused::Full`], [`Refused::Nameless`], and where to cut a live one would let others ask again: [`Refused::Forgets`],
+/// [`Refused::Everybody`], [`Refused::Full`], [`Refused::Nameless`], and where to cut a live one would let others ask again: [`Refused::Forgets`],
 /// [`Refused::Many`].
 pub(crate) fn turned_away(
     at: &At,
@@ -278,6 +298,7 @@ pub(crate) fn turned_away(
     by: GcpAcceptBy,
     live: bool,
 ) -> Result<Option<Json>, Refused> {
+    lists_count(latest)?;
     let entries = connections::entries(latest);
     let mut rejected = texts(latest, "consumerRejectLists");
     let listed_by = connections::listed_by(latest, by);

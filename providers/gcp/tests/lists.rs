@@ -5,6 +5,8 @@
 
 #[path = "lists/cut_short.rs"]
 mod cut_short;
+#[path = "lists/everybody.rs"]
+mod everybody;
 #[path = "lists/rejects.rs"]
 mod rejects;
 mod stage;

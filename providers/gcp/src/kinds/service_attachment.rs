@@ -154,6 +154,11 @@ fn rejected(json: &Json) -> Vec<String> {
 }
 
 /// Entries of a list as fields spell them.
+/// Whether somebody has set an attachment to let in whoever asks: its lists begin to count when that is set back.
+fn takes_everybody(live: &Attachment) -> bool {
+    live.connection_preference != PREFERENCE
+}
+
 fn parsed(spelled: Option<&BTreeSet<String>>) -> Vec<Entry> {
     spelled.into_iter().flatten().filter_map(|entry| Entry::parse(entry)).collect()
 }

@@ -152,6 +152,31 @@ impl Stage {
         .await;
     }
 
+    /// Somebody has an attachment let in whoever asks: its lists go with that. The official client leaves empty lists out.
+    pub async fn take_everybody(&self, attachment: &str) {
+        let path = format!("projects/{PROJECT}/regions/{REGION}/serviceAttachments/{attachment}");
+        let url = format!("{}/compute/v1/{path}", self.url());
+        let read = || async { self.attachment(attachment).await };
+        let there = serde_json::to_value(read().await).unwrap();
+        let body = serde_json::json!({ "name": attachment, "fingerprint": there["fingerprint"], "enableProxyProtocol": false,
+            "reconcileConnections": there["reconcileConnections"], "connectionPreference": "ACCEPT_AUTOMATIC",
+            "consumerAcceptLists": [], "consumerRejectLists": [] });
+        let patch = reqwest::Client::new().patch(url).header("content-type", "application/json");
+        let answer = patch.body(body.to_string()).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        let changed = || async {
+            let preference = read().await.connection_preference?;
+            (preference.name() == Some("ACCEPT_AUTOMATIC")).then_some(())
+        };
+        until("it takes everybody", changed).await;
+    }
+
+    /// The attachment of this name.
+    pub async fn attachment(&self, name: &str) -> ServiceAttachment {
+        let get = self.attachments().await.get().set_project(PROJECT).set_region(REGION);
+        get.set_service_attachment(name).send().await.unwrap()
+    }
+
     /// The same of one that was read before, while it can be listed only.
     pub async fn reconcile_unread(&self, there: google_cloud_compute_v1::model::ServiceAttachment) {
         let (client, name) = (self.attachments().await, there.name.clone().unwrap());

@@ -7,7 +7,7 @@ use privnet_core::spec::gcp::GcpAcceptBy;
 use privnet_core::{Applied, Error, ErrorKind, Value};
 use serde_json::json;
 
-use super::{Attachment, KIND, parsed, read, rejected};
+use super::{Attachment, KIND, parsed, read, rejected, takes_everybody};
 use crate::act::Act;
 use crate::collection::{At, Collection};
 use crate::connections;
@@ -57,7 +57,7 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
     if let Some(old) = target.and_then(|change| change.from.as_text()) {
         handover::until_rule_is_healthy(act, old, fields::resolved(&wanted.target)).await?;
     }
-    let changes_lists = ["consumers", "reconciled_consumers", "rejected"];
+    let changes_lists = ["consumers", "reconciled_consumers", "rejected", "connection_preference"];
     if !wanted.reconcile_connections && changes_lists.iter().any(|field| act.step.changes_field(field)) {
         // Whether one change of both would still decide anew by the lists, Google does not say. What is refused then is so before.
         let off = act.merge(&at, |latest| {
@@ -106,10 +106,12 @@ fn change(act: &Act<'_>, at: &At, wanted: &Attachment, latest: &Json) -> Result<
     }
     let all = connections::bare(latest);
     let switched_on = wanted.reconcile_connections && !there.reconcile_connections;
+    // The lists count again where somebody let everybody in.
+    let restored = takes_everybody(&there);
     // Somebody's decision may have switched it on since the plan.
-    let is_decided = list_differs || kept != rejected;
+    let is_decided = list_differs || kept != rejected || restored;
     if switched_on || (is_decided && there.reconcile_connections) {
-        all_stay_away(act, &keeping::not_kept_out(&rejected, &kept, &all, switched_on))?;
+        all_stay_away(act, &keeping::not_kept_out(&rejected, &kept, &all, switched_on || restored))?;
         all_stay_away(act, &keeping::let_in_again(&entries, &kept, &all))?;
         cut_as_planned(act, &keeping::cut(&entries, &kept, &all))?;
     }

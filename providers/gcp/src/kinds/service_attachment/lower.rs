@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use privnet_core::accept::Connection;
+use privnet_core::accept::{self, Connection};
 use privnet_core::plan::Wait;
 use privnet_core::spec::Acceptance;
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpAttachment, GcpForm, GcpNatSubnet};
 use privnet_core::{Address, Origin, Value};
 
-use super::{Attachment, KIND, PREFERENCE, SUPPLIED, parsed};
+use super::{Attachment, KIND, PREFERENCE, SUPPLIED, parsed, takes_everybody};
 use crate::entry::{self, Entry};
 use crate::fields::{self, Fields};
 use crate::keeping::{self, MOST_REJECTED, Rejects};
@@ -159,14 +159,20 @@ fn consumers(
     if settings.reconcile_connections { (None, Some(wanted)) } else { (Some(wanted), None) }
 }
 
-/// A manual list where it is not as it should be.
+/// A manual list where it is not as it should be. One that took everybody in has none: who came in meanwhile and may be is put on it,
+/// so that nobody else is in question when it is decided on anew.
 fn decided_on(live: &Attachment, by: GcpAcceptBy, lowering: &Lowering<'_>) -> Listed {
-    let wanted = keeping::manual(&parsed(live.consumers.as_ref()), by, connections_of(lowering)?);
+    let all = connections_of(lowering)?;
+    let mut wanted = keeping::manual(&parsed(live.consumers.as_ref()), by, all);
+    if takes_everybody(live) {
+        let policy = policy::of(lowering.spec, lowering.service, lowering.world);
+        wanted.extend(keeping::who_may_stay(by, all, |one| accept::assess(&policy, one, all).0));
+    }
     let wanted: BTreeSet<String> = wanted.iter().map(Entry::spelled).collect();
     (live.consumers.as_ref() != Some(&wanted)).then_some(wanted)
 }
 
-/// What a change of the accept list, or of reconciling, has beside it.
+/// What a change of the accept list, of whether it counts, or of reconciling, has beside it.
 #[derive(Default)]
 struct Beside {
     /// Who stays, where somebody would be cut.
@@ -175,8 +181,8 @@ struct Beside {
     rejected: Listed,
 }
 
-/// What goes with this change of the list or of reconciling. It is said too whom the lists would forget. An attachment that is to stop
-/// reconciling does so before its lists change: then they cut nobody, and let nobody in again.
+/// What goes with this change of the list, of whether it counts, or of reconciling. It is said too whom the lists would forget. An
+/// attachment that is to stop reconciling does so before its lists change: then they cut nobody, and let nobody in again.
 fn beside(
     lowering: &mut Lowering<'_>,
     live: &Attachment,
@@ -187,14 +193,14 @@ fn beside(
     let entries = parsed(edited.or(live.consumers.as_ref()));
     let before: Vec<String> = live.rejected.iter().flatten().cloned().collect();
     let Some(connections) = connections_of(lowering) else { return Beside::default() };
-    let switched_on = settings.reconcile_connections && !live.reconcile_connections;
+    let anew = settings.reconcile_connections && (!live.reconcile_connections || takes_everybody(live));
     let by = keeping::listed_by(&entries, &before, settings.accept_by);
     let Rejects { entries: kept, forgotten } =
-        keeping::rejects_beside(&entries, by, &before, connections, switched_on);
+        keeping::rejects_beside(&entries, by, &before, connections, anew);
     say_whom_the_lists_forget(lowering, settings.accept_by, &before, &kept);
     let rejected: BTreeSet<String> = kept.iter().cloned().collect();
     let rejected = (live.rejected.as_ref() != Some(&rejected)).then_some(rejected);
-    if !settings.reconcile_connections || (edited.is_none() && !switched_on) {
+    if !settings.reconcile_connections || (edited.is_none() && !anew) {
         return Beside { connected: None, rejected };
     }
     let again = keeping::let_in_again(&entries, &kept, connections);

@@ -1,0 +1,145 @@
+//! Somebody has set an attachment to let in whoever asks (`ACCEPT_AUTOMATIC`), which has no lists: to set that back, to turn somebody away
+//! and to take the service away cut nobody without the word.
+
+use privnet_core::accept::{Ask, ConnectionState};
+use privnet_core::execute::Report;
+use privnet_core::plan::{Op, Plan, PlanOptions, Rule};
+use privnet_core::spec::Spec;
+
+use super::{ALLOW, ask, colleagues, own_attachment, state};
+use crate::stage::{Stage, assert_done};
+
+/// A service that reconciles or not, with a colleague who was accepted and an attachment that takes everybody since then.
+async fn taking_everybody(spec: &Spec) -> (Stage, String, String) {
+    let stage = Stage::open().await;
+    stage.apply(spec).await;
+    let id = ask(&stage);
+    let chosen = Ask { connection: Some(id.clone()), reject_others: false, again: false };
+    let (_, plan, report) = stage.decide(spec, &chosen).await;
+    assert_done(&plan, &report);
+    let name = own_attachment(&stage, spec).await.name.unwrap();
+    stage.take_everybody(&name).await;
+    assert_eq!(state(&stage, spec, &id).await, ConnectionState::Accepted);
+    (stage, id, name)
+}
+
+/// All who are let in.
+async fn live(stage: &Stage, spec: &Spec) -> Vec<String> {
+    let all = stage.connections(spec, "orders").await.into_iter();
+    all.filter(|one| one.state.may_be_live()).map(|one| one.id).collect()
+}
+
+/// What is refused for want of the word.
+fn would_cut(plan: &Plan) -> String {
+    let found = plan.refusals.iter().filter(|one| one.rule == Rule::WouldSever);
+    found.map(|one| one.why.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_came_in_and_may_not_is_cut_with_the_word_only_and_who_may_stays() {
+    let spec = colleagues(ALLOW, "reconcile_connections: true");
+    let (stage, id, _) = taking_everybody(&spec).await;
+    let stranger = stage.connect("orders", "mallory-labs")["connection"].as_str().unwrap().to_owned();
+    assert!(live(&stage, &spec).await.contains(&stranger));
+    let plan = stage.plan(&spec).await;
+    let why = would_cut(&plan);
+    assert!(plan.is_empty() && why.contains(&stranger) && !why.contains(&id), "{plan:#?}");
+    // Nor does an apply cut anybody, which is what a watch repeats.
+    let (_, report) = stage.driver().apply(&spec, PlanOptions::default()).await;
+    assert!(report.outcomes.is_empty(), "{report:#?}");
+    let all = live(&stage, &spec).await;
+    assert!(all.contains(&id) && all.contains(&stranger), "{all:?}");
+    // With the word only who may not be goes.
+    let sever = PlanOptions { sever_connections: true, ..PlanOptions::default() };
+    stage.apply_with(&spec, sever).await;
+    assert_eq!(live(&stage, &spec).await, [id]);
+    stage.assert_settled(&spec).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn to_set_it_back_cuts_nobody_where_all_may_be() {
+    for block in ["reconcile_connections: true", "accept_by: project\nreconcile_connections: true", ""] {
+        let spec = colleagues(ALLOW, block);
+        let (stage, id, name) = taking_everybody(&spec).await;
+        // Whom the file does not allow is gone again.
+        let others = stage.attachment(&name).await.connected_endpoints.into_iter();
+        for other in others.filter(|one| one.psc_connection_id.map(|own| own.to_string()) != Some(id.clone()))
+        {
+            stage.leave(&other.endpoint.unwrap()).await;
+        }
+        let plan = stage.apply(&spec).await;
+        assert!(plan.actions.iter().any(|one| one.op == Op::Update), "{block}: {plan:#?}");
+        assert_eq!(state(&stage, &spec, &id).await, ConnectionState::Accepted, "{block}");
+        let there = stage.attachment(&name).await;
+        assert_eq!(there.consumer_accept_lists.len(), 1, "{block}: {there:#?}");
+        stage.assert_settled(&spec).await;
+        // Whoever asks next waits.
+        let next = ask(&stage);
+        assert_eq!(state(&stage, &spec, &next).await, ConnectionState::Pending, "{block}");
+    }
+}
+
+/// Whether a decision was not carried out, which its plan says already.
+fn is_refused(plan: &Plan, report: &Report, hint: &str) {
+    let failed: Vec<_> = report.failures().collect();
+    assert!(failed.len() == 1 && failed[0].message().contains("ACCEPT_AUTOMATIC"), "{report:#?}");
+    assert!(failed[0].hints().iter().any(|said| said.contains(hint)), "{failed:#?}");
+    assert!(plan.warnings.iter().any(|said| said.contains(hint)), "{:#?}", plan.warnings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_it_is_turned_away_after_an_apply_and_the_service_goes_with_the_word() {
+    let spec = colleagues(ALLOW, "");
+    let empty = Stage::open().await.everything().await;
+    let (stage, id, name) = taking_everybody(&spec).await;
+    for sever in [false, true] {
+        let (plan, report) = stage.reject(&spec, &id, sever).await;
+        assert!(sever || (would_cut(&plan).contains(&id) && report.outcomes.is_empty()), "{plan:#?}");
+        if sever {
+            is_refused(&plan, &report, "`privnet apply` sets that back");
+        }
+    }
+    // Somebody does it again after the plan was made, or the service goes: nobody is decided on by the lists.
+    let whole = PlanOptions { destroy: true, ..PlanOptions::default() };
+    let plan = stage.driver().plan(&spec, whole).await.0;
+    assert!(plan.is_empty() && would_cut(&plan).contains(&id), "{plan:#?}");
+    stage.apply(&spec).await;
+    let all = live(&stage, &spec).await;
+    assert!(all.len() > 1 && all.contains(&id), "without reconciling it cuts nobody: {all:?}");
+    let (plan, report) = stage.reject(&spec, all.iter().find(|one| **one != id).unwrap(), true).await;
+    assert_done(&plan, &report);
+    assert_eq!(state(&stage, &spec, &id).await, ConnectionState::Accepted, "it is on the list");
+    stage.take_everybody(&name).await;
+    let plan = stage.apply_with(&spec, PlanOptions { sever_connections: true, ..whole }).await;
+    assert!(plan.actions.iter().any(|one| one.op == Op::Reject), "{plan:#?}");
+    assert_eq!(stage.everything().await, empty);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_decided_on_at_one_of_the_users() {
+    let spec = super::shared_with_strangers();
+    let stage = Stage::open().await;
+    stage.take_everybody("shared-db").await;
+    let id = stage.connect("shared-db", "mallory-labs")["connection"].as_str().unwrap().to_owned();
+    let before = stage.attachment("shared-db").await;
+    let (plan, report) = stage.reject(&spec, &id, true).await;
+    is_refused(&plan, &report, "one of yours takes `ACCEPT_MANUAL`");
+    assert_eq!(stage.attachment("shared-db").await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_does_so_since_the_plan_was_made_is_not_set_back_over_anybody() {
+    let spec = colleagues(ALLOW, "reconcile_connections: true");
+    let stage = Stage::open().await;
+    stage.apply(&spec).await;
+    let id = ask(&stage);
+    let edited = colleagues(ALLOW, "reconcile_connections: true\nproxy_protocol: true");
+    let name = own_attachment(&stage, &spec).await.name.unwrap();
+    let driver = stage.driver();
+    let (plan, desired, world) = driver.plan(&edited, PlanOptions::default()).await;
+    assert_eq!(plan.refusals, []);
+    stage.take_everybody(&name).await;
+    let report = driver.execute(&plan, &desired, &world).await;
+    assert!(report.failures().any(|error| error.message().contains(&id)), "{report:#?}");
+    assert_eq!(state(&stage, &spec, &id).await, ConnectionState::Accepted);
+}
