@@ -253,11 +253,30 @@ impl World {
     /// The live resource of ours, or the supplied one, at `address`; the one that works first, where a replacement left two.
     #[must_use]
     pub fn at(&self, address: &crate::resource::Address) -> Option<&Live> {
-        let usable = |live: &&Live| {
-            live.address == *address && !matches!(live.ownership, crate::resource::Ownership::Unproven { .. })
-        };
+        let usable = |live: &&Live| live.address == *address && is_usable(live);
         self.live.iter().filter(usable).min_by_key(|live| live.generation)
     }
+
+    /// What [`at`](Self::at) finds at each of these addresses, by one look at all that is there: a file may have thousands of services.
+    #[must_use]
+    pub(crate) fn at_each<'a>(
+        &'a self,
+        addresses: &BTreeSet<&'a crate::resource::Address>,
+    ) -> BTreeMap<&'a crate::resource::Address, &'a Live> {
+        let mut found: BTreeMap<&crate::resource::Address, &Live> = BTreeMap::new();
+        for live in self.live.iter().filter(|live| addresses.contains(&live.address) && is_usable(live)) {
+            let first = found.entry(&live.address).or_insert(live);
+            if live.generation < first.generation {
+                *first = live;
+            }
+        }
+        found
+    }
+}
+
+/// Whether something is ours, or what the file names of the user's own.
+fn is_usable(live: &Live) -> bool {
+    !matches!(live.ownership, crate::resource::Ownership::Unproven { .. })
 }
 
 #[cfg(test)]
@@ -283,5 +302,41 @@ mod tests {
                 assert!(service.exposed.is_some());
             }
         }
+    }
+
+    #[test]
+    fn what_is_found_at_many_addresses_at_once_is_what_is_found_at_each() {
+        use crate::resource::{Address, Generation, Health, Ownership};
+        let of = |name: &str, generation, ownership| Live {
+            address: Address::new("orders", "listener", name),
+            generation,
+            scope: Scope("aws/1/us-east-1".to_owned()),
+            id: format!("{name}-{generation:?}-{ownership:?}"),
+            ownership,
+            fields: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            health: Health::Ready,
+        };
+        let (a, b) = (Some(Generation::A), Some(Generation::B));
+        let unproven = || Ownership::Unproven { why: "it has no tag".to_owned() };
+        let live = vec![
+            of("1", b, Ownership::Ours),
+            of("1", a, Ownership::Ours),
+            of("2", a, unproven()),
+            of("2", b, Ownership::Ours),
+            of("3", None, unproven()),
+            of("4", None, Ownership::Supplied),
+            of("4", None, Ownership::Ours),
+            of("5", a, Ownership::Ours),
+        ];
+        let world = World { live, ..World::default() };
+        let all: Vec<Address> = world.live.iter().map(|live| live.address.clone()).collect();
+        let asked: BTreeSet<&Address> = all.iter().filter(|address| address.name != "5").collect();
+        let found = world.at_each(&asked);
+        for address in &all {
+            let one = world.at(address).filter(|_| asked.contains(address));
+            assert_eq!(found.get(address).copied(), one, "{address}");
+        }
+        assert_eq!(found.len(), 3);
     }
 }

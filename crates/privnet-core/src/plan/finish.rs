@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::accept::Connection;
 use crate::plan::build::Draft;
 use crate::plan::order::{self, Timing};
+use crate::plan::references::Named;
 use crate::plan::steps::{Step, update_step};
 use crate::plan::{Action, Addition, Op, Plan, Rule, Summary, Wait, decisions};
 use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
-use crate::world::Connections;
+use crate::world::{Connections, ServiceIntent};
 
 impl Draft<'_> {
     /// The plan: actions of refused services dropped, the rest in order.
@@ -93,21 +94,39 @@ impl Draft<'_> {
     /// A destroy leaves what only seems to be what consumers connect to. Nothing is wanted there that would be refused because of it, so it is
     /// said: privnet may have made it, in a run that stopped before all of its proof was there.
     fn unproven_warnings(&self) -> Vec<String> {
-        let told = |service: &str| {
-            self.blocked.contains(service) || self.refusals.iter().any(|one| one.address.service == service)
-        };
-        let exposed = self.desired.services.values().filter(|one| self.options.destroy && !told(&one.name));
-        let found = exposed.flat_map(|intent| {
-            let there = || self.world.live.iter().filter(|live| live.address == intent.exposed);
-            let is_made = there().any(Live::is_ours);
-            there().filter(move |_| !is_made)
-        });
-        let said = found.filter_map(|live| match &live.ownership {
-            Ownership::Unproven { why } => {
-                let title = self.kinds.get(&live.scope, &live.address.kind)?.title;
-                Some(format!("the {title} {} stays as it is: {why}", live.id))
+        if !self.options.destroy {
+            return Vec::new();
+        }
+        let refused: BTreeSet<&str> =
+            self.refusals.iter().map(|refusal| refusal.address.service.as_str()).collect();
+        let told = |service: &str| self.blocked.contains(service) || refused.contains(service);
+        let exposed: Vec<&Address> = self
+            .desired
+            .services
+            .values()
+            .filter(|intent| !told(&intent.name))
+            .map(|intent| &intent.exposed)
+            .collect();
+        // One look at what is there, since every service of the file goes.
+        let asked: BTreeSet<&Address> = exposed.iter().copied().collect();
+        let mut made: BTreeSet<&Address> = BTreeSet::new();
+        let mut unproven: BTreeMap<&Address, Vec<(&Live, &str)>> = BTreeMap::new();
+        for live in self.world.live.iter().filter(|live| asked.contains(&live.address)) {
+            match &live.ownership {
+                Ownership::Ours => {
+                    made.insert(&live.address);
+                }
+                Ownership::Unproven { why } => {
+                    unproven.entry(&live.address).or_default().push((live, why));
+                }
+                Ownership::Supplied => {}
             }
-            Ownership::Ours | Ownership::Supplied => None,
+        }
+        let found = exposed.into_iter().filter(|exposed| !made.contains(exposed));
+        let found = found.flat_map(|exposed| unproven.get(exposed).into_iter().flatten());
+        let said = found.filter_map(|(live, why)| {
+            let title = self.kinds.get(&live.scope, &live.address.kind)?.title;
+            Some(format!("the {title} {} stays as it is: {why}", live.id))
         });
         said.collect()
     }
@@ -124,14 +143,14 @@ impl Draft<'_> {
         for action in self.steps.iter().map(|step| &step.action).filter(|action| action.op == Op::Delete) {
             goes.entry(&action.address).or_insert(action);
         }
+        let there = self.world.live.iter().filter(|live| live.health.is_going());
+        let there: Named<'_> = there.map(|live| (&live.address, live.id.as_str())).collect();
         let mut rejects = Vec::new();
         for service in self.world.services.keys() {
             let Some((Some(exposed), connections)) = self.world.ours_of(service) else { continue };
             // Also one that is replaced: the guard has seen to it that the user asked for that. What is being deleted takes no decision.
-            let going = |delete: &Action| {
-                let mut there = self.world.live.iter().filter(|live| live.health.is_going());
-                there.any(|live| live.address == *exposed && Some(&live.id) == delete.live_id.as_ref())
-            };
+            let going =
+                |delete: &Action| delete.live_id.as_deref().is_some_and(|id| there.contains(&(exposed, id)));
             let Some(delete) = goes.get(exposed).filter(|delete| !going(delete)) else { continue };
             let policy = self.desired.services.get(service).map(|intent| &intent.policy);
             let known = connections.known().iter();
@@ -239,13 +258,17 @@ impl Draft<'_> {
     fn remaining_warnings(&self, actions: &[Action]) -> Vec<String> {
         let deleted: BTreeSet<&Address> =
             actions.iter().filter(|action| action.op == Op::Delete).map(|action| &action.address).collect();
-        let going = self.desired.services.values().filter(|intent| self.options.destroy || intent.remove);
-        let remaining = going.filter_map(|intent| {
+        let going: Vec<&ServiceIntent> =
+            self.desired.services.values().filter(|intent| self.options.destroy || intent.remove).collect();
+        let exposed =
+            going.iter().filter_map(|intent| self.world.services.get(&intent.name)?.exposed.as_ref());
+        let there = self.world.at_each(&exposed.collect());
+        let remaining = going.into_iter().filter_map(|intent| {
             let seen = self.world.services.get(&intent.name)?;
             // Where something of ours goes that the file's own took the place of, that is not what stays.
             let turned = self.world.former.contains_key(&intent.name);
             let goes = |exposed: &Address| !turned && deleted.contains(exposed);
-            let ours = |exposed: &Address| self.world.at(exposed).is_some_and(Live::is_ours);
+            let ours = |exposed: &Address| there.get(exposed).is_some_and(|live| live.is_ours());
             let exposed = seen.exposed.as_ref()?;
             if goes(exposed) || ours(exposed) || self.blocked.contains(intent.name.as_str()) {
                 return None;
