@@ -1,6 +1,6 @@
 //! What a plan says of who is let in, or is in already, whatever the cloud.
 
-use crate::spec::{Acceptance, Service};
+use crate::spec::{Acceptance, CloudService, Consumer, Evidence, Preset, Service, Spec, preset};
 use crate::world::{Connections, ServiceIntent};
 
 /// What a user should know of a service's consumers before anything is done.
@@ -40,4 +40,92 @@ fn no_longer_allowed<'a>(
             id = connection.id
         )
     })
+}
+
+/// The presets that a service lets in by identities of which only an excerpt was seen, each in words: a file says it once. Identities
+/// that the file gives in place of the preset's are the user's own.
+pub(crate) fn excerpts<'a>(spec: &'a Spec, service: &'a Service) -> impl Iterator<Item = String> + 'a {
+    let consumers = service.allow.keys().filter_map(|name| spec.consumers.get(name));
+    let excerpts = consumers.filter(|_| !service.remove).filter_map(|consumer| {
+        let preset = preset(&consumer.preset.as_ref()?.name)?;
+        let unsure = preset.evidence == Evidence::Excerpt && is_known_by(consumer, preset, &service.cloud);
+        unsure.then_some(preset)
+    });
+    excerpts.map(|preset| {
+        format!(
+            "the identities of preset {} were seen in an excerpt only, as of {} ({}): confirm them with the vendor",
+            preset.name,
+            preset.date,
+            preset.sources.join(", ")
+        )
+    })
+}
+
+/// Whether a consumer's identities on a cloud are those of its preset.
+fn is_known_by(consumer: &Consumer, preset: &Preset, cloud: &CloudService) -> bool {
+    match cloud {
+        CloudService::Aws(_) => consumer
+            .aws
+            .as_ref()
+            .zip(preset.aws.as_ref())
+            .is_some_and(|(consumer, preset)| consumer.principals == preset.principals),
+        CloudService::Azure(_) => consumer
+            .azure
+            .as_ref()
+            .zip(preset.azure.as_ref())
+            .is_some_and(|(consumer, preset)| consumer.subscriptions == preset.subscriptions),
+        CloudService::Gcp(_) => consumer
+            .gcp
+            .as_ref()
+            .zip(preset.gcp.as_ref())
+            .is_some_and(|(consumer, preset)| consumer.projects == preset.projects),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::spec::decode;
+
+    fn said(consumers: &str, first: &str, second: &str) -> BTreeSet<String> {
+        let service = |name: &str, allow: &str| {
+            format!(
+                "  - name: {name}\n    allow: {{ {allow} }}\n    aws: {{ account: '123456789012', region: us-east-1, \
+                 vpc: vpc-0a1b2c3d4e5f60718, subnets: [subnet-0aaaaaaaaaaaaaaa1], ports: [{{ listen: 5432, to: {{ ips: [10.0.0.25] }} }}] }}\n"
+            )
+        };
+        let file = format!(
+            "version: 1\ndeployment: data\n{consumers}services:\n{}{}",
+            service("orders", first),
+            service("events", second)
+        );
+        let spec = decode("file.yaml", &file).unwrap();
+        spec.services.iter().flat_map(|service| excerpts(&spec, service)).collect()
+    }
+
+    #[test]
+    fn identities_that_only_an_excerpt_showed_are_told_once_for_each_preset() {
+        let both = said("", "databricks: {}, fivetran: {}", "databricks: {}, artie: {}");
+        let both: Vec<_> = both.iter().map(String::as_str).collect();
+        assert_eq!(both.len(), 2, "{both:#?}");
+        assert!(both[0].contains("preset artie were seen in an excerpt only"), "{both:#?}");
+        assert_eq!(
+            both[1],
+            "the identities of preset databricks were seen in an excerpt only, as of 2026-11-21 \
+             (https://docs.databricks.com/aws/en/security/network/serverless-network-security/pl-to-internal-network): confirm them \
+             with the vendor"
+        );
+        assert!(said("", "fivetran: {}", "fivetran: {}").is_empty());
+    }
+
+    #[test]
+    fn a_preset_under_another_name_is_told_and_identities_that_the_file_gives_are_not() {
+        let named = |aws: &str| {
+            said(&format!("consumers: {{ lake: {{ preset: databricks{aws} }} }}\n"), "lake: {}", "lake: {}")
+        };
+        assert_eq!(named("").len(), 1);
+        assert!(named(", aws: { principals: ['arn:aws:iam::111122223333:root'] }").is_empty());
+    }
 }

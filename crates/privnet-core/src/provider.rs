@@ -1,6 +1,6 @@
 //! What a cloud must do for the core: six functions, of which three are pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
@@ -135,6 +135,7 @@ pub fn lower_all<'a>(
     world: &World,
 ) -> Desired {
     let mut desired = Desired { deployment: spec.deployment.to_string(), ..Desired::default() };
+    let mut excerpts = BTreeSet::new();
     for service in services {
         let Some(seen) = world.services.get(service.name.as_str()) else { continue };
         let cloud = service.cloud_name().as_str();
@@ -147,7 +148,9 @@ pub fn lower_all<'a>(
         desired.refusals.extend(lowered.refusals);
         desired.warnings.extend(lowered.warnings);
         desired.warnings.extend(admitted::warnings(service, &lowered.intent, &seen.connections));
+        excerpts.extend(admitted::excerpts(spec, service));
         desired.services.insert(lowered.intent.name.clone(), lowered.intent);
     }
+    desired.warnings.extend(excerpts);
     desired
 }
