@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::handoff::Handoff;
-use privnet_core::spec::gcp::{GcpBackend, GcpForm, GcpService};
+use privnet_core::spec::gcp::{GcpBackend, GcpForm, GcpNatSubnet, GcpService};
 use privnet_core::spec::{Acceptance, CloudService, Service};
 use privnet_core::{Address, Value, World};
 use serde_json::{Value as Json, json};
 
+use crate::kinds::firewall;
 use crate::kinds::service_attachment::{KIND, SUPPLIED};
 
+/// What is known of the ports of a load balancer of the user's.
+const PORTS: &str = "ports: those of the forwarding rule; privnet does not manage them";
 /// Where the values for the vendor's Terraform stand: its `service`, `region` and `config_map`.
 const FIVETRAN: &str = "fivetran_private_link";
 /// Fivetran's word for a source behind Private Service Connect, and the one key of its `config_map`
@@ -98,11 +101,15 @@ fn add_what_the_file_says(handoff: &mut Handoff, service: &Service, gcp: &GcpSer
                 ));
             }
         }
-        GcpForm::OnForwardingRule(_) | GcpForm::ServiceAttachment { .. } => {
-            handoff
-                .notes
-                .push("ports: those of the forwarding rule; privnet does not manage them".to_owned());
+        GcpForm::OnForwardingRule(on) => {
+            handoff.notes.push(PORTS.to_owned());
+            let ranges = on.attachment.nat_subnets.iter().map(|subnet| match subnet {
+                GcpNatSubnet::Create { cidr } => cidr.to_string(),
+                GcpNatSubnet::Existing(name) => format!("the range of `{name}`"),
+            });
+            handoff.notes.push(firewall::let_in(&ranges.collect::<Vec<_>>(), on));
         }
+        GcpForm::ServiceAttachment { .. } => handoff.notes.push(PORTS.to_owned()),
         GcpForm::Removed => {}
     }
 }

@@ -100,8 +100,15 @@ async fn a_rule_that_exists_is_attached_to_and_left_alone() {
     let before = stage.everything().await;
     let block = "nat_subnets: [{ existing: nat-spare }, { create: { cidr: 10.8.4.0/24 } }]\nexisting: { forwarding_rule: shared-db }";
     let spec = with_policy("allow: { fivetran: {} }", block, "");
-    stage.apply(&spec).await;
+    let plan = stage.apply(&spec).await;
+    // No firewall rule of ours leads to it: that the new range needs one is said when it is made, and by the hand-over.
+    let said = "let 10.8.4.0/24 reach the machines behind the forwarding rule `shared-db`";
+    assert!(plan.warnings.iter().any(|warning| warning.contains(said)), "{:?}", plan.warnings);
     stage.assert_settled(&spec).await;
+    assert!(stage.plan(&spec).await.warnings.iter().all(|warning| !warning.contains("firewall")));
+    let handoff = stage.provider().handoff(&spec, &spec.services[0], &stage.world(&spec).await);
+    let said = "let the range of `nat-spare`, 10.8.4.0/24 reach";
+    assert!(handoff.notes.iter().any(|note| note.contains(said)), "{:?}", handoff.notes);
     stage.apply_with(&spec, DESTROY).await;
     assert_eq!(stage.everything().await, before);
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use privnet_core::spec::gcp::GcpBackend;
+use privnet_core::spec::gcp::{GcpBackend, GcpForm, GcpNatSubnet, GcpOnForwardingRule};
 use privnet_core::{Applied, Change, Error, Field, Kind, Live, Replacement, Shape, Traffic, Value};
 use privnet_forwarder::probers;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,10 @@ pub(crate) const KIND: Kind = Kind {
 };
 
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
-    let Some(made) = lowering.made() else { return };
+    let Some(made) = lowering.made() else {
+        say_who_lets_the_clients_in(lowering);
+        return;
+    };
     let network = lowering.network(made.network.as_str());
     let all_ports = made.all_ports;
     let served: BTreeSet<String> = listens(&made.backend).map(|port| port.to_string()).collect();
@@ -102,6 +105,33 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         let address = lowering.address(KIND.name, name);
         lowering.want(address, to.clone(), told(name, fields::of(&typed)), BTreeSet::new());
     }
+}
+
+/// To a load balancer of the user's no rule of ours leads: machines of his own are not opened by the way. Said of each range that is new.
+fn say_who_lets_the_clients_in(lowering: &mut Lowering<'_>) {
+    let GcpForm::OnForwardingRule(on) = &lowering.gcp.form else { return };
+    let made: Vec<String> = nat_subnet::addresses(lowering)
+        .into_iter()
+        .zip(&on.attachment.nat_subnets)
+        .filter(|(address, _)| lowering.world.at(address).is_none())
+        .filter_map(|(_, subnet)| match subnet {
+            GcpNatSubnet::Create { cidr } => Some(cidr.to_string()),
+            GcpNatSubnet::Existing(_) => None,
+        })
+        .collect();
+    if !made.is_empty() {
+        lowering.lowered.warnings.push(format!("{}: {}", lowering.service.name, let_in(&made, on)));
+    }
+}
+
+/// What the user is to do, so that consumers reach a load balancer of his
+/// (<https://cloud.google.com/vpc/docs/configure-private-service-connect-producer>).
+pub(crate) fn let_in(ranges: &[String], on: &GcpOnForwardingRule) -> String {
+    format!(
+        "let {} reach the machines behind the forwarding rule `{}`: privnet makes no firewall rule for a load balancer of yours",
+        ranges.join(", "),
+        on.forwarding_rule
+    )
 }
 
 /// The fields of the rule of this name.
