@@ -2,13 +2,12 @@
 //! empty cloud, and against one in which everything is there already.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use privnet::{Plan, PlanOptions};
 use privnet_core::provider::{Provider as _, lower_all};
-use privnet_core::resource::{Address, Health, Live, Ownership};
+use privnet_core::resource::{Address, Health, Live, Ownership, Resource};
 use privnet_core::value::{OutputRef, Value};
-use privnet_core::{KindTable, ServiceWorld, World, plan};
+use privnet_core::{Desired, KindTable, ServiceWorld, World, plan};
 
 use crate::stage::{Fail, spec};
 
@@ -38,11 +37,38 @@ pub fn file(services: usize) -> String {
     text
 }
 
-/// Decodes and plans against an empty cloud, then against the cloud that this plan makes: as text, with what this process used for it.
+/// What is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Case {
+    /// All of it, against an empty cloud.
+    Fresh,
+    /// All of it again, where it is there already.
+    Again,
+    /// That it all goes.
+    Destroy,
+}
+
+impl Case {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Fresh, Self::Again, Self::Destroy];
+
+    /// The word for it on this program's line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Again => "again",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
+/// Decodes and plans one case, as text with what this process used for it: the system tells a process its highest memory only, so that
+/// each case needs one of its own.
 ///
 /// # Errors
 /// When the file does not decode, or the system does not say what this process used.
-pub fn decode_and_plan(services: usize) -> Result<String, Fail> {
+pub fn decode_and_plan(services: usize, case: Case) -> Result<String, Fail> {
     let text = file(services);
     let before = cpu_seconds()?;
     let spec = spec(&text)?;
@@ -56,31 +82,57 @@ pub fn decode_and_plan(services: usize) -> Result<String, Fail> {
     let providers: Vec<std::sync::Arc<dyn privnet_core::Provider>> = vec![std::sync::Arc::new(provider)];
     let mut desired = lower_all(&spec, &spec.services, &providers, &world);
     let (lowered, lowered_memory) = (cpu_seconds()? - before, peak_memory()?);
-    let planned = plan(&desired, &world, &kinds, PlanOptions::default());
-    let cpu = cpu_seconds()? - before;
-    let mut said = format!(
-        "    {} actions, {cpu:.3} s of CPU, {} MB at the peak (decoded: {decoded:.3} s, {} MB; lowered: {lowered:.3} s, {} MB)\n",
-        planned.actions.len(),
-        peak_memory()? / 1024,
-        decoded_memory / 1024,
-        lowered_memory / 1024
-    );
-    world.live = carried_out(&planned);
-    drop(planned);
-    for what in ["planned again", "planned to destroy"] {
-        let options = PlanOptions { destroy: what == "planned to destroy", ..PlanOptions::default() };
-        if options.destroy {
-            desired.resources.clear();
-        }
-        let before = cpu_seconds()?;
-        let planned = plan(&desired, &world, &kinds, options);
-        let (actions, cpu) = (planned.actions.len(), cpu_seconds()? - before);
-        writeln!(
-            said,
-            "    {what}, all of it being there: {actions} actions, {cpu:.3} s of CPU for the plan alone"
-        )?;
+    if case != Case::Fresh {
+        world.live = made(&desired, &world, &kinds);
     }
+    let options = PlanOptions { destroy: case == Case::Destroy, ..PlanOptions::default() };
+    if options.destroy {
+        desired.resources.clear();
+    }
+    let begun = cpu_seconds()?;
+    let planned = plan(&desired, &world, &kinds, options);
+    let (ended, memory) = (cpu_seconds()?, peak_memory()?);
+    let (actions, alone) = (planned.actions.len(), ended - begun);
+    let said = match case {
+        Case::Fresh => format!(
+            "    {actions} actions, {:.3} s of CPU, {} MB at the peak (decoded: {decoded:.3} s, {} MB; lowered: {lowered:.3} s, {} MB)\n",
+            ended - before,
+            memory / 1024,
+            decoded_memory / 1024,
+            lowered_memory / 1024
+        ),
+        Case::Again | Case::Destroy => format!(
+            "    {}, all of it being there: {actions} actions, {alone:.3} s of CPU for the plan alone, {} MB at the peak\n",
+            case.word(),
+            memory / 1024
+        ),
+    };
     Ok(said)
+}
+
+/// What is there when all was made. It is planned by some services at a time, so that the highest memory is not that of making it.
+fn made(desired: &Desired, world: &World, kinds: &KindTable) -> Vec<Live> {
+    const AT_ONCE: usize = 100;
+    let mut live = Vec::with_capacity(desired.resources.len());
+    let names: Vec<&String> = desired.services.keys().collect();
+    let mut resources: BTreeMap<&str, Vec<&Resource>> = BTreeMap::new();
+    for resource in &desired.resources {
+        resources.entry(&resource.address.service).or_default().push(resource);
+    }
+    for names in names.chunks(AT_ONCE) {
+        let of_one = |name: &str| resources.get(name).into_iter().flatten();
+        let part = Desired {
+            deployment: desired.deployment.clone(),
+            services: names
+                .iter()
+                .filter_map(|name| Some(((*name).clone(), desired.services.get(*name)?.clone())))
+                .collect(),
+            resources: names.iter().flat_map(|name| of_one(name)).map(|one| (*one).clone()).collect(),
+            ..Desired::default()
+        };
+        live.extend(carried_out(&plan(&part, world, kinds, PlanOptions::default())));
+    }
+    live
 }
 
 /// What is there after a plan of creations: every field as it was wanted, and an output for each that is referred to.

@@ -25,7 +25,7 @@ use privnet_integration_tests::azure_bench;
 use privnet_integration_tests::census::{here, python};
 use privnet_integration_tests::command::program;
 use privnet_integration_tests::gcp_bench;
-use privnet_integration_tests::plan_bench::{self, file};
+use privnet_integration_tests::plan_bench::{self, Case, file};
 use privnet_integration_tests::proxy::{Exchange, Proxy, is_read};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
 
@@ -34,7 +34,12 @@ async fn main() -> Result<(), Fail> {
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next()) {
         (Some("decode-and-plan"), Some(services)) => {
-            print!("{}", plan_bench::decode_and_plan(services.parse()?)?);
+            let word = arguments.next();
+            // Without a word: all of them, one after the other.
+            match Case::ALL.into_iter().find(|case| word.as_deref() == Some(case.word())) {
+                Some(case) => print!("{}", plan_bench::decode_and_plan(services.parse()?, case)?),
+                None => each_case(services.parse()?)?,
+            }
             Ok(())
         }
         (Some("start"), _) => start(),
@@ -110,14 +115,22 @@ fn in_processes_of_their_own() -> Result<(), Fail> {
     println!("decode and plan, {TIMES} times each");
     for (services, cpu, memory) in [(1_000, 0.1, 64), (10_000, 1.0, 256)] {
         for _ in 0..TIMES {
-            let ran = Command::new(std::env::current_exe()?)
-                .args(["decode-and-plan", &services.to_string()])
-                .output()?;
-            print!(
-                "  {services} services (aim: {cpu} s of CPU, {memory} MB)\n{}",
-                String::from_utf8_lossy(&ran.stdout)
-            );
+            println!("  {services} services (aim: {cpu} s of CPU, {memory} MB)");
+            each_case(services)?;
         }
+    }
+    Ok(())
+}
+
+/// Runs each case of planning in a process of its own.
+fn each_case(services: usize) -> Result<(), Fail> {
+    for case in Case::ALL {
+        let mut one = Command::new(std::env::current_exe()?);
+        let ran = one.args(["decode-and-plan", &services.to_string(), case.word()]).output()?;
+        if !ran.status.success() {
+            return Err(String::from_utf8_lossy(&ran.stderr).into());
+        }
+        print!("{}", String::from_utf8_lossy(&ran.stdout));
     }
     Ok(())
 }
