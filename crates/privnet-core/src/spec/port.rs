@@ -64,6 +64,15 @@ impl Engine {
             None => (port == MYSQL_PORT).then_some("; if this is no MySQL, say so with `engine: other`"),
         }
     }
+
+    /// The same of the port that a health check asks beside a database's own: where it is another one, an agent is expected to answer there,
+    /// but at MySQL's own port.
+    pub fn mysql_asked(said: Option<Self>, port: u16, asked: u16) -> Option<&'static str> {
+        if asked != port && asked != MYSQL_PORT {
+            return None;
+        }
+        Self::mysql_expected(said, asked)
+    }
 }
 
 /// How a load balancer finds out whether a target is healthy.
@@ -117,4 +126,20 @@ pub enum Zones<Z: Ord> {
     All,
     /// These; never empty.
     These(BTreeSet<Z>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Engine;
+
+    #[test]
+    fn mysql_is_expected_where_it_is_asked_itself() {
+        let asked = |said, port, asked| Engine::mysql_asked(said, port, asked).is_some();
+        let mysql = Some(Engine::Mysql);
+        assert!(asked(mysql, 13306, 13306) && asked(mysql, 13306, 3306) && asked(None, 3306, 3306));
+        assert!(asked(None, 13306, 3306), "MySQL's own port, whatever the traffic's is");
+        assert!(!asked(mysql, 3306, 8080), "an agent's");
+        assert!(!asked(None, 13306, 13306) && !asked(Some(Engine::Other), 3306, 3306));
+        assert!(!asked(Some(Engine::Postgres), 5432, 3306));
+    }
 }

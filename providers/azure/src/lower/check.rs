@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ipnet::Ipv4Net;
 use privnet_core::spec::azure::{AzureForm, AzureMade, AzureNatSubnet, AzureOnFrontend, AzureTarget};
 use privnet_core::spec::azure_ids::ArmId;
-use privnet_core::spec::{CloudService, Engine, HealthCheck, Service, Zones};
+use privnet_core::spec::{CloudService, Engine, Service, Zones};
 use privnet_core::world::TargetState;
 use privnet_forwarder::AskedPort;
 
@@ -264,14 +264,16 @@ fn proxy_header(lowering: &mut Lowering<'_>, made: &AzureMade) {
 fn warn_of_probes(lowering: &mut Lowering<'_>, made: &AzureMade) {
     for port in &made.ports {
         let direct = matches!(port.to, AzureTarget::Nics(_));
-        let at_database =
-            |check: &HealthCheck| check.http.is_none() && check.port.is_none_or(|probed| probed == port.port);
-        let tcp = port.health_check.as_ref().is_none_or(at_database);
-        let mysql = Engine::mysql_expected(port.engine, port.port.get()).filter(|_| direct && tcp);
+        let check = port.health_check.as_ref();
+        let asked = check.and_then(|check| check.port).unwrap_or(port.port).get();
+        // One by HTTP ends in the midst of the handshake as well, and never gets its answer
+        // (<https://dev.mysql.com/doc/refman/8.4/en/host-cache.html>).
+        let how = if check.is_some_and(|check| check.http.is_some()) { "HTTP" } else { "TCP" };
+        let mysql = Engine::mysql_asked(port.engine, port.port.get(), asked).filter(|_| direct);
         if let Some(ending) = mysql {
             lowering.warn(format!(
-                "TCP probes of port {} count as broken handshakes on MySQL, which then blocks the prober \
-                 (max_connect_errors); give `health_check.http` an endpoint, or use a forwarder{ending}",
+                "{how} probes of MySQL's port {asked} (port {}) count as broken handshakes, for which it blocks the prober \
+                 (max_connect_errors); give `health_check: {{ http: …, port: … }}` of an agent beside it, or use a forwarder{ending}",
                 port.listen
             ));
         }

@@ -235,6 +235,27 @@ fn what_may_be_mysql_is_to_be_named() {
 }
 
 #[test]
+fn mysql_is_warned_of_wherever_a_probe_asks_it_itself() {
+    let nic = format!("{GROUP}/networkInterfaces/db");
+    for (port, how) in [
+        ("listen: 13306, engine: mysql, health_check: { http: /x }", "HTTP probes of MySQL's port 13306"),
+        ("listen: 13306, engine: mysql, health_check: { port: 3306 }", "TCP probes of MySQL's port 3306"),
+        ("listen: 13306, health_check: { port: 3306 }", "TCP probes of MySQL's port 3306"),
+        ("listen: 3306, engine: mysql, health_check: { http: /x, port: 8080 }", ""),
+        ("listen: 5432, engine: postgres, health_check: { port: 3306 }", ""),
+    ] {
+        let spec = file(&format!(
+            "load_balancer_subnet: lb\nnat_subnet: {{ create: {{ cidr: 10.1.9.0/28 }} }}\n\
+             ports: [{{ {port}, to: {{ nics: [{nic}] }} }}]"
+        ));
+        let warnings = lowered(&spec, &good()).warnings;
+        let said: Vec<_> = warnings.iter().filter(|text| text.contains("max_connect_errors")).collect();
+        assert_eq!(said.len(), usize::from(!how.is_empty()), "{port}: {warnings:#?}");
+        assert!(said.iter().all(|text| text.contains(how)), "{port}: {said:#?}");
+    }
+}
+
+#[test]
 fn zones_that_are_not_there_and_a_header_that_probes_cannot_read_are_refused() {
     let spec = |more: &str| {
         file(&format!(
