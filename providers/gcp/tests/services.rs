@@ -273,6 +273,25 @@ async fn what_may_be_mysql_is_to_be_named() {
     let unsaid = warned(direct, "", "").await;
     assert!(unsaid.len() == 1 && unsaid[0].ends_with("say so with `engine: other`"), "{unsaid:#?}");
     assert_eq!(warned(direct, "engine: other,", "").await, Vec::<String>::new());
+    // Wherever a check asks MySQL itself, also by HTTP: it leaves in the midst of the handshake too.
+    for (port, how) in [
+        (
+            "listen: 3306, engine: mysql, health_check: { http: /x }",
+            "HTTP health checks of MySQL's port 3306",
+        ),
+        (
+            "listen: 13306, engine: mysql, health_check: { port: 3306 }",
+            "TCP health checks of MySQL's port 3306",
+        ),
+        ("listen: 13306, health_check: { port: 3306 }", "TCP health checks of MySQL's port 3306"),
+        ("listen: 3306, engine: mysql, health_check: { http: /x, port: 8080 }", ""),
+        ("listen: 5432, engine: postgres, health_check: { port: 3306 }", ""),
+    ] {
+        let port = format!("{{ {port}, to: {{ instances: [zones/us-east4-b/instances/db-1] }} }}");
+        let said = warned(&port, "", "").await;
+        assert_eq!(said.len(), usize::from(!how.is_empty()), "{port}: {said:#?}");
+        assert!(said.iter().all(|text| text.contains(how)), "{port}: {said:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -292,6 +292,32 @@ async fn mysql_behind_a_tcp_check_is_warned_of_and_behind_a_forwarder_that_knows
     assert_eq!(warned("engine: other,").await, Vec::<String>::new());
 }
 
+/// A check by HTTP that asks MySQL itself leaves in the midst of the handshake too; one that asks an agent beside it does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn mysql_is_warned_of_wherever_a_check_asks_it_itself() {
+    let stage = Stage::open().await;
+    for (port, how) in [
+        (
+            "listen: 13306, engine: mysql, health_check: { http: /x }",
+            "an HTTP health check of its own port 13306",
+        ),
+        (
+            "listen: 13306, engine: mysql, health_check: { port: 3306 }",
+            "a TCP health check of its own port 3306",
+        ),
+        ("listen: 13306, health_check: { port: 3306 }", "a TCP health check of its own port 3306"),
+        ("listen: 3306, health_check: { http: /x, port: 3306 }", "an HTTP health check of its own port 3306"),
+        ("listen: 3306, engine: mysql, health_check: { http: /x, port: 8080 }", ""),
+        ("listen: 3306, engine: mysql, health_check: { port: 8080 }", ""),
+        ("listen: 5432, engine: postgres, health_check: { port: 3306 }", ""),
+    ] {
+        let plan = stage.plan(&with("", &format!("{{ {port}, to: {{ ips: [10.0.0.25] }} }}"), "")).await;
+        let said: Vec<_> = plan.warnings.iter().filter(|text| text.contains("max_connect_errors")).collect();
+        assert_eq!(said.len(), usize::from(!how.is_empty()), "{port}: {:#?}", plan.warnings);
+        assert!(said.iter().all(|text| text.contains(how)), "{port}: {said:#?}");
+    }
+}
+
 /// One warning for an image that is not known to hold what a forwarder needs, and none for one that is.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_is_not_known_to_fit_is_said_to_be() {

@@ -150,20 +150,22 @@ fn warn(lowering: &mut Lowering<'_>, backend: &GcpBackend, typed: &HealthCheck) 
         ));
     }
     let doubts: Vec<String> = match backend {
-        GcpBackend::Direct { ports, .. } if typed.protocol == "tcp" => {
-            let checked = ports.iter().find(|port| typed.port == i64::from(port.listen.get()));
-            let mysql = checked.and_then(|port| {
-                Some((port.listen, Engine::mysql_expected(port.engine, port.listen.get())?))
-            });
-            let told = mysql.map(|(listen, ending)| {
+        GcpBackend::Direct { ports, .. } => {
+            let asked = u16::try_from(typed.port).unwrap_or_default();
+            let listens = ports.iter().find(|port| port.listen.get() == asked);
+            let checked = listens.or_else(|| ports.iter().find(|port| port.health_check.is_some()));
+            let mysql = checked.and_then(|port| Engine::mysql_asked(port.engine, port.listen.get(), asked));
+            // One by HTTP ends in the midst of the handshake as well, and never gets its answer
+            // (<https://dev.mysql.com/doc/refman/8.4/en/host-cache.html>).
+            let how = typed.protocol.to_uppercase();
+            let told = mysql.map(|ending| {
                 format!(
-                    "TCP health checks of MySQL's port {listen} count as interrupted handshakes, for which MySQL blocks a host \
+                    "{how} health checks of MySQL's port {asked} count as interrupted handshakes, for which MySQL blocks a host \
                      (max_connect_errors); give `health_check: {{ port, http }}` of an agent beside it{ending}"
                 )
             });
             told.into_iter().collect()
         }
-        GcpBackend::Direct { .. } => Vec::new(),
         GcpBackend::Forwarder { ports, .. } => {
             ports.iter().filter_map(|port| AskedPort::of(port, &port.to).doubt()).collect()
         }

@@ -104,16 +104,9 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
     let health_port =
         forwarded.and_then(|port| forwarders::beside_what_is_there(lowering)?.health_port(port.listen));
     let check = check_of(port, target_type, health_port, &lowering.facts);
-    // Forwarders are asked by HTTP, also where the file's are refused.
-    if forwarded.is_none()
-        && check.protocol == "TCP"
-        && check.port == TRAFFIC_PORT
-        && let Some(ending) = Engine::mysql_expected(port.port.engine, port.port.port.get())
-    {
-        wanted.warnings.push(format!(
-            "port {listen}: MySQL counts each TCP health check as an interrupted handshake, and blocks the load balancer after \
-             max_connect_errors of them: give `health_check: {{ http: …, port: … }}`, use a forwarder, or raise max_connect_errors{ending}"
-        ));
+    // Forwarders are asked by HTTP, also where the file's are refused; an application load balancer is no MySQL.
+    if forwarded.is_none() && target_type != TargetType::Alb {
+        wanted.warnings.extend(mysql_asked(port));
     }
     let name = lowering.name().to_owned();
     lowered
@@ -151,6 +144,22 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
     let balancer = load_balancer::address(lowering.name());
     fields.insert("load_balancer".to_owned(), Value::output(&balancer, "arn"));
     lowered.resources.push(lowering.resource(address, Origin::Owned, fields, BTreeSet::new()));
+}
+
+/// What a check does to MySQL that asks it itself. One by HTTP ends in the midst of the handshake as well, and never gets its answer. Both
+/// count: <https://dev.mysql.com/doc/refman/8.4/en/host-cache.html>.
+fn mysql_asked(port: &AwsPort) -> Option<String> {
+    let port = &port.port;
+    let check = port.health_check.as_ref();
+    let asked = check.and_then(|check| check.port).unwrap_or(port.port).get();
+    let ending = Engine::mysql_asked(port.engine, port.port.get(), asked)?;
+    let how = if check.is_some_and(|check| check.http.is_some()) { "an HTTP" } else { "a TCP" };
+    Some(format!(
+        "port {}: MySQL counts {how} health check of its own port {asked} as an interrupted handshake, and blocks the load balancer after \
+         max_connect_errors of them: give `health_check: {{ http: …, port: … }}` of an agent beside it, use a forwarder, or raise \
+         max_connect_errors{ending}",
+        port.listen
+    ))
 }
 
 /// What is registered with the forwarders' target group and is none of them gets consumers' connections all the same. It is not
