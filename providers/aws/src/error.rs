@@ -78,14 +78,17 @@ where
         return refused_assumption(operation, subject, &code, &message);
     }
     if caused_by::<CredentialsError>(&error).is_some() {
-        return Error::new(
+        let none = Error::new(
             ErrorKind::Unauthenticated,
             operation.name,
             subject,
             "there are no usable AWS credentials",
         )
-        .with_hint("run `aws sso login`, set AWS_PROFILE, or give `profile:` or `assume_role:` in the file")
-        .with_cause(error);
+        .with_hint("run `aws sso login`, set AWS_PROFILE, or give `profile:` or `assume_role:` in the file");
+        return match without_output(&error) {
+            Some(why) => none.with_cause(why),
+            None => none.with_cause(error),
+        };
     }
     let kind = match &error {
         SdkError::DispatchFailure(failure) if failure.is_user() => ErrorKind::Invalid,
@@ -96,6 +99,21 @@ where
         if kind == ErrorKind::Invalid { "the request cannot be built" } else { "no answer from AWS" };
     Error::new(kind, operation.name, subject, message).with_cause(error)
 }
+
+/// Why a credential process of a profile failed, if one did, without what it wrote: nobody knows what is in that. The SDK's words end with it.
+fn without_output(error: &(dyn StdError + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some((why, _)) = error.to_string().split_once(OUTPUT) {
+            return Some(why.trim_end().to_owned());
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// What stands before the output of a credential process in the SDK's words.
+const OUTPUT: &str = "Stderr:";
 
 /// The code and message with which STS refused a role, if that is why there are no credentials.
 fn refused_role(error: &(dyn StdError + 'static)) -> Option<(String, String)> {

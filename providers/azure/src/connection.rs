@@ -100,7 +100,9 @@ pub(crate) async fn decide(
     let build = |there: Option<&Json>| next(there, target, wanted, status);
     // The status is what counts: providers' own words for the rest differ, and App Service's is `Pending` for as long as one is rejected
     // (Azure CLI's recording test_private_endpoint_connection_webapp.yaml).
-    if let Err(error) = arm.put_as_read(context, target, &build).await {
+    let written = arm.put_as_read(context, target, &build).await;
+    let is_ours = matches!(written, Ok(true));
+    if let Err(error) = written {
         if !was_not_pending(&error) {
             return Err(error);
         }
@@ -119,13 +121,16 @@ pub(crate) async fn decide(
     let until = Until { operation: "GET", subject: &target.path, what: status, limit: LIMIT };
     let ask = || async move {
         let now = arm.get(context, target).await?;
-        if has(&now, status) {
+        // What was written here and failed is not done, whatever the status repeats of it.
+        let failed = text(&now, PROVISIONING).filter(|word| ["Failed", "Canceled"].contains(word));
+        let is_there = has(&now, status);
+        if let Some(failed) = failed.filter(|_| is_ours || !is_there) {
+            return Err(did_not_come_about(target, failed));
+        }
+        if is_there {
             return Ok(Poll::Ready(()));
         }
         let word = text(&now, STATUS).unwrap_or("Unknown").to_owned();
-        if let Some(failed @ ("Failed" | "Canceled")) = text(&now, PROVISIONING) {
-            return Err(did_not_come_about(target, failed));
-        }
         match state(&word, false) {
             ConnectionState::Changing | ConnectionState::Pending => Ok(Poll::Pending(word)),
             _ => Err(changed(target, &word)),

@@ -143,17 +143,21 @@ impl Chain {
     ) -> Result<(Arc<dyn TokenCredential>, AccessToken), String> {
         let mut tried = Vec::new();
         for (name, source) in self.sources() {
-            let asked = match source {
-                Ok(source) => ask(name, &source, scopes, options.clone()).await.map(|token| (source, token)),
-                Err(error) => Err(error),
-            };
-            match asked {
-                Ok(found) => return Ok(found),
+            let source = match source {
+                Ok(source) => source,
                 Err(error) => {
                     tried.push(format!("{name}: {}", first_line(&error.to_string())));
-                    if NAMED_BY_VARIABLES.contains(&name) {
-                        break;
+                    continue;
+                }
+            };
+            match ask(name, &source, scopes, options.clone()).await {
+                Ok(token) => return Ok((source, token)),
+                Err(error) => {
+                    let why = format!("{name}: {}", first_line(&error.to_string()));
+                    if let Some((_, variable)) = NAMED_BY_VARIABLES.iter().find(|(named, _)| *named == name) {
+                        return Err(format!("{why}; {variable} {MEND}"));
                     }
+                    tried.push(why);
                 }
             }
         }
@@ -192,8 +196,12 @@ impl TokenCredential for Chain {
     }
 }
 
-/// The sources that are there only where somebody set variables for them.
-const NAMED_BY_VARIABLES: [&str; 2] = ["environment", "workload identity"];
+/// The sources that are there only where somebody set variables for them, and the one that tells.
+const NAMED_BY_VARIABLES: [(&str, &str); 2] =
+    [("environment", "AZURE_CLIENT_SECRET"), ("workload identity", "AZURE_FEDERATED_TOKEN_FILE")];
+
+/// What is to be done about credentials that variables name.
+pub(crate) const MEND: &str = "is set, so nobody else's login is taken: mend or unset it";
 
 async fn ask(
     name: &str,

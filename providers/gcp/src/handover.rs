@@ -184,18 +184,24 @@ async fn is_anybody_connected(act: &Act<'_>) -> Result<bool, Error> {
 }
 
 /// Whether one of these groups may answer where it is not asked any more: the service's health check is there twice, since the one of before
-/// goes when the machines that it was for have gone, and the group is not known to have come after the later one.
+/// goes when the machines that it was for have gone, and the group is not known to have come after the later one. Where it is the earlier
+/// one that asks now, what came last may well answer the later one.
 pub(crate) async fn may_answer_elsewhere(
     act: &Act<'_>,
+    asks: &str,
     groups: impl Iterator<Item = &str>,
 ) -> Result<bool, Error> {
     let checks = checks(act).await?;
     if checks.len() < 2 {
         return Ok(false);
     }
+    if !is_the_later(asks, &checks) {
+        return Ok(true);
+    }
     for group in groups {
+        // What cannot be read is not known to be younger.
         let there = match group_at(group) {
-            Some(at) => act.cloud.get(&at).await?,
+            Some(at) => act.cloud.get(&at).await.unwrap_or_default(),
             None => None,
         };
         if !is_younger(there.as_ref(), &checks) {
@@ -230,11 +236,15 @@ pub(crate) async fn are_asked_anew(act: &Act<'_>, backend_services: &[Json]) -> 
 
 /// Whether a backend service asks by the later of two checks; by the earlier of them, or by the only one, it asks as ever.
 fn asks_by_the_later(backend_service: &Json, checks: &[Json]) -> bool {
+    let mut asked = list(backend_service, "healthChecks").iter().filter_map(Json::as_str);
+    asked.any(|check| is_the_later(check, checks))
+}
+
+/// Whether this is the later one of two checks.
+fn is_the_later(check: &str, checks: &[Json]) -> bool {
     let [one, other] = checks else { return false };
     let later = if made(one) > made(other) { one } else { other };
-    let Some(later) = text(later, "selfLink").map(path::of) else { return false };
-    let mut asked = list(backend_service, "healthChecks").iter().filter_map(Json::as_str);
-    asked.any(|check| path::same(&path::of(check), &later))
+    text(later, "selfLink").is_some_and(|later| path::same(&path::of(check), &path::of(later)))
 }
 
 fn made(json: &Json) -> Option<jiff::Timestamp> {

@@ -93,6 +93,33 @@ async fn a_machine_that_never_answered_makes_room_for_the_next() {
     assert_live(&stage, &third, &id).await;
 }
 
+/// A file that goes back to the check of before, when the machine of before does not answer any more: what serves by the later check stays, in
+/// the first run and in each that follows, though it came after both checks.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_to_an_earlier_check_cuts_nobody() {
+    let before = made(ONE, "", "");
+    let (stage, id) = connected(&before).await;
+    stage.add_machine("us-east4-b", "db-9").await;
+    let second = beside("db-9");
+    stage.fault("gcp:networkEndpointGroups.delete:1+:code=forbidden");
+    let (_, report) = stage.driver().apply(&second, PlanOptions::default()).await;
+    assert!(is(&report, ErrorKind::Denied), "{report:#?}");
+    stage.heal();
+    stage.power("us-east4-b", "db-1", false).await;
+    for run in ["the first", "the second"] {
+        let (_, report) = stage.driver().apply(&before, PlanOptions::default()).await;
+        assert!(is(&report, ErrorKind::TimedOut), "{run}: {report:#?}");
+        let there = serving(&stage, &before, NEG).await;
+        assert_eq!(there.len(), 2, "{run}: {there:?}");
+        // It answers where nobody asks any more: the local cloud's machines answer on every port or on none.
+        stage.power("us-east4-b", "db-9", false).await;
+    }
+    stage.power("us-east4-b", "db-1", true).await;
+    stage.apply(&before).await;
+    stage.assert_settled(&before).await;
+    assert_live(&stage, &before, &id).await;
+}
+
 /// The one that is healthy serves, also where it is the younger: the older one goes as it would have gone in the run that was cut short.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_answers_stays_until_the_next_one_does() {

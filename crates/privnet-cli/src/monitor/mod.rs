@@ -120,6 +120,7 @@ mod tests {
             decisions: Vec::new(),
             unreachable: Vec::new(),
             unread: Vec::new(),
+            crowds: Vec::new(),
             fault: None,
             calls: 0,
             took: Duration::ZERO,

@@ -9,7 +9,10 @@ use privnet::{Outcome, error_json, executed_json};
 use serde_json::{Value, json};
 
 use super::plan::{error_text, left_behind, one_action, refused, undone, waits, warnings};
-use super::{Paint, Style, count, decision_json, decision_text, file_error_json, file_errors_text};
+use super::{
+    Paint, Style, count, crowd_json, crowds_text, decision_json, decision_text, file_error_json,
+    file_errors_text,
+};
 
 /// The begin of a watch.
 pub(crate) struct Watching<'a> {
@@ -101,6 +104,7 @@ fn standing_text(round: &Round, paint: Paint) -> String {
     for (service, why) in &round.unread {
         let _ = writeln!(out, "{service}: its connections cannot be read ({why}); nothing is decided there");
     }
+    out.push_str(&crowds_text(&round.crowds, paint));
     for refusal in &plan.refusals {
         refused(&mut out, refusal, paint);
         if let Some(flag) = &refusal.flag {
@@ -196,6 +200,7 @@ pub(crate) fn watch_json(round: &Round) -> Value {
         "decisions": decisions,
         "unreachable": errors,
         "unread": unread,
+        "crowds": round.crowds.iter().map(crowd_json).collect::<Vec<_>>(),
         "fault": round.fault,
         "pending": round.pending(),
         "ambiguous": round.ambiguous(),

@@ -26,7 +26,7 @@ impl fmt::Display for Crowd {
         write!(
             f,
             "{service}: {consumer} has {} connections where max_connections is {max}: another one was let in at the same moment. Connected \
-             are {}; ask the vendor which is yours, and turn the other away: privnet reject ID --sever-connections",
+             are {}; ask the vendor which is yours, and turn the other away: privnet reject --connection ID --sever-connections",
             connections.len(),
             connections.join(", ")
         )

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use privnet_core::accept::{Ask, Decision, Verdict};
+use privnet_core::accept::{Ask, Crowd, Decision, Verdict};
 use privnet_core::execute::Report;
 use privnet_core::plan::{Plan, PlanOptions, Rule, pending_wait};
 
@@ -68,6 +68,8 @@ pub struct Round {
     pub unreachable: Vec<Unreachable>,
     /// Services whose connections could not be read, and why: nobody is let in there.
     pub unread: Vec<(String, String)>,
+    /// Consumers with more connections than they may have, since somebody else let in another one at the same moment as this round.
+    pub crowds: Vec<Crowd>,
     /// A fault of privnet itself that ended the round.
     pub fault: Option<String>,
     /// How many requests were sent.
@@ -108,7 +110,8 @@ impl Round {
         let failed = self.report.as_ref().map_or(0, |report| report.failures().count());
         let undecided =
             self.decisions.iter().filter(|told| matches!(told.fate, crate::Fate::Failed(_))).count();
-        unobserved + failed + undecided + self.unread.len() + usize::from(self.fault.is_some())
+        let told = self.unread.len() + self.crowds.len() + usize::from(self.fault.is_some());
+        unobserved + failed + undecided + told
     }
 
     /// What it came to.
@@ -150,6 +153,7 @@ impl Round {
             decisions: Vec::new(),
             unreachable: Vec::new(),
             unread: Vec::new(),
+            crowds: Vec::new(),
             fault: None,
             calls: 0,
             took: Duration::ZERO,
@@ -211,7 +215,7 @@ async fn act(session: &Session, planned: Planned, round: &mut Round) {
     let Decided { decisions, executed, report, crowds } =
         session.accept_pending(&Ask::default(), false).await;
     round.decisions = told(decisions, &executed.plan, report.as_ref());
-    round.plan.warnings.extend(crowds.iter().map(ToString::to_string));
+    round.crowds = crowds;
     if round.unreachable.is_empty() {
         round.unreachable = executed.unreachable;
     }

@@ -67,7 +67,9 @@ pub(super) fn of_transport(asked: &Asked, error: &azure_core::Error) -> Error {
         _ => (ErrorKind::Other, first_line(&error.to_string())),
     };
     let made = Error::new(kind, &asked.operation, &asked.subject, message);
-    if kind == ErrorKind::Unauthenticated { made.with_hint(LOG_IN) } else { made }
+    // Where variables name who to be, another login is not asked.
+    let says_more = made.message().contains(crate::credential::MEND);
+    if kind == ErrorKind::Unauthenticated && !says_more { made.with_hint(LOG_IN) } else { made }
 }
 
 const LOG_IN: &str =

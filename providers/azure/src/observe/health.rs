@@ -1,19 +1,24 @@
 //! What load balancers say of the machines behind them.
 
+use std::time::Duration;
+
 use futures::future::{join_all, try_join_all};
 use privnet_core::execute::Context;
 use privnet_core::world::{Target as Backend, TargetState};
-use privnet_core::{Error, Ownership, World};
+use privnet_core::{Error, ErrorKind, Ownership, World};
 
-use crate::arm::{Arm, Json, Target, at, concerns_everything, items, same_id, text};
+use crate::arm::{Arm, Json, Target, at, items, same_id, text};
 use crate::kinds::{load_balancer, scale_set};
 use crate::snapshot::Snapshot;
+
+/// How long a plan waits for what load balancers say of their machines: one that is being changed says nothing for a while.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads which groups of machines answer, where a run that was cut short left two of one: a plan may have to let one go, and not the one that
 /// serves. Of a pool where that cannot be read in full, nothing is known.
 ///
 /// # Errors
-/// What concerns everything: no credentials, no network.
+/// No credentials, or an interruption.
 pub(super) async fn read_answering(
     arm: &Arm,
     context: &Context,
@@ -27,14 +32,17 @@ pub(super) async fn read_answering(
         let calls = balancer.map(|balancer| scale_set::health_calls(balancer, pool)).unwrap_or_default();
         async move {
             let asks = calls.iter().map(|(_, health)| arm.post(context, health));
-            (groups, try_join_all(asks).await)
+            (groups, tokio::time::timeout(PATIENCE, try_join_all(asks)).await)
         }
     });
     let mut answering = Vec::new();
     for (groups, read) in join_all(reads).await {
         let rules: Vec<Json> = match read {
-            Err(error) if concerns_everything(&error) => return Err(error),
-            read => read.unwrap_or_default(),
+            // Whatever else keeps this from being read, the older group counts as serving, as it does where it may not be read.
+            Ok(Err(error)) if matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Cancelled) => {
+                return Err(error);
+            }
+            read => read.ok().and_then(Result::ok).unwrap_or_default(),
         };
         let answers = |group: &&String| rules.iter().any(|rule| scale_set::healthy(rule, group) > 0);
         answering.extend(groups.iter().filter(answers).cloned());

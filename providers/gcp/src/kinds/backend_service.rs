@@ -201,9 +201,10 @@ pub(crate) async fn update(act: &Act<'_>) -> Result<Applied, Error> {
         // the one of before.
         let is_asked_elsewhere = there.health_check != wanted.health_check;
         let goes = || old.difference(&new).map(fields::resolved);
+        let asks = fields::resolved(&wanted.health_check);
         let served = handover::health(act, &at).await?.iter().any(|seen| seen.healthy && !stays(seen))
             || (act.step.spares
-                && (is_asked_elsewhere || handover::may_answer_elsewhere(act, goes()).await?));
+                && (is_asked_elsewhere || handover::may_answer_elsewhere(act, asks, goes()).await?));
         // Those of before are asked where they answer again, too, when a file that was in force before takes them back.
         if !new.is_subset(&old) || there.health_check != wanted.health_check {
             let both = BackendService { backends: old.union(&new).cloned().collect(), ..wanted.clone() };

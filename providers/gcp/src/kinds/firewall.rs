@@ -128,7 +128,7 @@ fn say_who_lets_the_clients_in(lowering: &mut Lowering<'_>) {
 /// (<https://cloud.google.com/vpc/docs/configure-private-service-connect-producer>).
 pub(crate) fn let_in(ranges: &[String], on: &GcpOnForwardingRule) -> String {
     format!(
-        "let {} reach the machines behind the forwarding rule `{}`: privnet makes no firewall rule for a load balancer of yours",
+        "let {} reach the machines behind the forwarding rule `{}` (behind a proxy, its proxy-only subnet): privnet makes no firewall rule for a load balancer of yours",
         ranges.join(", "),
         on.forwarding_rule
     )

@@ -153,12 +153,12 @@ fn rejected(json: &Json) -> Vec<String> {
     connections::rejects(json).iter().map(|entry| entry.subject().to_owned()).collect()
 }
 
-/// Entries of a list as fields spell them.
 /// Whether somebody has set an attachment to let in whoever asks: its lists begin to count when that is set back.
 fn takes_everybody(live: &Attachment) -> bool {
     live.connection_preference != PREFERENCE
 }
 
+/// Entries of a list as fields spell them.
 fn parsed(spelled: Option<&BTreeSet<String>>) -> Vec<Entry> {
     spelled.into_iter().flatten().filter_map(|entry| Entry::parse(entry)).collect()
 }

@@ -124,7 +124,8 @@ pub(super) async fn healthy(
     cloud: &Cloud<'_>,
     snapshot: &Snapshot<'_>,
 ) -> (BTreeSet<String>, BTreeSet<String>) {
-    let twice = there_twice(snapshot);
+    let pairs = there_twice(snapshot);
+    let twice: BTreeSet<&String> = pairs.iter().flatten().collect();
     let behind = snapshot.claimed(Collection::BackendServices, kinds::backend_service::KIND.name);
     let asked = behind.iter().flat_map(|(_, json)| {
         let service = text(json, "selfLink").map(path::of).unwrap_or_default();
@@ -133,7 +134,7 @@ pub(super) async fn healthy(
         twice.map(move |group| (service.clone(), group)).collect::<Vec<_>>()
     });
     let read = asked.map(|(service, group)| async move { (group, health_of(cloud, &service, group).await) });
-    let (mut healthy, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+    let (mut healthy, mut unknown, mut unread) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (group, answer) in join_all(read).await {
         let group = path::of(group);
         match answer {
@@ -146,14 +147,19 @@ pub(super) async fn healthy(
                     "whether {group} is healthy is not known, so that the older of two counts as serving"
                 );
                 unknown.insert(operations::unknown(&what, &error));
+                unread.insert(group);
             }
         }
+    }
+    // Of two of which one is not known, what is known of the other says nothing.
+    for pair in pairs.iter().filter(|pair| pair.iter().any(|group| unread.contains(group))) {
+        healthy.retain(|group| !pair.contains(group));
     }
     (healthy, unknown)
 }
 
-/// The groups of machines that are ours and there twice, by path.
-fn there_twice(snapshot: &Snapshot<'_>) -> BTreeSet<String> {
+/// The groups of machines that are ours and there twice, by path, those of an address together.
+fn there_twice(snapshot: &Snapshot<'_>) -> Vec<Vec<String>> {
     let kinds = [
         (Collection::NetworkEndpointGroups, kinds::endpoint_group::KIND.name, "selfLink"),
         (Collection::GroupManagers, kinds::forwarder_group::KIND.name, "instanceGroup"),
@@ -165,7 +171,7 @@ fn there_twice(snapshot: &Snapshot<'_>) -> BTreeSet<String> {
             all.entry(claim.address).or_default().extend(text(json, link).map(path::of));
         }
     }
-    all.into_values().filter(|groups| groups.len() > 1).flatten().collect()
+    all.into_values().filter(|groups| groups.len() > 1).collect()
 }
 
 /// What the health check finds at the machines of one backend.

@@ -6,7 +6,7 @@ use privnet_core::execute::Report;
 use privnet_core::plan::{Op, Plan, PlanOptions, Rule};
 use privnet_core::spec::Spec;
 
-use super::{ALLOW, ask, colleagues, own_attachment, state};
+use super::{ALLOW, ask, colleagues, own_attachment, state, state_or_gone};
 use crate::stage::{Stage, assert_done};
 
 /// A service that reconciles or not, with a colleague who was accepted and an attachment that takes everybody since then.
@@ -77,6 +77,22 @@ async fn to_set_it_back_cuts_nobody_where_all_may_be() {
         let next = ask(&stage);
         assert_eq!(state(&stage, &spec, &next).await, ConnectionState::Pending, "{block}");
     }
+}
+
+/// A second one of the consumer's came in, which may have one: both stay on the list, and whoever is turned away goes alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_one_too_many_is_turned_away_alone() {
+    let spec = colleagues(ALLOW, "");
+    let (stage, id, name) = taking_everybody(&spec).await;
+    let second = ask(&stage);
+    assert_eq!(state(&stage, &spec, &second).await, ConnectionState::Accepted);
+    stage.apply(&spec).await;
+    let there = stage.attachment(&name).await;
+    assert_eq!(there.consumer_accept_lists.len(), 2, "{there:#?}");
+    let (plan, report) = stage.reject(&spec, &second, true).await;
+    assert_done(&plan, &report);
+    assert_eq!(state(&stage, &spec, &id).await, ConnectionState::Accepted);
+    assert_ne!(state_or_gone(&stage, &spec, &second).await, Some(ConnectionState::Accepted));
 }
 
 /// Whether a decision was not carried out, which its plan says already.

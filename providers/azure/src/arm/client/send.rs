@@ -75,7 +75,8 @@ impl Arm {
     }
 
     async fn send_once(&self, out: &Out<'_>, asked: &Asked) -> Result<Answer, Error> {
-        let read = out.method == Method::Get;
+        // Asking how a write fares is part of that write, which is begun anew as a whole.
+        let read = asked.operation.starts_with("GET ");
         let mut request = Request::new(out.url.clone(), out.method);
         request.insert_header("accept", "application/json");
         match out.only {

@@ -90,6 +90,22 @@ async fn a_read_that_came_too_early_is_asked_once_more() {
     assert_eq!(script.asked().len(), 3);
 }
 
+/// Asking for a write's end is no read: what ended too early is written again, and its end is not asked for over and over.
+#[tokio::test]
+async fn a_write_that_ended_too_early_is_begun_again() {
+    let early = || (429, vec![], json!({"error": {"code": "RetryableError", "message": "m"}}));
+    let (arm, script) = Script::arm(vec![
+        (200, vec![("etag", "W/\"1\"")], json!({})),
+        (202, vec![("location", OP)], Json::Null),
+        early(),
+        (200, vec![("etag", "W/\"2\"")], json!({})),
+        (200, vec![], json!({})),
+        (200, vec![], json!({"properties": {"provisioningState": "Succeeded"}})),
+    ]);
+    arm.write(&context(), &target(), &put).await.unwrap();
+    assert_eq!(script.seen().iter().filter(|seen| seen.0.starts_with("PUT")).count(), 2);
+}
+
 /// What a look at the cloud showed is changed without one more read, and what has changed since is read: nothing that came meanwhile is
 /// dropped.
 #[tokio::test]

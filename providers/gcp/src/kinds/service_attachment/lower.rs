@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use privnet_core::accept::{self, Connection};
+use privnet_core::accept::Connection;
 use privnet_core::plan::Wait;
 use privnet_core::spec::Acceptance;
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpAttachment, GcpForm, GcpNatSubnet};
@@ -166,7 +166,9 @@ fn decided_on(live: &Attachment, by: GcpAcceptBy, lowering: &Lowering<'_>) -> Li
     let mut wanted = keeping::manual(&parsed(live.consumers.as_ref()), by, all);
     if takes_everybody(live) {
         let policy = policy::of(lowering.spec, lowering.service, lowering.world);
-        wanted.extend(keeping::who_may_stay(by, all, |one| accept::assess(&policy, one, all).0));
+        // Who is the consumer's stays on the list, also where there are more than it may have: which of them is to go is for somebody to say,
+        // and whoever is on no list goes with the next one that is turned away.
+        wanted.extend(keeping::who_may_stay(by, all, |one| policy.admits(one)));
     }
     let wanted: BTreeSet<String> = wanted.iter().map(Entry::spelled).collect();
     (live.consumers.as_ref() != Some(&wanted)).then_some(wanted)
