@@ -149,7 +149,8 @@ async fn a_zone_that_came_back_from_an_outage_is_held_too() {
     // The new group has the switch from the file.
     let mut turned = apart(&format!("port: 5433, to: {{ ips: [{FIRST}, {SICK}] }}"), "");
     turned.tags.insert("sandbox-health".to_owned(), "down".to_owned());
-    stage.set_speed(200.0);
+    // The listener waits for 20 seconds of ours, in which all of this is to happen.
+    stage.set_speed(60.0);
     let driver = stage.driver();
     let meanwhile = async {
         let new = until("the new group is tried", || async {
