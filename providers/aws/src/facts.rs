@@ -169,6 +169,13 @@ impl Registered {
     pub(crate) fn is_leaving(&self) -> bool {
         self.state.ends_with("draining")
     }
+
+    /// Whether it stays and the load balancer asks it for its health: it may be a database's that is down, or one that serves while the
+    /// check is wrong, for where none is healthy a load balancer sends to all
+    /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html>).
+    pub(crate) fn is_asked(&self) -> bool {
+        !self.is_leaving() && self.state != "unused"
+    }
 }
 
 impl ResolvedName {

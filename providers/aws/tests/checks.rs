@@ -210,3 +210,72 @@ async fn a_move_and_another_check_in_one_edit_end_together() {
     let now = led_to(&stage, &moved).await;
     assert_eq!(registered(&stage, &now).await, BTreeSet::from(["10.0.1.26".to_owned()]));
 }
+
+/// Tells the local cloud whether the targets of all groups answer.
+async fn switch_all(stage: &Stage, how: &str) {
+    for group in groups(stage).await {
+        let switch = Tag::builder().key("sandbox-health").value(how).build();
+        let request = stage.elb().add_tags().resource_arns(group.target_group_arn().unwrap());
+        request.tags(switch).send().await.unwrap();
+    }
+}
+
+/// A consumer is connected, and the load balancer finds nothing healthy: it sends to all.
+async fn connected_and_nothing_healthy(plain: &Spec) -> Stage {
+    let stage = connected(plain).await;
+    switch_all(&stage, "down").await;
+    until("no target is healthy", || async {
+        let world = stage.world(plain).await;
+        world.services["orders"].targets.iter().all(|target| target.cloud_state != "healthy").then_some(())
+    })
+    .await;
+    stage
+}
+
+/// With another check and other targets in one edit, what may serve stays in the old group until its successor is healthy under one of the
+/// two checks.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_serve_stays_while_its_successor_is_healthy_under_no_check() {
+    let plain = leading_to("ips: [10.0.0.25]", "up", "");
+    let stage = connected_and_nothing_healthy(&plain).await;
+    let old = led_to(&stage, &plain).await;
+    let sick = leading_to("ips: [10.0.1.26]", "down", ASKED);
+    for _ in 0..2 {
+        let (plan, report) = stage.driver().apply(&sick, PlanOptions::default()).await;
+        assert!(plan.action("update orders/target-group/5432@a").is_some(), "{plan:#?}");
+        let error = failure(&report);
+        assert!(error.kind() == ErrorKind::TimedOut && error.to_string().contains("healthy"), "{error}");
+        assert_eq!(led_to(&stage, &sick).await, old, "everything goes where it went");
+        let there = registered(&stage, &old).await;
+        assert!(there.contains("10.0.0.25"), "{there:?}");
+    }
+
+    switch_all(&stage, "up").await;
+    let answered = leading_to("ips: [10.0.1.26]", "up", ASKED);
+    stage.apply(&answered).await;
+    stage.assert_settled(&answered).await;
+    assert_eq!(groups(&stage).await.len(), 1);
+    let now = led_to(&stage, &answered).await;
+    assert_eq!(registered(&stage, &now).await, BTreeSet::from(["10.0.1.26".to_owned()]));
+}
+
+/// So it is where only the targets are others. The word for cutting consumers does not wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_targets_in_an_outage_take_over_when_they_answer() {
+    let plain = leading_to("ips: [10.0.0.25]", "down", "");
+    let moved = leading_to("ips: [10.0.1.26]", "down", "");
+    let both = BTreeSet::from(["10.0.0.25".to_owned(), "10.0.1.26".to_owned()]);
+    let start = leading_to("ips: [10.0.0.25]", "up", "");
+    let stage = connected_and_nothing_healthy(&start).await;
+    let group = led_to(&stage, &plain).await;
+    let (_, report) = stage.driver().apply(&moved, PlanOptions::default()).await;
+    let error = failure(&report);
+    assert!(error.kind() == ErrorKind::TimedOut, "{error}");
+    assert!(error.hints().iter().any(|hint| hint.contains("--sever-connections")), "{error:?}");
+    assert_eq!(registered(&stage, &group).await, both);
+
+    let word = PlanOptions { sever_connections: true, ..PlanOptions::default() };
+    let (plan, report) = stage.driver().apply(&moved, word).await;
+    assert_done(&plan, &report);
+    assert_eq!(registered(&stage, &group).await, BTreeSet::from(["10.0.1.26".to_owned()]));
+}

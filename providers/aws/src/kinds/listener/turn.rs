@@ -33,7 +33,7 @@ pub(super) async fn when_healthy(
     // moving, and would be gone for both.
     let under_way = shown.also_forwards_to.contains(&wanted.target_group);
     let before = registered(cloud, &shown.target_group).await?;
-    let may_serve = |there: &Registered| there.is_healthy() || (spares && is_asked(there));
+    let may_serve = |there: &Registered| there.is_healthy() || (spares && there.is_asked());
     if !under_way && !before.iter().any(may_serve) {
         return Ok(None);
     }
@@ -65,11 +65,6 @@ pub(super) async fn when_healthy(
         let _ = modify(cloud, arn, forward(&shown.target_group)).await;
     }
     Err(error)
-}
-
-/// Whether a target stays and the load balancer asks it for its health: it may be a database's that is down.
-fn is_asked(there: &Registered) -> bool {
-    !there.is_leaving() && there.state != "unused"
 }
 
 /// Whether it is refused since network load balancers weigh no groups, as where their weights of November 2025 have not come to. The

@@ -112,7 +112,7 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     };
     let (ranges, _) =
         try_join(ranges_of(cloud, &wanted.vpc), tagging::demand_proof(cloud, &arn, &name, step)).await?;
-    converge(cloud, &arn, &wanted, &ranges).await?;
+    converge(cloud, &arn, &wanted, &ranges, false).await?;
     Ok(Applied { outputs: outputs([("arn", &arn)]), note })
 }
 
@@ -134,7 +134,7 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     wanted.targets = wanted.targets.filter(|_| step.changes_field("targets"));
     let arn = live_id(step)?;
     let ranges = ranges_of(cloud, &wanted.vpc).await?;
-    converge(cloud, &arn, &wanted, &ranges).await?;
+    converge(cloud, &arn, &wanted, &ranges, step.spares).await?;
     Ok(Applied { outputs: outputs([("arn", &arn)]), note: None })
 }
 
@@ -150,6 +150,7 @@ async fn converge(
     arn: &str,
     wanted: &Group,
     ranges: &BTreeSet<IpNet>,
+    spares: bool,
 ) -> Result<(), Error> {
     let mut written = false;
     let until = Until {
@@ -181,7 +182,7 @@ async fn converge(
         if is_as_wanted(&shown.group, wanted) {
             return Ok(());
         }
-        write(cloud, arn, &shown, wanted, ranges).await?;
+        write(cloud, arn, &shown, wanted, ranges, spares).await?;
         written = true;
     }
 }
@@ -199,6 +200,7 @@ async fn write(
     shown: &Shown,
     wanted: &Group,
     ranges: &BTreeSet<IpNet>,
+    spares: bool,
 ) -> Result<(), Error> {
     let there = &shown.group;
     let fixed =
@@ -215,7 +217,7 @@ async fn write(
     };
     let check = write_check(cloud, arn, &there.health_check, &wanted.health_check);
     let attributes = write_attributes(cloud, arn, there, wanted);
-    let targets = members::write(cloud, arn, shown, wanted, ranges);
+    let targets = members::write(cloud, arn, shown, wanted, ranges, spares);
     if wanted.drain < there.drain {
         // Sessions on a target that leaves keep the time that they were promised.
         let in_turn = async {

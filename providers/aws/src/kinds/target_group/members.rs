@@ -24,13 +24,16 @@ const DEREGISTER: Operation = Operation::elb("DeregisterTargets");
 /// A new target passes its first checks within the threshold times the interval; registering itself takes up to a minute or two.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(600);
 
-/// Registers what is new, waits until it is healthy, and only then deregisters what is old, which drains.
+/// Registers what is new, waits until it is healthy, and only then deregisters what is old, which drains. Where nothing serves there is
+/// nothing to wait for: while consumers are connected (`spares`) that is where the load balancer asks nothing here, for where nothing is
+/// healthy it sends to all, and what is not healthy now may be so again when its database is.
 pub(super) async fn write(
     cloud: &Cloud<'_>,
     arn: &str,
     shown: &Shown,
     wanted: &Group,
     ranges: &BTreeSet<IpNet>,
+    spares: bool,
 ) -> Result<(), Error> {
     let (Some(wanted), Some(there)) = (&wanted.targets, &shown.group.targets) else { return Ok(()) };
     let new: BTreeSet<&TargetId> = wanted.difference(there).collect();
@@ -47,7 +50,7 @@ pub(super) async fn write(
     if old.is_empty() {
         return Ok(());
     }
-    let is_serving = shown.registered.iter().any(Registered::is_healthy);
+    let is_serving = shown.registered.iter().any(|there| there.is_healthy() || (spares && there.is_asked()));
     // An earlier run may have registered the new ones and waited in vain: then one of those that stay must be healthy.
     let successors = if new.is_empty() { wanted.iter().collect() } else { new };
     if is_serving && !successors.is_empty() {
@@ -138,7 +141,8 @@ async fn healthy(
         .await
         .map_err(|error| {
             error.with_hint(
-                "the old targets are still registered; see that the new ones answer their health checks",
+                "the old targets are still registered; see that the new ones answer their health checks; `--sever-connections` does not wait \
+                 where none of those that are registered is healthy",
             )
         })
 }
