@@ -1,5 +1,6 @@
-//! The fault sweep on GCP: each request of an apply, a replacement, a destroy, an apply of forwarders, one that changes them and one that
-//! takes them away, a change of labels, an acceptance and a cut is spoiled in each of seven ways in turn, each operation fails in turn after HTTP 200, and
+//! The fault sweep on GCP: each request of an apply, a replacement, a destroy, an apply of forwarders, one that changes them, one that
+//! takes them away and one that has more of them and another interval between checks, a change of labels, an acceptance and a cut is
+//! spoiled in each of seven ways in turn, each operation fails in turn after HTTP 200, and
 //! pairs are sampled; then the same command runs again. It must end in the same state, with an empty plan, and a census by
 //! google-api-python-client must find exactly what it finds after an undisturbed run. A fault is tried until it has its effect; that
 //! more than one in a hundred of a sort never has is a failure too. The process itself is killed by the system at each request, too.
@@ -55,6 +56,11 @@ const OTHER_FORWARDERS: &str =
     "      forwarder: { subnets: [data], size: e2-medium, count: 3, zones: [us-east4-a, us-east4-b] }
       ports: [{ listen: 5432, engine: postgres, to: { forwarder: { ip: 10.90.0.3 } } }]\n";
 
+/// The same machines, one more of them and checked less often: both are changed in place.
+const MORE_FORWARDERS: &str =
+    "      forwarder: { subnets: [data], size: e2-small, count: 3, zones: [us-east4-a, us-east4-b] }
+      ports: [{ listen: 5432, engine: postgres, health_check: { interval: 20s }, to: { forwarder: { ip: 10.90.0.3 } } }]\n";
+
 /// What is done at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
@@ -66,6 +72,8 @@ enum Work {
     Reforward,
     /// A machine takes the place of the forwarders.
     Unforward,
+    /// There are more of the forwarders, and they are checked less often.
+    InPlace,
     Labels,
     Accept,
     /// A live connection is cut.
@@ -93,6 +101,7 @@ impl Work {
                 format!("{HEAD}{MACHINE}")
             }
             Self::Reforward => format!("{HEAD}{OTHER_FORWARDERS}"),
+            Self::InPlace => format!("{HEAD}{MORE_FORWARDERS}"),
             Self::Replace => format!("{HEAD}{ANOTHER}"),
             Self::Forwarders => format!("{HEAD}{FORWARDERS}"),
             Self::Labels => format!("{HEAD}{MACHINE}").replace("'4711'", "'4712', team: data"),
@@ -105,7 +114,7 @@ impl Work {
             Self::Apply | Self::Replace | Self::Destroy | Self::Forwarders => 8,
             Self::Reforward | Self::Unforward => 5,
             // A cut switches reconciling on and off.
-            Self::Labels | Self::Cut => 2,
+            Self::Labels | Self::Cut | Self::InPlace => 2,
             Self::Accept => 1,
         }
     }
@@ -115,7 +124,7 @@ impl Work {
         match self {
             Self::Apply | Self::Replace | Self::Destroy => 24,
             Self::Forwarders | Self::Labels | Self::Accept | Self::Cut => 6,
-            Self::Reforward | Self::Unforward => 4,
+            Self::Reforward | Self::Unforward | Self::InPlace => 4,
         }
     }
 
@@ -123,7 +132,7 @@ impl Work {
     fn begins_with(self) -> Option<Self> {
         match self {
             Self::Apply | Self::Forwarders => None,
-            Self::Reforward | Self::Unforward => Some(Self::Forwarders),
+            Self::Reforward | Self::Unforward | Self::InPlace => Some(Self::Forwarders),
             Self::Replace | Self::Destroy | Self::Labels | Self::Accept | Self::Cut => Some(Self::Apply),
         }
     }
@@ -368,6 +377,11 @@ async fn every_request_of_a_change_of_forwarders_may_be_spoiled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_that_takes_forwarders_away_may_be_spoiled() {
     sweep(Work::Unforward).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_a_change_in_place_may_be_spoiled() {
+    sweep(Work::InPlace).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

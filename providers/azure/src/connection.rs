@@ -2,6 +2,7 @@
 //! hosts, but for where they are and which api-version they have.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use privnet_core::accept::{Again, Besides, Connection, ConnectionState};
@@ -97,12 +98,15 @@ pub(crate) async fn decide(
     op: Op,
 ) -> Result<Applied, Error> {
     let status = if op == Op::Accept { "Approved" } else { "Rejected" };
-    let build = |there: Option<&Json>| next(there, target, wanted, status);
+    let is_ours = AtomicBool::new(false);
+    let build = |there: Option<&Json>| {
+        let write = next(there, target, wanted, status)?;
+        is_ours.fetch_or(matches!(write, Write::Put(_)), Ordering::Relaxed);
+        Ok(write)
+    };
     // The status is what counts: providers' own words for the rest differ, and App Service's is `Pending` for as long as one is rejected
     // (Azure CLI's recording test_private_endpoint_connection_webapp.yaml).
-    let written = arm.put_as_read(context, target, &build).await;
-    let is_ours = matches!(written, Ok(true));
-    if let Err(error) = written {
+    if let Err(error) = arm.put_as_read(context, target, &build).await {
         if !was_not_pending(&error) {
             return Err(error);
         }
@@ -118,6 +122,7 @@ pub(crate) async fn decide(
             return Err(error);
         }
     }
+    let is_ours = is_ours.into_inner();
     let until = Until { operation: "GET", subject: &target.path, what: status, limit: LIMIT };
     let ask = || async move {
         let now = arm.get(context, target).await?;
@@ -125,7 +130,7 @@ pub(crate) async fn decide(
         let failed = text(&now, PROVISIONING).filter(|word| ["Failed", "Canceled"].contains(word));
         let is_there = has(&now, status);
         if let Some(failed) = failed.filter(|_| is_ours || !is_there) {
-            return Err(did_not_come_about(target, failed));
+            return Err(did_not_come_about(target, failed, is_there));
         }
         if is_there {
             return Ok(Poll::Ready(()));
@@ -185,11 +190,16 @@ fn changed(target: &Target, word: &str) -> Error {
         .with_hint("run the same command again; a consumer whose request was turned away must make a new one")
 }
 
-fn did_not_come_about(target: &Target, state: &str) -> Error {
+fn did_not_come_about(target: &Target, state: &str, is_told: bool) -> Error {
     let message = format!("its provisioning state is `{state}`");
+    let hint = if is_told {
+        "its status says that it was decided all the same: look at it in the portal, and whether the consumer gets through"
+    } else {
+        "run the same command again: it decides once more"
+    };
     Error::new(ErrorKind::Other, "PUT privateEndpointConnections", &target.path, message)
         .with_code(state)
-        .with_hint("run the same command again: it decides once more")
+        .with_hint(hint)
 }
 
 /// Whose a connection is: the endpoint's id, or its own where it names none.

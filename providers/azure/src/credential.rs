@@ -143,15 +143,13 @@ impl Chain {
     ) -> Result<(Arc<dyn TokenCredential>, AccessToken), String> {
         let mut tried = Vec::new();
         for (name, source) in self.sources() {
-            let source = match source {
-                Ok(source) => source,
-                Err(error) => {
-                    tried.push(format!("{name}: {}", first_line(&error.to_string())));
-                    continue;
-                }
+            // One that cannot even be made, since its token's file is not there, is named all the same.
+            let asked = match source {
+                Ok(source) => ask(name, &source, scopes, options.clone()).await.map(|token| (source, token)),
+                Err(error) => Err(error),
             };
-            match ask(name, &source, scopes, options.clone()).await {
-                Ok(token) => return Ok((source, token)),
+            match asked {
+                Ok(found) => return Ok(found),
                 Err(error) => {
                     let why = format!("{name}: {}", first_line(&error.to_string()));
                     if let Some((_, variable)) = NAMED_BY_VARIABLES.iter().find(|(named, _)| *named == name) {

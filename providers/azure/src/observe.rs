@@ -246,7 +246,7 @@ async fn of_group(
         surroundings::learn(arm, context, &mut snapshot, around, &mut world).await?;
     }
     if purpose == Purpose::Plan {
-        health::read_answering(arm, context, &mut snapshot).await?;
+        health::read_answering(arm, context, &mut snapshot, &mut world).await?;
     }
     world.live.extend(kinds::live(&snapshot));
     add_services(&snapshot, &mut world);

@@ -228,3 +228,21 @@ fn forget_pending(plan: &mut Plan, decisions: &[Decision]) {
         pending_wait(&wait.service, &own).as_ref() != Some(wait)
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_that_were_let_in_at_once_are_a_failure() {
+        let mut round = Round::blank("data", "data.yaml", false);
+        assert_eq!((round.errors(), round.outcome()), (0, RoundOutcome::Agrees));
+        round.crowds.push(Crowd {
+            service: "orders".to_owned(),
+            consumer: "fivetran".to_owned(),
+            max: 1,
+            connections: vec!["vpce-1".to_owned(), "vpce-2".to_owned()],
+        });
+        assert_eq!((round.errors(), round.outcome()), (1, RoundOutcome::Failed));
+    }
+}

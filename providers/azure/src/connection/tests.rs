@@ -123,6 +123,15 @@ async fn a_decision_is_done_when_the_status_shows_it_whatever_else_the_provider_
     ];
     let error = run(answers, Op::Reject, false).await.0.unwrap_err();
     assert!(error.to_string().contains("its provisioning state is `Failed`"), "{error}");
+    // What was written here and failed is not done, though the status repeats it: also where it was begun again since.
+    let canceled = json!({"error": {"code": "Canceled", "message": "m"}});
+    for first in [vec![ok(Json::Null)], vec![(409, vec![], canceled), ok(with("Approved", "Canceled"))]] {
+        let begun = (202, vec![("location", "https://management.azure.com/op")], Json::Null);
+        let answers =
+            [vec![ok(with("Pending", "Succeeded")), begun], first, vec![ok(with("Approved", "Canceled"))]];
+        let error = run(answers.concat(), Op::Accept, false).await.0.unwrap_err();
+        assert!(error.to_string().contains("its provisioning state is `Canceled`"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ pub(super) async fn read_answering(
     arm: &Arm,
     context: &Context,
     snapshot: &mut Snapshot<'_>,
+    world: &mut World,
 ) -> Result<(), Error> {
     let doubled = scale_set::doubled(snapshot);
     let reads = doubled.iter().map(|(pool, groups)| {
@@ -32,21 +33,32 @@ pub(super) async fn read_answering(
         let calls = balancer.map(|balancer| scale_set::health_calls(balancer, pool)).unwrap_or_default();
         async move {
             let asks = calls.iter().map(|(_, health)| arm.post(context, health));
-            (groups, tokio::time::timeout(PATIENCE, try_join_all(asks)).await)
+            (pool, groups, tokio::time::timeout(PATIENCE, try_join_all(asks)).await)
         }
     });
-    let mut answering = Vec::new();
-    for (groups, read) in join_all(reads).await {
+    let (mut answering, mut unknown) = (Vec::new(), Vec::new());
+    for (pool, groups, read) in join_all(reads).await {
         let rules: Vec<Json> = match read {
             // Whatever else keeps this from being read, the older group counts as serving, as it does where it may not be read.
             Ok(Err(error)) if matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Cancelled) => {
                 return Err(error);
             }
-            read => read.ok().and_then(Result::ok).unwrap_or_default(),
+            Ok(Ok(rules)) => rules,
+            read => {
+                let why = match read {
+                    Ok(Err(error)) => error.to_string(),
+                    _ => format!("no answer within {} s", PATIENCE.as_secs()),
+                };
+                unknown.push(format!(
+                    "which machines behind {pool} answer is not known, so that the older of two groups counts as serving: {why}"
+                ));
+                Vec::new()
+            }
         };
         let answers = |group: &&String| rules.iter().any(|rule| scale_set::healthy(rule, group) > 0);
         answering.extend(groups.iter().filter(answers).cloned());
     }
+    world.unknown.entry(snapshot.scope.clone()).or_default().extend(unknown);
     snapshot.answering.extend(answering);
     Ok(())
 }

@@ -86,7 +86,9 @@ async fn who_is_one_too_many_is_turned_away_alone() {
     let (stage, id, name) = taking_everybody(&spec).await;
     let second = ask(&stage);
     assert_eq!(state(&stage, &spec, &second).await, ConnectionState::Accepted);
-    stage.apply(&spec).await;
+    let plan = stage.apply(&spec).await;
+    let said = plan.warnings.iter().find(|said| said.contains("more than `max_connections`"));
+    assert!(said.is_some_and(|said| said.contains(&id) && said.contains(&second)), "{:#?}", plan.warnings);
     let there = stage.attachment(&name).await;
     assert_eq!(there.consumer_accept_lists.len(), 2, "{there:#?}");
     let (plan, report) = stage.reject(&spec, &second, true).await;

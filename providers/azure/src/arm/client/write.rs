@@ -47,7 +47,7 @@ impl Arm {
     }
 
     /// Writes a resource as [`Arm::write`] does, and waits for the operation: whether it is as it should be then is the caller's to see,
-    /// in words of its own. Whether there was something to write.
+    /// in words of its own.
     ///
     /// # Errors
     /// What `build` or ARM answered.
@@ -56,10 +56,10 @@ impl Arm {
         context: &Context,
         target: &Target,
         build: &(dyn Fn(Option<&Json>) -> Result<Write, Error> + Sync),
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         let until = Until { operation: "PUT", subject: &target.path, what: "written", limit: LIMIT };
         let attempt = || async move {
-            let done = self.write_once(context, target, build).await;
+            let done = self.write_once(context, target, build).await.map(|_| ());
             self.or_later(context, done).await
         };
         context.until(until, attempt).await
