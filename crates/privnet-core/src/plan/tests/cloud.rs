@@ -518,9 +518,12 @@ impl Cloud {
 
     /// What is there, without ids and letters: what two runs must agree on.
     pub(super) fn shape(&self) -> BTreeSet<(Address, String)> {
+        // The longer first: `id-1` is the beginning of `id-10`.
+        let mut known: Vec<_> = self.live.iter().collect();
+        known.sort_by_key(|live| std::cmp::Reverse(live.id.len()));
         let plain = |value: &Value| {
             let mut text = value.to_string();
-            for live in &self.live {
+            for live in &known {
                 text = text.replace(&live.id, &live.address.to_string());
             }
             text
