@@ -29,16 +29,7 @@ import typing
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 import exchanges
 
-PACKAGES = (
-    "azure.mgmt.network",
-    "azure.mgmt.compute",
-    "azure.mgmt.sql",
-    "azure.mgmt.storage",
-    "azure.mgmt.cosmosdb",
-    "azure.mgmt.keyvault",
-    "azure.mgmt.postgresqlflexibleservers",
-    "azure.mgmt.resource.resources",
-)
+PACKAGES = ("azure.mgmt.network", "azure.mgmt.compute", "azure.mgmt.sql", "azure.mgmt.resource.resources")
 # What is asked of whatever has an id.
 GENERIC = re.compile(r"\{(scope|resourceId|resourceUri|parentResourcePath)\}")
 # Names that real ARM answers and the packages do not have: those of the kept exchanges with it (azure-cli's own test recordings,
