@@ -14,12 +14,15 @@ use tokio::task::JoinSet;
 
 use crate::census::Census;
 use crate::command::privnet;
+use crate::killed::Found;
 use crate::proxy::{Fault, Proxy, is_read};
 use crate::stage::{Fail, Stage, spec};
 use crate::sweep::{Sample, same};
 
 /// How many times a process is killed and its successor too.
 const PAIRS: usize = 4;
+/// How many times a point is tried until a process is killed at it.
+const TRIES: usize = 4;
 /// How many points are tried at once: most of the time of each is waiting, a real second between two looks at the cloud.
 const AT_ONCE: usize = 12;
 /// Provisioning takes a moment: what a cloud does in minutes is swept elsewhere, and a process waits a real second between two looks.
@@ -274,20 +277,14 @@ impl Start {
         command(self.files.path(), (self.work.cloud.environment)(url), line, proxy).await
     }
 
-    /// One after the other, each process is killed at its point; the last one is not.
+    /// One after the other, each process is killed at its point; the last one is not. It says how many were killed.
     async fn point(
         &self,
         points: &[(usize, Fault)],
         expected: &BTreeSet<String>,
         census: &Mutex<Counted>,
     ) -> Result<usize, Fail> {
-        let stage = self.stage().await?;
-        let mut killed = 0;
-        for point in points {
-            let proxy = Proxy::start(&self.url(&stage), vec![*point]).await?;
-            let end = self.run(&proxy.url(), self.line(), Some(&proxy)).await?;
-            killed += usize::from(matches!(end, End::Killed));
-        }
+        let (stage, killed) = self.killed(points).await?;
         let url = self.url(&stage);
         self.demand(&url, self.line(), "the run after it").await?;
         let empty: &[&str] = if self.work.destroy { self.line() } else { &["plan", "--detailed-exitcode"] };
@@ -295,6 +292,29 @@ impl Start {
         nothing_to_do(&planned)?;
         same(&census.lock().await.take(&url)?, expected)?;
         Ok(killed)
+    }
+
+    /// Kills processes in a fresh world, until one is killed there: a run may look less often than the recorded one, when the cloud is ready
+    /// sooner, and be over before its point. Then it is tried again at the last request that came.
+    async fn killed(&self, points: &[(usize, Fault)]) -> Result<(Stage, usize), Fail> {
+        let mut points = points.to_vec();
+        let mut tries = 0;
+        loop {
+            let stage = self.stage().await?;
+            let mut killed = 0;
+            for (at, fault) in &mut points {
+                let proxy = Proxy::start(&self.url(&stage), vec![(*at, *fault)]).await?;
+                let end = self.run(&proxy.url(), self.line(), Some(&proxy)).await?;
+                killed += usize::from(matches!(end, End::Killed));
+                if !proxy.idle().is_empty() {
+                    *at = proxy.actions().len().saturating_sub(1);
+                }
+            }
+            tries += 1;
+            if killed > 0 || tries == TRIES {
+                return Ok((stage, killed));
+            }
+        }
     }
 
     async fn demand(&self, url: &str, line: &[&str], what: &str) -> Result<String, Fail> {
@@ -359,23 +379,20 @@ async fn sweep(work: Work) {
         let name = named(&point, &actions);
         running.spawn(async move {
             let _door = doors.acquire().await.unwrap();
-            start.point(&point, &expected, &census).await.map_err(|why| format!("{name}: {why}"))
+            let tried = start.point(&point, &expected, &census).await;
+            (point.len(), tried.map_err(|why| format!("{name}: {why}")), name)
         });
     }
-    let (mut killed, mut failures) = (0, Vec::new());
+    let mut found = Found::default();
     while let Some(ended) = running.join_next().await {
-        match ended.unwrap() {
-            Ok(times) => killed += times,
-            Err(why) => failures.push(why),
-        }
+        let (faults, tried, name) = ended.unwrap();
+        found.note(faults, tried, name);
     }
     crate::tell!(
-        "fault sweep on {cloud}, {what} by killed processes: {} requests, {} single points and {PAIRS} pairs tried, {} passed; \
-         {killed} processes were killed",
+        "fault sweep on {cloud}, {what} by killed processes: {} requests, {} single points and {PAIRS} pairs tried, {}",
         actions.len(),
         all - PAIRS,
-        all - failures.len()
+        found.told()
     );
-    assert!(failures.is_empty(), "{} failures: {:#?}", failures.len(), &failures[..failures.len().min(5)]);
-    assert!(killed >= all - PAIRS, "{killed} of {all} points killed a process");
+    found.check(all).unwrap();
 }

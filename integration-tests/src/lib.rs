@@ -11,6 +11,7 @@ pub mod fresh;
 pub mod gcp;
 pub mod gcp_bench;
 pub mod ground;
+pub mod killed;
 pub mod kills;
 pub mod moto;
 pub mod plan_bench;
