@@ -40,6 +40,12 @@ def client(url):
     )
 
 
+@functools.cache
+def collection_of(url, name):
+    """The methods of one collection, which google-api-python-client makes anew, with their documentation, each time they are asked for."""
+    return getattr(client(url), name)()
+
+
 def pages(collection, method="list", key="items", **arguments):
     found, request = [], getattr(collection, method)(**arguments)
     while request is not None:
@@ -86,11 +92,10 @@ def whole(collection, name, thing):
 
 
 def everything(url):
-    compute = client(url)
     things = collections.Counter()
     for project, names in ((PROJECT, COLLECTIONS), (HOST, OF_NETWORKS)):
         for name in names:
-            collection = getattr(compute, name)()
+            collection = collection_of(url, name)
             found = pages(collection, project=project) if name in GLOBAL else everywhere(collection, name, project)
             for thing in found:
                 things[f"{name} {json.dumps(settled(whole(collection, name, thing)), sort_keys=True)}"] += 1
