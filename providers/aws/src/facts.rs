@@ -39,6 +39,8 @@ pub(crate) struct ServiceFacts {
     pub(crate) names: BTreeMap<String, ResolvedName>,
     /// What is registered now, by listening port.
     pub(crate) registered: BTreeMap<String, Vec<Registered>>,
+    /// The listening ports whose group, as it is now, has the forwarders' machines as its members.
+    pub(crate) led_to_machines: BTreeSet<String>,
 }
 
 /// A subnet.

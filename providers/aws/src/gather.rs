@@ -12,6 +12,7 @@ use privnet_core::world::{Target, TargetState};
 
 use crate::facts::{Image, Instance, Registered, ServiceFacts, Subnet, SuppliedLoadBalancer};
 use crate::forwarders;
+use crate::kinds::target_group::is_of_machines;
 use crate::kinds::{listener, security_group_rule};
 use crate::observe::{Snapshot, supplied_load_balancer};
 use crate::snapshot::{SeenGroup, SeenLoadBalancer, SeenTargetGroup, ports};
@@ -67,7 +68,13 @@ impl Snapshot<'_> {
             forwarders::of(aws).and_then(|machines| self.machines.images.get(&machines.image())).map(image);
         facts.machines = self.machines_of(service.name.as_str());
         facts.supplied = supplied_load_balancer(aws).and_then(|arn| self.supplied(&arn));
-        facts.registered = self.registered(service.name.as_str());
+        let leading = self.leading(service.name.as_str());
+        facts.led_to_machines = leading
+            .iter()
+            .filter(|(_, seen)| is_of_machines(&seen.tags))
+            .map(|(port, _)| port.clone())
+            .collect();
+        facts.registered = leading.into_iter().map(|(port, seen)| (port, registered(&seen.health))).collect();
         facts
     }
 
@@ -200,9 +207,9 @@ impl Snapshot<'_> {
         self.network.vpcs.get(vpc).map(ranges).unwrap_or_default()
     }
 
-    /// What is registered for each listening port: in the group that connections go to, where a replacement left two. One that a listener
-    /// only has checked is named by it, too.
-    fn registered(&self, service: &str) -> BTreeMap<String, Vec<Registered>> {
+    /// The group behind each listening port: the one that connections go to, where a replacement left two. One that a listener only has
+    /// checked is named by it, too.
+    fn leading(&self, service: &str) -> BTreeMap<String, &SeenTargetGroup> {
         let listeners = self.balancing.load_balancers.iter().flat_map(|balancer| &balancer.listeners);
         let led_to: BTreeSet<String> = listeners.map(|seen| listener::led_to(&seen.described)).collect();
         let mut groups: Vec<_> = self.groups_of(service).collect();
@@ -211,9 +218,7 @@ impl Snapshot<'_> {
             let is_used = !group.described.load_balancer_arns().is_empty();
             (is_used, led_to.contains(arn), group.claim.generation)
         });
-        let by_port =
-            groups.into_iter().map(|group| (group.claim.address.name.clone(), registered(&group.health)));
-        by_port.collect()
+        groups.into_iter().map(|group| (group.claim.address.name.clone(), group)).collect()
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use aws_sdk_elasticloadbalancingv2::types::{Listener, Tag};
-use privnet_core::ErrorKind;
+use aws_sdk_elasticloadbalancingv2::types::{Listener, Tag, TargetDescription};
 use privnet_core::accept::Ask;
 use privnet_core::conformance::Driver;
 use privnet_core::plan::PlanOptions;
 use privnet_core::spec::Spec;
 use privnet_core::world::TargetState;
+use privnet_core::{ErrorKind, Plan};
 
 use crate::stage::{self, Stage, assert_done, until};
-use crate::{DESTROY, PORT, TWO_ZONES, groups, sized, text_with, with};
+use crate::{DESTROY, PORT, TWO_ZONES, groups, served, sized, text_with, with};
 
 /// The port leads to an instance.
 pub(crate) fn direct() -> Spec {
@@ -62,6 +62,39 @@ async fn a_port_turns_to_other_targets_and_back() {
     assert_eq!(groups(&stage).await.len(), 0);
     assert!(stage.ec2().describe_launch_templates().send().await.unwrap().launch_templates().is_empty());
     stage.apply_with(&direct(), DESTROY).await;
+}
+
+/// What a plan says of those that are registered and are no machines.
+fn strangers(plan: &Plan) -> Vec<&String> {
+    plan.warnings.iter().filter(|warning| warning.contains("is no machine of the forwarder group")).collect()
+}
+
+/// Before the port turns, its targets serve whoever is connected: nobody is told to take these away. Who is among the machines is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_is_among_the_machines_is_called_none_of_them() {
+    let forwarded = sized("t3.small");
+    let to_address = with("", "{ listen: 5432, engine: postgres, to: { ips: [10.0.0.25] } }", "");
+    for before in [direct(), to_address] {
+        let stage = Stage::open().await;
+        stage.apply(&before).await;
+        let plan = stage.plan(&forwarded).await;
+        assert!(!plan.actions.is_empty());
+        assert_eq!(strangers(&plan), Vec::<&String>::new(), "{plan:#?}");
+    }
+
+    let stage = Stage::open().await;
+    stage.apply(&forwarded).await;
+    served(&stage, &forwarded).await;
+    assert_eq!(strangers(&stage.plan(&forwarded).await), Vec::<&String>::new());
+    let group = stage.live(&forwarded, "target-group").await.expect("a target group").id;
+    let stranger = TargetDescription::builder().id("i-0123456789abcdef0").build();
+    stage.elb().register_targets().target_group_arn(group).targets(stranger).send().await.unwrap();
+    let plan = stage.plan(&forwarded).await;
+    let told = strangers(&plan);
+    assert!(
+        told.len() == 1 && told[0].contains("i-0123456789abcdef0 is registered for port 5432"),
+        "{plan:#?}"
+    );
 }
 
 /// Demands of what was said: the listener first named the new group without a weight, then so many of its targets were all

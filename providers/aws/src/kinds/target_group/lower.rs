@@ -114,8 +114,10 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
         .extend(wanted.refusals.iter().map(|why| lowering.refusal(&address, Rule::Unsuitable, why.clone())));
     lowered.waits.extend(wanted.waits.iter().map(|why| lowering.wait("you", why.clone())));
     lowered.warnings.extend(wanted.warnings.iter().map(|why| format!("{name}: {why}")));
+    // A port that turns to forwarders has other targets until then.
+    let is_of_machines = forwarded.is_some() && lowering.facts.led_to_machines.contains(&listen);
     for target in lowering.facts.registered.get(&listen).into_iter().flatten() {
-        let hint = if forwarded.is_some() { FORWARDER_HINT } else { "" };
+        let hint = if is_of_machines { FORWARDER_HINT } else { "" };
         lowered.waits.extend(ailment(target).map(|ails| {
             let target = format!("{}:{}", target.id, target.port);
             lowering.wait("you", format!("the target {target} of port {listen} {ails}{hint}"))
@@ -138,7 +140,7 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
         target_type: target_type.as_str().to_owned(),
     };
     let mut fields = group.to_fields();
-    if forwarded.is_some() {
+    if is_of_machines {
         warn_of_strangers(lowering, &listen, lowered);
     }
     let balancer = load_balancer::address(lowering.name());
