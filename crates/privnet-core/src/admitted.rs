@@ -22,23 +22,26 @@ fn automatic(service: &Service) -> Option<String> {
     })
 }
 
-/// Whoever is taken out of `allow` keeps the connection that he has.
+/// Whoever is taken out of `allow`, or is not in `only`, keeps the connection that he has.
 fn no_longer_allowed<'a>(
     service: &'a Service,
     intent: &'a ServiceIntent,
     connections: &'a Connections,
 ) -> impl Iterator<Item = String> + 'a {
     let live = connections.known().iter().filter(|connection| connection.state.may_be_live());
-    let strangers =
-        live.filter(|connection| !service.allow_anyone && intent.policy.consumer_of(connection).is_none());
-    strangers.map(|connection| {
-        format!(
-            "{}: {id} ({}) is connected, and is not known to be one of `allow`: it stays in, unless this plan cuts it, until \
+    live.filter(|connection| !intent.policy.admits(connection)).filter_map(|connection| {
+        let why = match intent.policy.consumer_of(connection) {
+            Some(consumer) => format!("is none of the endpoints that `only` of {} names", consumer.name),
+            None if service.allow_anyone => return None,
+            None => "is not known to be one of `allow`".to_owned(),
+        };
+        Some(format!(
+            "{}: {id} ({}) is connected, and {why}: it stays in, unless this plan cuts it, until \
              `privnet reject --connection {id} --sever-connections` does",
             service.name,
             connection.who(),
             id = connection.id
-        )
+        ))
     })
 }
 
@@ -87,6 +90,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::accept::{
+        Again, Besides, Connection, ConnectionState, ConsumerPolicy, Identity, ServicePolicy,
+    };
+    use crate::resource::{Address, Scope};
     use crate::spec::decode;
 
     fn said(consumers: &str, first: &str, second: &str) -> BTreeSet<String> {
@@ -103,6 +110,65 @@ mod tests {
         );
         let spec = decode("file.yaml", &file).unwrap();
         spec.services.iter().flat_map(|service| excerpts(&spec, service)).collect()
+    }
+
+    fn connected(id: &str, account: &str) -> Connection {
+        Connection {
+            id: id.to_owned(),
+            handle: id.to_owned(),
+            identities: BTreeSet::from([Identity::new("account", account)]),
+            state: ConnectionState::Accepted,
+            cloud_state: "available".to_owned(),
+            since: None,
+            note: None,
+            cut_along: Vec::new(),
+            again: Again::Nothing,
+            besides: Besides::default(),
+            may_be_for: Vec::new(),
+        }
+    }
+
+    /// Whoever is taken out of `allow`, or out of `only`, keeps his connection: that is said, and how it ends.
+    #[test]
+    fn who_is_connected_and_may_not_be_any_more_is_told() {
+        let file = "version: 1\ndeployment: data\nservices:\n  - name: orders\n    allow: { acme: {} }\n    aws: { account: '123456789012', \
+                    region: us-east-1, vpc: vpc-0a1b2c3d4e5f60718, subnets: [subnet-0aaaaaaaaaaaaaaa1], ports: [{ listen: 5432, to: { ips: \
+                    [10.0.0.25] } }] }\nconsumers: { acme: { aws: { principals: ['arn:aws:iam::111122223333:root'] } } }\n";
+        let spec = decode("file.yaml", file).unwrap();
+        let acme = |only: &[&str]| ConsumerPolicy {
+            name: "acme".to_owned(),
+            identities: BTreeSet::from([Identity::new("account", "111122223333")]),
+            max_connections: 3,
+            only: only.iter().map(|id| (*id).to_owned()).collect(),
+            preset: None,
+        };
+        let said = |only: &[&str]| {
+            let service = "orders".to_owned();
+            let policy = ServicePolicy { service, consumers: vec![acme(only)], shared: false };
+            let intent = ServiceIntent {
+                name: "orders".to_owned(),
+                cloud: "aws",
+                scope: Scope("aws".to_owned()),
+                remove: false,
+                policy,
+                exposed: Address::new("orders", "endpoint-service", "main"),
+                listens: BTreeSet::new(),
+            };
+            let known = Connections::Known(vec![
+                connected("vpce-1", "111122223333"),
+                connected("vpce-2", "111122223333"),
+                connected("vpce-3", "999999999999"),
+            ]);
+            warnings(&spec.services[0], &intent, &known)
+        };
+        let any = said(&[]);
+        assert!(any.len() == 1 && any[0].contains("vpce-3") && any[0].contains("`allow`"), "{any:#?}");
+        let one = said(&["vpce-2"]);
+        assert!(one.len() == 2 && one[1].contains("vpce-3"), "{one:#?}");
+        assert!(
+            one[0].contains("vpce-1") && one[0].contains("`only`") && one[0].contains("--sever-connections"),
+            "{one:#?}"
+        );
     }
 
     #[test]

@@ -247,10 +247,12 @@ pub(super) fn waits_of(intent: &ServiceIntent, connections: &Connections) -> Vec
     let decisions = accept::decide(policy, known, &Ask::default());
     let mut waits = Vec::new();
     waits.extend(pending_wait(&intent.name, &decisions));
-    // Who has neither a connection nor a request has yet to ask.
+    // Who has neither a connection nor a request has yet to ask; so has the endpoint that `only` names, whoever of its account is in.
     let came = |consumer: &str| {
         let live = |c: &Connection| {
-            c.state.may_be_live() && policy.consumer_of(c).is_some_and(|own| own.name == consumer)
+            c.state.may_be_live()
+                && policy.admits(c)
+                && policy.consumer_of(c).is_some_and(|own| own.name == consumer)
         };
         known.iter().any(live) || decisions.iter().any(|d| d.consumer.as_deref() == Some(consumer))
     };

@@ -400,6 +400,20 @@ fn a_stranger_is_not_waited_for() {
     assert!(found["you"].contains("--connection ID") && !found.contains_key("fivetran"), "{found:?}");
 }
 
+/// Somebody else's endpoint behind the same account is connected: the one that `only` names has yet to ask.
+#[test]
+fn who_is_not_in_only_is_not_who_was_waited_for() {
+    let mut cloud = applied(&[Want::new("s")], Some(ConnectionState::Accepted));
+    let mut desired = desired(&[Want::new("s")]);
+    assert_eq!(cloud.plan(&desired, PlanOptions::default()).waits, []);
+    let consumers = &mut desired.services.get_mut("s").unwrap().policy.consumers;
+    consumers[0].only = BTreeSet::from(["vpce-2".to_owned()]);
+    let waits = cloud.plan(&desired, PlanOptions::default()).waits;
+    assert!(waits.len() == 1 && waits[0].on == "fivetran", "{waits:#?}");
+    cloud.connections.get_mut("s").unwrap().push(connection("vpce-2", ConnectionState::Accepted));
+    assert_eq!(cloud.plan(&desired, PlanOptions::default()).waits, []);
+}
+
 /// Whom `--reject-others` turns away beside strangers is said before that is done.
 #[test]
 fn what_is_known_of_a_stranger_is_said_before_it_is_turned_away() {
