@@ -1,7 +1,9 @@
 //! Saved plans: a plan together with the text of the file that it was made from.
 //!
-//! Applying one plans again, from that text, and demands the identical plan. So a stale plan, or one that somebody edited, does
-//! nothing.
+//! Applying one plans again, from that text and with what it says was allowed, and demands the same actions, the same refusals and the same
+//! word about live consumers. So a stale plan does nothing, nor does one in which any of that was edited. It is not signed: whoever may
+//! write the file may put another whole plan in its place, and that is carried out like one of the user's own. What it waits for, warns
+//! of and leaves is for people, and is not compared.
 
 use privnet_core::Plan;
 use privnet_core::plan::PlanOptions;
@@ -21,7 +23,7 @@ pub struct SavedPlan {
     pub services: Vec<String>,
     /// Whether services that the file does not list are deleted.
     pub prune: bool,
-    /// Whether live consumers may be cut.
+    /// Whether live consumers may be cut: as the plan itself says, or nothing is done.
     pub sever_connections: bool,
 }
 
@@ -32,9 +34,34 @@ impl SavedPlan {
         PlanOptions { prune: self.prune, sever_connections: self.sever_connections, destroy: false }
     }
 
-    /// Whether a plan made now does the same. What is only waited for or warned about may have changed meanwhile.
+    /// Whether a plan made now does the same, by the same word. What is only waited for or warned about may have changed meanwhile.
     #[must_use]
     pub fn is_still(&self, now: &Plan) -> bool {
-        self.plan.does_what(now)
+        // The same actions may cut somebody or spare him: which of the two is in the plan beside them.
+        self.plan.does_what(now) && self.plan.severs == now.severs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_is_not_put_in_afterwards() {
+        let saved = |severs: bool, sever_connections: bool| SavedPlan {
+            plan: Plan { severs, ..Plan::default() },
+            file: "aws.yaml".to_owned(),
+            text: String::new(),
+            services: Vec::new(),
+            prune: false,
+            sever_connections,
+        };
+        for (severs, asked, same) in
+            [(false, false, true), (true, true, true), (false, true, false), (true, false, false)]
+        {
+            let saved = saved(severs, asked);
+            let now = Plan { severs: saved.options().sever_connections, ..Plan::default() };
+            assert_eq!(saved.is_still(&now), same, "{severs} {asked}");
+        }
     }
 }

@@ -138,12 +138,20 @@ fn plan_and_saved_plans() {
     script.run("--sandbox plan --output json --detailed-exitcode");
     script.run("--sandbox plan -q --out plan.json");
     script.run("--sandbox apply --plan plan.json");
+    // The word that is in a plan is said, whoever carries it out.
+    script.run("--sandbox plan -q --sever-connections --out word.json");
+    script.run("--sandbox apply --plan word.json");
     let saved = std::fs::read_to_string(script.at("plan.json")).unwrap();
     script.write("tampered.json", &saved.replace("\"create\"", "\"delete\""));
     script.write("edited.json", &saved.replace("listen: 5432", "listen: 6432"));
+    script.write(
+        "severing.json",
+        &saved.replace("\"sever_connections\": false", "\"sever_connections\": true"),
+    );
     script.write("broken.json", "{}");
     script.run("--sandbox apply --yes --plan tampered.json");
     script.run("--sandbox apply --yes --plan edited.json");
+    script.run("--sandbox apply --yes --plan severing.json");
     script.run("--sandbox apply --yes --plan broken.json");
     script.run("--sandbox apply --yes --plan missing.json");
     script.run("--sandbox apply --yes --plan plan.json aws.yaml");

@@ -150,6 +150,12 @@ pub(crate) async fn saved(
         .hint("make and look at a new one: privnet plan --out FILE"));
     }
     carry_out(shell, vec![ready], yes, Aim::Apply).await
+    if saved.sever_connections && !ready.planned.plan.is_empty() {
+        // Whoever carries it out may not be who said so, and it was not said on this command line.
+        shell.errors.remark(&format!(
+            "{name} says `--sever-connections`: live consumers are cut where it needs that"
+        ));
+    }
 }
 
 async fn observe(shell: &Shell, session: &Session, way: Way) -> Result<Planned, Failure> {
