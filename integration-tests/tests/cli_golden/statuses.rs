@@ -60,6 +60,30 @@ fn each_status_is_reached() {
     }
 }
 
+/// A script that names one connection learns by the status whether it was let in; one that names none, that nothing failed.
+#[test]
+fn who_is_named_and_not_let_in_is_refused() {
+    let script = asked();
+    let (stranger, fivetran) = (connection(&script, ""), connection(&script, "fivetran"));
+    for line in [
+        format!("--sandbox accept-pending --yes --connection {stranger}"),
+        format!("--sandbox accept-pending --dry-run --connection {stranger}"),
+        format!("--sandbox accept-pending --yes --output json --connection {stranger}"),
+    ] {
+        let said = ends(&script, &line, 3);
+        assert!(said.contains("no consumer of this service has this identity"), "{line}: {said}");
+    }
+    ends(&script, "--sandbox accept-pending --dry-run", 0);
+    ends(&script, &format!("--sandbox accept-pending --yes --connection {fivetran}"), 0);
+    script.pass(60);
+    // The place is taken.
+    let second = script.json("sandbox connect orders")["connection"].as_str().unwrap().to_owned();
+    script.pass(10);
+    let said = ends(&script, &format!("--sandbox accept-pending --yes --connection {second}"), 3);
+    assert!(said.contains("max_connections"), "{said}");
+    ends(&script, "--sandbox accept-pending --yes", 0);
+}
+
 /// `--service` narrows everything: what is not named is neither made nor left nor refused.
 #[test]
 fn a_service_by_name_is_all_that_is_touched() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use privnet::{Ask, Crowd, Decided, Plan, Planned, Session, Told, Verdict, WaitedFor, told};
+use privnet::{Ask, Crowd, Decided, Decision, Plan, Planned, Session, Told, Verdict, WaitedFor, told};
 use serde_json::json;
 
 use super::as_shown::as_shown;
@@ -107,11 +107,7 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
         file.session.accept_pending(ask, true).await
     };
     shell.not_interrupted()?;
-    let is_it = |id: &str| {
-        // By either name, as it is decided on.
-        let named = |name: &str| name.eq_ignore_ascii_case(id);
-        decided.decisions.iter().any(|decision| named(&decision.connection) || named(&decision.handle))
-    };
+    let is_it = |id: &str| decided.decisions.iter().any(|decision| is_named(decision, id));
     let unread = unread(&decided.executed);
     let all_seen = unread.is_empty() && decided.executed.unreachable.is_empty();
     let has_it = ask.connection.as_deref().is_some_and(is_it);
@@ -121,7 +117,7 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
     let paint = shell.output.paint();
     let warnings = warnings_text(&decided.executed.plan.warnings, paint);
     if manner.dry_run || decided.executed.plan.is_empty() {
-        let exit = shell.exit_of(&decided.executed, None);
+        let exit = shell.exit_of(&decided.executed, None).worse(of_who_is_named(&decided.decisions, ask));
         let decisions = told(decided.decisions, &Plan::default(), None);
         let mut text = decisions_text(&decisions, paint) + &warnings + &unread_lines(&unread);
         if decisions.is_empty() {
@@ -160,6 +156,19 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
     }
     text.push_str(&unread_lines(&unread));
     Ok(Ended { decisions, unread, crowds, exit, text, may_have_it, has_it, missed })
+}
+
+/// Whoever names one connection asks for it alone: that it is left is then no success.
+fn of_who_is_named(decisions: &[Decision], ask: &Ask) -> Exit {
+    let Some(id) = ask.connection.as_deref() else { return Exit::Done };
+    let mut own = decisions.iter().filter(|decision| is_named(decision, id)).peekable();
+    let is_left = own.peek().is_some() && own.all(|decision| decision.verdict == Verdict::Left);
+    if is_left { Exit::Refused } else { Exit::Done }
+}
+
+/// Whether a decision is about this connection, by either of its names, as it is decided on.
+fn is_named(decision: &Decision, id: &str) -> bool {
+    decision.connection.eq_ignore_ascii_case(id) || decision.handle.eq_ignore_ascii_case(id)
 }
 
 /// The decisions as they are now: while a person looked at them, another may have been let in, or have gone.
