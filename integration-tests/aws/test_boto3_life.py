@@ -233,7 +233,9 @@ def test_permissions_are_tagged_and_deduplicated(sandbox):
     )
     listed = {p["Principal"]: p for page in pages for p in page["AllowedPrincipals"]}
     assert listed[principal]["Tags"] == tags(owner="me") and listed["*"]["Tags"] == []
-    for wrong in ["junk", "arn:aws:iam::1:root", "arn:aws-cn:iam::111122223333:root", "arn:aws:iam::111122223333:role/a/b"]:
+    elsewhere = "arn:aws-cn:iam::111122223333:root"
+    several = ["arn:aws:iam::111122223333:role/a/b", "arn:aws:iam::111122223333:role/*"]
+    for wrong in ["junk", "arn:aws:iam::1:root", elsewhere, *several]:
         with pytest.raises(ClientError) as failure:
             modify(AddAllowedPrincipals=[wrong])
         assert code(failure) == "InvalidPrincipal", wrong

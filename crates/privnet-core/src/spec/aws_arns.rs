@@ -195,7 +195,11 @@ impl PrincipalArn {
         let account = <AccountId as super::Text>::parse_text(&arn.account)?;
         match arn.resource.split('/').collect::<Vec<_>>().as_slice() {
             ["root"] => {}
-            ["role" | "user", name] if !name.is_empty() => {}
+            ["role" | "user", name] if is_name(name) => {}
+            ["role" | "user", name] if !name.is_empty() => {
+                return Err(TextProblem::new(format!("has {name:?} for a name; it must be of letters, digits and `+=,.@_-`"))
+                    .hint("endpoint services know no patterns: name each role or user, or write `…:root` for the whole account"));
+            }
             ["role" | "user", _, ..] => {
                 return Err(TextProblem::new("has a path; endpoint services do not support such principals"));
             }
@@ -223,6 +227,12 @@ impl PrincipalArn {
     }
 }
 
+/// Whether a user or role may be called so, once the region is filled in
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-names>).
+fn is_name(name: &str) -> bool {
+    all(&name.replace("{region}", "r"), |c| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c))
+}
+
 impl fmt::Display for PrincipalArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let partition = self.partition.map_or("{partition}", Partition::as_str);
@@ -233,7 +243,9 @@ impl fmt::Display for PrincipalArn {
 structured_text!(
     PrincipalArn,
     "an IAM principal",
-    Some("^arn:([a-z-]+|\\{partition\\}):iam::[0-9]{12}:(root|(role|user)/[^/]+)$"),
+    Some(
+        "^arn:([a-z-]+|\\{partition\\}):iam::[0-9]{12}:(root|(role|user)/([A-Za-z0-9+=,.@_-]|\\{region\\})+)$"
+    ),
     "arn:aws:iam::111122223333:root"
 );
 

@@ -199,6 +199,21 @@ pub(crate) const CASES: &[Case] = &[
         "region: us-gov-west-1, vpc: vpc-0a1b2c3d4e5f60718, subnets: [subnet-0aaaaaaaaaaaaaaa1] }\nconsumers: { acme: { aws: { principals: [\"arn:aws:iam::111122223333:root\"] } } }\nservices:\n  - name: orders\n    allow: { acme: {} }",
     ),
     (
+        "every role of an account",
+        "\nservices:\n  - name: orders\n    allow: { fivetran: {} }",
+        "\nconsumers: { acme: { aws: { principals: [\"arn:aws:iam::111122223333:role/*\"] } } }\nservices:\n  - name: orders\n    allow: { acme: {} }",
+    ),
+    (
+        "every user of an account",
+        "\nservices:\n  - name: orders\n    allow: { fivetran: {} }",
+        "\nconsumers: { acme: { aws: { principals: [\"arn:aws:iam::111122223333:user/*\"] } } }\nservices:\n  - name: orders\n    allow: { acme: {} }",
+    ),
+    (
+        "a role whose name is a pattern",
+        "\nservices:\n  - name: orders\n    allow: { fivetran: {} }",
+        "\nconsumers: { acme: { aws: { principals: [\"arn:aws:iam::111122223333:role/etl-?\"] } } }\nservices:\n  - name: orders\n    allow: { acme: {} }",
+    ),
+    (
         "a tombstone without a location",
         "region: us-east-1, vpc: vpc-0a1b2c3d4e5f60718, subnets: [subnet-0aaaaaaaaaaaaaaa1] }\nservices:\n",
         "vpc: vpc-0a1b2c3d4e5f60718, subnets: [subnet-0aaaaaaaaaaaaaaa1] }\nservices:\n  - { name: gone, remove: true, aws: {} }\n",

@@ -69,10 +69,16 @@ fn kind_of(principal: &str) -> Option<&'static str> {
     // Principals with a path are not supported.
     match resource.split('/').collect::<Vec<_>>()[..] {
         ["root"] => Some("Account"),
-        ["role", name] if !name.is_empty() => Some("Role"),
-        ["user", name] if !name.is_empty() => Some("User"),
+        ["role", name] if is_name(name) => Some("Role"),
+        ["user", name] if is_name(name) => Some("User"),
         _ => None,
     }
+}
+
+/// IAM's characters of a name, at most 64: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>.
+fn is_name(name: &str) -> bool {
+    let known = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b);
+    (1..=64).contains(&name.len()) && name.bytes().all(known)
 }
 
 #[derive(Deserialize)]

@@ -120,6 +120,23 @@ fn only_the_allowed_see_a_service_and_zones_are_told_by_id() {
     assert_eq!(value(&success(&connect(&ids[0])), "state"), "pendingAcceptance");
 }
 
+/// A name is taken as it stands: nothing in it stands for several.
+#[test]
+fn a_principal_is_one() {
+    let bench = Bench::new();
+    let id =
+        bench.service(&bench.balancer("a", &[]), "true", "arn:aws:iam::111122223333:role/a.b=c,d+e@f_g-1");
+    for wrong in ["role/*", "user/*", "role/a?", "role/a b", "role/a/b"] {
+        let principal = format!("arn:aws:iam::111122223333:{wrong}");
+        let parameters = [("ServiceId", id.as_str()), ("AddAllowedPrincipals.1", &principal)];
+        assert_eq!(
+            bench.ec2_error("ModifyVpcEndpointServicePermissions", &parameters),
+            "InvalidPrincipal",
+            "{wrong}"
+        );
+    }
+}
+
 #[test]
 fn accounts_regions_and_partitions_are_apart() {
     let bench = Bench::new();
