@@ -84,6 +84,25 @@ fn who_is_named_and_not_let_in_is_refused() {
     ends(&script, "--sandbox accept-pending --yes", 0);
 }
 
+/// Nobody asks for a decision where every endpoint of a consumer is let in at once, and nobody is let in to what goes.
+#[test]
+fn nobody_is_told_to_let_in_who_comes_by_himself_or_not_at_all() {
+    let automatic =
+        format!("{HEAD}{}", ORDERS.replace("    aws:\n", "    acceptance: automatic\n    aws:\n"));
+    let script = Script::with(&[("aws.yaml", &automatic)]);
+    let applied = ends(&script, "--sandbox apply --yes", 0);
+    assert!(applied.contains("Next: `privnet handoff`") && !applied.contains("accept-pending"), "{applied}");
+    script.write("aws.yaml", &format!("{automatic}{BILLING}"));
+    let applied = ends(&script, "--sandbox apply --yes", 0);
+    assert!(applied.contains("`privnet accept-pending --watch` lets its request in"), "{applied}");
+
+    let tombstone =
+        format!("{HEAD}{}", ORDERS.replace("- name: orders\n", "- name: orders\n    remove: true\n"));
+    script.write("aws.yaml", &tombstone);
+    let waited = ends(&script, "--sandbox accept-pending --watch --yes", 0);
+    assert!(waited.contains("Nobody is to be let in") && !waited.contains("is connected"), "{waited}");
+}
+
 /// `--service` narrows everything: what is not named is neither made nor left nor refused.
 #[test]
 fn a_service_by_name_is_all_that_is_touched() {

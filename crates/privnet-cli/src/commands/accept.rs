@@ -238,6 +238,9 @@ fn how_it_ended(end: WaitedFor, ask: &Ask, timeout: Duration) -> (Exit, String) 
     match (end, ask.connection.as_deref()) {
         (WaitedFor::Connected, None) => (Exit::Done, "Every consumer is connected.".to_owned()),
         (WaitedFor::Connected, Some(id)) => (Exit::Done, format!("{id} is connected.")),
+        (WaitedFor::Nobody, _) => {
+            (Exit::Done, "Nobody is to be let in: the file has no service that stays.".to_owned())
+        }
         (WaitedFor::Ambiguous, _) => (Exit::Refused, "Somebody must choose: use --connection ID.".to_owned()),
         (WaitedFor::TimedOut, None) => {
             (Exit::Failed, format!("Timed out after {timeout:?}: not every consumer is connected."))

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use privnet::{Executed, PlanOptions, Planned, SavedPlan, Session, executed_json};
 use privnet_core::plan::Op;
+use privnet_core::spec::{Acceptance, Service};
 use serde_json::json;
 
 use super::as_shown::as_shown;
@@ -14,7 +15,7 @@ use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::written;
-use crate::render::{Paint, count, executed_text, plan_text};
+use crate::render::{count, executed_text, plan_text};
 use crate::world::{can_ask, confirm};
 
 /// What a plan is carried out for.
@@ -149,13 +150,13 @@ pub(crate) async fn saved(
         ))
         .hint("make and look at a new one: privnet plan --out FILE"));
     }
-    carry_out(shell, vec![ready], yes, Aim::Apply).await
     if saved.sever_connections && !ready.planned.plan.is_empty() {
         // Whoever carries it out may not be who said so, and it was not said on this command line.
         shell.errors.remark(&format!(
             "{name} says `--sever-connections`: live consumers are cut where it needs that"
         ));
     }
+    carry_out(shell, vec![ready], yes, Aim::Apply).await
 }
 
 async fn observe(shell: &Shell, session: &Session, way: Way) -> Result<Planned, Failure> {
@@ -218,7 +219,7 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Res
         let Executed { planned, report } = file.session.execute(file.planned).await;
         exit = exit.worse(shell.exit_of(&planned, Some(&report)));
         texts.push_str(&executed_text(&planned.plan, &report, shell.output.paint()));
-        texts.push_str(&next_step(&planned, &report, aim, shell.output.paint()));
+        texts.push_str(&next_step(&file.session, &planned, &report, aim));
         let mut object = executed_json(&planned.plan, &report);
         if let (Aim::Destroy, serde_json::Value::Object(object)) = (aim, &mut object) {
             object.insert("searched".to_owned(), json!(searched));
@@ -244,7 +245,7 @@ fn scopes(planned: &Planned) -> String {
 }
 
 /// What a person would do next: hand over what is new, or what a consumer has yet to ask for.
-fn next_step(planned: &Planned, report: &privnet::Report, aim: Aim, _: Paint) -> String {
+fn next_step(session: &Session, planned: &Planned, report: &privnet::Report, aim: Aim) -> String {
     let plan = &planned.plan;
     let consumers: BTreeSet<&str> = planned
         .desired
@@ -254,10 +255,19 @@ fn next_step(planned: &Planned, report: &privnet::Report, aim: Aim, _: Paint) ->
         .map(|consumer| consumer.name.as_str())
         .collect();
     let asks = |on: &str| on.split(", ").any(|name| consumers.contains(name));
-    let is_new = plan.actions.iter().any(|action| action.op == Op::Create)
-        || (!plan.actions.is_empty() && plan.waits.iter().any(|wait| asks(&wait.on)));
-    if aim != Aim::Apply || !report.all_done() || !is_new || !plan.refusals.is_empty() {
+    let made = plan.actions.iter().filter(|action| action.op == Op::Create);
+    let awaited = plan.waits.iter().filter(|wait| !plan.actions.is_empty() && asks(&wait.on));
+    let new: BTreeSet<&str> = made
+        .map(|action| action.address.service.as_str())
+        .chain(awaited.map(|wait| wait.service.as_str()))
+        .collect();
+    if aim != Aim::Apply || !report.all_done() || new.is_empty() || !plan.refusals.is_empty() {
         return String::new();
     }
-    "Next: `privnet handoff` prints what the vendor needs; `privnet accept-pending --watch` lets its request in.\n".to_owned()
+    let is_decided =
+        |service: &Service| service.acceptance == Acceptance::Manual && new.contains(service.name.as_str());
+    // Nobody waits for a decision where the cloud lets in every endpoint of a consumer by itself.
+    let deciding = session.services().any(is_decided);
+    let deciding = if deciding { "; `privnet accept-pending --watch` lets its request in" } else { "" };
+    format!("Next: `privnet handoff` prints what the vendor needs{deciding}.\n")
 }

@@ -35,6 +35,8 @@ impl Session {
                 Some(WaitedFor::Cancelled)
             } else if failed || unreachable {
                 Some(WaitedFor::Failed)
+            } else if !changed && ask.connection.is_none() && nobody_is_awaited(&decided.executed) {
+                Some(WaitedFor::Nobody)
             } else if !changed && is_connected(&decided.executed, &ask) {
                 Some(WaitedFor::Connected)
             } else if ambiguous {
@@ -68,6 +70,8 @@ pub struct Waited {
 pub enum WaitedFor {
     /// Every consumer of every service is connected, or the connection that was named is in.
     Connected,
+    /// No service stays of those that were looked at: nobody is to be let in.
+    Nobody,
     /// More requests match than there is room: somebody must choose.
     Ambiguous,
     /// The time is over.
@@ -76,6 +80,11 @@ pub enum WaitedFor {
     Failed,
     /// The user interrupted.
     Cancelled,
+}
+
+/// Whether no service that stays is among those that are looked at: a file of tombstones has nobody to wait for.
+fn nobody_is_awaited(planned: &Planned) -> bool {
+    planned.desired.services.values().all(|intent| intent.remove)
 }
 
 /// Whether what was waited for is there: the connection that is named, or else one for each consumer of each service.
