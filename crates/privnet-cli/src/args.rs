@@ -35,7 +35,8 @@ pub(crate) struct Global {
     /// When to use colour
     #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub(crate) color: Color,
-    /// Where decisions on connections are written before they are carried out [default: the user's state directory]
+    /// Where decisions on connections are written before they are carried out [default: audit.jsonl in
+    /// the user's state directory, with --sandbox in the local cloud's folder]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub(crate) audit_log: Option<PathBuf>,
     /// Say more; twice for each request that is sent, three times also for what is sent again
