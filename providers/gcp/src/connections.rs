@@ -10,10 +10,16 @@ use crate::json::{Json, flag, list, number, text, texts};
 use crate::keeping;
 use crate::path;
 
+/// What is said of each connection where nobody is decided on.
+const TAKES_EVERYBODY: &str =
+    "the attachment lets in whoever asks (`ACCEPT_AUTOMATIC`), whatever its lists and the file say";
+
 /// All connections of an attachment whose lists name consumers like this, where they are empty.
 pub(crate) fn of(attachment: &Json, by: GcpAcceptBy) -> Vec<Connection> {
     let (listed, rejected) = (entries(attachment), rejects(attachment));
     let endpoints = list(attachment, "connectedEndpoints");
+    // Somebody set it so: then no list counts, and what is said of their entries would mislead.
+    let takes_everybody = text(attachment, "connectionPreference") == Some("ACCEPT_AUTOMATIC");
     let of = |endpoint: &Json| {
         let mut connection = connection(endpoint, &listed);
         // Nothing can be decided on what is closed for good.
@@ -22,7 +28,11 @@ pub(crate) fn of(attachment: &Json, by: GcpAcceptBy) -> Vec<Connection> {
             _ => Along::of(attachment, endpoint, by),
         };
         let away = (connection.state == ConnectionState::Rejected).then(|| turned_away(endpoint, &rejected));
-        let notes = connection.note.take().into_iter().chain(away.flatten()).chain(along.notes());
+        let of_attachment = match takes_everybody && connection.state != ConnectionState::Closed {
+            true => vec![TAKES_EVERYBODY.to_owned()],
+            false => along.notes(),
+        };
+        let notes = connection.note.take().into_iter().chain(away.flatten()).chain(of_attachment);
         let notes: Vec<String> = notes.collect();
         connection.cut_along = along.all();
         connection.note = (!notes.is_empty()).then(|| notes.join("; "));
@@ -360,6 +370,23 @@ mod tests {
         );
         two["reconcileConnections"] = json!(true);
         assert!(of(&two, BY).iter().all(|connection| connection.note.is_none()));
+    }
+
+    /// No list counts there: what an entry stands for is not what lets anybody in.
+    #[test]
+    fn that_everybody_is_let_in_is_told() {
+        let listed = json!([{ "projectIdOrNum": "323456789012", "connectionLimit": 2 }]);
+        let mut two = attachment("ACCEPTED", listed);
+        let mut other = two["connectedEndpoints"][0].clone();
+        other["pscConnectionId"] = json!("77");
+        two["connectedEndpoints"].as_array_mut().expect("a list").push(other);
+        let cut: Vec<_> = of(&two, BY).into_iter().map(|connection| connection.cut_along).collect();
+        two["connectionPreference"] = json!("ACCEPT_AUTOMATIC");
+        let found = of(&two, BY);
+        assert!(found.iter().all(|one| one.note.as_deref() == Some(TAKES_EVERYBODY)), "{found:#?}");
+        assert_eq!(found.into_iter().map(|connection| connection.cut_along).collect::<Vec<_>>(), cut);
+        two["connectionPreference"] = json!("ACCEPT_MANUAL");
+        assert!(of(&two, BY).iter().all(|one| one.note.as_deref() != Some(TAKES_EVERYBODY)));
     }
 
     #[test]
