@@ -14,3 +14,4 @@ mod read;
 mod service;
 
 pub(super) use file::file;
+pub(super) use service::Scopes;
