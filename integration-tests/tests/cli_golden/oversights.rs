@@ -89,6 +89,26 @@ fn a_file_that_cannot_be_read_hides_nothing_of_the_others() {
     assert_eq!(found, [("good.yaml", false), ("bad.yaml", true), ("folder.yaml", true), ("none.yaml", true)]);
 }
 
+/// A name that only a file has is found beside files that cannot be read; where it is not, it may be in one of these.
+#[test]
+fn a_file_that_cannot_be_read_hides_no_name_of_the_others() {
+    let shared = "version: 1
+deployment: shared
+consumers: { acme: { gcp: { projects: [acme-reader] } } }
+services:
+  - name: reports
+    allow: { acme: {} }
+    gcp: { project: acme-data, region: us-east4, existing: { service_attachment: shared-db } }
+";
+    let script = Script::with(&[("good.yaml", shared), ("bad.yaml", super::WRONG)]);
+    let asked = ends(&script, "sandbox connect reports --as acme-reader", 0);
+    assert!(asked.contains("asks for"), "{asked}");
+    let unknown = ends(&script, "sandbox connect nothing", 1);
+    assert!(unknown.contains("bad.yaml could not be read, so its names are not known"), "{unknown}");
+    std::fs::remove_file(script.at("bad.yaml")).unwrap();
+    assert!(!ends(&script, "sandbox connect nothing", 1).contains("could not be read"));
+}
+
 #[test]
 fn a_file_behind_service_is_told_to_be_one() {
     let script = Script::with(&[("privnet.yaml", &orders()), ("other.yaml", &orders())]);

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use privnet_core::spec::CloudService;
 use privnet_core::spec::aws::AwsForm;
 use privnet_core::spec::azure::AzureForm;
 use privnet_core::spec::gcp::GcpForm;
+use privnet_core::spec::{CloudService, Service};
 use privnet_sandbox::{Options, Running, Sandbox};
 use serde_json::{Map, Value, json};
 
@@ -40,8 +40,13 @@ pub(crate) async fn run(command: SandboxCommand, global: &Global, output: Output
             Ok(Exit::Done)
         }
         SandboxCommand::Connect { service, consumer } => {
-            let meant = id_in_files(&service).unwrap_or(service);
-            let connection = Sandbox::open(&dir)?.connect(&meant, consumer.as_deref())?;
+            let (meant, unread) = id_in_files(&service);
+            let meant = meant.unwrap_or(service);
+            let connection = Sandbox::open(&dir)?.connect(&meant, consumer.as_deref());
+            let connection = connection.map_err(|error| {
+                let unknown = |name| format!("{name} could not be read, so its names are not known");
+                unread.into_iter().map(unknown).fold(Failure::from(error), Failure::hint)
+            })?;
             output.result(|_| connection_text(&connection), || connection.clone());
             Ok(Exit::Done)
         }
@@ -55,11 +60,23 @@ pub(crate) async fn run(command: SandboxCommand, global: &Global, output: Output
     }
 }
 
-/// The cloud's id of a service that a file here names and did not make: nothing in the cloud bears the name that it has in the file.
-fn id_in_files(name: &str) -> Option<String> {
-    let found = files::look(&Which::default(), Path::new(".")).ok()?;
-    let specs = files::decode(&files::read(&found.paths).ok()?).ok()?;
-    let service = specs.iter().find_map(|spec| spec.service(name))?;
+/// The cloud's id of a service that a file here names and did not make: nothing in the cloud bears the name that it has in the file. Also
+/// the files here that could not be read: each has its own names, and hides nobody else's.
+fn id_in_files(name: &str) -> (Option<String>, Vec<String>) {
+    let found = files::look(&Which::default(), Path::new(".")).unwrap_or_default();
+    let (mut specs, mut unread) = (Vec::new(), Vec::new());
+    for path in &found.paths {
+        let read = files::read_one(path).ok();
+        match read.and_then(|source| files::decode(std::slice::from_ref(&source)).ok()) {
+            Some(own) => specs.extend(own),
+            None => unread.push(path.display().to_string()),
+        }
+    }
+    (specs.iter().find_map(|spec| spec.service(name)).and_then(id_of), unread)
+}
+
+/// The cloud's id of a service that was not made by its file.
+fn id_of(service: &Service) -> Option<String> {
     match &service.cloud {
         CloudService::Aws(aws) => match &aws.form {
             AwsForm::EndpointService(id) => Some(id.to_string()),
