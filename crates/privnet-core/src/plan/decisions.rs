@@ -267,25 +267,33 @@ pub(super) fn waits_of(intent: &ServiceIntent, connections: &Connections) -> Vec
 /// What a plan says of a service's pending requests, which it does not decide on itself: what the user is to do about them.
 #[must_use]
 pub fn pending_wait(service: &str, decisions: &[Decision]) -> Option<Wait> {
-    let pending = decisions.len();
-    let any = |wanted: fn(&Decision) -> bool| decisions.iter().any(wanted);
-    let why = if pending == 0 {
-        return None;
-    } else if any(|decision| decision.verdict == Verdict::Accepted) {
-        format!("{pending} pending connection request(s): run `privnet accept-pending`")
-    } else if any(|decision| matches!(decision.why, Why::ForWhich { .. })) {
-        format!(
-            "{pending} pending connection request(s) that may be meant for another service: `privnet status` says which, and \
-             `privnet accept-pending --connection ID` chooses"
-        )
-    } else if any(Decision::is_ambiguous) {
-        format!(
-            "{pending} pending connection request(s), more than there is room for: `privnet accept-pending --connection ID` chooses"
-        )
-    } else {
-        format!(
-            "{pending} pending connection request(s) that the policy does not let in: `privnet status` says why"
-        )
-    };
-    Some(Wait { on: "you".to_owned(), why, service: service.to_owned() })
+    // Each is counted once, by what is to be done about it.
+    let [mut let_in, mut elsewhere, mut surplus, mut left] = [0_usize; 4];
+    for decision in decisions {
+        *match &decision.why {
+            _ if decision.verdict == Verdict::Accepted => &mut let_in,
+            Why::ForWhich { .. } => &mut elsewhere,
+            _ if decision.is_ambiguous() => &mut surplus,
+            _ => &mut left,
+        } += 1;
+    }
+    let sorts = [
+        (let_in, ": run `privnet accept-pending`"),
+        (
+            elsewhere,
+            " that may be meant for another service: `privnet status` says which, and `privnet accept-pending --connection ID` chooses",
+        ),
+        (surplus, ", more than there is room for: `privnet accept-pending --connection ID` chooses"),
+        (left, " that the policy does not let in: `privnet status` says why"),
+    ];
+    let said = sorts.iter().filter(|(count, _)| *count > 0).enumerate().map(|(nth, (count, what))| {
+        let requests = if nth == 0 { "pending connection request(s)" } else { "more" };
+        format!("{count} {requests}{what}")
+    });
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| Wait {
+        on: "you".to_owned(),
+        why: said.join("; "),
+        service: service.to_owned(),
+    })
 }

@@ -400,6 +400,24 @@ fn a_stranger_is_not_waited_for() {
     assert!(found["you"].contains("--connection ID") && !found.contains_key("fivetran"), "{found:?}");
 }
 
+/// Only who will be let in is counted where the command is named that lets him in.
+#[test]
+fn who_waits_is_counted_by_what_is_to_be_done() {
+    let mut cloud = applied(&[Want::new("s")], None);
+    let stranger = |id: &str| Connection {
+        identities: BTreeSet::from([Identity::new("account", "2")]),
+        ..connection(id, ConnectionState::Pending)
+    };
+    let own = connection("vpce-1", ConnectionState::Pending);
+    cloud.connections.insert("s".to_owned(), vec![own, stranger("vpce-8"), stranger("vpce-9")]);
+    let plan = cloud.plan(&desired(&[Want::new("s")]), PlanOptions::default());
+    assert_eq!(plan.waits.len(), 1, "{:#?}", plan.waits);
+    assert_eq!(
+        plan.waits[0].why,
+        "1 pending connection request(s): run `privnet accept-pending`; 2 more that the policy does not let in: `privnet status` says why"
+    );
+}
+
 /// Somebody else's endpoint behind the same account is connected: the one that `only` names has yet to ask.
 #[test]
 fn who_is_not_in_only_is_not_who_was_waited_for() {
