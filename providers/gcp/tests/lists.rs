@@ -90,6 +90,31 @@ async fn the_last_consumer_of_a_list_goes() {
     assert!(sent.iter().all(whole), "{sent:#?}");
 }
 
+/// The header comes and goes in place, under whoever is connected: that is said, and not where nobody is.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_connected_is_told_of_the_header() {
+    let stage = Stage::open().await;
+    let (plain, with_header) = (colleagues(ALLOW, ""), colleagues(ALLOW, "proxy_protocol: true"));
+    let said = |plan: &privnet_core::plan::Plan| {
+        plan.warnings.iter().filter(|said| said.contains("PROXY header")).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(said(&stage.apply(&plain).await), Vec::<String>::new());
+    let id = ask(&stage);
+    stage.until_pending(&plain, "orders", 1).await;
+    assert_eq!(said(&stage.plan(&with_header).await), Vec::<String>::new());
+    let chosen = Ask { connection: Some(id), ..Ask::default() };
+    let (_, plan, report) = stage.decide(&plain, &chosen).await;
+    assert_done(&plan, &report);
+    assert_eq!(said(&stage.plan(&plain).await), Vec::<String>::new());
+    for (spec, words) in
+        [(&with_header, "begin with a PROXY header"), (&plain, "begin without a PROXY header")]
+    {
+        let told = said(&stage.apply(spec).await);
+        assert!(told.len() == 1 && told[0].contains(words), "{told:?}");
+        stage.assert_settled(spec).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_let_in_is_cut_by_reconciling_and_its_state_is_seen() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ use privnet_core::accept::{self, Connection};
 use privnet_core::plan::Wait;
 use privnet_core::spec::Acceptance;
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpAttachment, GcpForm, GcpNatSubnet};
+use privnet_core::world::Connections;
 use privnet_core::{Address, Origin, Value};
 
 use super::{Attachment, KIND, PREFERENCE, SUPPLIED, parsed, takes_everybody};
@@ -37,13 +38,16 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
         .at(&address)
         .and_then(|live| fields::typed::<Attachment>(KIND.name, &live.fields).ok());
     let (consumers, reconciled_consumers) = consumers(lowering, there.as_ref(), &settings);
+    let shown = there.as_ref().map(|there| there.proxy_protocol);
     let listed = consumers.as_ref().or(reconciled_consumers.as_ref());
     let beside = there.map(|there| beside(lowering, &there, &settings, listed)).unwrap_or_default();
+    let proxy_protocol = settings.proxy_protocol;
+    say_what_sessions_begin_with(lowering, shown, proxy_protocol);
     let typed = Attachment {
         target: Value::output(&rule, "path"),
         nat_subnets: subnets.iter().map(|subnet| Value::output(subnet, "path")).chain(others).collect(),
         connection_preference: PREFERENCE.to_owned(),
-        proxy_protocol: settings_of(lowering).is_some_and(|settings| settings.proxy_protocol),
+        proxy_protocol,
         reconcile_connections: settings_of(lowering).is_some_and(|settings| settings.reconcile_connections),
         domain_names: settings_of(lowering)
             .map(|settings| settings.domain_names.iter().map(ToString::to_string).collect())
@@ -61,6 +65,27 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     // A range that is added lets nobody through until the clients' rule does.
     let clients = lowering.made().map(|_| lowering.address(firewall::KIND.name, firewall::CLIENTS));
     lowering.want(address, Origin::Owned, fields::of(&typed), clients.into_iter().collect());
+}
+
+/// A database that gets a header which it does not expect, or none where it does, answers nobody: whoever is connected is to be told before
+/// the header comes or goes. It is the first that a connection brings
+/// (<https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt>).
+fn say_what_sessions_begin_with(lowering: &mut Lowering<'_>, shown: Option<bool>, wanted: bool) {
+    let Some(seen) = lowering.world.services.get(lowering.service.name.as_str()) else { return };
+    let is_live = match &seen.connections {
+        Connections::Known(all) => all.iter().any(|connection| connection.state.may_be_live()),
+        Connections::Unreadable { .. } => true,
+        Connections::NotExposed => false,
+    };
+    if !is_live || shown.is_none_or(|shown| shown == wanted) {
+        return;
+    }
+    let what = match wanted {
+        true => "new sessions begin with a PROXY header: the database must expect it",
+        false => "new sessions begin without a PROXY header: the database must not expect one",
+    };
+    let name = &lowering.service.name;
+    lowering.lowered.warnings.push(format!("{name}: somebody is connected, and with this change {what}"));
 }
 
 /// Says in time that the NAT subnets have no address left for further connections, and what to do about it.
