@@ -4,6 +4,7 @@ mod delete;
 mod send;
 mod write;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,18 +139,23 @@ impl Arm {
         }
     }
 
-    /// Reads all pages of a collection.
+    /// Reads all pages of a collection. One that is empty has an empty list
+    /// (<https://github.com/cloud-and-ai-microsoft/resource-provider-contract/blob/master/v1.0/resource-api-reference.md>).
     ///
     /// # Errors
-    /// What ARM answered.
+    /// What ARM answered; an answer without a list.
     pub(crate) async fn list(&self, context: &Context, target: &Target) -> Result<Vec<Json>, Error> {
         let asked = asked("GET", target);
         let mut url = Some(self.url(target)?);
-        let mut all = Vec::new();
+        let (mut all, mut read) = (Vec::new(), BTreeSet::new());
         while let Some(page) = url {
+            if !read.insert(page.to_string()) {
+                return Err(error::of_repeated_page(&asked));
+            }
             let out = Out { method: Method::Get, url: &page, body: None, only: Only::Always };
             let answer = self.send(context, &out, &asked, target).await?;
-            all.extend(json::items(&answer.body, "value").iter().cloned());
+            let items = json::at(&answer.body, "value").and_then(Json::as_array);
+            all.extend(items.ok_or_else(|| error::of_another_answer(&asked, "list"))?.iter().cloned());
             url = match json::text(&answer.body, "nextLink") {
                 Some(next) => Some(self.follow(next, &asked)?),
                 None => None,
@@ -181,13 +187,16 @@ impl Arm {
         let url = self.url(target)?;
         let out = Out { method: Method::Post, url: &url, body: None, only: Only::Always };
         let answer = self.send(context, &out, &asked, target).await?;
-        self.finish(context, answer, target, &asked).await
+        let result = self.finish(context, answer, target, &asked).await?;
+        if result.is_object() { Ok(result) } else { Err(error::of_another_answer(&asked, "result")) }
     }
 
     async fn read(&self, context: &Context, target: &Target) -> Result<Answer, Error> {
         let url = self.url(target)?;
         let out = Out { method: Method::Get, url: &url, body: None, only: Only::Always };
-        self.send(context, &out, &asked("GET", target), target).await
+        let asked = asked("GET", target);
+        let answer = self.send(context, &out, &asked, target).await?;
+        if answer.body.is_object() { Ok(answer) } else { Err(error::of_another_answer(&asked, "resource")) }
     }
 
     /// Reads a URL that ARM gave: of an operation, or of its result.

@@ -24,6 +24,7 @@ pub(super) struct Asked {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Failed<'a> {
     pub(super) status: u16,
+    /// Nothing where it is no JSON.
     pub(super) body: Option<&'a Json>,
     pub(super) request_id: Option<String>,
     pub(super) retry_after: Option<Duration>,
@@ -33,6 +34,9 @@ pub(super) struct Failed<'a> {
 
 /// The error of an HTTP answer that is no success.
 pub(super) fn of_answer(asked: &Asked, failed: &Failed<'_>) -> Error {
+    if failed.body.is_none() && failed.status == 404 {
+        return of_no_json(asked, failed.status, failed.request_id.clone());
+    }
     let (code, message) = code_and_message(failed.body);
     let message = message.unwrap_or_else(|| format!("HTTP {}", failed.status));
     let code = code.unwrap_or_else(|| format!("HTTP{}", failed.status));
@@ -44,6 +48,29 @@ pub(super) fn of_answer(asked: &Asked, failed: &Failed<'_>) -> Error {
     make(asked, kind, &code, message)
         .with_request_id(failed.request_id.clone())
         .with_retry_after(failed.retry_after)
+}
+
+/// The error of an answer that is no JSON, which Azure Resource Manager's are: it says nothing of what is there or not, whatever its
+/// status. It may have reached Azure or not, as a request that got no answer.
+pub(super) fn of_no_json(asked: &Asked, status: u16, request_id: Option<String>) -> Error {
+    broken(asked, ErrorKind::Unavailable, &format!("the answer (HTTP {status}) is no JSON"))
+        .with_request_id(request_id)
+}
+
+/// The error of an answer that is none to what was asked: taken for one, it would say that nothing is there.
+pub(super) fn of_another_answer(asked: &Asked, wanted: &str) -> Error {
+    broken(asked, ErrorKind::Other, &format!("the answer holds no {wanted}"))
+}
+
+/// The error of a list that leads back to a page of its own, and so has no end.
+pub(super) fn of_repeated_page(asked: &Asked) -> Error {
+    let message = "the list leads back to a page that was read already, so that its end is not known";
+    Error::new(ErrorKind::Other, &asked.operation, &asked.subject, message)
+}
+
+fn broken(asked: &Asked, kind: ErrorKind, message: &str) -> Error {
+    Error::new(kind, &asked.operation, &asked.subject, message)
+        .with_hint("is a proxy in between that answers by itself? What is there is not known")
 }
 
 /// The error of an operation that was taken on and then failed.

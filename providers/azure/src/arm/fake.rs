@@ -8,7 +8,7 @@ use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request, StatusCode, 
 use super::{Arm, Json};
 use crate::credential::GivenToken;
 
-/// One answer: status, headers, body.
+/// One answer: status, headers, body. A text is sent as it stands.
 pub(crate) type Scripted = (u16, Vec<(&'static str, &'static str)>, Json);
 
 /// What was asked: method and path, the `If-Match` header, the body.
@@ -65,7 +65,11 @@ impl HttpClient for Script {
         for (name, value) in headers {
             sent.insert(name, value);
         }
-        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let bytes = match body {
+            Json::Null => Vec::new(),
+            Json::String(text) => text.into_bytes(),
+            json => json.to_string().into_bytes(),
+        };
         Ok(AsyncRawResponse::from_bytes(StatusCode::from(status), sent, bytes))
     }
 }

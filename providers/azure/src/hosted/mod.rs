@@ -16,11 +16,11 @@ use privnet_core::spec::azure::{AzureForm, AzureHosted};
 use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::world::Connections;
 use privnet_core::{
-    Address, Error, Field, Health, Kind, Live, Origin, Ownership, Replacement, Resource, Scope, ServiceWorld,
-    Value,
+    Address, Error, ErrorKind, Field, Health, Kind, Live, Origin, Ownership, Replacement, Resource, Scope,
+    ServiceWorld, Value,
 };
 
-use crate::arm::{Arm, Json, Target, concerns_everything, in_words, is_gone, items};
+use crate::arm::{Arm, Json, Target, at, concerns_everything, in_words, is_gone, items};
 use crate::{connection, policy};
 use table::{Answer, Evidence, List, Row};
 
@@ -233,8 +233,13 @@ async fn read(arm: &Arm, context: &Context, row: &Row, hosted: &AzureHosted) -> 
             arm.list(context, &Target::with_version(path, row.version)).await
         }
         List::Parent(version) => {
-            let parent =
-                arm.get(context, &Target::with_version(hosted.resource_id.to_string(), version)).await?;
+            let target = Target::with_version(hosted.resource_id.to_string(), version);
+            let parent = arm.get(context, &target).await?;
+            // A vault to which nothing was ever connected has no list, and all its other properties.
+            if at(&parent, "properties").is_none() {
+                let message = "the answer holds no properties of it";
+                return Err(Error::new(ErrorKind::Other, "GET", &target.path, message));
+            }
             Ok(items(&parent, "properties.privateEndpointConnections").to_vec())
         }
     }

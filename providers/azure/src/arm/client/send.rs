@@ -94,16 +94,15 @@ impl Arm {
         let (status, headers, body) = sent.map_err(|error| error::of_transport(asked, &error))?.deconstruct();
         let status = u16::from(status);
         let header = |name: &HeaderName| headers.get_optional_str(name).map(str::to_owned);
-        let body: Json = serde_json::from_slice(body.as_ref()).unwrap_or(Json::Null);
+        let body = parsed(body.as_ref());
         let retry_after =
             header(&RETRY_AFTER).and_then(|after| asked_to_rest(&after, OffsetDateTime::now_utc()));
         let request_id = header(&REQUEST_ID);
         if !(200..300).contains(&status) {
-            return Err(error::of_answer(
-                asked,
-                &Failed { status, body: Some(&body), request_id, retry_after, read },
-            ));
+            let body = body.as_ref();
+            return Err(error::of_answer(asked, &Failed { status, body, request_id, retry_after, read }));
         }
+        let Some(body) = body else { return Err(error::of_no_json(asked, status, request_id)) };
         Ok(Answer {
             status,
             body,
@@ -176,6 +175,13 @@ fn asked_to_rest(text: &str, now: OffsetDateTime) -> Option<Duration> {
     }
     let until = azure_core::time::parse_rfc7231(text).ok()?;
     Some(Duration::try_from(until - now).unwrap_or_default().min(LONGEST_RETRY_AFTER))
+}
+
+/// What an answer says: nothing where it is empty, and none where it is no JSON. Some services begin it with a byte order mark, which
+/// Azure's own clients take away, too (<https://github.com/Azure/azure-sdk-for-go/blob/main/sdk/azcore/runtime/response.go>).
+fn parsed(body: &[u8]) -> Option<Json> {
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body).trim_ascii();
+    if body.is_empty() { Some(Json::Null) } else { serde_json::from_slice(body).ok() }
 }
 
 pub(super) fn asked(method: &str, target: &Target) -> Asked {

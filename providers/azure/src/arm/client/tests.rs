@@ -253,6 +253,61 @@ async fn lists_are_read_to_the_last_page_and_lead_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_list_that_leads_back_to_itself_is_no_list() {
+    let (first, second) =
+        (format!("https://management.azure.com{ID}?api-version=1"), "https://management.azure.com/next?p=2");
+    let page = |next: &str| (200, vec![], json!({"value": [{"n": 1}], "nextLink": next}));
+    let (arm, script) = Script::arm(vec![page(second), page(second)]);
+    let error = arm.list(&context(), &target()).await.unwrap_err();
+    assert!(error.to_string().contains("leads back to a page"), "{error}");
+    assert_eq!(script.asked().len(), 2);
+    let (arm, _) = Script::arm(vec![page(second), page(&first), page(second)]);
+    let target = Target::with_version(ID, "1");
+    let error = arm.list(&context(), &target).await.unwrap_err();
+    assert!(error.to_string().contains("leads back to a page"), "{error}");
+}
+
+/// A proxy may answer with a page of its own, or with nothing: that is no empty cloud.
+#[tokio::test]
+async fn what_is_no_answer_of_azures_says_of_nothing_that_it_is_not_there() {
+    let page = "<html>Sign in</html>";
+    for (status, body) in [(200, page), (200, "{\"value\": [{\"name\": \"x\""), (404, page)] {
+        let (arm, script) = Script::arm(vec![(status, vec![], json!(body)); 20]);
+        let list = arm.list(&context(), &target()).await.unwrap_err();
+        assert_eq!(list.kind(), ErrorKind::Unavailable, "{list}");
+        assert!(list.to_string().contains(&format!("the answer (HTTP {status}) is no JSON")), "{list}");
+        assert!(list.hints()[0].contains("is a proxy in between"), "{:?}", list.hints());
+        assert!(script.asked().len() > 1, "it is asked once more");
+        let find = arm.find(&context(), &target()).await.unwrap_err();
+        assert_eq!(find.kind(), ErrorKind::Unavailable, "{find}");
+    }
+    for body in ["", "null", "[]", "{}", "{\"value\": null}", "{\"value\": {}}"] {
+        let (arm, _) = Script::arm(vec![(200, vec![], json!(body))]);
+        let error = arm.list(&context(), &target()).await.unwrap_err();
+        assert!(error.to_string().contains("the answer holds no list"), "{body}: {error}");
+    }
+    for body in ["", "null", "[]"] {
+        let (arm, _) = Script::arm(vec![(200, vec![], json!(body))]);
+        let error = arm.find(&context(), &target()).await.unwrap_err();
+        assert!(error.to_string().contains("the answer holds no resource"), "{body}: {error}");
+    }
+    let (arm, _) = Script::arm(vec![(204, vec![], Json::Null)]);
+    assert!(arm.list(&context(), &target()).await.is_err());
+    // A deletion is shown by no such answer either.
+    let mut answers = vec![(202, vec![("location", OP)], Json::Null), (204, vec![], Json::Null)];
+    answers.extend(vec![(404, vec![], json!(page)); 20]);
+    let (arm, _) = Script::arm(answers);
+    assert_eq!(arm.delete(&context(), &target()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+/// Azure's own clients take it away, too.
+#[tokio::test]
+async fn a_byte_order_mark_is_none_of_an_answer() {
+    let (arm, _) = Script::arm(vec![(200, vec![], json!("\u{feff}{\"value\": [{\"n\": 1}]}\n"))]);
+    assert_eq!(arm.list(&context(), &target()).await.unwrap(), [json!({"n": 1})]);
+}
+
+#[tokio::test]
 async fn a_resource_that_ends_failed_is_an_error_with_advice() {
     let (arm, _) = Script::arm(vec![
         (404, vec![], json!({})),
