@@ -16,6 +16,7 @@ use privnet_core::{Error, ErrorKind};
 use tokio::sync::OnceCell;
 
 use crate::caller::Who;
+use crate::collection::is_answer;
 use crate::settings::{Endpoint, GcpSettings};
 
 /// Google's own endpoint.
@@ -146,8 +147,14 @@ impl Clients {
         let answer = request.send().await.map_err(|error| RawError::Unsent(error.without_url()))?;
         let status = answer.status().as_u16();
         let bytes = answer.bytes().await.map_err(|error| RawError::Unsent(error.without_url()))?;
-        let body = serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null);
-        if (200..300).contains(&status) { Ok(body) } else { Err(RawError::Answered(status, body)) }
+        let body: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+        let kind = body.as_ref().and_then(|body| body.get("kind")?.as_str());
+        match (200..300).contains(&status) {
+            true if is_answer(kind).is_ok() => Ok(body.unwrap_or_default()),
+            true => Err(RawError::Unreadable(status)),
+            false if status == 404 && body.is_none() => Err(RawError::Unreadable(status)),
+            false => Err(RawError::Answered(status, body.unwrap_or_default())),
+        }
     }
 }
 
@@ -157,6 +164,8 @@ pub(crate) enum RawError {
     Credentials(Box<dyn std::error::Error + Send + Sync>),
     /// There was no answer.
     Unsent(reqwest::Error),
+    /// The answer was none of Compute Engine's.
+    Unreadable(u16),
     /// The answer was an error.
     Answered(u16, serde_json::Value),
 }

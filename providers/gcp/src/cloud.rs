@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 
 use crate::buckets::{Group, bucket};
 use crate::clients::{Clients, RawError};
-use crate::collection::{self, At, Collection, Page, Sent, json};
+use crate::collection::{self, At, Collection, Page, Sent, whole};
 use crate::error;
 use crate::json::{Json, text};
 use crate::operations::{self, Errand};
@@ -118,12 +118,14 @@ impl Cloud<'_> {
         Fut: Future<Output = Sent<Page>>,
     {
         let (mut all, mut unreachable, mut token) = (Vec::new(), BTreeSet::new(), String::new());
+        let mut read = BTreeSet::new();
         loop {
             let found = self.call(Group::Read, project, method, project, || page(token.clone())).await?;
             all.extend(found.items);
             unreachable.extend(found.unreachable.iter().map(|place| path::name(place).to_owned()));
             match found.next.filter(|next| !next.is_empty()) {
-                Some(next) => token = next,
+                Some(next) if read.insert(next.clone()) => token = next,
+                Some(_) => return Err(error::repeated_page(method, project)),
                 None => return Ok((all, unreachable)),
             }
         }
@@ -185,6 +187,7 @@ impl Cloud<'_> {
                     RawError::Answered(status, body) => {
                         error::answered(method, &at.name, status, &body, None)
                     }
+                    RawError::Unreadable(status) => error::unreadable(method, &at.name, status),
                     RawError::Unsent(cause) => {
                         Error::new(ErrorKind::Unavailable, method, &at.name, "no answer from Google Cloud")
                             .with_cause(cause)
@@ -264,21 +267,21 @@ async fn send(c: &Clients, at: &At, id: &str, write: Write<'_>) -> Sent<Json> {
             let set = c.forwarding_rules.set_labels().set_project(&at.project).set_region(&at.place);
             let set = set.set_resource(&at.name).set_request_id(id);
             let body = collection::model::<model::RegionSetLabelsRequest>(body)?;
-            json(Box::pin(set.set_body(body).send()).await?)
+            whole(Box::pin(set.set_body(body).send()).await?)
         }
         Write::Attach(members) => {
             let attach = c.network_endpoint_groups.attach_network_endpoints().set_project(&at.project);
             let attach = attach.set_zone(&at.place).set_network_endpoint_group(&at.name).set_request_id(id);
             let body = serde_json::json!({ "networkEndpoints": members });
             let body = collection::model::<model::NetworkEndpointGroupsAttachEndpointsRequest>(&body)?;
-            json(Box::pin(attach.set_body(body).send()).await?)
+            whole(Box::pin(attach.set_body(body).send()).await?)
         }
         Write::Detach(members) => {
             let detach = c.network_endpoint_groups.detach_network_endpoints().set_project(&at.project);
             let detach = detach.set_zone(&at.place).set_network_endpoint_group(&at.name).set_request_id(id);
             let body = serde_json::json!({ "networkEndpoints": members });
             let body = collection::model::<model::NetworkEndpointGroupsDetachEndpointsRequest>(&body)?;
-            json(Box::pin(detach.set_body(body).send()).await?)
+            whole(Box::pin(detach.set_body(body).send()).await?)
         }
     }
 }
@@ -289,7 +292,7 @@ async fn patch(c: &Clients, at: &At, id: &str, body: &Json) -> Sent<Json> {
         ($client:ident, $set:ident, $model:ident) => {{
             let patch =
                 c.$client.patch().set_project(project).set_region(place).$set(name).set_request_id(id);
-            json(Box::pin(patch.set_body(collection::model::<model::$model>(body)?).send()).await?)
+            whole(Box::pin(patch.set_body(collection::model::<model::$model>(body)?).send()).await?)
         }};
     }
     match at.collection {
@@ -303,7 +306,7 @@ async fn patch(c: &Clients, at: &At, id: &str, body: &Json) -> Sent<Json> {
         }
         Collection::Firewalls => {
             let patch = c.firewalls.patch().set_project(project).set_firewall(name).set_request_id(id);
-            json(Box::pin(patch.set_body(collection::model::<model::Firewall>(body)?).send()).await?)
+            whole(Box::pin(patch.set_body(collection::model::<model::Firewall>(body)?).send()).await?)
         }
         Collection::Subnetworks
         | Collection::HealthChecks
@@ -318,7 +321,7 @@ async fn replace(c: &Clients, at: &At, id: &str, body: &Json) -> Sent<Json> {
         Collection::HealthChecks => {
             let update = c.health_checks.update().set_project(project).set_region(&at.place);
             let update = update.set_health_check(name).set_request_id(id);
-            json(Box::pin(update.set_body(collection::model::<model::HealthCheck>(body)?).send()).await?)
+            whole(Box::pin(update.set_body(collection::model::<model::HealthCheck>(body)?).send()).await?)
         }
         _ => Err(unwritable("update")),
     }
@@ -335,14 +338,17 @@ async fn wait(c: &Clients, project: &str, operation: &Json) -> Sent<Json> {
     match (place("zone"), place("region")) {
         (Some(zone), _) => {
             let wait = c.zone_operations.wait().set_project(project).set_zone(zone).set_operation(name);
-            json(Box::pin(wait.send()).await?)
+            whole(Box::pin(wait.send()).await?)
         }
         (None, Some(region)) => {
             let wait = c.region_operations.wait().set_project(project).set_region(region).set_operation(name);
-            json(Box::pin(wait.send()).await?)
+            whole(Box::pin(wait.send()).await?)
         }
         (None, None) => {
-            json(Box::pin(c.global_operations.wait().set_project(project).set_operation(name).send()).await?)
+            whole(Box::pin(c.global_operations.wait().set_project(project).set_operation(name).send()).await?)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

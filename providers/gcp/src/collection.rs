@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clients::Clients;
-use crate::json::Json;
+use crate::json::{Json, text};
 use crate::path;
 
 /// A collection whose resources privnet makes.
@@ -41,6 +41,7 @@ pub(crate) const UNREACHABLE: &str = "UNREACHABLE";
 macro_rules! aggregated {
     ($answer:expr, $items:ident) => {{
         let answer = $answer;
+        $crate::collection::is_answer(answer.kind.as_deref())?;
         let (mut items, mut unreachable) = (Vec::new(), answer.unreachables);
         for (scope, scoped) in answer.items {
             let code = scoped.warning.and_then(|warning| warning.code);
@@ -130,6 +131,22 @@ pub(crate) fn json<T: Serialize>(model: T) -> Sent<Json> {
     serde_json::to_value(model).map_err(ClientError::deser)
 }
 
+/// An answer of the API, whole.
+pub(crate) fn whole<T: Serialize>(answer: T) -> Sent<Json> {
+    let answer = json(answer)?;
+    is_answer(text(&answer, "kind"))?;
+    Ok(answer)
+}
+
+/// Every answer of Compute Engine says its kind (<https://cloud.google.com/compute/docs/reference/rest/v1/forwardingRules/aggregatedList>).
+/// Whatever else is JSON, the client reads as an answer in which everything is missing: that is no empty project.
+pub(crate) fn is_answer(kind: Option<&str>) -> Sent<()> {
+    match kind {
+        Some(kind) if kind.starts_with("compute#") => Ok(()),
+        _ => Err(ClientError::deser("it does not say of which kind it is, as Compute Engine's answers do")),
+    }
+}
+
 pub(crate) fn model<T: DeserializeOwned>(body: &Json) -> Sent<T> {
     serde_json::from_value(body.clone()).map_err(ClientError::ser)
 }
@@ -148,6 +165,7 @@ pub(crate) async fn page(c: &Clients, collection: Collection, project: &str, tok
             let list = c.$client.list().set_project(project).set_max_results(500_u32);
             let list = if token.is_empty() { list } else { list.set_page_token(token) };
             let answer = Box::pin(list.send()).await?;
+            is_answer(answer.kind.as_deref())?;
             let items = answer.items.into_iter().map(json).collect::<Sent<Vec<_>>>()?;
             Page { items, unreachable: Vec::new(), next: answer.next_page_token }
         }};
@@ -171,7 +189,7 @@ pub(crate) async fn get(c: &Clients, at: &At) -> Sent<Json> {
     let (project, place, name) = (at.project.as_str(), at.place.as_str(), at.name.as_str());
     macro_rules! regional {
         ($client:ident, $set:ident) => {
-            json(Box::pin(c.$client.get().set_project(project).set_region(place).$set(name).send()).await?)
+            whole(Box::pin(c.$client.get().set_project(project).set_region(place).$set(name).send()).await?)
         };
     }
     match at.collection {
@@ -183,14 +201,14 @@ pub(crate) async fn get(c: &Clients, at: &At) -> Sent<Json> {
         Collection::GroupManagers => regional!(group_managers, set_instance_group_manager),
         Collection::InstanceTemplates => {
             let get = c.instance_templates.get().set_project(project).set_instance_template(name);
-            json(Box::pin(get.send()).await?)
+            whole(Box::pin(get.send()).await?)
         }
         Collection::Firewalls => {
-            json(Box::pin(c.firewalls.get().set_project(project).set_firewall(name).send()).await?)
+            whole(Box::pin(c.firewalls.get().set_project(project).set_firewall(name).send()).await?)
         }
         Collection::NetworkEndpointGroups => {
             let get = c.network_endpoint_groups.get().set_project(project).set_zone(place);
-            json(Box::pin(get.set_network_endpoint_group(name).send()).await?)
+            whole(Box::pin(get.set_network_endpoint_group(name).send()).await?)
         }
     }
 }
@@ -201,7 +219,7 @@ pub(crate) async fn insert(c: &Clients, at: &At, id: &str, body: &Json) -> Sent<
     macro_rules! regional {
         ($client:ident, $model:ident) => {{
             let insert = c.$client.insert().set_project(project).set_region(place).set_request_id(id);
-            json(Box::pin(insert.set_body(model::<model::$model>(body)?).send()).await?)
+            whole(Box::pin(insert.set_body(model::<model::$model>(body)?).send()).await?)
         }};
     }
     match at.collection {
@@ -213,16 +231,16 @@ pub(crate) async fn insert(c: &Clients, at: &At, id: &str, body: &Json) -> Sent<
         Collection::GroupManagers => regional!(group_managers, InstanceGroupManager),
         Collection::InstanceTemplates => {
             let insert = c.instance_templates.insert().set_project(project).set_request_id(id);
-            json(Box::pin(insert.set_body(model::<model::InstanceTemplate>(body)?).send()).await?)
+            whole(Box::pin(insert.set_body(model::<model::InstanceTemplate>(body)?).send()).await?)
         }
         Collection::Firewalls => {
             let insert = c.firewalls.insert().set_project(project).set_request_id(id);
-            json(Box::pin(insert.set_body(model::<model::Firewall>(body)?).send()).await?)
+            whole(Box::pin(insert.set_body(model::<model::Firewall>(body)?).send()).await?)
         }
         Collection::NetworkEndpointGroups => {
             let insert = c.network_endpoint_groups.insert().set_project(project).set_zone(place);
             let insert = insert.set_request_id(id).set_body(model::<model::NetworkEndpointGroup>(body)?);
-            json(Box::pin(insert.send()).await?)
+            whole(Box::pin(insert.send()).await?)
         }
     }
 }
@@ -233,7 +251,7 @@ pub(crate) async fn delete(c: &Clients, at: &At, id: &str) -> Sent<Json> {
     macro_rules! regional {
         ($client:ident, $set:ident) => {{
             let delete = c.$client.delete().set_project(project).set_region(place).$set(name);
-            json(Box::pin(delete.set_request_id(id).send()).await?)
+            whole(Box::pin(delete.set_request_id(id).send()).await?)
         }};
     }
     match at.collection {
@@ -245,15 +263,15 @@ pub(crate) async fn delete(c: &Clients, at: &At, id: &str) -> Sent<Json> {
         Collection::GroupManagers => regional!(group_managers, set_instance_group_manager),
         Collection::InstanceTemplates => {
             let delete = c.instance_templates.delete().set_project(project).set_instance_template(name);
-            json(Box::pin(delete.set_request_id(id).send()).await?)
+            whole(Box::pin(delete.set_request_id(id).send()).await?)
         }
         Collection::Firewalls => {
             let delete = c.firewalls.delete().set_project(project).set_firewall(name).set_request_id(id);
-            json(Box::pin(delete.send()).await?)
+            whole(Box::pin(delete.send()).await?)
         }
         Collection::NetworkEndpointGroups => {
             let delete = c.network_endpoint_groups.delete().set_project(project).set_zone(place);
-            json(Box::pin(delete.set_network_endpoint_group(name).set_request_id(id).send()).await?)
+            whole(Box::pin(delete.set_network_endpoint_group(name).set_request_id(id).send()).await?)
         }
     }
 }

@@ -29,7 +29,11 @@ pub(crate) fn convert(method: &Method, subject: &str, error: ClientError) -> Err
     }
     if let Some(status) = error.http_status_code() {
         let body = error.http_payload().map(|payload| payload.to_vec()).unwrap_or_default();
-        let body: Json = serde_json::from_slice(&body).unwrap_or_else(|_| understood(&error));
+        let body = serde_json::from_slice(&body).ok();
+        if status == 404 && body.is_none() && error.status().is_none() {
+            return unreadable(method, subject, status);
+        }
+        let body: Json = body.unwrap_or_else(|| understood(&error));
         let said = error.status().map(|status| status.message.clone());
         let converted = answered(method, subject, status, &body, said.as_deref());
         // What the client says of an answer that it understood is the same message again.
@@ -41,9 +45,25 @@ pub(crate) fn convert(method: &Method, subject: &str, error: ClientError) -> Err
     }
     if error.is_deserialization() {
         return Error::new(ErrorKind::Unavailable, method, subject, "the answer cannot be read")
+            .with_hint(PROXY)
             .with_cause(error);
     }
     Error::new(ErrorKind::Unavailable, method, subject, "no answer from Google Cloud").with_cause(error)
+}
+
+/// What may answer in Google's place.
+const PROXY: &str = "is a proxy in between that answers by itself? What is there is not known";
+
+/// The error of an answer that is none of Compute Engine's: it says nothing of what is there or not, whatever its status.
+pub(crate) fn unreadable(method: &Method, subject: &str, status: u16) -> Error {
+    let message = format!("the answer (HTTP {status}) is none of Compute Engine's");
+    Error::new(ErrorKind::Unavailable, method, subject, message).with_hint(PROXY)
+}
+
+/// The error of a list that leads back to a page of its own, and so has no end.
+pub(crate) fn repeated_page(method: &Method, subject: &str) -> Error {
+    let message = "the list leads back to a page that was read already, so that its end is not known";
+    Error::new(ErrorKind::Other, method, subject, message)
 }
 
 /// The body of an answer that the client understood: of such a one it keeps the reasons, and not the body.

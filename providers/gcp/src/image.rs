@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::buckets::Group;
 use crate::cloud::Cloud;
-use crate::collection::json;
+use crate::collection::whole;
 use crate::json::{Json, list, text};
 use crate::path;
 
@@ -79,9 +79,9 @@ pub(crate) async fn look(cloud: &Cloud<'_>, image: &str) -> Result<Seen, Error> 
     let method = if family { "images.getFromFamily" } else { "images.get" };
     let sent = cloud.call(Group::Read, project, method, name, || async {
         if family {
-            json(Box::pin(images.get_from_family().set_project(project).set_family(name).send()).await?)
+            whole(Box::pin(images.get_from_family().set_project(project).set_family(name).send()).await?)
         } else {
-            json(Box::pin(images.get().set_project(project).set_image(name).send()).await?)
+            whole(Box::pin(images.get().set_project(project).set_image(name).send()).await?)
         }
     });
     match sent.await {

@@ -18,7 +18,7 @@ use privnet_core::{Address, Error, ObserveRequest, Purpose, World};
 use crate::GcpProvider;
 use crate::buckets::Group;
 use crate::cloud::Cloud;
-use crate::collection::json;
+use crate::collection::whole;
 use crate::cut_short;
 use crate::facts;
 use crate::json::text;
@@ -170,7 +170,7 @@ async fn numbers(
     let read = numbers.into_iter().map(|number| async move {
         let answer = cloud
             .call(Group::Read, &number, "projects.get", &number, || async {
-                json(Box::pin(cloud.clients.projects.get().set_project(&number).send()).await?)
+                whole(Box::pin(cloud.clients.projects.get().set_project(&number).send()).await?)
             })
             .await;
         let id = answer.map(|project| text(&project, "name").map(str::to_owned));

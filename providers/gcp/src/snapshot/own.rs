@@ -9,7 +9,8 @@ use privnet_core::{Address, Error, ErrorKind, Ownership};
 use super::Snapshot;
 use crate::buckets::Group;
 use crate::cloud::Cloud;
-use crate::collection::{Collection, Sent, json};
+use crate::collection::{Collection, Sent, is_answer, json, whole};
+use crate::error;
 use crate::json::{Json, flag, list, text};
 use crate::kinds;
 use crate::lists::RECONCILES;
@@ -24,10 +25,11 @@ pub(crate) const HEALTHY: &str = "HEALTHY";
 pub(crate) async fn endpoints_of(cloud: &Cloud<'_>, group: &str) -> Result<Vec<Json>, Error> {
     let part = |word| path::after(group, word).unwrap_or_default();
     let (project, zone, name) = (part("projects"), part("zones"), path::name(group));
-    let (mut all, mut token) = (Vec::new(), String::new());
+    let (mut all, mut token, mut read) = (Vec::new(), String::new(), BTreeSet::new());
+    let method = "networkEndpointGroups.listNetworkEndpoints";
     loop {
         let (items, next) = cloud
-            .call(Group::Read, project, "networkEndpointGroups.listNetworkEndpoints", name, || async {
+            .call(Group::Read, project, method, name, || async {
                 let list =
                     cloud.clients.network_endpoint_groups.list_network_endpoints().set_project(project);
                 let list = list.set_zone(zone).set_network_endpoint_group(name).set_max_results(500_u32);
@@ -36,13 +38,15 @@ pub(crate) async fn endpoints_of(cloud: &Cloud<'_>, group: &str) -> Result<Vec<J
                 );
                 let list = if token.is_empty() { list } else { list.set_page_token(&token) };
                 let answer = Box::pin(list.send()).await?;
+                is_answer(answer.kind.as_deref())?;
                 let found = answer.items.into_iter().filter_map(|item| item.network_endpoint);
                 Ok((found.map(json).collect::<Sent<Vec<_>>>()?, answer.next_page_token))
             })
             .await?;
         all.extend(items);
         match next.filter(|next| !next.is_empty()) {
-            Some(next) => token = next,
+            Some(next) if read.insert(next.clone()) => token = next,
+            Some(_) => return Err(error::repeated_page(method, name)),
             None => return Ok(all),
         }
     }
@@ -182,7 +186,7 @@ pub(crate) async fn health_of(cloud: &Cloud<'_>, service: &str, group: &str) -> 
         .call(Group::Read, project, "regionBackendServices.getHealth", name, || async {
             let body = google_cloud_compute_v1::model::ResourceGroupReference::new().set_group(group);
             let get = cloud.clients.backend_services.get_health().set_project(project).set_region(region);
-            json(Box::pin(get.set_backend_service(name).set_body(body).send()).await?)
+            whole(Box::pin(get.set_backend_service(name).set_body(body).send()).await?)
         })
         .await?;
     Ok(list(&answer, "healthStatus").to_vec())
