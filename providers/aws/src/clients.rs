@@ -27,6 +27,7 @@ use tracing::Instrument as _;
 use crate::buckets::Operation;
 use crate::error;
 use crate::plain_http::GuardedClient;
+use crate::whole::Whole;
 
 const GET_CALLER_IDENTITY: Operation = Operation { api: crate::buckets::Api::Sts, name: "GetCallerIdentity" };
 
@@ -136,18 +137,38 @@ impl Connector {
             None => base,
         };
         let (account, caller) = identify(&config, location.region.as_str(), context).await?;
-        let partition = caller.split(':').nth(1).unwrap_or("aws").to_owned();
-        let region = location.region.to_string();
-        Ok(Arc::new(Reach {
-            ec2: aws_sdk_ec2::Client::new(&config),
-            elb: aws_sdk_elasticloadbalancingv2::Client::new(&config),
-            auto_scaling: aws_sdk_autoscaling::Client::new(&config),
+        Ok(Arc::new(Reach::with(&config, location.region.to_string(), account, caller)))
+    }
+}
+
+impl Reach {
+    fn with(config: &SdkConfig, region: String, account: String, caller: String) -> Self {
+        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(Whole);
+        let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(config).interceptor(Whole);
+        let auto_scaling = aws_sdk_autoscaling::config::Builder::from(config).interceptor(Whole);
+        Self {
+            ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
+            elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb.build()),
+            auto_scaling: aws_sdk_autoscaling::Client::from_conf(auto_scaling.build()),
             scope: Scope(format!("aws/{account}/{region}")),
             account,
             region,
-            partition,
+            partition: caller.split(':').nth(1).unwrap_or("aws").to_owned(),
             caller,
-        }))
+        }
+    }
+
+    /// A place at a local cloud, of which nothing was asked yet.
+    #[cfg(test)]
+    pub(crate) fn local(url: String) -> Self {
+        let endpoint = Endpoint {
+            url,
+            access_key_id: "AKIASANDBOX123456789".to_owned(),
+            secret_access_key: "sandbox".to_owned(),
+        };
+        let (region, account) = ("us-east-1".to_owned(), "111111111111".to_owned());
+        let caller = "arn:aws:iam::111111111111:root".to_owned();
+        Self::with(&local_config(&endpoint, &region), region, account, caller)
     }
 }
 

@@ -19,6 +19,9 @@ use crate::plain_http::{NoCertificates, PlainHttp};
 /// What the code of an answer begins with that has none of AWS's: its HTTP status follows.
 const NO_CODE: &str = "HTTP ";
 
+/// What may answer in the place of AWS.
+const PROXY: &str = "is a proxy in between that answers by itself? What is there is not known";
+
 /// Whether the answer was none of AWS's own errors.
 pub(crate) fn is_foreign(error: &Error) -> bool {
     error.code().is_some_and(|code| code.starts_with(NO_CODE))
@@ -44,7 +47,9 @@ where
         SdkError::ResponseError(context) => {
             let status = context.raw().status().as_u16();
             let message = format!("the answer (HTTP {status}) cannot be read");
-            Error::new(by_status(status).unwrap_or(ErrorKind::Unavailable), operation.name, subject, message)
+            let kind = by_status(status).filter(|kind| *kind != ErrorKind::NotFound);
+            Error::new(kind.unwrap_or(ErrorKind::Unavailable), operation.name, subject, message)
+                .with_hint(PROXY)
         }
         SdkError::TimeoutError(_) => {
             Error::new(ErrorKind::Unavailable, operation.name, subject, "no answer in time")
@@ -187,6 +192,7 @@ fn answered(operation: Operation, subject: &str, status: u16, code: &str, messag
         (ErrorKind::Unauthenticated, _) => {
             error.with_hint("the credentials are refused: log in again, or check the clock")
         }
+        (ErrorKind::Unavailable, _) if says_nothing(code, status) => error.with_hint(PROXY),
         (_, "OperationNotPermitted") if operation.name == "DeleteLoadBalancer" => {
             error.with_hint("deletion protection is on: set `deletion_protection: false`, apply, then delete")
         }
@@ -259,11 +265,17 @@ pub(crate) fn classify(code: &str, status: u16) -> ErrorKind {
         _ if is_absence(code) => ErrorKind::NotFound,
         _ if code.starts_with("TooMany") || code.ends_with("LimitExceeded") => ErrorKind::Quota,
         _ if code.starts_with("Duplicate") || code.ends_with("AlreadyExistsException") => ErrorKind::Conflict,
+        _ if says_nothing(code, status) => ErrorKind::Unavailable,
         _ if code.is_empty() || code == "Unknown" || code.starts_with(NO_CODE) => {
             by_status(status).unwrap_or(ErrorKind::Other)
         }
         _ => by_status(status).filter(|kind| *kind == ErrorKind::Unavailable).unwrap_or(ErrorKind::Invalid),
     }
+}
+
+/// Whether an answer is none of AWS's, although its status would say something of what is there: a page of a proxy's.
+fn says_nothing(code: &str, status: u16) -> bool {
+    code.starts_with(NO_CODE) && matches!(status, 200..=299 | 404)
 }
 
 /// The codes that say that a thing is not there.

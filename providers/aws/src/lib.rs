@@ -44,6 +44,7 @@ mod snapshot;
 mod tagging;
 mod taking_over;
 mod targets;
+mod whole;
 mod zones;
 
 use std::collections::BTreeMap;
