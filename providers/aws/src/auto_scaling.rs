@@ -9,7 +9,7 @@ use privnet_core::{Error, ErrorKind};
 
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
-use crate::network::next_page;
+use crate::network::Pages;
 use crate::ownership::TagMap;
 
 const DESCRIBE_GROUPS: Operation = Operation::auto_scaling("DescribeAutoScalingGroups");
@@ -58,7 +58,7 @@ async fn pages(
     names: &[String],
     filter: Option<&Filter>,
 ) -> Result<Vec<AutoScalingGroup>, Error> {
-    let (mut all, mut token) = (Vec::new(), None);
+    let (mut all, mut token) = (Vec::new(), Pages::default());
     loop {
         let page = cloud
             .read(DESCRIBE_GROUPS, subject, || {
@@ -66,12 +66,11 @@ async fn pages(
                 let request = request.set_filters(filter.map(|filter| vec![filter.clone()]));
                 let request =
                     request.set_auto_scaling_group_names((!names.is_empty()).then(|| names.to_vec()));
-                request.set_next_token(token.clone()).send()
+                request.set_next_token(token.token()).send()
             })
             .await?;
         all.extend(page.auto_scaling_groups.unwrap_or_default());
-        token = next_page(token.as_ref(), page.next_token);
-        if token.is_none() {
+        if !token.turn(DESCRIBE_GROUPS, subject, page.next_token)? {
             return Ok(all);
         }
     }

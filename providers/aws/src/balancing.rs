@@ -10,7 +10,7 @@ use privnet_core::{Error, ErrorKind};
 
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
-use crate::network::next_page;
+use crate::network::Pages;
 use crate::ownership::TagMap;
 
 const DESCRIBE_LOAD_BALANCERS: Operation = Operation::elb("DescribeLoadBalancers");
@@ -32,16 +32,15 @@ pub(crate) type Attributes = BTreeMap<String, String>;
 
 /// All load balancers. There is no filter by tag, and a look-up by names fails whole when one is missing.
 pub(crate) async fn load_balancers(cloud: &Cloud<'_>) -> Result<Vec<LoadBalancer>, Error> {
-    let (mut all, mut marker) = (Vec::new(), None);
+    let (mut all, mut marker) = (Vec::new(), Pages::default());
     loop {
         let page = cloud
             .read(DESCRIBE_LOAD_BALANCERS, &cloud.reach.scope.0, || {
-                cloud.reach.elb.describe_load_balancers().page_size(PAGE).set_marker(marker.clone()).send()
+                cloud.reach.elb.describe_load_balancers().page_size(PAGE).set_marker(marker.token()).send()
             })
             .await?;
         all.extend(page.load_balancers.unwrap_or_default());
-        marker = next_page(marker.as_ref(), page.next_marker);
-        if marker.is_none() {
+        if !marker.turn(DESCRIBE_LOAD_BALANCERS, &cloud.reach.scope.0, page.next_marker)? {
             return Ok(all);
         }
     }
@@ -73,16 +72,15 @@ pub(crate) async fn load_balancer_attributes(cloud: &Cloud<'_>, arn: &str) -> Re
 
 /// All target groups.
 pub(crate) async fn target_groups(cloud: &Cloud<'_>) -> Result<Vec<TargetGroup>, Error> {
-    let (mut all, mut marker) = (Vec::new(), None);
+    let (mut all, mut marker) = (Vec::new(), Pages::default());
     loop {
         let page = cloud
             .read(DESCRIBE_TARGET_GROUPS, &cloud.reach.scope.0, || {
-                cloud.reach.elb.describe_target_groups().page_size(PAGE).set_marker(marker.clone()).send()
+                cloud.reach.elb.describe_target_groups().page_size(PAGE).set_marker(marker.token()).send()
             })
             .await?;
         all.extend(page.target_groups.unwrap_or_default());
-        marker = next_page(marker.as_ref(), page.next_marker);
-        if marker.is_none() {
+        if !marker.turn(DESCRIBE_TARGET_GROUPS, &cloud.reach.scope.0, page.next_marker)? {
             return Ok(all);
         }
     }
@@ -127,18 +125,17 @@ pub(crate) async fn target_health(
 
 /// The listeners of a load balancer; none where it is gone.
 pub(crate) async fn listeners(cloud: &Cloud<'_>, load_balancer: &str) -> Result<Vec<Listener>, Error> {
-    let (mut all, mut marker) = (Vec::new(), None);
+    let (mut all, mut marker) = (Vec::new(), Pages::default());
     loop {
         let answer = cloud
             .read(DESCRIBE_LISTENERS, load_balancer, || {
                 let request = cloud.reach.elb.describe_listeners().load_balancer_arn(load_balancer);
-                request.page_size(PAGE).set_marker(marker.clone()).send()
+                request.page_size(PAGE).set_marker(marker.token()).send()
             })
             .await;
         let Some(page) = absent_is_none(answer)? else { return Ok(all) };
         all.extend(page.listeners.unwrap_or_default());
-        marker = next_page(marker.as_ref(), page.next_marker);
-        if marker.is_none() {
+        if !marker.turn(DESCRIBE_LISTENERS, load_balancer, page.next_marker)? {
             return Ok(all);
         }
     }

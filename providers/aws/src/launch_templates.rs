@@ -9,7 +9,7 @@ use privnet_core::Error;
 use crate::balancing::absent_is_none;
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
-use crate::network::{filter, next_page};
+use crate::network::{Pages, filter};
 
 const DESCRIBE_TEMPLATES: Operation = Operation::ec2("DescribeLaunchTemplates");
 const DESCRIBE_VERSIONS: Operation = Operation::ec2("DescribeLaunchTemplateVersions");
@@ -44,18 +44,17 @@ pub(crate) async fn template(cloud: &Cloud<'_>, name: &str) -> Result<Option<Lau
 }
 
 async fn pages(cloud: &Cloud<'_>, by: &str, values: &[String]) -> Result<Vec<LaunchTemplate>, Error> {
-    let (mut all, mut token) = (Vec::new(), None);
+    let (mut all, mut token) = (Vec::new(), Pages::default());
     loop {
         let page = cloud
             .read(DESCRIBE_TEMPLATES, &cloud.reach.scope.0, || {
                 let request =
                     cloud.reach.ec2.describe_launch_templates().filters(filter(by, values.to_vec()));
-                request.max_results(PAGE).set_next_token(token.clone()).send()
+                request.max_results(PAGE).set_next_token(token.token()).send()
             })
             .await?;
         all.extend(page.launch_templates.unwrap_or_default());
-        token = next_page(token.as_ref(), page.next_token);
-        if token.is_none() {
+        if !token.turn(DESCRIBE_TEMPLATES, &cloud.reach.scope.0, page.next_token)? {
             return Ok(all);
         }
     }
@@ -74,7 +73,7 @@ pub(crate) async fn all_versions(
     templates: &[&LaunchTemplate],
 ) -> Result<BTreeMap<String, Vec<LaunchTemplateVersion>>, Error> {
     let mut by_pages = ByPages::of(templates);
-    let mut token = None;
+    let mut token = Pages::default();
     while by_pages.is_worth_a_page() {
         let page = cloud
             .read(DESCRIBE_VERSIONS, &cloud.reach.scope.0, || {
@@ -82,12 +81,11 @@ pub(crate) async fn all_versions(
                 let request = request.versions("$Latest").versions("$Default");
                 // As all of privnet's are: most of what others made before metadata by token was usual is left out.
                 let request = request.filters(filter("http-tokens", ["required"]));
-                request.max_results(PAGE).set_next_token(token.clone()).send()
+                request.max_results(PAGE).set_next_token(token.token()).send()
             })
             .await?;
         by_pages.take(page.launch_template_versions.unwrap_or_default());
-        token = next_page(token.as_ref(), page.next_token);
-        if token.is_none() {
+        if !token.turn(DESCRIBE_VERSIONS, &cloud.reach.scope.0, page.next_token)? {
             break;
         }
     }
@@ -163,18 +161,17 @@ fn is_whole(latest: i64, seen: &Versions) -> bool {
 
 /// The versions of a template, the first one first; none where it is gone.
 pub(crate) async fn versions(cloud: &Cloud<'_>, id: &str) -> Result<Vec<LaunchTemplateVersion>, Error> {
-    let (mut all, mut token) = (Vec::new(), None);
+    let (mut all, mut token) = (Vec::new(), Pages::default());
     loop {
         let answer = cloud
             .read(DESCRIBE_VERSIONS, id, || {
                 let request = cloud.reach.ec2.describe_launch_template_versions().launch_template_id(id);
-                request.max_results(PAGE).set_next_token(token.clone()).send()
+                request.max_results(PAGE).set_next_token(token.token()).send()
             })
             .await;
         let Some(page) = absent_is_none(answer)? else { return Ok(all) };
         all.extend(page.launch_template_versions.unwrap_or_default());
-        token = next_page(token.as_ref(), page.next_token);
-        if token.is_none() {
+        if !token.turn(DESCRIBE_VERSIONS, id, page.next_token)? {
             all.sort_by_key(|version: &LaunchTemplateVersion| version.version_number().unwrap_or(i64::MAX));
             return Ok(all);
         }

@@ -6,7 +6,7 @@ use aws_sdk_ec2::types::{
     Filter, Instance, NetworkInterface, SecurityGroup, SecurityGroupRule, Subnet, Tag, Vpc,
 };
 use futures::future::try_join_all;
-use privnet_core::Error;
+use privnet_core::{Error, ErrorKind};
 
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
@@ -43,9 +43,39 @@ fn pieces(ids: &BTreeSet<String>) -> Vec<Vec<String>> {
     all.chunks(FILTER_VALUES).map(<[String]>::to_vec).collect()
 }
 
-/// The next page's token, unless the server repeats itself.
-pub(crate) fn next_page(before: Option<&String>, token: Option<String>) -> Option<String> {
-    token.filter(|token| !token.is_empty() && Some(token) != before)
+/// The pages of a list: which comes next, and which there were.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    next: Option<String>,
+    read: BTreeSet<String>,
+}
+
+impl Pages {
+    /// The token of the page to ask for.
+    pub(crate) fn token(&self) -> Option<String> {
+        self.next.clone()
+    }
+
+    /// Takes the token of the page after the one that was read; whether there is one.
+    ///
+    /// # Errors
+    /// When it is that of a page that was read already: such a list has no end, and what is on its other pages is not known.
+    pub(crate) fn turn(
+        &mut self,
+        operation: Operation,
+        subject: &str,
+        next: Option<String>,
+    ) -> Result<bool, Error> {
+        self.next = next.filter(|next| !next.is_empty());
+        match &self.next {
+            Some(next) if !self.read.insert(next.clone()) => {
+                let message =
+                    "the list leads back to a page that was read already, so that its end is not known";
+                Err(Error::new(ErrorKind::Other, operation.name, subject, message))
+            }
+            next => Ok(next.is_some()),
+        }
+    }
 }
 
 /// All security groups that pass the filters. A filter that names what is not there is no error, an id is.
@@ -53,17 +83,16 @@ pub(crate) async fn security_groups(
     cloud: &Cloud<'_>,
     filters: &[Filter],
 ) -> Result<Vec<SecurityGroup>, Error> {
-    let (mut all, mut token) = (Vec::new(), None);
+    let (mut all, mut token) = (Vec::new(), Pages::default());
     loop {
         let page = cloud
             .read(DESCRIBE_SECURITY_GROUPS, &cloud.reach.scope.0, || {
                 let request = cloud.reach.ec2.describe_security_groups().max_results(PAGE);
-                request.set_filters(Some(filters.to_vec())).set_next_token(token.clone()).send()
+                request.set_filters(Some(filters.to_vec())).set_next_token(token.token()).send()
             })
             .await?;
         all.extend(page.security_groups.unwrap_or_default());
-        token = next_page(token.as_ref(), page.next_token);
-        if token.is_none() {
+        if !token.turn(DESCRIBE_SECURITY_GROUPS, &cloud.reach.scope.0, page.next_token)? {
             return Ok(all);
         }
     }
@@ -71,17 +100,16 @@ pub(crate) async fn security_groups(
 
 /// All security group rules that pass the filters.
 pub(crate) async fn rules(cloud: &Cloud<'_>, filters: &[Filter]) -> Result<Vec<SecurityGroupRule>, Error> {
-    let (mut all, mut token) = (Vec::new(), None);
+    let (mut all, mut token) = (Vec::new(), Pages::default());
     loop {
         let page = cloud
             .read(DESCRIBE_RULES, &cloud.reach.scope.0, || {
                 let request = cloud.reach.ec2.describe_security_group_rules().max_results(PAGE);
-                request.set_filters(Some(filters.to_vec())).set_next_token(token.clone()).send()
+                request.set_filters(Some(filters.to_vec())).set_next_token(token.token()).send()
             })
             .await?;
         all.extend(page.security_group_rules.unwrap_or_default());
-        token = next_page(token.as_ref(), page.next_token);
-        if token.is_none() {
+        if !token.turn(DESCRIBE_RULES, &cloud.reach.scope.0, page.next_token)? {
             return Ok(all);
         }
     }
@@ -102,17 +130,16 @@ pub(crate) async fn rules_of(
 /// The subnets of these VPCs. All of them: an address's zone is that of the subnet that it lies in.
 pub(crate) async fn subnets(cloud: &Cloud<'_>, vpcs: &BTreeSet<String>) -> Result<Vec<Subnet>, Error> {
     let reads = pieces(vpcs).into_iter().map(|vpcs| async move {
-        let (mut all, mut token) = (Vec::new(), None);
+        let (mut all, mut token) = (Vec::new(), Pages::default());
         loop {
             let page = cloud
                 .read(DESCRIBE_SUBNETS, &cloud.reach.scope.0, || {
                     let request = cloud.reach.ec2.describe_subnets().filters(filter("vpc-id", vpcs.clone()));
-                    request.max_results(PAGE).set_next_token(token.clone()).send()
+                    request.max_results(PAGE).set_next_token(token.token()).send()
                 })
                 .await?;
             all.extend(page.subnets.unwrap_or_default());
-            token = next_page(token.as_ref(), page.next_token);
-            if token.is_none() {
+            if !token.turn(DESCRIBE_SUBNETS, &cloud.reach.scope.0, page.next_token)? {
                 return Ok::<_, Error>(all);
             }
         }
@@ -175,19 +202,37 @@ async fn interfaces(
     subject: &str,
     filter: &Filter,
 ) -> Result<Vec<NetworkInterface>, Error> {
-    let (mut all, mut token) = (Vec::new(), None);
+    let (mut all, mut token) = (Vec::new(), Pages::default());
     loop {
         let page = cloud
             .read(DESCRIBE_INTERFACES, subject, || {
                 let request =
                     cloud.reach.ec2.describe_network_interfaces().filters(filter.clone()).max_results(PAGE);
-                request.set_next_token(token.clone()).send()
+                request.set_next_token(token.token()).send()
             })
             .await?;
         all.extend(page.network_interfaces.unwrap_or_default());
-        token = next_page(token.as_ref(), page.next_token);
-        if token.is_none() {
+        if !token.turn(DESCRIBE_INTERFACES, subject, page.next_token)? {
             return Ok(all);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_leads_back_to_itself_is_no_list() {
+        let turn = |pages: &mut Pages, token: Option<&str>| {
+            pages.turn(DESCRIBE_RULES, "sg-1", token.map(str::to_owned))
+        };
+        let mut pages = Pages::default();
+        assert_eq!(pages.token(), None);
+        assert!(turn(&mut pages, Some("a")).unwrap() && turn(&mut pages, Some("b")).unwrap());
+        assert_eq!(pages.token().as_deref(), Some("b"));
+        assert!(!turn(&mut pages, Some("")).unwrap() && !turn(&mut pages, None).unwrap());
+        let error = turn(&mut pages, Some("a")).unwrap_err();
+        assert!(error.to_string().contains("leads back to a page"), "{error}");
     }
 }

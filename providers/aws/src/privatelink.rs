@@ -19,7 +19,7 @@ use privnet_core::{Error, ErrorKind};
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
 use crate::error;
-use crate::network::{filter, next_page};
+use crate::network::{Pages, filter};
 
 const DESCRIBE_SERVICES: Operation = Operation::ec2("DescribeVpcEndpointServiceConfigurations");
 const DESCRIBE_PRINCIPALS: Operation = Operation::ec2("DescribeVpcEndpointServicePermissions");
@@ -32,17 +32,16 @@ const PAGE: i32 = 1000;
 
 /// All endpoint services of the account and region.
 pub(crate) async fn services(cloud: &Cloud<'_>) -> Result<Vec<ServiceConfiguration>, Error> {
-    let (mut all, mut token) = (Vec::new(), None);
+    let (mut all, mut token) = (Vec::new(), Pages::default());
     loop {
         let page = cloud
             .read(DESCRIBE_SERVICES, &cloud.reach.scope.0, || {
                 let request = cloud.reach.ec2.describe_vpc_endpoint_service_configurations();
-                request.max_results(PAGE).set_next_token(token.clone()).send()
+                request.max_results(PAGE).set_next_token(token.token()).send()
             })
             .await?;
         all.extend(page.service_configurations.unwrap_or_default());
-        token = next_page(token.as_ref(), page.next_token);
-        if token.is_none() {
+        if !token.turn(DESCRIBE_SERVICES, &cloud.reach.scope.0, page.next_token)? {
             return Ok(all);
         }
     }
@@ -65,17 +64,16 @@ pub(crate) async fn service(cloud: &Cloud<'_>, id: &str) -> Result<Option<Servic
 
 /// The allowed principals of an endpoint service.
 pub(crate) async fn principals(cloud: &Cloud<'_>, service: &str) -> Result<Vec<AllowedPrincipal>, Error> {
-    let (mut all, mut token) = (Vec::new(), None);
+    let (mut all, mut token) = (Vec::new(), Pages::default());
     loop {
         let page = cloud
             .read(DESCRIBE_PRINCIPALS, service, || {
                 let request = cloud.reach.ec2.describe_vpc_endpoint_service_permissions().service_id(service);
-                request.max_results(PAGE).set_next_token(token.clone()).send()
+                request.max_results(PAGE).set_next_token(token.token()).send()
             })
             .await?;
         all.extend(page.allowed_principals.unwrap_or_default());
-        token = next_page(token.as_ref(), page.next_token);
-        if token.is_none() {
+        if !token.turn(DESCRIBE_PRINCIPALS, service, page.next_token)? {
             return Ok(all);
         }
     }
@@ -87,7 +85,7 @@ pub(crate) async fn tagged_permissions(
     cloud: &Cloud<'_>,
     deployment: &str,
 ) -> Result<Option<BTreeSet<String>>, Error> {
-    let (mut all, mut token) = (BTreeSet::new(), None);
+    let (mut all, mut token) = (BTreeSet::new(), Pages::default());
     let filters = [
         filter("resource-type", ["vpc-endpoint-service-permission"]),
         filter("key", ["privnet:deployment"]),
@@ -97,7 +95,7 @@ pub(crate) async fn tagged_permissions(
         let answer = cloud
             .read(DESCRIBE_TAGS, &cloud.reach.scope.0, || {
                 let request = cloud.reach.ec2.describe_tags().set_filters(Some(filters.to_vec()));
-                request.max_results(PAGE).set_next_token(token.clone()).send()
+                request.max_results(PAGE).set_next_token(token.token()).send()
             })
             .await;
         let page = match answer {
@@ -108,8 +106,7 @@ pub(crate) async fn tagged_permissions(
         let permissions = permissions
             .filter(|tag| tag.resource_type() == Some(&ResourceType::VpcEndpointServicePermission));
         all.extend(permissions.filter_map(|tag| tag.resource_id));
-        token = next_page(token.as_ref(), page.next_token);
-        if token.is_none() {
+        if !token.turn(DESCRIBE_TAGS, &cloud.reach.scope.0, page.next_token)? {
             return Ok(Some(all));
         }
     }
@@ -138,16 +135,15 @@ where
 
 /// All notifications of the account and region.
 pub(crate) async fn notifications(cloud: &Cloud<'_>) -> Result<Vec<ConnectionNotification>, Error> {
-    let (mut all, mut token) = (Vec::new(), None);
+    let (mut all, mut token) = (Vec::new(), Pages::default());
     loop {
         let page = spare(cloud, DESCRIBE_NOTIFICATIONS, &cloud.reach.scope.0, || {
             let request = cloud.reach.ec2.describe_vpc_endpoint_connection_notifications();
-            request.max_results(PAGE).set_next_token(token.clone()).send()
+            request.max_results(PAGE).set_next_token(token.token()).send()
         })
         .await?;
         all.extend(page.connection_notification_set.unwrap_or_default());
-        token = next_page(token.as_ref(), page.next_token);
-        if token.is_none() {
+        if !token.turn(DESCRIBE_NOTIFICATIONS, &cloud.reach.scope.0, page.next_token)? {
             return Ok(all);
         }
     }
@@ -158,17 +154,16 @@ pub(crate) async fn connections(
     cloud: &Cloud<'_>,
     service: Option<&str>,
 ) -> Result<BTreeMap<String, Vec<VpcEndpointConnection>>, Error> {
-    let (mut all, mut token) = (Vec::new(), None);
+    let (mut all, mut token) = (Vec::new(), Pages::default());
     loop {
         let page = spare(cloud, DESCRIBE_CONNECTIONS, service.unwrap_or(&cloud.reach.scope.0), || {
             let request = cloud.reach.ec2.describe_vpc_endpoint_connections().max_results(PAGE);
             let filters = service.map(|id| vec![filter("service-id", [id])]);
-            request.set_filters(filters).set_next_token(token.clone()).send()
+            request.set_filters(filters).set_next_token(token.token()).send()
         })
         .await?;
         all.extend(page.vpc_endpoint_connections.unwrap_or_default());
-        token = next_page(token.as_ref(), page.next_token);
-        if token.is_none() {
+        if !token.turn(DESCRIBE_CONNECTIONS, service.unwrap_or(&cloud.reach.scope.0), page.next_token)? {
             break;
         }
     }
