@@ -53,6 +53,13 @@ pub enum Why {
         /// For how many there is room.
         room: usize,
     },
+    /// More requests are of the endpoint that `--connection` names than there is room.
+    Twins {
+        /// The names by which they can be told apart.
+        names: Vec<String>,
+        /// For how many there is room.
+        room: usize,
+    },
     /// It may be meant for another service that would not let it in, and the cloud does not tell.
     ForWhich {
         /// The other services.
@@ -91,6 +98,12 @@ impl fmt::Display for Why {
             Self::Ambiguous { pending, room } => write!(
                 f,
                 "{pending} requests match and there is room for {room}: ask the vendor which is yours, then use --connection ID"
+            ),
+            Self::Twins { names, room } => write!(
+                f,
+                "{} requests are of this endpoint and there is room for {room}: name one by its connection name, with --connection NAME: {}",
+                names.len(),
+                names.join(", ")
             ),
             Self::ForWhich { others } => write!(
                 f,
@@ -139,7 +152,7 @@ impl Decision {
     /// Whether nobody but a person can decide on it, with `--connection`.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
-        matches!(self.why, Why::Ambiguous { .. } | Why::ForWhich { .. })
+        matches!(self.why, Why::Ambiguous { .. } | Why::Twins { .. } | Why::ForWhich { .. })
     }
 }
 
@@ -158,18 +171,23 @@ pub struct Ask {
 /// Decides on every pending connection of a service, and on one that is decided on already where it is asked for and can be.
 #[must_use]
 pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> Vec<Decision> {
-    let rooms = rooms(policy, connections);
-    let candidates = candidates(policy, connections);
-    let open = connections.iter().filter(|connection| {
-        connection.state == ConnectionState::Pending || is_decided_anew(connection, ask)
-    });
+    let open: Vec<&Connection> = connections
+        .iter()
+        .filter(|connection| connection.state == ConnectionState::Pending || is_decided_anew(connection, ask))
+        .collect();
+    let counts = Counts {
+        rooms: rooms(policy, connections),
+        candidates: candidates(policy, connections),
+        named: named(policy, &open, ask),
+    };
     let mut decisions: Vec<_> = open
+        .into_iter()
         .map(|connection| {
             let consumer = policy.consumer_of(connection);
             let (verdict, why) = match consumer {
                 // It has its place already: what is left to do is to bring that to its end.
                 Some(_) if connection.state.may_be_live() => (Verdict::Accepted, Why::Finished),
-                _ => judge(policy, connection, consumer, ask, &rooms, &candidates),
+                _ => judge(policy, connection, consumer, ask, &counts),
             };
             Decision {
                 service: policy.service.clone(),
@@ -232,13 +250,37 @@ fn candidates<'a>(policy: &'a ServicePolicy, connections: &[Connection]) -> BTre
     candidates
 }
 
+/// The names of those that `--connection` is about and that each consumer's policy would let in, were there room: on Azure several
+/// requests may be of one endpoint.
+fn named<'a>(
+    policy: &'a ServicePolicy,
+    open: &[&'a Connection],
+    ask: &Ask,
+) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let mut named: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let Some(id) = &ask.connection else { return named };
+    let new = |one: &&&Connection| one.is(id) && !one.state.may_be_live();
+    for connection in open.iter().filter(new) {
+        if let Some(consumer) = policy.consumer_of(connection).filter(|_| policy.admits(connection)) {
+            named.entry(consumer.name.as_str()).or_default().push(&connection.handle);
+        }
+    }
+    named
+}
+
+/// What decisions on a service's connections go by, for each consumer.
+struct Counts<'a> {
+    rooms: BTreeMap<&'a str, usize>,
+    candidates: BTreeMap<&'a str, usize>,
+    named: BTreeMap<&'a str, Vec<&'a str>>,
+}
+
 fn judge(
     policy: &ServicePolicy,
     connection: &Connection,
     consumer: Option<&ConsumerPolicy>,
     ask: &Ask,
-    rooms: &BTreeMap<&str, usize>,
-    candidates: &BTreeMap<&str, usize>,
+    counts: &Counts<'_>,
 ) -> (Verdict, Why) {
     let asked = ask.connection.as_deref().map(|id| connection.is(id));
     if asked == Some(false) {
@@ -254,10 +296,16 @@ fn judge(
     if !consumer.only.is_empty() && !lists(consumer, connection) {
         return (Verdict::Left, Why::NotInOnly);
     }
-    let room = rooms.get(consumer.name.as_str()).copied().unwrap_or(0);
-    let pending = candidates.get(consumer.name.as_str()).copied().unwrap_or(0);
+    let name = consumer.name.as_str();
+    let room = counts.rooms.get(name).copied().unwrap_or(0);
+    let pending = counts.candidates.get(name).copied().unwrap_or(0);
+    let twins = counts.named.get(name).map(Vec::as_slice).unwrap_or_default();
     match (room, asked) {
         (0, _) => (Verdict::Left, Why::Full { max: consumer.max_connections }),
+        (room, Some(_)) if twins.len() > room => {
+            let names = twins.iter().map(|name| (*name).to_owned()).collect();
+            (Verdict::Left, Why::Twins { names, room })
+        }
         (_, Some(_)) if connection.state == ConnectionState::Rejected => {
             (Verdict::Accepted, Why::ChosenAgain)
         }
@@ -292,6 +340,9 @@ pub fn assess(policy: &ServicePolicy, connection: &Connection, connections: &[Co
     let live = connections.iter().filter(|c| {
         c.state.may_be_live() && policy.consumer_of(c).is_some_and(|own| own.name == consumer.name)
     });
+    if connection.state == ConnectionState::Rejected {
+        return (false, format!("it is {}, and was turned away", consumer.name));
+    }
     if connection.state.may_be_live() && live.count() > consumer.max_connections as usize {
         return (false, format!("the consumer has more than its {} connection(s)", consumer.max_connections));
     }

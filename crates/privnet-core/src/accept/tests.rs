@@ -46,6 +46,38 @@ fn lets_the_consumer_in_and_nobody_else() {
     assert_eq!((decisions[1].verdict, &decisions[1].why), (Verdict::Left, &Why::Stranger));
 }
 
+/// On Azure a connection is known by its endpoint, and several requests may be of one.
+#[test]
+fn an_endpoint_that_asks_twice_is_let_in_once() {
+    let twin = |name: &str, id: &str| Connection { handle: name.to_owned(), ..connection(id, "1", Pending) };
+    let connections = [twin("a", "/e"), twin("b", "/E"), twin("c", "/other")];
+    let ask = |id: &str| Ask { connection: Some(id.to_owned()), again: true, ..Ask::default() };
+    let accepted = |max: u32, asked: &str| -> Vec<String> {
+        let decisions = decide(&policy(vec![consumer("acme", "1", max, &[])]), &connections, &ask(asked));
+        let accepted = decisions.into_iter().filter(|decision| decision.verdict == Verdict::Accepted);
+        accepted.map(|decision| decision.handle).collect()
+    };
+    assert_eq!(accepted(1, "/e"), Vec::<String>::new());
+    assert_eq!(accepted(1, "B"), ["b"]);
+    assert_eq!(accepted(2, "/e"), ["b", "a"], "there is room for both");
+    assert_eq!(accepted(1, "/other"), ["c"]);
+    let one = policy(vec![consumer("acme", "1", 1, &[])]);
+    let decisions = decide(&one, &connections, &ask("/e"));
+    assert_eq!(decisions.iter().filter(|decision| decision.is_ambiguous()).count(), 2);
+    let why = decisions[0].why.to_string();
+    assert!(why.contains("there is room for 1: name one by its connection name"), "{why}");
+    assert!(why.ends_with("a, b"), "{why}");
+}
+
+/// Nobody is let in by having been turned away.
+#[test]
+fn who_was_turned_away_is_shown_as_that() {
+    let policy = policy(vec![consumer("acme", "1", 1, &[])]);
+    let connections = [connection("vpce-1", "1", ConnectionState::Rejected)];
+    let (allowed, why) = assess(&policy, &connections[0], &connections);
+    assert_eq!((allowed, why.as_str()), (false, "it is acme, and was turned away"));
+}
+
 /// What was decided alone is over the bound when another decision came at the same moment; whoever had a place before, and who belongs to
 /// another consumer, is no crowd.
 #[test]

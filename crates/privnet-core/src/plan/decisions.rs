@@ -23,7 +23,9 @@ pub fn plan_decisions(desired: &Desired, world: &World, kinds: &KindTable, decis
             Verdict::Left => {
                 if decision.is_ambiguous() {
                     let why = format!("{} ({}): {}", decision.connection, decision.who, decision.why);
-                    let flag = Some(format!("--connection {}", decision.connection));
+                    let is_twin = matches!(decision.why, Why::Twins { .. });
+                    let name = if is_twin { &decision.handle } else { &decision.connection };
+                    let flag = Some(format!("--connection {name}"));
                     plan.refusals.push(Refusal { address: exposed, rule: Rule::Ambiguous, why, flag });
                 }
                 continue;
