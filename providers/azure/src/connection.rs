@@ -11,7 +11,7 @@ use privnet_core::plan::{ConnectionAction, Op};
 use privnet_core::{Applied, Error, ErrorKind};
 use serde_json::json;
 
-use crate::arm::{Arm, Json, Target, Write, items, same_id, set, text};
+use crate::arm::{Arm, Json, Target, Write, is_gone, items, same_id, set, text};
 use crate::policy::{endpoint, subscription};
 
 const STATUS: &str = "properties.privateLinkServiceConnectionState.status";
@@ -107,6 +107,9 @@ pub(crate) async fn decide(
     // The status is what counts: providers' own words for the rest differ, and App Service's is `Pending` for as long as one is rejected
     // (Azure CLI's recording test_private_endpoint_connection_webapp.yaml).
     if let Err(error) = arm.put_as_read(context, target, &build).await {
+        if is_gone(&error) && op == Op::Reject && is_ours.load(Ordering::Relaxed) {
+            return if arm.find(context, target).await?.is_none() { Ok(removed()) } else { Err(error) };
+        }
         if !was_not_pending(&error) {
             return Err(error);
         }
@@ -116,7 +119,7 @@ pub(crate) async fn decide(
         if op == Op::Reject && wanted.sever && has(&now, "Approved") && same_id(endpoint_of(&now), &wanted.id)
         {
             arm.delete(context, target).await?;
-            return Ok(Applied { note: Some("the connection was removed".to_owned()), ..Applied::default() });
+            return Ok(removed());
         }
         if !has(&now, status) && !is_on_its_way(&now) {
             return Err(error);
@@ -125,7 +128,16 @@ pub(crate) async fn decide(
     let is_ours = is_ours.into_inner();
     let until = Until { operation: "GET", subject: &target.path, what: status, limit: LIMIT };
     let ask = || async move {
-        let now = arm.get(context, target).await?;
+        let now = match arm.get(context, target).await {
+            // Some providers keep no connection that is turned away.
+            Err(error) if is_gone(&error) && op == Op::Reject && is_ours => {
+                return Ok(Poll::Ready(removed()));
+            }
+            now => now?,
+        };
+        if is_anothers(&now, wanted, op) {
+            return Err(anothers(target).with_hint("look with `privnet status` at who is let in there"));
+        }
         // What was written here and failed is not done, whatever the status repeats of it.
         let failed = text(&now, PROVISIONING).filter(|word| ["Failed", "Canceled"].contains(word));
         let is_there = has(&now, status);
@@ -133,7 +145,7 @@ pub(crate) async fn decide(
             return Err(did_not_come_about(target, failed, is_there));
         }
         if is_there {
-            return Ok(Poll::Ready(()));
+            return Ok(Poll::Ready(Applied::default()));
         }
         let word = text(&now, STATUS).unwrap_or("Unknown").to_owned();
         match state(&word, false) {
@@ -141,8 +153,23 @@ pub(crate) async fn decide(
             _ => Err(changed(target, &word)),
         }
     };
-    context.until(until, ask).await?;
-    Ok(Applied::default())
+    context.until(until, ask).await
+}
+
+fn removed() -> Applied {
+    Applied { note: Some("the connection was removed".to_owned()), ..Applied::default() }
+}
+
+/// Whether a decision shows at another endpoint's connection than it was made for. Of one that is turned away a provider may tell no
+/// endpoint any more.
+fn is_anothers(now: &Json, wanted: &ConnectionAction, op: Op) -> bool {
+    let is_told = op == Op::Accept || text(now, ENDPOINT).is_some();
+    is_told && !same_id(endpoint_of(now), &wanted.id)
+}
+
+fn anothers(target: &Target) -> Error {
+    let message = "the connection is another endpoint's than when it was decided on";
+    Error::new(ErrorKind::Conflict, "PUT privateEndpointConnections", &target.path, message)
 }
 
 /// What to write in view of what is there now.
@@ -158,11 +185,7 @@ fn next(
         return Err(error(ErrorKind::NotFound, "the request is not there any more"));
     };
     if !same_id(endpoint_of(there), &wanted.id) {
-        return Err(error(
-            ErrorKind::Conflict,
-            "the connection is another endpoint's than when it was decided on",
-        )
-        .with_hint("run the same command again"));
+        return Err(anothers(target).with_hint("run the same command again"));
     }
     let word = text(there, STATUS).unwrap_or("Unknown");
     if word.eq_ignore_ascii_case(status) || is_on_its_way(there) {

@@ -169,6 +169,40 @@ async fn another_endpoint_under_the_same_name_is_not_let_in() {
     assert_eq!(done.unwrap_err().kind(), ErrorKind::Conflict);
 }
 
+/// The name of a connection may come to be another endpoint's while the decision is carried out.
+#[tokio::test]
+async fn a_decision_is_not_done_that_shows_at_another_endpoints_connection() {
+    let other = |status: &str| {
+        let mut other = item(status);
+        set(&mut other, ENDPOINT, json!("/subscriptions/evil/x"));
+        ok(other)
+    };
+    for (op, status) in [(Op::Accept, "Approved"), (Op::Reject, "Rejected")] {
+        let (done, _) = run(vec![ok(item("Pending")), other(status), other(status)], op, false).await;
+        assert_eq!(done.unwrap_err().kind(), ErrorKind::Conflict);
+    }
+}
+
+#[tokio::test]
+async fn what_a_provider_removes_when_it_is_turned_away_is_turned_away() {
+    let gone = || (404, vec![], json!({"error": {"code": "ResourceNotFound", "message": "m"}}));
+    let note = |done: Result<Applied, Error>| done.unwrap().note;
+    let answers = vec![ok(item("Pending")), ok(item("Rejected")), gone()];
+    let (done, _) = run(answers, Op::Reject, false).await;
+    assert_eq!(note(done).as_deref(), Some("the connection was removed"));
+    // Or so quickly that its operation is not known either.
+    let location = vec![("location", "https://management.azure.com/op")];
+    let mut answers = vec![ok(item("Pending")), (202, location, Json::Null)];
+    answers.extend(std::iter::repeat_with(gone).take(7));
+    let (done, _) = run(answers, Op::Reject, false).await;
+    assert_eq!(note(done).as_deref(), Some("the connection was removed"));
+    // Nobody turned away what had gone before, and what was to be let in is not.
+    let (done, _) = run(vec![gone()], Op::Reject, false).await;
+    assert_eq!(done.unwrap_err().kind(), ErrorKind::NotFound);
+    let (done, _) = run(vec![ok(item("Pending")), ok(item("Approved")), gone()], Op::Accept, false).await;
+    assert_eq!(done.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
 #[tokio::test]
 async fn a_live_connection_is_cut_only_in_words() {
     let (done, _) = run(vec![ok(item("Approved"))], Op::Reject, false).await;
