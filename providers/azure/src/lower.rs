@@ -69,6 +69,7 @@ fn of_hosted(spec: &Spec, service: &Service, form: &AzureHosted) -> Lowered {
     }
     lowered.warnings.extend(policy::nameless(spec, service));
     lowered.warnings.extend(hosted::warning(service, form));
+    lowered.warnings.extend(hosted::crowded(spec, service, form));
     match hosted::problem(service, form) {
         Some(refusal) => lowered.refusals.push(refusal),
         None => lowered.resources.push(hosted::resource(service, form)),

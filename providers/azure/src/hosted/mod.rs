@@ -111,6 +111,40 @@ pub(crate) fn warning(service: &Service, hosted: &AzureHosted) -> Option<String>
     })
 }
 
+/// The consumers for whom a service has too little room, since it is for a part of a resource of which they reach others, too: where no
+/// connection tells its part, each counts for every one of them.
+pub(crate) fn crowded(spec: &Spec, service: &Service, hosted: &AzureHosted) -> Option<String> {
+    let row = table::row(&hosted.resource_id.resource_type()).filter(|row| row.subresources.len() > 1)?;
+    let is_beside = |other: &&Service| match &other.cloud {
+        CloudService::Azure(azure) => match &azure.form {
+            AzureForm::Hosted(of) => {
+                of.resource_id.key() == hosted.resource_id.key()
+                    && !of.subresource.as_str().eq_ignore_ascii_case(hosted.subresource.as_str())
+            }
+            _ => false,
+        },
+        _ => false,
+    };
+    let beside: Vec<&Service> =
+        spec.services.iter().filter(|other| !other.remove).filter(is_beside).collect();
+    let crowded = service.allow.iter().filter_map(|(name, allow)| {
+        let parts = 1 + beside.iter().filter(|other| other.allow.contains_key(name)).count();
+        (usize::try_from(allow.max_connections.get()).is_ok_and(|max| max < parts))
+            .then(|| format!("{name} ({parts} parts)"))
+    });
+    let crowded: Vec<String> = crowded.collect();
+    (!crowded.is_empty()).then(|| {
+        format!(
+            "{}: Azure does not tell which part of {} a connection is for, so that each counts for every part that the file lists for its \
+             consumer, and once `max_connections` are in, no other can be let in: {}. Set `max_connections` of each of these services to \
+             the number of the parts, and name in each one's `only` the endpoints that are for its part",
+            service.name,
+            row.title,
+            crowded.join(", ")
+        )
+    })
+}
+
 /// What was seen of a hosted service.
 #[derive(Debug)]
 pub(crate) struct Seen {
@@ -426,6 +460,34 @@ mod tests {
         );
         let note = seen.world.connections.known()[0].note.clone().unwrap();
         assert!(note.contains("does not tell which part it is for"), "{note}");
+    }
+
+    #[test]
+    fn who_reaches_several_parts_needs_room_at_each() {
+        let acme = crate::testing::consumer_of(&["11111111-2222-3333-4444-555555555555"]);
+        let mut spec = hosted_spec(&[("acme", acme)]);
+        let part = |service: &Service, name: &str, part: &str| {
+            let mut hosted = hosted_of(service);
+            let id = hosted.resource_id.to_string();
+            let id = id.replace("Microsoft.Sql/servers", "Microsoft.Storage/storageAccounts");
+            hosted.resource_id = id.parse().unwrap();
+            hosted.subresource = part.parse().unwrap();
+            crate::testing::service(name, AzureForm::Hosted(hosted), &["acme"])
+        };
+        let (blob, dfs) = (part(&spec.services[0], "files", "BLOB"), part(&spec.services[0], "lake", "dfs"));
+        let alone = blob.clone();
+        spec.services = vec![blob, dfs];
+        let crowd = |spec: &Spec| crowded(spec, &spec.services[0], &hosted_of(&spec.services[0]));
+        let warning = crowd(&spec).unwrap();
+        assert!(warning.starts_with("files: ") && warning.contains("acme (2 parts)"), "{warning}");
+        for service in &mut spec.services {
+            for allow in service.allow.values_mut() {
+                allow.max_connections = std::num::NonZeroU32::new(2).unwrap();
+            }
+        }
+        assert_eq!(crowd(&spec), None);
+        spec.services = vec![alone.clone(), alone];
+        assert_eq!(crowd(&spec), None, "the same part");
     }
 
     #[tokio::test]
