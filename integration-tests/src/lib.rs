@@ -10,6 +10,8 @@ pub mod drift;
 pub mod fresh;
 pub mod gcp;
 pub mod gcp_bench;
+pub mod gcp_source;
+pub mod gcp_twin;
 pub mod ground;
 pub mod killed;
 pub mod kills;

@@ -10,16 +10,17 @@
     reason = "a test, which says what it tried"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use privnet::{Ask, PlanOptions, Verdict};
 use privnet_integration_tests::census::here;
 use privnet_integration_tests::gcp::{Called, validate};
+use privnet_integration_tests::gcp_source::called_in_source;
+use privnet_integration_tests::gcp_twin::with_a_twin;
 use privnet_integration_tests::stage::{Stage, spec};
 use privnet_sandbox::Sandbox;
-use serde_json::Value;
 
 fn examples() -> PathBuf {
     here().join("../examples")
@@ -137,21 +138,6 @@ services:
     )
 }
 
-/// A stage with a second machine beside the first one.
-async fn with_a_twin() -> Stage {
-    let first = Stage::open(None).await.unwrap();
-    let path = first.folder().join("gcp.json");
-    // The state is written with the first change.
-    Sandbox::open(first.folder()).unwrap().connect("shared-db", Some("acme-reader")).unwrap();
-    let mut state: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    let resources = state["resources"].as_object_mut().unwrap();
-    let key = resources.keys().find(|key| key.ends_with("/instances/db-1")).unwrap().clone();
-    let twin = resources[&key].to_string().replace("db-1", "db-1-twin").replace("10.7.0.10", "10.7.0.99");
-    resources.insert(format!("{key}-twin"), serde_json::from_str(&twin).unwrap());
-    std::fs::write(&path, state.to_string()).unwrap();
-    first
-}
-
 /// Edits, a decision, a live consumer that is cut with the word, and the end.
 async fn live_through_edits(record: &Path) {
     let twin = with_a_twin().await;
@@ -174,69 +160,6 @@ async fn live_through_edits(record: &Path) {
     let rejected = session.execute(planned).await;
     assert!(rejected.report.all_done(), "{:?}", rejected.report);
     assert!(session.destroy(true).await.report.all_done());
-}
-
-/// The methods that the provider's source calls, by the names of the discovery document: each call on a client, also within the macros
-/// that have the client's name as their first argument.
-fn called_in_source() -> BTreeSet<String> {
-    let source = here().join("../providers/gcp/src");
-    let clients = std::fs::read_to_string(source.join("clients.rs")).unwrap();
-    let types: BTreeMap<&str, String> = clients
-        .lines()
-        .filter_map(|line| {
-            line.trim().strip_prefix("pub(crate) ")?.trim_end_matches(',').split_once(": compute::")
-        })
-        .map(|(client, kind)| (client, format!("{}{}", kind[..1].to_lowercase(), &kind[1..])))
-        .collect();
-    assert!(types.len() > 15, "{types:?}");
-    let mut called = BTreeSet::new();
-    let mut folders = vec![source];
-    while let Some(folder) = folders.pop() {
-        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                collect_calls(&std::fs::read_to_string(path).unwrap(), &types, &mut called);
-            }
-        }
-    }
-    called
-}
-
-fn collect_calls(text: &str, types: &BTreeMap<&str, String>, called: &mut BTreeSet<String>) {
-    // Calls in one line: `c.firewalls.get()`, `cloud.clients.firewalls.get()`, `c.$client.get()`.
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let text = words.join(" ").replace(" .", ".").replace("( ", "(");
-    let mut macros: BTreeMap<&str, String> = BTreeMap::new();
-    let (mut defining, mut rest) = ("", text.as_str());
-    while let Some(at) = rest.find(['.', '!']) {
-        let (before, after) = rest.split_at(at);
-        let word = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
-        rest = &after[1..];
-        if after.starts_with("! ") && word == "macro_rules" {
-            defining = rest.trim_start().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
-        } else if after.starts_with("!(") {
-            let client = rest[1..].split([',', ')']).next().unwrap();
-            if let (Some(verb), Some(collection)) = (macros.get(word), types.get(client)) {
-                called.insert(format!("{collection}.{verb}"));
-            }
-        } else if ["c", "clients"].contains(&word) {
-            let Some((client, call)) = rest.split_once('.') else { continue };
-            let Some((verb, _)) = call.split_once("()") else { continue };
-            if client == "$client" {
-                macros.insert(defining, camel(verb));
-            } else if let Some(collection) = types.get(client) {
-                called.insert(format!("{collection}.{}", camel(verb)));
-            }
-        }
-    }
-}
-
-/// `attach_network_endpoints` as the API writes it.
-fn camel(name: &str) -> String {
-    let mut parts = name.split('_');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |all, part| format!("{all}{}{}", part[..1].to_uppercase(), &part[1..]))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

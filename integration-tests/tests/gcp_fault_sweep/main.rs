@@ -1,7 +1,7 @@
 //! The fault sweep on GCP: each request of an apply, a replacement, a destroy, an apply of forwarders, one that changes them, one that
-//! takes them away and one that has more of them and another interval between checks, a change of labels, an acceptance and a cut is
-//! spoiled in each of seven ways in turn, each operation fails in turn after HTTP 200, and
-//! pairs are sampled; then the same command runs again. It must end in the same state, with an empty plan, and a census by
+//! takes them away and one that has more of them and another interval between checks, a change of labels that takes a machine away, an
+//! acceptance and a cut is spoiled in each of seven ways in turn, each operation fails in turn after HTTP 200, and pairs are sampled; then
+//! the same command runs again. It must end in the same state, with an empty plan, and a census by
 //! google-api-python-client must find exactly what it finds after an undisturbed run. A fault is tried until it has its effect; that
 //! more than one in a hundred of a sort never has is a failure too. The process itself is killed by the system at each request, too.
 
@@ -12,149 +12,25 @@
     reason = "a test, which says what it tried"
 )]
 
+mod works;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use privnet::{Ask, PlanOptions, Session, Spec};
+use privnet::{PlanOptions, Session, Spec};
 use privnet_core::Provider;
 use privnet_gcp::{GcpProvider, GcpSettings};
 use privnet_integration_tests::census::Census;
 use privnet_integration_tests::gcp::Called;
+use privnet_integration_tests::gcp_source::called_in_source;
+use privnet_integration_tests::gcp_twin::with_a_twin;
 use privnet_integration_tests::kills::{At, GCP, Life};
 use privnet_integration_tests::proxy::{Fault, Proxy};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
 use privnet_integration_tests::sweep::{Faults, Fired, Recorded, Sample, mend, same, spoiled};
 use privnet_sandbox::Sandbox;
-
-const HEAD: &str = "
-version: 1
-deployment: sweep
-tags: { cost-center: '4711' }
-consumers:
-  acme: { gcp: { projects: [acme-reader] } }
-defaults:
-  gcp: { project: acme-data, region: us-east4, network: prod, subnet: ilb }
-services:
-  - name: orders
-    # Nobody asks by himself: what is counted in the end does not depend on who came when.
-    allow: { acme: {} }
-    gcp:
-      nat_subnets: [{ create: { cidr: 10.8.0.0/24 } }]
-";
-
-/// A machine on one port.
-const MACHINE: &str = "      ports: [{ listen: 5432, engine: postgres, to: { instances: [zones/us-east4-b/instances/db-1] } }]\n";
-/// Another machine, on another port: a group, the rule and the attachment's target change.
-const ANOTHER: &str = "      ports: [{ listen: 5433, engine: postgres, to: { instances: [zones/us-east4-c/instances/db-2] } }]\n";
-/// Forwarders: a template and a managed group.
-const FORWARDERS: &str =
-    "      forwarder: { subnets: [data], size: e2-small, zones: [us-east4-a, us-east4-b] }
-      ports: [{ listen: 5432, engine: postgres, to: { forwarder: { ip: 10.90.0.3 } } }]\n";
-/// The same on machines of another size, and one more of them: another template and another group.
-const OTHER_FORWARDERS: &str =
-    "      forwarder: { subnets: [data], size: e2-medium, count: 3, zones: [us-east4-a, us-east4-b] }
-      ports: [{ listen: 5432, engine: postgres, to: { forwarder: { ip: 10.90.0.3 } } }]\n";
-
-/// The same machines, one more of them and checked less often: both are changed in place.
-const MORE_FORWARDERS: &str =
-    "      forwarder: { subnets: [data], size: e2-small, count: 3, zones: [us-east4-a, us-east4-b] }
-      ports: [{ listen: 5432, engine: postgres, health_check: { interval: 20s }, to: { forwarder: { ip: 10.90.0.3 } } }]\n";
-
-/// What is done at a point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Work {
-    Apply,
-    Replace,
-    Destroy,
-    Forwarders,
-    /// The forwarders become others.
-    Reforward,
-    /// A machine takes the place of the forwarders.
-    Unforward,
-    /// There are more of the forwarders, and they are checked less often.
-    InPlace,
-    Labels,
-    Accept,
-    /// A live connection is cut.
-    Cut,
-}
-
-impl Work {
-    fn options(self) -> PlanOptions {
-        PlanOptions { destroy: self == Self::Destroy, ..PlanOptions::default() }
-    }
-
-    /// What the request at this place is spoiled by: each fault in turn. One without an older answer has no stale one.
-    fn faults(recorded: &Recorded, at: usize) -> Vec<Faults> {
-        let spoiled = |fault: &Fault| Some(vec![recorded.spoil(at, *fault)?]);
-        Fault::ALL.iter().filter_map(spoiled).collect()
-    }
-
-    fn spec(self) -> Result<Spec, Fail> {
-        spec(&self.file())
-    }
-
-    fn file(self) -> String {
-        match self {
-            Self::Apply | Self::Destroy | Self::Accept | Self::Cut | Self::Unforward => {
-                format!("{HEAD}{MACHINE}")
-            }
-            Self::Reforward => format!("{HEAD}{OTHER_FORWARDERS}"),
-            Self::InPlace => format!("{HEAD}{MORE_FORWARDERS}"),
-            Self::Replace => format!("{HEAD}{ANOTHER}"),
-            Self::Forwarders => format!("{HEAD}{FORWARDERS}"),
-            Self::Labels => format!("{HEAD}{MACHINE}").replace("'4711'", "'4712', team: data"),
-        }
-    }
-
-    /// How many operations it begins at least.
-    fn operations(self) -> usize {
-        match self {
-            Self::Apply | Self::Replace | Self::Destroy | Self::Forwarders => 8,
-            Self::Reforward | Self::Unforward => 5,
-            // A cut switches reconciling on and off.
-            Self::Labels | Self::Cut | Self::InPlace => 2,
-            Self::Accept => 1,
-        }
-    }
-
-    /// How many pairs are tried.
-    fn pairs(self) -> usize {
-        match self {
-            Self::Apply | Self::Replace | Self::Destroy => 24,
-            Self::Forwarders | Self::Labels | Self::Accept | Self::Cut => 6,
-            Self::Reforward | Self::Unforward | Self::InPlace => 4,
-        }
-    }
-
-    /// What is there before it.
-    fn begins_with(self) -> Option<Self> {
-        match self {
-            Self::Apply | Self::Forwarders => None,
-            Self::Reforward | Self::Unforward | Self::InPlace => Some(Self::Forwarders),
-            Self::Replace | Self::Destroy | Self::Labels | Self::Accept | Self::Cut => Some(Self::Apply),
-        }
-    }
-
-    /// Whether it decides on a colleague's connection.
-    fn decides(self) -> bool {
-        matches!(self, Self::Accept | Self::Cut)
-    }
-
-    /// Does it; whether something failed. A cut is one of this connection.
-    async fn carry_out(self, session: &Session, connection: &str) -> bool {
-        if self == Self::Cut {
-            let Some(planned) = session.plan_rejection(connection, true).await else { return true };
-            return session.execute(planned).await.report.failures().next().is_some();
-        }
-        if self == Self::Accept {
-            let decided = session.accept_pending(&Ask::default(), false).await;
-            return decided.report.is_none_or(|report| report.failures().next().is_some());
-        }
-        session.apply(self.options()).await.report.failures().next().is_some()
-    }
-}
+use works::Work;
 
 /// What goes wrong at a point.
 #[derive(Clone, Debug)]
@@ -176,12 +52,12 @@ struct Ground {
 impl Ground {
     /// The ground of a work.
     async fn new(work: Work) -> Result<Self, Fail> {
-        let applied = Stage::open(None).await?;
+        let applied = with_a_twin().await;
         let proxy = Proxy::start(&applied.url("gcp"), Vec::new()).await?;
         let provider = GcpProvider::new(GcpSettings::sandbox(proxy.url()));
         let mut ground = Self { proxy, provider, applied, connection: String::new() };
         if let Some(first) = work.begins_with() {
-            let session = ground.session(&ground.applied, first.spec()?)?;
+            let session = ground.session(&ground.applied, spec(&first)?)?;
             if let Some(error) = session.apply(PlanOptions::default()).await.report.failures().next() {
                 return Err(error.to_string().into());
             }
@@ -301,6 +177,10 @@ async fn sweep(work: Work) {
     let singles = points.len();
     let failing = operations(&actions);
     assert!(failing.len() >= work.operations(), "{actions:#?}");
+    for method in work.changes() {
+        let begins = |one: &Spoilt| matches!(one, Spoilt::Operation(begun, _) if begun == method);
+        assert!(failing.iter().any(begins), "{work:?} has no {method}: {actions:#?}");
+    }
     points.extend(failing.iter().cloned());
     let mut sample = Sample(work as u64 + 1);
     for _ in 0..work.pairs() {
@@ -339,6 +219,18 @@ async fn sweep(work: Work) {
     fired.check_each(&sorts).unwrap();
 }
 
+/// What is never begun is never spoiled.
+#[test]
+fn every_call_that_changes_something_is_in_one_of_the_works() {
+    let is_write = |method: &String| {
+        let (collection, verb) = method.split_once('.').unwrap();
+        Called { collection: collection.to_owned(), verb: verb.to_owned() }.writes()
+    };
+    let called: BTreeSet<String> = called_in_source().into_iter().filter(is_write).collect();
+    let begun = Work::ALL.iter().flat_map(|work| work.changes()).map(|method| (*method).to_owned());
+    assert_eq!(begun.collect::<BTreeSet<_>>(), called);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_an_apply_may_be_spoiled() {
     sweep(Work::Apply).await;
@@ -360,7 +252,7 @@ async fn every_request_of_an_apply_of_forwarders_may_be_spoiled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_request_of_a_change_of_labels_may_be_spoiled() {
+async fn every_request_of_a_change_of_labels_without_a_machine_may_be_spoiled() {
     sweep(Work::Labels).await;
 }
 
