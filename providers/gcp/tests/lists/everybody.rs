@@ -1,13 +1,15 @@
 //! Somebody has set an attachment to let in whoever asks (`ACCEPT_AUTOMATIC`), which has no lists: to set that back, to turn somebody away
 //! and to take the service away cut nobody without the word.
 
+use google_cloud_compute_v1::model::ServiceAttachmentConsumerProjectLimit;
+use privnet_core::ErrorKind;
 use privnet_core::accept::{Ask, ConnectionState};
 use privnet_core::execute::Report;
 use privnet_core::plan::{Op, Plan, PlanOptions, Rule};
 use privnet_core::spec::Spec;
 
 use super::{ALLOW, ask, colleagues, own_attachment, state, state_or_gone};
-use crate::stage::{Stage, assert_done};
+use crate::stage::{REGION, Stage, assert_done};
 
 /// A service that reconciles or not, with a colleague who was accepted and an attachment that takes everybody since then.
 async fn taking_everybody(spec: &Spec) -> (Stage, String, String) {
@@ -160,4 +162,39 @@ async fn one_that_does_so_since_the_plan_was_made_is_not_set_back_over_anybody()
     let report = driver.execute(&plan, &desired, &world).await;
     assert!(report.failures().any(|error| error.message().contains(&id)), "{report:#?}");
     assert_eq!(state(&stage, &spec, &id).await, ConnectionState::Accepted);
+}
+
+/// Its lists went with that. What was planned without knowing leaves nobody without an entry, and takes nobody else's away.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_loses_an_entry_to_a_plan_that_did_not_know() {
+    let spec = colleagues(ALLOW, "");
+    let edited = colleagues(ALLOW, "proxy_protocol: true");
+    let stage = Stage::open().await;
+    stage.apply(&spec).await;
+    let id = ask(&stage);
+    let chosen = Ask { connection: Some(id.clone()), reject_others: false, again: false };
+    let (_, plan, report) = stage.decide(&spec, &chosen).await;
+    assert_done(&plan, &report);
+    let name = own_attachment(&stage, &spec).await.name.unwrap();
+    let driver = stage.driver();
+    let (plan, desired, world) = driver.plan(&edited, PlanOptions::default()).await;
+    stage.take_everybody(&name).await;
+    let before = stage.attachment(&name).await;
+    let report = driver.execute(&plan, &desired, &world).await;
+    let failed: Vec<_> = report.failures().collect();
+    assert!(failed.len() == 1 && failed[0].message().contains("ACCEPT_AUTOMATIC"), "{report:#?}");
+    assert_eq!((failed[0].kind(), stage.attachment(&name).await), (ErrorKind::Conflict, before));
+    // The next plan knows.
+    let plan = stage.apply(&edited).await;
+    assert!(plan.actions.iter().any(|one| one.op == Op::Update), "{plan:#?}");
+    let there = stage.attachment(&name).await;
+    assert_eq!((there.consumer_accept_lists.len(), there.enable_proxy_protocol), (1, Some(true)));
+    // Somebody lets another one in beside it: that stays, too.
+    let (plan, desired, world) = driver.plan(&spec, PlanOptions::default()).await;
+    let other = format!("projects/mallory-labs/regions/{REGION}/forwardingRules/4711");
+    let entry = ServiceAttachmentConsumerProjectLimit::new().set_endpoint_url(other);
+    stage.edit_attachment(&name, |there| there.consumer_accept_lists.push(entry)).await;
+    assert_done(&plan, &driver.execute(&plan, &desired, &world).await);
+    let there = stage.attachment(&name).await;
+    assert_eq!((there.consumer_accept_lists.len(), there.enable_proxy_protocol), (2, Some(false)));
 }

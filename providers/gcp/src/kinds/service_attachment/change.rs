@@ -115,7 +115,21 @@ fn change(act: &Act<'_>, at: &At, wanted: &Attachment, latest: &Json) -> Result<
         all_stay_away(act, &keeping::let_in_again(&entries, &kept, &all))?;
         cut_as_planned(act, &keeping::cut(&entries, &kept, &all))?;
     }
+    if restored {
+        restored_as_planned(act)?;
+    }
     Ok(Some(body))
+}
+
+/// Fails where somebody had the attachment let in whoever asks since the plan was made. Its lists went with that: a plan that knows of it
+/// puts whoever may stay on them, and another would leave all of them without an entry, to be cut by the next decision that reconciles.
+fn restored_as_planned(act: &Act<'_>) -> Result<(), Error> {
+    if act.step.changes_field("connection_preference") {
+        return Ok(());
+    }
+    let message = "somebody has had the attachment let in whoever asks (`ACCEPT_AUTOMATIC`) since the plan was made, and its lists went with that";
+    let hint = "run the command again: the new plan sets it back, and puts whoever came in and may stay on its accept list";
+    Err(act.error(ErrorKind::Conflict, message).with_hint(hint))
 }
 
 /// The NAT subnets that are wanted, and what somebody has added since the plan was made: it stays, as what was added before does.
