@@ -51,6 +51,18 @@ async fn whoever_came_in_and_may_not_is_cut_with_the_word_only_and_who_may_stays
     assert!(report.outcomes.is_empty(), "{report:#?}");
     let all = live(&stage, &spec).await;
     assert!(all.contains(&id) && all.contains(&stranger), "{all:?}");
+    assert_eq!(plan.refusals.len(), 1, "{:#?}", plan.refusals);
+    // What else can be done is said, and shuts it: whoever asks next waits.
+    assert!(why.contains("`reconcile_connections: false` shuts it at once and cuts nobody"), "{why}");
+    let shut = colleagues(ALLOW, "");
+    let copy = Stage::copy_of(&stage, str::to_owned).await;
+    copy.apply(&shut).await;
+    let later = copy.connect("orders", "mallory-labs")["connection"].as_str().unwrap().to_owned();
+    assert_eq!(state(&copy, &shut, &later).await, ConnectionState::Pending);
+    let all = live(&copy, &shut).await;
+    assert!(all.contains(&id) && all.contains(&stranger), "{all:?}");
+    let (plan, report) = copy.reject(&shut, &stranger, true).await;
+    assert_done(&plan, &report);
     // With the word only who may not be goes.
     let sever = PlanOptions { sever_connections: true, ..PlanOptions::default() };
     stage.apply_with(&spec, sever).await;

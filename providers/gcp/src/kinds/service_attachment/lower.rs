@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use privnet_core::accept::{self, Connection};
-use privnet_core::plan::Wait;
+use privnet_core::plan::{Refusal, Rule, SEVER, Wait};
 use privnet_core::spec::Acceptance;
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpAttachment, GcpForm, GcpNatSubnet};
 use privnet_core::world::Connections;
@@ -245,6 +245,7 @@ fn beside(
     let again = keeping::let_in_again(&entries, &kept, connections);
     let cut = keeping::cut(&entries, &kept, connections);
     refuse_who_was_turned_away(lowering, forgotten, again);
+    refuse_to_cut(lowering, live, connections, &cut);
     let stay = live.connected.as_ref().filter(|_| !cut.is_empty());
     Beside { connected: stay.map(|there| there.difference(&cut).cloned().collect()), rejected }
 }
@@ -270,6 +271,37 @@ fn refuse_who_was_turned_away(
             named(again)
         ));
     }
+}
+
+/// Refuses to cut these without the word, and says how all else is done without cutting anybody: a `watch` would refuse each round, while
+/// an attachment that lets in whoever asks stays open.
+fn refuse_to_cut(
+    lowering: &mut Lowering<'_>,
+    live: &Attachment,
+    connections: &[Connection],
+    cut: &BTreeSet<String>,
+) {
+    if cut.is_empty() {
+        return;
+    }
+    let named = |one: &Connection| format!("{} ({})", one.id, one.who());
+    let live_ones: Vec<String> = connections.iter().filter(|one| cut.contains(&one.id)).map(named).collect();
+    let (count, cut) = (live_ones.len(), live_ones.join(", "));
+    let why = if takes_everybody(live) {
+        format!(
+            "the attachment lets in whoever asks (`ACCEPT_AUTOMATIC`). To set that back with `reconcile_connections: true` would cut {count} \
+             live connection(s) that the file does not allow: {cut}. Until then it stays open to whoever asks: `reconcile_connections: false` \
+             shuts it at once and cuts nobody, and each of them is turned away with privnet reject --connection ID --sever-connections"
+        )
+    } else {
+        format!(
+            "with `reconcile_connections: true` this would cut {count} live connection(s), for whom the accept list has no room: {cut}. With \
+             `reconcile_connections: false` all else of the edit is done, and cuts nobody"
+        )
+    };
+    let address = lowering.address(KIND.name, "main");
+    let flag = Some(SEVER.to_owned());
+    lowering.lowered.refusals.push(Refusal { address, rule: Rule::WouldSever, why, flag });
 }
 
 /// Says what a change of the list's type makes of the reject list.
