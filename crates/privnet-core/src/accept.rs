@@ -76,6 +76,11 @@ pub enum Why {
     NotAsked,
     /// `--reject-others`.
     RejectOthers,
+    /// Something is in the way of any such decision, whoever asks.
+    Refused {
+        /// What, and what to do about it.
+        why: String,
+    },
 }
 
 impl fmt::Display for Why {
@@ -117,6 +122,7 @@ impl fmt::Display for Why {
             Self::RejectOthers => {
                 f.write_str("no consumer of this service has this identity (--reject-others)")
             }
+            Self::Refused { why } => f.write_str(why),
         }
     }
 }
@@ -154,6 +160,12 @@ impl Decision {
     pub fn is_ambiguous(&self) -> bool {
         matches!(self.why, Why::Ambiguous { .. } | Why::Twins { .. } | Why::ForWhich { .. })
     }
+
+    /// Whether something is in the way of it that a person must see to first.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self.why, Why::Refused { .. })
+    }
 }
 
 /// What the user asked besides the policy.
@@ -189,6 +201,15 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
                 Some(_) if connection.state.may_be_live() => (Verdict::Accepted, Why::Finished),
                 _ => judge(policy, connection, consumer, ask, &counts),
             };
+            let besides = match verdict {
+                Verdict::Accepted => connection.besides.accepting.clone(),
+                Verdict::Rejected => connection.besides.rejecting.clone(),
+                Verdict::Left => Aside::default(),
+            };
+            let (verdict, why, besides) = match besides.refused {
+                Some(why) => (Verdict::Left, Why::Refused { why }, Aside::default()),
+                None => (verdict, why, besides),
+            };
             Decision {
                 service: policy.service.clone(),
                 connection: connection.id.clone(),
@@ -199,11 +220,7 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
                 state: connection.state,
                 verdict,
                 why,
-                besides: match verdict {
-                    Verdict::Accepted => connection.besides.accepting.clone(),
-                    Verdict::Rejected => connection.besides.rejecting.clone(),
-                    Verdict::Left => Aside::default(),
-                },
+                besides,
                 note: connection.note.clone(),
             }
         })

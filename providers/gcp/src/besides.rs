@@ -14,7 +14,8 @@ use crate::json::{Json, flag, list, text, texts};
 use crate::lists::{self, RECONCILES, Refused};
 use crate::path;
 
-/// What decisions on this endpoint would do, as the attachment is now. Whatever keeps one from being carried out is said when it is.
+/// What decisions on this endpoint would do, as the attachment is now, and what refuses them; whatever else keeps one from being carried
+/// out is said when it is.
 pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Besides {
     let at = At::of(Collection::ServiceAttachments, text(attachment, "selfLink").unwrap_or_default());
     let state = connections::state(endpoint);
@@ -38,11 +39,11 @@ pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Besides
 }
 
 fn nothing() -> Aside {
-    Aside { said: Vec::new(), entries: Some(BTreeSet::new()) }
+    Aside { entries: Some(BTreeSet::new()), ..Aside::default() }
 }
 
-/// What a decision by this change does besides. What will refuse it, being the whole attachment's matter, is said
-/// too.
+/// What a decision by this change does besides. What is the whole attachment's matter refuses it; what else keeps it from being carried out
+/// may be another decision's, made before it.
 fn aside(
     change: Result<Option<Json>, Refused>,
     of: impl Fn(&Json) -> (Vec<String>, BTreeSet<String>),
@@ -50,11 +51,11 @@ fn aside(
     match change {
         Ok(Some(change)) => {
             let (said, entries) = of(&change);
-            Aside { said, entries: Some(entries) }
+            Aside { said, entries: Some(entries), refused: None }
         }
         Err(why @ Refused::Everybody) => {
             let said = why.hint().map_or_else(|| why.to_string(), |hint| format!("{why}: {hint}"));
-            Aside { said: vec![said], ..nothing() }
+            Aside { refused: Some(said), ..nothing() }
         }
         _ => nothing(),
     }

@@ -97,6 +97,8 @@ pub struct Aside {
     /// The same as the provider compares it: each change of an entry that is not the connection's own. When the decision is carried out,
     /// nothing else may change with it. Absent where a cloud's decisions are about one connection each.
     pub entries: Option<BTreeSet<String>>,
+    /// Why it cannot be carried out as things are, and what to do about it: it is refused before anybody is asked.
+    pub refused: Option<String>,
 }
 
 /// What a command that names a connection may do about one that is decided on already.

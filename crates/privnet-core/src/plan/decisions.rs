@@ -10,7 +10,7 @@ use crate::plan::{Action, ConnectionAction, Op, Plan, Refusal, Rule, Summary, Wa
 use crate::resource::{Address, Scope};
 use crate::world::{Connections, Desired, ServiceIntent, World};
 
-/// The plan that carries out `decisions`; ambiguous ones become refusals.
+/// The plan that carries out `decisions`; those that are ambiguous, or that something is in the way of, become refusals.
 #[must_use]
 pub fn plan_decisions(desired: &Desired, world: &World, kinds: &KindTable, decisions: &[Decision]) -> Plan {
     let mut plan = Plan::default();
@@ -21,13 +21,7 @@ pub fn plan_decisions(desired: &Desired, world: &World, kinds: &KindTable, decis
             Verdict::Accepted => Op::Accept,
             Verdict::Rejected => Op::Reject,
             Verdict::Left => {
-                if decision.is_ambiguous() {
-                    let why = format!("{} ({}): {}", decision.connection, decision.who, decision.why);
-                    let is_twin = matches!(decision.why, Why::Twins { .. });
-                    let name = if is_twin { &decision.handle } else { &decision.connection };
-                    let flag = Some(format!("--connection {name}"));
-                    plan.refusals.push(Refusal { address: exposed, rule: Rule::Ambiguous, why, flag });
-                }
+                plan.refusals.extend(refused(decision, exposed));
                 continue;
             }
         };
@@ -78,6 +72,21 @@ pub fn plan_decisions(desired: &Desired, world: &World, kinds: &KindTable, decis
     plan
 }
 
+/// A decision that somebody must see to before it is made.
+fn refused(decision: &Decision, address: Address) -> Option<Refusal> {
+    let (rule, flag) = if decision.is_ambiguous() {
+        let is_twin = matches!(decision.why, Why::Twins { .. });
+        let name = if is_twin { &decision.handle } else { &decision.connection };
+        (Rule::Ambiguous, Some(format!("--connection {name}")))
+    } else if decision.is_refused() {
+        (Rule::Unsuitable, None)
+    } else {
+        return None;
+    };
+    let why = format!("{} ({}): {}", decision.connection, decision.who, decision.why);
+    Some(Refusal { address, rule, why, flag })
+}
+
 /// The plan that rejects one connection, or `None` where no service has it. A live one is refused unless `sever`.
 #[must_use]
 pub fn plan_rejection(
@@ -95,7 +104,11 @@ pub fn plan_rejection(
             found = true;
             let exposed = exposed_of(intent, world);
             let cuts = cut_by_rejecting(connection);
-            if let (Some(why), false) = (&cuts, sever) {
+            if let Some(why) = &connection.besides.rejecting.refused {
+                // No word helps with that, so none is asked for.
+                let why = format!("{} ({}): {why}", connection.id, connection.who());
+                plan.refusals.push(Refusal { address: exposed, rule: Rule::Unsuitable, why, flag: None });
+            } else if let (Some(why), false) = (&cuts, sever) {
                 let why = why.clone();
                 let flag = Some(SEVER.to_owned());
                 plan.refusals.push(Refusal { address: exposed, rule: Rule::WouldSever, why, flag });

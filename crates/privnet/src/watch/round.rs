@@ -101,6 +101,11 @@ impl Round {
         self.decisions.iter().filter(|told| is_ambiguous(&told.decision)).count()
     }
 
+    /// Whether something is in the way of a decision that somebody must see to.
+    fn refused(&self) -> bool {
+        self.decisions.iter().any(|told| told.decision.is_refused())
+    }
+
     /// How many things could not be read or done: clouds, services, actions, decisions.
     #[must_use]
     pub fn errors(&self) -> usize {
@@ -121,7 +126,7 @@ impl Round {
             RoundOutcome::Interrupted
         } else if self.errors() > 0 || self.report.as_ref().is_some_and(|report| !report.all_done()) {
             RoundOutcome::Failed
-        } else if !self.plan.refusals.is_empty() || self.ambiguous() > 0 {
+        } else if !self.plan.refusals.is_empty() || self.ambiguous() > 0 || self.refused() {
             RoundOutcome::Refused
         } else if self.report.is_some() || self.accepted() > 0 {
             RoundOutcome::Mended

@@ -108,6 +108,18 @@ fn a_reject_list_that_would_be_too_long_is_an_error() {
     assert_eq!(body["consumerRejectLists"].as_array().map(Vec::len), Some(64));
 }
 
+/// Somebody may set it so after the plan, which would have refused it.
+#[test]
+fn nobody_is_decided_on_where_whoever_asks_is_let_in() {
+    let mut latest = turned_away_with(&[], &json!([]));
+    latest["connectionPreference"] = json!("ACCEPT_AUTOMATIC");
+    assert_eq!(let_in(&at(), &latest, &wanted(), GcpAcceptBy::Project), Err(Refused::Everybody));
+    for live in [false, true] {
+        let away = turned_away(&at(), &latest, &endpoint(), GcpAcceptBy::Project, live);
+        assert_eq!(away, Err(Refused::Everybody));
+    }
+}
+
 #[test]
 fn who_was_turned_away_with_its_project_can_be_let_in_again() {
     let by_project = |latest: &Json| let_in(&at(), latest, &wanted(), GcpAcceptBy::Project);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cloud::{Cloud, Want, connection, desired, kinds};
-use crate::accept::{Ask, Connection, ConnectionState, Identity, decide};
+use crate::accept::{Ask, Connection, ConnectionState, Identity, Verdict, decide};
 use crate::plan::{Op, Plan, PlanOptions, Rule, plan, plan_decisions, plan_rejection};
 use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
 use crate::value::Value;
@@ -462,6 +462,32 @@ fn rejecting_a_live_connection_needs_the_word() {
     assert_eq!(rules(&plan), [(Rule::WouldSever, true)]);
     assert_eq!(plan_rejection(&desired, &world, &kinds(), "vpce-1", true).unwrap().actions.len(), 1);
     assert!(plan_rejection(&desired, &world, &kinds(), "vpce-2", true).is_none());
+}
+
+/// What is in the way of a decision is said before anybody is asked, and no word helps with it.
+#[test]
+fn what_is_in_the_way_of_a_decision_refuses_it() {
+    let desired = desired(&[Want::new("s")]);
+    for state in [ConnectionState::Pending, ConnectionState::Accepted] {
+        let mut cloud = applied(&[Want::new("s")], None);
+        let mut own = connection("vpce-1", state);
+        own.besides.accepting.refused = Some("whoever asks is let in".to_owned());
+        own.besides.rejecting.refused = Some("whoever asks is let in".to_owned());
+        cloud.connections.insert("s".to_owned(), vec![own]);
+        let world = cloud.world(&desired);
+        let known = world.services["s"].connections.known();
+        let decided = decide(&desired.services["s"].policy, known, &Ask::default());
+        assert!(decided.iter().all(|one| one.verdict == Verdict::Left && one.is_refused()), "{decided:#?}");
+        assert_eq!(decided.len(), usize::from(state == ConnectionState::Pending));
+        let accepting = plan_decisions(&desired, &world, &kinds(), &decided);
+        let rejecting = |sever| plan_rejection(&desired, &world, &kinds(), "vpce-1", sever).unwrap();
+        for plan in
+            [rejecting(false), rejecting(true)].iter().chain((!decided.is_empty()).then_some(&accepting))
+        {
+            assert_eq!((rules(plan), plan.is_empty()), (vec![(Rule::Unsuitable, false)], true), "{plan:#?}");
+            assert!(plan.refusals[0].why.ends_with("whoever asks is let in"), "{plan:#?}");
+        }
+    }
 }
 
 /// A decision is a write to the service like any other: accepted, rejected by name, or turned away before the service goes.
