@@ -1,6 +1,6 @@
 //! Where nobody could see who is connected, or asks to be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::world::Connections;
 
@@ -19,10 +19,11 @@ impl Planned {
                 unread.insert(service, why);
             }
         }
-        // Whoever could not be looked at is not among what was seen.
+        // Whoever could not be looked at is not among what was seen; or is, with nothing, where its place is not there.
         for refusal in self.world.refusals.iter().filter(|refusal| !self.is_told(&refusal.address.service)) {
             let service = refusal.address.service.as_str();
-            if !self.world.services.contains_key(service) {
+            let seen = self.world.services.get(service);
+            if seen.is_none_or(|seen| matches!(seen.connections, Connections::NotExposed)) {
                 unread.entry(service).or_insert(&refusal.why);
             }
         }
@@ -37,7 +38,10 @@ impl Planned {
     /// Whether the connections of any service were read.
     #[must_use]
     pub fn was_looked_at(&self) -> bool {
-        let mut seen = self.world.services.values();
-        seen.any(|seen| !matches!(seen.connections, Connections::Unreadable { .. }))
+        let unread: BTreeSet<String> = self.unread().into_iter().map(|(service, _)| service).collect();
+        let mut seen = self.world.services.iter();
+        seen.any(|(service, seen)| {
+            !matches!(seen.connections, Connections::Unreadable { .. }) && !unread.contains(service)
+        })
     }
 }

@@ -6,6 +6,7 @@
 mod credentials;
 mod lookalikes;
 mod metadata_address;
+mod nowhere;
 mod permissions;
 mod severing;
 mod together;

@@ -48,7 +48,8 @@ pub(crate) async fn world(arm: &Arm, request: ObserveRequest<'_>, context: &Cont
         };
         match &azure.form {
             AzureForm::Hosted(form) => {
-                reads.push(Box::pin(of_hosted(arm, context, &parts_of_hosted, service, form)));
+                let purpose = request.purpose;
+                reads.push(Box::pin(of_hosted(arm, context, &parts_of_hosted, service, form, purpose)));
             }
             AzureForm::PrivateLinkService(id) => {
                 let scope = crate::scope::of(id.subscription().as_str(), id.resource_group().as_str());
@@ -95,8 +96,9 @@ async fn of_hosted(
     parts: &hosted::Parts<'_>,
     service: &Service,
     form: &AzureHosted,
+    purpose: Purpose,
 ) -> Result<World, Error> {
-    let seen = hosted::observe(arm, context, parts, service, form).await?;
+    let seen = hosted::observe(arm, context, parts, service, form, purpose).await?;
     let mut world = World::default();
     world.live.extend(seen.live);
     world.services.insert(service.name.to_string(), seen.world);
@@ -306,6 +308,12 @@ fn add_services(snapshot: &Snapshot<'_>, world: &mut World) {
 /// The connections that a private link service shows.
 fn connections_of(service: &Json) -> Vec<Connection> {
     items(service, "properties.privateEndpointConnections").iter().filter_map(connection::parse).collect()
+}
+
+/// Whether it is the place of what the file names that is not there, for somebody who asks of its state or of who is connected: that is told as
+/// it is. In a plan the core says that what is named is not there.
+pub(crate) fn has_no_place(error: &Error, purpose: Purpose) -> bool {
+    is_group_gone(error) && matches!(purpose, Purpose::Connections | Purpose::Status)
 }
 
 /// What concerns these services only is a refusal; what concerns everything (no credentials, no network) is an error.

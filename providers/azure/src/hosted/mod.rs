@@ -16,11 +16,12 @@ use privnet_core::spec::azure::{AzureForm, AzureHosted};
 use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::world::Connections;
 use privnet_core::{
-    Address, Error, ErrorKind, Field, Health, Kind, Live, Origin, Ownership, Replacement, Resource, Scope,
-    ServiceWorld, Value,
+    Address, Error, ErrorKind, Field, Health, Kind, Live, Origin, Ownership, Purpose, Replacement, Resource,
+    Scope, ServiceWorld, Value,
 };
 
 use crate::arm::{Arm, Json, Target, at, concerns_everything, in_words, is_gone, items};
+use crate::observe::has_no_place;
 use crate::{connection, policy};
 use table::{Answer, Evidence, List, Row};
 
@@ -192,6 +193,7 @@ pub(crate) async fn observe(
     parts: &Parts<'_>,
     service: &Service,
     hosted: &AzureHosted,
+    purpose: Purpose,
 ) -> Result<Seen, Error> {
     let Some(row) = table::row(&hosted.resource_id.resource_type()) else {
         // `lower` refuses it.
@@ -200,7 +202,13 @@ pub(crate) async fn observe(
     let found = match read(arm, context, row, hosted).await {
         Ok(items) => items,
         Err(error) if is_gone(&error) => {
-            return Ok(Seen { live: None, world: ServiceWorld::default(), refusal: None });
+            let refusal = has_no_place(&error, purpose).then(|| Refusal {
+                address: address(service.name.as_str()),
+                rule: Rule::Unsuitable,
+                why: in_words(&error),
+                flag: None,
+            });
+            return Ok(Seen { live: None, world: ServiceWorld::default(), refusal });
         }
         Err(error) if !concerns_everything(&error) => {
             let why = format!("its connections cannot be read: {}", in_words(&error));
@@ -351,7 +359,9 @@ mod tests {
             "privateEndpoint": {"id": "/subscriptions/s1/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/e"},
             "privateLinkServiceConnectionState": {"status": "Pending"}}});
         let (arm, script) = Script::arm(vec![(200, vec![], json!({"value": [item]}))]);
-        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted, Purpose::Connections)
+            .await
+            .unwrap();
         assert_eq!(seen.world.connections.known()[0].state, ConnectionState::Pending);
         assert_eq!(script.asked().len(), 1, "one request");
         assert!(script.asked()[0].ends_with("/servers/crm/privateEndpointConnections"));
@@ -365,7 +375,9 @@ mod tests {
         hosted.subresource = "vault".parse().unwrap();
         let (arm, script) =
             Script::arm(vec![(200, vec![], json!({"properties": {"privateEndpointConnections": [item]}}))]);
-        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted, Purpose::Connections)
+            .await
+            .unwrap();
         assert_eq!(seen.world.connections.known()[0].handle, "e-1");
         assert!(script.asked()[0].ends_with("/vaults/crm"));
     }
@@ -450,7 +462,9 @@ mod tests {
             asks("blob", json!({"groupIds": ["BLOB"]})),
         ];
         let (arm, _) = Script::arm(vec![(200, vec![], json!({"value": items}))]);
-        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted, Purpose::Connections)
+            .await
+            .unwrap();
         let notes: Vec<_> =
             seen.world.connections.known().iter().map(|c| (c.handle.as_str(), c.note.is_some())).collect();
         assert_eq!(
@@ -497,18 +511,32 @@ mod tests {
         let hosted = hosted_of(service);
         let (arm, _) =
             Script::arm(vec![(404, vec![], json!({"error": {"code": "ResourceNotFound", "message": "m"}}))]);
-        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted, Purpose::Connections)
+            .await
+            .unwrap();
         assert!(seen.live.is_none() && seen.refusal.is_none());
+        for (purpose, is_said) in
+            [(Purpose::Connections, true), (Purpose::Status, true), (Purpose::Plan, false)]
+        {
+            let gone = json!({"error": {"code": "ResourceGroupNotFound", "message": "no rg-data"}});
+            let (arm, _) = Script::arm(vec![(404, vec![], gone)]);
+            let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted, purpose).await.unwrap();
+            assert_eq!(seen.refusal.is_some(), is_said, "{purpose:?}");
+        }
         let denied = json!({"error": {"code": "AuthorizationFailed", "message":
             "does not have authorization to perform action 'Microsoft.Sql/servers/privateEndpointConnections/read' over scope 'x'"}});
         let unknown = json!({"error": {"code": "SubscriptionNotFound", "message":
             "The subscription 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee' could not be found."}});
         let (arm, _) = Script::arm(vec![(404, vec![], unknown)]);
-        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted, Purpose::Connections)
+            .await
+            .unwrap();
         assert_eq!(seen.refusal.unwrap().rule, Rule::Unobserved);
         assert!(seen.world.connections.may_be_live(), "nobody knows who is connected");
         let (arm, _) = Script::arm(vec![(403, vec![], denied)]);
-        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted).await.unwrap();
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted, Purpose::Connections)
+            .await
+            .unwrap();
         let refusal = seen.refusal.unwrap();
         assert_eq!(refusal.rule, Rule::Unobserved);
         assert!(refusal.why.contains("Microsoft.Sql/servers/privateEndpointConnections/read"));

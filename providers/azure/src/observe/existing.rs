@@ -93,17 +93,16 @@ async fn of_group(
         named.iter().filter_map(|(_, id)| one_of(&everywhere.services, &id.key()).cloned()).collect();
     let read = match named.as_slice() {
         all if all.len() == seen.len() => Ok(seen),
-        [(_, id)] => {
-            arm.find(context, &Target::of(id.to_string())).await.map(|one| one.into_iter().collect())
-        }
+        [(_, id)] => arm.get(context, &Target::of(id.to_string())).await.map(|one| vec![one]),
         _ => {
             let group = crate::scope::path(&scope);
             let list = Target::of(format!("{group}/providers/Microsoft.Network/privateLinkServices"));
-            match arm.list(context, &list).await {
-                Err(error) if is_gone(&error) => Ok(Vec::new()),
-                listed => listed,
-            }
+            arm.list(context, &list).await
         }
+    };
+    let read = match read {
+        Err(error) if is_gone(&error) && !super::has_no_place(&error, request.purpose) => Ok(Vec::new()),
+        read => read,
     };
     let mut world = World::default();
     world.searched.insert(scope.clone());
@@ -242,6 +241,7 @@ mod tests {
         let seen = world(&arm, request, &context()).await.unwrap();
         assert_eq!((script.asked().len(), seen.live.len()), (2, FEW));
         assert!(matches!(seen.services["s0"].connections, Connections::NotExposed));
+        assert_eq!(seen.refusals.len(), 1, "and it is said that its group is not there: {:?}", seen.refusals);
     }
 
     #[tokio::test]
