@@ -46,6 +46,75 @@ impl TokenCredential for GivenToken {
     }
 }
 
+/// Where a token may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Environment,
+    WorkloadIdentity,
+    ManagedIdentity,
+    AzureCli,
+}
+
+impl Source {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::WorkloadIdentity => "workload identity",
+            Self::ManagedIdentity => "managed identity",
+            Self::AzureCli => "Azure CLI",
+        }
+    }
+
+    /// The variable by which somebody says that it is to be this one. A managed identity is asked wherever there may be one, and of the
+    /// CLI's login nothing but the CLI knows.
+    fn named_by(self) -> Option<&'static str> {
+        match self {
+            Self::Environment => Some("AZURE_CLIENT_SECRET"),
+            Self::WorkloadIdentity => Some("AZURE_FEDERATED_TOKEN_FILE"),
+            Self::ManagedIdentity | Self::AzureCli => None,
+        }
+    }
+
+    /// What to do where it had tokens, and gives none any more.
+    fn mend(self) -> &'static str {
+        match self {
+            Self::Environment => {
+                "see whether the secret in AZURE_CLIENT_SECRET has expired, and whether its service principal is there"
+            }
+            Self::WorkloadIdentity => {
+                "see whether the token in the file of AZURE_FEDERATED_TOKEN_FILE is renewed, and whether the application trusts its issuer"
+            }
+            Self::ManagedIdentity => "see whether the machine still has this identity",
+            Self::AzureCli => "log in again with `az login`",
+        }
+    }
+}
+
+/// What came of asking one source after the other: which is asked next is decided here, and asking is done elsewhere.
+#[derive(Debug, Default)]
+struct Asking {
+    tried: Vec<String>,
+}
+
+impl Asking {
+    /// A source has no token. Where variables name it, that is the end: nobody else's login is taken in the place of who was to be.
+    fn failed(&mut self, source: Source, why: &str) -> Result<(), String> {
+        let why = format!("{}: {}", source.name(), first_line(why));
+        match source.named_by() {
+            Some(variable) => Err(format!("{why}; {variable} {MEND}")),
+            None => {
+                self.tried.push(why);
+                Ok(())
+            }
+        }
+    }
+
+    /// None is left.
+    fn end(self) -> String {
+        self.tried.join("; ")
+    }
+}
+
 /// The first source that has a token: environment (client secret), workload identity, managed identity, Azure CLI.
 ///
 /// The order is that of Azure's default chain
@@ -62,7 +131,7 @@ enum Found {
     /// They have not been asked.
     Unasked,
     /// This one has tokens; the last one is kept, for the Azure CLI starts a process for each.
-    Source(Arc<dyn TokenCredential>, Kept),
+    Source(Source, Arc<dyn TokenCredential>, Kept),
     /// None had one then, for these reasons.
     None { since: Instant, why: String },
 }
@@ -104,16 +173,16 @@ impl Chain {
         }
     }
 
-    /// Each source that could have something, with its name.
-    fn sources(&self) -> Vec<(&'static str, azure_core::Result<Arc<dyn TokenCredential>>)> {
-        let mut sources: Vec<(&'static str, azure_core::Result<Arc<dyn TokenCredential>>)> = Vec::new();
+    /// Each source that could have something.
+    fn sources(&self) -> Vec<(Source, azure_core::Result<Arc<dyn TokenCredential>>)> {
+        let mut sources: Vec<(Source, azure_core::Result<Arc<dyn TokenCredential>>)> = Vec::new();
         let client = variable("AZURE_CLIENT_ID");
         if let (Some(tenant), Some(client), Some(secret)) =
             (variable("AZURE_TENANT_ID"), client.clone(), variable("AZURE_CLIENT_SECRET"))
         {
             let options = ClientSecretCredentialOptions { client_options: self.options() };
             let made = ClientSecretCredential::new(&tenant, client, Secret::new(secret), Some(options));
-            sources.push(("environment", made.map(|made| made as Arc<dyn TokenCredential>)));
+            sources.push((Source::Environment, made.map(|made| made as Arc<dyn TokenCredential>)));
         }
         if variable("AZURE_FEDERATED_TOKEN_FILE").is_some() {
             let options = WorkloadIdentityCredentialOptions {
@@ -121,45 +190,40 @@ impl Chain {
                 ..WorkloadIdentityCredentialOptions::default()
             };
             let made = WorkloadIdentityCredential::new(Some(options));
-            sources.push(("workload identity", made.map(|made| made as Arc<dyn TokenCredential>)));
+            sources.push((Source::WorkloadIdentity, made.map(|made| made as Arc<dyn TokenCredential>)));
         }
         let options = ManagedIdentityCredentialOptions {
             user_assigned_id: client.map(UserAssignedId::ClientId),
             client_options: self.options(),
         };
         let made = ManagedIdentityCredential::new(Some(options));
-        sources.push(("managed identity", made.map(|made| made as Arc<dyn TokenCredential>)));
+        sources.push((Source::ManagedIdentity, made.map(|made| made as Arc<dyn TokenCredential>)));
         let made = AzureCliCredential::new(None);
-        sources.push(("Azure CLI", made.map(|made| made as Arc<dyn TokenCredential>)));
+        sources.push((Source::AzureCli, made.map(|made| made as Arc<dyn TokenCredential>)));
         sources
     }
 
-    /// Asks each source for a token; the first that has one is kept. Where variables name who to be and that fails, nobody else's
-    /// credentials are taken in the place of those.
+    /// Asks one source after the other for a token; the first that has one is kept.
     async fn ask_all(
         &self,
         scopes: &[&str],
         options: Option<TokenRequestOptions<'_>>,
-    ) -> Result<(Arc<dyn TokenCredential>, AccessToken), String> {
-        let mut tried = Vec::new();
+    ) -> Result<(Source, Arc<dyn TokenCredential>, AccessToken), String> {
+        let mut asking = Asking::default();
         for (name, source) in self.sources() {
             // One that cannot even be made, since its token's file is not there, is named all the same.
             let asked = match source {
-                Ok(source) => ask(name, &source, scopes, options.clone()).await.map(|token| (source, token)),
+                Ok(source) => {
+                    ask(name, &source, scopes, options.clone()).await.map(|token| (name, source, token))
+                }
                 Err(error) => Err(error),
             };
             match asked {
                 Ok(found) => return Ok(found),
-                Err(error) => {
-                    let why = format!("{name}: {}", first_line(&error.to_string()));
-                    if let Some((_, variable)) = NAMED_BY_VARIABLES.iter().find(|(named, _)| *named == name) {
-                        return Err(format!("{why}; {variable} {MEND}"));
-                    }
-                    tried.push(why);
-                }
+                Err(error) => asking.failed(name, &error.to_string())?,
             }
         }
-        Err(tried.join("; "))
+        Err(asking.end())
     }
 }
 
@@ -172,16 +236,17 @@ impl TokenCredential for Chain {
     ) -> azure_core::Result<AccessToken> {
         let mut found = self.found.lock().await;
         let why = match &mut *found {
-            Found::Source(source, kept) => {
+            Found::Source(name, source, kept) => {
                 if !kept.is_good_for(scopes, OffsetDateTime::now_utc()) {
-                    *kept = Kept::new(scopes, source.get_token(scopes, options).await?);
+                    let renewed = source.get_token(scopes, options).await;
+                    *kept = Kept::new(scopes, renewed.map_err(|error| no_more(*name, &error))?);
                 }
                 return Ok(kept.token.clone());
             }
             Found::None { since, why } if since.elapsed() < BELIEVED => why.clone(),
             Found::None { .. } | Found::Unasked => match self.ask_all(scopes, options).await {
-                Ok((source, token)) => {
-                    *found = Found::Source(source, Kept::new(scopes, token.clone()));
+                Ok((name, source, token)) => {
+                    *found = Found::Source(name, source, Kept::new(scopes, token.clone()));
                     return Ok(token);
                 }
                 Err(why) => {
@@ -194,21 +259,44 @@ impl TokenCredential for Chain {
     }
 }
 
-/// The sources that are there only where somebody set variables for them, and the one that tells.
-const NAMED_BY_VARIABLES: [(&str, &str); 2] =
-    [("environment", "AZURE_CLIENT_SECRET"), ("workload identity", "AZURE_FEDERATED_TOKEN_FILE")];
-
 /// What is to be done about credentials that variables name.
-pub(crate) const MEND: &str = "is set, so nobody else's login is taken: mend or unset it";
+const MEND: &str = "is set, so nobody else's login is taken: mend or unset it";
+
+/// What follows a source's name where it had tokens before.
+const NO_MORE: &str = "gives no new token";
+
+/// The error of a source that had tokens before. The others are not asked in its place: what was begun as somebody is not ended as somebody else.
+fn no_more(source: Source, error: &azure_core::Error) -> azure_core::Error {
+    let why = error.to_string();
+    azure_core::Error::with_message(
+        ErrorKind::Credential,
+        format!("{} {NO_MORE}: {}", source.name(), first_line(&why)),
+    )
+}
+
+/// What to do about an error of credentials, by where these come from; nothing where it says so itself.
+pub(crate) fn hint(message: &str) -> Option<&'static str> {
+    let all = [Source::Environment, Source::WorkloadIdentity, Source::ManagedIdentity, Source::AzureCli];
+    let known = all.into_iter().find(|source| message.contains(&format!("{} {NO_MORE}", source.name())));
+    match known {
+        Some(source) => Some(source.mend()),
+        None if message.contains(MEND) => None,
+        None => Some(LOG_IN),
+    }
+}
+
+/// What gives credentials where there are none.
+pub(crate) const LOG_IN: &str =
+    "log in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET";
 
 async fn ask(
-    name: &str,
+    name: Source,
     source: &Arc<dyn TokenCredential>,
     scopes: &[&str],
     options: Option<TokenRequestOptions<'_>>,
 ) -> azure_core::Result<AccessToken> {
     let asking = source.get_token(scopes, options);
-    if name != "managed identity" {
+    if name != Source::ManagedIdentity {
         return asking.await;
     }
     let late =
@@ -290,6 +378,80 @@ mod tests {
         assert!(kept.is_good_for(&["s"], now));
         assert!(!kept.is_good_for(&["other"], now));
         assert!(!kept.is_good_for(&["s"], now + EARLY));
+    }
+
+    /// Which sources are asked where each of these that is asked has no token, and what is said then.
+    fn all_fail(sources: &[Source]) -> (Vec<Source>, String) {
+        let (mut asking, mut asked) = (Asking::default(), Vec::new());
+        for source in sources {
+            asked.push(*source);
+            if let Err(why) = asking.failed(*source, "no token\nand more") {
+                return (asked, why);
+            }
+        }
+        (asked, asking.end())
+    }
+
+    #[test]
+    fn where_variables_name_a_source_no_other_login_is_taken() {
+        use Source::{AzureCli, Environment, ManagedIdentity, WorkloadIdentity};
+        for (sources, variable) in [
+            ([Environment, ManagedIdentity, AzureCli], "AZURE_CLIENT_SECRET"),
+            ([Environment, WorkloadIdentity, AzureCli], "AZURE_CLIENT_SECRET"),
+            ([WorkloadIdentity, ManagedIdentity, AzureCli], "AZURE_FEDERATED_TOKEN_FILE"),
+        ] {
+            let (asked, why) = all_fail(&sources);
+            assert_eq!(asked, sources[..1], "{why}");
+            assert!(
+                why.contains(&format!("no token; {variable} is set")) && !why.contains("and more"),
+                "{why}"
+            );
+            assert_eq!(hint(&why), None);
+        }
+        let (asked, why) = all_fail(&[ManagedIdentity, AzureCli]);
+        assert_eq!(asked, [ManagedIdentity, AzureCli]);
+        assert_eq!(why, "managed identity: no token; Azure CLI: no token");
+        assert_eq!(hint(&why), Some(LOG_IN));
+    }
+
+    /// A source whose tokens have an end, and which gives no further ones.
+    #[derive(Debug)]
+    struct Ended;
+
+    #[async_trait::async_trait]
+    impl TokenCredential for Ended {
+        async fn get_token(
+            &self,
+            _scopes: &[&str],
+            _options: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            Err(azure_core::Error::with_message(ErrorKind::Credential, "it has expired"))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_not_renewed_is_mended_where_it_came_from() {
+        for (source, hint) in [
+            (Source::Environment, "AZURE_CLIENT_SECRET"),
+            (Source::WorkloadIdentity, "AZURE_FEDERATED_TOKEN_FILE"),
+            (Source::ManagedIdentity, "the machine"),
+            (Source::AzureCli, "`az login`"),
+        ] {
+            let over = AccessToken::new(Secret::new("t"), OffsetDateTime::now_utc());
+            let found = Mutex::new(Found::Source(source, Arc::new(Ended), Kept::new(&["s"], over)));
+            let chain = Arc::new(Chain { cloud: Cloud::Public, found });
+            let base = "https://management.azure.com".parse().unwrap();
+            let arm = crate::arm::Arm::over(base, None, chain, "s".to_owned(), None);
+            let target = crate::arm::Target::of("/subscriptions/s");
+            let error = arm.get(&crate::arm::fake::context(), &target).await.unwrap_err();
+            assert_eq!(error.kind(), privnet_core::ErrorKind::Unauthenticated, "{error}");
+            assert!(
+                error.to_string().contains(&format!("{} gives no new token: it has expired", source.name()))
+            );
+            let hints = error.hints().join("; ");
+            assert!(hints.contains(hint), "{hints}");
+            assert_eq!(hints.contains("az login"), source == Source::AzureCli, "{hints}");
+        }
     }
 
     #[tokio::test]

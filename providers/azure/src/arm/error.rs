@@ -10,6 +10,7 @@ use privnet_core::{Error, ErrorKind};
 use serde_json::Value as Json;
 
 use super::json::text;
+use crate::credential::{LOG_IN, hint};
 
 /// What a request was, for messages.
 #[derive(Clone, Debug)]
@@ -94,13 +95,12 @@ pub(super) fn of_transport(asked: &Asked, error: &azure_core::Error) -> Error {
         _ => (ErrorKind::Other, first_line(&error.to_string())),
     };
     let made = Error::new(kind, &asked.operation, &asked.subject, message);
-    // Where variables name who to be, another login is not asked.
-    let says_more = made.message().contains(crate::credential::MEND);
-    if kind == ErrorKind::Unauthenticated && !says_more { made.with_hint(LOG_IN) } else { made }
+    let hint = (kind == ErrorKind::Unauthenticated).then(|| hint(made.message())).flatten();
+    match hint {
+        Some(hint) => made.with_hint(hint),
+        None => made,
+    }
 }
-
-const LOG_IN: &str =
-    "log in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET";
 
 /// The last cause, which is the operating system's or the protocol's.
 fn innermost(error: &azure_core::Error) -> String {
