@@ -6,6 +6,8 @@ use std::time::Duration;
 use privnet_core::execute::{Poll, Until};
 use privnet_core::{Error, ErrorKind, Generation};
 use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::act::Act;
 use crate::arm::{Json, Target, Write, items, same_id, set, text, text_map};
@@ -14,6 +16,10 @@ use crate::{fields, ownership};
 
 /// How long new machines may take to boot and to become healthy.
 const HEALTHY: Duration = Duration::from_secs(20 * 60);
+
+/// How long a group has to answer nothing, at each look, before it counts as dead: three of the load balancer's checks. One look may come upon
+/// a moment of no account, and whoever is connected to a group that is let go is cut.
+const SILENT: Duration = Duration::from_secs(30);
 
 /// What groups are to ARM.
 const GROUPS: &str = "Microsoft.Compute/virtualMachineScaleSets";
@@ -104,7 +110,8 @@ fn healthy_in_time<'a>(act: &Act<'_>, group: &'a str) -> Until<'a> {
 }
 
 /// Waits until the load balancer calls this many machines of a group healthy on every rule of the pool: with fewer of them than are to
-/// carry the traffic, the old group does not go. But where that (`dead`) answers no rule while the new one answers some, it carries nothing.
+/// carry the traffic, the old group does not go. But where that (`dead`) answers no rule while the new one answers some, and does so for a while,
+/// it carries nothing.
 pub(super) async fn until_healthy(
     act: &Act<'_>,
     pool: &str,
@@ -115,11 +122,15 @@ pub(super) async fn until_healthy(
     let balancer = balancer_of(pool);
     let until = healthy_in_time(act, group);
     let balancer = &balancer;
+    let silence = &Mutex::new(Silence::default());
+    let enough = act.context.paced(SILENT);
     let ask = || async move {
         let wanted = usize::try_from(machines).unwrap_or_default().max(1);
         let rules = health_by_rule(act, balancer, pool).await?;
         let answers = |group: &str| rules.iter().any(|(_, seen)| healthy(seen, group) > 0);
-        if dead.is_some_and(|dead| !answers(dead)) && answers(group) {
+        let is_silent = dead.is_some_and(|dead| !answers(dead)) && answers(group);
+        let lasts = silence.lock().await.lasts(is_silent, Instant::now(), enough);
+        if lasts {
             return Ok(Poll::Ready(()));
         }
         for (rule, seen) in rules {
@@ -140,6 +151,26 @@ pub(super) async fn until_healthy(
         }
         _ => error,
     })
+}
+
+/// The looks at which a group answered nothing while its successor did, one after the other.
+#[derive(Debug, Default)]
+struct Silence {
+    since: Option<Instant>,
+    looks: u32,
+}
+
+impl Silence {
+    /// Whether it has lasted long enough, with this look, and was seen often enough for that.
+    fn lasts(&mut self, is_silent: bool, now: Instant, enough: Duration) -> bool {
+        if !is_silent {
+            *self = Self::default();
+            return false;
+        }
+        self.looks += 1;
+        let since = *self.since.get_or_insert(now);
+        self.looks >= 3 && now.duration_since(since) >= enough
+    }
 }
 
 /// Waits until no rule is answered by the group that goes alone. Where none of those that stay answers one either, nobody is on it.
@@ -232,11 +263,11 @@ pub(super) async fn drain(
         return Ok(None);
     }
     let seconds = u64::try_from(seconds).unwrap_or_default();
-    let end = tokio::time::Instant::now() + act.context.paced(Duration::from_secs(seconds));
+    let end = Instant::now() + act.context.paced(Duration::from_secs(seconds));
     let limit = Duration::from_secs(seconds + 60);
     let until = Until { operation: "drain", subject: group, what: "drained", limit };
     let ask = || async move {
-        let over = tokio::time::Instant::now() >= end;
+        let over = Instant::now() >= end;
         Ok(if over {
             Poll::Ready(())
         } else {
@@ -343,6 +374,84 @@ mod tests {
             "properties": {"loadBalancerBackendAddresses": [member("old"), member("new")]}}]}})
     }
 
+    fn deletion(address: privnet_core::Address) -> Action {
+        Action {
+            id: "delete".to_owned(),
+            address,
+            op: Op::Delete,
+            reason: String::new(),
+            changes: Vec::new(),
+            after: Vec::new(),
+            generation: Some(Generation::A),
+            scope: crate::scope::of("s", "rg"),
+            live_id: None,
+            connection: None,
+            locks: Vec::new(),
+        }
+    }
+
+    fn step<'a>(action: &'a Action, fields: &'a fields::Fields) -> Step<'a> {
+        Step {
+            deployment: "data",
+            action,
+            fields,
+            changes: &[],
+            live: None,
+            spares: false,
+            has_successor: false,
+        }
+    }
+
+    /// At each look this many machines of the old group are up, and this many of the new one's two: how many looks a wait for the new one takes.
+    async fn looks(seen: &[(usize, usize)]) -> usize {
+        let pool = "/lb/backendAddressPools/forwarder";
+        let balancer = json!({"id": "/lb", "properties": {"loadBalancingRules": [{"name": "r", "properties": {
+            "frontendIPConfiguration": {"id": "/lb/frontendIPConfigurations/main"}, "backendAddressPool": {"id": pool}}}]}});
+        let health = |old: usize, new: usize| {
+            let members = [("old", old), ("new", new)].into_iter().flat_map(|(group, up)| {
+                (0..2).map(move |nth| {
+                    let id = format!("/g/virtualMachineScaleSets/{group}/virtualMachines/{nth}/networkInterfaces/nic/ipConfigurations/ip");
+                    json!({"networkInterfaceIPConfigurationId": id, "state": if nth < up { "Up" } else { "Down" }})
+                })
+            });
+            json!({"loadBalancerBackendAddresses": members.collect::<Vec<_>>()})
+        };
+        let answers = seen.iter().flat_map(|(old, new)| {
+            [(200, Vec::new(), balancer.clone()), (200, Vec::new(), health(*old, *new))]
+        });
+        let (arm, script) = crate::arm::fake::Script::arm(answers.collect());
+        let context = crate::arm::fake::context();
+        let (action, fields) = (deletion(super::super::address("orders", "old")), fields::Fields::new());
+        let act = Act { arm: &arm, context: &context, step: step(&action, &fields) };
+        let (old, new) = ("/g/virtualMachineScaleSets/old", "/g/virtualMachineScaleSets/new");
+        until_healthy(&act, pool, new, 2, Some(old)).await.unwrap();
+        script.asked().len() / 2
+    }
+
+    /// A look may come upon a moment in which the old group answers nothing: whoever is connected to it would be cut.
+    #[tokio::test]
+    async fn a_group_is_not_dead_for_one_look() {
+        assert_eq!(looks(&[(0, 1), (2, 1), (0, 1), (2, 2)]).await, 4);
+        assert!(
+            looks(&[(0, 1); 200]).await >= 3,
+            "one that stays silent does not wait for all of the new one"
+        );
+    }
+
+    #[test]
+    fn silence_lasts_where_nothing_came_between() {
+        let (start, enough) = (Instant::now(), Duration::from_secs(30));
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut silence = Silence::default();
+        let mut seen = |is_silent, seconds| silence.lasts(is_silent, at(seconds), enough);
+        assert!(!seen(true, 0) && !seen(true, 40), "twice is not often");
+        assert!(
+            !seen(false, 45) && !seen(true, 50) && !seen(true, 60) && !seen(true, 79),
+            "30 s are not over"
+        );
+        assert!(seen(true, 80));
+    }
+
     #[test]
     fn only_the_old_group_is_drained() {
         let mut shown = balancer();
@@ -401,29 +510,8 @@ mod tests {
         let context = crate::arm::fake::context();
         let everywhere = format!("/subscriptions/s/providers/{GROUPS}");
         arm.list(&context, &Target::of(&everywhere)).await.unwrap();
-        let action = Action {
-            id: "delete".to_owned(),
-            address,
-            op: Op::Delete,
-            reason: String::new(),
-            changes: Vec::new(),
-            after: Vec::new(),
-            generation: Some(Generation::A),
-            scope: crate::scope::of("s", "rg"),
-            live_id: None,
-            connection: None,
-            locks: Vec::new(),
-        };
-        let step = Step {
-            deployment: "data",
-            action: &action,
-            fields: &fields::Fields::new(),
-            changes: &[],
-            live: None,
-            spares: false,
-            has_successor: false,
-        };
-        let act = Act { arm: &arm, context: &context, step };
+        let (action, fields) = (deletion(address), fields::Fields::new());
+        let act = Act { arm: &arm, context: &context, step: step(&action, &fields) };
         let found = beside(&act, "/old", "/lb/backendaddresspools/forwarder").await.unwrap();
         assert_eq!(found, [format!("/subscriptions/s/resourceGroups/rg/providers/{GROUPS}/{name}")]);
         assert_eq!(script.asked()[1], format!("GET {everywhere}"));
