@@ -32,7 +32,12 @@ ROOTS = [
     (network, "PrivateLinkService"),
     (network, "PrivateEndpointConnection"),
     (compute, "VirtualMachineScaleSet"),
+    (compute, "VirtualMachine"),
 ]
+
+# Words that the clients list and that are open all the same: of machines' sizes the description says that its list is deprecated, and that
+# https://learn.microsoft.com/rest/api/compute/resource-skus/list tells them.
+OPEN = ("VirtualMachineSizeTypes",)
 
 
 def is_model(kind):
@@ -44,6 +49,8 @@ def type_code(module, kind, wanted):
     if origin is typing.Union:
         parts = [part for part in typing.get_args(kind) if part is not type(None)]
         enums = [part for part in parts if isinstance(part, type) and issubclass(part, enum.Enum)]
+        if enums and enums[0].__name__ in OPEN:
+            return "s"
         if enums:
             return "e:" + ",".join(member.value for member in enums[0])
         return type_code(module, parts[0], wanted)

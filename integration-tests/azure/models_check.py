@@ -28,6 +28,7 @@ import typing
 # What the checks of all clouds share stands beside their folders.
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 import exchanges
+from describe_models import OPEN
 
 PACKAGES = ("azure.mgmt.network", "azure.mgmt.compute", "azure.mgmt.sql", "azure.mgmt.resource.resources")
 # What is asked of whatever has an id.
@@ -302,6 +303,9 @@ class Checker:
         if typing.get_origin(kind) is typing.Literal:
             if value not in typing.get_args(kind):
                 problems.append(f"{at}={value!r} is none of {typing.get_args(kind)}")
+        elif hasattr(kind, "__members__") and kind.__name__ in OPEN:
+            if not isinstance(value, str):
+                problems.append(f"{at} is no text: {value!r}")
         elif hasattr(kind, "__members__"):
             words = [member.value for member in kind]
             if value not in words:

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::compute::release_interfaces;
 use super::id::{ResourceId, group_key};
 use super::kind::linked;
 use super::network::remove_of_endpoint;
@@ -45,6 +46,9 @@ impl World {
         }
         if resource.is("Microsoft.Network/loadBalancers") {
             self.leave_pools(key);
+        }
+        if resource.is("Microsoft.Compute/virtualMachines") {
+            release_interfaces(self, &resource);
         }
         self.touch(&resource);
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::compute::ScaleSets;
+use super::compute::{Machines, ScaleSets};
 use super::error::ArmError;
 use super::id::ResourceId;
 use super::network::{
@@ -64,7 +64,7 @@ pub(crate) trait Kind: Sync {
         &[]
     }
 
-    /// Checks and completes a draft. `made` takes the resources that come into being with it.
+    /// Checks and completes a draft. `made` takes the resources that come into being with it, or change with it.
     fn complete(
         &self,
         put: &Put<'_>,
@@ -92,7 +92,7 @@ pub(crate) trait Kind: Sync {
     }
 }
 
-static KINDS: [&dyn Kind; 8] = [
+static KINDS: [&dyn Kind; 9] = [
     &VirtualNetworks,
     &LoadBalancers,
     &NetworkInterfaces,
@@ -101,6 +101,7 @@ static KINDS: [&dyn Kind; 8] = [
     &PrivateEndpoints,
     &PrivateLinkServices,
     &ScaleSets,
+    &Machines,
 ];
 
 /// The type with that name, without case.

@@ -225,10 +225,7 @@ fn list(world: &World, cx: &Cx<'_>, path: &ArmPath) -> Result<Answer, ArmError> 
         return Err(super::groups::group_not_found(group));
     }
     let kind = path.kind();
-    if kind_of(&kind).is_none()
-        && hosted_kind(&kind).is_none()
-        && !kind.eq_ignore_ascii_case("Microsoft.Compute/virtualMachines")
-    {
+    if kind_of(&kind).is_none() && hosted_kind(&kind).is_none() {
         return Err(ArmError::new(
             404,
             "InvalidResourceType",

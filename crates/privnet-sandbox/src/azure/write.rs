@@ -21,8 +21,7 @@ fn kind_or_error(cx: &Cx<'_>, id: &ResourceId) -> Result<&'static dyn Kind, ArmE
 fn unsupported(cx: &Cx<'_>, id: &ResourceId) -> ArmError {
     let kind = id.kind();
     let (namespace, segment) = kind.split_once('/').unwrap_or((&kind, ""));
-    if super::hosted::hosted_kind(&id.owner().kind()).is_some() || id.is("Microsoft.Compute/virtualMachines")
-    {
+    if super::hosted::hosted_kind(&id.owner().kind()).is_some() {
         return ArmError::new(
             405,
             "MethodNotAllowed",

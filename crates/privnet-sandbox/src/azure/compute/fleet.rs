@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::flexible::is_flexible;
-use super::scale_set::{DIGEST, parameter};
+use super::system::{DIGEST, parameter};
 use crate::azure::addresses::Pool;
 use crate::azure::error::ArmError;
 use crate::azure::id::ResourceId;

@@ -79,7 +79,13 @@ fn find(
     })
 }
 
-/// Whether a scale set's image is there to be used: the catalogue's, or one by id, which is not looked at.
+/// The operating system of the catalogue's image; nothing of one by id, which is not looked at.
+pub(super) fn system_of(reference: &Value) -> Option<&'static str> {
+    let part = |name: &str| reference[name].as_str().unwrap_or_default();
+    find(part("publisher"), part("offer"), part("sku")).map(|(_, _, _, system, _)| *system)
+}
+
+/// Whether an image is there to be used: the catalogue's, or one by id, which is not looked at.
 pub(super) fn check(reference: &Value) -> Result<(), ArmError> {
     let part = |name: &str| reference[name].as_str().unwrap_or_default();
     if reference["id"].is_string() {

@@ -4,11 +4,10 @@
 //! Linux machines need a password or a key, custom data is Base64 of at most 87380 characters and is never answered, the
 //! machines keep their model until they are upgraded.
 
-use base64::Engine as _;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::fleet::fit_instances;
+use super::system::{DIGEST, check_access, parameter};
 use crate::azure::error::ArmError;
 use crate::azure::kind::{Kind, Put, Work, linked};
 use crate::azure::network::members_of_pool;
@@ -67,13 +66,6 @@ impl Kind for ScaleSets {
     }
 }
 
-/// 400 of the compute provider, with the parameter that is wrong.
-pub(super) fn parameter(target: &str, message: impl Into<String>) -> ArmError {
-    let mut error = ArmError::invalid("InvalidParameter", message);
-    error.details.push(("Target".to_owned(), target.to_owned()));
-    error
-}
-
 fn check_sku(put: &Put<'_>, draft: &mut Resource) -> Result<usize, ArmError> {
     let sku = draft
         .body
@@ -99,7 +91,7 @@ fn check_sku(put: &Put<'_>, draft: &mut Resource) -> Result<usize, ArmError> {
     usize::try_from(capacity).map_err(|_| parameter("sku.capacity", "The capacity is out of range."))
 }
 
-fn check_zones(put: &Put<'_>, draft: &mut Resource) -> Result<(), ArmError> {
+pub(super) fn check_zones(put: &Put<'_>, draft: &mut Resource) -> Result<(), ArmError> {
     let of = |resource: &Resource| -> Vec<String> {
         let zones = resource.body.get("zones").and_then(Value::as_array).cloned().unwrap_or_default();
         zones.iter().filter_map(|zone| zone.as_str().map(str::to_owned)).collect()
@@ -177,39 +169,8 @@ fn check_system(put: &Put<'_>, profile: &mut Value, draft: &mut Resource) -> Res
             ));
         }
     }
-    let mut digest = Sha256::new();
-    if let Some(data) = system["customData"].as_str() {
-        let good = data.len() <= 87380 && base64::engine::general_purpose::STANDARD.decode(data).is_ok();
-        if !good {
-            return Err(parameter(
-                "customData",
-                "Custom data in OSProfile must be in Base64 encoding and with a maximum length of 87380 characters.",
-            ));
-        }
-        digest.update(data);
-    }
-    let linux = &system["linuxConfiguration"];
-    let keys = linux["ssh"]["publicKeys"].as_array().is_some_and(|keys| !keys.is_empty());
-    let had_access = put.old.is_some();
-    if linux.is_object() && !keys && system["adminPassword"].as_str().is_none() && !had_access {
-        return Err(parameter(
-            "linuxConfiguration",
-            "Authentication using either SSH or by user name and password must be enabled in Linux profile.",
-        ));
-    }
-    if !linux.is_object() && system["adminPassword"].as_str().is_none() && !had_access {
-        return Err(parameter("adminPassword", "Required parameter 'adminPassword' is missing (null)."));
-    }
-    let given = system["customData"].is_string();
-    if let Some(map) = system.as_object_mut() {
-        map.remove("customData");
-        map.remove("adminPassword");
-    }
-    let kept = put.old.and_then(|old| old.body.get(DIGEST)).cloned();
-    let value = if given { Some(json!(hex(&digest.finalize()))) } else { kept };
-    if let Some(value) = value {
-        draft.body.insert(DIGEST.into(), value);
-    }
+    let digest = check_access(put, system)?;
+    draft.body.extend(digest.map(|value| (DIGEST.to_owned(), value)));
     Ok(())
 }
 
@@ -224,13 +185,6 @@ fn drop_secrets(profile: &mut Value) {
             map.remove("protectedSettings");
         }
     }
-}
-
-/// Where the digest of write-only parts is kept; answers leave it out.
-pub(crate) const DIGEST: &str = "$digest";
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn check_network(put: &Put<'_>, draft: &Resource, profile: &mut Value) -> Result<(), ArmError> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::flexible::{is_flexible, machine_id};
 use super::instances::{InterfaceView, instance_interfaces};
 use crate::azure::id::ResourceId;
-use crate::azure::world::{Instance, Resource};
+use crate::azure::world::{Instance, Resource, State};
 
 /// `Microsoft.Compute/virtualMachineScaleSets/virtualMachines`, one of them.
 pub(crate) fn render_instance(set: &Resource, instance: &Instance, now: Timestamp) -> Value {
@@ -64,7 +64,7 @@ pub(crate) fn instance_view(instance: &Instance, now: Timestamp) -> Value {
 
 /// A single machine's `instanceView`.
 pub(crate) fn machine_view(machine: &Resource) -> Value {
-    statuses(machine.state.text(), true, machine.created)
+    statuses(machine.state.text(), machine.state != State::Creating, machine.created)
 }
 
 fn statuses(provisioning: &str, runs: bool, time: Timestamp) -> Value {

@@ -9,6 +9,7 @@ mod endpoints;
 mod hosted;
 mod https;
 mod login;
+mod machines;
 mod networks;
 mod nonsense;
 mod scale_sets;

@@ -138,22 +138,6 @@ fn bad_scale_sets_are_refused() {
 }
 
 #[test]
-fn machines_of_the_default_world_are_read() {
-    let arm = Arm::new();
-    let vm = format!(
-        "/subscriptions/{OWN}/resourceGroups/{GROUP}/providers/Microsoft.Compute/virtualMachines/db-1"
-    );
-    let body = arm.get(&format!("{vm}?api-version=2024-07-01&$expand=instanceView")).is(200).body;
-    assert_eq!(body["properties"]["instanceView"]["statuses"][1]["code"], "PowerState/running");
-    assert_eq!(
-        body["properties"]["networkProfile"]["networkInterfaces"][0]["id"],
-        json!(network("networkInterfaces", "db-1-nic"))
-    );
-    arm.get(&format!("{vm}/instanceView")).is(200);
-    arm.delete(&vm).refused(405, "MethodNotAllowed");
-}
-
-#[test]
 fn flexible_sets_have_ordinary_machines() {
     let mut arm = Arm::new();
     arm.make(&network("loadBalancers", "lb"), balancer_body("lb", &["fe"]));
