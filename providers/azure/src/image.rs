@@ -62,7 +62,13 @@ pub(crate) async fn look(
     image: &str,
 ) -> Result<Seen, Error> {
     let Some(path) = path(subscription, location, image) else { return Ok(Seen::Hidden) };
-    match arm.get(context, &Target::of(path)).await {
+    let target = Target::of(path);
+    let found = if target.path.ends_with("/versions") {
+        arm.array(context, &target).await
+    } else {
+        arm.get(context, &target).await
+    };
+    match found {
         Ok(found) => Ok(Seen::There { system: system(&found).map(str::to_owned) }),
         Err(error) if is_foreign(&error) => Ok(Seen::Hidden),
         Err(error) if is_gone(&error) => Ok(Seen::Missing),

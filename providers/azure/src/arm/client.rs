@@ -165,6 +165,20 @@ impl Arm {
         Ok(all)
     }
 
+    /// Reads a list that is an array by itself, without pages, as those of images' versions are
+    /// (<https://learn.microsoft.com/rest/api/compute/virtual-machine-images/list>).
+    ///
+    /// # Errors
+    /// What ARM answered; an answer that is none.
+    pub(crate) async fn array(&self, context: &Context, target: &Target) -> Result<Json, Error> {
+        let answer = self.look(context, target).await?;
+        if answer.body.is_array() {
+            Ok(answer.body)
+        } else {
+            Err(error::of_another_answer(&asked("GET", target), "list"))
+        }
+    }
+
     /// Calls an action of a resource and gives its result, be it at once or at the end of an operation. Where a write came between,
     /// it asks again, for a while: actions here only read, and who shows a status waits for them.
     ///
@@ -192,11 +206,18 @@ impl Arm {
     }
 
     async fn read(&self, context: &Context, target: &Target) -> Result<Answer, Error> {
+        let answer = self.look(context, target).await?;
+        if answer.body.is_object() {
+            Ok(answer)
+        } else {
+            Err(error::of_another_answer(&asked("GET", target), "resource"))
+        }
+    }
+
+    async fn look(&self, context: &Context, target: &Target) -> Result<Answer, Error> {
         let url = self.url(target)?;
         let out = Out { method: Method::Get, url: &url, body: None, only: Only::Always };
-        let asked = asked("GET", target);
-        let answer = self.send(context, &out, &asked, target).await?;
-        if answer.body.is_object() { Ok(answer) } else { Err(error::of_another_answer(&asked, "resource")) }
+        self.send(context, &out, &asked("GET", target), target).await
     }
 
     /// Reads a URL that ARM gave: of an operation, or of its result.

@@ -300,6 +300,14 @@ async fn what_is_no_answer_of_azures_says_of_nothing_that_it_is_not_there() {
     assert_eq!(arm.delete(&context(), &target()).await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
+#[tokio::test]
+async fn the_versions_of_an_image_are_an_array_by_itself() {
+    let (arm, _) = Script::arm(vec![(200, vec![], json!([{"name": "1"}])), (200, vec![], json!({}))]);
+    assert_eq!(arm.array(&context(), &target()).await.unwrap(), json!([{"name": "1"}]));
+    let error = arm.array(&context(), &target()).await.unwrap_err();
+    assert!(error.to_string().contains("the answer holds no list"), "{error}");
+}
+
 /// Azure's own clients take it away, too.
 #[tokio::test]
 async fn a_byte_order_mark_is_none_of_an_answer() {
