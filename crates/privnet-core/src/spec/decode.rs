@@ -1,6 +1,6 @@
 //! From text to [`Spec`]s: parse, check against the tables, build.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::error::FileError;
 use super::grammar::FILE;
@@ -9,7 +9,6 @@ use super::shape::{self, Shape};
 use super::source::{Errors, Source, Span};
 use super::tree::{Tree, Value};
 use super::{build, tree};
-use build::Scopes;
 
 /// Decodes a file. `source_name` is how messages name it.
 ///
@@ -19,20 +18,19 @@ use build::Scopes;
 /// # Errors
 /// All errors of the file, in the order of their places. A text that is no YAML has one.
 pub fn decode(source_name: &str, text: &str) -> Result<Spec, Vec<FileError>> {
-    decode_with_places(source_name, text, &mut Claims::default()).map(|(spec, _)| spec)
+    decode_with_places(source_name, text).map(|(spec, _)| spec)
 }
 
 /// Decodes several files that one command takes together.
 ///
 /// # Errors
-/// All errors of all files; also when two files declare the same deployment, or want what only one service may have.
+/// All errors of all files; also when two files declare the same deployment.
 pub fn decode_many(files: &[(&str, &str)]) -> Result<Vec<Spec>, Vec<FileError>> {
     let mut specs: Vec<Spec> = Vec::new();
     let mut errors = Vec::new();
     let mut deployments: BTreeMap<String, String> = BTreeMap::new();
-    let mut claims = Claims::default();
     for (name, text) in files {
-        let (spec, place) = match decode_with_places(name, text, &mut claims) {
+        let (spec, place) = match decode_with_places(name, text) {
             Ok(decoded) => decoded,
             Err(found) => {
                 errors.extend(found);
@@ -54,19 +52,8 @@ pub fn decode_many(files: &[(&str, &str)]) -> Result<Vec<Spec>, Vec<FileError>> 
     if errors.is_empty() { Ok(specs) } else { Err(errors) }
 }
 
-/// What the files before have.
-#[derive(Default)]
-struct Claims {
-    scopes: Scopes,
-    deployments: BTreeSet<String>,
-}
-
 /// The spec, and where the deployment's name is.
-fn decode_with_places(
-    source_name: &str,
-    text: &str,
-    claims: &mut Claims,
-) -> Result<(Spec, Span), Vec<FileError>> {
+fn decode_with_places(source_name: &str, text: &str) -> Result<(Spec, Span), Vec<FileError>> {
     let mut errors = Errors::new(Source::new(source_name, text));
     let Some(tree) = tree::Tree::read(text, &mut errors) else {
         return Err(errors.finish());
@@ -82,11 +69,7 @@ fn decode_with_places(
         return Err(errors.finish());
     }
     shape::check(&tree, root, &Shape::Map(&FILE), "the file", Span::default(), &mut errors);
-    let deployment = tree.get(root, "deployment").and_then(|id| tree.text(id));
-    // A second file of one deployment wants what the first does: that it is the second is all there is to say of it.
-    let is_second = deployment.is_some_and(|name| !claims.deployments.insert(name.to_owned()));
-    let scopes = if is_second { &mut Scopes::default() } else { &mut claims.scopes };
-    let spec = build::file(&tree, &mut errors, scopes);
+    let spec = build::file(&tree, &mut errors);
     match spec {
         Some(spec) if errors.is_empty() => {
             let place = tree.get(root, "deployment").map_or(Span::default(), |id| tree.node(id).span);

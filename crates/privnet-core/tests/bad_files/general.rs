@@ -185,65 +185,6 @@ fn two_files_of_one_deployment() {
     assert!(errors.iter().any(|error| error.file == "b.yaml"));
 }
 
-/// What one service of a file may have, one of all files of a command may have: the second apply would fail half done.
-#[test]
-fn what_two_files_cannot_both_have_is_told() {
-    const GCP: &str = "project: acme-data, region: us-east4";
-    const SUBSCRIPTION: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
-    let port = "ports: [{ listen: 5432, to: { instances: [zones/us-east4-b/instances/db-1] } }]";
-    let on_gcp =
-        |nat: &str| format!("gcp: {{ {GCP}, network: prod, subnet: ilb, nat_subnets: [{nat}], {port} }}");
-    let rule = |name: &str, nat: &str| {
-        format!(
-            "gcp: {{ {GCP}, network: prod, nat_subnets: [{{ existing: {nat} }}], existing: {{ forwarding_rule: {name} }} }}"
-        )
-    };
-    let attachment = format!("gcp: {{ {GCP}, existing: {{ service_attachment: shared-db }} }}");
-    let endpoint_service =
-        "aws: { account: \"123456789012\", region: us-east-1, existing: { endpoint_service: vpce-svc-0eeeeeeeeeeeeeee5 } }".to_owned();
-    let link_service = format!(
-        "azure: {{ subscription: {SUBSCRIPTION}, existing: {{ private_link_service: \
-         /subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Network/privateLinkServices/x }} }}"
-    );
-    let text = |deployment: &str, cloud: &str| {
-        format!(
-            "version: 1\ndeployment: {deployment}\nconsumers: {{ acme: {{ aws: {{ principals: [\"arn:aws:iam::111122223333:root\"] }}, \
-             azure: {{ subscriptions: [{SUBSCRIPTION}] }}, gcp: {{ projects: [acme-apps] }} }} }}\nservices:\n  - name: orders\n    \
-             allow: {{ acme: {{}} }}\n    {cloud}\n"
-        )
-    };
-    let told = |first: &str, second: &str| -> Vec<(String, &'static str, String)> {
-        let (first, second) = (text("one", first), text("two", second));
-        for alone in [&first, &second] {
-            decode("alone.yaml", alone).unwrap_or_else(|errors| panic!("{errors:#?}\n{alone}"));
-        }
-        let errors = decode_many(&[("a.yaml", &first), ("b.yaml", &second)]).err().unwrap_or_default();
-        errors.into_iter().map(|error| (error.file, error.code, error.message)).collect()
-    };
-    let range = on_gcp("{ create: { cidr: 10.8.0.0/24 } }");
-    for (first, second, code) in [
-        (&range, &on_gcp("{ create: { cidr: 10.8.0.128/25 } }"), "overlapping-ranges"),
-        (&on_gcp("{ existing: psc-nat }"), &rule("legacy", "psc-nat"), "nat-subnet-shared"),
-        (&rule("legacy", "psc-nat"), &rule("legacy", "psc-other"), "existing-twice"),
-        (&attachment, &attachment, "existing-twice"),
-        (&endpoint_service, &endpoint_service, "existing-twice"),
-        (&link_service, &link_service, "existing-twice"),
-    ] {
-        let found = told(first, second);
-        assert_eq!(found.len(), 1, "{first}\n{second}: {found:#?}");
-        let (file, own, message) = &found[0];
-        assert_eq!((file.as_str(), *own), ("b.yaml", code), "{message}");
-        assert!(message.contains("line 7 of a.yaml"), "{message}");
-    }
-    assert_eq!(told(&range, &on_gcp("{ create: { cidr: 10.8.1.0/24 } }")), []);
-    assert_eq!(told(&range, &range.replace("network: prod", "network: other")), []);
-    // A tombstone wants nothing, and a second file of one deployment is told to be that alone.
-    assert_eq!(told(&range, &format!("gcp: {{ {GCP} }}\n    remove: true")), []);
-    let same = text("one", &range);
-    let errors = decode_many(&[("a.yaml", &same), ("b.yaml", &same)]).unwrap_err();
-    assert!(errors.len() == 1 && errors[0].code == "duplicate-deployment", "{errors:#?}");
-}
-
 #[test]
 fn colours_change_nothing_else() {
     let errors = decode("privnet.yaml", "version: 2\n").unwrap_err();

@@ -19,7 +19,7 @@ use super::super::text::Text;
 use super::super::tree::NodeId;
 use super::ports::{self, HealthBounds};
 use super::read::{Block, Reader};
-use super::service::{Declared, Outer, Scopes};
+use super::service::{Outer, Scopes};
 
 const NETWORK: &str = "Microsoft.Network";
 /// Azure keeps five addresses of each subnet.
@@ -30,11 +30,11 @@ const MOST_ON_LOAD_BALANCER: usize = 8;
 /// `intervalInSeconds` is at least 5; `probeThreshold` has no documented upper limit, the format's is 100.
 const HEALTH: HealthBounds = HealthBounds { interval: (5, 3600), threshold: (1, 100) };
 
-/// What services on Azure share.
+/// What the services on Azure of a file share.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// Ranges to make in each virtual network, with the place of each.
-    ranges: BTreeMap<String, Vec<(Ipv4Net, Declared)>>,
+    /// Ranges to make in each virtual network, with their lines.
+    ranges: BTreeMap<String, Vec<(Ipv4Net, u32)>>,
     /// How many services stand on each load balancer that exists.
     on_load_balancer: BTreeMap<String, usize>,
 }
@@ -342,16 +342,16 @@ fn nat_subnet(
 /// Two subnets of one network cannot overlap.
 pub(super) fn disjoint(
     reader: &mut Reader<'_, '_>,
-    ranges: &mut Vec<(Ipv4Net, Declared)>,
+    ranges: &mut Vec<(Ipv4Net, u32)>,
     cidr: Ipv4Net,
     span: Span,
 ) {
     let overlaps = |other: &Ipv4Net| other.contains(&cidr) || cidr.contains(other);
-    if let Some((other, first)) = ranges.iter().find(|(other, _)| overlaps(other)) {
-        let message = format!("{cidr} overlaps {other} of {} in the same network", first.said(reader));
+    if let Some((other, line)) = ranges.iter().find(|(other, _)| overlaps(other)) {
+        let message = format!("{cidr} overlaps {other} of line {line} in the same network");
         reader.errors.add("overlapping-ranges", span, message);
     }
-    ranges.push((cidr, Declared::at(reader, span)));
+    ranges.push((cidr, reader.errors.source.place(span.start).line));
 }
 
 fn ports_and_forwarder(

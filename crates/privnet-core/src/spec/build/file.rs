@@ -19,13 +19,14 @@ const LONGEST_EC2_KEY: usize = 127;
 /// AWS takes 50 tags on a resource and privnet sets a few of its own.
 const MOST_TAGS: usize = 40;
 
-/// Builds the types. Gives `None` when something was malformed; the errors say what. `scopes` are those of the files before.
-pub(in super::super) fn file(tree: &Tree, errors: &mut Errors<'_>, scopes: &mut Scopes) -> Option<Spec> {
+/// Builds the types. Gives `None` when something was malformed; the errors say what.
+pub(in super::super) fn file(tree: &Tree, errors: &mut Errors<'_>) -> Option<Spec> {
     let mut reader = Reader { tree, errors };
     let block = Block::new(tree.root(), Span::default(), &FILE);
     let deployment: Option<DeploymentName> = reader.text(block, "deployment");
     let defined = consumers(&mut reader, tree.get(block.node, "consumers"));
-    let mut shared = Shared { consumers: defined, defaults: tree.get(block.node, "defaults"), scopes };
+    let mut shared =
+        Shared { consumers: defined, defaults: tree.get(block.node, "defaults"), scopes: Scopes::default() };
     let nodes = tree.get(block.node, "services").map_or(&[][..], |id| tree.items(id));
     unique_names(&mut reader, nodes);
     let services: Vec<Service> =

@@ -18,15 +18,15 @@ use super::azure::disjoint;
 use super::gcp_backend::backend;
 use super::ports;
 use super::read::{Block, Reader};
-use super::service::{Declared, Outer, Scopes};
+use super::service::{Outer, Scopes};
 
-/// What services on GCP share.
+/// What the services on GCP of a file share.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// Ranges to make in each network, with the place of each.
-    ranges: BTreeMap<String, Vec<(Ipv4Net, Declared)>>,
-    /// NAT subnets that exist, with where each is named.
-    nat_subnets: BTreeMap<String, Declared>,
+    /// Ranges to make in each network, with their lines.
+    ranges: BTreeMap<String, Vec<(Ipv4Net, u32)>>,
+    /// NAT subnets that exist, with the line that names each.
+    nat_subnets: BTreeMap<String, u32>,
 }
 
 pub(super) fn service(
@@ -249,14 +249,15 @@ fn nat_subnet(
         let span = reader.span(entry, "existing");
         let location = location?;
         let key = format!("{}/{}/{name}", location.host_project, location.region);
+        let line = reader.errors.source.place(span.start).line;
         match scopes.gcp.nat_subnets.get(&key) {
             Some(first) => {
-                let message = format!("the NAT subnet `{name}` is used in {} already", first.said(reader));
+                let message = format!("the NAT subnet `{name}` is used in line {first} already");
                 let hint = "a NAT subnet serves one service attachment; make another one";
                 reader.errors.add_hint("nat-subnet-shared", span, message, hint);
             }
             None => {
-                scopes.gcp.nat_subnets.insert(key, Declared::at(reader, span));
+                scopes.gcp.nat_subnets.insert(key, line);
             }
         }
         return Some(GcpNatSubnet::Existing(name));

@@ -14,4 +14,3 @@ mod read;
 mod service;
 
 pub(super) use file::file;
-pub(super) use service::Scopes;

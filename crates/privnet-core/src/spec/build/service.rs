@@ -20,51 +20,31 @@ use super::read::{Block, Reader};
 use super::{aws, azure, gcp};
 
 /// What the services of a file share.
-pub(super) struct Shared<'s> {
+pub(super) struct Shared {
     pub(super) consumers: Defined,
     pub(super) defaults: Option<NodeId>,
-    pub(super) scopes: &'s mut Scopes,
+    pub(super) scopes: Scopes,
 }
 
-/// What only one service of the files of a command may have, with where it was first declared.
+/// What only one service of a file may have, with where it was first declared.
 #[derive(Default)]
-pub(in super::super) struct Scopes {
+pub(super) struct Scopes {
     pub(super) azure: azure::Shared,
     pub(super) gcp: gcp::Shared,
-    pub(super) existing: BTreeMap<String, Declared>,
-}
-
-/// Where something was declared.
-pub(super) struct Declared {
-    file: String,
-    line: u32,
-}
-
-impl Declared {
-    pub(super) fn at(reader: &Reader<'_, '_>, span: Span) -> Self {
-        let source = &reader.errors.source;
-        Self { file: source.name().to_owned(), line: source.place(span.start).line }
-    }
-
-    /// As a message in the file that is read now names it.
-    pub(super) fn said(&self, reader: &Reader<'_, '_>) -> String {
-        match reader.errors.source.name() == self.file {
-            true => format!("line {}", self.line),
-            false => format!("line {} of {}", self.line, self.file),
-        }
-    }
+    pub(super) existing: BTreeMap<String, u32>,
 }
 
 impl Scopes {
     /// Something that exists can carry one service only.
     pub(super) fn once(&mut self, reader: &mut Reader<'_, '_>, what: &str, id: &str, span: Span) {
+        let line = reader.errors.source.place(span.start).line;
         match self.existing.get(id) {
             Some(first) => {
-                let message = format!("{what} is named twice; the first time in {}", first.said(reader));
+                let message = format!("{what} is named twice; the first time in line {first}");
                 reader.errors.add("existing-twice", span, message);
             }
             None => {
-                self.existing.insert(id.to_owned(), Declared::at(reader, span));
+                self.existing.insert(id.to_owned(), line);
             }
         }
     }
@@ -80,7 +60,7 @@ pub(super) struct Outer<'s> {
     pub(super) consumers: &'s [(Consumer, Allow, Span)],
 }
 
-pub(super) fn service(reader: &mut Reader<'_, '_>, shared: &mut Shared<'_>, node: NodeId) -> Option<Service> {
+pub(super) fn service(reader: &mut Reader<'_, '_>, shared: &mut Shared, node: NodeId) -> Option<Service> {
     let tree = reader.tree;
     let name_entry = tree.entry(node, "name");
     let at = name_entry.map_or(tree.node(node).span, |entry| entry.span);
@@ -126,7 +106,7 @@ pub(super) fn service(reader: &mut Reader<'_, '_>, shared: &mut Shared<'_>, node
 
 fn cloud(
     reader: &mut Reader<'_, '_>,
-    shared: &mut Shared<'_>,
+    shared: &mut Shared,
     name: CloudName,
     entry: &Entry,
     outer: &Outer<'_>,
@@ -136,15 +116,15 @@ fn cloud(
     match name {
         CloudName::Aws => {
             let block = block(&AWS);
-            aws::service(reader, shared.scopes, block, &AWS_LOCATION, outer).map(CloudService::Aws)
+            aws::service(reader, &mut shared.scopes, block, &AWS_LOCATION, outer).map(CloudService::Aws)
         }
         CloudName::Azure => {
             let block = block(&AZURE);
-            azure::service(reader, shared.scopes, block, &AZURE_LOCATION, outer).map(CloudService::Azure)
+            azure::service(reader, &mut shared.scopes, block, &AZURE_LOCATION, outer).map(CloudService::Azure)
         }
         CloudName::Gcp => {
             let block = block(&GCP);
-            gcp::service(reader, shared.scopes, block, &GCP_LOCATION, outer).map(CloudService::Gcp)
+            gcp::service(reader, &mut shared.scopes, block, &GCP_LOCATION, outer).map(CloudService::Gcp)
         }
     }
 }
@@ -157,7 +137,7 @@ struct Allowed {
 
 fn allowed(
     reader: &mut Reader<'_, '_>,
-    shared: &Shared<'_>,
+    shared: &Shared,
     service: Block,
     cloud: CloudName,
     (acceptance, allow_anyone, removed): (Acceptance, bool, bool),
@@ -205,7 +185,7 @@ fn allowed(
 }
 
 /// The consumer of that name, defined or preset; reports a name that is neither.
-fn known_consumer(reader: &mut Reader<'_, '_>, shared: &Shared<'_>, entry: &Entry) -> Option<Consumer> {
+fn known_consumer(reader: &mut Reader<'_, '_>, shared: &Shared, entry: &Entry) -> Option<Consumer> {
     if let Some(defined) = shared.consumers.get(&entry.key) {
         return defined.clone();
     }
