@@ -64,9 +64,7 @@ def test_a_machine_is_made_read_and_deleted(sandbox):
     before = census(sandbox)
     assert make_interface(network, "db-3-nic").properties.virtual_machine is None
 
-    making = machines.begin_create_or_update(GROUP, "db-3", machine_body("db-3-nic"))
-    assert machines.get(GROUP, "db-3").properties.provisioning_state == "Creating"
-    made = making.result()
+    made = machines.begin_create_or_update(GROUP, "db-3", machine_body("db-3-nic")).result()
     assert (made.id, made.properties.provisioning_state) == (MACHINE, "Succeeded")
     assert made.properties.vm_id and made.properties.storage_profile.os_disk.os_type == "Linux"
     system = made.properties.os_profile

@@ -4,7 +4,7 @@ mod builder;
 mod deciding;
 mod waiting;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use privnet_core::handoff::Handoff;
 use privnet_core::plan::{self, Plan, PlanOptions, Refusal, Rule};
 use privnet_core::provider::lower_all;
 use privnet_core::spec::{CloudName, Service, Spec};
-use privnet_core::status::{self, ServiceStatus};
+use privnet_core::status::{self, ServiceState, ServiceStatus};
 use privnet_core::world::{Connections, ServiceWorld};
 use privnet_core::{Address, Desired, Error, ErrorKind, KindTable, ObserveRequest, Provider, Purpose, World};
 use tokio_util::sync::CancellationToken;
@@ -207,20 +207,59 @@ impl Session {
     /// What there is of each service, who is connected, and what waits for whom.
     pub async fn status(&self) -> (Vec<ServiceStatus>, Vec<Unreachable>) {
         let (desired, world, unreachable) = self.observe(Purpose::Status).await;
-        (status::status(&desired, &world), unreachable)
+        let mut all = status::status(&desired, &world);
+        let unseen = self.unseen(&world, &unreachable);
+        all.extend(unseen.map(|(service, why)| ServiceStatus {
+            name: service.name.to_string(),
+            cloud: service.cloud_name().as_str(),
+            state: ServiceState::Degraded,
+            targets: Vec::new(),
+            connections: Vec::new(),
+            notes: why,
+            of_place: Vec::new(),
+        }));
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        (all, unreachable)
+    }
+
+    /// The services at which nobody could look although their cloud answered, such as those of an account that is not the one that is logged
+    /// in, and why. What is not said of them would look as though the file had none.
+    fn unseen<'a>(
+        &'a self,
+        world: &'a World,
+        unreachable: &'a [Unreachable],
+    ) -> impl Iterator<Item = (&'a Service, Vec<String>)> {
+        let is_unseen = |service: &&Service| {
+            let name = service.name.as_str();
+            !world.services.contains_key(name) && !unreachable.iter().any(|down| down.services.contains(name))
+        };
+        self.services().filter(is_unseen).map(|service| {
+            let own =
+                world.refusals.iter().filter(|refusal| refusal.address.service == service.name.as_str());
+            (service, own.map(|refusal| refusal.why.clone()).collect())
+        })
     }
 
     /// What the vendor needs for each service, as it is now: names that move and operations under way are not waited for.
     pub async fn handoff(&self) -> (Vec<Handoff>, Vec<Unreachable>) {
         let (_, world, unreachable) = self.observe(Purpose::HandOver).await;
-        let handoffs = self.services().filter(|service| !service.remove).filter_map(|service| {
+        let seen = self.services().filter(|service| !service.remove).filter_map(|service| {
             let provider = self.provider_of(service)?;
             world
                 .services
                 .contains_key(service.name.as_str())
                 .then(|| provider.handoff(&self.spec, service, &world))
         });
-        (handoffs.collect(), unreachable)
+        let unseen = self.unseen(&world, &unreachable).filter(|(service, _)| !service.remove);
+        let mut all: Vec<Handoff> = seen.collect();
+        all.extend(unseen.map(|(service, missing)| Handoff {
+            name: service.name.to_string(),
+            cloud: service.cloud_name().as_str(),
+            fields: BTreeMap::new(),
+            missing,
+            notes: Vec::new(),
+        }));
+        (all, unreachable)
     }
 
     fn provider_of(&self, service: &Service) -> Option<&Arc<dyn Provider>> {

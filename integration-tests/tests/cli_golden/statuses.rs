@@ -103,6 +103,43 @@ fn nobody_is_told_to_let_in_who_comes_by_himself_or_not_at_all() {
     assert!(waited.contains("Nobody is to be let in") && !waited.contains("is connected"), "{waited}");
 }
 
+/// Two deployments may be at one resource: who is left by the one and let in by the other was let in, whichever file stands first.
+#[test]
+fn who_is_let_in_by_one_of_two_files_is_let_in() {
+    let of = |deployment: &str, consumer: &str, part: &str| {
+        format!(
+            "version: 1\ndeployment: {deployment}\nconsumers:\n  acme: {{ azure: {{ subscriptions: [{consumer}] }} }}\nservices:\n  - name: \
+             {deployment}\n    allow: {{ acme: {{}} }}\n    azure:\n      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee\n      hosted: {{ resource_id: \
+             /subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Storage/storageAccounts/acmedatalake, \
+             subresource: {part} }}\n"
+        )
+    };
+    let other = of("one", "33333333-2222-3333-4444-555555555555", "blob");
+    let own = of("two", "11111111-2222-3333-4444-555555555555", "dfs");
+    for files in ["one.yaml two.yaml", "two.yaml one.yaml"] {
+        let script = Script::with(&[("one.yaml", &other), ("two.yaml", &own)]);
+        let asked = script.json("sandbox connect acmedatalake --as consumer")["connection"].clone();
+        script.pass(10);
+        let asked = asked.as_str().unwrap();
+        let said = ends(&script, &format!("--sandbox accept-pending {files} --yes --connection {asked}"), 0);
+        assert!(said.contains("accepted") && said.contains("left"), "{said}");
+    }
+}
+
+/// A service at which nobody could look is not one that nobody is awaited at, nor one that the file does not have.
+#[test]
+fn who_could_not_be_looked_at_is_told() {
+    let elsewhere = orders().replace("123456789012", "210987654321");
+    assert_ne!(elsewhere, orders());
+    let script = Script::with(&[("aws.yaml", &elsewhere)]);
+    let waited = ends(&script, "--sandbox accept-pending --watch --yes --timeout 100ms", 1);
+    assert!(waited.contains("orders") && !waited.contains("Nobody is to be let in"), "{waited}");
+    for command in ["status", "handoff"] {
+        let said = ends(&script, &format!("--sandbox {command}"), 0);
+        assert!(said.contains("orders") && said.contains("210987654321"), "{command}: {said}");
+    }
+}
+
 /// `--service` narrows everything: what is not named is neither made nor left nor refused.
 #[test]
 fn a_service_by_name_is_all_that_is_touched() {

@@ -58,6 +58,9 @@ pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner)
     // Who was asked for by name, and is there, is not elsewhere: what could not be read is then nothing that was missed.
     let missed = !ended.iter().any(|file| file.has_it) && ended.iter().any(|file| file.missed);
     let begun = if missed { Exit::Failed } else { Exit::Done };
+    // How a wait for somebody ended says that itself.
+    let named = manner.watch.map_or_else(|| of_who_is_named(&ended, ask), |_| Exit::Done);
+    let begun = begun.worse(named);
     let exit = ended.iter().map(|file| file.exit).fold(begun, Exit::worse);
     let json = |file: &Ended| {
         let decisions: Vec<_> = file.decisions.iter().map(decision_json).collect();
@@ -117,7 +120,7 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
     let paint = shell.output.paint();
     let warnings = warnings_text(&decided.executed.plan.warnings, paint);
     if manner.dry_run || decided.executed.plan.is_empty() {
-        let exit = shell.exit_of(&decided.executed, None).worse(of_who_is_named(&decided.decisions, ask));
+        let exit = shell.exit_of(&decided.executed, None);
         let decisions = told(decided.decisions, &Plan::default(), None);
         let mut text = decisions_text(&decisions, paint) + &warnings + &unread_lines(&unread);
         if decisions.is_empty() {
@@ -159,9 +162,10 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
 }
 
 /// Whoever names one connection asks for it alone: that it is left is then no success.
-fn of_who_is_named(decisions: &[Decision], ask: &Ask) -> Exit {
+fn of_who_is_named(ended: &[Ended], ask: &Ask) -> Exit {
     let Some(id) = ask.connection.as_deref() else { return Exit::Done };
-    let mut own = decisions.iter().filter(|decision| is_named(decision, id)).peekable();
+    let decisions = ended.iter().flat_map(|file| &file.decisions).map(|told| &told.decision);
+    let mut own = decisions.filter(|decision| is_named(decision, id)).peekable();
     let is_left = own.peek().is_some() && own.all(|decision| decision.verdict == Verdict::Left);
     if is_left { Exit::Refused } else { Exit::Done }
 }
@@ -242,6 +246,9 @@ fn how_it_ended(end: WaitedFor, ask: &Ask, timeout: Duration) -> (Exit, String) 
             (Exit::Done, "Nobody is to be let in: the file has no service that stays.".to_owned())
         }
         (WaitedFor::Ambiguous, _) => (Exit::Refused, "Somebody must choose: use --connection ID.".to_owned()),
+        (WaitedFor::Refused, _) => {
+            (Exit::Refused, "Stopped: what is in the way of it, above, does not pass by itself.".to_owned())
+        }
         (WaitedFor::TimedOut, None) => {
             (Exit::Failed, format!("Timed out after {timeout:?}: not every consumer is connected."))
         }

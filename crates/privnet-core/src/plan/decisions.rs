@@ -269,7 +269,8 @@ pub(super) fn waits_of(intent: &ServiceIntent, connections: &Connections) -> Vec
                 && policy.admits(c)
                 && policy.consumer_of(c).is_some_and(|own| own.name == consumer)
         };
-        known.iter().any(live) || decisions.iter().any(|d| d.consumer.as_deref() == Some(consumer))
+        let asks = |d: &Decision| d.consumer.as_deref() == Some(consumer) && !matches!(d.why, Why::NotInOnly);
+        known.iter().any(live) || decisions.iter().any(asks)
     };
     let missing: Vec<&str> =
         policy.consumers.iter().map(|c| c.name.as_str()).filter(|name| !came(name)).collect();
@@ -283,12 +284,13 @@ pub(super) fn waits_of(intent: &ServiceIntent, connections: &Connections) -> Vec
 #[must_use]
 pub fn pending_wait(service: &str, decisions: &[Decision]) -> Option<Wait> {
     // Each is counted once, by what is to be done about it.
-    let [mut let_in, mut elsewhere, mut surplus, mut left] = [0_usize; 4];
+    let [mut let_in, mut elsewhere, mut surplus, mut hindered, mut left] = [0_usize; 5];
     for decision in decisions {
         *match &decision.why {
             _ if decision.verdict == Verdict::Accepted => &mut let_in,
             Why::ForWhich { .. } => &mut elsewhere,
             _ if decision.is_ambiguous() => &mut surplus,
+            _ if decision.is_refused() => &mut hindered,
             _ => &mut left,
         } += 1;
     }
@@ -299,6 +301,7 @@ pub fn pending_wait(service: &str, decisions: &[Decision]) -> Option<Wait> {
             " that may be meant for another service: `privnet status` says which, and `privnet accept-pending --connection ID` chooses",
         ),
         (surplus, ", more than there is room for: `privnet accept-pending --connection ID` chooses"),
+        (hindered, " that something is in the way of: `privnet accept-pending` says what"),
         (left, " that the policy does not let in: `privnet status` says why"),
     ];
     let said = sorts.iter().filter(|(count, _)| *count > 0).enumerate().map(|(nth, (count, what))| {

@@ -28,6 +28,7 @@ impl Session {
             let failed = decided.report.as_ref().is_some_and(|report| !report.all_done())
                 || !decided.crowds.is_empty();
             let ambiguous = decided.decisions.iter().any(Decision::is_ambiguous);
+            let refused = decided.decisions.iter().any(Decision::is_refused);
             let unreachable = !decided.executed.unreachable.is_empty();
             let changed = decided.decisions.iter().any(|decision| decision.verdict != Verdict::Left);
             see(&decided);
@@ -35,12 +36,14 @@ impl Session {
                 Some(WaitedFor::Cancelled)
             } else if failed || unreachable {
                 Some(WaitedFor::Failed)
-            } else if !changed && ask.connection.is_none() && nobody_is_awaited(&decided.executed) {
+            } else if ask.connection.is_none() && self.services().all(|service| service.remove) {
                 Some(WaitedFor::Nobody)
-            } else if !changed && is_connected(&decided.executed, &ask) {
+            } else if !changed && self.is_connected(&decided.executed, &ask) {
                 Some(WaitedFor::Connected)
             } else if ambiguous {
                 Some(WaitedFor::Ambiguous)
+            } else if refused {
+                Some(WaitedFor::Refused)
             } else {
                 (started.elapsed() >= timeout).then_some(WaitedFor::TimedOut)
             };
@@ -52,6 +55,24 @@ impl Session {
                 () = tokio::time::sleep(pause.min(left)) => {}
                 () = self.cancel.cancelled() => {}
             }
+        }
+    }
+
+    /// Whether what was waited for is there: the connection that is named, or else one for each consumer of each service of the file. One that
+    /// could not be looked at is not served.
+    fn is_connected(&self, planned: &Planned, ask: &Ask) -> bool {
+        let staying = self.services().filter(|service| !service.remove);
+        let mut looked_at = staying.map(|service| {
+            let name = service.name.as_str();
+            let known = planned.world.services.get(name).map(|seen| seen.connections.known());
+            planned.desired.services.get(name).zip(known)
+        });
+        match &ask.connection {
+            Some(id) => looked_at
+                .flatten()
+                .flat_map(|(_, known)| known)
+                .any(|connection| connection.is(id) && connection.state.may_be_live()),
+            None => looked_at.all(|seen| seen.is_some_and(|(intent, known)| intent.policy.is_served(known))),
         }
     }
 }
@@ -70,34 +91,16 @@ pub struct Waited {
 pub enum WaitedFor {
     /// Every consumer of every service is connected, or the connection that was named is in.
     Connected,
-    /// No service stays of those that were looked at: nobody is to be let in.
+    /// No service of the file stays: nobody is to be let in.
     Nobody,
     /// More requests match than there is room: somebody must choose.
     Ambiguous,
+    /// Something that a person must see to is in the way of every decision on a connection.
+    Refused,
     /// The time is over.
     TimedOut,
     /// Something failed.
     Failed,
     /// The user interrupted.
     Cancelled,
-}
-
-/// Whether no service that stays is among those that are looked at: a file of tombstones has nobody to wait for.
-fn nobody_is_awaited(planned: &Planned) -> bool {
-    planned.desired.services.values().all(|intent| intent.remove)
-}
-
-/// Whether what was waited for is there: the connection that is named, or else one for each consumer of each service.
-fn is_connected(planned: &Planned, ask: &Ask) -> bool {
-    let staying = || planned.desired.services.values().filter(|intent| !intent.remove);
-    let seen = |name: &str| planned.world.services.get(name).map(|seen| seen.connections.known());
-    match &ask.connection {
-        Some(id) => staying()
-            .filter_map(|intent| seen(&intent.name))
-            .flatten()
-            .any(|connection| connection.is(id) && connection.state.may_be_live()),
-        None => {
-            staying().all(|intent| seen(&intent.name).is_some_and(|known| intent.policy.is_served(known)))
-        }
-    }
 }

@@ -127,6 +127,23 @@ impl Arm {
         Ok(self.read(context, target).await?.body)
     }
 
+    /// Reads a resource that some providers give as one of an array: so Microsoft's description of Power BI's API has it (its operation
+    /// `PowerBIResources_ListByResourceName`), while the Azure CLI reads an object.
+    ///
+    /// # Errors
+    /// What ARM answered; an answer without it.
+    pub(crate) async fn get_alone(&self, context: &Context, target: &Target) -> Result<Json, Error> {
+        let found = match self.look(context, target).await?.body {
+            Json::Array(all) => all
+                .into_iter()
+                .find(|one| json::text(one, "id").is_some_and(|id| json::same_id(id, &target.path))),
+            one => Some(one),
+        };
+        found
+            .filter(Json::is_object)
+            .ok_or_else(|| error::of_another_answer(&asked("GET", target), "resource"))
+    }
+
     /// Reads a resource that may not be there.
     ///
     /// # Errors

@@ -55,7 +55,16 @@ pub(super) fn of_answer(asked: &Asked, failed: &Failed<'_>) -> Error {
 /// status. It may have reached Azure or not, as a request that got no answer.
 pub(super) fn of_no_json(asked: &Asked, status: u16, request_id: Option<String>) -> Error {
     broken(asked, ErrorKind::Unavailable, &format!("the answer (HTTP {status}) is no JSON"))
+        .with_code(NO_JSON)
         .with_request_id(request_id)
+}
+
+/// A code of ours, for an answer that holds none.
+const NO_JSON: &str = "NoJson";
+
+/// Whether it is that of an answer that is no JSON.
+pub(crate) fn is_no_json(error: &Error) -> bool {
+    error.code() == Some(NO_JSON)
 }
 
 /// The error of an answer that is none to what was asked: taken for one, it would say that nothing is there.

@@ -11,7 +11,7 @@ mod transport;
 mod versions;
 
 pub(crate) use client::{Arm, Target, Write};
-pub(crate) use error::{concerns_everything, in_words, is_foreign, is_gone, is_group_gone};
+pub(crate) use error::{concerns_everything, in_words, is_foreign, is_gone, is_group_gone, is_no_json};
 pub(crate) use json::{at, items, merge_text_map, same_id, set, text, text_map, texts};
 
 /// JSON as ARM sends it.

@@ -20,7 +20,7 @@ use privnet_core::{
     Scope, ServiceWorld, Value,
 };
 
-use crate::arm::{Arm, Json, Target, at, concerns_everything, in_words, is_gone, items};
+use crate::arm::{Arm, Json, Target, at, concerns_everything, in_words, is_gone, is_no_json, items};
 use crate::observe::has_no_place;
 use crate::{connection, policy};
 use table::{Answer, Evidence, List, Row};
@@ -210,7 +210,8 @@ pub(crate) async fn observe(
             });
             return Ok(Seen { live: None, world: ServiceWorld::default(), refusal });
         }
-        Err(error) if !concerns_everything(&error) => {
+        // What one provider answers that is no JSON keeps none of the others' services from being seen.
+        Err(error) if !concerns_everything(&error) || is_no_json(&error) => {
             let why = format!("its connections cannot be read: {}", in_words(&error));
             let address = address(service.name.as_str());
             let world = ServiceWorld {
@@ -274,9 +275,14 @@ async fn read(arm: &Arm, context: &Context, row: &Row, hosted: &AzureHosted) -> 
             let path = format!("{}/privateEndpointConnections", hosted.resource_id);
             arm.list(context, &Target::with_version(path, row.version)).await
         }
+        List::Array => {
+            let path = format!("{}/privateEndpointConnections", hosted.resource_id);
+            let all = arm.array(context, &Target::with_version(path, row.version)).await?;
+            Ok(all.as_array().cloned().unwrap_or_default())
+        }
         List::Parent(version) => {
             let target = Target::with_version(hosted.resource_id.to_string(), version);
-            let parent = arm.get(context, &target).await?;
+            let parent = arm.get_alone(context, &target).await?;
             // A vault to which nothing was ever connected has no list, and all its other properties.
             if at(&parent, "properties").is_none() {
                 let message = "the answer holds no properties of it";
@@ -380,6 +386,53 @@ mod tests {
             .unwrap();
         assert_eq!(seen.world.connections.known()[0].handle, "e-1");
         assert!(script.asked()[0].ends_with("/vaults/crm"));
+    }
+
+    /// Two providers' lists are arrays by themselves, and Power BI's resource may come as the one element of one.
+    #[tokio::test]
+    async fn arrays_by_themselves_are_read_where_a_provider_gives_them() {
+        let spec = hosted_spec(&[]);
+        let service = &spec.services[0];
+        let group =
+            format!("/subscriptions/{}/resourceGroups/rg-data/providers", crate::testing::SUBSCRIPTION);
+        let item = json!({"id": "/x/privateEndpointConnections/e-1", "properties": {
+            "privateEndpoint": {"id": "/subscriptions/s1/resourceGroups/v/providers/Microsoft.Network/privateEndpoints/e"},
+            "privateLinkServiceConnectionState": {"status": "Pending"}}});
+        let power = format!("{group}/Microsoft.PowerBI/privateLinkServicesForPowerBI/x");
+        let whole = json!({"id": power.to_uppercase(), "properties": {"privateEndpointConnections": [item]}});
+        let other = json!({"id": format!("{power}2"), "properties": {"privateEndpointConnections": []}});
+        for (id, subresource, answer) in [
+            (format!("{group}/Microsoft.Devices/IotHubs/x"), "iotHub", json!([item])),
+            (format!("{group}/Microsoft.Devices/provisioningServices/x"), "iotDps", json!([item])),
+            (power.clone(), "Tenant", json!([other, whole])),
+            (power.clone(), "Tenant", whole.clone()),
+        ] {
+            let hosted =
+                AzureHosted { resource_id: id.parse().unwrap(), subresource: subresource.parse().unwrap() };
+            let (arm, _) = Script::arm(vec![(200, vec![], answer)]);
+            let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted, Purpose::Connections)
+                .await
+                .unwrap();
+            assert_eq!(seen.world.connections.known()[0].handle, "e-1", "{id}");
+        }
+        let hosted =
+            AzureHosted { resource_id: power.parse().unwrap(), subresource: "Tenant".parse().unwrap() };
+        let (arm, _) = Script::arm(vec![(200, vec![], json!([other]))]);
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted, Purpose::Connections).await;
+        assert_eq!(seen.unwrap().refusal.unwrap().rule, Rule::Unobserved);
+    }
+
+    /// A provider that answers with a page of its own is one that could not be seen, and no reason to see nothing else.
+    #[tokio::test]
+    async fn one_that_answers_no_json_leaves_the_others_to_be_seen() {
+        let spec = hosted_spec(&[]);
+        let service = &spec.services[0];
+        let hosted = hosted_of(service);
+        let (arm, _) = Script::arm(vec![(404, vec![], json!("<html>not here</html>")); 20]);
+        let seen = observe(&arm, &context(), &Parts::of(&spec), service, &hosted, Purpose::Connections).await;
+        let seen = seen.unwrap();
+        assert_eq!(seen.refusal.unwrap().rule, Rule::Unobserved);
+        assert!(matches!(seen.world.connections, Connections::Unreadable { .. }));
     }
 
     /// What a row says of a decision's answer is what the user is told, and what the decision waits for.

@@ -8,6 +8,8 @@
 pub(crate) enum List {
     /// From their own collection, `…/privateEndpointConnections`.
     Own,
+    /// From their own collection, which answers an array by itself, without pages.
+    Array,
     /// From the resource itself, in this api-version: there is no collection to read.
     Parent(&'static str),
 }
@@ -390,7 +392,7 @@ pub(crate) const TABLE: &[Row] = &[
         resource_type: "Microsoft.Devices/IotHubs",
         title: "Azure IoT Hub",
         version: "2020-03-01",
-        list: List::Own,
+        list: List::Array,
         answer: Answer::Begun,
         subresources: &["iotHub"],
         evidence: Evidence::Documented,
@@ -400,7 +402,7 @@ pub(crate) const TABLE: &[Row] = &[
         resource_type: "Microsoft.Devices/provisioningServices",
         title: "Azure IoT Hub Device Provisioning Service",
         version: "2020-03-01",
-        list: List::Own,
+        list: List::Array,
         answer: Answer::Begun,
         subresources: &["iotDps"],
         evidence: Evidence::Documented,
@@ -635,7 +637,7 @@ mod tests {
     fn api_versions_are_dates() {
         for row in TABLE {
             let parent = match row.list {
-                List::Own => row.version,
+                List::Own | List::Array => row.version,
                 List::Parent(version) => version,
             };
             for version in [row.version, parent] {

@@ -428,6 +428,11 @@ fn who_is_not_in_only_is_not_who_was_waited_for() {
     consumers[0].only = BTreeSet::from(["vpce-2".to_owned()]);
     let waits = cloud.plan(&desired, PlanOptions::default()).waits;
     assert!(waits.len() == 1 && waits[0].on == "fivetran", "{waits:#?}");
+    // Nor is another endpoint of its account that asks.
+    cloud.connections.get_mut("s").unwrap().push(connection("vpce-3", ConnectionState::Pending));
+    let waits = cloud.plan(&desired, PlanOptions::default()).waits;
+    assert!(waits.iter().any(|wait| wait.on == "fivetran"), "{waits:#?}");
+    cloud.connections.get_mut("s").unwrap().pop();
     cloud.connections.get_mut("s").unwrap().push(connection("vpce-2", ConnectionState::Accepted));
     assert_eq!(cloud.plan(&desired, PlanOptions::default()).waits, []);
 }
