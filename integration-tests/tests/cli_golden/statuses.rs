@@ -124,6 +124,19 @@ fn who_is_let_in_by_one_of_two_files_is_let_in() {
         let said = ends(&script, &format!("--sandbox accept-pending {files} --yes --connection {asked}"), 0);
         // Who was let in by the first is nobody whom the second decides on.
         assert!(said.contains("accepted") && said.contains("left") == files.starts_with("one"), "{said}");
+        // To the other file it is a stranger, who is not let in because somebody else did.
+        let waits =
+            format!("--sandbox accept-pending one.yaml --watch --yes --timeout 100ms --connection {asked}");
+        let said = ends(&script, &waits, 1);
+        assert!(!said.contains("is connected"), "{said}");
+        // The file that lets it in ends the wait, whichever looks first.
+        let script = Script::with(&[("one.yaml", &other), ("two.yaml", &own)]);
+        let asked = script.json("sandbox connect acmedatalake --as consumer")["connection"].clone();
+        script.pass(10);
+        let asked = asked.as_str().unwrap().rsplit('/').next().unwrap();
+        let said =
+            ends(&script, &format!("--sandbox accept-pending {files} --watch --yes --connection {asked}"), 0);
+        assert!(said.contains("accepted") && said.contains("is connected"), "{said}");
     }
 }
 
@@ -135,6 +148,14 @@ fn who_could_not_be_looked_at_is_told() {
     let script = Script::with(&[("aws.yaml", &elsewhere)]);
     let waited = ends(&script, "--sandbox accept-pending --watch --yes --timeout 100ms", 1);
     assert!(waited.contains("orders") && !waited.contains("Nobody is to be let in"), "{waited}");
+    // Nor is nobody awaited there: but nobody is to be let in to what goes.
+    let tombstone = elsewhere.replace("- name: orders\n", "- name: orders\n    remove: true\n");
+    assert_ne!(tombstone, elsewhere);
+    script.write("aws.yaml", &tombstone);
+    for how in ["--watch", ""] {
+        ends(&script, &format!("--sandbox accept-pending --yes {how}"), 0);
+    }
+    script.write("aws.yaml", &elsewhere);
     for command in ["status", "handoff"] {
         let said = ends(&script, &format!("--sandbox {command}"), 0);
         assert!(said.contains("orders") && said.contains("210987654321"), "{command}: {said}");

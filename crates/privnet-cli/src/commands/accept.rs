@@ -111,7 +111,7 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
     };
     shell.not_interrupted()?;
     let is_it = |id: &str| decided.decisions.iter().any(|decision| is_named(decision, id));
-    let unread = unread(&decided.executed);
+    let unread = unread(&file.session, &decided.executed);
     let all_seen = unread.is_empty() && decided.executed.unreachable.is_empty();
     let has_it = ask.connection.as_deref().is_some_and(is_it);
     let may_have_it = ask.connection.is_none() || has_it || !all_seen;
@@ -207,7 +207,8 @@ async fn watch(
     let mut ended = Vec::new();
     while let Some((place, one)) = waits.next().await {
         let has_it = one.decisions.iter().any(|told| told.decision.verdict != Verdict::Left);
-        if ask.connection.is_some() && (has_it || one.exit == Exit::Done) {
+        // Who must choose, or see to something, is kept waiting by nobody who only looks for it.
+        if ask.connection.is_some() && (has_it || matches!(one.exit, Exit::Done | Exit::Refused)) {
             // The others had nothing to do but to look for it.
             return Ok(vec![one]);
         }
@@ -229,7 +230,7 @@ async fn watch_one(shell: &Shell, session: &Session, ask: &Ask, timeout: Duratio
         text.push_str(&executed_text(&last.executed.plan, report, paint));
     }
     let (exit, end) = how_it_ended(waited.end, ask, timeout);
-    let unread = unread(&last.executed);
+    let unread = unread(session, &last.executed);
     text.push_str(&unread_lines(&unread));
     text.push_str(&end);
     text.push('\n');
@@ -243,7 +244,7 @@ fn how_it_ended(end: WaitedFor, ask: &Ask, timeout: Duration) -> (Exit, String) 
         (WaitedFor::Connected, None) => (Exit::Done, "Every consumer is connected.".to_owned()),
         (WaitedFor::Connected, Some(id)) => (Exit::Done, format!("{id} is connected.")),
         (WaitedFor::Nobody, _) => {
-            (Exit::Done, "Nobody is to be let in: the file has no service that stays.".to_owned())
+            (Exit::Done, "Nobody is to be let in: no service that is asked for stays.".to_owned())
         }
         (WaitedFor::Ambiguous, _) => (Exit::Refused, "Somebody must choose: use --connection ID.".to_owned()),
         (WaitedFor::Refused, _) => {
@@ -280,7 +281,7 @@ fn unread_lines(unread: &[(String, String)]) -> String {
 }
 
 /// The services that somebody would be let in to, and whose connections could not be read. Nobody is let in to what is to go.
-fn unread(planned: &Planned) -> Vec<(String, String)> {
-    let stays = |name: &str| planned.desired.services.get(name).is_none_or(|intent| !intent.remove);
-    planned.unread().into_iter().filter(|(service, _)| stays(service)).collect()
+fn unread(session: &Session, planned: &Planned) -> Vec<(String, String)> {
+    let goes = |name: &str| session.services().any(|service| service.remove && service.name.as_str() == name);
+    planned.unread().into_iter().filter(|(service, _)| !goes(service)).collect()
 }

@@ -8,7 +8,7 @@ use super::{Decided, Planned, Session};
 
 impl Session {
     /// Decides again and again until every consumer of every service is connected (or the one connection that `ask` names),
-    /// somebody must choose, or the time is over. `see` is told of each round.
+    /// somebody must choose, something else must be seen to by a person, or the time is over. `see` is told of each round.
     pub async fn accept_until_connected(
         &self,
         ask: &Ask,
@@ -58,8 +58,8 @@ impl Session {
         }
     }
 
-    /// Whether what was waited for is there: the connection that is named, or else one for each consumer of each service of the file. One that
-    /// could not be looked at is not served.
+    /// Whether what was waited for is there: the connection that is named, where it may be, or else one for each consumer of each service of
+    /// the file. One that could not be looked at is not served.
     fn is_connected(&self, planned: &Planned, ask: &Ask) -> bool {
         let staying = self.services().filter(|service| !service.remove);
         let mut looked_at = staying.map(|service| {
@@ -70,8 +70,11 @@ impl Session {
         match &ask.connection {
             Some(id) => looked_at
                 .flatten()
-                .flat_map(|(_, known)| known)
-                .any(|connection| connection.is(id) && connection.state.may_be_live()),
+                .flat_map(|(intent, known)| known.iter().map(|connection| (&intent.policy, connection)))
+                // Somebody else's is not let in by this file, whoever let it in.
+                .any(|(policy, connection)| {
+                    connection.is(id) && connection.state.may_be_live() && policy.admits(connection)
+                }),
             None => looked_at.all(|seen| seen.is_some_and(|(intent, known)| intent.policy.is_served(known))),
         }
     }
