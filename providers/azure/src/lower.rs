@@ -1,6 +1,7 @@
 //! From a service of the file to what the plan compares. Pure.
 
 mod check;
+mod existing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +30,9 @@ pub(crate) fn service(spec: &Spec, service: &Service, world: &World) -> Lowered 
     };
     match &azure.form {
         AzureForm::Hosted(form) => with_doubt(of_hosted(spec, service, form), azure, world),
-        AzureForm::PrivateLinkService(id) => with_doubt(of_existing(spec, service, id), azure, world),
+        AzureForm::PrivateLinkService(id) => {
+            with_doubt(existing::lower(spec, service, id, world), azure, world)
+        }
         AzureForm::Removed { resource_group } => {
             let scope = crate::scope::of(azure.subscription.as_str(), resource_group.as_str());
             empty(spec, service, scope, exposed)
@@ -74,25 +77,6 @@ fn of_hosted(spec: &Spec, service: &Service, form: &AzureHosted) -> Lowered {
         Some(refusal) => lowered.refusals.push(refusal),
         None => lowered.resources.push(hosted::resource(service, form)),
     }
-    lowered
-}
-
-fn of_existing(spec: &Spec, service: &Service, id: &ArmId) -> Lowered {
-    let address = private_link_service::address(service.name.as_str());
-    let scope = crate::scope::of(id.subscription().as_str(), id.resource_group().as_str());
-    let mut lowered = empty(spec, service, scope.clone(), address.clone());
-    if service.remove {
-        return lowered;
-    }
-    lowered.warnings.extend(policy::nameless(spec, service));
-    let resource = Resource {
-        address,
-        scope,
-        origin: Origin::Supplied,
-        fields: BTreeMap::new(),
-        needs: BTreeSet::new(),
-    };
-    lowered.resources.push(resource);
     lowered
 }
 
