@@ -11,7 +11,7 @@ mod change;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::AllowedPrincipal;
-use privnet_core::plan::Rule;
+use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::Spec;
 use privnet_core::spec::aws::AwsForm;
 use privnet_core::{
@@ -21,7 +21,7 @@ use privnet_core::{
 use crate::exposure::{Claimed, ExposureFacts};
 use crate::fields::Fields;
 use crate::kinds::endpoint_service::SUPPLIED;
-use crate::kinds::{ALLOWED_PRINCIPALS, ENDPOINT_SERVICE, listener};
+use crate::kinds::{ALLOWED_PRINCIPALS, ENDPOINT_SERVICE, endpoint_service, listener};
 use crate::lower::Lowering;
 use crate::network::tags_of;
 use crate::observe::Snapshot;
@@ -99,6 +99,11 @@ fn address(service: &str, of: &str) -> Address {
     Address::new(service, ALLOWED_PRINCIPALS, of)
 }
 
+/// The set on this service's own endpoint service.
+pub(crate) fn of_own(service: &str) -> Address {
+    address(service, OWN)
+}
+
 /// Whether a permission bears the tags that prove it ours, under the name that they give it, as part of this service.
 fn is_tagged(permission: &AllowedPrincipal, deployment: &str, address: &Address) -> bool {
     ownership::proof_as_shown(&tags_of(permission.tags()), deployment)
@@ -150,8 +155,14 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
         AwsForm::EndpointService(id) => {
             (SUPPLIED, Origin::AddedTo { to: format!("the endpoint service {id}") })
         }
-        AwsForm::Removed => return,
+        AwsForm::Removed => {
+            warn_of_leaving(lowering, lowered);
+            return;
+        }
     };
+    if of == OWN {
+        warn_of_leaving(lowering, lowered);
+    }
     let address = address(lowering.name(), of);
     let facts = ExposureFacts::of(lowering.world, lowering.name());
     if let Some(why) = facts.principals_unreadable {
@@ -171,10 +182,17 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     }
     let live = lowering.world.at(&address);
     warn_of_removal(lowering, lowered, live, &wanted);
+    let opening = (of == OWN).then(|| endpoint_service::opening(lowering)).flatten();
     if wanted.is_empty() {
+        if let (Some(_), Some(live)) = (opening, live) {
+            lowered.refusals.push(still_allowed(lowering, live));
+        }
         return;
     }
-    let service = Value::output(&lowering.address(ENDPOINT_SERVICE, of), "id");
+    let service = match opening {
+        Some(service) => Value::text(&service.id),
+        None => Value::output(&lowering.address(ENDPOINT_SERVICE, of), "id"),
+    };
     let mut fields =
         BTreeMap::from([("service".to_owned(), service), ("principals".to_owned(), Value::texts(&wanted))]);
     if live.is_none_or(|live| live.fields.get("taggable") != Some(&Value::Bool(false))) {
@@ -183,6 +201,13 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
     // Who is allowed finds a way that is open.
     let needs = listener::all(lowered);
     lowered.resources.push(lowering.resource(address, origin, fields, needs));
+}
+
+/// A list that nobody is to be on goes after everything else, and the service would be open to those on it until then.
+fn still_allowed(lowering: &Lowering<'_>, live: &Live) -> Refusal {
+    let why = "`acceptance: automatic` lets in whoever is allowed, the file names nobody, and somebody is on the list: apply it with \
+               `acceptance: manual` first, which takes them off, or name a consumer with a principal";
+    lowering.refusal(&live.address, Rule::Unsuitable, why.to_owned())
 }
 
 /// Whoever is taken off the list keeps the connection that he has.
@@ -203,6 +228,18 @@ fn warn_of_removal(
             gone.join(", ")
         ));
     }
+}
+
+/// Of an endpoint service of the user's own that the file names no more: whoever was let in there stays, and no later look tells of him.
+fn warn_of_leaving(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    let Some(live) = lowering.world.at(&address(lowering.name(), SUPPLIED)) else { return };
+    let service = live.fields.get("service").and_then(Value::as_text).unwrap_or(&live.id);
+    lowered.warnings.push(format!(
+        "{}: what privnet allowed on {service} is taken off its allowed principals, which disconnects nobody: whoever was let in there stays, \
+         and nothing tells of him any more; cut him first with `privnet reject --connection ID --sever-connections` by the file that \
+         names {service}",
+        lowering.name()
+    ));
 }
 
 /// The sets that are there: one for each endpoint service that allows somebody.

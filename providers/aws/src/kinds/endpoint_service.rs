@@ -25,7 +25,7 @@ use crate::ownership::{self, TagMap};
 pub(crate) use change::{leave_ipv6, update};
 pub(crate) use create::create;
 pub(crate) use delete::delete;
-pub(crate) use lower::{lower, record_name};
+pub(crate) use lower::{lower, opening, record_name};
 
 /// The name within its service of an endpoint service that the user supplied.
 pub(crate) const SUPPLIED: &str = "supplied";

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::Tag;
 use privnet_core::plan::{Op, PlanOptions, Rule};
 use privnet_core::spec::presets_in;
+use privnet_core::{ErrorKind, Live};
 
-use crate::stage::{Stage, file, service, until};
+use crate::stage::{Stage, failure, file, service, until};
 use crate::{DESTROY, FIVETRAN, SUPPLIED_BALANCER, changed, principals, service_id};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,6 +99,32 @@ async fn a_private_name_is_asked_for_and_waited_for() {
         stage.live(&plain, "endpoint-service").await.unwrap().fields["private_dns_name"],
         privnet_core::Value::Null
     );
+}
+
+/// Who leaves the list in the same edit that opens the service is off it before the door is open: else he would be let in, unasked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_opened_after_its_list_is_cut() {
+    let stage = Stage::open().await;
+    let asked = service("allow: { fivetran: {}, dbt-cloud: {} }", "");
+    stage.apply(&asked).await;
+    let id = service_id(&stage, &asked).await;
+    let open = service("allow: { fivetran: {} }\n    acceptance: automatic", "");
+    stage.fault("aws:ModifyVpcEndpointServicePermissions:1+:code=UnauthorizedOperation");
+    let (_, report) = stage.driver().apply(&open, PlanOptions::default()).await;
+    assert_eq!(failure(&report).kind(), ErrorKind::Denied);
+    let required = |live: Live| live.fields["acceptance_required"].as_bool();
+    assert_eq!(required(stage.live(&open, "endpoint-service").await.unwrap()), Some(true));
+    stage.heal();
+    stage.apply(&open).await;
+    assert_eq!(required(stage.live(&open, "endpoint-service").await.unwrap()), Some(false));
+    assert_eq!(service_id(&stage, &open).await, id);
+    stage.assert_settled(&open).await;
+    // The other way round the door is shut first, whoever comes on the list.
+    stage.fault("aws:ModifyVpcEndpointServiceConfiguration:1+:code=UnauthorizedOperation");
+    let (_, report) = stage.driver().apply(&asked, PlanOptions::default()).await;
+    assert!(!report.all_done());
+    let names = stage.live(&asked, "allowed-principals").await.unwrap().fields["principals"].clone();
+    assert_eq!(names.as_list().map(<[_]>::len), Some(1), "{names}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,6 +77,10 @@ async fn a_supplied_service_gets_principals_and_keeps_everything_else() {
         .await;
     assert!(plan.actions.iter().all(|action| action.op != Op::Reject), "{plan:#?}");
 
+    // A file that turns to something else says that whoever was let in here stays.
+    let turned = stage.plan(&file("")).await;
+    assert!(turned.warnings.iter().any(|one| one.contains(SUPPLIED) && one.contains("stays")), "{turned:#?}");
+
     stage.apply_with(&supplied, DESTROY).await;
     assert_eq!(principals(&stage, SUPPLIED).await, colleagues);
     let after = stage

@@ -6,11 +6,11 @@ use privnet_core::plan::Rule;
 use privnet_core::spec::Acceptance;
 use privnet_core::spec::aws::{AwsEndpointService, AwsForm, AwsIpAddressType};
 use privnet_core::spec::aws_ids::EndpointServiceId;
-use privnet_core::{Address, Live, Lowered, Origin, Value};
+use privnet_core::{Address, Health, Live, Lowered, Origin, Value};
 
 use super::{SEEN, STARTED, SUPPLIED};
 use crate::exposure::ExposureFacts;
-use crate::kinds::{ENDPOINT_SERVICE, LOAD_BALANCER, listener};
+use crate::kinds::{ENDPOINT_SERVICE, LOAD_BALANCER, allowed_principals, listener};
 use crate::lower::Lowering;
 
 /// Adds the endpoint service to what the service wants, and what there is to say about it.
@@ -84,10 +84,22 @@ fn owned(lowering: &Lowering<'_>, lowered: &mut Lowered, wanted: &AwsEndpointSer
     }
     // Consumers never see a load balancer that is half made: to a service that is there it is attached once it has its listeners. A new
     // one is made beside them, since nobody may ask for it before its principals are allowed.
-    let needs = if there.is_some() { listener::all(lowered) } else { BTreeSet::new() };
+    let mut needs = if there.is_some() { listener::all(lowered) } else { BTreeSet::new() };
+    if opening(lowering).is_some() {
+        needs.insert(allowed_principals::of_own(lowering.name()));
+    }
     wait_for_verification(lowering, lowered, there, name);
     warn_of_name(lowering, lowered, there, name);
     lowered.resources.push(lowering.resource(address, Origin::Owned, fields, needs));
+}
+
+/// The endpoint service of privnet's own that is to let in by itself whom it allows, and does not yet: whoever is not to be allowed any
+/// more goes first, or he would be let in meanwhile, or for good where taking him off the list fails.
+pub(crate) fn opening<'a>(lowering: &Lowering<'a>) -> Option<&'a Live> {
+    let asks = |live: &&Live| live.fields.get("acceptance_required").and_then(Value::as_bool) != Some(false);
+    let stays = |live: &&Live| matches!(live.health, Health::Ready | Health::Busy { .. });
+    let there = lowering.world.at(&lowering.address(ENDPOINT_SERVICE, "main"));
+    there.filter(|_| lowering.service.acceptance == Acceptance::Automatic).filter(asks).filter(stays)
 }
 
 /// From a region that goes nobody asks any more, and who is connected from there stays: that is what AWS recommends to end in so many
