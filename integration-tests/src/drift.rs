@@ -20,7 +20,7 @@ pub fn named(plan: &Plan) -> BTreeSet<(String, String)> {
     let replaced: BTreeSet<_> = made.map(|action| &action.address).collect();
     let mut named = BTreeSet::new();
     for action in &plan.actions {
-        let kind = &action.address.kind;
+        let kind = action.address.kind.to_string();
         match action.op {
             Op::Update => named.extend(action.changes.iter().map(|c| (kind.clone(), c.field.to_string()))),
             Op::Create => {

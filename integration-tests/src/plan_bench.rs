@@ -142,7 +142,7 @@ fn carried_out(plan: &Plan) -> Vec<Live> {
     for change in plan.actions.iter().flat_map(|action| &action.changes) {
         change.to.each_output(&mut |reference| {
             let of = outputs.entry(reference.address.clone()).or_default();
-            of.insert(reference.output.clone(), output(reference));
+            of.insert(reference.output.to_string(), output(reference));
         });
     }
     plan.actions

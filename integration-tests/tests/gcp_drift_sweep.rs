@@ -58,12 +58,12 @@ fn named(plan: &privnet::Plan) -> BTreeSet<(String, String)> {
         match action.op {
             Op::Update => {
                 named.extend(
-                    action.changes.iter().map(|c| (action.address.kind.clone(), c.field.to_string())),
+                    action.changes.iter().map(|c| (action.address.kind.to_string(), c.field.to_string())),
                 );
             }
             Op::Create => {
                 let fields = action.reason.trim_end_matches(" cannot be changed in place").split(", ");
-                named.extend(fields.map(|field| (action.address.kind.clone(), field.to_owned())));
+                named.extend(fields.map(|field| (action.address.kind.to_string(), field.to_owned())));
             }
             Op::Delete | Op::Accept | Op::Reject => {}
         }

@@ -66,7 +66,7 @@ fn names(index: usize) -> Vec<String> {
         ("forwarding-rule", "main"),
         ("service-attachment", "main"),
     ];
-    let derived = |(kind, of): (&str, &str)| {
+    let derived = |(kind, of): (&'static str, &str)| {
         let address = Address::new(service(index), kind, of);
         name::derived("speed", &address, Generation::A, NameRule { max: 63 })
     };

@@ -1,7 +1,9 @@
 //! Resources: what is desired, and what was observed.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -16,15 +18,79 @@ pub struct Address {
     /// The service's name in the file.
     pub service: String,
     /// The kind's name, such as `target-group`.
-    pub kind: String,
+    pub kind: KindName,
     /// Which one, such as the port `5432`; `main` where there is just one.
     pub name: String,
 }
 
 impl Address {
     /// An address of its three parts.
-    pub fn new(service: impl Into<String>, kind: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(service: impl Into<String>, kind: impl Into<KindName>, name: impl Into<String>) -> Self {
         Self { service: service.into(), kind: kind.into(), name: name.into() }
+    }
+}
+
+/// The name of a kind of resource, such as `target-group`: the one in a provider's table, or text where it was read back from a tag, a
+/// marker or a saved plan. A plan of many services holds it for each resource several times, so the table's own is not copied.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KindName(Cow<'static, str>);
+
+impl KindName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&'static str> for KindName {
+    fn from(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+}
+
+impl From<String> for KindName {
+    fn from(name: String) -> Self {
+        Self(Cow::Owned(name))
+    }
+}
+
+impl From<&String> for KindName {
+    fn from(name: &String) -> Self {
+        name.clone().into()
+    }
+}
+
+impl Deref for KindName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for KindName {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for KindName {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl PartialEq<KindName> for &str {
+    fn eq(&self, other: &KindName) -> bool {
+        *self == other.as_str()
+    }
+}
+
+impl fmt::Display for KindName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
     }
 }
 
@@ -40,7 +106,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.splitn(3, '/');
         match (parts.next(), parts.next(), parts.next()) {
-            (Some(service), Some(kind), Some(name)) => Ok(Self::new(service, kind, name)),
+            (Some(service), Some(kind), Some(name)) => Ok(Self::new(service, kind.to_owned(), name)),
             _ => Err(format!("`{text}` is not `service/kind/name`")),
         }
     }

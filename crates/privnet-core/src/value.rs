@@ -2,6 +2,7 @@
 //!
 //! Inside a provider a kind is a typed struct; it becomes [`Value`]s only at the boundary to the core.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub struct OutputRef {
     /// The resource.
     pub address: Address,
     /// The output's name within that resource; it has no dot.
-    pub output: String,
+    pub output: Cow<'static, str>,
 }
 
 impl fmt::Display for OutputRef {
@@ -57,7 +58,7 @@ impl Value {
     }
 
     /// A reference to `output` of the resource at `address`.
-    pub fn output(address: &Address, output: impl Into<String>) -> Self {
+    pub fn output(address: &Address, output: impl Into<Cow<'static, str>>) -> Self {
         Self::Output(Arc::new(OutputRef { address: address.clone(), output: output.into() }))
     }
 
@@ -289,7 +290,7 @@ impl std::str::FromStr for OutputRef {
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, output) =
             text.rsplit_once('.').ok_or_else(|| format!("`{text}` is not `address.output`"))?;
-        Ok(Self { address: address.parse()?, output: output.to_owned() })
+        Ok(Self { address: address.parse()?, output: output.to_owned().into() })
     }
 }
 

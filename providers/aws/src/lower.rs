@@ -35,7 +35,7 @@ impl Lowering<'_> {
     }
 
     /// The address of one of the service's resources.
-    pub(crate) fn address(&self, kind: &str, name: impl Into<String>) -> Address {
+    pub(crate) fn address(&self, kind: &'static str, name: impl Into<String>) -> Address {
         Address::new(self.name(), kind, name)
     }
 

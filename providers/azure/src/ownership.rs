@@ -75,7 +75,7 @@ fn proof(tags: &Tags, deployment: &str) -> Option<Address> {
     if get(tags, DEPLOYMENT)? != deployment {
         return None;
     }
-    Some(Address::new(get(tags, SERVICE)?, get(tags, KIND)?, get(tags, NAME)?))
+    Some(Address::new(get(tags, SERVICE)?, get(tags, KIND)?.to_owned(), get(tags, NAME)?))
 }
 
 /// Why these tags are no proof, in words.

@@ -256,7 +256,7 @@ async fn checks(act: &Act<'_>) -> Result<Vec<Json>, Error> {
 }
 
 /// The service's one resource of a kind, and the one that takes its place, where that is there too.
-async fn generations(act: &Act<'_>, kind: &str, collection: Collection) -> Result<Vec<Json>, Error> {
+async fn generations(act: &Act<'_>, kind: &'static str, collection: Collection) -> Result<Vec<Json>, Error> {
     let address = Address::new(act.address().service.as_str(), kind, "main");
     let (project, region) = act.place();
     let mut found = Vec::new();

@@ -30,7 +30,7 @@ pub(crate) struct Lowering<'a> {
 
 impl<'a> Lowering<'a> {
     /// The address of one of the service's resources.
-    pub(crate) fn address(&self, kind: &str, name: impl Into<String>) -> Address {
+    pub(crate) fn address(&self, kind: &'static str, name: impl Into<String>) -> Address {
         Address::new(self.service.name.as_str(), kind, name)
     }
 

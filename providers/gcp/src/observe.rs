@@ -333,7 +333,7 @@ mod tests {
     const PROJECT: &str = "acme-data";
 
     /// Something that this deployment made for a service, below this path of the project.
-    fn made(collection: Collection, kind: &str, service: &str, place: &str) -> (Collection, Json) {
+    fn made(collection: Collection, kind: &'static str, service: &str, place: &str) -> (Collection, Json) {
         let address = Address::new(service, kind, "main");
         let name = ownership::cloud_name("stage", &address, Generation::A);
         let path = format!("projects/{PROJECT}/{place}/{}/{name}", collection.word());

@@ -40,7 +40,7 @@ fn parts(deployment: &str, address: &Address, generation: Generation) -> Labels 
     let values = [
         deployment.to_owned(),
         address.service.clone(),
-        address.kind.clone(),
+        address.kind.to_string(),
         address.name.clone(),
         generation.letter().to_string(),
     ];

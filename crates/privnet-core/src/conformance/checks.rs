@@ -154,7 +154,7 @@ fn demand_live_known(kinds: &KindTable, desired: &Desired, world: &World) {
         }
         for reference in references.iter().filter(|reference| reference.address == resource.address) {
             assert!(
-                live.outputs.contains_key(&reference.output),
+                live.outputs.contains_key(&*reference.output),
                 "{reference} is referred to and not observed"
             );
         }

@@ -246,7 +246,7 @@ struct Ready<'a> {
 
 impl<'a> Ready<'a> {
     fn new(action: &Action, world: &'a World, outputs: &BTreeMap<Address, BTreeMap<String, Value>>) -> Self {
-        let look = |reference: &OutputRef| outputs.get(&reference.address)?.get(&reference.output).cloned();
+        let look = |reference: &OutputRef| outputs.get(&reference.address)?.get(&*reference.output).cloned();
         let live = action
             .live_id
             .as_ref()

@@ -118,7 +118,7 @@ impl<'a> Draft<'a> {
         };
         let kept = &self.kept;
         let look = |reference: &OutputRef| -> Option<Value> {
-            kept.get(&reference.address).and_then(|live| live.outputs.get(&reference.output)).cloned()
+            kept.get(&reference.address).and_then(|live| live.outputs.get(&*reference.output)).cloned()
         };
         let choice = choose::choose(resource, kind, found, &self.standing, &look);
         // Where all go, the first is the one in charge until its successor is there; what is being deleted is in charge of nothing.

@@ -57,7 +57,7 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 
 /// The addresses that a service could have a name for in the cloud, whatever it wants now.
 pub(crate) fn named(service: &str, subnets: &[String]) -> Vec<Address> {
-    let one = |kind: &str, name: &str| Address::new(service, kind, name);
+    let one = |kind: &'static str, name: &str| Address::new(service, kind, name);
     let mut named = vec![
         one(nat_subnet::KIND.name, "main"),
         one(network_security_group::KIND.name, "forwarder"),

@@ -67,7 +67,7 @@ pub(crate) fn group_path(place: &Place, group: &GcpInstanceGroup) -> String {
 
 pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let Some(made) = lowering.made() else { return };
-    let output = |addresses: Vec<Address>, name: &str| -> Vec<Value> {
+    let output = |addresses: Vec<Address>, name: &'static str| -> Vec<Value> {
         addresses.iter().map(|address| Value::output(address, name)).collect()
     };
     let (backends, drain) = match &made.backend {

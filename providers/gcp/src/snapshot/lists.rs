@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_stands_in_another_projects_network_says_so() {
-        let made = |kind: &str, more: Json| {
+        let made = |kind: &'static str, more: Json| {
             let address = Address::new("orders", kind, "main");
             let mut item = json!({ "name": ownership::cloud_name("stage", &address, Generation::A),
                 "description": ownership::marker("stage", &address, Generation::A) });

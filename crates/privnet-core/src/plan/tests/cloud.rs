@@ -162,7 +162,7 @@ fn resource(address: &Address, fields: Vec<(&str, Value)>, needs: &[&Address]) -
 }
 
 fn lower(want: &Want) -> Vec<Resource> {
-    let at = |kind: &str, name: &str| Address::new(&want.name, kind, name);
+    let at = |kind: &'static str, name: &str| Address::new(&want.name, kind, name);
     let (group, lb, svc) = (at("group", "main"), at("lb", "main"), at("svc", "main"));
     let vpc = Value::text(format!("vpc-{}", want.vpc));
     let subnets = Value::texts(want.subnets.iter().map(|s| format!("vpc-{}-subnet-{s}", want.vpc)));
@@ -408,7 +408,7 @@ impl Cloud {
     fn resolve(&self, value: &Value) -> Value {
         let look = |reference: &OutputRef| {
             let newest = self.live.iter().rev().find(|live| live.address == reference.address)?;
-            newest.outputs.get(&reference.output).cloned()
+            newest.outputs.get(&*reference.output).cloned()
         };
         let resolved = value.resolved(&look);
         resolved.each_output(&mut |reference| panic!("{reference} is not there when it is needed"));

@@ -69,7 +69,7 @@ fn no_word_is_asked_for_what_goes_anyway() {
     let all: Vec<(String, char)> = cloud
         .live
         .iter()
-        .map(|live| (live.address.kind.clone(), live.generation.map_or('a', |letter| letter.letter())))
+        .map(|live| (live.address.kind.to_string(), live.generation.map_or('a', |letter| letter.letter())))
         .collect();
     for live in &mut cloud.live {
         live.health = Health::Going { state: "Deleting".to_owned() };

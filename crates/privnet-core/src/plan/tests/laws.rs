@@ -215,7 +215,7 @@ proptest! {
                     }
                 }
                 4 => { world.services.pop_first(); }
-                _ => { if let Some(live) = world.live.get_mut(one % live) { live.address.kind = "unheard-of".to_owned(); } }
+                _ => { if let Some(live) = world.live.get_mut(one % live) { live.address.kind = "unheard-of".into(); } }
             }
         }
         let plan = plan(&wanted, &world, &kinds(), SEVER);

@@ -19,7 +19,7 @@ fn two() -> (Cloud, Want, Want) {
     (cloud, first, second)
 }
 
-fn refused(desired: &mut Desired, kind: &str, name: &str, flag: Option<&str>) {
+fn refused(desired: &mut Desired, kind: &'static str, name: &str, flag: Option<&str>) {
     desired.refusals.push(Refusal {
         address: Address::new("s", kind, name),
         rule: Rule::WouldSever,
