@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::azure_ids::ArmId;
-use privnet_core::spec::{Acceptance, Service, Spec};
+use privnet_core::spec::{Service, Spec};
 use privnet_core::{Live, Lowered, Origin, Ownership, Resource, Value, World};
 
 use crate::kinds::private_link_service;
@@ -37,41 +37,43 @@ pub(super) fn lower(spec: &Spec, service: &Service, id: &ArmId, world: &World) -
 /// Whether it decides as the file says. Whoever is in its list of automatic approvals is let in by Azure itself, every endpoint of the
 /// subscription, with nobody asked: <https://learn.microsoft.com/azure/private-link/private-link-service-overview#control-service-exposure>.
 fn check_acceptance(spec: &Spec, service: &Service, live: &Live, lowered: &mut Lowered) {
-    let id = &live.id;
+    let (id, name) = (&live.id, &service.name);
+    let lower = |all: BTreeSet<String>| -> BTreeSet<String> {
+        all.iter().map(|one| one.to_ascii_lowercase()).collect()
+    };
+    let lists = policy::lists(spec, service);
+    let (consumers, by_itself) = (lower(lists.visibility), lower(lists.auto_approval));
     let there = live.fields.get("auto_approval").and_then(Value::as_list).unwrap_or_default();
-    let there: BTreeSet<String> =
-        there.iter().filter_map(Value::as_text).map(str::to_ascii_lowercase).collect();
-    let wanted: BTreeSet<String> =
-        policy::lists(spec, service).auto_approval.iter().map(|one| one.to_ascii_lowercase()).collect();
-    let named = |some: &mut dyn Iterator<Item = &String>| some.cloned().collect::<Vec<_>>().join(", ");
-    let unasked = named(&mut there.difference(&wanted));
-    let unnamed = named(&mut wanted.difference(&there));
-    match service.acceptance {
-        Acceptance::Manual if !there.is_empty() => lowered.refusals.push(Refusal {
+    let there = lower(there.iter().filter_map(Value::as_text).map(str::to_owned).collect());
+    // Those are to be decided on one by one; and nobody may be let in whoever he is.
+    let unasked = |one: &&String| *one == "*" || consumers.contains(*one) && !by_itself.contains(*one);
+    let named = |some: Vec<&String>| some.into_iter().cloned().collect::<Vec<_>>().join(", ");
+    let (unasked, rest): (Vec<_>, Vec<_>) = there.iter().partition(unasked);
+    if !unasked.is_empty() {
+        lowered.refusals.push(Refusal {
             address: live.address.clone(),
             rule: Rule::Unsuitable,
             why: format!(
-                "the private link service {id} approves every endpoint of {unasked} by itself, but the file wants `acceptance: manual`; \
-                 privnet never alters what is yours: empty its list of automatic approvals, or say `acceptance: automatic`"
+                "the private link service {id} approves every endpoint of {} by itself, and the file does not want that; privnet never alters \
+                 what is yours: take it out of the automatic approvals there, or say `acceptance: automatic` for whole subscriptions",
+                named(unasked)
             ),
             flag: None,
-        }),
-        Acceptance::Automatic if !unasked.is_empty() => lowered.refusals.push(Refusal {
-            address: live.address.clone(),
-            rule: Rule::Unsuitable,
-            why: format!(
-                "the private link service {id} approves every endpoint of {unasked} by itself, and no consumer of this service is that \
-                 subscription; privnet never alters what is yours: take it out of its `autoApproval`, or name it as a consumer"
-            ),
-            flag: None,
-        }),
-        Acceptance::Manual | Acceptance::Automatic => {}
+        });
     }
-    if !unnamed.is_empty() {
+    let others: Vec<_> = rest.into_iter().filter(|one| !by_itself.contains(*one)).collect();
+    if !others.is_empty() {
         lowered.warnings.push(format!(
-            "{}: the private link service {id} does not approve {unnamed} by itself, which privnet does not alter: requests wait for \
+            "{name}: the private link service {id} approves every endpoint of {} by itself, who is no consumer in this file: nobody is asked",
+            named(others)
+        ));
+    }
+    let waiting: Vec<_> = by_itself.difference(&there).collect();
+    if !waiting.is_empty() {
+        lowered.warnings.push(format!(
+            "{name}: the private link service {id} does not approve {} by itself, which privnet does not alter: requests wait for \
              `privnet accept-pending` although the file says `acceptance: automatic`",
-            service.name
+            named(waiting)
         ));
     }
 }
@@ -122,18 +124,22 @@ services:
     fn who_is_let_in_by_azure_itself_is_who_the_file_says() {
         let upper = ACME.to_uppercase();
         for (acceptance, approves, refused, warned) in [
-            ("manual", &[][..], false, false),
-            ("manual", &[ACME], true, false),
-            ("manual", &[OTHER], true, false),
-            ("automatic", &[ACME], false, false),
-            ("automatic", &[upper.as_str()], false, false),
-            ("automatic", &[], false, true),
-            ("automatic", &[ACME, OTHER], true, false),
+            ("manual", &[][..], false, ""),
+            ("manual", &[ACME], true, ""),
+            ("manual", &[OTHER], false, "nobody is asked"),
+            ("manual", &["*"], true, ""),
+            ("automatic", &[ACME], false, ""),
+            ("automatic", &[upper.as_str()], false, ""),
+            ("automatic", &[], false, "requests wait"),
+            ("automatic", &[ACME, OTHER], false, "nobody is asked"),
+            ("automatic", &[ACME, "*"], true, ""),
         ] {
             let lowered = lowered(acceptance, approves);
-            let warned_of = lowered.warnings.iter().any(|warning| warning.contains("requests wait"));
             let of = format!("{acceptance} {approves:?}: {:?} {:?}", lowered.refusals, lowered.warnings);
-            assert_eq!((!lowered.refusals.is_empty(), warned_of), (refused, warned), "{of}");
+            assert_eq!(!lowered.refusals.is_empty(), refused, "{of}");
+            let said = lowered.warnings.iter().filter(|one| one.contains("private link service"));
+            assert!(said.clone().all(|one| !warned.is_empty() && one.contains(warned)), "{of}");
+            assert_eq!(said.count() > 0, !warned.is_empty(), "{of}");
         }
     }
 }
