@@ -44,6 +44,32 @@ async fn a_machine_beside_that_is_asked_elsewhere_has_a_group_of_its_own() {
     assert_live(&stage, &after, &id).await;
 }
 
+/// The machines that serve count as unhealthy until they have answered the other check: who would apply that is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn that_another_check_is_turned_to_under_somebody_is_said() {
+    let asks = |check: &str| ONE.replace("to:", &format!("health_check: {{ {check} }}, to:"));
+    let (before, after) = (made(ONE, "", ""), made(&asks("port: 8008, http: /up"), "", ""));
+    let said = |plan: &Plan| {
+        let found = plan.warnings.iter().filter(|one| one.contains("count as unhealthy"));
+        found.cloned().collect::<Vec<_>>()
+    };
+    let stage = stage::Stage::open_with(|options| options.hold_requests = true).await;
+    stage.apply(&before).await;
+    assert_eq!(said(&stage.plan(&after).await), Vec::<String>::new(), "nobody is connected");
+    let (stage, id) = connected(&before).await;
+    assert_eq!(said(&stage.plan(&before).await), Vec::<String>::new());
+    // How often it is asked is changed in place.
+    let slower = made(&asks("interval: 20s"), "", "");
+    assert_eq!(said(&stage.plan(&slower).await), Vec::<String>::new());
+    // Another sort of machines has a backend service of its own, which gets its traffic when they are healthy.
+    let group = "{ listen: 5432, health_check: { port: 8008 }, to: { instance_group: zones/us-east4-a/instanceGroups/db-group } }";
+    assert_eq!(said(&stage.plan(&made(group, "", "")).await), Vec::<String>::new());
+    let told = said(&stage.apply(&after).await);
+    assert!(told.len() == 1 && told[0].contains("at once (http on port 8008, /up)"), "{told:?}");
+    assert_eq!(said(&stage.plan(&after).await), Vec::<String>::new());
+    assert_live(&stage, &after, &id).await;
+}
+
 /// A file that is corrected after a check which found nobody healthy: what serves is none of the machines that this one finds healthy.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_third_check_does_not_throw_out_what_serves() {

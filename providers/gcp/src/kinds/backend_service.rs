@@ -110,6 +110,14 @@ pub(crate) fn turns(lowering: &Lowering<'_>, path: &Value, backend: &GcpBackend)
     there.is_some_and(|there| there.sort != sort(backend))
 }
 
+/// Whether the backend service that is there is kept, and changed in place.
+pub(crate) fn stays(lowering: &Lowering<'_>, backend: &GcpBackend) -> bool {
+    let address = lowering.address(KIND.name, "main");
+    let ours = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == address);
+    let mut there = ours.filter_map(|live| fields::typed::<BackendService>(KIND.name, &live.fields).ok());
+    there.any(|there| there.sort == sort(backend))
+}
+
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     let forwarders = forwarder_group::groups(snapshot);
     super::live_of(

@@ -18,6 +18,7 @@ use crate::collection::Collection;
 use crate::fields::{self, Fields};
 use crate::forwarders;
 use crate::json::{Json, number, text};
+use crate::kinds::backend_service;
 use crate::lower::Lowering;
 use crate::snapshot::Snapshot;
 
@@ -130,8 +131,26 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     let Some(made) = lowering.made() else { return };
     let typed = wanted(lowering, &made.backend);
     warn(lowering, &made.backend, &typed);
+    say_what_turning_does(lowering, &made.backend, &typed);
     let address = lowering.address(KIND.name, "main");
     lowering.want(address, Origin::Owned, fields::of(&typed), BTreeSet::new());
+}
+
+/// A backend service that stays turns to another check at once, under whoever is connected: that is said before it is done. One that is made
+/// anew gets its traffic only when its machines have answered.
+fn say_what_turning_does(lowering: &mut Lowering<'_>, backend: &GcpBackend, typed: &HealthCheck) {
+    let name = lowering.service.name.as_str();
+    let is_under_somebody =
+        lowering.world.may_be_connected(name) && backend_service::stays(lowering, backend);
+    if !is_under_somebody || !turns(lowering) {
+        return;
+    }
+    let HealthCheck { protocol, port, path, .. } = typed;
+    lowering.lowered.warnings.push(format!(
+        "{name}: somebody is connected, and the load balancer turns to another health check at once ({protocol} on port {port}{}{path}): until \
+         the machines have answered it, all of them count as unhealthy, and new sessions go to any of them, whether it works or not",
+        if path.is_empty() { "" } else { ", " }
+    ));
 }
 
 /// Says what one check for all ports cannot see, and what it does to MySQL.
