@@ -100,6 +100,7 @@ fn of_service(desired: &Desired, intent: &ServiceIntent, world: &World) -> Servi
     {
         notes.push(format!("its connections cannot be read: {why}"));
     }
+    notes.extend(world.notes.get(&intent.name).into_iter().flatten().cloned());
     let of_place: Vec<String> = world.unknown.get(&intent.scope).into_iter().flatten().cloned().collect();
     notes.extend(of_place.iter().cloned());
     notes.extend(

@@ -171,6 +171,8 @@ pub struct World {
     /// What could not be found out of what may stand on a scope's resources, or be left of its services elsewhere: it matters to a plan that
     /// does something there, and is said by it.
     pub unseen: BTreeMap<Scope, BTreeSet<String>>,
+    /// What a person should know of a service, whoever is connected to it, by its name: in words.
+    pub notes: BTreeMap<String, BTreeSet<String>>,
     /// Where was searched.
     pub searched: BTreeSet<Scope>,
     /// Of these places, those that are not there at all (a resource group that was deleted): nothing is in them.
@@ -224,6 +226,9 @@ impl World {
         }
         for (scope, said) in other.unseen {
             self.unseen.entry(scope).or_default().extend(said);
+        }
+        for (service, said) in other.notes {
+            self.notes.entry(service).or_default().extend(said);
         }
         self.searched.extend(other.searched);
         self.absent.extend(other.absent);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use privnet_core::accept::{Again, Besides, Connection, ConnectionState, Identity};
 use privnet_core::spec::gcp::GcpAcceptBy;
 
+use crate::collection::{At, Collection};
 use crate::entry::{self, Entry};
 use crate::json::{Json, flag, list, number, text, texts};
 use crate::keeping;
@@ -19,7 +20,7 @@ pub(crate) fn of(attachment: &Json, by: GcpAcceptBy) -> Vec<Connection> {
     let (listed, rejected) = (entries(attachment), rejects(attachment));
     let endpoints = list(attachment, "connectedEndpoints");
     // Somebody set it so: then no list counts, and what is said of their entries would mislead.
-    let takes_everybody = text(attachment, "connectionPreference") == Some("ACCEPT_AUTOMATIC");
+    let takes_everybody = takes_everybody(attachment);
     let of = |endpoint: &Json| {
         let mut connection = connection(endpoint, &listed);
         // Nothing can be decided on what is closed for good.
@@ -39,6 +40,27 @@ pub(crate) fn of(attachment: &Json, by: GcpAcceptBy) -> Vec<Connection> {
         connection
     };
     endpoints.iter().map(of).collect()
+}
+
+/// Whether an attachment lets in whoever asks.
+pub(crate) fn takes_everybody(attachment: &Json) -> bool {
+    text(attachment, "connectionPreference") == Some("ACCEPT_AUTOMATIC")
+}
+
+/// What is said of a service whose attachment lets in whoever asks, also while nobody does: whose it is decides who sets that back.
+pub(crate) fn said_of_one_that_takes_everybody(attachment: &Json, is_ours: bool) -> String {
+    let what_to_do = if is_ours {
+        "`privnet apply` sets that back".to_owned()
+    } else {
+        let At { name, project, place, .. } =
+            At::of(Collection::ServiceAttachments, text(attachment, "selfLink").unwrap_or_default());
+        // https://cloud.google.com/sdk/gcloud/reference/compute/service-attachments/update
+        format!(
+            "it is yours, and privnet leaves it so; `gcloud compute service-attachments update {name} --project {project} --region {place} \
+             --connection-preference ACCEPT_MANUAL --consumer-accept-list PROJECT=LIMIT` sets that back, with whoever is to stay on the list"
+        )
+    };
+    format!("{TAKES_EVERYBODY}: {what_to_do}")
 }
 
 /// The same without who goes along with whom, which each of them asks all the others for.

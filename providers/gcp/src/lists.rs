@@ -230,10 +230,7 @@ pub(crate) fn let_in(
 /// Fails where the attachment lets in whoever asks: it takes no lists then
 /// (<https://cloud.google.com/vpc/docs/about-controlling-access-published-services>).
 fn lists_count(latest: &Json) -> Result<(), Refused> {
-    match text(latest, "connectionPreference") {
-        Some("ACCEPT_AUTOMATIC") => Err(Refused::Everybody),
-        _ => Ok(()),
-    }
+    if connections::takes_everybody(latest) { Err(Refused::Everybody) } else { Ok(()) }
 }
 
 /// The reject list when this endpoint is let in by an entry of this type: nobody else comes off it.

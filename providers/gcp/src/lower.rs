@@ -107,6 +107,9 @@ pub(crate) fn lower(spec: &Spec, service: &Service, world: &World) -> Lowered {
     if let Some(why) = ownership::unsuitable(&spec.tags) {
         lowering.refuse(why);
     }
+    let name = service.name.as_str();
+    let notes = world.notes.get(name).into_iter().flatten().map(|note| format!("{name}: {note}"));
+    lowering.lowered.warnings.extend(notes);
     check(&mut lowering);
     kinds::lower(&mut lowering);
     lowering.lowered

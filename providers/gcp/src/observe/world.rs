@@ -80,6 +80,13 @@ fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachm
             }
         }
     }
+    if connections::takes_everybody(attachment) {
+        let said = connections::said_of_one_that_takes_everybody(
+            attachment,
+            address.name != service_attachment::SUPPLIED,
+        );
+        world.notes.entry(address.service.clone()).or_default().insert(said);
+    }
     let path = text(attachment, "selfLink").map(path::of).unwrap_or_default();
     if snapshot.left_reconciling.contains(&path) {
         own.iter_mut().for_each(|connection| cut_short::note(connection, &path));

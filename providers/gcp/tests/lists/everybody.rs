@@ -70,6 +70,45 @@ async fn whoever_came_in_and_may_not_is_cut_with_the_word_only_and_who_may_stays
     stage.assert_settled(&spec).await;
 }
 
+/// What `status` and a plan say of a service whose attachment takes everybody.
+async fn said(stage: &Stage, spec: &Spec) -> (Vec<String>, Vec<String>) {
+    let (desired, world) = stage.driver().observe(spec, Purpose::Status).await;
+    let notes = privnet_core::status::status(&desired, &world).into_iter().flat_map(|one| one.notes);
+    let of = |all: Vec<String>| all.into_iter().filter(|one| one.contains("lets in whoever asks")).collect();
+    (of(notes.collect()), of(stage.plan(spec).await.warnings))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_said_also_while_nobody_asks() {
+    let stage = Stage::open_with(|options| options.hold_requests = true).await;
+    let spec = colleagues(ALLOW, "");
+    stage.apply(&spec).await;
+    assert_eq!(said(&stage, &spec).await, (Vec::new(), Vec::new()));
+    let name = own_attachment(&stage, &spec).await.name.unwrap();
+    stage.take_everybody(&name).await;
+    assert_eq!(stage.connections(&spec, "orders").await, []);
+    // To another deployment it is the user's own. Whose it is decides who sets it back.
+    let yours = crate::stage::spec(&format!(
+        "version: 1
+deployment: another
+consumers: {{ acme: {{ gcp: {{ projects: [acme-reader] }} }} }}
+services:
+  - name: orders
+    {ALLOW}
+    gcp: {{ project: acme-data, region: {REGION}, existing: {{ service_attachment: {name} }} }}
+"
+    ));
+    let gcloud =
+        format!("`gcloud compute service-attachments update {name} --project acme-data --region {REGION}");
+    for (spec, hint) in [(&spec, "`privnet apply` sets that back"), (&yours, gcloud.as_str())] {
+        let (notes, warnings) = said(&stage, spec).await;
+        assert!(notes.len() == 1 && notes[0].contains(hint), "{notes:?}");
+        assert!(warnings.len() == 1 && warnings[0] == format!("orders: {}", notes[0]), "{warnings:?}");
+    }
+    stage.apply(&spec).await;
+    assert_eq!(said(&stage, &spec).await, (Vec::new(), Vec::new()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn to_set_it_back_cuts_nobody_where_all_may_be() {
     for block in ["reconcile_connections: true", "accept_by: project\nreconcile_connections: true", ""] {
