@@ -34,6 +34,10 @@ pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Besides
             let said = of_rejecting(attachment, endpoint, change, by);
             (said, entries(attachment, endpoint, change))
         });
+        let along = Along::of(attachment, endpoint, by);
+        if let Some((message, hint)) = along.lets_in(&connections::psc_id(endpoint)) {
+            rejecting = Aside { refused: Some(format!("{message}: {hint}")), ..nothing() };
+        }
     }
     Besides { accepting, rejecting }
 }
@@ -42,8 +46,8 @@ fn nothing() -> Aside {
     Aside { entries: Some(BTreeSet::new()), ..Aside::default() }
 }
 
-/// What a decision by this change does besides. What is the whole attachment's matter refuses it; what else keeps it from being carried out
-/// may be another decision's, made before it.
+/// What a decision by this change does besides. What is known before refuses it; what else keeps it from being carried out may be another
+/// decision's, made before it.
 fn aside(
     change: Result<Option<Json>, Refused>,
     of: impl Fn(&Json) -> (Vec<String>, BTreeSet<String>),
@@ -53,7 +57,7 @@ fn aside(
             let (said, entries) = of(&change);
             Aside { said, entries: Some(entries), refused: None }
         }
-        Err(why @ Refused::Everybody) => {
+        Err(why) if why.is_known_before() => {
             let said = why.hint().map_or_else(|| why.to_string(), |hint| format!("{why}: {hint}"));
             Aside { refused: Some(said), ..nothing() }
         }
@@ -215,6 +219,32 @@ mod tests {
             said(&both, &[], &["p-2"], GcpAcceptBy::Project),
             said(&[waits], &[], &[], GcpAcceptBy::Project)
         );
+    }
+
+    #[test]
+    fn what_keeps_a_decision_from_being_carried_out_is_known_when_it_is_planned() {
+        let (endpoint_, project) = (GcpAcceptBy::Endpoint, GcpAcceptBy::Project);
+        let refused = |of: Aside| of.refused.unwrap_or_default();
+        let full: Vec<String> =
+            (0..64).map(|nth| format!("projects/p-9/regions/r/forwardingRules/{nth}")).collect();
+        let full: Vec<&str> = full.iter().map(String::as_str).collect();
+        let waits = [endpoint(1, "PENDING")];
+        let no_room = said(&waits, &[], &full, endpoint_);
+        assert!(
+            refused(no_room.rejecting).contains("the reject list is full")
+                && no_room.accepting.refused.is_none()
+        );
+        let other_type = said(&waits, &["p-8"], &[], endpoint_);
+        assert!(refused(other_type.accepting).ends_with("set `accept_by: project` and apply"));
+        assert!(other_type.rejecting.refused.is_none(), "a list of the other type turns it away as well");
+        let again = [endpoint(1, "REJECTED"), endpoint(2, "ACCEPTED")];
+        assert!(refused(said(&again, &[], &[], endpoint_).accepting).contains("which cuts 9002"));
+        // Another one that was turned away would come in when this one is cut.
+        let cut = [endpoint(1, "ACCEPTED"), endpoint(2, "REJECTED")];
+        assert!(
+            refused(said(&cut, &["p-1", "p-2"], &[], project).rejecting).contains("which would let in 9002")
+        );
+        assert!(said(&cut, &["p-1"], &[], project).rejecting.refused.is_none());
     }
 
     #[test]

@@ -122,6 +122,17 @@ impl Along {
         self.siblings.union(&self.unlisted).cloned().collect()
     }
 
+    /// That others would come in, and what to do about it: to cut this one refuses that.
+    pub(crate) fn lets_in(&self, id: &str) -> Option<(String, &'static str)> {
+        let ids = self.let_in.iter().cloned().collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "to cut {id} the attachment reconciles its connections, which would let in {ids}: turned away, but on the accept list"
+        );
+        let hint =
+            "take their entries from the accept list, or wait until the consumer has deleted those endpoints";
+        (!ids.is_empty()).then_some((message, hint))
+    }
+
     fn notes(&self) -> Vec<String> {
         let named = |ids: &BTreeSet<String>| ids.iter().cloned().collect::<Vec<_>>().join(", ");
         let siblings = (!self.siblings.is_empty()).then(|| {

@@ -93,6 +93,7 @@ fn refused(act: &Act<'_>, connection: &ConnectionAction, why: &Refused) -> Error
         Refused::Nameless { .. } => ErrorKind::Other,
         Refused::Closed
         | Refused::Full
+        | Refused::Crowded
         | Refused::Many { .. }
         | Refused::Forgets { .. }
         | Refused::TurnedAway
@@ -168,16 +169,9 @@ fn cuts_as_planned(
             .with_hint("use --sever-connections if that is meant"));
     }
     let along = connections::Along::of(latest, endpoint, by);
-    let lets_in = (!along.let_in.is_empty()).then(|| {
-        let ids = along.let_in.iter().cloned().collect::<Vec<_>>().join(", ");
-        let message = format!(
-            "to cut {} the attachment reconciles its connections, which would let in {ids}: turned away, but on the accept list",
-            connection.id
-        );
-        let hint =
-            "take their entries from the accept list, or wait until the consumer has deleted those endpoints";
-        act.error(ErrorKind::Conflict, message).with_hint(hint)
-    });
+    let lets_in = along
+        .lets_in(&connection.id)
+        .map(|(message, hint)| act.error(ErrorKind::Conflict, message).with_hint(hint));
     let unnamed: Vec<String> = along.all().into_iter().filter(|id| !connection.along.contains(id)).collect();
     if unnamed.is_empty() {
         return Ok(lets_in);

@@ -12,7 +12,7 @@ use crate::collection::At;
 use crate::connections;
 use crate::entry::{self, Entry};
 use crate::json::{Json, flag, list, text, texts};
-use crate::keeping::{self, MOST_REJECTED, Rejects};
+use crate::keeping::{self, MOST_ACCEPTED, MOST_REJECTED, Rejects};
 use crate::path;
 
 /// Whether a change of the lists decides anew on those that were decided on.
@@ -44,6 +44,8 @@ pub(crate) enum Refused {
     Nameless { what: &'static str },
     /// The reject list is full.
     Full,
+    /// The accept list is full.
+    Crowded,
     /// So many were turned away by entries of another type that one for each does not fit into the reject list.
     Many { rejected: usize },
     /// These were turned away, would be decided on anew, and cannot be kept out by entries that stand for nobody else.
@@ -73,6 +75,9 @@ impl std::fmt::Display for Refused {
             Self::Nameless { what } => write!(f, "the cloud does not say which {what} it is of"),
             Self::Full => {
                 write!(f, "the reject list is full: it has {MOST_REJECTED} entries, as many as GCP allows")
+            }
+            Self::Crowded => {
+                write!(f, "the accept list is full: it has {MOST_ACCEPTED} entries, as many as GCP allows")
             }
             Self::Many { rejected } => write!(
                 f,
@@ -110,6 +115,25 @@ impl Refused {
         matches!(self, Self::Everybody | Self::Full | Self::Many { .. } | Self::Forgets { .. })
     }
 
+    /// Whether it is known when the decision is planned: nothing that is decided together with it makes room, or another list of it.
+    pub(crate) fn is_known_before(&self) -> bool {
+        match self {
+            Self::Everybody
+            | Self::Full
+            | Self::Crowded
+            | Self::Many { .. }
+            | Self::Nameless { .. }
+            | Self::OtherType { .. }
+            | Self::Cuts { .. } => true,
+            Self::Gone
+            | Self::Closed
+            | Self::TurnedAway
+            | Self::Forgets { .. }
+            | Self::Undecided { .. }
+            | Self::LetsIn { .. } => false,
+        }
+    }
+
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
@@ -130,6 +154,9 @@ impl Refused {
                  are gone; none is dropped by itself, since that could let somebody in"
                     .to_owned(),
             ),
+            Self::Crowded => {
+                Some("take entries that are not needed any more from the attachment's consumer accept list".to_owned())
+            }
             Self::Cuts { .. } => Some(
                 "where they are to stay, give the accept list entries for them first; where not, reject them with --sever-connections"
                     .to_owned(),
@@ -215,6 +242,9 @@ pub(crate) fn let_in(
     }
     if kept.len() > MOST_REJECTED {
         return Err(Refused::Many { rejected: kept.len() });
+    }
+    if entries.len() > MOST_ACCEPTED {
+        return Err(Refused::Crowded);
     }
     let mut body = envelope(at, latest);
     body["consumerAcceptLists"] = entries.iter().map(Entry::json).collect();

@@ -8,7 +8,7 @@ mod stage;
 use std::collections::BTreeSet;
 
 use privnet_core::Value;
-use privnet_core::accept::ConnectionState;
+use privnet_core::accept::{Ask, ConnectionState};
 use privnet_core::plan::{Op, Plan, PlanOptions, Rule};
 use privnet_core::spec::Spec;
 use stage::{ONE, Stage, assert_done, assert_live, connected, made, spec, with_policy};
@@ -224,14 +224,26 @@ async fn a_full_reject_list_does_not_stop_what_takes_the_attachment_away() {
     let id = stage.live(&spec, "service-attachment").await.unwrap().id;
     let full =
         (0..64).map(|nth| format!("projects/mallory-labs/regions/us-east4/forwardingRules/41{nth:02}"));
-    stage
-        .edit_attachment(id.rsplit('/').next().unwrap(), |there| there.consumer_reject_lists = full.collect())
-        .await;
+    let name = id.rsplit('/').next().unwrap();
+    stage.edit_attachment(name, |there| there.consumer_reject_lists = full.collect()).await;
     let known = stage.connections(&spec, "orders").await;
     let pending = known.iter().find(|one| one.state == ConnectionState::Pending).unwrap();
-    let (_, report) = stage.reject(&spec, &pending.id, false).await;
-    let full = report.failures().any(|error| error.to_string().contains("the reject list is full"));
-    assert!(full, "{report:#?}");
+    // It is known when the decision is planned: no word helps.
+    let before = stage.attachment(name).await;
+    for sever in [false, true] {
+        let (plan, report) = stage.reject(&spec, &pending.id, sever).await;
+        assert!(plan.is_empty() && report.outcomes.is_empty(), "{plan:#?} {report:#?}");
+        let [refused] = plan.refusals.as_slice() else { panic!("{:#?}", plan.refusals) };
+        assert_eq!((refused.rule, &refused.flag), (Rule::Unsuitable, &None));
+        assert!(
+            refused.why.contains("the reject list is full") && refused.why.contains("not needed any more")
+        );
+    }
+    let others = Ask { reject_others: true, ..Ask::default() };
+    let (decisions, plan, report) = stage.decide(&spec, &others).await;
+    assert!(decisions.iter().any(|one| one.is_refused()) && plan.is_empty(), "{decisions:#?} {plan:#?}");
+    assert!(report.outcomes.is_empty() && plan.refusals.iter().any(|one| one.why.contains("is full")));
+    assert_eq!(stage.attachment(name).await, before);
     let plan = stage.apply_with(&spec, PlanOptions { destroy: true, ..SEVER }).await;
     assert!(plan.actions.iter().any(|one| one.op == Op::Reject), "{plan:#?}");
     assert_eq!(stage.everything().await, empty);

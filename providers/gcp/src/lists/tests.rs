@@ -52,6 +52,22 @@ fn a_full_reject_list_drops_nobody() {
     assert_eq!(body["consumerRejectLists"].as_array().map(Vec::len), Some(64));
 }
 
+#[test]
+fn a_full_accept_list_takes_nobody_else_in() {
+    let full = |count: usize| {
+        let entry = |nth: usize| json!({ "endpointUrl": format!("projects/p-9/regions/r/forwardingRules/{nth}"), "connectionLimit": 1 });
+        let accepted: Vec<Json> = (0..count).map(entry).collect();
+        let mut own = endpoint();
+        own["status"] = json!("PENDING");
+        json!({ "fingerprint": "f", "connectedEndpoints": [own], "consumerAcceptLists": accepted })
+    };
+    let waits = ConnectionAction { state: ConnectionState::Pending, ..wanted() };
+    let accept = |count| let_in(&at(), &full(count), &waits, GcpAcceptBy::Endpoint);
+    assert_eq!(accept(5000), Err(Refused::Crowded));
+    let body = accept(4999).expect("there is room").expect("a change");
+    assert_eq!(body["consumerAcceptLists"].as_array().map(Vec::len), Some(5000));
+}
+
 fn wanted() -> ConnectionAction {
     ConnectionAction {
         id: "9".to_owned(),
