@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use privnet_core::accept::{Again, Besides, Connection, ConnectionState, Identity};
+use privnet_core::accept::{Again, Besides, Connection, ConnectionState, Identity, ServicePolicy};
 use privnet_core::spec::gcp::GcpAcceptBy;
 
 use crate::collection::{At, Collection};
@@ -304,6 +304,34 @@ fn turned_away(endpoint: &Json, rejected: &[Entry]) -> Option<String> {
     ))
 }
 
+/// The projects that a connection's identities name, by id or number: it is one project.
+pub(crate) fn projects(connection: &Connection) -> Vec<String> {
+    let spelled = connection.identities.iter().map(ToString::to_string);
+    spelled.filter_map(|one| one.strip_prefix("project:").map(str::to_owned)).collect()
+}
+
+/// Whether a project is named by its number: an id begins with a letter
+/// (<https://cloud.google.com/resource-manager/docs/creating-managing-projects>).
+pub(crate) fn is_number(project: &str) -> bool {
+    !project.is_empty() && project.bytes().all(|one| one.is_ascii_digit())
+}
+
+/// Of a stranger whom the cloud names by a number alone it is said how to tell whether it is one at all: the file may have the id.
+pub(crate) fn say_that_a_number_is_all_that_is_known(connection: &mut Connection, policy: &ServicePolicy) {
+    let named = projects(connection);
+    let is_known =
+        named.iter().any(|project| !is_number(project)) || policy.consumer_of(connection).is_some();
+    let Some(number) = named.first().filter(|_| !is_known && connection.state != ConnectionState::Closed)
+    else {
+        return;
+    };
+    let said = format!(
+        "Google names its project by the number {number} alone: `gcloud projects describe {number}` tells which it is, to whom has \
+         `resourcemanager.projects.get` there; where it is a consumer's, write the number into its `projects` too"
+    );
+    connection.note = Some(connection.note.take().map_or(said.clone(), |note| format!("{note}; {said}")));
+}
+
 fn identities(endpoint: &Json) -> BTreeSet<Identity> {
     let urls = ["endpoint", "endpointWithId"].into_iter().filter_map(|key| text(endpoint, key));
     let projects = urls.filter_map(|url| path::after(url, "projects"));
@@ -403,6 +431,38 @@ mod tests {
         );
         two["reconcileConnections"] = json!(true);
         assert!(of(&two, BY).iter().all(|connection| connection.note.is_none()));
+    }
+
+    #[test]
+    fn a_stranger_whom_the_cloud_names_by_number_alone_may_be_a_consumer() {
+        use privnet_core::accept::ConsumerPolicy;
+        let policy = |id: &str| {
+            let consumer = ConsumerPolicy {
+                name: "fivetran".to_owned(),
+                identities: BTreeSet::from([Identity::new("project", id)]),
+                max_connections: 1,
+                only: BTreeSet::new(),
+                preset: None,
+            };
+            ServicePolicy { service: "orders".to_owned(), consumers: vec![consumer], shared: false }
+        };
+        let note = |status: &str, url: &str, id: &str| {
+            let mut all = attachment(status, json!([]));
+            all["connectedEndpoints"][0]["endpoint"] =
+                json!(format!("https://x/projects/{url}/regions/r/forwardingRules/e"));
+            let mut found = of(&all, BY).remove(0);
+            let before = found.note.clone();
+            say_that_a_number_is_all_that_is_known(&mut found, &policy(id));
+            found.note.filter(|note| Some(note) != before.as_ref())
+        };
+        let said = note("PENDING", "323456789012", "fivetran-donkeys").expect("it may be the consumer");
+        assert!(
+            said.contains("323456789012 alone") && said.contains("`resourcemanager.projects.get`"),
+            "{said}"
+        );
+        assert_eq!(note("PENDING", "323456789012", "323456789012"), None, "by number no look-up is needed");
+        assert_eq!(note("PENDING", "mallory-labs", "fivetran-donkeys"), None, "its id is another");
+        assert_eq!(note("CLOSED", "323456789012", "fivetran-donkeys"), None);
     }
 
     /// No list counts there: what an entry stands for is not what lets anybody in.

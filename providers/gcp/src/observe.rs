@@ -19,6 +19,7 @@ use crate::GcpProvider;
 use crate::buckets::Group;
 use crate::cloud::Cloud;
 use crate::collection::whole;
+use crate::connections;
 use crate::cut_short;
 use crate::facts;
 use crate::json::text;
@@ -90,6 +91,8 @@ pub(crate) async fn observe(
     let owners = places::owners(&world, &said, &homes);
     places::hold_what_others_may_use(&mut world, &said, &owners, &whole, &homes);
     places::set_scopes(&mut world, &owners, &homes);
+    // Where Google names everybody by number as well, no id is needed.
+    let unknown = if all_are_named_by_number(&world) { BTreeSet::new() } else { unknown };
     for scope in world.searched.iter().filter(|_| !unknown.is_empty()) {
         world.unknown.entry(scope.clone()).or_default().extend(unknown.iter().cloned());
     }
@@ -103,10 +106,20 @@ pub(crate) async fn observe(
         let policy = policy::of(request.spec, service, &world);
         let Some(seen) = world.services.get_mut(service.name.as_str()) else { continue };
         if let Connections::Known(known) = &mut seen.connections {
-            known.iter_mut().for_each(|connection| cut_short::say_what_ends_it(connection, &policy));
+            for connection in known {
+                cut_short::say_what_ends_it(connection, &policy);
+                connections::say_that_a_number_is_all_that_is_known(connection, &policy);
+            }
         }
     }
     Ok(world)
+}
+
+/// Whether somebody is connected, or wants to be, and each is named by a project's number, whatever else.
+fn all_are_named_by_number(world: &World) -> bool {
+    let mut all = world.services.values().flat_map(|seen| seen.connections.known()).peekable();
+    all.peek().is_some()
+        && all.all(|one| connections::projects(one).iter().any(|project| connections::is_number(project)))
 }
 
 /// A place with its services.
