@@ -34,46 +34,35 @@ pub(super) fn lower(spec: &Spec, service: &Service, id: &ArmId, world: &World) -
     lowered
 }
 
-/// Whether it decides as the file says. Whoever is in its list of automatic approvals is let in by Azure itself, every endpoint of the
-/// subscription, with nobody asked: <https://learn.microsoft.com/azure/private-link/private-link-service-overview#control-service-exposure>.
+/// Whether it leaves the decision to privnet: a file with such a service is manual always. Whoever is in its list of automatic approvals is
+/// let in by Azure itself, every endpoint of the subscription, with nobody asked:
+/// <https://learn.microsoft.com/azure/private-link/private-link-service-overview#control-service-exposure>.
 fn check_acceptance(spec: &Spec, service: &Service, live: &Live, lowered: &mut Lowered) {
     let (id, name) = (&live.id, &service.name);
-    let lower = |all: BTreeSet<String>| -> BTreeSet<String> {
-        all.iter().map(|one| one.to_ascii_lowercase()).collect()
-    };
-    let lists = policy::lists(spec, service);
-    let (consumers, by_itself) = (lower(lists.visibility), lower(lists.auto_approval));
+    let lower = |one: &str| one.to_ascii_lowercase();
+    let consumers: BTreeSet<String> =
+        policy::lists(spec, service).visibility.iter().map(|one| lower(one)).collect();
     let there = live.fields.get("auto_approval").and_then(Value::as_list).unwrap_or_default();
-    let there = lower(there.iter().filter_map(Value::as_text).map(str::to_owned).collect());
-    // Those are to be decided on one by one; and nobody may be let in whoever he is.
-    let unasked = |one: &&String| *one == "*" || consumers.contains(*one) && !by_itself.contains(*one);
+    let there: BTreeSet<String> = there.iter().filter_map(Value::as_text).map(lower).collect();
     let named = |some: Vec<&String>| some.into_iter().cloned().collect::<Vec<_>>().join(", ");
-    let (unasked, rest): (Vec<_>, Vec<_>) = there.iter().partition(unasked);
+    let (unasked, others): (Vec<_>, Vec<_>) =
+        there.iter().partition(|one| *one == "*" || consumers.contains(*one));
     if !unasked.is_empty() {
         lowered.refusals.push(Refusal {
             address: live.address.clone(),
             rule: Rule::Unsuitable,
             why: format!(
-                "the private link service {id} approves every endpoint of {} by itself, and the file does not want that; privnet never alters \
-                 what is yours: take it out of the automatic approvals there, or say `acceptance: automatic` for whole subscriptions",
+                "the private link service {id} approves every endpoint of {} by itself, so that neither `max_connections` nor `only` holds; \
+                 privnet never alters what is yours: take it out of the automatic approvals there",
                 named(unasked)
             ),
             flag: None,
         });
     }
-    let others: Vec<_> = rest.into_iter().filter(|one| !by_itself.contains(*one)).collect();
     if !others.is_empty() {
         lowered.warnings.push(format!(
             "{name}: the private link service {id} approves every endpoint of {} by itself, who is no consumer in this file: nobody is asked",
             named(others)
-        ));
-    }
-    let waiting: Vec<_> = by_itself.difference(&there).collect();
-    if !waiting.is_empty() {
-        lowered.warnings.push(format!(
-            "{name}: the private link service {id} does not approve {} by itself, which privnet does not alter: requests wait for \
-             `privnet accept-pending` although the file says `acceptance: automatic`",
-            named(waiting)
         ));
     }
 }
@@ -91,7 +80,7 @@ mod tests {
     const OTHER: &str = "99999999-2222-3333-4444-555555555555";
 
     /// What comes of a service that lets in `ACME`, on a private link service that approves these by itself.
-    fn lowered(acceptance: &str, approves: &[&str]) -> Lowered {
+    fn lowered(approves: &[&str]) -> Lowered {
         let text = format!(
             "version: 1
 deployment: stage
@@ -99,7 +88,6 @@ consumers: {{ acme: {{ azure: {{ subscriptions: [{ACME}] }} }} }}
 services:
   - name: orders
     allow: {{ acme: {{}} }}
-    acceptance: {acceptance}
     azure: {{ subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee, existing: {{ private_link_service: {LINK} }} }}
 "
         );
@@ -121,25 +109,19 @@ services:
     }
 
     #[test]
-    fn who_is_let_in_by_azure_itself_is_who_the_file_says() {
+    fn who_is_let_in_by_azure_itself_is_said_and_refused_where_he_is_a_consumer() {
         let upper = ACME.to_uppercase();
-        for (acceptance, approves, refused, warned) in [
-            ("manual", &[][..], false, ""),
-            ("manual", &[ACME], true, ""),
-            ("manual", &[OTHER], false, "nobody is asked"),
-            ("manual", &["*"], true, ""),
-            ("automatic", &[ACME], false, ""),
-            ("automatic", &[upper.as_str()], false, ""),
-            ("automatic", &[], false, "requests wait"),
-            ("automatic", &[ACME, OTHER], false, "nobody is asked"),
-            ("automatic", &[ACME, "*"], true, ""),
+        for (approves, refused, warned) in [
+            (&[][..], false, false),
+            (&[ACME], true, false),
+            (&[upper.as_str()], true, false),
+            (&[OTHER], false, true),
+            (&["*"], true, false),
+            (&[ACME, OTHER], true, true),
         ] {
-            let lowered = lowered(acceptance, approves);
-            let of = format!("{acceptance} {approves:?}: {:?} {:?}", lowered.refusals, lowered.warnings);
-            assert_eq!(!lowered.refusals.is_empty(), refused, "{of}");
-            let said = lowered.warnings.iter().filter(|one| one.contains("private link service"));
-            assert!(said.clone().all(|one| !warned.is_empty() && one.contains(warned)), "{of}");
-            assert_eq!(said.count() > 0, !warned.is_empty(), "{of}");
+            let lowered = lowered(approves);
+            let told = lowered.warnings.iter().any(|one| one.contains("nobody is asked"));
+            assert_eq!((!lowered.refusals.is_empty(), told), (refused, warned), "{approves:?}: {lowered:?}");
         }
     }
 }
