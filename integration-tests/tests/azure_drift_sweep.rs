@@ -68,10 +68,13 @@ enum Told {
 
 fn told(kind: &str, field: &str) -> Told {
     match (kind, field) {
-        // A membership is nothing but these two: without one it is gone.
+        // Another frontend address is another hand-over; Azure never takes NAT addresses back, nor an interface that a colleague put behind
+        // another internal load balancer.
+        ("load-balancer", "subnet")
+        | ("private-link-service", "nat_addresses")
+        | ("nic-membership", "pool") => Told::Refused,
+        // A membership is nothing but its interface and that pool: without one it is gone.
         ("nic-membership", _) => Told::Missing,
-        // Another frontend address is another hand-over; Azure never takes NAT addresses back.
-        ("load-balancer", "subnet") | ("private-link-service", "nat_addresses") => Told::Refused,
         _ => Told::Named,
     }
 }
@@ -150,7 +153,7 @@ async fn every_managed_field_is_watched_and_restored() {
     );
     assert!(failures.is_empty(), "{failures:#?}");
     // A change that ARM refuses is none: were all refused, nothing would have been tried.
-    assert_eq!((restored, refused, immutable), (28, 2, 25));
+    assert_eq!((restored, refused, immutable), (27, 3, 25));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -79,7 +79,7 @@ pub(crate) struct Frontend {
 }
 
 /// A network interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Nic {
     /// Its location.
     pub(crate) location: String,
@@ -89,6 +89,22 @@ pub(crate) struct Nic {
     pub(crate) vnet: Option<String>,
     /// The backend pools that it is in, by id in lower case.
     pub(crate) pools: Vec<String>,
+    /// Its machine, by id in lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) machine: Option<String>,
+    /// The load balancers in whose pools it is, or another interface of its machine, those of this service left out, by id in lower case.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) behind: BTreeMap<String, Behind>,
+}
+
+/// A load balancer that an interface is behind already.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Behind {
+    /// Whether it is an internal one; absent: it may not be read.
+    pub(crate) is_internal: Option<bool>,
+    /// The service of this deployment that privnet made it for, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) made_for: Option<String>,
 }
 
 fn key(service: &str) -> String {

@@ -328,12 +328,25 @@ impl<'a> Lowering<'a> {
         if !joined {
             let why = format!(
                 "put the network interface into the pool: `az network nic ip-config address-pool add --nic-name {} \
-                 -g {} --ip-config-name <NAME> --address-pool {pool_id}`, or set `join_nics: true`",
+                 -g {} --ip-config-name <NAME> --address-pool {pool_id}`, or set `join_nics: true`{}",
                 nic.name(),
-                nic.resource_group()
+                nic.resource_group(),
+                self.still_behind(nic)
             );
             self.wait("you", why);
         }
+    }
+
+    /// Which internal load balancer an interface must leave first: Azure takes it behind one.
+    fn still_behind(&self, nic: &ArmId) -> String {
+        let behind = self.facts.nics.get(&nic.key()).map(|seen| &seen.behind);
+        let internal = behind.into_iter().flatten().find(|(_, behind)| behind.is_internal == Some(true));
+        let say = |(balancer, _)| {
+            format!(
+                "; it is behind the internal load balancer {balancer}, and Azure takes it behind one only: take it out there first"
+            )
+        };
+        internal.map(say).unwrap_or_default()
     }
 
     fn wait(&mut self, on: &str, why: String) {

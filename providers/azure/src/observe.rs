@@ -4,6 +4,7 @@
 mod existing;
 mod former;
 mod health;
+mod interfaces;
 mod known;
 mod lists;
 mod stranger;

@@ -1,6 +1,6 @@
 //! What was read of one resource group, and what the file wants to know of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::spec::Service;
 use privnet_core::spec::azure::{AzureForm, AzureService, AzureTarget};
@@ -34,6 +34,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) answering: BTreeSet<String>,
     /// The virtual networks that are concerned, wherever they are.
     pub(crate) vnets: Vec<Json>,
+    /// The load balancers of other groups that interfaces of the file are behind, by id in lower case; nothing: it may not be read.
+    pub(crate) further_balancers: BTreeMap<String, Option<Json>>,
     /// The services of the deployment: the file's, and those that something of ours names.
     pub(crate) known: BTreeSet<String>,
     /// The services of the file, wherever they are, that own nothing in the form that they have now.
@@ -63,6 +65,7 @@ impl<'a> Snapshot<'a> {
             scale_sets: Vec::new(),
             answering: BTreeSet::new(),
             vnets: Vec::new(),
+            further_balancers: BTreeMap::new(),
             known,
             turned: BTreeSet::new(),
             in_file: None,

@@ -184,6 +184,11 @@ fn nics(pool: &Json) -> BTreeSet<String> {
 }
 
 /// Puts the interface's primary configuration into the pool, or takes every configuration out of it.
+///
+/// Who joins leaves the pools of the load balancer that this one takes the place of, all of which the same plan takes it out of: Azure takes an
+/// interface behind one internal load balancer
+/// (<https://learn.microsoft.com/troubleshoot/azure/load-balancer/load-balancer-common-deployment-errors>), and one of several
+/// ports is in several pools.
 fn shape(body: &mut Json, pool: &str, member: bool) {
     let Some(configurations) = at(body, "properties.ipConfigurations").and_then(Json::as_array).cloned()
     else {
@@ -193,22 +198,33 @@ fn shape(body: &mut Json, pool: &str, member: bool) {
     let chosen = configurations.iter().position(primary).unwrap_or(0);
     let path = "properties.loadBalancerBackendAddressPools";
     let is_pool = |p: &Json| text(p, "id").is_some_and(|id| same_id(id, pool));
+    let former = former_of(pool).filter(|_| member);
+    let is_former = |p: &Json| former.is_some() && text(p, "id").map(load_balancer::of_part) == former;
     let changed: Vec<Json> = configurations
         .into_iter()
         .enumerate()
         .map(|(index, mut configuration)| {
             let mut pools = items(&configuration, path).to_vec();
-            let there = pools.iter().any(is_pool);
-            match (member, there) {
-                (true, false) if index == chosen => pools.push(json!({"id": pool})),
-                (false, true) => pools.retain(|p| !is_pool(p)),
-                _ => return configuration,
+            pools.retain(|p| !is_former(p) && (member || !is_pool(p)));
+            if member && index == chosen && !pools.iter().any(is_pool) {
+                pools.push(json!({"id": pool}));
+            }
+            if pools == items(&configuration, path) {
+                return configuration;
             }
             set(&mut configuration, path, json!(pools));
             configuration
         })
         .collect();
     set(body, "properties.ipConfigurations", json!(changed));
+}
+
+/// The load balancer that the one of this pool takes the place of, or would: it has the other generation's name.
+fn former_of(pool: &str) -> Option<String> {
+    let balancer = load_balancer::of_part(pool);
+    let (name, generation) = balancer.rsplit_once('-')?;
+    let other = if generation == "a" { "b" } else { "a" };
+    name.rsplit('/').next()?.starts_with("pn-").then(|| format!("{name}-{other}"))
 }
 
 async fn put(act: &Act<'_>, nic: &str, pool: &str, member: bool) -> Result<(), Error> {
@@ -266,6 +282,22 @@ mod tests {
             nic["properties"]["ipConfigurations"][1]["properties"]["loadBalancerBackendAddressPools"],
             json!([])
         );
+    }
+
+    #[test]
+    fn leaves_the_load_balancer_of_before_when_it_joins_its_successor() {
+        let pool =
+            |balancer: &str| json!({"id": format!("/n/loadBalancers/{balancer}/backendAddressPools/port-1")});
+        let pools = |pools: &[&str]| json!(pools.iter().map(|name| pool(name)).collect::<Vec<_>>());
+        let path = "/properties/ipConfigurations/0/properties/loadBalancerBackendAddressPools";
+        let mut nic = json!({"properties": {"ipConfigurations": [{"properties": {
+            "loadBalancerBackendAddressPools": pools(&["PN-orders-0b25a1fe-a", "pn-billing-0b25a1fe-a", "theirs-a"])}}]}});
+        shape(&mut nic, pool("pn-orders-0b25a1fe-b")["id"].as_str().unwrap(), true);
+        let left = nic.pointer(path).unwrap().clone();
+        assert_eq!(left, pools(&["pn-billing-0b25a1fe-a", "theirs-a", "pn-orders-0b25a1fe-b"]));
+        // Who leaves a pool leaves that alone.
+        shape(&mut nic, pool("pn-billing-0b25a1fe-b")["id"].as_str().unwrap(), false);
+        assert_eq!(nic.pointer(path), Some(&left));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a plan refuses in view of the facts, in words that say what to do.
 
+mod interfaces;
+
 use std::collections::BTreeSet;
 
 use ipnet::Ipv4Net;
@@ -12,9 +14,7 @@ use privnet_forwarder::AskedPort;
 use super::{Lowering, bad_tags};
 use crate::facts::short_location;
 use crate::image;
-use crate::kinds::{
-    load_balancer, nat_subnet, nic_membership, private_link_service, scale_set, subnet_policy,
-};
+use crate::kinds::{load_balancer, nat_subnet, private_link_service, scale_set, subnet_policy};
 
 /// The most private link services on one load balancer
 /// (<https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits#private-link-limits>).
@@ -29,7 +29,7 @@ pub(super) fn all(lowering: &mut Lowering<'_>) {
     nat(lowering);
     if let Some(made) = lowering.made() {
         subnets(lowering, made);
-        nics(lowering, made);
+        interfaces::all(lowering, made);
         unseen_zones(lowering, made);
         zones(lowering, made);
         images(lowering, made);
@@ -136,46 +136,6 @@ fn subnets(lowering: &mut Lowering<'_>, made: &AzureMade) {
     for subnet in made.forwarder.iter().flat_map(|forwarder| &forwarder.subnets) {
         let address = scale_set::address(lowering.name(), subnet.name());
         in_network(lowering, &address, subnet);
-    }
-}
-
-fn nics(lowering: &mut Lowering<'_>, made: &AzureMade) {
-    let mut reached: BTreeSet<(String, u16)> = BTreeSet::new();
-    for port in &made.ports {
-        let AzureTarget::Nics(nics) = &port.to else { continue };
-        for nic in nics {
-            let pool = load_balancer::port_name(port.listen.get());
-            let address = nic_membership::address(lowering.name(), &pool, &nic.to_string());
-            if !reached.insert((nic.key(), port.port.get())) {
-                let why = format!(
-                    "two ports lead to port {} of {nic}: Azure's load balancer allows one rule for each port of a machine",
-                    port.port
-                );
-                lowering.refuse(&address, why);
-            }
-            let why = match lowering.facts.nics.get(&nic.key()) {
-                None => format!("the network interface {nic} is not there, or may not be read"),
-                Some(seen) if seen.location != made.scope.location.as_str() => {
-                    format!(
-                        "the network interface {nic} is in {}, not in {}",
-                        seen.location, made.scope.location
-                    )
-                }
-                Some(seen) if seen.vnet.as_ref().is_some_and(|vnet| *vnet != made.scope.vnet.key()) => {
-                    format!(
-                        "the network interface {nic} is in the virtual network {}, not in {}: all members of a pool are in the load \
-                     balancer's network",
-                        seen.vnet.as_deref().unwrap_or_default(),
-                        made.scope.vnet
-                    )
-                }
-                Some(seen) if seen.is_public => format!(
-                    "the network interface {nic} has a public address: take it away, or name another interface"
-                ),
-                Some(_) => continue,
-            };
-            lowering.refuse(&address, why);
-        }
     }
 }
 

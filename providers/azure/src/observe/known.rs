@@ -6,9 +6,10 @@ use privnet_core::Health;
 use privnet_core::spec::azure::AzureForm;
 use privnet_core::spec::azure_ids::ArmId;
 
+use super::interfaces;
 use super::surroundings::{Around, image_of};
 use crate::arm::{Json, at, items, same_id, text, text_map, texts};
-use crate::facts::{Facts, Frontend, Nic, Subnet, Vnet, short_location};
+use crate::facts::{Facts, Frontend, Subnet, Vnet, short_location};
 use crate::fields;
 use crate::kinds::{self, load_balancer, private_link_service};
 use crate::ownership;
@@ -28,7 +29,10 @@ pub(super) fn facts_of(snapshot: &Snapshot<'_>, (service, azure): Listed<'_>, ar
         snapshot.vnets.iter().find(|vnet| text(vnet, "id").is_some_and(|id| same_id(id, &key)))
     });
     let wanted = nics_of(azure);
-    let nic = |nic: &Json| Some((fields::id(text(nic, "id")?), nic_fact(nic)));
+    let nic = |nic: &Json| {
+        let fact = interfaces::fact(snapshot, service.name.as_str(), nic, nics);
+        Some((fields::id(text(nic, "id")?), fact))
+    };
     Facts {
         group_gone: snapshot.is_gone,
         vnet: vnet.map(vnet_fact),
@@ -39,7 +43,11 @@ pub(super) fn facts_of(snapshot: &Snapshot<'_>, (service, azure): Listed<'_>, ar
                 Some(Frontend { made_for, ..frontend_fact(balancer, &id.key()) })
             })
             .map(|fact| shared_with(fact, snapshot, service.name.as_str(), services, frontend)),
-        nics: nics.iter().filter_map(nic).filter(|(id, _)| wanted.contains(id)).collect(),
+        nics: nics
+            .iter()
+            .filter(|nic| text(nic, "id").is_some_and(|id| wanted.contains(&fields::id(id))))
+            .filter_map(nic)
+            .collect(),
         zones: place
             .and_then(|place| zones.as_ref().ok()?.get(place.location.as_str()))
             .cloned()
@@ -73,32 +81,21 @@ fn vnet_fact(vnet: &Json) -> Vnet {
     }
 }
 
-fn nic_fact(nic: &Json) -> Nic {
-    let configurations = items(nic, "properties.ipConfigurations");
-    let pools = configurations.iter().flat_map(|c| items(c, "properties.loadBalancerBackendAddressPools"));
-    Nic {
-        location: short_location(text(nic, "location").unwrap_or_default()),
-        is_public: configurations.iter().any(is_public),
-        vnet: configurations.iter().find_map(network_of),
-        pools: pools.filter_map(|pool| text(pool, "id")).map(fields::id).collect(),
-    }
-}
-
 /// Whether a frontend or a configuration has an address of the internet: one by name, or one of a prefix.
-fn is_public(part: &Json) -> bool {
+pub(super) fn is_public(part: &Json) -> bool {
     ["publicIPAddress", "publicIPPrefix"]
         .iter()
         .any(|address| text(part, &format!("properties.{address}.id")).is_some())
 }
 
 /// The virtual network of a configuration's subnet, by id in lower case.
-fn network_of(configuration: &Json) -> Option<String> {
+pub(super) fn network_of(configuration: &Json) -> Option<String> {
     let subnet = fields::id(text(configuration, "properties.subnet.id")?);
     Some(subnet.rsplit_once("/subnets/")?.0.to_owned())
 }
 
 /// The service of this deployment that a load balancer is proven to have been made for.
-fn made_for(deployment: &str, balancer: &Json) -> Option<String> {
+pub(super) fn made_for(deployment: &str, balancer: &Json) -> Option<String> {
     let name = text(balancer, "name").unwrap_or_default();
     let claim = ownership::claim(deployment, name, &text_map(balancer, "tags"), &[])?;
     (claim.address.kind == load_balancer::KIND.name).then_some(claim.address.service)

@@ -9,6 +9,7 @@ use privnet_core::spec::azure::{AzureForm, AzureService};
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::{Error, World};
 
+use super::interfaces;
 use super::known::facts_of;
 use crate::arm::{Arm, Json, Target, in_words, is_foreign, is_gone, items, same_id, text};
 use crate::facts::{self, short_location};
@@ -94,7 +95,11 @@ pub(super) async fn learn(
 ) -> Result<(), Error> {
     let networks = snapshot.networks();
     let more: Vec<String> = networks.difference(&around.asked).cloned().collect();
-    let (more, hidden) = read_networks(arm, context, more.into_iter().collect()).await?;
+    let balancers = interfaces::read_balancers(arm, context, snapshot, &around.nics);
+    let (more, balancers) =
+        futures::join!(read_networks(arm, context, more.into_iter().collect()), balancers);
+    let (more, hidden) = more?;
+    snapshot.further_balancers = balancers?;
     // What is not seen is not taken away, and looks as if it were not there.
     let unknown = around.hidden.iter().chain(&hidden).cloned();
     world.unknown.entry(snapshot.scope.clone()).or_default().extend(unknown);

@@ -22,7 +22,8 @@ fn in_groups_with(
         .iter()
         .enumerate()
         .map(|(nth, (name, group))| {
-            let port = DIRECT.replace("listen: 5432", &format!("listen: 5432, port: {}", 5432 + nth));
+            // Azure takes a machine behind one internal load balancer.
+            let port = DIRECT.replace("db-1-nic", &format!("db-{}-nic", nth + 1));
             let subnet = subnet(&network, nth);
             format!(
                 "  - name: {name}
@@ -58,10 +59,24 @@ pub(super) async fn make_groups(stage: &Stage, names: &[&str]) {
     }
 }
 
+/// Interfaces beside those of the default world.
+async fn make_interfaces(stage: &Stage, names: &[&str]) {
+    for name in names {
+        let path = format!("{GROUP}/providers/Microsoft.Network/networkInterfaces/{name}");
+        let subnet = format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub/subnets/db");
+        let body = json!({"location": "eastus2", "properties": {"ipConfigurations": [
+            {"name": "ipconfig1", "properties": {"subnet": {"id": subnet}}}]}});
+        let (status, answer) =
+            stage.request("PUT", &format!("{path}?api-version=2025-05-01"), Some(&body)).await;
+        assert!(status < 300, "{answer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_groups_are_read_by_the_subscriptions_pages() {
     let stage = Stage::open().await;
     make_groups(&stage, &["rg-2", "rg-3", "rg-4"]).await;
+    make_interfaces(&stage, &["db-3-nic", "db-4-nic"]).await;
     let all = [("one", "rg-data"), ("two", "rg-2"), ("three", "rg-3"), ("four", "rg-4")];
     let (two, four) = (in_groups(&all[..2]), in_groups(&all));
     stage.apply(&four).await;

@@ -1,6 +1,8 @@
 //! Machines behind a load balancer: groups of forwarders that give way to the next, and interfaces of the user's that join and leave.
 
 use privnet_core::plan::{Op, PlanOptions};
+use privnet_core::spec::CloudService;
+use privnet_core::spec::azure::AzureForm;
 use serde_json::json;
 
 use super::JOIN;
@@ -164,4 +166,64 @@ async fn an_interface_that_the_user_joined_is_the_users_to_take_out() {
     let left = stage.get(&balancer).await;
     assert_eq!(left["properties"]["backendAddressPools"].as_array().unwrap().len(), 1, "the pool has gone");
     assert_eq!(about_interfaces(&without).await, Vec::<String>::new());
+}
+
+/// Azure takes an interface behind one internal load balancer: a plan says so, also where that is one of another group.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interface_behind_another_internal_load_balancer_is_refused_at_plan() {
+    let stage = Stage::open().await;
+    let file = made(DIRECT, JOIN, "tags: { sandbox-consumers: none }");
+    let nic = format!("{GROUP}/providers/Microsoft.Network/networkInterfaces/db-1-nic");
+    let subnet = format!("{GROUP}/providers/Microsoft.Network/virtualNetworks/hub/subnets/db");
+    let elsewhere = GROUP.replace("rg-data", "rg-apps");
+    for group in [GROUP, &elsewhere] {
+        let (status, answer) = stage
+            .request("PUT", &format!("{group}?api-version=2021-04-01"), Some(&json!({"location": "eastus2"})))
+            .await;
+        assert!(status < 300, "{answer}");
+        let balancer = format!("{group}/providers/Microsoft.Network/loadBalancers/theirs");
+        let body = json!({"location": "eastus2", "sku": {"name": "Standard"}, "properties": {
+            "frontendIPConfigurations": [{"name": "fe", "properties": {"subnet": {"id": subnet}}}],
+            "backendAddressPools": [{"name": "pool"}]}});
+        let (status, answer) =
+            stage.request("PUT", &format!("{balancer}?api-version=2025-05-01"), Some(&body)).await;
+        assert!(status < 300, "{answer}");
+        let put_in = async |pools: serde_json::Value| {
+            let path = "loadBalancerBackendAddressPools";
+            stage
+                .change(&nic, |body| {
+                    body["properties"]["ipConfigurations"][0]["properties"][path] = pools.clone()
+                })
+                .await;
+        };
+        put_in(json!([{"id": format!("{balancer}/backendAddressPools/pool")}])).await;
+        let refused = stage.plan(&file).await.refusals;
+        let says = |refusal: &privnet_core::plan::Refusal| {
+            refusal.address.kind == "nic-membership" && refusal.why.contains(&balancer.to_lowercase())
+        };
+        assert!(refused.iter().any(says), "{refused:?}");
+        put_in(json!([])).await;
+    }
+    stage.apply(&file).await;
+    stage.assert_settled(&file).await;
+}
+
+/// Another subnet is another load balancer: an interface is out of all pools of the one before it joins the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interface_of_two_ports_moves_to_another_load_balancer() {
+    let stage = Stage::open().await;
+    let quiet = "tags: { sandbox-consumers: none }";
+    let two = format!("{DIRECT}, {}", DIRECT.replace("listen: 5432", "listen: 5433, port: 5433"));
+    stage.apply(&made(&two, JOIN, quiet)).await;
+    let mut moved = made(&two, JOIN, quiet);
+    let CloudService::Azure(azure) = &mut moved.services[0].cloud else { panic!("of Azure") };
+    let AzureForm::Made(form) = &mut azure.form else { panic!("privnet makes it") };
+    form.load_balancer_subnet = format!("{}/subnets/db", form.scope.vnet).parse().unwrap();
+    assert!(!stage.plan(&moved).await.refusals.is_empty(), "the hand-over changes");
+    let sever = PlanOptions { sever_connections: true, ..PlanOptions::default() };
+    let plan = stage.apply_with(&moved, sever).await;
+    assert!(
+        plan.actions.iter().any(|action| action.op == Op::Create && action.address.kind == "load-balancer")
+    );
+    stage.assert_settled(&moved).await;
 }

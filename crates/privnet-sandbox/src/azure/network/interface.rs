@@ -166,7 +166,47 @@ fn complete_configurations(put: &Put<'_>, draft: &Resource, configs: &mut [Value
             map.retain(|_, value| !value.is_null());
         }
     }
-    Ok(())
+    behind_one_internal(put, configs)
+}
+
+/// Machines and interfaces are behind one internal load balancer each; a public one may be beside it ("Troubleshoot Azure Load Balancer
+/// error codes": `AnotherInternalLoadBalancerExists`; Azure's limits: "Load balancers per VM: 2 (1 public and 1 internal)").
+fn behind_one_internal(put: &Put<'_>, configs: &[Value]) -> Result<(), ArmError> {
+    let machine = put.old.and_then(|old| linked(&old.properties()["virtualMachine"])).map(|id| id.key());
+    let others = put.world.of_kind("Microsoft.Network/networkInterfaces").filter(|nic| {
+        let its = linked(&nic.properties()["virtualMachine"]).map(|id| id.key());
+        machine.is_some() && its == machine && nic.id.key() != put.id.key()
+    });
+    let wanted = internal_balancers(put.world, configs);
+    let there = others.flat_map(|nic| internal_balancers(put.world, nic.list("ipConfigurations")));
+    let all: Vec<ResourceId> = wanted.iter().cloned().chain(there).collect();
+    let Some(one) = wanted.first() else { return Ok(()) };
+    match all.iter().find(|other| other.key() != one.key()) {
+        Some(other) => Err(ArmError::invalid(
+            "AnotherInternalLoadBalancerExists",
+            format!(
+                "Network interface {} or its virtual machine is in backend address pools of {one} and of {other}: only one load \
+                 balancer of type internal can reference the same virtual machines or network interfaces.",
+                put.id
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The internal load balancers in whose pools these configurations are.
+fn internal_balancers(world: &World, configs: &[Value]) -> Vec<ResourceId> {
+    let pools = configs
+        .iter()
+        .filter_map(|config| config["properties"]["loadBalancerBackendAddressPools"].as_array())
+        .flatten();
+    let balancers = pools.filter_map(linked).map(|pool| pool.owner());
+    let is_internal = |id: &ResourceId| {
+        let frontends =
+            world.resource(id).map_or(&[][..], |balancer| balancer.list("frontendIPConfigurations"));
+        frontends.iter().any(|frontend| linked(&frontend["properties"]["subnet"]).is_some())
+    };
+    balancers.filter(is_internal).collect()
 }
 
 /// A pool and its members lie in one VNet, and a pool of plain addresses takes no NIC.

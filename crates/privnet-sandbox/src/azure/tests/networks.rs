@@ -134,6 +134,34 @@ fn a_users_own_nic_can_join_a_pool() {
 }
 
 #[test]
+fn an_interface_is_behind_one_internal_load_balancer() {
+    let mut arm = Arm::new();
+    arm.make(&network("loadBalancers", "one"), balancer_body("one", &["fe"]));
+    arm.make(&network("loadBalancers", "two"), balancer_body("two", &["fe"]));
+    let outside = json!({"location": "eastus2", "sku": {"name": "Standard"}, "properties": {}});
+    arm.make(&network("publicIPAddresses", "outside"), outside);
+    let mut public = balancer_body("public", &["fe"]);
+    public["properties"]["frontendIPConfigurations"][0]["properties"] =
+        json!({"publicIPAddress": {"id": network("publicIPAddresses", "outside")}});
+    arm.make(&network("loadBalancers", "public"), public);
+    let target = network("networkInterfaces", "db-1-nic");
+    let shown = arm.get(&target).is(200).body;
+    let in_pools = |nic: &Value, balancers: &[&str]| {
+        let pool = |name: &&str| json!({"id": network("loadBalancers", name) + "/backendAddressPools/pool"});
+        let mut nic = nic.clone();
+        nic["properties"]["ipConfigurations"][0]["properties"]["loadBalancerBackendAddressPools"] =
+            balancers.iter().map(pool).collect();
+        nic
+    };
+    arm.put(&target, in_pools(&shown, &["one", "two"])).refused(400, "AnotherInternalLoadBalancerExists");
+    arm.make(&target, in_pools(&shown, &["one", "public"]));
+    arm.put(&target, in_pools(&shown, &["one", "public", "two"]))
+        .refused(400, "AnotherInternalLoadBalancerExists");
+    // It moves in one write.
+    arm.make(&target, in_pools(&shown, &["two"]));
+}
+
+#[test]
 fn static_addresses_are_checked() {
     let arm = Arm::new();
     let nic = |address: &str| {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use privnet_core::spec::{Spec, decode};
 use privnet_core::{Generation, Health, Live, Lowered, Ownership, Resource, World};
 
-use crate::facts::{self, Facts, Frontend, Nic, Subnet, Vnet};
+use crate::facts::{self, Behind, Facts, Frontend, Nic, Subnet, Vnet};
 
 const GROUP: &str =
     "/subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Network";
@@ -196,7 +196,7 @@ fn interfaces_must_be_there_in_the_location_and_private() {
         location: location.to_owned(),
         is_public,
         vnet: Some(hub.clone()),
-        pools: Vec::new(),
+        ..Nic::default()
     };
     let elsewhere = Nic { vnet: Some(hub.replace("hub", "spoke")), ..seen("eastus2", false) };
     assert!(why(&spec, &with(Some(elsewhere))).contains("/virtualnetworks/spoke, not in"));
@@ -210,6 +210,106 @@ fn interfaces_must_be_there_in_the_location_and_private() {
         "{:?}",
         fine.warnings
     );
+}
+
+/// Azure takes a machine behind one internal load balancer; a public one may be beside it.
+#[test]
+fn an_interface_behind_another_internal_load_balancer_is_refused() {
+    let nic = format!("{GROUP}/networkInterfaces/db");
+    let of = |join: bool| {
+        file(&format!(
+            "load_balancer_subnet: lb\nnat_subnet: {{ create: {{ cidr: 10.1.9.0/28 }} }}\njoin_nics: {join}\nports: [{{ listen: 5432, engine: postgres, to: {{ nics: [{nic}] }} }}]"
+        ))
+    };
+    let balancer = format!("{GROUP}/loadBalancers/theirs").to_lowercase();
+    let with = |is_internal, made_for: Option<&str>| {
+        let behind = Behind { is_internal, made_for: made_for.map(str::to_owned) };
+        let seen = Nic {
+            location: "eastus2".to_owned(),
+            pools: vec![format!("{balancer}/backendaddresspools/p")],
+            behind: BTreeMap::from([(balancer.clone(), behind)]),
+            ..Nic::default()
+        };
+        Facts { nics: BTreeMap::from([(nic.to_lowercase(), seen)]), ..good() }
+    };
+    let refused = why(&of(true), &with(Some(true), None));
+    assert!(
+        refused.contains("AnotherInternalLoadBalancerExists") && refused.contains("load_balancer_frontend"),
+        "{refused}"
+    );
+    let refused = why(&of(true), &with(Some(true), Some("billing")));
+    assert!(refused.contains("for the service `billing`") && !refused.contains("existing:"), "{refused}");
+    let public = lowered(&of(true), &with(Some(false), None));
+    assert!(public.refusals.is_empty() && public.warnings.is_empty(), "{public:?}");
+    let unread = lowered(&of(true), &with(None, None));
+    assert_eq!(unread.refusals, []);
+    assert!(unread.warnings.iter().any(|warning| warning.contains("may not be read")), "{unread:?}");
+
+    // Who joins it by hand is told with what is waited for.
+    let mut world = World::default();
+    facts::keep(&mut world, "orders", &with(Some(true), None));
+    let mut own = Live {
+        address: crate::kinds::load_balancer::address("orders"),
+        generation: Some(Generation::A),
+        scope: crate::scope::of_id(&nic),
+        id: format!("{GROUP}/loadBalancers/own"),
+        ownership: Ownership::Ours,
+        fields: BTreeMap::new(),
+        outputs: BTreeMap::new(),
+        health: Health::Ready,
+    };
+    world.live.push(own.clone());
+    let spec = of(false);
+    let by_hand = super::super::service(&spec, &spec.services[0], &world);
+    assert_eq!(by_hand.refusals, []);
+    assert!(by_hand.waits.iter().any(|wait| wait.why.contains("take it out there first")), "{by_hand:?}");
+    // Whom Azure let in already is in.
+    own.id = format!("{GROUP}/loadBalancers/Theirs");
+    world.live = vec![own];
+    let spec = of(true);
+    assert_eq!(super::super::service(&spec, &spec.services[0], &world).refusals, []);
+}
+
+#[test]
+fn two_services_do_not_share_an_interface_or_a_machine() {
+    let nic = |name: &str| format!("{GROUP}/networkInterfaces/{name}");
+    let service = |name: &str, nic: &str| {
+        format!(
+            "  - {{ name: {name}, allow: {{ acme: {{}} }}, azure: {{ load_balancer_subnet: lb, nat_subnet: {{ existing: nat }}, join_nics: true, \
+             ports: [{{ listen: 5432, engine: postgres, to: {{ nics: [{nic}] }} }}] }} }}\n"
+        )
+    };
+    let text = format!(
+        "version: 1
+deployment: data
+consumers: {{ acme: {{ azure: {{ subscriptions: [11111111-2222-3333-4444-555555555555] }} }} }}
+defaults: {{ azure: {{ subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee, resource_group: rg-data, location: eastus2, vnet: hub }} }}
+services:
+{}{}{}{}",
+        service("first", &nic("one")),
+        service("same", &nic("One")),
+        service("beside", &nic("two")),
+        service("free", &nic("three")),
+    );
+    let spec = decode("t.yaml", &text).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let mut world = World::default();
+    for (service, name, machine) in
+        [("first", "one", "vm"), ("same", "one", "vm"), ("beside", "two", "vm"), ("free", "three", "other")]
+    {
+        let seen =
+            Nic { location: "eastus2".to_owned(), machine: Some(machine.to_owned()), ..Nic::default() };
+        let nics = BTreeMap::from([(nic(name).to_lowercase(), seen)]);
+        facts::keep(&mut world, service, &Facts { nics, ..good() });
+    }
+    let refused: Vec<bool> = spec
+        .services
+        .iter()
+        .map(|service| {
+            let refusals = super::super::service(&spec, service, &world).refusals;
+            refusals.iter().any(|refusal| refusal.why.contains("the service `first` leads to"))
+        })
+        .collect();
+    assert_eq!(refused, [false, true, true, false], "the first may have it");
 }
 
 #[test]
@@ -294,7 +394,7 @@ fn zones_that_may_not_be_read_are_no_zones_at_all_only_where_the_user_says_so() 
         "{refused}"
     );
     let nic = format!("{GROUP}/networkInterfaces/db");
-    let seen = Nic { location: "eastus2".to_owned(), is_public: false, vnet: None, pools: Vec::new() };
+    let seen = Nic { location: "eastus2".to_owned(), ..Nic::default() };
     let with_nic = Facts { nics: BTreeMap::from([(nic.to_lowercase(), seen)]), ..unseen.clone() };
     let refused = why(&spec("join_nics: true", &format!("{{ nics: [{nic}] }}")), &with_nic);
     assert!(
