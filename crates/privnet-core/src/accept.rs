@@ -136,6 +136,8 @@ pub struct Decision {
     pub connection: String,
     /// The name by which the cloud's calls address it.
     pub handle: String,
+    /// The id by which the cloud's own tools show it, where it has one besides.
+    pub resource: Option<String>,
     /// The consumer that it matches.
     pub consumer: Option<String>,
     /// The preset behind that consumer's identities.
@@ -155,6 +157,13 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Whether a person who names one connection means that of this decision.
+    #[must_use]
+    pub fn is_named(&self, id: &str) -> bool {
+        let names = [Some(&self.connection), Some(&self.handle), self.resource.as_ref()];
+        names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(id))
+    }
+
     /// Whether nobody but a person can decide on it, with `--connection`.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
@@ -214,6 +223,7 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
                 service: policy.service.clone(),
                 connection: connection.id.clone(),
                 handle: connection.handle.clone(),
+                resource: connection.resource.clone(),
                 consumer: consumer.map(|consumer| consumer.name.clone()),
                 preset: consumer.and_then(|consumer| consumer.preset.clone()),
                 who: connection.who(),
@@ -231,8 +241,9 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
 
 /// Whether a connection is asked for that was turned away, or whose acceptance was cut short.
 fn is_decided_anew(connection: &Connection, ask: &Ask) -> bool {
-    let named =
-        ask.again && !ask.reject_others && ask.connection.as_deref().is_some_and(|id| connection.is(id));
+    let named = ask.again
+        && !ask.reject_others
+        && ask.connection.as_deref().is_some_and(|id| connection.is_named(id));
     let can_be = match connection.state {
         ConnectionState::Rejected => connection.again != Again::Nothing,
         state => state.may_be_live() && connection.again == Again::Finish,
@@ -276,7 +287,7 @@ fn named<'a>(
 ) -> BTreeMap<&'a str, Vec<&'a str>> {
     let mut named: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let Some(id) = &ask.connection else { return named };
-    let new = |one: &&&Connection| one.is(id) && !one.state.may_be_live();
+    let new = |one: &&&Connection| one.is_named(id) && !one.state.may_be_live();
     for connection in open.iter().filter(new) {
         if let Some(consumer) = policy.consumer_of(connection).filter(|_| policy.admits(connection)) {
             named.entry(consumer.name.as_str()).or_default().push(&connection.handle);
@@ -299,7 +310,7 @@ fn judge(
     ask: &Ask,
     counts: &Counts<'_>,
 ) -> (Verdict, Why) {
-    let asked = ask.connection.as_deref().map(|id| connection.is(id));
+    let asked = ask.connection.as_deref().map(|id| connection.is_named(id));
     if asked == Some(false) {
         return (Verdict::Left, Why::NotAsked);
     }

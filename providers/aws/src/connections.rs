@@ -72,6 +72,7 @@ pub(crate) fn seen(connection: &VpcEndpointConnection, own_region: &str) -> Opti
         again: Again::Nothing,
         besides: Besides::default(),
         may_be_for: Vec::new(),
+        resource: None,
     })
 }
 

@@ -186,6 +186,7 @@ pub(crate) mod tests {
             again: Again::Nothing,
             besides: Besides::default(),
             may_be_for: Vec::new(),
+            resource: None,
         };
         let decisions = decide(&of(&spec, &spec.services[0]), &[asks], &Ask::default());
         assert_eq!(decisions[0].verdict, Verdict::Left);

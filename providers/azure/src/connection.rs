@@ -51,6 +51,7 @@ pub(crate) fn parse(item: &Json) -> Option<Connection> {
         again: Again::Nothing,
         besides: Besides::default(),
         may_be_for: Vec::new(),
+        resource: Some(own.to_owned()).filter(|own| !own.is_empty()),
     })
 }
 

@@ -285,6 +285,7 @@ fn connection(endpoint: &Json, listed: &[Entry]) -> Connection {
         again: if state == ConnectionState::Rejected { Again::LetIn } else { Again::Nothing },
         besides: Besides::default(),
         may_be_for: Vec::new(),
+        resource: None,
     }
 }
 

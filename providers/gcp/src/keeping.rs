@@ -203,6 +203,7 @@ mod tests {
             again: Again::Nothing,
             besides: Besides::default(),
             may_be_for: Vec::new(),
+            resource: None,
         }
     }
 

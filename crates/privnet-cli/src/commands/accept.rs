@@ -110,7 +110,7 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
         file.session.accept_pending(ask, true).await
     };
     shell.not_interrupted()?;
-    let is_it = |id: &str| decided.decisions.iter().any(|decision| is_named(decision, id));
+    let is_it = |id: &str| decided.decisions.iter().any(|decision| decision.is_named(id));
     let unread = unread(&file.session, &decided.executed);
     let all_seen = unread.is_empty() && decided.executed.unreachable.is_empty();
     let has_it = ask.connection.as_deref().is_some_and(is_it);
@@ -165,14 +165,9 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
 fn of_who_is_named(ended: &[Ended], ask: &Ask) -> Exit {
     let Some(id) = ask.connection.as_deref() else { return Exit::Done };
     let decisions = ended.iter().flat_map(|file| &file.decisions).map(|told| &told.decision);
-    let mut own = decisions.filter(|decision| is_named(decision, id)).peekable();
+    let mut own = decisions.filter(|decision| decision.is_named(id)).peekable();
     let is_left = own.peek().is_some() && own.all(|decision| decision.verdict == Verdict::Left);
     if is_left { Exit::Refused } else { Exit::Done }
-}
-
-/// Whether a decision is about this connection, by either of its names, as it is decided on.
-fn is_named(decision: &Decision, id: &str) -> bool {
-    decision.connection.eq_ignore_ascii_case(id) || decision.handle.eq_ignore_ascii_case(id)
 }
 
 /// The decisions as they are now: while a person looked at them, another may have been let in, or have gone.

@@ -77,6 +77,8 @@ pub struct Connection {
     pub besides: Besides,
     /// The other services of the file that it may be meant for instead, since the cloud does not tell, and which would not let it in.
     pub may_be_for: Vec<String>,
+    /// The id by which the cloud's own tools show the connection itself, where it has one besides.
+    pub resource: Option<String>,
 }
 
 /// What a decision on a connection does to others, in words: where a cloud's lists name whole consumers, or have room for one sort of
@@ -118,6 +120,12 @@ impl Connection {
     #[must_use]
     pub fn is(&self, id: &str) -> bool {
         self.id.eq_ignore_ascii_case(id) || self.handle.eq_ignore_ascii_case(id)
+    }
+
+    /// Whether a person who names one connection means this one: by what identifies it, or by what the cloud's own tools call it.
+    #[must_use]
+    pub fn is_named(&self, id: &str) -> bool {
+        self.is(id) || self.resource.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(id))
     }
 
     /// Who it is, for people.

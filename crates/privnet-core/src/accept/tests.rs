@@ -17,6 +17,7 @@ fn connection(id: &str, account: &str, state: ConnectionState) -> Connection {
         again: Again::Nothing,
         besides: Besides::default(),
         may_be_for: Vec::new(),
+        resource: None,
     }
 }
 
@@ -67,6 +68,30 @@ fn an_endpoint_that_asks_twice_is_let_in_once() {
     let why = decisions[0].why.to_string();
     assert!(why.contains("there is room for 1: name one by its connection name"), "{why}");
     assert!(why.ends_with("a, b"), "{why}");
+}
+
+/// A person may name a connection by the id that the cloud's tools show; a policy lists endpoints, and no connection's id.
+#[test]
+fn a_connection_is_named_by_its_own_id_and_listed_by_its_endpoint() {
+    let of = |name: &str| Connection {
+        handle: name.to_owned(),
+        resource: Some(format!("/services/orders/connections/{name}")),
+        ..connection("/e", "1", Pending)
+    };
+    let connections = [of("a"), of("b")];
+    let ask = |id: &str| Ask { connection: Some(id.to_owned()), again: true, ..Ask::default() };
+    let one = policy(vec![consumer("acme", "1", 1, &[])]);
+    let accepted = |id: &str| -> Vec<String> {
+        let decisions = decide(&one, &connections, &ask(id));
+        assert!(decisions.iter().filter(|decision| decision.is_named(id)).count() <= 1);
+        let accepted = decisions.into_iter().filter(|decision| decision.verdict == Verdict::Accepted);
+        accepted.map(|decision| decision.handle).collect()
+    };
+    assert_eq!(accepted("/Services/orders/connections/B"), ["b"]);
+    assert_eq!(accepted("/services/other/connections/b"), Vec::<String>::new());
+    let only = policy(vec![consumer("acme", "1", 1, &["/services/orders/connections/a"])]);
+    let listed = decide(&only, &connections[..1], &Ask::default());
+    assert_eq!(listed[0].why, Why::NotInOnly);
 }
 
 /// Nobody is let in by having been turned away.

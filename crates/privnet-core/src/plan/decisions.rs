@@ -100,7 +100,7 @@ pub fn plan_rejection(
     let mut found = false;
     for intent in desired.services.values() {
         let Some(seen) = world.services.get(&intent.name) else { continue };
-        for connection in seen.connections.known().iter().filter(|connection| connection.is(id)) {
+        for connection in seen.connections.known().iter().filter(|connection| connection.is_named(id)) {
             found = true;
             let exposed = exposed_of(intent, world);
             let cuts = cut_by_rejecting(connection);

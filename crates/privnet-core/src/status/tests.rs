@@ -43,6 +43,7 @@ fn world(connected: ConnectionState, targets: &[Target], health: Health) -> Worl
         again: Again::Nothing,
         besides: Besides::default(),
         may_be_for: Vec::new(),
+        resource: None,
     };
     let seen = ServiceWorld {
         connections: Connections::Known(vec![connection]),

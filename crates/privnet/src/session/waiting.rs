@@ -73,7 +73,7 @@ impl Session {
                 .flat_map(|(intent, known)| known.iter().map(|connection| (&intent.policy, connection)))
                 // Somebody else's is not let in by this file, whoever let it in.
                 .any(|(policy, connection)| {
-                    connection.is(id) && connection.state.may_be_live() && policy.admits(connection)
+                    connection.is_named(id) && connection.state.may_be_live() && policy.admits(connection)
                 }),
             None => looked_at.all(|seen| seen.is_some_and(|(intent, known)| intent.policy.is_served(known))),
         }

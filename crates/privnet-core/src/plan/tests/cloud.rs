@@ -565,6 +565,7 @@ pub(super) fn connection(id: &str, state: ConnectionState) -> Connection {
         again: Again::Nothing,
         besides: Besides::default(),
         may_be_for: Vec::new(),
+        resource: None,
     }
 }
 
