@@ -34,6 +34,10 @@ pub(super) struct Failed<'a> {
 }
 
 /// The error of an HTTP answer that is no success.
+///
+/// A 404 without a code counts as one all the same: providers of what Azure hosts answer so where a connection is not there
+/// (<https://github.com/Azure/terraform-provider-azapi/issues/274>, of Azure SQL and Storage: "ERROR CODE UNAVAILABLE"). What is made upon
+/// it has a name that nobody else's has, and what has gone by it is looked for by the next plan.
 pub(super) fn of_answer(asked: &Asked, failed: &Failed<'_>) -> Error {
     if failed.body.is_none() && failed.status == 404 {
         return of_no_json(asked, failed.status, failed.request_id.clone());
