@@ -112,7 +112,7 @@ async fn one_that_answers_no_json_leaves_the_others_to_be_seen() {
 #[tokio::test]
 async fn every_row_is_decided_on_with_the_answer_that_it_says() {
     let spec = hosted_spec(&[]);
-    for row in table::TABLE {
+    for row in table::all() {
         let resource = format!(
             "/subscriptions/{}/resourceGroups/rg/providers/{}/x",
             crate::testing::SUBSCRIPTION,

@@ -1,0 +1,77 @@
+//! Applications, containers and what runs them.
+
+use super::{Answer, CLI, Evidence, List, Row, recording};
+
+/// The rows of this family.
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        resource_type: "Microsoft.Web/sites",
+        title: "Azure App Service",
+        version: "2019-08-01",
+        list: List::Parent("2019-08-01"),
+        answer: Answer::Begun,
+        subresources: &["sites"],
+        evidence: Evidence::Recorded,
+        source: recording!("network", "webapp"),
+    },
+    Row {
+        resource_type: "Microsoft.Web/hostingEnvironments",
+        title: "App Service Environment",
+        version: "2020-10-01",
+        list: List::Own,
+        answer: Answer::Begun,
+        subresources: &["hostingEnvironments"],
+        evidence: Evidence::Documented,
+        source: CLI,
+    },
+    Row {
+        resource_type: "Microsoft.Web/staticSites",
+        title: "Azure Static Web Apps",
+        version: "2020-12-01",
+        list: List::Own,
+        answer: Answer::Begun,
+        subresources: &["staticSites"],
+        evidence: Evidence::Documented,
+        source: "https://learn.microsoft.com/rest/api/appservice/static-sites/get-private-endpoint-connection-list",
+    },
+    Row {
+        resource_type: "Microsoft.BotService/botServices",
+        title: "Azure Bot Service",
+        version: "2021-03-01",
+        list: List::Own,
+        answer: Answer::Done,
+        subresources: &["Bot", "Token"],
+        evidence: Evidence::Documented,
+        source: CLI,
+    },
+    Row {
+        resource_type: "Microsoft.ContainerRegistry/registries",
+        title: "Azure Container Registry",
+        version: "2019-12-01-preview",
+        list: List::Own,
+        answer: Answer::Begun,
+        subresources: &["registry"],
+        evidence: Evidence::Documented,
+        source: CLI,
+    },
+    Row {
+        resource_type: "Microsoft.ContainerService/managedClusters",
+        title: "Azure Kubernetes Service",
+        version: "2020-09-01",
+        list: List::Own,
+        answer: Answer::Begun,
+        subresources: &["management"],
+        evidence: Evidence::Documented,
+        source: "https://learn.microsoft.com/rest/api/aks/private-endpoint-connections",
+    },
+    Row {
+        resource_type: "Microsoft.Media/mediaservices",
+        title: "Azure Media Services",
+        version: "2021-06-01",
+        list: List::Own,
+        answer: Answer::Done,
+        subresources: &["keydelivery", "liveevent", "streamingendpoint"],
+        evidence: Evidence::Documented,
+        source: CLI,
+    },
+];

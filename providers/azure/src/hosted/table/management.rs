@@ -1,0 +1,77 @@
+//! Keys, configuration, monitoring and machines elsewhere.
+
+use super::{Answer, CLI, Evidence, List, Row};
+
+/// The rows of this family.
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        resource_type: "Microsoft.KeyVault/vaults",
+        title: "Azure Key Vault",
+        version: "2019-09-01",
+        list: List::Parent("2019-09-01"),
+        answer: Answer::Begun,
+        subresources: &["vault"],
+        evidence: Evidence::Documented,
+        source: CLI,
+    },
+    Row {
+        resource_type: "Microsoft.KeyVault/managedHSMs",
+        title: "Azure Key Vault Managed HSM",
+        version: "2021-04-01-preview",
+        list: List::Own,
+        answer: Answer::Begun,
+        subresources: &["managedhsm"],
+        evidence: Evidence::Documented,
+        source: CLI,
+    },
+    Row {
+        resource_type: "Microsoft.AppConfiguration/configurationStores",
+        title: "Azure App Configuration",
+        version: "2020-06-01",
+        list: List::Own,
+        answer: Answer::Begun,
+        subresources: &["configurationStores"],
+        evidence: Evidence::Documented,
+        source: CLI,
+    },
+    Row {
+        resource_type: "Microsoft.Automation/automationAccounts",
+        title: "Azure Automation",
+        version: "2020-01-13-preview",
+        list: List::Own,
+        answer: Answer::Begun,
+        subresources: &["Webhook", "DSCAndHybridWorker"],
+        evidence: Evidence::Documented,
+        source: CLI,
+    },
+    Row {
+        resource_type: "Microsoft.HybridCompute/privateLinkScopes",
+        title: "Azure Arc",
+        version: "2021-05-20",
+        list: List::Own,
+        answer: Answer::Begun,
+        subresources: &["hybridcompute"],
+        evidence: Evidence::Documented,
+        source: CLI,
+    },
+    Row {
+        resource_type: "Microsoft.Insights/privateLinkScopes",
+        title: "Azure Monitor",
+        version: "2019-10-17-preview",
+        list: List::Own,
+        answer: Answer::Begun,
+        subresources: &["azuremonitor"],
+        evidence: Evidence::Documented,
+        source: CLI,
+    },
+    Row {
+        resource_type: "Microsoft.KubernetesConfiguration/privateLinkScopes",
+        title: "Azure Arc-enabled Kubernetes",
+        version: "2022-04-02-preview",
+        list: List::Own,
+        answer: Answer::Begun,
+        subresources: &["kubernetesConfiguration"],
+        evidence: Evidence::Documented,
+        source: CLI,
+    },
+];
