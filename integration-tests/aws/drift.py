@@ -14,6 +14,7 @@ SERVICE = "orders"
 DATABASE = "sg-0ddddddddddddddd4"
 SPARE_SUBNET = "subnet-0ccccccccccccccc3"
 VPC = "vpc-0a1b2c3d4e5f60718"
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
 SPARE_CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/87654321-4321-4321-4321-210987654321"
 
 
@@ -244,7 +245,9 @@ ROWS = {
     "listener": {
         "load_balancer": FIXED,
         "port": lambda d: d.elb.modify_listener(ListenerArn=d.listener()["ListenerArn"], Port=5999),
-        "protocol": lambda d: d.elb.modify_listener(ListenerArn=d.listener("5433")["ListenerArn"], Protocol="TCP"),
+        "protocol": lambda d: d.elb.modify_listener(
+            ListenerArn=d.listener()["ListenerArn"], Protocol="TLS", Certificates=[{"CertificateArn": CERTIFICATE}]
+        ),
         "certificate": lambda d: d.elb.modify_listener(
             ListenerArn=d.listener("5433")["ListenerArn"], Certificates=[{"CertificateArn": SPARE_CERTIFICATE}]
         ),
@@ -323,12 +326,21 @@ UNMANAGED = {
 }
 
 
+# What changes several fields at once.
+SEVERAL = {
+    "tls_ends": lambda d: d.elb.modify_listener(ListenerArn=d.listener("5433")["ListenerArn"], Protocol="TCP"),
+}
+
+
 def main():
     for line in sys.stdin:
         asked = json.loads(line)
         drift = Drift(asked["url"])
         if asked["kind"] == "unmanaged":
             UNMANAGED[asked["field"]](drift)
+            answer = {"changed": True}
+        elif asked["kind"] == "several":
+            SEVERAL[asked["field"]](drift)
             answer = {"changed": True}
         elif asked["kind"] == "rows":
             answer = {"rows": [f"{kind}.{field}" for kind, fields in ROWS.items() for field in fields]}

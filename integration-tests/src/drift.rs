@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use privnet::Plan;
-use privnet_core::plan::Op;
-use privnet_core::{Field, Kind};
+use privnet_core::plan::{FieldChange, Op};
+use privnet_core::{Field, Kind, Value};
 
 use crate::census::{here, python};
 use crate::stage::Fail;
@@ -35,6 +35,24 @@ pub fn named(plan: &Plan) -> BTreeSet<(String, String)> {
         }
     }
     named
+}
+
+/// As [`named`], but for what refers to a resource that the plan replaces, and to nothing else: that is as it was, and turns to the
+/// successor because the replaced one's field is named.
+#[must_use]
+pub fn named_by_itself(plan: &Plan) -> BTreeSet<(String, String)> {
+    let gone = plan.actions.iter().filter(|action| action.op == Op::Delete);
+    let gone: BTreeSet<_> =
+        gone.filter_map(|action| Some((&action.address, action.live_id.as_deref()?))).collect();
+    let follows = |change: &FieldChange| match (&change.to, change.from.as_text()) {
+        (Value::Output(to), Some(from)) => gone.contains(&(&to.address, from)),
+        _ => false,
+    };
+    let mut plan = plan.clone();
+    for action in &mut plan.actions {
+        action.changes.retain(|change| !follows(change));
+    }
+    named(&plan)
 }
 
 /// The fields of these kinds, each `kind.field`: what a script has rows of.

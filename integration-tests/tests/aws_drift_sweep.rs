@@ -17,7 +17,7 @@ use std::path::Path;
 use privnet::{Ask, PlanOptions, Session, Spec};
 use privnet_core::{Class, Op, Provider as _};
 use privnet_integration_tests::aws_records as records;
-use privnet_integration_tests::drift::{Drift, fields, named};
+use privnet_integration_tests::drift::{Drift, fields, named_by_itself};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
 
 const FILE: &str = "
@@ -99,26 +99,17 @@ impl Applied {
     }
 }
 
-/// What changes along with a field: by the cloud, or since a resource takes its place.
-fn drawn_along(kind: &str, field: &str) -> &'static [(&'static str, &'static str)] {
-    match (kind, field) {
-        // A listener that is not TLS any more has no certificate and no policy.
-        ("listener", "protocol") => &[("listener", "certificate"), ("listener", "ssl_policy")],
-        // Another check is another group, to which the listener turns.
-        ("target-group", "health_check") => &[("listener", "target_group")],
-        // Another name begins with a verification of its own.
-        ("endpoint-service", "private_dns_name") => &[("endpoint-service", "private_dns_verification")],
-        // A principal that somebody else added has none of our tags.
-        ("allowed-principals", "principals") => &[("allowed-principals", "tags")],
-        _ => &[],
-    }
-}
+/// Edits that change several fields at once, each of which the plan names: AWS takes the certificate and the policy of a listener that
+/// is not TLS any more.
+const SEVERAL: &[(&str, &[(&str, &str)])] =
+    &[("tls_ends", &[("listener", "protocol"), ("listener", "certificate"), ("listener", "ssl_policy")])];
 
-/// Changes a field on a copy of what was applied; whether it could be changed, was named and restored.
+/// Changes a field, or several, on a copy of what was applied; whether that could be changed, was named and restored.
 async fn one(
     applied: &Applied,
     drift: &mut Drift,
     (kind, field): (&str, &str),
+    expected: &[(&str, &str)],
     record: &Path,
 ) -> Result<bool, Fail> {
     let theirs = Stage::open(Some(applied.stage.folder())).await?;
@@ -130,10 +121,9 @@ async fn one(
         Stage::open_with(Some(theirs.folder()), |options| options.record = Some(record.to_owned())).await?;
     let session = stage.session(applied.spec.clone(), &stage.url("aws"))?;
     let planned = session.plan(PlanOptions::default()).await;
-    let own = [(kind, field)];
-    let all = own.iter().chain(drawn_along(kind, field));
-    let expected: BTreeSet<_> = all.map(|(kind, field)| ((*kind).to_owned(), (*field).to_owned())).collect();
-    let found = named(&planned.plan);
+    let expected: BTreeSet<_> =
+        expected.iter().map(|(kind, field)| ((*kind).to_owned(), (*field).to_owned())).collect();
+    let found = named_by_itself(&planned.plan);
     if found != expected || !planned.plan.refusals.is_empty() {
         return Err(format!("the plan names {found:?}; it refuses {:?}", planned.plan.refusals).into());
     }
@@ -223,9 +213,14 @@ async fn every_managed_field_is_watched_and_restored() {
     assert_eq!(fields(kinds), rows, "each field has a row, and each row is of a field");
     for kind in kinds {
         for field in kind.fields {
-            let of_two = (kind.name, field.name) == ("endpoint-service", "ip_address_types");
+            // A listener that becomes TLS loses an idle timeout of its own.
+            let of_two = matches!(
+                (kind.name, field.name),
+                ("endpoint-service", "ip_address_types") | ("listener", "protocol")
+            );
             let applied = if of_two { &dual_stack } else { &everything };
-            match one(applied, &mut drift, (kind.name, field.name), &record).await {
+            let own = (kind.name, field.name);
+            match one(applied, &mut drift, own, &[own], &record).await {
                 Ok(true) if field.class == Class::Observed => {
                     failures.push(format!("{}.{} is compared", kind.name, field.name));
                 }
@@ -233,6 +228,12 @@ async fn every_managed_field_is_watched_and_restored() {
                 Ok(false) => immutable += 1,
                 Err(why) => failures.push(format!("{}.{}: {why}", kind.name, field.name)),
             }
+        }
+    }
+    for (what, expected) in SEVERAL {
+        match one(&everything, &mut drift, ("several", what), expected, &record).await {
+            Ok(changed) => assert!(changed, "{what}"),
+            Err(why) => failures.push(format!("{what}: {why}")),
         }
     }
     privnet_integration_tests::tell!(

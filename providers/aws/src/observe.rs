@@ -21,6 +21,7 @@ use crate::facts::ServiceFacts;
 use crate::kinds::{self, security_group};
 use crate::names;
 use crate::ownership::Names;
+use crate::policy;
 use crate::snapshot::{self, Balancing, Machines, Network};
 
 /// What the file wants to know of one account and region.
@@ -31,6 +32,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) services: Vec<(&'a Service, &'a AwsService)>,
     /// The names that the deployment would use for them.
     pub(crate) names: Names,
+    /// Whom they allow to ask for a connection, by service.
+    pub(crate) allowed: BTreeMap<&'a str, BTreeSet<String>>,
     /// What for.
     pub(crate) purpose: Purpose,
 }
@@ -219,7 +222,11 @@ async fn observe_place(
 ) -> World {
     let deployment = request.spec.deployment.as_str();
     let names = Names::new(deployment, services.iter().flat_map(|(service, aws)| kinds::named(service, aws)));
-    let wanted = Wanted { deployment, services: services.to_vec(), names, purpose: request.purpose };
+    let allowed = services.iter().map(|(service, aws)| {
+        (service.name.as_str(), policy::principals(request.spec, service, &aws.location))
+    });
+    let allowed = allowed.collect();
+    let wanted = Wanted { deployment, services: services.to_vec(), names, allowed, purpose: request.purpose };
     let cloud = Cloud { reach, context };
     let mut world = match read(&cloud, &wanted).await {
         Ok(snapshot) => world_of(&snapshot, request.spec),

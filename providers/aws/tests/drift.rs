@@ -223,7 +223,7 @@ async fn drift_listener(stage: &Stage, live: &Live, lives: &BTreeMap<String, Liv
         }
         "protocol" => {
             return Drift::Never(
-                "going to TLS needs a certificate and a policy with it: three fields of one change",
+                "going to TLS takes the idle timeout along: `aws_drift_sweep` changes a listener that has none",
             );
         }
         "certificate" => {

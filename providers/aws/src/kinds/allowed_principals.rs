@@ -286,8 +286,22 @@ fn live_of(snapshot: &Snapshot<'_>, service: &Claimed) -> Option<Live> {
     Some(set_of(snapshot, address, &service.id, &ours))
 }
 
+/// Whose tags are looked at: those whom the file wants, where one of them is there. Who is not wanted goes, with whatever tags.
+fn whose_tags<'p>(
+    ours: &[&'p AllowedPrincipal],
+    wanted: Option<&BTreeSet<String>>,
+) -> Vec<&'p AllowedPrincipal> {
+    let is_wanted = |permission: &&&AllowedPrincipal| {
+        wanted.zip(permission.principal()).is_some_and(|(wanted, principal)| wanted.contains(principal))
+    };
+    let stay: Vec<_> = ours.iter().filter(is_wanted).copied().collect();
+    if stay.is_empty() { ours.to_vec() } else { stay }
+}
+
 fn set_of(snapshot: &Snapshot<'_>, address: Address, service: &str, ours: &[&AllowedPrincipal]) -> Live {
-    let typed = AllowedPrincipals::of(service, ours);
+    let wanted = snapshot.wanted.allowed.get(address.service.as_str());
+    let tags = AllowedPrincipals::of(service, &whose_tags(ours, wanted)).tags;
+    let typed = AllowedPrincipals { tags, ..AllowedPrincipals::of(service, ours) };
     let mut fields = typed.to_fields();
     fields.insert("taggable".to_owned(), typed.tags.is_some().into());
     Live {

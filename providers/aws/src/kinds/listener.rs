@@ -57,14 +57,16 @@ impl Listener {
     fn from_fields(values: &BTreeMap<String, Value>) -> Result<Self, Error> {
         let fields = Fields::new(LISTENER, values);
         let protocol = fields.text("protocol")?;
-        // What a listener has that is to speak TLS goes with the change.
-        let idle_timeout = values.get("idle_timeout").filter(|value| !value.is_null() && protocol != "TLS");
+        // What belongs to the other protocol goes with a change of the protocol.
+        let tls = protocol == "TLS";
+        let idle_timeout = values.get("idle_timeout").filter(|value| !value.is_null() && !tls);
+        let of_tls = |name: &str| Ok::<_, Error>(fields.text_if_any(name)?.filter(|_| tls));
         Ok(Self {
             load_balancer: fields.text("load_balancer")?,
             port: fields.number("port")?,
             protocol,
-            certificate: fields.text_if_any("certificate")?,
-            ssl_policy: fields.text_if_any("ssl_policy")?,
+            certificate: of_tls("certificate")?,
+            ssl_policy: of_tls("ssl_policy")?,
             target_group: fields.text("target_group")?,
             also_forwards_to: fields.texts("also_forwards_to")?,
             idle_timeout: idle_timeout.map(|_| fields.number("idle_timeout")).transpose()?,
@@ -77,12 +79,14 @@ impl Listener {
             ("load_balancer".to_owned(), Value::text(&self.load_balancer)),
             ("port".to_owned(), Value::Int(self.port)),
             ("protocol".to_owned(), Value::text(&self.protocol)),
-            ("certificate".to_owned(), self.certificate.clone().into()),
-            ("ssl_policy".to_owned(), self.ssl_policy.clone().into()),
             ("target_group".to_owned(), Value::text(&self.target_group)),
             ("also_forwards_to".to_owned(), Value::texts(self.also_forwards_to.iter())),
             ("tags".to_owned(), Value::text_map(&self.tags)),
         ]);
+        let of_tls = [("certificate", &self.certificate), ("ssl_policy", &self.ssl_policy)];
+        fields.extend(
+            of_tls.into_iter().filter_map(|(name, has)| Some((name.to_owned(), Value::text(has.as_ref()?)))),
+        );
         if let Some(seconds) = self.idle_timeout {
             fields.insert("idle_timeout".to_owned(), Value::Int(seconds));
         }
@@ -164,8 +168,9 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("port").on_change(Change::Replace),
         // Clients that speak TLS do not reach a TCP listener, and the other way round.
         Field::managed("protocol").on_change(Change::UpdateUnlessConnected),
-        Field::managed("certificate"),
-        Field::managed("ssl_policy"),
+        // A listener that is not to speak TLS has neither, as its protocol says.
+        Field::if_set("certificate"),
+        Field::if_set("ssl_policy"),
         Field::managed("target_group"),
         // A group without a weight is only checked.
         Field::managed("also_forwards_to").shaped(Shape::Set).without_traffic(),
@@ -234,12 +239,14 @@ fn lower_port(
         ("load_balancer".to_owned(), Value::output(&load_balancer::address(lowering.name()), "arn")),
         ("port".to_owned(), Value::Int(number)),
         ("protocol".to_owned(), Value::text(if port.tls.is_some() { "TLS" } else { "TCP" })),
-        ("certificate".to_owned(), port.tls.as_ref().map(ToString::to_string).into()),
-        ("ssl_policy".to_owned(), port.tls.as_ref().map(|_| SSL_POLICY).into()),
         ("target_group".to_owned(), Value::output(&target_group::address(lowering.name(), &listen), "arn")),
         ("also_forwards_to".to_owned(), Value::texts([""; 0])),
         ("tags".to_owned(), lowering.tags()),
     ]);
+    if let Some(certificate) = &port.tls {
+        fields.insert("certificate".to_owned(), Value::text(certificate.to_string()));
+        fields.insert("ssl_policy".to_owned(), Value::text(SSL_POLICY));
+    }
     fields.extend(
         idle.filter(|_| port.tls.is_none()).map(|idle| ("idle_timeout".to_owned(), Value::Int(idle))),
     );
@@ -419,7 +426,19 @@ mod tests {
             let fields = listener.to_fields();
             assert_eq!(Listener::from_fields(&fields).unwrap(), listener);
         }
-        crate::kinds::tests::assert_in_table(&KIND, &listener(false).to_fields());
+        let mut all = listener(true).to_fields();
+        all.extend(listener(false).to_fields());
+        crate::kinds::tests::assert_in_table(&KIND, &all);
+    }
+
+    #[test]
+    fn what_tls_brought_goes_with_it() {
+        let mut fields = listener(true).to_fields();
+        fields.insert("protocol".to_owned(), Value::text("TCP"));
+        assert_eq!(
+            Listener::from_fields(&fields).unwrap(),
+            Listener { idle_timeout: None, ..listener(false) }
+        );
     }
 
     #[test]

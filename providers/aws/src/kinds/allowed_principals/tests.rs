@@ -51,6 +51,19 @@ fn only_tags_that_all_have_count() {
 }
 
 #[test]
+fn who_is_not_wanted_is_no_difference_of_tags() {
+    let (known, theirs) = (ours("a", &user_tags(&[("k", "v")])), permission("bb", &TagMap::new()));
+    let looked_at = |wanted: &[&str]| {
+        let looked_at = whose_tags(&[&known, &theirs], Some(&texts(wanted)));
+        looked_at.into_iter().filter_map(AllowedPrincipal::principal).collect::<Vec<_>>()
+    };
+    assert_eq!(looked_at(&["a"]), ["a"], "the other one goes, tagged or not");
+    assert_eq!(looked_at(&["a", "bb"]), ["a", "bb"], "one that is wanted gets the tags");
+    assert_eq!(looked_at(&["c"]), ["a", "bb"]);
+    assert_eq!(whose_tags(&[&known], None).len(), 1);
+}
+
+#[test]
 fn permissions_without_ids_have_no_tags_to_manage() {
     let bare = AllowedPrincipal::builder().principal("a").build();
     assert_eq!(AllowedPrincipals::of("s", &[&bare]).tags, None);

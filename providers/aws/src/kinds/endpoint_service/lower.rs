@@ -63,7 +63,9 @@ fn owned(lowering: &Lowering<'_>, lowered: &mut Lowered, wanted: &AwsEndpointSer
         fields.insert("zones".to_owned(), Value::texts(zones.union(&kept)));
     }
     let name = wanted.private_dns_name.as_ref().map(|name| name.as_str());
-    if name.is_some() && !there.is_some_and(|live| lacks_record(live, name)) {
+    // A service that takes another name begins its verification in the same step.
+    let takes_it = there.is_some_and(|live| !has_name(live, name));
+    if name.is_some() && !takes_it && !there.is_some_and(|live| lacks_record(live, name)) {
         fields.insert("private_dns_verification".to_owned(), Value::text(STARTED));
     }
     if let Some(regions) = &wanted.supported_regions {
@@ -157,13 +159,17 @@ fn texts(live: &Live, field: &str) -> BTreeSet<String> {
 
 /// Whether the verification of this name failed and its record still cannot be seen: then there is nothing to do but wait.
 fn lacks_record(live: &Live, wanted: Option<&str>) -> bool {
-    let name = live.fields.get("private_dns_name").and_then(Value::as_text);
     let record = live.fields.get("private_dns_record").and_then(Value::as_map);
     let part = |part: &str| record.and_then(|record| record.get(part));
-    let same = name.zip(wanted).is_some_and(|(name, wanted)| name.eq_ignore_ascii_case(wanted));
     let failed =
         part("state").and_then(Value::as_text).is_some_and(|state| state.eq_ignore_ascii_case("failed"));
-    same && failed && part(SEEN) != Some(&Value::Bool(true))
+    has_name(live, wanted) && failed && part(SEEN) != Some(&Value::Bool(true))
+}
+
+/// Whether this is the service's private DNS name.
+fn has_name(live: &Live, wanted: Option<&str>) -> bool {
+    let name = live.fields.get("private_dns_name").and_then(Value::as_text);
+    name.zip(wanted).is_some_and(|(name, wanted)| name.eq_ignore_ascii_case(wanted))
 }
 
 /// The private DNS name works once its TXT record is there and AWS has seen it.
