@@ -45,13 +45,14 @@ class Stack:
         waiter = self.elb.get_waiter("load_balancer_available")
         waiter.wait(LoadBalancerArns=[self.balancer], WaiterConfig={"Delay": 0.2, "MaxAttempts": 200})
 
-    def serve(self, acceptance=True, principals=(f"arn:aws:iam::{SECOND}:root",)):
+    def serve(self, acceptance=True, principals=(f"arn:aws:iam::{SECOND}:root",), wait=lambda: None):
         made = self.ec2.create_vpc_endpoint_service_configuration(
             NetworkLoadBalancerArns=[self.balancer], AcceptanceRequired=acceptance,
             TagSpecifications=[{"ResourceType": "vpc-endpoint-service", "Tags": tags(Name=self.name)}],
         )["ServiceConfiguration"]
         self.service, self.service_name = made["ServiceId"], made["ServiceName"]
         assert made["ServiceState"] == "Pending"
+        wait()
         self.sandbox.until(lambda: self.state() == "Available")
         if principals:
             self.allow(*principals)
@@ -104,7 +105,9 @@ def test_the_whole_life_of_an_endpoint_service(sandbox):
         VpcEndpointType="Interface", VpcId=vpc, ServiceName=stack.service_name, SubnetIds=[subnet],
     )["VpcEndpoint"]
     assert endpoint["State"] == "pendingAcceptance"
-    pending = stack.connection(SECOND)
+    # Lists show what is new after a while, and clients ask again:
+    # https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+    pending = sandbox.until(lambda: stack.connection(SECOND))
     assert (pending["VpcEndpointId"], pending["VpcEndpointState"]) == (endpoint["VpcEndpointId"], "pendingAcceptance")
 
     # While somebody waits or is connected, the service cannot be deleted: HTTP 200 with a failure inside.
@@ -303,8 +306,11 @@ def test_notifications(sandbox):
         create(TOPIC.replace("privnet", "other"), ["Connect"])
     made = create(TOPIC, ["Connect", "Accept"])
     ec2.modify_vpc_endpoint_connection_notification(ConnectionNotificationId=made, ConnectionEvents=["Reject"])
-    listed = ec2.describe_vpc_endpoint_connection_notifications(Filters=[{"Name": "service-id", "Values": [stack.service]}])
-    assert [n["ConnectionEvents"] for n in listed["ConnectionNotificationSet"]] == [["Reject"]]
+    named = ec2.describe_vpc_endpoint_connection_notifications(ConnectionNotificationId=made)
+    assert [n["ConnectionEvents"] for n in named["ConnectionNotificationSet"]] == [["Reject"]]
+    of_service = [{"Name": "service-id", "Values": [stack.service]}]
+    listed = lambda: ec2.describe_vpc_endpoint_connection_notifications(Filters=of_service)["ConnectionNotificationSet"]
+    assert sandbox.until(listed) == named["ConnectionNotificationSet"]
     assert ec2.delete_vpc_endpoint_connection_notifications(ConnectionNotificationIds=[made])["Unsuccessful"] == []
     again = ec2.delete_vpc_endpoint_connection_notifications(ConnectionNotificationIds=[made])["Unsuccessful"]
     assert [e["ResourceId"] for e in again] == [made]
@@ -557,6 +563,39 @@ def test_tag_filters_and_lists_lag(sandbox_with_lag):
     with sandbox.almost_still():
         ec2.create_tags(Resources=[group], Tags=tags(app="new"))
         assert by_tag("new") == [] and by_tag("lag"), "the old value is seen for a while"
+
+
+def test_new_connections_notifications_and_listeners_lag_in_lists(sandbox_with_lag):
+    sandbox = sandbox_with_lag
+    with sandbox.almost_still():
+        stack = Stack(sandbox, wait=False)
+        listeners = lambda: stack.elb.describe_listeners(LoadBalancerArn=stack.balancer)["Listeners"]
+        assert listeners() == []
+        named = stack.elb.describe_listeners(ListenerArns=[stack.listener])["Listeners"]
+        assert [one["ListenerArn"] for one in named] == [stack.listener]
+        sandbox.advance(121)
+        assert listeners() == named
+        stack.serve(wait=lambda: sandbox.advance(11))
+        ec2, consumer = stack.ec2, sandbox.client("ec2", SECOND)
+        details = consumer.describe_vpc_endpoint_services(ServiceNames=[stack.service_name])["ServiceDetails"][0]
+        subnet, vpc = subnet_of(consumer, details["AvailabilityZoneIds"][0])
+        endpoint = consumer.create_vpc_endpoint(
+            VpcEndpointType="Interface", VpcId=vpc, ServiceName=stack.service_name, SubnetIds=[subnet],
+        )["VpcEndpoint"]["VpcEndpointId"]
+        made = ec2.create_vpc_endpoint_connection_notification(
+            ServiceId=stack.service, ConnectionNotificationArn=TOPIC, ConnectionEvents=["Connect"]
+        )["ConnectionNotification"]["ConnectionNotificationId"]
+        notifications = lambda: [
+            one["ConnectionNotificationId"]
+            for one in ec2.describe_vpc_endpoint_connection_notifications()["ConnectionNotificationSet"]
+        ]
+        asked = lambda: [connection["VpcEndpointId"] for connection in stack.connections()]
+        assert made not in notifications() and endpoint not in asked()
+        # What is named is there: a decision need not wait for the list.
+        done = ec2.accept_vpc_endpoint_connections(ServiceId=stack.service, VpcEndpointIds=[endpoint])
+        assert done["Unsuccessful"] == []
+        sandbox.advance(3)
+        assert made in notifications() and endpoint in asked()
 
 
 def test_roles_accounts_and_partitions(sandbox):

@@ -34,7 +34,7 @@ pub(super) fn describe(tx: &mut Tx, call: &Call) -> Reply {
     let mut found: Vec<&Endpoint> = tx
         .endpoints
         .values()
-        .filter(|endpoint| endpoint.state(call.now).is_some())
+        .filter(|endpoint| endpoint.state(call.now).is_some() && call.listed(endpoint.created))
         .filter(|endpoint| tx.services.get(&endpoint.service).is_some_and(|s| s.scope == call.scope))
         .collect();
     found.retain(|endpoint| {

@@ -120,9 +120,12 @@ pub(super) fn describe(tx: &mut Tx, call: &Call) -> Reply {
     if let Some(id) = &input.connection_notification_id {
         own(tx, call, id)?;
     }
-    let wanted = |id: &str| input.connection_notification_id.as_deref().is_none_or(|wanted| wanted == id);
+    let wanted = |n: &Notification| match &input.connection_notification_id {
+        Some(wanted) => *wanted == n.id,
+        None => call.listed(n.created),
+    };
     let mut found: Vec<&Notification> =
-        tx.notifications.values().filter(|n| n.scope == call.scope && wanted(&n.id)).collect();
+        tx.notifications.values().filter(|n| n.scope == call.scope && wanted(n)).collect();
     found.retain(|n| {
         input.filters.matches(tx, call, &n.id, |name| match name {
             "connection-notification-arn" => one(&n.topic),

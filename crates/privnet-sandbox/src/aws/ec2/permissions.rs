@@ -1,6 +1,9 @@
 //! Allowed principals of an endpoint service.
 //!
-//! Sources: API reference of Describe/ModifyVpcEndpointServicePermissions; AWS PrivateLink guide "Manage permissions".
+//! Sources: API reference of Describe/ModifyVpcEndpointServicePermissions; AWS PrivateLink guide "Manage permissions". The list of a
+//! service's principals has no lag, unlike other lists: Terraform's provider reads it once, right after it wrote, and takes what is
+//! missing for an error (<https://github.com/hashicorp/terraform-provider-aws>,
+//! `internal/service/ec2/vpc_endpoint_service_allowed_principal.go`).
 
 use serde::Deserialize;
 use serde_json::{Value, json};

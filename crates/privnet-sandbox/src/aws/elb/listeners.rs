@@ -311,7 +311,7 @@ pub(super) fn describe(tx: &mut Tx, call: &Call) -> Reply {
     let mut found: Vec<&Listener> = match &input.load_balancer_arn {
         Some(arn) if input.listener_arns.is_empty() => {
             load_balancer(tx, call, arn)?;
-            tx.listeners_of(arn).collect()
+            tx.listeners_of(arn).filter(|listener| call.listed(listener.created)).collect()
         }
         None if !input.listener_arns.is_empty() => {
             let one = |arn: &String| listener(tx, call, arn);

@@ -23,6 +23,20 @@ fn listener(bench: &Bench, balancer: &str, group: &str, port: &str) -> Answer {
     bench.answer_as(OWNER, Api::Elb, "CreateListener", &parameters)
 }
 
+/// The list of a load balancer's listeners is a list like any other; one that is named is read at once.
+#[test]
+fn a_new_listener_is_missing_from_the_list_for_a_while() {
+    let bench = Bench::with(|setup| setup.rate_limits = false);
+    let balancer = bench.balancer("a", &[]);
+    let group = group(&bench, "g", &[]);
+    let made = value(&success(&listener(&bench, &balancer, &group, "5432")), "ListenerArn");
+    let listed = || bench.elb("DescribeListeners", &[("LoadBalancerArn", &balancer)]).contains(&made);
+    assert!(bench.elb("DescribeListeners", &[("ListenerArns.member.1", &made)]).contains(&made));
+    assert!(!listed());
+    bench.pass(1);
+    assert!(listed());
+}
+
 fn health(bench: &Bench, group: &str) -> (String, String) {
     let text = bench.elb("DescribeTargetHealth", &[("TargetGroupArn", group)]);
     (value(&text, "State"), values(&text, "Reason").pop().unwrap_or_default())

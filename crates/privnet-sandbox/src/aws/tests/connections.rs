@@ -37,6 +37,17 @@ fn fivetran_asks_then_the_stranger_and_each_once() {
 }
 
 #[test]
+fn a_request_is_missing_from_the_list_for_a_while() {
+    let bench = Bench::with(|setup| setup.rate_limits = false);
+    let balancer = bench.balancer("a", &[]);
+    let service = bench.service(&balancer, "true", FIVETRAN);
+    bench.pass(30);
+    assert!(bench.connections(&service).is_empty(), "it has just come");
+    bench.pass(1);
+    assert_eq!(bench.connections(&service), [pair(ids::FIVETRAN, "pendingAcceptance")]);
+}
+
+#[test]
 fn a_request_came_when_it_was_due_whenever_somebody_looks() {
     let bench = Bench::new();
     let balancer = bench.balancer("a", &[]);

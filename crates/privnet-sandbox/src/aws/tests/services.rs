@@ -1,5 +1,7 @@
 use super::*;
 
+/// A topic of the default world that may be published to.
+const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:privnet-connections";
 const ROOT: &str = "arn:aws:iam::210987654321:root";
 
 fn create(bench: &Bench, balancer: &str, more: &[(&str, &str)]) -> Answer {
@@ -10,6 +12,27 @@ fn create(bench: &Bench, balancer: &str, more: &[(&str, &str)]) -> Answer {
 
 fn describe(bench: &Bench, id: &str) -> String {
     bench.ec2("DescribeVpcEndpointServiceConfigurations", &[("ServiceId.1", id)])
+}
+
+#[test]
+fn a_new_notification_is_missing_from_the_list_for_a_while() {
+    let bench = Bench::with(|setup| setup.rate_limits = false);
+    let balancer = bench.balancer("a", &[]);
+    let service = bench.service(&balancer, "true", ROOT);
+    let parameters = [
+        ("ServiceId", service.as_str()),
+        ("ConnectionNotificationArn", TOPIC),
+        ("ConnectionEvents.1", "Connect"),
+    ];
+    let made =
+        value(&bench.ec2("CreateVpcEndpointConnectionNotification", &parameters), "connectionNotificationId");
+    let read = |parameters: &[(&str, &str)]| {
+        bench.ec2("DescribeVpcEndpointConnectionNotifications", parameters).contains(&made)
+    };
+    assert!(read(&[("ConnectionNotificationId", &made)]));
+    assert!(!read(&[("Filter.1.Name", "service-id"), ("Filter.1.Value.1", &service)]));
+    bench.pass(1);
+    assert!(read(&[("Filter.1.Name", "service-id"), ("Filter.1.Value.1", &service)]));
 }
 
 #[test]

@@ -26,11 +26,23 @@ const MODIFY_ATTRIBUTES: Operation = Operation::elb("ModifyListenerAttributes");
 
 const SHOWS_WITHIN: Duration = Duration::from_secs(180);
 
-/// The ARN of what is there on that port.
-async fn on_port(cloud: &Cloud<'_>, load_balancer: &str, port: i64) -> Result<Option<String>, Error> {
-    let all = balancing::listeners(cloud, load_balancer).await?;
-    let found = all.into_iter().find(|listener| listener.port().map(i64::from) == Some(port));
-    Ok(found.and_then(|listener| listener.listener_arn))
+/// The ARN of what is there on that port, as soon as a list shows it: the API has just refused another one because of it.
+async fn on_port(cloud: &Cloud<'_>, load_balancer: &str, port: i64) -> Result<String, Error> {
+    let until = Until {
+        operation: "DescribeListeners",
+        subject: load_balancer,
+        what: "shown with the listener that is there already",
+        limit: SHOWS_WITHIN,
+    };
+    cloud
+        .context
+        .until(until, || async {
+            let all = balancing::listeners(cloud, load_balancer).await?;
+            let found = all.into_iter().find(|listener| listener.port().map(i64::from) == Some(port));
+            let arn = found.and_then(|listener| listener.listener_arn);
+            Ok(arn.map_or_else(|| Poll::Pending(format!("port {port} is not listed yet")), Poll::Ready))
+        })
+        .await
 }
 
 /// What is there, as reads show it, all of them at once.
@@ -68,8 +80,11 @@ pub(crate) async fn create(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
             (arn.unwrap_or_default(), None)
         }
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            let found = on_port(cloud, &wanted.load_balancer, wanted.port).await?;
-            (found.ok_or(error)?, Some("it was there already".to_owned()))
+            let found = on_port(cloud, &wanted.load_balancer, wanted.port).await;
+            // One that goes meanwhile is never listed: then what the API said is told.
+            let timed_out = |late: &Error| late.kind() == ErrorKind::TimedOut;
+            let arn = found.map_err(|late| if timed_out(&late) { error } else { late })?;
+            (arn, Some("it was there already".to_owned()))
         }
         Err(error) => return Err(error),
     };
