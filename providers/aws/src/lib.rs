@@ -21,6 +21,7 @@ mod buckets;
 mod clients;
 mod cloud;
 mod connections;
+mod cuts;
 mod error;
 mod exposure;
 mod facts;

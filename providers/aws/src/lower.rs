@@ -7,6 +7,7 @@ use privnet_core::spec::aws::{AwsForm, AwsService};
 use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::{Address, Lowered, Origin, Resource, Scope, ServiceIntent, Value, World};
 
+use crate::cuts;
 use crate::facts::ServiceFacts;
 use crate::kinds;
 use crate::ownership;
@@ -92,6 +93,7 @@ pub(crate) fn lower(spec: &Spec, service: &Service, world: &World) -> Lowered {
         lowered.warnings.push(why);
     }
     kinds::lower(&lowering, &mut lowered);
+    cuts::warn(&lowering, &mut lowered);
     lowered
 }
 

@@ -232,10 +232,26 @@ async fn write(
             attributes.await
         };
         try_join3(check, in_turn, tags).await?;
+    } else if wanted.drain > there.drain && leaves(there, wanted) {
+        // What leaves in the same edit has the longer time.
+        let in_turn = async {
+            attributes.await?;
+            targets.await
+        };
+        try_join3(check, in_turn, tags).await?;
     } else {
         try_join4(check, attributes, targets, tags).await?;
     }
     Ok(())
+}
+
+/// Whether a target leaves.
+fn leaves(there: &Group, wanted: &Group) -> bool {
+    there
+        .targets
+        .as_ref()
+        .zip(wanted.targets.as_ref())
+        .is_some_and(|(there, wanted)| !there.is_subset(wanted))
 }
 
 /// Waits until no target drains any more. Who comes again waits for his patience: the next run goes on.
