@@ -236,7 +236,27 @@ pub enum Ownership {
     Unproven {
         /// What is there, in words.
         why: String,
+        /// What to do about it, where that is not to give it another name, or its proof back.
+        mend: Option<String>,
     },
+}
+
+impl Ownership {
+    /// That something stays where all of its service goes, since nothing proves that privnet made it, and what to do about that. It may be
+    /// privnet's, and have lost its proof; or somebody else's.
+    #[must_use]
+    pub fn why_it_stays(&self, title: &str, id: &str, address: &Address) -> Option<String> {
+        match self {
+            Self::Ours | Self::Supplied => None,
+            Self::Unproven { why, mend: Some(mend) } => {
+                Some(format!("the {title} {id} stays as it is: {why}: {mend}"))
+            }
+            Self::Unproven { why, mend: None } => Some(format!(
+                "the {title} {id} stays as it is: it has the name of {address}, but not its proof: {why}: if privnet made it, put that back as \
+                 it was, and run this again, or delete it by hand"
+            )),
+        }
+    }
 }
 
 /// Whether an observed resource works.

@@ -280,7 +280,7 @@ impl World {
 }
 
 /// Whether something is ours, or what the file names of the user's own.
-fn is_usable(live: &Live) -> bool {
+pub(crate) fn is_usable(live: &Live) -> bool {
     !matches!(live.ownership, crate::resource::Ownership::Unproven { .. })
 }
 
@@ -323,7 +323,7 @@ mod tests {
             health: Health::Ready,
         };
         let (a, b) = (Some(Generation::A), Some(Generation::B));
-        let unproven = || Ownership::Unproven { why: "it has no tag".to_owned() };
+        let unproven = || Ownership::Unproven { why: "it has no tag".to_owned(), mend: None };
         let live = vec![
             of("1", b, Ownership::Ours),
             of("1", a, Ownership::Ours),

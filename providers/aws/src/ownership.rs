@@ -109,7 +109,7 @@ impl Names {
             });
         }
         let (address, generation) = self.0.get(name)?;
-        let ownership = Ownership::Unproven { why: why_not(tags) };
+        let ownership = unproven(tags);
         Some(Claim { address: address.clone(), generation: *generation, ownership })
     }
 }
@@ -127,14 +127,34 @@ pub(crate) struct Claim {
 
 /// Why these tags are no proof, in words.
 pub(crate) fn why_not(tags: &TagMap) -> String {
-    match tags.get(DEPLOYMENT) {
-        Some(deployment) => format!(
-            "its tags name the service `{}` of the deployment `{deployment}`: where that is a service that this file no longer lists, `--prune` or its tombstone takes it down",
-            tags.get(SERVICE).map_or("", String::as_str)
-        ),
-        None => "it has none of privnet's tags: rename or delete it, or give this deployment another name"
-            .to_owned(),
-    }
+    let (why, mend) = instead(tags);
+    format!(
+        "{why}: {}",
+        mend.as_deref().unwrap_or("rename or delete it, or give this deployment another name")
+    )
+}
+
+/// Whose a thing of our name is that these tags do not prove ours.
+fn unproven(tags: &TagMap) -> Ownership {
+    let (why, mend) = instead(tags);
+    Ownership::Unproven { why, mend }
+}
+
+/// What the tags say instead of proof.
+pub(crate) fn shown(tags: &TagMap) -> String {
+    instead(tags).0
+}
+
+/// What the tags say instead, and what to do about that, where it is not the name or the proof alone.
+fn instead(tags: &TagMap) -> (String, Option<String>) {
+    let Some(deployment) = tags.get(DEPLOYMENT) else {
+        return ("it has none of privnet's tags".to_owned(), None);
+    };
+    let service = tags.get(SERVICE).map_or("", String::as_str);
+    let why = format!("its tags name the service `{service}` of the deployment `{deployment}`");
+    let mend =
+        "where that is a service that this file no longer lists, `--prune` or its tombstone takes it down";
+    (why, Some(mend.to_owned()))
 }
 
 /// All tags of a resource that is made: proof, name, and the user's.
@@ -304,6 +324,6 @@ mod tests {
         assert!(matches!(claim.ownership, Ownership::Unproven { .. }));
         let theirs = all_tags("other", &address(), Generation::A, &TagMap::new());
         let claim = names.claim("data", &name, &theirs).expect("the name is taken");
-        assert!(matches!(claim.ownership, Ownership::Unproven { why } if why.contains("`other`")));
+        assert!(matches!(claim.ownership, Ownership::Unproven { why, .. } if why.contains("`other`")));
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn claim(deployment: &str, name: &str, tags: &Tags, addresses: &[Addr
     }
     addresses.iter().find_map(|address| {
         let generation = generation_of(deployment, address, name)?;
-        let ownership = Ownership::Unproven { why: why_not(tags) };
+        let ownership = unproven(tags);
         Some(Claim { address: address.clone(), generation, ownership })
     })
 }
@@ -80,14 +80,29 @@ fn proof(tags: &Tags, deployment: &str) -> Option<Address> {
 
 /// Why these tags are no proof, in words.
 pub(crate) fn why_not(tags: &Tags) -> String {
-    match get(tags, DEPLOYMENT) {
-        Some(deployment) => format!(
-            "its tags name the service `{}` of the deployment `{deployment}`: where that is a service that this file no longer lists, `--prune` or its tombstone takes it down",
-            get(tags, SERVICE).unwrap_or_default()
-        ),
-        None => "it has none of privnet's tags: rename or delete it, or give this deployment another name"
-            .to_owned(),
-    }
+    let (why, mend) = instead(tags);
+    format!(
+        "{why}: {}",
+        mend.as_deref().unwrap_or("rename or delete it, or give this deployment another name")
+    )
+}
+
+/// Whose a thing of our name is that these tags do not prove ours.
+fn unproven(tags: &Tags) -> Ownership {
+    let (why, mend) = instead(tags);
+    Ownership::Unproven { why, mend }
+}
+
+/// What the tags say instead, and what to do about that, where it is not the name or the proof alone.
+fn instead(tags: &Tags) -> (String, Option<String>) {
+    let Some(deployment) = get(tags, DEPLOYMENT) else {
+        return ("it has none of privnet's tags".to_owned(), None);
+    };
+    let service = get(tags, SERVICE).unwrap_or_default();
+    let why = format!("its tags name the service `{service}` of the deployment `{deployment}`");
+    let mend =
+        "where that is a service that this file no longer lists, `--prune` or its tombstone takes it down";
+    (why, Some(mend.to_owned()))
 }
 
 /// The tag of this name, whatever its case.

@@ -106,7 +106,7 @@ pub(crate) fn claim(deployment: &str, kind: &str, resource: &Json, addresses: &[
     }
     addresses.iter().filter(|address| address.kind == kind).find_map(|address| {
         let generation = generation_of(deployment, address, name)?;
-        let ownership = Ownership::Unproven { why: why_not(resource) };
+        let ownership = unproven(resource);
         Some(Claim { address: address.clone(), generation, ownership })
     })
 }
@@ -123,15 +123,30 @@ pub(crate) fn is_of(deployment: &str, resource: &Json) -> bool {
 
 /// Why a resource is not proved ours, in words.
 pub(crate) fn why_not(resource: &Json) -> String {
+    let (why, mend) = instead(resource);
+    format!(
+        "{why}: {}",
+        mend.as_deref().unwrap_or("rename or delete it, or give this deployment another name")
+    )
+}
+
+/// Whose a resource of our name is that does not prove itself ours.
+fn unproven(resource: &Json) -> Ownership {
+    let (why, mend) = instead(resource);
+    Ownership::Unproven { why, mend }
+}
+
+/// What a resource says of itself instead, and what to do about that, where it is not the name or the proof alone.
+fn instead(resource: &Json) -> (String, Option<String>) {
     let said = said(resource);
-    match said.get("deployment") {
-        Some(deployment) => format!(
-            "it says that it is of the service `{}` of the deployment `{deployment}`: where that is a service that this file no longer lists, `--prune` or its tombstone takes it down",
-            said.get("service").map_or("", String::as_str)
-        ),
-        None => "it has no marker of privnet: rename or delete it, or give this deployment another name"
-            .to_owned(),
-    }
+    let Some(deployment) = said.get("deployment") else {
+        return ("it has no marker of privnet".to_owned(), None);
+    };
+    let service = said.get("service").map_or("", String::as_str);
+    let why = format!("it says that it is of the service `{service}` of the deployment `{deployment}`");
+    let mend =
+        "where that is a service that this file no longer lists, `--prune` or its tombstone takes it down";
+    (why, Some(mend.to_owned()))
 }
 
 fn proof(resource: &Json, deployment: &str) -> Option<Address> {

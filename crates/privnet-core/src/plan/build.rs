@@ -33,6 +33,9 @@ pub(super) struct Draft<'a> {
     pub(super) unchanged: usize,
 }
 
+/// What to do about something of another's under a name that is needed.
+const RENAME: &str = "rename or delete it, or give this deployment another name";
+
 impl<'a> Draft<'a> {
     pub(super) fn new(
         desired: &'a Desired,
@@ -129,8 +132,9 @@ impl<'a> Draft<'a> {
             && (choice.surplus.is_empty() || stranger.generation == Some(choice.create_as))
         {
             let why = match &stranger.ownership {
-                Ownership::Unproven { why } => {
-                    format!("{} has the name that privnet would use, but {why}", stranger.id)
+                Ownership::Unproven { why, mend } => {
+                    let mend = mend.as_deref().unwrap_or(RENAME);
+                    format!("{} has the name that privnet would use, but {why}: {mend}", stranger.id)
                 }
                 Ownership::Ours | Ownership::Supplied => String::new(),
             };

@@ -8,7 +8,7 @@ use crate::plan::order::{self, Timing};
 use crate::plan::references::Named;
 use crate::plan::steps::{Step, update_step};
 use crate::plan::{Action, Addition, Op, Plan, Rule, Summary, Wait, decisions};
-use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
+use crate::resource::{Address, Generation, Health, Live, Origin, Ownership, Resource, Scope};
 use crate::world::{Connections, ServiceIntent};
 
 impl Draft<'_> {
@@ -73,9 +73,9 @@ impl Draft<'_> {
         let mut empty: BTreeMap<&str, &Scope> =
             tombstones.map(|intent| (intent.name.as_str(), &intent.scope)).collect();
         if !empty.is_empty() {
-            let there =
-                self.world.live.iter().filter(|live| live.is_ours() || live.ownership == Ownership::Supplied);
-            let there: BTreeSet<&str> = there.map(|live| live.address.service.as_str()).collect();
+            // What only has the name of a part of it may be one: of that it is said why it stays.
+            let there: BTreeSet<&str> =
+                self.world.live.iter().map(|live| live.address.service.as_str()).collect();
             empty.retain(|name, _| !there.contains(name));
         }
         let said = empty.into_iter().map(|(name, scope)| {
@@ -91,42 +91,34 @@ impl Draft<'_> {
         said.collect()
     }
 
-    /// A destroy leaves what only seems to be what consumers connect to. Nothing is wanted there that would be refused because of it, so it is
-    /// said: privnet may have made it, in a run that stopped before all of its proof was there.
+    /// Where a service goes, what only has the name of a part of it stays. Nothing is wanted there that would be refused because of it, so it
+    /// is said: privnet may have made it, and it lost its proof, or has not all of it yet.
     fn unproven_warnings(&self) -> Vec<String> {
-        if !self.options.destroy {
-            return Vec::new();
-        }
         let refused: BTreeSet<&str> =
             self.refusals.iter().map(|refusal| refusal.address.service.as_str()).collect();
-        let told = |service: &str| self.blocked.contains(service) || refused.contains(service);
-        let exposed: Vec<&Address> = self
-            .desired
-            .services
-            .values()
-            .filter(|intent| !told(&intent.name))
-            .map(|intent| &intent.exposed)
+        let goes = |service: &str| match self.desired.services.get(service) {
+            _ if self.blocked.contains(service) || refused.contains(service) => false,
+            _ if self.options.destroy => true,
+            Some(intent) => intent.remove,
+            None => self.options.prune,
+        };
+        let unproven: Vec<&Live> = self
+            .world
+            .live
+            .iter()
+            .filter(|live| {
+                matches!(live.ownership, Ownership::Unproven { .. }) && goes(&live.address.service)
+            })
             .collect();
-        // One look at what is there, since every service of the file goes.
-        let asked: BTreeSet<&Address> = exposed.iter().copied().collect();
-        let mut made: BTreeSet<&Address> = BTreeSet::new();
-        let mut unproven: BTreeMap<&Address, Vec<(&Live, &str)>> = BTreeMap::new();
-        for live in self.world.live.iter().filter(|live| asked.contains(&live.address)) {
-            match &live.ownership {
-                Ownership::Ours => {
-                    made.insert(&live.address);
-                }
-                Ownership::Unproven { why } => {
-                    unproven.entry(&live.address).or_default().push((live, why));
-                }
-                Ownership::Supplied => {}
-            }
-        }
-        let found = exposed.into_iter().filter(|exposed| !made.contains(exposed));
-        let found = found.flat_map(|exposed| unproven.get(exposed).into_iter().flatten());
-        let said = found.filter_map(|(live, why)| {
+        // Where the one is there that privnet made under a name, another one is nobody's that lost its proof.
+        let asked: BTreeSet<&Address> = unproven.iter().map(|live| &live.address).collect();
+        let ours = self.world.live.iter().filter(|live| live.is_ours() && asked.contains(&live.address));
+        let made: BTreeSet<(&Address, Option<Generation>)> =
+            ours.map(|live| (&live.address, live.generation)).collect();
+        let said = unproven.into_iter().filter(|live| !made.contains(&(&live.address, live.generation)));
+        let said = said.filter_map(|live| {
             let title = self.kinds.get(&live.scope, &live.address.kind)?.title;
-            Some(format!("the {title} {} stays as it is: {why}", live.id))
+            live.ownership.why_it_stays(title, &live.id, &live.address)
         });
         said.collect()
     }

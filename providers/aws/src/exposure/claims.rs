@@ -88,11 +88,13 @@ pub(super) fn claims(service: &ServiceConfiguration, listed: &Listed<'_>) -> Vec
     for balancer in service.network_load_balancer_arns() {
         for of in listed.services_on(balancer) {
             if ours.as_ref().is_none_or(|proof| proof.address.service != of) {
-                let why = format!(
-                    "it serves the load balancer {balancer}, and {}; or name it with `existing: {{endpoint_service: {id}}}`",
-                    ownership::why_not(&tags)
+                let why = format!("it serves the load balancer {balancer}, and {}", ownership::shown(&tags));
+                let mend = format!(
+                    "if privnet made it, give it back privnet's tags, `Name` among them, or delete it by hand; else take it off the load \
+                     balancer, or name it with `existing: {{endpoint_service: {id}}}`"
                 );
-                claims.push(claimed(of, "main", Some(Generation::A), Ownership::Unproven { why }));
+                let unproven = Ownership::Unproven { why, mend: Some(mend) };
+                claims.push(claimed(of, "main", Some(Generation::A), unproven));
             }
         }
     }
@@ -130,9 +132,9 @@ pub(super) fn set_look_alikes_apart(services: &mut [Claimed], listed: &Listed<'_
     for service in services.iter_mut().filter(|service| service.ownership == Ownership::Ours) {
         let is_alone = proven.get(&service.address) == Some(&1);
         if !is_alone && !serves_own(&service.described, &service.address.service, listed) {
-            let why = "another endpoint service has the same tags, and this one does not serve the load balancer of the service: \
-                       take privnet's tags off the one that is not privnet's";
-            service.ownership = Ownership::Unproven { why: why.to_owned() };
+            let why = "another endpoint service has the same tags, and this one does not serve the load balancer of the service";
+            let mend = "take privnet's tags off the one that is not privnet's";
+            service.ownership = Ownership::Unproven { why: why.to_owned(), mend: Some(mend.to_owned()) };
         }
     }
 }
@@ -189,11 +191,10 @@ pub(super) fn set_copies_apart(
             Some(Err(why)) => format!("whom it allows cannot be read ({why})"),
             _ => "it allows nobody whom privnet marked as its own".to_owned(),
         };
-        let why = format!(
-            "it has privnet's tags, but serves a load balancer that is not privnet's, and {why}: if its tags are a copy, take them off; if \
-             privnet made it, delete it by hand"
-        );
-        service.ownership = Ownership::Unproven { why };
+        let why =
+            format!("it has privnet's tags, but serves a load balancer that is not privnet's, and {why}");
+        let mend = "if its tags are a copy, take them off; if privnet made it, delete it by hand";
+        service.ownership = Ownership::Unproven { why, mend: Some(mend.to_owned()) };
     }
 }
 
@@ -203,11 +204,9 @@ pub(crate) fn not_proven<'a>(snapshot: &'a Snapshot<'_>) -> Vec<(&'a Claimed, St
     let proven: BTreeSet<&Address> =
         all.iter().filter(|service| service.ownership == Ownership::Ours).map(|one| &one.address).collect();
     let others = all.iter().filter(|service| !proven.contains(&service.address));
-    let told = others.filter_map(|service| match &service.ownership {
-        Ownership::Unproven { why } => {
-            Some((service, format!("the endpoint service {} stays as it is: {why}", service.id)))
-        }
-        _ => None,
+    let title = kinds::endpoint_service::KIND.title;
+    let told = others.filter_map(|service| {
+        Some((service, service.ownership.why_it_stays(title, &service.id, &service.address)?))
     });
     told.collect()
 }

@@ -88,7 +88,7 @@ fn nothing_is_made_and_nothing_deleted() {
 fn a_refused_service_is_left_alone() {
     let mut cloud = applied(&[Want::new("s"), Want::new("other")]);
     let stranger = cloud.live.iter_mut().find(|live| live.address.kind == "lb").unwrap();
-    stranger.ownership = crate::resource::Ownership::Unproven { why: "it has no tag".to_owned() };
+    stranger.ownership = crate::resource::Ownership::Unproven { why: "it has no tag".to_owned(), mend: None };
     let plan = followed(&cloud, &moved(&[Want::new("s"), Want::new("other")]));
     let refused: Vec<_> = plan.refusals.iter().map(|refusal| refusal.rule).collect();
     assert_eq!(refused, [Rule::NotOurs]);

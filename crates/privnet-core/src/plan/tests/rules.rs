@@ -269,12 +269,66 @@ fn what_is_held_does_not_go() {
 fn a_look_alike_is_refused_and_untouched() {
     let mut cloud = applied(&[Want::new("s")], None);
     for live in &mut cloud.live {
-        live.ownership = Ownership::Unproven { why: "it has no tag of privnet's".to_owned() };
+        live.ownership = unproven();
     }
     let plan = cloud.plan(&desired(&[Want::new("s")]), PlanOptions::default());
     assert!(plan.is_empty());
     assert!(rules(&plan).iter().all(|rule| *rule == (Rule::NotOurs, false)));
-    assert!(plan.refusals[0].why.contains("no tag of privnet's"), "{}", plan.refusals[0].why);
+    let why = &plan.refusals[0].why;
+    assert!(why.contains("no tag of privnet's: rename or delete it"), "{why}");
+}
+
+fn unproven() -> Ownership {
+    Ownership::Unproven { why: "it has no tag of privnet's".to_owned(), mend: None }
+}
+
+/// Whatever lost its proof is said, each once, however its service goes; and the rest of it goes.
+#[test]
+fn what_lost_its_proof_is_told_where_its_service_goes() {
+    let gone = || desired(&[Want { remove: true, ..Want::new("s") }, Want::new("other")]);
+    let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
+    let prune = PlanOptions { prune: true, ..PlanOptions::default() };
+    for (wanted, options) in [
+        (gone(), PlanOptions::default()),
+        // To its end a file wants nothing.
+        (Desired { resources: Vec::new(), ..desired(&[Want::new("s"), Want::new("other")]) }, destroy),
+        (desired(&[Want::new("other")]), prune),
+    ] {
+        let mut cloud = applied(&[Want::new("s"), Want::new("other")], None);
+        let told = |plan: &Plan, id: &str| plan.warnings.iter().filter(|said| said.contains(id)).count();
+        let lost: Vec<String> = cloud
+            .live
+            .iter_mut()
+            .filter(|live| live.address.service == "s" && ["lb", "svc"].contains(&live.address.kind.as_str()))
+            .map(|live| {
+                live.ownership = unproven();
+                live.id.clone()
+            })
+            .collect();
+        let plan = cloud.plan(&wanted, options);
+        let of_it = plan.actions.iter().filter(|action| action.address.service == "s").count();
+        assert!(of_it > 0 && plan.refusals.is_empty(), "{plan:#?}");
+        for id in &lost {
+            assert_eq!(told(&plan, id), 1, "{id}: {:#?}", plan.warnings);
+        }
+        assert!(
+            plan.warnings.iter().any(|said| said.contains("has the name of s/lb/main, but not its proof"))
+        );
+        // A tombstone of which nothing else is left is not told that nothing is there.
+        cloud.live.retain(|live| live.address.service != "s" || lost.contains(&live.id));
+        let plan = cloud.plan(&wanted, options);
+        assert!(
+            plan.warnings.iter().all(|said| !said.contains("nothing of it is in")),
+            "{:#?}",
+            plan.warnings
+        );
+        assert_eq!(told(&plan, &lost[0]), 1);
+    }
+    // Where the service stays, the refusal says it.
+    let mut cloud = applied(&[Want::new("s")], None);
+    cloud.live.iter_mut().for_each(|live| live.ownership = unproven());
+    let plan = cloud.plan(&desired(&[Want::new("s")]), PlanOptions::default());
+    assert_eq!(plan.warnings, Vec::<String>::new());
 }
 
 /// What proves to be a second one of what consumers connect to may be the one that they are connected to.
