@@ -20,4 +20,7 @@ pub struct Handoff {
     /// What the vendor or the user should know besides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Whether nobody could look, or what consumers connect to is not to be found: this is then not what was asked for.
+    #[serde(skip)]
+    pub is_unseen: bool,
 }

@@ -12,6 +12,7 @@
 
 pub mod accept;
 mod admitted;
+pub mod astray;
 pub mod audit;
 #[cfg(feature = "conformance")]
 pub mod conformance;

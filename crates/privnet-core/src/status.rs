@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::accept::{self, ConnectionState};
-use crate::resource::{Health, Live};
-use crate::world::{Connections, Desired, ServiceIntent, Target, TargetState, World};
+use crate::astray::astray;
+use crate::plan::{Refusal, Wait};
+use crate::resource::{Address, Health, Live};
+use crate::world::{Connections, Desired, ServiceIntent, Target, TargetState, World, is_usable};
 
 /// The state of a service in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -64,18 +66,56 @@ pub struct ServiceStatus {
 /// The status of every service of the file.
 #[must_use]
 pub fn status(desired: &Desired, world: &World) -> Vec<ServiceStatus> {
-    desired.services.values().map(|intent| of_service(desired, intent, world)).collect()
+    let sorted = Sorted::new(desired, world);
+    desired.services.values().map(|intent| of_service(intent, world, &sorted)).collect()
 }
 
-fn of_service(desired: &Desired, intent: &ServiceIntent, world: &World) -> ServiceStatus {
+/// What there is of each service, by one look at all of it: a file may have thousands.
+struct Sorted<'a> {
+    live: BTreeMap<&'a str, Vec<&'a Live>>,
+    refusals: BTreeMap<&'a str, Vec<&'a Refusal>>,
+    waits: BTreeMap<&'a str, Vec<&'a Wait>>,
+    astray: BTreeMap<String, String>,
+}
+
+impl<'a> Sorted<'a> {
+    fn new(desired: &'a Desired, world: &'a World) -> Self {
+        let refusals = world.refusals.iter().chain(&desired.refusals);
+        Self {
+            live: sorted(world.live.iter().map(|live| (live.address.service.as_str(), live))),
+            refusals: sorted(refusals.map(|refusal| (refusal.address.service.as_str(), refusal))),
+            waits: sorted(desired.waits.iter().map(|wait| (wait.service.as_str(), wait))),
+            astray: astray(desired, world),
+        }
+    }
+
+    fn live(&self, service: &str) -> impl Iterator<Item = &'a Live> {
+        of(&self.live, service).iter().copied()
+    }
+
+    /// What [`World::at`] finds.
+    fn at(&self, address: &Address) -> Option<&'a Live> {
+        let there = self.live(&address.service).filter(|live| live.address == *address && is_usable(live));
+        there.min_by_key(|live| live.generation)
+    }
+}
+
+fn sorted<'a, T>(all: impl Iterator<Item = (&'a str, &'a T)>) -> BTreeMap<&'a str, Vec<&'a T>> {
+    let mut sorted: BTreeMap<&str, Vec<&T>> = BTreeMap::new();
+    for (service, one) in all {
+        sorted.entry(service).or_default().push(one);
+    }
+    sorted
+}
+
+fn of<'s, 'a, T>(sorted: &'s BTreeMap<&'a str, Vec<&'a T>>, service: &str) -> &'s [&'a T] {
+    sorted.get(service).map_or(&[], Vec::as_slice)
+}
+
+fn of_service(intent: &ServiceIntent, world: &World, sorted: &Sorted<'_>) -> ServiceStatus {
     let seen = world.services.get(&intent.name).cloned().unwrap_or_default();
-    let mut notes: Vec<String> = world
-        .refusals
-        .iter()
-        .chain(&desired.refusals)
-        .filter(|refusal| refusal.address.service == intent.name)
-        .map(|refusal| refusal.why.clone())
-        .collect();
+    let refusals = of(&sorted.refusals, &intent.name);
+    let mut notes: Vec<String> = refusals.iter().map(|refusal| refusal.why.clone()).collect();
     let refused = !notes.is_empty();
     let known = seen.connections.known();
     let connections: Vec<_> = known
@@ -103,15 +143,10 @@ fn of_service(desired: &Desired, intent: &ServiceIntent, world: &World) -> Servi
     notes.extend(world.notes.get(&intent.name).into_iter().flatten().cloned());
     let of_place: Vec<String> = world.unknown.get(&intent.scope).into_iter().flatten().cloned().collect();
     notes.extend(of_place.iter().cloned());
-    notes.extend(
-        desired
-            .waits
-            .iter()
-            .filter(|w| w.service == intent.name)
-            .map(|w| format!("waits for {}: {}", w.on, w.why)),
-    );
+    let waits = of(&sorted.waits, &intent.name);
+    notes.extend(waits.iter().map(|wait| format!("waits for {}: {}", wait.on, wait.why)));
     let traffic = Traffic::of(intent, &seen.targets);
-    let state = state_of(intent, world, &traffic, &connections, refused, &mut notes);
+    let state = state_of(intent, (world, sorted), &traffic, &connections, refused, &mut notes);
     ServiceStatus {
         name: intent.name.clone(),
         cloud: intent.cloud,
@@ -124,16 +159,27 @@ fn of_service(desired: &Desired, intent: &ServiceIntent, world: &World) -> Servi
 }
 
 /// How many resources of a service this deployment made.
-fn parts(intent: &ServiceIntent, world: &World) -> usize {
-    let ours = |live: &&Live| live.is_ours() && live.address.service == intent.name;
-    world.live.iter().filter(ours).count()
+fn parts(intent: &ServiceIntent, sorted: &Sorted<'_>) -> usize {
+    sorted.live(&intent.name).filter(|live| live.is_ours()).count()
+}
+
+/// What has the name of a part of the service, and not its proof.
+fn unproven(intent: &ServiceIntent, sorted: &Sorted<'_>) -> Vec<String> {
+    let why = |live: &Live| {
+        live.ownership.why_it_stays(&live.address.kind.replace('-', " "), &live.id, &live.address)
+    };
+    sorted.live(&intent.name).filter_map(why).collect()
 }
 
 /// A tombstone: it is as it should be when nothing is left.
-fn of_removed(intent: &ServiceIntent, world: &World, notes: &mut Vec<String>) -> ServiceState {
+fn of_removed(
+    intent: &ServiceIntent,
+    (world, sorted): (&World, &Sorted<'_>),
+    notes: &mut Vec<String>,
+) -> ServiceState {
     let exposed = world.services.get(&intent.name).and_then(|seen| seen.exposed.as_ref());
-    let supplied = exposed.and_then(|exposed| world.at(exposed)).filter(|live| !live.is_ours());
-    match (parts(intent, world), supplied) {
+    let supplied = exposed.and_then(|exposed| sorted.at(exposed)).filter(|live| !live.is_ours());
+    match (parts(intent, sorted), supplied) {
         (0, Some(live)) => {
             notes.push(format!(
                 "removed, as the file says (`remove: true`): {} is not privnet's and stays, with the connections that were let in",
@@ -142,10 +188,10 @@ fn of_removed(intent: &ServiceIntent, world: &World, notes: &mut Vec<String>) ->
             ServiceState::Absent
         }
         (0, None) => {
-            notes.push(format!(
-                "removed, as the file says (`remove: true`): nothing of it is in {}",
-                intent.scope
-            ));
+            let stays = unproven(intent, sorted);
+            let of_it = if stays.is_empty() { "nothing of it" } else { "nothing that is proved to be of it" };
+            notes.push(format!("removed, as the file says (`remove: true`): {of_it} is in {}", intent.scope));
+            notes.extend(stays);
             ServiceState::Absent
         }
         (left, _) => {
@@ -159,7 +205,7 @@ fn of_removed(intent: &ServiceIntent, world: &World, notes: &mut Vec<String>) ->
 
 fn state_of(
     intent: &ServiceIntent,
-    world: &World,
+    (world, sorted): (&World, &Sorted<'_>),
     traffic: &Traffic,
     connections: &[ConnectionStatus],
     refused: bool,
@@ -168,11 +214,13 @@ fn state_of(
     let exposed =
         world.services.get(&intent.name).and_then(|seen| seen.exposed.as_ref()).unwrap_or(&intent.exposed);
     if intent.remove && !refused {
-        return of_removed(intent, world, notes);
+        return of_removed(intent, (world, sorted), notes);
     }
-    let Some(live) = world.at(exposed) else {
-        let made = parts(intent, world);
-        if made > 0 {
+    let Some(live) = sorted.at(exposed) else {
+        let made = parts(intent, sorted);
+        if let Some(why) = sorted.astray.get(&intent.name) {
+            notes.push(why.clone());
+        } else if made > 0 {
             let rest = if refused { "" } else { ": `privnet apply` makes the rest" };
             notes.push(format!(
                 "partly made: {made} resource(s) are there, and what consumers connect to is not{rest}"
@@ -183,10 +231,8 @@ fn state_of(
         }
         return ServiceState::Degraded;
     };
-    let broken: Vec<_> = world
-        .live
-        .iter()
-        .filter(|live| live.address.service == intent.name)
+    let broken: Vec<_> = sorted
+        .live(&intent.name)
         .filter_map(|live| match &live.health {
             Health::Broken { state } => Some(format!("{} is {state}", live.address)),
             // Of what is being deleted, what consumers connect to is told of below; the rest was not to stay.

@@ -278,6 +278,7 @@ mod tests {
             fields: field.into_iter().map(|field| (FIELD.to_owned(), field)).collect(),
             missing: Vec::new(),
             notes: Vec::new(),
+            is_unseen: false,
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use privnet_core::accept::{Connection, ConnectionState};
+use privnet_core::astray::astray;
 use privnet_core::execute::{Context, Executor, Report};
 use privnet_core::handoff::Handoff;
 use privnet_core::plan::{self, Plan, PlanOptions, Refusal, Rule};
@@ -233,22 +234,32 @@ impl Session {
             let name = service.name.as_str();
             !world.services.contains_key(name) && !unreachable.iter().any(|down| down.services.contains(name))
         };
-        self.services().filter(is_unseen).map(|service| {
-            let own =
-                world.refusals.iter().filter(|refusal| refusal.address.service == service.name.as_str());
-            (service, own.map(|refusal| refusal.why.clone()).collect())
-        })
+        // Thousands of services may be unseen, each for a reason of its own.
+        let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for refusal in &world.refusals {
+            reasons.entry(&refusal.address.service).or_default().push(refusal.why.clone());
+        }
+        self.services()
+            .filter(is_unseen)
+            .map(move |service| (service, reasons.get(service.name.as_str()).cloned().unwrap_or_default()))
     }
 
     /// What the vendor needs for each service, as it is now: names that move and operations under way are not waited for.
     pub async fn handoff(&self) -> (Vec<Handoff>, Vec<Unreachable>) {
-        let (_, world, unreachable) = self.observe(Purpose::HandOver).await;
+        let (desired, world, unreachable) = self.observe(Purpose::HandOver).await;
+        let astray = astray(&desired, &world);
         let seen = self.services().filter(|service| !service.remove).filter_map(|service| {
             let provider = self.provider_of(service)?;
-            world
-                .services
-                .contains_key(service.name.as_str())
-                .then(|| provider.handoff(&self.spec, service, &world))
+            world.services.get(service.name.as_str())?;
+            let mut handoff = provider.handoff(&self.spec, service, &world);
+            if let Some(why) = astray.get(service.name.as_str()) {
+                handoff.is_unseen = true;
+                // What the file alone tells is told in any case.
+                if handoff.missing.is_empty() {
+                    handoff.missing.push(why.clone());
+                }
+            }
+            Some(handoff)
         });
         let unseen = self.unseen(&world, &unreachable).filter(|(service, _)| !service.remove);
         let mut all: Vec<Handoff> = seen.collect();
@@ -258,6 +269,7 @@ impl Session {
             fields: BTreeMap::new(),
             missing,
             notes: Vec::new(),
+            is_unseen: true,
         }));
         (all, unreachable)
     }

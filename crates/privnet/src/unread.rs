@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use privnet_core::astray::astray;
 use privnet_core::world::Connections;
 
 use crate::session::Planned;
 
 impl Planned {
-    /// The services of the file whose connections could not be read, and why not: nothing can be decided there. Those of a cloud that could
+    /// The services of the file whose connections could not be read, or of which what consumers connect to is not to be found, and why not:
+    /// nothing can be decided there. Those of a cloud that could
     /// not be observed at all, and those that the plan refuses, are told as that.
     #[must_use]
     pub fn unread(&self) -> Vec<(String, String)> {
@@ -27,7 +29,15 @@ impl Planned {
                 unread.entry(service).or_insert(&refusal.why);
             }
         }
-        unread.into_iter().map(|(service, why)| (service.to_owned(), why.to_owned())).collect()
+        let mut all: BTreeMap<String, String> =
+            unread.into_iter().map(|(service, why)| (service.to_owned(), why.to_owned())).collect();
+        // Nor are there requests to something that is not to be found.
+        for (service, why) in astray(&self.desired, &self.world) {
+            if !self.is_told(&service) {
+                all.entry(service).or_insert(why);
+            }
+        }
+        all.into_iter().collect()
     }
 
     fn is_told(&self, service: &str) -> bool {

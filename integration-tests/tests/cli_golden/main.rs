@@ -15,6 +15,7 @@ mod script;
 mod shapes;
 mod statuses;
 mod streams;
+mod unproven;
 mod unread;
 mod watching;
 

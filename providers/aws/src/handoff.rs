@@ -45,6 +45,7 @@ pub(crate) fn handoff(_spec: &Spec, service: &Service, world: &World) -> Handoff
         fields: BTreeMap::new(),
         missing: Vec::new(),
         notes: Vec::new(),
+        is_unseen: false,
     };
     let CloudService::Aws(aws) = &service.cloud else { return handoff };
     if service.remove || aws.form == AwsForm::Removed {
@@ -53,7 +54,8 @@ pub(crate) fn handoff(_spec: &Spec, service: &Service, world: &World) -> Handoff
     }
     add_what_the_file_says(&mut handoff, service, aws);
     let of = if matches!(aws.form, AwsForm::EndpointService(_)) { SUPPLIED } else { "main" };
-    match world.at(&Address::new(name, ENDPOINT_SERVICE, of)) {
+    let address = Address::new(name, ENDPOINT_SERVICE, of);
+    match world.at(&address) {
         Some(live) => {
             let facts = ServiceFacts::of(world, name);
             add_what_is_there(&mut handoff, aws, live, &facts);
@@ -63,9 +65,10 @@ pub(crate) fn handoff(_spec: &Spec, service: &Service, world: &World) -> Handoff
                 .missing
                 .push("service_name: the endpoint service that the file names was not found".to_owned());
         }
-        None => handoff
-            .missing
-            .push("service_name: there is no endpoint service yet; run `privnet apply`".to_owned()),
+        None => handoff.missing.push(match world.why_not_taken(&address) {
+            Some(why) => format!("service_name: {why}"),
+            None => "service_name: there is no endpoint service yet; run `privnet apply`".to_owned(),
+        }),
     }
     handoff
 }

@@ -51,6 +51,7 @@ pub(crate) fn of(_spec: &Spec, service: &Service, world: &World) -> Handoff {
         fields: BTreeMap::new(),
         missing: Vec::new(),
         notes: Vec::new(),
+        is_unseen: false,
     };
     let CloudService::Azure(azure) = &service.cloud else { return handoff };
     if let AzureForm::Hosted(form) = &azure.form {
@@ -59,7 +60,8 @@ pub(crate) fn of(_spec: &Spec, service: &Service, world: &World) -> Handoff {
         handoff.notes.push(IDLE.to_owned());
         return handoff;
     }
-    let live = world.at(&private_link_service::address(service.name.as_str()));
+    let address = private_link_service::address(service.name.as_str());
+    let live = world.at(&address);
     match live {
         Some(live) => {
             handoff.fields.insert("service_id".to_owned(), json!(live.id));
@@ -71,7 +73,14 @@ pub(crate) fn of(_spec: &Spec, service: &Service, world: &World) -> Handoff {
                 None => handoff.missing.push("the alias: the service is not ready yet".to_owned()),
             }
         }
-        None => handoff.missing.push("the service id and alias: run `privnet apply`".to_owned()),
+        None => handoff.missing.push(match world.why_not_taken(&address) {
+            Some(why) => format!("the service id and alias: {why}"),
+            None if matches!(azure.form, AzureForm::PrivateLinkService(_)) => {
+                "the service id and alias: the private link service that the file names was not found"
+                    .to_owned()
+            }
+            None => "the service id and alias: run `privnet apply`".to_owned(),
+        }),
     }
     let ports: Vec<u16> = match &azure.form {
         AzureForm::Made(made) => made.ports.iter().map(|port| port.listen.get()).collect(),

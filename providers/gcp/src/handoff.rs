@@ -44,6 +44,7 @@ pub(crate) fn handoff(service: &Service, world: &World) -> Handoff {
         fields: BTreeMap::new(),
         missing: Vec::new(),
         notes: Vec::new(),
+        is_unseen: false,
     };
     let CloudService::Gcp(gcp) = &service.cloud else { return handoff };
     if service.remove || gcp.form == GcpForm::Removed {
@@ -52,7 +53,8 @@ pub(crate) fn handoff(service: &Service, world: &World) -> Handoff {
     }
     add_what_the_file_says(&mut handoff, service, gcp);
     let supplied = matches!(gcp.form, GcpForm::ServiceAttachment { .. });
-    match world.at(&Address::new(name, KIND.name, if supplied { SUPPLIED } else { "main" })) {
+    let address = Address::new(name, KIND.name, if supplied { SUPPLIED } else { "main" });
+    match world.at(&address) {
         Some(live) => {
             handoff.fields.insert("service_attachment".to_owned(), json!(live.id));
             handoff.fields.insert(FIVETRAN.to_owned(), for_fivetran(&live.id, gcp.location.region.as_str()));
@@ -65,9 +67,10 @@ pub(crate) fn handoff(service: &Service, world: &World) -> Handoff {
         None if supplied => handoff
             .missing
             .push("service_attachment: the service attachment that the file names was not found".to_owned()),
-        None => handoff
-            .missing
-            .push("service_attachment: there is no service attachment yet; run `privnet apply`".to_owned()),
+        None => handoff.missing.push(match world.why_not_taken(&address) {
+            Some(why) => format!("service_attachment: {why}"),
+            None => "service_attachment: there is no service attachment yet; run `privnet apply`".to_owned(),
+        }),
     }
     if service.acceptance == Acceptance::Manual {
         handoff.notes.push(

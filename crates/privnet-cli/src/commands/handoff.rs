@@ -21,6 +21,10 @@ pub(crate) async fn run(shell: &Shell, which: &Which, form: HandoffForm) -> Resu
         if shell.unreachable(&unreachable) {
             exit = exit.worse(Exit::Failed);
         }
+        // What could be said of it is printed all the same.
+        if handoffs.iter().any(|handoff| handoff.is_unseen) {
+            exit = exit.worse(Exit::Failed);
+        }
         match form {
             HandoffForm::Text => {
                 text.push_str(&handoff_text(&handoffs, shell.output.paint()));

@@ -314,7 +314,14 @@ pub(crate) fn handoff(service: &Service, hosted: &AzureHosted) -> Handoff {
     if row.is_some_and(|row| row.answer == Answer::Begun) {
         notes.push("an approval takes some minutes to take effect".to_owned());
     }
-    Handoff { name: service.name.to_string(), cloud: "azure", fields, missing: Vec::new(), notes }
+    Handoff {
+        name: service.name.to_string(),
+        cloud: "azure",
+        fields,
+        missing: Vec::new(),
+        notes,
+        is_unseen: false,
+    }
 }
 
 #[cfg(test)]
