@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use privnet::{Ask, Crowd, Decided, Decision, Plan, Planned, Session, Told, Verdict, WaitedFor, told};
+use privnet::{Ask, Crowd, Decided, Plan, Planned, Session, Told, Verdict, WaitedFor, told};
 use serde_json::json;
 
 use super::as_shown::as_shown;
