@@ -20,6 +20,8 @@ pub(crate) struct Failure {
     pub(crate) shown: Option<Vec<privnet::FileError>>,
     /// Why, outermost first.
     pub(crate) causes: Vec<String>,
+    /// The cloud's id of the request that failed, where there was one.
+    pub(crate) request_id: Option<String>,
     /// What to do next.
     pub(crate) hints: Vec<String>,
     /// How the process ends.
@@ -34,6 +36,7 @@ impl Failure {
             message: message.into(),
             shown: None,
             causes: Vec::new(),
+            request_id: None,
             hints: Vec::new(),
             exit,
         }
@@ -76,6 +79,16 @@ impl Failure {
         Self::new(kind, message, Exit::Failed)
     }
 
+    /// An action that failed in the cloud, or before it.
+    pub(crate) fn of_action(id: &str, error: &privnet_core::Error) -> Self {
+        let mut failure = Self::failed(error.kind().as_str(), format!("{id}: {error}"));
+        failure.code = error.code().map(str::to_owned);
+        failure.causes = causes(error);
+        failure.request_id = error.request_id().map(str::to_owned);
+        failure.hints = error.hints().to_vec();
+        failure
+    }
+
     /// The same with one more thing to do next.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -91,13 +104,17 @@ impl Failure {
 
     /// The object of `--output json`.
     pub(crate) fn json(&self) -> Value {
-        json!({"error": {
+        let mut json = json!({"error": {
             "kind": self.kind,
             "code": self.code,
             "message": self.message,
             "causes": self.causes,
             "hints": self.hints,
-        }})
+        }});
+        if let Some(id) = &self.request_id {
+            json["error"]["request_id"] = json!(id);
+        }
+        json
     }
 }
 

@@ -243,7 +243,7 @@ fn a_wait_for_one_endpoint_ends_with_that_one() {
     let own = connection(&script, "fivetran");
     let wait = |line: &str| {
         let output = script.quietly(&format!("--sandbox accept-pending --watch --yes {line}"));
-        (code(&output), text(&output.stdout))
+        (code(&output), text(&output.stdout) + &text(&output.stderr))
     };
     let (status, said) = wait(&format!("--connection {own} --timeout 5m aws.yaml"));
     assert!(status == 0 && said.contains(&format!("{own} is connected.")), "{said}");

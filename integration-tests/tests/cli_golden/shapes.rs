@@ -230,6 +230,27 @@ fn failures_have_their_shape() {
     holds(&ERROR, &failed["actions"][0]["error"]);
     assert_eq!(failed["actions"][0]["error"]["kind"], "audit", "{failed:#}");
 
+    // What accept-pending says of a decision is why it failed; what to do about it is on standard error.
+    for how in ["", " --watch"] {
+        let line = format!("--sandbox accept-pending --yes --audit-log a-folder{how} --output json");
+        let output = script.quietly(&line);
+        assert_eq!(code(&output), 1, "{}", text(&output.stderr));
+        let objects: Vec<Value> =
+            text(&output.stderr).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let failed = &objects[0]["error"];
+        holds(&ERROR, failed);
+        assert_eq!(failed["kind"], "audit", "{failed:#}");
+        assert!(failed["causes"].to_string().contains("not a regular file"), "{failed:#}");
+        assert!(failed["hints"].to_string().contains("--audit-log FILE"), "{failed:#}");
+        let kinds: Vec<&str> = objects.iter().map(|one| one["error"]["kind"].as_str().unwrap()).collect();
+        let last: &[&str] = if how.is_empty() { &[] } else { &["failed"] };
+        assert_eq!(kinds[1..], *last, "{}", text(&output.stderr));
+    }
+    // A script can tell that the time was over.
+    script.write("acme.yaml", &super::for_acme());
+    let late = "--sandbox accept-pending acme.yaml --watch --yes --timeout 100ms";
+    assert_eq!(error(&script, late, 1)["kind"], "timed-out");
+
     assert_eq!(error(&script, "--sandbox plan missing.yaml", 65)["kind"], "file");
     assert_eq!(error(&script, "--sandbox apply --service nobody", 64)["kind"], "usage");
     assert_eq!(error(&script, "--sandbox apply --perhaps", 64)["kind"], "usage");

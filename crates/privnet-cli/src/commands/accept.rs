@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use privnet::{Ask, Crowd, Decided, Plan, Planned, Session, Told, Verdict, WaitedFor, told};
+use privnet::{
+    Ask, Crowd, Decided, Outcome, Plan, Planned, Report, Session, Told, Verdict, WaitedFor, told,
+};
+use privnet_core::ErrorKind;
 use serde_json::json;
 
 use super::as_shown::as_shown;
@@ -14,8 +17,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::written;
 use crate::render::{
-    Paint, count, crowd_json, crowds_text, decision_json, decisions_text, executed_text,
-    nothing_pending_text, unread_json, unread_text, warnings_text,
+    Paint, count, crowd_json, crowds_text, decision_json, decisions_text, nothing_pending_text, unread_json,
+    unread_text, warnings_text,
 };
 use crate::world::{can_ask, confirm};
 
@@ -36,6 +39,8 @@ struct Ended {
     crowds: Vec<Crowd>,
     exit: Exit,
     text: String,
+    /// What went wrong: for standard error, behind the result.
+    failures: Vec<Failure>,
     /// Whether the connection that was asked for may be one of its services'.
     may_have_it: bool,
     /// Whether it is.
@@ -72,6 +77,9 @@ pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner)
     let text: String = ended.iter().map(|file| file.text.as_str()).collect();
     if !ended.is_empty() {
         shell.output.result(|_| text, || joined(objects));
+    }
+    for failure in ended.iter().flat_map(|file| &file.failures) {
+        shell.output.failure(failure);
     }
     stopped.map_or(Ok(exit), |failure| Err(failure.or_worse(exit)))
 }
@@ -126,8 +134,8 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
         if decisions.is_empty() {
             text.push_str(nothing_pending_text(all_seen, decided.executed.was_looked_at()));
         }
-        let crowds = Vec::new();
-        return Ok(Ended { decisions, unread, crowds, exit, text, may_have_it, has_it, missed });
+        let (crowds, failures) = (Vec::new(), Vec::new());
+        return Ok(Ended { decisions, unread, crowds, exit, text, failures, may_have_it, has_it, missed });
     }
     if !manner.yes {
         let considered = told(decided.decisions.clone(), &Plan::default(), None);
@@ -154,11 +162,9 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
         text.push_str(&warnings);
     }
     text.push_str(&crowds_text(&crowds, paint));
-    if let Some(report) = report.as_ref().filter(|report| !report.all_done()) {
-        text.push_str(&executed_text(&executed.plan, report, paint));
-    }
     text.push_str(&unread_lines(&unread));
-    Ok(Ended { decisions, unread, crowds, exit, text, may_have_it, has_it, missed })
+    let failures = failures(&executed.plan, report.as_ref());
+    Ok(Ended { decisions, unread, crowds, exit, text, failures, may_have_it, has_it, missed })
 }
 
 /// Whoever names one connection asks for it alone: that it is left is then no success.
@@ -221,38 +227,70 @@ async fn watch_one(shell: &Shell, session: &Session, ask: &Ask, timeout: Duratio
     let waited = session.accept_until_connected(ask, timeout, see).await;
     let last = &waited.last;
     shell.unreachable(&last.executed.unreachable);
-    if let Some(report) = last.report.as_ref().filter(|report| !report.all_done()) {
-        text.push_str(&executed_text(&last.executed.plan, report, paint));
-    }
-    let (exit, end) = how_it_ended(waited.end, ask, timeout);
+    let mut failures = failures(&last.executed.plan, last.report.as_ref());
     let unread = unread(session, &last.executed);
     text.push_str(&unread_lines(&unread));
-    text.push_str(&end);
-    text.push('\n');
+    let exit = match how_it_ended(waited.end, ask, timeout) {
+        Ok(end) => {
+            text.push_str(&end);
+            text.push('\n');
+            Exit::Done
+        }
+        Err(failure) => {
+            let exit = failure.exit;
+            failures.push(failure);
+            exit
+        }
+    };
     // Whom it waited for was connected, or is told by how it ended.
     let crowds = waited.last.crowds;
-    Ended { decisions: all, unread, crowds, exit, text, may_have_it: true, has_it: false, missed: false }
+    Ended {
+        decisions: all,
+        unread,
+        crowds,
+        exit,
+        text,
+        failures,
+        may_have_it: true,
+        has_it: false,
+        missed: false,
+    }
 }
 
-fn how_it_ended(end: WaitedFor, ask: &Ask, timeout: Duration) -> (Exit, String) {
-    match (end, ask.connection.as_deref()) {
-        (WaitedFor::Connected, None) => (Exit::Done, "Every consumer is connected.".to_owned()),
-        (WaitedFor::Connected, Some(id)) => (Exit::Done, format!("{id} is connected.")),
-        (WaitedFor::Nobody, _) => {
-            (Exit::Done, "Nobody is to be let in: no service that is asked for stays.".to_owned())
+/// Why decisions could not be carried out: an error for each that was tried. One that was not is told by its decision.
+fn failures(plan: &Plan, report: Option<&Report>) -> Vec<Failure> {
+    let outcomes = report.map(|report| report.outcomes.as_slice()).unwrap_or_default();
+    let tried = plan.actions.iter().zip(outcomes);
+    tried
+        .filter_map(|(action, outcome)| match outcome {
+            Outcome::Failed(error) => Some(Failure::of_action(&action.id, error)),
+            Outcome::Done { .. } | Outcome::Skipped { .. } => None,
+        })
+        .collect()
+}
+
+/// What a wait came to; an error where that is not what was waited for.
+fn how_it_ended(end: WaitedFor, ask: &Ask, timeout: Duration) -> Result<String, Failure> {
+    let named = ask.connection.as_deref();
+    match end {
+        WaitedFor::Connected => {
+            let all = || "Every consumer is connected.".to_owned();
+            Ok(named.map_or_else(all, |id| format!("{id} is connected.")))
         }
-        (WaitedFor::Ambiguous, _) => (Exit::Refused, "Somebody must choose: use --connection ID.".to_owned()),
-        (WaitedFor::Refused, _) => {
-            (Exit::Refused, "Stopped: what is in the way of it, above, does not pass by itself.".to_owned())
+        WaitedFor::Nobody => Ok("Nobody is to be let in: no service that is asked for stays.".to_owned()),
+        WaitedFor::Ambiguous => {
+            Err(Failure::refused("stopped: somebody must choose").hint("use --connection ID"))
         }
-        (WaitedFor::TimedOut, None) => {
-            (Exit::Failed, format!("Timed out after {timeout:?}: not every consumer is connected."))
+        WaitedFor::Refused => {
+            Err(Failure::refused("stopped: what is in the way of it, above, does not pass by itself"))
         }
-        (WaitedFor::TimedOut, Some(id)) => {
-            (Exit::Failed, format!("Timed out after {timeout:?}: {id} is not connected."))
+        WaitedFor::TimedOut => {
+            let all = || "not every consumer is connected".to_owned();
+            let who = named.map_or_else(all, |id| format!("{id} is not connected"));
+            Err(Failure::failed(ErrorKind::TimedOut.as_str(), format!("timed out after {timeout:?}: {who}")))
         }
-        (WaitedFor::Failed, _) => (Exit::Failed, "Stopped by a failure.".to_owned()),
-        (WaitedFor::Cancelled, _) => (Exit::Interrupted, "Interrupted.".to_owned()),
+        WaitedFor::Failed => Err(Failure::failed("failed", "stopped by a failure, which is said above")),
+        WaitedFor::Cancelled => Err(Failure::interrupted("stopped while waiting for connection requests")),
     }
 }
 

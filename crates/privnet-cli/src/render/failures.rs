@@ -18,6 +18,9 @@ pub(crate) fn failure_text(failure: &Failure, paint: Paint) -> String {
     for cause in &failure.causes {
         let _ = writeln!(out, "  {cause}");
     }
+    if let Some(id) = &failure.request_id {
+        let _ = writeln!(out, "  {}", paint.on(Style::Dim, format!("request id {id}")));
+    }
     for hint in &failure.hints {
         let _ = writeln!(out, "{} {hint}", paint.on(Style::Change, "hint:"));
     }
