@@ -120,7 +120,18 @@ impl Failure {
 
 impl From<privnet::CloudsError> for Failure {
     fn from(error: privnet::CloudsError) -> Self {
-        Self::file(error.to_string())
+        let hint = error.hint();
+        let failure = match error {
+            privnet::CloudsError::NoProvider(_) => Self::file(error.to_string()),
+            // Nothing is wrong with the file, nor with the command line.
+            privnet::CloudsError::PlainHttp { .. } | privnet::CloudsError::NoPlace { .. } => {
+                Self::failed(privnet_core::ErrorKind::Invalid.as_str(), error.to_string())
+            }
+        };
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 }
 

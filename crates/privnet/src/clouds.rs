@@ -49,11 +49,24 @@ pub enum CloudsError {
         url: String,
     },
     /// An endpoint of one's own is no URL of a place, or holds a user's name or password; it is not shown.
-    #[error("{variable} must be a URL like https://HOST, without a user or password in it")]
+    #[error("{variable} is no URL like https://HOST, without a user or password in it")]
     NoPlace {
         /// The variable that names it.
         variable: &'static str,
     },
+}
+
+impl CloudsError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoProvider(_) => None,
+            Self::PlainHttp { variable, .. } | Self::NoPlace { variable } => Some(format!(
+                "set {variable} to a URL that begins with https://, or unset it: the cloud's own endpoint is then used"
+            )),
+        }
+    }
 }
 
 impl Clouds {

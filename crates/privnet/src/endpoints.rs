@@ -53,7 +53,8 @@ pub(crate) fn azure(variable: &dyn Fn(&str) -> Option<String>) -> Result<AzureSe
 /// Whether a text is the URL of a place, and of nobody there: what stands before an `@` would be shown in messages.
 fn is_place(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains('@'))
+    let has_host = |rest: &str| !rest.is_empty() && !rest.starts_with(['/', ':', '?', '#']);
+    rest.is_some_and(|rest| has_host(rest) && !rest.contains(|c: char| c == '@' || c.is_whitespace()))
 }
 
 /// What the environment says of Google Cloud.
@@ -64,7 +65,7 @@ fn is_place(url: &str) -> bool {
 pub(crate) fn gcp(variable: &dyn Fn(&str) -> Option<String>) -> Result<GcpSettings, CloudsError> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let Some(url) = set(GCP_COMPUTE) else { return Ok(GcpSettings::default()) };
-    if url.starts_with("https://") && !is_place(&url) {
+    if !is_place(&url) {
         return Err(CloudsError::NoPlace { variable: GCP_COMPUTE });
     }
     Ok(if is_plain(GCP_COMPUTE, &url, set(INSECURE).as_deref())? {
@@ -187,6 +188,11 @@ mod tests {
             &[(GCP_COMPUTE, "compute.example"), (INSECURE, "1")],
         ] {
             assert!(with(refused).is_err(), "{refused:?}");
+        }
+        for no_url in ["nonsense", "compute.example", "ftp://compute.example", "https://", "https:///x"] {
+            let wrong = gcp(&|asked| (asked == GCP_COMPUTE).then(|| no_url.to_owned())).unwrap_err();
+            assert_eq!(wrong, CloudsError::NoPlace { variable: GCP_COMPUTE }, "{no_url}");
+            assert!(wrong.hint().is_some_and(|hint| hint.contains(GCP_COMPUTE)), "{no_url}");
         }
         let hushed = with(&[(GCP_COMPUTE, "https://user:hush@compute.example")]).unwrap_err().to_string();
         assert!(hushed.starts_with(GCP_COMPUTE) && !hushed.contains("hush"), "{hushed}");

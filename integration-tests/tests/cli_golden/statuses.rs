@@ -47,6 +47,21 @@ fn each_status_is_reached() {
     ends(&script, "--sandbox accept-pending acme.yaml --watch --yes --timeout 100ms", 1);
     let down = script.quietly_with("plan aws.yaml", &[("AWS_ENDPOINT_URL", "http://127.0.0.1:9")], None);
     assert_eq!(code(&down), 1, "{}", text(&down.stderr));
+    // So is an endpoint of one's own that is none: nothing is wrong with the file.
+    let gcp = "version: 1\ndeployment: shared\nservices:\n  - name: s\n    allow: { fivetran: {} }\n    gcp: { project: acme-data, region: \
+               us-east4, existing: { service_attachment: shared-db } }\n";
+    script.write("gcp.yaml", gcp);
+    for (value, word) in [("nonsense", "is no URL"), ("http://example.com:1", "plain http")] {
+        let variable = "PRIVNET_GCP_COMPUTE_URL";
+        let wrong = script.quietly_with("plan gcp.yaml --output json", &[(variable, value)], None);
+        let said = text(&wrong.stderr);
+        assert_eq!(code(&wrong), 1, "{said}");
+        let error: Value = serde_json::from_str(&said).unwrap();
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with(variable) && message.contains(word), "{said}");
+        assert_eq!(error["error"]["kind"], "invalid");
+        assert!(error["error"]["hints"][0].as_str().unwrap().contains(variable), "{said}");
+    }
     // 64: bad usage, also without a terminal to ask on.
     ends(&script, "--sandbox plan aws.yaml --perhaps", 64);
     ends(&script, "--sandbox destroy aws.yaml --sever-connections", 64);
