@@ -89,7 +89,7 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
     }
     let watching = Watching {
         deployments: &deployments,
-        interval: manner.interval.div_f64(options.pace),
+        interval: manner.interval,
         observe: manner.observe,
         listen: server.as_ref().map(Server::address),
     };
