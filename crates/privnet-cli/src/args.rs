@@ -230,6 +230,29 @@ pub(crate) enum Command {
     Man,
 }
 
+impl Command {
+    /// Its name on the command line.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Validate { .. } => "validate",
+            Self::Plan { .. } => "plan",
+            Self::Apply { .. } => "apply",
+            Self::Status { .. } => "status",
+            Self::AcceptPending { .. } => "accept-pending",
+            Self::Reject { .. } => "reject",
+            Self::Handoff { .. } => "handoff",
+            Self::Destroy { .. } => "destroy",
+            Self::SyncTargets { .. } => "sync-targets",
+            Self::Watch { .. } => "watch",
+            Self::Render { .. } => "render",
+            Self::Sandbox { .. } => "sandbox",
+            Self::Schema => "schema",
+            Self::Completions { .. } => "completions",
+            Self::Man => "man",
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum RenderCommand {
     /// What the forwarder machines of services with `to: { forwarder: … }` would run

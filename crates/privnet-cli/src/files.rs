@@ -30,7 +30,12 @@ pub(crate) struct Found {
 }
 
 /// The files that the user gave, or else the ones that are here. Tells of each that is here, may have been meant, and is left out.
-pub(crate) fn find(which: &Which, here: &Path, tell: impl Fn(&str)) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn find(
+    which: &Which,
+    command: &str,
+    here: &Path,
+    tell: impl Fn(&str),
+) -> Result<Vec<PathBuf>, Failure> {
     swallowed(which)?;
     let found = look(which, here)?;
     for left_out in &found.left_out {
@@ -39,7 +44,7 @@ pub(crate) fn find(which: &Which, here: &Path, tell: impl Fn(&str)) -> Result<Ve
     if found.paths.is_empty() {
         let message =
             format!("no FILE was given, and there is no {DEFAULT} and no other *.yaml of a deployment here");
-        return Err(Failure::usage(message).hint("name a file: privnet plan aws.yaml"));
+        return Err(Failure::usage(message).hint(format!("name a file: privnet {command} aws.yaml")));
     }
     Ok(found.paths)
 }
@@ -191,8 +196,10 @@ mod tests {
     fn finds_privnet_yaml_before_others_and_only_deployments() {
         let dir = tempfile::tempdir().unwrap();
         let which = Which::default();
-        let find = || find(&which, dir.path(), |_| {});
-        assert_eq!(find().unwrap_err().exit, crate::exit::Exit::Usage);
+        let find = || find(&which, "status", dir.path(), |_| {});
+        let none = find().unwrap_err();
+        assert_eq!(none.exit, crate::exit::Exit::Usage);
+        assert_eq!(none.hints, ["name a file: privnet status aws.yaml"]);
         std::fs::write(dir.path().join("b.yaml"), "version: 1\ndeployment: d\n").unwrap();
         std::fs::write(dir.path().join("a.yaml"), "kind: Pod\nname: p\n").unwrap();
         assert_eq!(find().unwrap(), [PathBuf::from("b.yaml")]);

@@ -30,6 +30,8 @@ mod world;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 
 use crate::args::Args;
 use crate::failure::Failure;
@@ -37,7 +39,7 @@ use crate::failure::Failure;
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&without_escapes(error)),
     };
     // One TLS stack for all clouds. It fails only when another is installed, and nothing else installs one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -83,6 +85,19 @@ fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
     }
     exit::Exit::Usage.into()
+}
+
+/// clap tells of each unknown option and word how it would be taken for a value. No value here looks like one: whoever follows the
+/// tip names a file of that name.
+fn without_escapes(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::StyledStrs(tips)) = error.remove(ContextKind::Suggested) {
+        let is_escape = |tip: &StyledStr| tip.to_string().contains(" as a value, use ");
+        let others: Vec<StyledStr> = tips.into_iter().filter(|tip| !is_escape(tip)).collect();
+        if !others.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(others));
+        }
+    }
+    error
 }
 
 /// clap's text, taken apart: the message with what belongs to it, and its tips. Without a command clap gives the whole help.

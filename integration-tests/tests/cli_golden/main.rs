@@ -114,6 +114,8 @@ fn which_files() {
     let mut script = Script::new();
     script.run("validate");
     script.run("validate --output json");
+    script.run("--sandbox accept-pending --yes");
+    script.run("render forwarder");
     let other = orders().replace("golden", "other");
     for (name, text) in
         [("a.yaml", orders()), ("b.yaml", other), ("compose.yaml", "services: {}\n".to_owned())]
@@ -303,6 +305,7 @@ fn bad_usage() {
         "reject",
         "handoff --as terraform",
         "destroy --prune",
+        "plan --bogus",
         "watch --interval 1s",
         "watch --interval soon",
         "watch --listen 0.0.0.0:9464",

@@ -105,7 +105,12 @@ services:
     assert!(asked.contains("asks for"), "{asked}");
     let unknown = ends(&script, "sandbox connect nothing", 1);
     assert!(unknown.contains("bad.yaml could not be read, so its names are not known"), "{unknown}");
+    script.write("worse.yaml", super::WRONG);
+    let unknown = ends(&script, "sandbox connect nothing", 1);
+    let hints: Vec<_> = unknown.lines().filter(|line| line.contains("could not be read")).collect();
+    assert_eq!(hints, ["hint: bad.yaml, worse.yaml could not be read, so their names are not known"]);
     std::fs::remove_file(script.at("bad.yaml")).unwrap();
+    std::fs::remove_file(script.at("worse.yaml")).unwrap();
     assert!(!ends(&script, "sandbox connect nothing", 1).contains("could not be read"));
 }
 

@@ -13,7 +13,8 @@ use crate::output::Output;
 use crate::render::forwarder_text;
 
 pub(crate) fn run(which: &Which, output: Output) -> Result<Exit, Failure> {
-    let sources = files::read(&files::find(which, Path::new("."), |text| output.remark(text))?)?;
+    let tell = |text: &str| output.remark(text);
+    let sources = files::read(&files::find(which, "render forwarder", Path::new("."), tell)?)?;
     let specs = files::decode_or_fail(&sources)?;
     files::check_services(which, &specs)?;
     let asked = |name: &str| which.services.is_empty() || which.services.iter().any(|asked| asked == name);

@@ -67,7 +67,7 @@ async fn run_connected(
     }
     let world = World::open(&global, errors.clone()).await?;
     let progress = Progress::new(&global, output, errors.clone());
-    let shell = Shell { global, output, errors, world, progress };
+    let shell = Shell { command: command.name(), global, output, errors, world, progress };
     let done = match command {
         Command::Plan { which, out, detailed_exitcode, prune, sever_connections } => {
             plan::run(&shell, &which, out.as_deref(), detailed_exitcode, options(prune, sever_connections))
@@ -118,6 +118,8 @@ fn options(prune: bool, sever_connections: bool) -> privnet::PlanOptions {
 
 /// What every connected command has at hand.
 pub(crate) struct Shell {
+    /// The command's name.
+    pub(crate) command: &'static str,
     pub(crate) global: Global,
     pub(crate) output: Output,
     pub(crate) errors: Errors,
@@ -135,7 +137,7 @@ impl Shell {
     /// A session for each file.
     pub(crate) fn open(&self, which: &Which, parallelism: usize) -> Result<Vec<Opened>, Failure> {
         let tell = |text: &str| self.errors.remark(text);
-        let sources = files::read(&files::find(which, std::path::Path::new("."), tell)?)?;
+        let sources = files::read(&files::find(which, self.command, std::path::Path::new("."), tell)?)?;
         let specs = files::decode_or_fail(&sources)?;
         files::check_services(which, &specs)?;
         sources

@@ -44,8 +44,13 @@ pub(crate) async fn run(command: SandboxCommand, global: &Global, output: Output
             let meant = meant.unwrap_or(service);
             let connection = Sandbox::open(&dir)?.connect(&meant, consumer.as_deref());
             let connection = connection.map_err(|error| {
-                let unknown = |name| format!("{name} could not be read, so its names are not known");
-                unread.into_iter().map(unknown).fold(Failure::from(error), Failure::hint)
+                let failure = Failure::from(error);
+                match unread.as_slice() {
+                    [] => failure,
+                    [one] => failure.hint(format!("{one} could not be read, so its names are not known")),
+                    more => failure
+                        .hint(format!("{} could not be read, so their names are not known", more.join(", "))),
+                }
             })?;
             output.result(|_| connection_text(&connection), || connection.clone());
             Ok(Exit::Done)

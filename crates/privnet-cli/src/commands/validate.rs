@@ -12,7 +12,8 @@ use crate::output::Output;
 use crate::render::{count, file_error_json, file_errors_text};
 
 pub(crate) fn run(which: &Which, output: Output) -> Result<Exit, Failure> {
-    let (sources, unread) = read(&files::find(which, Path::new("."), |text| output.remark(text))?);
+    let (sources, unread) =
+        read(&files::find(which, "validate", Path::new("."), |text| output.remark(text))?);
     let decoded = files::decode(&sources);
     if let (Ok(specs), true) = (&decoded, unread.is_empty()) {
         files::check_services(which, specs)?;

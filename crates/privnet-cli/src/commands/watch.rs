@@ -40,7 +40,7 @@ pub(crate) struct Manner {
 }
 
 pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<Exit, Failure> {
-    let paths = files::find(which, Path::new("."), |text| shell.errors.remark(text))?;
+    let paths = files::find(which, shell.command, Path::new("."), |text| shell.errors.remark(text))?;
     files::demand_regular(&paths)?;
     let sources = files::read(&paths)?;
     let specs = files::decode_or_fail(&sources)?;

@@ -43,7 +43,9 @@ pub(crate) fn executed_text(plan: &Plan, report: &Report, paint: Paint) -> Strin
     let total = plan.actions.len();
     let style = if done == total { Style::Good } else { Style::Bad };
     let seconds = report.elapsed.as_secs_f64();
-    let tally = if total == 0 {
+    let tally = if total == 0 && !plan.refusals.is_empty() {
+        "nothing was done".to_owned()
+    } else if total == 0 {
         "nothing to do".to_owned()
     } else {
         format!("{done} of {} done", count(total, "action"))
