@@ -162,15 +162,21 @@ fn check_map(
 
 fn unknown_key(entry: &Entry, map: &MapShape, errors: &mut Errors<'_>) {
     let message = format!("`{}` is no key of {}", entry.key, map.what);
+    let names: Vec<&str> = map.keys.iter().map(|key| key.name).collect();
     let elsewhere =
         map.elsewhere.iter().find(|(other, _)| other.keys.iter().any(|key| key.name == entry.key));
     if entry.key == "<<" {
         let hint = "merge keys are not part of YAML 1.2; use `defaults`, or an anchor for a whole value";
         errors.add_hint("unknown-key", entry.span, message, hint);
     } else if let Some((_, hint)) = elsewhere {
-        errors.add_hint("unknown-key", entry.span, message, *hint);
+        // One letter may be a slip, and need be none: nobody but the writer knows which.
+        let is_slip = |word: &&str| strsim::damerau_levenshtein(&entry.key, word) == 1;
+        let hint = match names.iter().find(|word| entry.key.len() <= 64 && is_slip(word)) {
+            Some(word) => format!("did you mean `{word}`? As it is, {hint}"),
+            None => (*hint).to_owned(),
+        };
+        errors.add_hint("unknown-key", entry.span, message, hint);
     } else {
-        let names: Vec<&str> = map.keys.iter().map(|key| key.name).collect();
         errors.add_hint("unknown-key", entry.span, message, suggest(&entry.key, &names, "the keys are"));
     }
 }
@@ -224,7 +230,22 @@ fn check_text(text: &str, plain: bool, rule: &TextRule, what: &str, span: Span, 
     if let Err(problem) = (rule.check)(text) {
         let message = format!("{what}: `{}` is not {}: it {}", shorten(text), rule.what, problem.why);
         errors.push("invalid-value", span, message, problem.hint);
+    } else if plain && is_number(text) && !rule.takes_numbers() {
+        // An editor that goes by the schema sees a number, too.
+        let message = format!("{what} is a number; {} belongs here", rule.what);
+        errors.add_hint("wrong-type", span, message, format!("if the text is meant, write `\"{text}\"`"));
     }
+}
+
+/// A plain scalar that YAML reads as a number (YAML 1.2, 10.3.2).
+fn is_number(text: &str) -> bool {
+    let digits = |prefix: &str, radix: u32| {
+        text.strip_prefix(prefix).is_some_and(|rest| super::text::all(rest, |c| c.is_digit(radix)))
+    };
+    let decimal = text.contains(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_digit() || "+-.eE".contains(c))
+        && text.parse::<f64>().is_ok();
+    decimal || digits("0o", 8) || digits("0x", 16)
 }
 
 fn check_whole(

@@ -155,6 +155,18 @@ impl<'a> Errors<'a> {
         self.found.push((span, error));
     }
 
+    /// Says this in the place of what was found at the very same part of the text.
+    pub(super) fn say_instead(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.found.retain(|(found, _)| *found != span);
+        self.add_hint(code, span, message, hint);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

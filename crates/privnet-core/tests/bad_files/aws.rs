@@ -39,6 +39,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a subnet twice", "[subnet-0aaaaaaaaaaaaaaa1]", "[subnet-0aaaaaaaaaaaaaaa1, subnet-0aaaaaaaaaaaaaaa1]"),
     ("a misspelt key", "cross_zone", "crosszone"),
     ("a key of a port in the block", FIRST, "      listen: 5432\n"),
+    ("a misspelt key that another cloud has", FIRST, "      subnet: [subnet-0aaaaaaaaaaaaaaa1]\n"),
     (
         "no ports",
         "      ports:\n        - listen: 5432\n          engine: postgres\n          to: { ips: [10.0.3.17, 10.0.4.17] }\n        - { listen: 15432, port: 5432, to: { instances: [i-0123456789abcdef0] } }\n",
@@ -82,6 +83,12 @@ pub(crate) const CASES: &[Case] = &[
     ("another IP type", FIRST, "      ip_address_type: ipv6\n"),
     ("a private DNS name of Amazon's", FIRST, "      private_dns_name: db.us-east-1.rds.amazonaws.com\n"),
     ("a private DNS name without a domain", FIRST, "      private_dns_name: db\n"),
+    ("a private DNS name that is a number", FIRST, "      private_dns_name: 1.5\n"),
+    (
+        "a forwarder's size that is a number",
+        FIRST,
+        "      forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1], size: 1.5 }\n",
+    ),
     ("a region of another partition", FIRST, "      supported_regions: [us-gov-west-1]\n"),
     (
         "a topic of another region",

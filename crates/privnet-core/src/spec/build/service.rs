@@ -146,8 +146,8 @@ fn allowed(
     let mut found = Allowed::default();
     for entry in tree.get(service.node, "allow").map_or(&[][..], |id| tree.entries(id)) {
         if entry.key == "*" {
-            // The key's own form has been reported; how it is meant to be written is more helpful here.
-            reader.errors.add_hint(
+            // The key's own form has been reported; how it is meant to be written is more helpful.
+            reader.errors.say_instead(
                 "wildcard-consumer",
                 entry.span,
                 "`*` is no consumer",
