@@ -31,7 +31,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Box<dyn std::error::Error>> {
-    let mut options = Options::new(std::env::temp_dir().join("privnet-sandbox"));
+    let dir = std::env::temp_dir().join("privnet-sandbox");
+    let mut options = Options { credentials: true, ..Options::new(dir) };
     while let Some(flag) = arguments.next() {
         match flag.as_str() {
             "--no-rate-limits" => {

@@ -22,7 +22,8 @@ pub(crate) async fn run(command: SandboxCommand, global: &Global, output: Output
     let dir = sandbox_dir(global)?;
     match command {
         SandboxCommand::Serve { port, latency, speed, record, faults } => {
-            let options = Options { port, latency, speed, record, faults, ..Options::new(&dir) };
+            let options =
+                Options { port, latency, speed, record, faults, credentials: true, ..Options::new(&dir) };
             serve(&options, output).await
         }
         SandboxCommand::World => {
@@ -140,14 +141,29 @@ fn serving_text(running: &Running, dir: &Path, latency: Duration) -> String {
         let _ = write!(text, ", {} ms later", latency.as_millis());
     }
     text.push_str("; Ctrl-C ends it\n");
+    text.push_str(
+        "# For a shell of its own: SSL_CERT_FILE and REQUESTS_CA_BUNDLE trust the local cloud's CA and no other.\n",
+    );
     for cloud in running.clouds() {
         let _ = writeln!(text, "\n# {cloud}: {}", running.url(cloud).unwrap_or_default());
         for (name, value) in running.variables(cloud) {
-            let _ = writeln!(text, "export {name}={value}");
+            let _ = writeln!(text, "export {name}={}", quoted(value));
+        }
+        for line in running.in_code(cloud) {
+            let _ = match line.strip_prefix('#') {
+                Some(words) => writeln!(text, "#{words}"),
+                None => writeln!(text, "#   {line}"),
+            };
         }
     }
     let _ = writeln!(text, "\n# DNS (UDP): {}", running.dns());
     text
+}
+
+/// A value as a shell reads it.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/:._-,".contains(c);
+    if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', "'\\''")) }
 }
 
 fn serving_json(running: &Running) -> Value {
@@ -156,7 +172,10 @@ fn serving_json(running: &Running) -> Value {
         .map(|cloud| {
             let variables: Map<String, Value> =
                 running.variables(cloud).iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-            (cloud.to_owned(), json!({"url": running.url(cloud), "variables": variables}))
+            (
+                cloud.to_owned(),
+                json!({"url": running.url(cloud), "variables": variables, "in_code": running.in_code(cloud)}),
+            )
         })
         .collect();
     json!({"clouds": clouds, "dns": running.dns().to_string(), "speed": running.clock().speed()})

@@ -274,6 +274,7 @@ impl CloudServer for AzureServer {
     fn variables(&self, url: &str) -> Vec<(String, String)> {
         let pairs = [
             ("PRIVNET_AZURE_RESOURCE_MANAGER_URL", url),
+            ("PRIVNET_INSECURE_LOOPBACK_CREDENTIALS", "1"),
             ("AZURE_AUTHORITY_HOST", url),
             ("AZURE_POD_IDENTITY_AUTHORITY_HOST", url),
             ("AZURE_TENANT_ID", TENANT),
@@ -282,8 +283,28 @@ impl CloudServer for AzureServer {
             ("AZURE_SUBSCRIPTION_ID", OWN),
             // The Azure CLI asks the public cloud about authorities that it does not know, unless it is told not to.
             ("AZURE_CORE_INSTANCE_DISCOVERY", "false"),
+            // Terraform's azurerm (https://registry.terraform.io/providers/hashicorp/azurerm/latest/docs#argument-reference). It takes
+            // everything else from the metadata, and must ask neither the Azure CLI for the user's own login, nor for providers by name.
+            ("ARM_TENANT_ID", TENANT),
+            ("ARM_CLIENT_ID", login::CLIENT),
+            ("ARM_CLIENT_SECRET", "sandbox"),
+            ("ARM_SUBSCRIPTION_ID", OWN),
+            ("ARM_USE_CLI", "false"),
+            ("ARM_RESOURCE_PROVIDER_REGISTRATIONS", "none"),
         ];
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn in_code(&self, url: &str) -> Vec<String> {
+        vec![
+            "# azure-identity goes by these variables with one word more, azure-mgmt-* by none of them. In Python:".to_owned(),
+            "import azure.identity, azure.mgmt.network".to_owned(),
+            "credential = azure.identity.EnvironmentCredential(disable_instance_discovery=True)".to_owned(),
+            format!(
+                "network = azure.mgmt.network.NetworkManagementClient(credential, \"{OWN}\", base_url=\"{url}\", \
+                 credential_scopes=[\"{url}/.default\"])"
+            ),
+        ]
     }
 }
 

@@ -103,4 +103,9 @@ pub trait CloudServer: Send + Sync + 'static {
 
     /// The environment variables that point this cloud's clients at `url`.
     fn variables(&self, url: &str) -> Vec<(String, String)>;
+
+    /// How clients are pointed at `url` that no variable can point anywhere: lines of Python, under `#` for their words.
+    fn in_code(&self, _url: &str) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -7,6 +7,7 @@
 mod buckets;
 mod clock;
 mod cloud;
+mod credentials;
 mod error;
 mod exchange;
 mod faults;

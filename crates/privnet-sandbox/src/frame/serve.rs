@@ -39,6 +39,9 @@ pub struct Options {
     pub rate_limits: bool,
     /// Whether consumers are kept from asking by themselves from the start; see [`super::Requests`].
     pub hold_requests: bool,
+    /// Whether application default credentials of the sandbox's own are written into the folder and named among the variables. They
+    /// hold this server's address: of several servers of one folder only one may.
+    pub credentials: bool,
 }
 
 impl Options {
@@ -55,6 +58,7 @@ impl Options {
             list_lag: setup.list_lag,
             rate_limits: setup.rate_limits,
             hold_requests: false,
+            credentials: false,
         }
     }
 
@@ -69,6 +73,7 @@ impl Options {
 pub struct Running {
     urls: BTreeMap<&'static str, String>,
     variables: BTreeMap<&'static str, Vec<(String, String)>>,
+    in_code: BTreeMap<&'static str, Vec<String>>,
     dns: SocketAddr,
     https: BTreeMap<&'static str, (String, PathBuf)>,
     clock: Arc<Clock>,
@@ -87,6 +92,11 @@ impl Running {
     /// The environment variables that point a cloud's clients at this sandbox.
     pub fn variables(&self, cloud: &str) -> &[(String, String)] {
         self.variables.get(cloud).map_or(&[], Vec::as_slice)
+    }
+
+    /// How a cloud's clients are pointed at this sandbox that no variable can point: lines of Python, under `#` for their words.
+    pub fn in_code(&self, cloud: &str) -> &[String] {
+        self.in_code.get(cloud).map_or(&[], Vec::as_slice)
     }
 
     /// The clouds that are served.
@@ -161,6 +171,7 @@ pub async fn serve(clouds: &[Arc<dyn CloudServer>], options: &Options) -> Result
     let mut running = Running {
         urls: BTreeMap::new(),
         variables: BTreeMap::new(),
+        in_code: BTreeMap::new(),
         dns: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         https: BTreeMap::new(),
         clock,
@@ -173,7 +184,15 @@ pub async fn serve(clouds: &[Arc<dyn CloudServer>], options: &Options) -> Result
         let (name, offset) = (cloud.cloud(), port_offset(cloud.cloud()));
         let (listener, address) = listen(port(options, offset)).await?;
         let url = format!("http://{address}");
-        running.variables.insert(name, cloud.variables(&url));
+        let mut variables = cloud.variables(&url);
+        // A proxy of the user's would be asked for this machine, too.
+        variables.extend(["NO_PROXY", "no_proxy"].map(|name| (name.to_owned(), LOOPBACK.to_owned())));
+        if name == "gcp" && options.credentials {
+            let file = super::credentials::write(&options.dir, &url)?;
+            variables.push(("GOOGLE_APPLICATION_CREDENTIALS".to_owned(), file.display().to_string()));
+        }
+        running.variables.insert(name, variables);
+        running.in_code.insert(name, cloud.in_code(&url));
         running.urls.insert(name, url);
         tasks.spawn(accept(listener, cloud.clone(), shared.clone(), stop.clone(), tasks.clone()));
     }
@@ -190,6 +209,8 @@ pub async fn serve(clouds: &[Arc<dyn CloudServer>], options: &Options) -> Result
 }
 
 const DNS_OFFSET: u16 = 4;
+/// What is reached without a proxy.
+const LOOPBACK: &str = "127.0.0.1,localhost";
 
 /// Azure and GCP over HTTPS too: credentials that are worth something are sent nowhere else.
 #[cfg(any(feature = "azure", feature = "gcp"))]
@@ -208,13 +229,18 @@ async fn serve_https(
     let authority = super::tls::Authority::open(&options.dir)?;
     let acceptor = authority.acceptor()?;
     let (listener, address) = listen(port(options, offset)).await?;
-    let (url, pem) = (format!("https://{address}"), authority.pem_path().to_owned());
+    // Clients may run in another folder than the server.
+    let pem = std::path::absolute(authority.pem_path())
+        .map_err(|e| SandboxError::io("find the CA's certificate", e))?;
+    let url = format!("https://{address}");
     if name == "azure" {
         let variables = running.variables.entry(name).or_default();
         variables.retain(|(name, _)| name != "AZURE_AUTHORITY_HOST");
         variables.push(("AZURE_AUTHORITY_HOST".into(), url.clone()));
+        variables.push(("ARM_METADATA_HOSTNAME".into(), address.to_string()));
         variables.push(("REQUESTS_CA_BUNDLE".into(), pem.display().to_string()));
         variables.push(("SSL_CERT_FILE".into(), pem.display().to_string()));
+        running.in_code.insert(name, cloud.in_code(&url));
     }
     running.https.insert(name, (url, pem));
     let (cloud, shared, stop, tasks) =

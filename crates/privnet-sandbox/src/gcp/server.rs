@@ -247,6 +247,16 @@ impl CloudServer for Gcp {
             set("GOOGLE_CLOUD_PROJECT", default_world::PRODUCER.to_owned()),
         ]
     }
+
+    fn in_code(&self, url: &str) -> Vec<String> {
+        vec![
+            "# google-api-python-client reads no variable that names the endpoint. In Python:".to_owned(),
+            "import googleapiclient.discovery".to_owned(),
+            format!(
+                "compute = googleapiclient.discovery.build(\"compute\", \"v1\", client_options={{\"api_endpoint\": \"{url}{PREFIX}\"}})"
+            ),
+        ]
+    }
 }
 
 /// An operation that fails and changes nothing.
