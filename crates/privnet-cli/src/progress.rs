@@ -111,12 +111,12 @@ impl Shared {
     fn log(&self, event: &Event) {
         match event {
             Event::Done { action, .. } => self.errors.remark(&format!("done    {action}")),
-            Event::Failed { action, error } => self.errors.remark(&format!("failed  {action}: {error}")),
+            Event::Failed { action, error, .. } => self.errors.remark(&format!("failed  {action}: {error}")),
             Event::Throttled { bucket } => {
                 self.errors.remark(&format!("slower  {bucket} asked for fewer requests"));
             }
-            Event::Progress { action, text } if action.is_empty() => self.errors.remark(text),
-            Event::Started { .. } | Event::Progress { .. } | Event::Skipped { .. } => {}
+            Event::Observing { text } => self.errors.remark(text),
+            _ => {}
         }
     }
 
@@ -134,7 +134,7 @@ impl Shared {
             }
             Event::Done { action, .. } => self.end(&mut lines, &action, &format!("✓ {action}")),
             Event::Failed { action, .. } => self.end(&mut lines, &action, &format!("✗ {action}")),
-            Event::Skipped { .. } | Event::Throttled { .. } => {}
+            _ => {}
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// The kinds of failure that callers decide by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// The thing is not there.
     NotFound,

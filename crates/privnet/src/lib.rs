@@ -14,9 +14,23 @@
 //! let planned = session.plan(PlanOptions::default()).await;
 //! println!("{} action(s)", planned.plan.actions.len());
 //! let executed = session.execute(planned).await;
-//! assert!(executed.report.all_done());
+//! // Not only that every action is done: of a cloud that is down, and of what is refused, there is none.
+//! assert!(executed.is_complete());
 //! # Ok(())
 //! # }
+//! ```
+//!
+//! What failed is an [`Error`] with an [`ErrorKind`] to decide by, what a safety rule refuses a [`Refusal`] with its [`Rule`]:
+//!
+//! ```
+//! use privnet::{ErrorKind, Executed};
+//!
+//! /// Whether the same may go through later, with nobody's help.
+//! fn may_pass(executed: &Executed) -> bool {
+//!     let down = executed.planned.unreachable.iter().map(|down| &down.error);
+//!     let mut errors = down.chain(executed.report.failures());
+//!     errors.all(|error| matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Unavailable))
+//! }
 //! ```
 
 mod audit_file;
@@ -35,10 +49,35 @@ pub mod watch;
 pub use audit_file::{AuditFile, AuditFileError};
 pub use clouds::{Clouds, CloudsError, SandboxEndpoints};
 pub use decided::{Fate, Told, told};
-pub use privnet_core::accept::{Ask, Crowd, Decision, Verdict, Why};
-pub use privnet_core::execute::{Event, Events, Limiter, Outcome, Report, Settings};
-pub use privnet_core::plan::{Plan, PlanOptions};
-pub use privnet_core::spec::{FileError, Spec, decode};
 pub use report::{error_json, executed_json};
 pub use saved::SavedPlan;
 pub use session::{Decided, Executed, Planned, Session, SessionBuilder, Unreachable, Waited, WaitedFor};
+
+// What these take, return and are made of: whoever uses this crate names no other.
+pub use privnet_core::accept::{
+    Ask, Connection, ConnectionState, ConsumerPolicy, Crowd, Decision, Identity, ServicePolicy, Verdict, Why,
+};
+pub use privnet_core::audit::{AuditEntry, AuditLog};
+pub use privnet_core::execute::{
+    Bucket, Call, Context, Event, Events, Limiter, Outcome, Replay, Report, Settings,
+};
+pub use privnet_core::handoff::Handoff;
+pub use privnet_core::plan::{
+    Action, Addition, ConnectionAction, FieldChange, Left, Op, Plan, PlanOptions, Refusal, Rule, Summary,
+    Wait,
+};
+pub use privnet_core::provider::{Applied, Handled, Lowered, ObserveRequest, Provider, Purpose, Step};
+pub use privnet_core::resource::{Address, Generation, Health, Live, Origin, Ownership, Resource, Scope};
+pub use privnet_core::spec::{
+    Acceptance, Allow, CloudName, CloudService, Consumer, FileError, Place, Service, Spec, decode,
+};
+pub use privnet_core::status::{ConnectionStatus, ServiceState, ServiceStatus};
+pub use privnet_core::value::{OutputRef, Value};
+pub use privnet_core::world::{
+    Connections, Desired, Former, Held, ServiceIntent, ServiceWorld, Target, TargetState, World,
+};
+pub use privnet_core::{Error, ErrorKind, Kind};
+pub use tokio_util::sync::CancellationToken;
+
+/// The rest of what these are made of: what a file says of each cloud, and how kinds of resources are described.
+pub use privnet_core;

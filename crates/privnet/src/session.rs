@@ -2,6 +2,7 @@
 
 mod builder;
 mod deciding;
+mod executed;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use privnet_core::accept::{Connection, ConnectionState};
 use privnet_core::astray::astray;
-use privnet_core::execute::{Context, Executor, Report};
+use privnet_core::execute::{Context, Executor};
 use privnet_core::handoff::Handoff;
 use privnet_core::plan::{self, Plan, PlanOptions, Refusal, Rule};
 use privnet_core::provider::lower_all;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use builder::SessionBuilder;
 pub use deciding::Decided;
+pub use executed::Executed;
 pub use waiting::{Waited, WaitedFor};
 
 /// One file against its clouds.
@@ -58,15 +60,6 @@ pub struct Unreachable {
     pub services: BTreeSet<String>,
     /// Why.
     pub error: Error,
-}
-
-/// A plan that was carried out.
-#[derive(Debug)]
-pub struct Executed {
-    /// The plan, and what it was made from.
-    pub planned: Planned,
-    /// What became of each action.
-    pub report: Report,
 }
 
 impl fmt::Debug for Session {
@@ -164,19 +157,19 @@ impl Session {
         unreachable.is_empty() && planned.world.services.iter().all(same)
     }
 
-    /// Carries out a plan of this session.
+    /// Carries out a plan of this session. [`Executed::is_complete`] tells whether all of it was done.
     pub async fn execute(&self, planned: Planned) -> Executed {
         let deployment = planned.desired.deployment.clone();
         let report = self.executor.run(&deployment, &planned.plan, &planned.world).await;
         Executed { planned, report }
     }
 
-    /// Plans and carries out.
+    /// Plans and carries out; [`Executed::is_complete`] as of [`execute`](Self::execute).
     pub async fn apply(&self, options: PlanOptions) -> Executed {
         self.execute(self.plan(options).await).await
     }
 
-    /// Deletes all that the deployment owns in the file's scopes.
+    /// Deletes all that the deployment owns in the file's scopes; [`Executed::is_complete`] as of [`execute`](Self::execute).
     pub async fn destroy(&self, sever_connections: bool) -> Executed {
         self.apply(PlanOptions { destroy: true, sever_connections, prune: false }).await
     }

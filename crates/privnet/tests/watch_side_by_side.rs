@@ -8,18 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use privnet_core::accept::ServicePolicy;
-use privnet_core::audit::{AuditEntry, AuditLog};
-use privnet_core::execute::{Bucket, Call, Context, Limiter, Replay};
-use privnet_core::handoff::Handoff;
-use privnet_core::provider::{Applied, Handled, Lowered, ObserveRequest, Provider, Step as CloudStep};
-use privnet_core::spec::{Service, Spec, decode};
-use privnet_core::world::{ServiceIntent, World};
-use privnet_core::{Address, Error, Scope};
-
+// A cloud of one's own is written with this crate alone.
 use privnet::watch::{RoundOutcome, Watch, WatchEvent, WatchOptions};
-use privnet::{Clouds, SessionBuilder};
-use tokio_util::sync::CancellationToken;
+use privnet::{
+    Address, Applied, AuditEntry, AuditLog, Bucket, Call, CancellationToken, Clouds, Context, Error, Handled,
+    Handoff, Limiter, Lowered, ObserveRequest, Provider, Replay, Scope, Service, ServiceIntent,
+    ServicePolicy, SessionBuilder, Spec, Step, World, decode,
+};
 
 /// A cloud on which `slow` never answers, `broken` meets a fault of privnet, and everybody else asks five times.
 #[derive(Default)]
@@ -75,7 +70,7 @@ impl Provider for Odd {
         Ok(World::default())
     }
 
-    async fn apply(&self, _: CloudStep<'_>, _: &Context) -> Result<Applied, Error> {
+    async fn apply(&self, _: Step<'_>, _: &Context) -> Result<Applied, Error> {
         Ok(Applied::default())
     }
 

@@ -58,6 +58,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(error) = executed.report.failures().next() {
         return Err(error.to_string().into());
     }
+    // An action that was not begun is no failure, and what is refused or was not seen is no action.
+    if !executed.is_complete() {
+        return Err("not all of the plan was done".into());
+    }
 
     // What the vendor needs; then its request comes, and a stranger's.
     let (handoffs, _) = session.handoff().await;

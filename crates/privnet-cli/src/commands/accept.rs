@@ -291,6 +291,8 @@ fn how_it_ended(end: WaitedFor, ask: &Ask, timeout: Duration) -> Result<String, 
         }
         WaitedFor::Failed => Err(Failure::failed("failed", "stopped by a failure, which is said above")),
         WaitedFor::Cancelled => Err(Failure::interrupted("stopped while waiting for connection requests")),
+        // Nobody is known to be connected.
+        _ => Err(Failure::failed("failed", "stopped")),
     }
 }
 

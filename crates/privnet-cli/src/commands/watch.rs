@@ -134,7 +134,7 @@ fn has_a_service(spec: &Spec, services: &[String]) -> bool {
 fn failure(error: WatchError) -> Failure {
     match error {
         WatchError::Clouds(error) => error.into(),
-        WatchError::Twice { .. } => Failure::file(error.to_string()),
+        other => Failure::file(other.to_string()),
     }
 }
 
@@ -195,7 +195,6 @@ impl Teller {
     fn see(&self, event: &WatchEvent) {
         self.monitor.see(event);
         match event {
-            WatchEvent::Began { .. } => {}
             WatchEvent::Ended(round) if self.output.is_json() => self.put(line(&watch_json(round))),
             WatchEvent::Ended(round) => self.round(round),
             WatchEvent::File { deployment, file, change } => {
@@ -214,7 +213,7 @@ impl Teller {
                     unwatched.text(Timestamp::now(), self.output.paint()).into_bytes()
                 });
             }
-            WatchEvent::Strangers(_) => {}
+            _ => {}
         }
     }
 

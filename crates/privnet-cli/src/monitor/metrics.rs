@@ -149,7 +149,6 @@ impl Metrics {
     /// Takes in what happened.
     pub(super) fn see(&self, event: &WatchEvent) {
         match event {
-            WatchEvent::Began { .. } => {}
             WatchEvent::Ended(round) => self.round(round),
             WatchEvent::File { deployment, change, .. } => {
                 if *change == FileChange::Added {
@@ -158,10 +157,10 @@ impl Metrics {
                 let good = i64::from(!matches!(change, FileChange::Kept(_)));
                 self.file_good.get_or_create(&Of { deployment: deployment.clone() }).set(good);
             }
-            WatchEvent::Unwatched { .. } => {}
             WatchEvent::Strangers(count) => {
                 self.strangers.set(signed(*count));
             }
+            _ => {}
         }
     }
 

@@ -65,7 +65,7 @@ impl Monitor {
             WatchEvent::File { deployment, change: FileChange::Added, .. } => {
                 deployments.entry(deployment.clone()).or_default();
             }
-            WatchEvent::File { .. } | WatchEvent::Unwatched { .. } | WatchEvent::Strangers(_) => {}
+            _ => {}
         }
     }
 

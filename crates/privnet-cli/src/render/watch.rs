@@ -244,6 +244,7 @@ impl Changed<'_> {
                 text.push_str(&why_text(kept, paint));
                 text
             }
+            other => head(Style::Change, &format!("{}: {}", self.file, other.as_str())),
         }
     }
 
@@ -254,12 +255,7 @@ impl Changed<'_> {
             "time": now.to_string(),
             "deployment": self.deployment,
             "file": self.file,
-            "change": match self.change {
-                FileChange::Added => "added",
-                FileChange::Taken => "taken",
-                FileChange::Back => "back",
-                FileChange::Kept(_) => "kept",
-            },
+            "change": self.change.as_str(),
         });
         if let FileChange::Kept(kept) = self.change {
             say_why(&mut object, kept);

@@ -160,7 +160,11 @@ impl Context {
 
     /// Tells what goes on.
     pub fn progress(&self, text: impl Into<String>) {
-        self.event(Event::Progress { action: self.action.to_string(), text: text.into() });
+        let text = text.into();
+        self.event(match &*self.action {
+            "" => Event::Observing { text },
+            action => Event::Progress { action: action.to_owned(), text },
+        });
     }
 
     pub(super) fn event(&self, event: Event) {

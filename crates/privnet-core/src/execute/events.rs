@@ -3,9 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error::ErrorKind;
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
+    /// The cloud is being looked at.
+    Observing {
+        /// What is done or waited for.
+        text: String,
+    },
     /// An action was begun.
     Started {
         /// Its id in the plan.
@@ -13,7 +21,7 @@ pub enum Event {
     },
     /// An action goes on.
     Progress {
-        /// Its id in the plan; empty while observing.
+        /// Its id in the plan.
         action: String,
         /// What it does or waits for.
         text: String,
@@ -29,6 +37,8 @@ pub enum Event {
     Failed {
         /// Its id in the plan.
         action: String,
+        /// What callers decide by.
+        kind: ErrorKind,
         /// The error without its causes; the report has the whole.
         error: String,
     },

@@ -58,7 +58,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every action is done.
+    /// Whether every action is done. A plan may have none because a cloud could not be observed, or because it is refused: whether the
+    /// cloud is as the file says is for whoever knows the plan, too (`privnet::Executed::is_complete`).
     #[must_use]
     pub fn all_done(&self) -> bool {
         self.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done { .. }))
@@ -145,7 +146,7 @@ impl Executor {
         let id = action.id.clone();
         self.context.event(match result {
             Ok(applied) => Event::Done { action: id, note: applied.note.clone() },
-            Err(error) => Event::Failed { action: id, error: error.to_string() },
+            Err(error) => Event::Failed { action: id, kind: error.kind(), error: error.to_string() },
         });
     }
 

@@ -154,6 +154,27 @@ async fn a_failure_skips_what_depends_on_it_and_nothing_else() {
     assert_eq!(report.failures().count(), 1);
 }
 
+/// Who listens decides by the kind of a failure, and tells a look at the cloud from what an action does.
+#[tokio::test]
+async fn what_is_told_says_what_it_is_about() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hear = Arc::clone(&told);
+    let events = Events::new(move |event| hear.lock().unwrap().push(event));
+    let context = Context::new(Settings::default(), events, CancellationToken::new());
+    context.progress("looking");
+    context.within("a").progress("waiting");
+    let provider: Arc<dyn Provider> = Arc::new(Fake { fails: vec!["a"], ..Fake::default() });
+    let executor = Executor::new(vec![provider], context, Arc::new(Log::default()), 1);
+    executor.run("d", &plan(vec![action("a", &[])]), &World::default()).await;
+    let action = || "a".to_owned();
+    let failed = |event: &Event| matches!(event, Event::Failed { kind: ErrorKind::Invalid, .. });
+    let told = told.lock().unwrap();
+    assert_eq!(told[0], Event::Observing { text: "looking".to_owned() });
+    assert_eq!(told[1], Event::Progress { action: action(), text: "waiting".to_owned() });
+    assert_eq!(told[2], Event::Started { action: action() });
+    assert!(failed(&told[3]) && told.len() == 4, "{told:?}");
+}
+
 #[tokio::test]
 async fn as_many_at_once_as_allowed_and_never_two_with_one_lock() {
     let many: Vec<_> = (0..12).map(|index| action(&format!("n{index}"), &[])).collect();
@@ -285,7 +306,7 @@ async fn a_cloud_is_left_alone_for_as_long_as_it_asks() {
         let said = Arc::new(Mutex::new(Vec::new()));
         let hear = Arc::clone(&said);
         let events = Events::new(move |event| {
-            if let Event::Progress { text, .. } = event {
+            if let Event::Observing { text } = event {
                 hear.lock().unwrap().push(text);
             }
         });

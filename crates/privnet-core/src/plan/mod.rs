@@ -163,6 +163,7 @@ pub struct Wait {
 /// Which safety rule refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Rule {
     /// A live consumer would be cut, or one that cannot be ruled out.
     WouldSever,

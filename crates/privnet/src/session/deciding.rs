@@ -14,7 +14,7 @@ use crate::decided::told;
 pub struct Decided {
     /// Each decision.
     pub decisions: Vec<Decision>,
-    /// The plan that carries them out, and what became of it (nothing in a dry run).
+    /// The plan that carries them out, and what it was made from; nothing is done in a dry run. What became of it is the [`report`](Self::report).
     pub executed: Planned,
     /// What became of the plan; absent in a dry run.
     pub report: Option<Report>,

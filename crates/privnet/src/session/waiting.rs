@@ -91,6 +91,7 @@ pub struct Waited {
 
 /// Why a wait for connections ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WaitedFor {
     /// Every consumer of every service is connected, or the connection that was named is in.
     Connected,

@@ -17,6 +17,7 @@ pub enum Reading {
 
 /// Why the file as it is now is not used, and the last good one is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kept {
     /// It is not there.
     Gone,

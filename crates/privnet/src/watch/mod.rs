@@ -70,6 +70,7 @@ impl WatchOptions {
 
 /// What a watch tells.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum WatchEvent {
     /// A look at a deployment begins.
     Began {
@@ -100,6 +101,7 @@ pub enum WatchEvent {
 
 /// What the change of a file leads to.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum FileChange {
     /// It came after the watch had begun, and is watched from now on.
     Added,
@@ -109,6 +111,19 @@ pub enum FileChange {
     Back,
     /// The text of before is kept.
     Kept(Kept),
+}
+
+impl FileChange {
+    /// The word as JSON output has it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Taken => "taken",
+            Self::Back => "back",
+            Self::Kept(_) => "kept",
+        }
+    }
 }
 
 /// A deployment to be watched.
@@ -127,7 +142,7 @@ type LookFor = dyn Fn() -> Vec<PathBuf> + Send + Sync;
 /// A watch over deployments.
 ///
 /// ```no_run
-/// # async fn example(cancel: tokio_util::sync::CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(cancel: privnet::CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
 /// use std::sync::Arc;
 ///
 /// use privnet::watch::{Watch, WatchEvent, WatchOptions};
@@ -168,6 +183,7 @@ impl fmt::Debug for Watch {
 
 /// Two watched files declare the same deployment: each would undo what the other does.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WatchError {
     /// The deployment is watched already.
     #[error("the deployment `{deployment}` is declared by {first} and by {second}")]
