@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::accept::{self, ConnectionState};
 use crate::astray::astray;
-use crate::plan::{Refusal, Wait};
+use crate::plan::{self, Refusal, Wait};
 use crate::resource::{Address, Health, Live};
 use crate::world::{Connections, Desired, ServiceIntent, Target, TargetState, World, is_usable};
 
@@ -144,7 +144,7 @@ fn of_service(intent: &ServiceIntent, world: &World, sorted: &Sorted<'_>) -> Ser
     let of_place: Vec<String> = world.unknown.get(&intent.scope).into_iter().flatten().cloned().collect();
     notes.extend(of_place.iter().cloned());
     let waits = of(&sorted.waits, &intent.name);
-    notes.extend(waits.iter().map(|wait| format!("waits for {}: {}", wait.on, wait.why)));
+    notes.extend(waits.iter().map(|wait| waiting(wait)));
     let traffic = Traffic::of(intent, &seen.targets);
     let state = state_of(intent, (world, sorted), &traffic, &connections, refused, &mut notes);
     ServiceStatus {
@@ -156,6 +156,10 @@ fn of_service(intent: &ServiceIntent, world: &World, sorted: &Sorted<'_>) -> Ser
         notes,
         of_place,
     }
+}
+
+fn waiting(wait: &Wait) -> String {
+    format!("waits for {}: {}", wait.on, wait.why)
 }
 
 /// How many resources of a service this deployment made.
@@ -240,6 +244,13 @@ fn state_of(
         })
         .collect();
     notes.extend(traffic.notes.iter().cloned());
+    // What is refused, or goes, is handed over to nobody.
+    if let Some(seen) = world.services.get(&intent.name)
+        && !refused
+        && !live.health.is_going()
+    {
+        notes.extend(plan::requests_to_come(intent, &seen.connections).iter().map(waiting));
+    }
     if refused || !broken.is_empty() || traffic.fails {
         notes.extend(broken);
         return ServiceState::Degraded;

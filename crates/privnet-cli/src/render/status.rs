@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use privnet_core::status::{ServiceState, ServiceStatus};
-use privnet_core::world::TargetState;
+use privnet_core::world::{Target, TargetState};
 
 use super::{Paint, Style, who};
 
@@ -48,8 +48,10 @@ fn one(out: &mut String, service: &ServiceStatus, shared: &BTreeMap<&str, Vec<&s
     for note in service.notes.iter().filter(|note| !shared.contains_key(note.as_str())) {
         let _ = writeln!(out, "    {note}");
     }
-    let width = service.targets.iter().map(|target| target.id.len()).max().unwrap_or(0);
-    for target in &service.targets {
+    let targets: Vec<(String, &Target)> =
+        service.targets.iter().map(|target| (whence(target), target)).collect();
+    let width = targets.iter().map(|(id, _)| id.chars().count()).max().unwrap_or(0);
+    for (id, target) in targets {
         let (word, style) = match target.state {
             TargetState::Healthy => ("healthy", Style::Good),
             TargetState::Starting => ("starting", Style::Change),
@@ -58,7 +60,7 @@ fn one(out: &mut String, service: &ServiceStatus, shared: &BTreeMap<&str, Vec<&s
             TargetState::Unknown => ("unknown", Style::Dim),
         };
         let words = paint.on(Style::Dim, format!("({})", target.cloud_state));
-        let _ = writeln!(out, "  target      {:<width$}  {}  {words}", target.id, paint.on(style, word));
+        let _ = writeln!(out, "  target      {id:<width$}  {}  {words}", paint.on(style, word));
     }
     for connection in &service.connections {
         let style = if connection.allowed { Style::Good } else { Style::Change };
@@ -71,6 +73,14 @@ fn one(out: &mut String, service: &ServiceStatus, shared: &BTreeMap<&str, Vec<&s
             who(&connection.identity, &connection.id)
         );
         let _ = writeln!(out, "              {}", paint.on(Style::Dim, &connection.why));
+    }
+}
+
+/// A target, and the port whose traffic it gets: two ports may share one.
+fn whence(target: &Target) -> String {
+    match target.listen {
+        Some(listen) => format!("{listen} → {}", target.id),
+        None => target.id.clone(),
     }
 }
 
@@ -99,5 +109,25 @@ mod tests {
         assert!(said.contains("other  degraded  azure\n    elsewhere\n"), "{said}");
         // A service alone has it among its own.
         assert!(status_text(&all[..1], Paint::Plain).ends_with("    far\n    its own\n"));
+    }
+
+    #[test]
+    fn two_ports_that_share_a_target_are_told_apart() {
+        let target = |listen| Target {
+            id: "10.0.0.25:5432".to_owned(),
+            listen,
+            state: TargetState::Healthy,
+            cloud_state: "healthy".to_owned(),
+        };
+        let mut one = service("orders", "far");
+        one.targets = vec![target(Some(5432)), target(Some(15433)), target(None)];
+        let said = status_text(&[one], Paint::Plain);
+        for line in [
+            "  target      5432 → 10.0.0.25:5432   healthy  (healthy)\n",
+            "  target      15433 → 10.0.0.25:5432  healthy  (healthy)\n",
+            "  target      10.0.0.25:5432          healthy  (healthy)\n",
+        ] {
+            assert!(said.contains(line), "{said}");
+        }
     }
 }

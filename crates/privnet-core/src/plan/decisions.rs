@@ -245,23 +245,38 @@ pub(super) fn blocks_deletion(connection: &Connection) -> bool {
 /// What a service waits for on the consumers' side, and on the user's.
 pub(super) fn waits_of(intent: &ServiceIntent, connections: &Connections) -> Vec<Wait> {
     let policy = &intent.policy;
-    let wait = |on: &str, why: String| Wait { on: on.to_owned(), why, service: intent.name.clone() };
-    let asking = |consumers: &[&str]| {
-        wait(
-            &consumers.join(", "),
-            "its connection request, once it has what `privnet handoff` prints".to_owned(),
-        )
-    };
     let known = match connections {
         Connections::Unreadable { .. } => return Vec::new(),
         Connections::NotExposed => {
-            return vec![asking(&policy.consumers.iter().map(|c| c.name.as_str()).collect::<Vec<_>>())];
+            let all: Vec<&str> = policy.consumers.iter().map(|c| c.name.as_str()).collect();
+            return vec![request_of(&all, &intent.name)];
         }
         Connections::Known(known) => known,
     };
     let decisions = accept::decide(policy, known, &Ask::default());
     let mut waits = Vec::new();
     waits.extend(pending_wait(&intent.name, &decisions));
+    waits.extend(missing(intent, known, &decisions));
+    waits
+}
+
+/// The requests that a service which is there still waits for: of consumers without a connection and without a request. Nothing is known of
+/// them where connections cannot be read.
+pub(crate) fn requests_to_come(intent: &ServiceIntent, connections: &Connections) -> Option<Wait> {
+    let Connections::Known(known) = connections else { return None };
+    missing(intent, known, &accept::decide(&intent.policy, known, &Ask::default()))
+}
+
+fn request_of(consumers: &[&str], service: &str) -> Wait {
+    Wait {
+        on: consumers.join(", "),
+        why: "its connection request, once it has what `privnet handoff` prints".to_owned(),
+        service: service.to_owned(),
+    }
+}
+
+fn missing(intent: &ServiceIntent, known: &[Connection], decisions: &[Decision]) -> Option<Wait> {
+    let policy = &intent.policy;
     // Who has neither a connection nor a request has yet to ask; so has the endpoint that `only` names, whoever of its account is in.
     let came = |consumer: &str| {
         let live = |c: &Connection| {
@@ -274,10 +289,7 @@ pub(super) fn waits_of(intent: &ServiceIntent, connections: &Connections) -> Vec
     };
     let missing: Vec<&str> =
         policy.consumers.iter().map(|c| c.name.as_str()).filter(|name| !came(name)).collect();
-    if !missing.is_empty() {
-        waits.push(asking(&missing));
-    }
-    waits
+    (!missing.is_empty()).then(|| request_of(&missing, &intent.name))
 }
 
 /// What a plan says of a service's pending requests, which it does not decide on itself: what the user is to do about them.

@@ -30,6 +30,7 @@ use crate::resource::{Address, Generation, Scope};
 use crate::value::Value;
 use crate::world::{Desired, World};
 
+pub(crate) use decisions::requests_to_come;
 pub use decisions::{pending_wait, plan_decisions, plan_rejection};
 pub use follow::only_targets;
 pub use guard::SEVER;

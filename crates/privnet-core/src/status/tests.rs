@@ -144,3 +144,37 @@ fn what_a_place_does_not_show_is_among_the_notes_and_known_as_that() {
     assert_eq!(status.of_place, ["the network is hidden"]);
     assert!(status.notes.contains(&status.of_place[0]), "{:?}", status.notes);
 }
+
+/// As a plan says it: who has neither a connection nor a request is waited for, also where another one is connected.
+#[test]
+fn a_consumer_who_has_yet_to_ask_is_waited_for() {
+    let healthy = [target(Some(1), TargetState::Healthy)];
+    let asks = "waits for fivetran: its connection request, once it has what `privnet handoff` prints";
+    let mut nobody = world(ConnectionState::Accepted, &healthy, Health::Ready);
+    let service = nobody.services.get_mut("orders").unwrap();
+    service.connections = Connections::Known(Vec::new());
+    assert_eq!(seen(&[1], &nobody), (ServiceState::Waiting, vec![asks.to_owned()]));
+    // Whoever has asked, or is in, is told of with the connection.
+    for state in [ConnectionState::Pending, ConnectionState::Accepted] {
+        assert!(seen(&[1], &world(state, &healthy, Health::Ready)).1.is_empty(), "{state:?}");
+    }
+    let mut two = intent(&[1]);
+    let mut acme = two.policy.consumers[0].clone();
+    acme.name = "acme".to_owned();
+    acme.identities = BTreeSet::from([Identity::new("account", "2")]);
+    two.policy.consumers.push(acme);
+    let services = [("orders".to_owned(), two)].into();
+    let desired = Desired { deployment: "d".to_owned(), services, ..Desired::default() };
+    let [status] = &status(&desired, &world(ConnectionState::Accepted, &healthy, Health::Ready))[..] else {
+        panic!("one service")
+    };
+    assert_eq!(
+        (status.state, status.notes[0].as_str()),
+        (ServiceState::Ready, &*asks.replace("fivetran", "acme"))
+    );
+    // Nobody asks for what is being deleted, or is not there.
+    let going = Health::Going { state: "Deleting".to_owned() };
+    nobody.live[0].health = going;
+    assert!(!seen(&[1], &nobody).1.iter().any(|note| note.starts_with("waits for")));
+    assert!(!seen(&[1], &World::default()).1.iter().any(|note| note.starts_with("waits for")));
+}
