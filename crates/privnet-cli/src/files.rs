@@ -36,15 +36,21 @@ pub(crate) fn find(
     here: &Path,
     tell: impl Fn(&str),
 ) -> Result<Vec<PathBuf>, Failure> {
+    let paths = find_if_any(which, here, tell)?;
+    if paths.is_empty() {
+        let message =
+            format!("no FILE was given, and there is no {DEFAULT} and no other *.yaml of a deployment here");
+        return Err(Failure::usage(message).hint(format!("name a file: privnet {command} aws.yaml")));
+    }
+    Ok(paths)
+}
+
+/// The same for a command that can wait for the first file.
+pub(crate) fn find_if_any(which: &Which, here: &Path, tell: impl Fn(&str)) -> Result<Vec<PathBuf>, Failure> {
     swallowed(which)?;
     let found = look(which, here)?;
     for left_out in &found.left_out {
         tell(&format!("warning: {left_out}"));
-    }
-    if found.paths.is_empty() {
-        let message =
-            format!("no FILE was given, and there is no {DEFAULT} and no other *.yaml of a deployment here");
-        return Err(Failure::usage(message).hint(format!("name a file: privnet {command} aws.yaml")));
     }
     Ok(found.paths)
 }

@@ -183,3 +183,58 @@ async fn a_deployment_is_watched_by_one_file() {
     let error = again.unwrap_err().to_string();
     assert_eq!(error, "the deployment `good` is declared by good and by copy.yaml");
 }
+
+/// A watch that looks for files waits for the first one; one that does not, and has none, has nothing to do.
+#[tokio::test]
+async fn a_watch_over_an_empty_folder_waits_for_files() {
+    let options = WatchOptions {
+        interval: Duration::from_millis(40),
+        reread: Duration::from_millis(10),
+        ..WatchOptions::default()
+    };
+    let watch = |cancel: &CancellationToken, see: Box<dyn Fn(&WatchEvent) + Send + Sync>| {
+        let stop = cancel.clone();
+        let open = move |spec| {
+            let session = SessionBuilder::new(spec, Clouds::Real, Arc::new(NoLog));
+            session.providers(vec![Arc::new(Odd::default())]).cancel(stop.clone()).build()
+        };
+        Watch::new(options, open, see)
+    };
+    let limit = Duration::from_secs(60);
+    let cancel = CancellationToken::new();
+    let none = watch(&cancel, Box::new(|_| {}));
+    tokio::time::timeout(limit, none.run(cancel.clone())).await.expect("it waits for nothing");
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("good.yaml");
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (stop, told) = (cancel.clone(), Arc::clone(&seen));
+    let see = move |event: &WatchEvent| match event {
+        WatchEvent::File { deployment, change, .. } => {
+            told.lock().unwrap().push(format!("{deployment} {}", change.as_str()));
+        }
+        WatchEvent::Ended(round) => {
+            told.lock().unwrap().push(format!("{} {}", round.deployment, round.outcome().as_str()));
+            stop.cancel();
+        }
+        _ => {}
+    };
+    let look = path.clone();
+    let empty = watch(&cancel, Box::new(see))
+        .look_for(&[], move || look.exists().then(|| look.clone()).into_iter().collect());
+    let watching = tokio::spawn(empty.run(cancel.clone()));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!watching.is_finished(), "it does not wait for a file");
+    std::fs::write(&path, text("good")).unwrap();
+    tokio::time::timeout(limit, watching).await.expect("it does not end").unwrap();
+    assert_eq!(*seen.lock().unwrap(), ["good added", "good agrees"]);
+
+    // Where none comes it ends when it is told to.
+    let cancel = CancellationToken::new();
+    let empty = watch(&cancel, Box::new(|_| {})).look_for(&[], Vec::new);
+    let watching = tokio::spawn(empty.run(cancel.clone()));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!watching.is_finished(), "it does not wait for a file");
+    cancel.cancel();
+    tokio::time::timeout(limit, watching).await.expect("it does not end").unwrap();
+}

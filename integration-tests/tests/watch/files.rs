@@ -96,6 +96,30 @@ fn a_file_that_comes_later_is_watched() {
     assert_eq!(watch.stop("-TERM").0, Some(0));
 }
 
+/// A folder without a file is one whose first file comes later: a supervisor that starts the watch before is not told of bad usage.
+#[test]
+fn a_watch_begins_in_an_empty_folder() {
+    let folder = Folder::new(SPEED);
+    let mut watch = folder.watch("--interval 20s --observe --service orders");
+    let started = watch.until("started", |line| line["event"] == "started");
+    assert_eq!(started["deployments"], serde_json::json!([]), "{started:#}");
+    folder.write("orders.yaml", &file("orders", "fivetran", IPS));
+    assert_eq!(watch.file("added")["deployment"], "orders");
+    watch.round("orders", "is looked at", |round| round["outcome"] == "differs");
+    assert_eq!(watch.stop("-TERM").0, Some(0));
+
+    folder.remove("orders.yaml");
+    let mut empty = privnet_integration_tests::command::privnet(folder.path());
+    let mut empty = empty.args(["--sandbox", "watch"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    let errors = empty.stderr.as_mut().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(errors), &mut said).unwrap();
+    assert!(said.contains("no file of a deployment yet: those that come are watched"), "{said}");
+    let sent = std::process::Command::new("kill").args(["-INT", &empty.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    assert_eq!(empty.wait().unwrap().code(), Some(130));
+}
+
 /// A named pipe that nobody writes to holds up nothing: neither the start nor a deployment.
 #[test]
 fn a_pipe_is_no_file_to_watch() {

@@ -40,11 +40,14 @@ pub(crate) struct Manner {
 }
 
 pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<Exit, Failure> {
-    let paths = files::find(which, shell.command, Path::new("."), |text| shell.errors.remark(text))?;
+    let paths = files::find_if_any(which, Path::new("."), |text| shell.errors.remark(text))?;
     files::demand_regular(&paths)?;
     let sources = files::read(&paths)?;
     let specs = files::decode_or_fail(&sources)?;
-    files::check_services(which, &specs)?;
+    if !specs.is_empty() {
+        // The first file that comes may have them.
+        files::check_services(which, &specs)?;
+    }
     let mut watched: Vec<Watched> = paths
         .into_iter()
         .zip(sources)

@@ -31,8 +31,13 @@ impl Watching<'_> {
     pub(crate) fn text(&self) -> String {
         let files: Vec<_> = self.deployments.iter().map(|(name, file)| format!("{name} ({file})")).collect();
         let seconds = self.interval.as_secs_f64();
-        let mut text =
-            format!("watching {}: a look at least every {seconds} s; Ctrl-C ends it", files.join(", "));
+        let what = match files[..] {
+            [] => {
+                "this folder, which has no file of a deployment yet: those that come are watched".to_owned()
+            }
+            _ => files.join(", "),
+        };
+        let mut text = format!("watching {what}: a look at least every {seconds} s; Ctrl-C ends it");
         if self.observe {
             text.push_str("\nonly looking: nothing is changed, nothing is decided");
         }

@@ -254,7 +254,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Watches until `cancel` is cancelled. What has begun by then is finished or told.
+    /// Watches until `cancel` is cancelled. What has begun by then is finished or told. A watch over nothing that does not
+    /// [look for files](Self::look_for) either ends at once; one that does waits for the first.
     ///
     /// # Panics
     /// When `see` or `open` does: a deployment is never left unwatched in silence. A fault of privnet within a round does not
@@ -272,16 +273,16 @@ impl Watch {
             let clock = Clock::new(self.options.rhythm(), index, count);
             tasks.spawn(self.task(deployment, clock).run(cancel.clone()));
         }
-        loop {
+        // Where files are looked for, there may be none yet.
+        while !tasks.is_empty() || (self.look_for.is_some() && !cancel.is_cancelled()) {
             tokio::select! {
                 biased;
-                ended = tasks.join_next() => match ended {
-                    None => return,
-                    Some(Ok(())) => {}
-                    Some(Err(error)) => if let Ok(panic) = error.try_into_panic() {
+                Some(ended) = tasks.join_next() => {
+                    if let Err(error) = ended && let Ok(panic) = error.try_into_panic() {
                         std::panic::resume_unwind(panic);
                     }
-                },
+                }
+                () = cancel.cancelled(), if tasks.is_empty() => return,
                 () = tokio::time::sleep(self.options.reread), if self.look_for.is_some() && !cancel.is_cancelled() => {
                     for deployment in self.arrivals(&mut files).await {
                         let clock = Clock::new(self.options.rhythm(), 0, 1);
