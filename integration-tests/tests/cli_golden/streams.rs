@@ -31,15 +31,7 @@ fn colour_comes_when_asked_for_and_never_into_a_pipe_by_itself() {
 #[test]
 fn a_terminal_gets_colour_and_no_color_is_honoured() {
     let script = Script::with(&[("aws.yaml", &orders())]);
-    let on_terminal = |variable: Option<(&str, &str)>| {
-        let line = format!("{} --sandbox plan aws.yaml", binary().display());
-        let mut command = privnet(script.path());
-        let mut terminal = Command::new("script");
-        terminal.args(["-qec", &line, "/dev/null"]).current_dir(script.path()).env_clear();
-        terminal.envs(command.env("TERM", "xterm").get_envs().filter_map(|(k, v)| Some((k, v?))));
-        terminal.envs(variable);
-        text(&terminal.output().expect("util-linux's `script`").stdout)
-    };
+    let on_terminal = |variable| on_terminal(&script, "--sandbox plan aws.yaml", variable);
     let coloured = "\u{1b}[32m+ create";
     let shown = on_terminal(None);
     assert!(shown.contains(coloured), "{shown:?}");
@@ -47,6 +39,29 @@ fn a_terminal_gets_colour_and_no_color_is_honoured() {
     assert!(plain.contains("+ create") && !plain.contains(coloured), "{plain:?}");
     let dumb = on_terminal(Some(("TERM", "dumb")));
     assert!(dumb.contains("+ create") && !dumb.contains('\u{1b}'), "{dumb:?}");
+}
+
+/// What a command shows on a terminal.
+fn on_terminal(script: &Script, line: &str, variable: Option<(&str, &str)>) -> String {
+    let line = format!("{} {line}", binary().display());
+    let mut command = privnet(script.path());
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).current_dir(script.path()).env_clear();
+    terminal.envs(command.env("TERM", "xterm").get_envs().filter_map(|(k, v)| Some((k, v?))));
+    terminal.envs(variable);
+    text(&terminal.output().expect("util-linux's `script`").stdout)
+}
+
+/// Progress tells how far the whole plan is, and keeps to `--color` like everything else.
+#[test]
+fn progress_on_a_terminal_counts_and_is_painted_only_where_colour_is_wanted() {
+    let script = Script::with(&[("aws.yaml", &orders())]);
+    let dim = "\u{1b}[2m";
+    let shown = on_terminal(&script, "--sandbox --color never apply --yes", None);
+    assert!(shown.contains("of 7 actions done") && shown.contains("✓ create"), "{shown:?}");
+    assert!(!shown.contains(dim), "{shown:?}");
+    let shown = on_terminal(&script, "--sandbox destroy --yes", None);
+    assert!(shown.contains(dim), "{shown:?}");
 }
 
 #[test]

@@ -216,7 +216,10 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Res
             break;
         }
         let searched: Vec<String> = file.planned.world.searched.iter().map(ToString::to_string).collect();
-        let Executed { planned, report } = file.session.execute(file.planned).await;
+        let Executed { planned, report } = {
+            let _count = shell.progress.counting(file.planned.plan.actions.len());
+            file.session.execute(file.planned).await
+        };
         exit = exit.worse(shell.exit_of(&planned, Some(&report)));
         texts.push_str(&executed_text(&planned.plan, &report, shell.output.paint()));
         texts.push_str(&next_step(&file.session, &planned, &report, aim));
