@@ -101,6 +101,7 @@ fn an_interrupted_apply_ends_at_once_and_the_next_one_mends() {
     assert!(said.contains("interrupted: what has begun is being finished"), "{said}");
     assert!(shown.contains("failed create orders/load-balancer/main"), "what was begun is reported: {shown}");
     assert!(shown.contains("skipped create orders/endpoint-service/main"), "{shown}");
+    assert!(shown.ends_with("\nhint: run the command again: it goes on from here\n"), "{shown}");
 
     Clock::open(&script.at("sandbox"), Some(300.0)).unwrap();
     let status = text(&script.quietly("--sandbox status").stdout);

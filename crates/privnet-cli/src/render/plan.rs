@@ -32,14 +32,16 @@ fn without_end(title: &str, plan: &Plan, detail: bool, paint: Paint) -> String {
 
 /// What became of a plan, for people.
 pub(crate) fn executed_text(plan: &Plan, report: &Report, paint: Paint) -> String {
-    let mut out = String::new();
-    let mut done = 0;
+    let (mut done, mut failed, mut skipped) = (0, String::new(), Vec::new());
     for (action, outcome) in plan.actions.iter().zip(&report.outcomes) {
         match outcome {
             Outcome::Done { .. } => done += 1,
-            Outcome::Failed(_) | Outcome::Skipped { .. } => undone(&mut out, action, outcome, paint),
+            Outcome::Failed(_) => undone(&mut failed, action, outcome, paint),
+            Outcome::Skipped { why } => skipped.push((action, why.as_str())),
         }
     }
+    // What failed stands where people look first: at the end.
+    let mut out = skipped_text(&skipped, paint) + &failed;
     let total = plan.actions.len();
     let style = if done == total { Style::Good } else { Style::Bad };
     let seconds = report.elapsed.as_secs_f64();
@@ -56,7 +58,49 @@ pub(crate) fn executed_text(plan: &Plan, report: &Report, paint: Paint) -> Strin
         paint.on(style, tally),
         count(to_usize(report.calls), "call")
     );
+    if done < total {
+        let settled = if failed.is_empty() || report.cancelled { "" } else { "once that is settled, " };
+        let hint = paint.on(Style::Change, "hint:");
+        let _ = writeln!(out, "{hint} {settled}run the command again: it goes on from here");
+    }
     out
+}
+
+/// So many of the actions that were skipped for the same reason are named.
+const NAMED: usize = 5;
+
+/// What was not begun, once for each reason.
+fn skipped_text(skipped: &[(&Action, &str)], paint: Paint) -> String {
+    let mut out = String::new();
+    for (why, actions) in grouped(skipped.iter().map(|(action, why)| (*why, action.id.as_str()))) {
+        let word = paint.on(Style::Change, "skipped");
+        if let [action] = actions[..] {
+            let _ = writeln!(out, "{word} {action}: {why}");
+            continue;
+        }
+        let _ = writeln!(out, "{word} {}: {why}", count(actions.len(), "action"));
+        for action in actions.iter().take(NAMED) {
+            let _ = writeln!(out, "  {action}");
+        }
+        if let more @ 1.. = actions.len().saturating_sub(NAMED) {
+            let _ = writeln!(out, "  and {more} more");
+        }
+    }
+    out
+}
+
+/// What has the same key together, in the order of the first of each.
+fn grouped<'a, K: Ord + Copy>(all: impl Iterator<Item = (K, &'a str)>) -> Vec<(K, Vec<&'a str>)> {
+    let mut groups: Vec<(K, Vec<&str>)> = Vec::new();
+    let mut places: BTreeMap<K, usize> = BTreeMap::new();
+    for (key, one) in all {
+        let place = *places.entry(key).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, group)) => group.push(one),
+            None => groups.push((key, vec![one])),
+        }
+    }
+    groups
 }
 
 /// An action that failed or was skipped; nothing for one that was done.
@@ -186,11 +230,12 @@ pub(super) fn warnings(out: &mut String, plan: &Plan, paint: Paint) {
     out.push_str(&warnings_text(&plan.warnings, paint));
 }
 
-/// What is waited for.
+/// What is waited for: once for all services that wait for the same.
 pub(super) fn waits(out: &mut String, plan: &Plan, paint: Paint) {
-    for wait in &plan.waits {
+    let all = plan.waits.iter().map(|wait| ((wait.on.as_str(), wait.why.as_str()), wait.service.as_str()));
+    for ((on, why), services) in grouped(all) {
         let word = paint.on(Style::Change, "waits");
-        let _ = writeln!(out, "{word} {} for {}: {}", wait.service, wait.on, wait.why);
+        let _ = writeln!(out, "{word} {} for {on}: {why}", services.join(", "));
     }
 }
 
@@ -229,4 +274,85 @@ fn summary_line(summary: &Summary, plan: &Plan, paint: Paint) -> String {
         return format!("No changes: {} as the file says.", count(summary.unchanged, "resource"));
     }
     format!("Plan: {}, {} unchanged.", parts.join(", "), summary.unchanged)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use privnet::{Address, Error, ErrorKind, Scope, Wait};
+
+    use super::*;
+
+    fn action(name: &str) -> Action {
+        let address = Address::new("orders", "listener", name);
+        Action {
+            id: format!("create {address}"),
+            address,
+            op: Op::Create,
+            reason: "it is not there".to_owned(),
+            changes: Vec::new(),
+            after: Vec::new(),
+            generation: None,
+            scope: Scope("aws/1/us-east-1".to_owned()),
+            live_id: None,
+            connection: None,
+            locks: Vec::new(),
+        }
+    }
+
+    fn said(outcomes: Vec<Outcome>) -> String {
+        let actions = (0..outcomes.len()).map(|number| action(&number.to_string())).collect();
+        let plan = Plan { actions, ..Plan::default() };
+        let report = Report { outcomes, calls: 1, elapsed: Duration::from_secs(1), cancelled: false };
+        executed_text(&plan, &report, Paint::Plain)
+    }
+
+    #[test]
+    fn what_was_skipped_is_told_once_for_each_reason_and_failures_last() {
+        let skipped = |why: &str| Outcome::Skipped { why: why.to_owned() };
+        let mut outcomes: Vec<Outcome> = (0..7).map(|_| skipped("interrupted before it began")).collect();
+        outcomes.insert(1, Outcome::Failed(Error::new(ErrorKind::Denied, "create", "it", "not allowed")));
+        outcomes.push(skipped("it comes after it"));
+        outcomes.push(Outcome::Done { note: None });
+        let said = said(outcomes);
+        let head = "skipped 7 actions: interrupted before it began
+  create orders/listener/0
+  create orders/listener/2
+  create orders/listener/3
+  create orders/listener/4
+  create orders/listener/5
+  and 2 more
+skipped create orders/listener/8: it comes after it
+failed create orders/listener/1: ";
+        assert!(said.starts_with(head), "{said}");
+        let end = "1 of 10 actions done in 1.0 s, 1 call
+hint: once that is settled, run the command again: it goes on from here\n";
+        assert!(said.ends_with(end), "{said}");
+    }
+
+    #[test]
+    fn nothing_is_hinted_at_where_all_is_done() {
+        assert_eq!(said(vec![Outcome::Done { note: None }]), "1 of 1 action done in 1.0 s, 1 call\n");
+        let interrupted = said(vec![Outcome::Skipped { why: "interrupted before it began".to_owned() }]);
+        assert!(
+            interrupted.ends_with("\nhint: run the command again: it goes on from here\n"),
+            "{interrupted}"
+        );
+    }
+
+    #[test]
+    fn what_many_services_wait_for_is_said_once() {
+        let wait = |service: &str, on: &str| Wait {
+            on: on.to_owned(),
+            why: "its request".to_owned(),
+            service: service.to_owned(),
+        };
+        let waits = vec![wait("a", "fivetran"), wait("b", "acme"), wait("c", "fivetran")];
+        let said = plan_text("d", &Plan { waits, ..Plan::default() }, false, Paint::Plain);
+        assert!(
+            said.contains("\nwaits a, c for fivetran: its request\nwaits b for acme: its request\n"),
+            "{said}"
+        );
+    }
 }
