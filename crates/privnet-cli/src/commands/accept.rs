@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use privnet::{
-    Ask, Crowd, Decided, Outcome, Plan, Planned, Report, Session, Told, Verdict, WaitedFor, told,
-};
+use privnet::{Ask, Crowd, Decided, Outcome, Plan, Planned, Report, Session, Told, Verdict, WaitedFor, told};
 use privnet_core::ErrorKind;
 use serde_json::json;
 

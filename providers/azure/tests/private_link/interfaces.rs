@@ -192,7 +192,7 @@ async fn an_interface_behind_another_internal_load_balancer_is_refused_at_plan()
             let path = "loadBalancerBackendAddressPools";
             stage
                 .change(&nic, |body| {
-                    body["properties"]["ipConfigurations"][0]["properties"][path] = pools.clone()
+                    body["properties"]["ipConfigurations"][0]["properties"][path] = pools.clone();
                 })
                 .await;
         };
