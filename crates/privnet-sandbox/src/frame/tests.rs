@@ -140,7 +140,12 @@ async fn it_listens_on_loopback_and_stops_when_told() {
     let url = served.running.url("gcp").unwrap().to_owned();
     assert!(url.starts_with("http://127.0.0.1:") && served.running.dns().ip().is_loopback());
     assert!(served.running.url("aws").is_none());
-    assert_eq!(served.running.variables("gcp"), [("ECHO_URL".to_owned(), url.clone())]);
+    let loopback = "127.0.0.1,localhost";
+    let wanted = [("ECHO_URL", url.as_str()), ("NO_PROXY", loopback), ("no_proxy", loopback)];
+    assert_eq!(
+        served.running.variables("gcp"),
+        wanted.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
     assert!(served.send("GET", "x").await.contains(&format!("\"base\":\"{url}\"")));
     tokio::time::timeout(Duration::from_secs(5), served.running.shutdown()).await.unwrap();
     assert!(TcpStream::connect(url.trim_start_matches("http://")).is_err());
