@@ -116,6 +116,11 @@ pub(crate) fn of(world: &World, service: &str) -> Option<Facts> {
     serde_json::from_value(world.facts.get(&key(service))?.clone()).ok()
 }
 
+/// The machine of an interface that a service leads to: of many services, without reading the rest of their facts.
+pub(crate) fn machine_of<'a>(world: &'a World, service: &str, nic: &str) -> Option<&'a str> {
+    world.facts.get(&key(service))?.get("nics")?.get(nic)?.get("machine")?.as_str()
+}
+
 /// Keeps the facts of a service.
 pub(crate) fn keep(world: &mut World, service: &str, facts: &Facts) {
     if let Ok(json) = serde_json::to_value(facts) {

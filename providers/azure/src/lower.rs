@@ -1,7 +1,7 @@
 //! From a service of the file to what the plan compares. Pure.
 
 mod check;
-mod existing;
+pub(crate) mod existing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -343,7 +343,8 @@ impl<'a> Lowering<'a> {
         let internal = behind.into_iter().flatten().find(|(_, behind)| behind.is_internal == Some(true));
         let say = |(balancer, _)| {
             format!(
-                "; it is behind the internal load balancer {balancer}, and Azure takes it behind one only: take it out there first"
+                "; it, or another one of its machine, is behind the internal load balancer {balancer}, and Azure takes them behind one only: \
+                 take that one out there first"
             )
         };
         internal.map(say).unwrap_or_default()

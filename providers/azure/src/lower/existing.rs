@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::azure_ids::ArmId;
 use privnet_core::spec::{Service, Spec};
-use privnet_core::{Live, Lowered, Origin, Ownership, Resource, Value, World};
+use privnet_core::{Live, Lowered, Origin, Resource, Value, World};
 
 use crate::kinds::private_link_service;
 use crate::policy;
@@ -19,10 +18,8 @@ pub(super) fn lower(spec: &Spec, service: &Service, id: &ArmId, world: &World) -
         return lowered;
     }
     lowered.warnings.extend(policy::nameless(spec, service));
-    let supplied = |live: &&Live| live.address == address && live.ownership == Ownership::Supplied;
-    if let Some(live) = world.live.iter().find(supplied) {
-        check_acceptance(spec, service, live, &mut lowered);
-    }
+    let notes = world.notes.get(service.name.as_str()).into_iter().flatten();
+    lowered.warnings.extend(notes.map(|note| format!("{}: {note}", service.name)));
     let resource = Resource {
         address,
         scope,
@@ -34,44 +31,36 @@ pub(super) fn lower(spec: &Spec, service: &Service, id: &ArmId, world: &World) -
     lowered
 }
 
-/// Whether it leaves the decision to privnet: a file with such a service is manual always. Whoever is in its list of automatic approvals is
-/// let in by Azure itself, every endpoint of the subscription, with nobody asked:
+/// Whom Azure lets in by itself: a file with such a service is manual always, and the list of automatic approvals is the user's own, so it
+/// is said and not altered. Whoever is in it is let in with nobody asked, every endpoint of the subscription:
 /// <https://learn.microsoft.com/azure/private-link/private-link-service-overview#control-service-exposure>.
-fn check_acceptance(spec: &Spec, service: &Service, live: &Live, lowered: &mut Lowered) {
-    let (id, name) = (&live.id, &service.name);
-    let lower = |one: &str| one.to_ascii_lowercase();
+pub(crate) fn let_in_by_azure(spec: &Spec, service: &Service, live: &Live) -> Vec<String> {
+    let id = &live.id;
     let consumers: BTreeSet<String> =
-        policy::lists(spec, service).visibility.iter().map(|one| lower(one)).collect();
+        policy::lists(spec, service).visibility.iter().map(|one| one.to_ascii_lowercase()).collect();
     let there = live.fields.get("auto_approval").and_then(Value::as_list).unwrap_or_default();
-    let there: BTreeSet<String> = there.iter().filter_map(Value::as_text).map(lower).collect();
-    let named = |some: Vec<&String>| some.into_iter().cloned().collect::<Vec<_>>().join(", ");
-    let (unasked, others): (Vec<_>, Vec<_>) =
-        there.iter().partition(|one| *one == "*" || consumers.contains(*one));
-    if !unasked.is_empty() {
-        lowered.refusals.push(Refusal {
-            address: live.address.clone(),
-            rule: Rule::Unsuitable,
-            why: format!(
-                "the private link service {id} approves every endpoint of {} by itself, so that neither `max_connections` nor `only` holds; \
-                 privnet never alters what is yours: take it out of the automatic approvals there",
-                named(unasked)
-            ),
-            flag: None,
-        });
-    }
-    if !others.is_empty() {
-        lowered.warnings.push(format!(
-            "{name}: the private link service {id} approves every endpoint of {} by itself, who is no consumer in this file: nobody is asked",
-            named(others)
-        ));
-    }
+    let each = there.iter().filter_map(Value::as_text).map(|approved| {
+        let bound = "so that neither `max_connections` nor `only` holds for it, and no decision is in the audit log";
+        if approved == "*" {
+            format!("the private link service {id} approves everybody who sees it by itself, {bound}")
+        } else if consumers.contains(&approved.to_ascii_lowercase()) {
+            format!(
+                "the private link service {id} approves every endpoint of {approved} by itself, {bound}; take the subscription out of the \
+                 automatic approvals there, for privnet to decide on each"
+            )
+        } else {
+            format!(
+                "the private link service {id} approves every endpoint of {approved} by itself, which is no consumer in this file: nobody is \
+                 asked"
+            )
+        }
+    });
+    each.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use privnet_core::spec::CloudService;
-    use privnet_core::spec::azure::AzureForm;
-    use privnet_core::{Address, Health, Scope};
+    use privnet_core::{Address, Health, Ownership, Scope};
 
     use super::*;
 
@@ -79,8 +68,8 @@ mod tests {
     const ACME: &str = "11111111-2222-3333-4444-555555555555";
     const OTHER: &str = "99999999-2222-3333-4444-555555555555";
 
-    /// What comes of a service that lets in `ACME`, on a private link service that approves these by itself.
-    fn lowered(approves: &[&str]) -> Lowered {
+    /// What is said of a service that lets in `ACME`, on a private link service that approves these by itself.
+    fn said(approves: &[&str]) -> Vec<String> {
         let text = format!(
             "version: 1
 deployment: stage
@@ -93,8 +82,6 @@ services:
         );
         let spec = privnet_core::spec::decode("stage.yaml", &text).unwrap();
         let service = &spec.services[0];
-        let CloudService::Azure(azure) = &service.cloud else { panic!("another cloud") };
-        let AzureForm::PrivateLinkService(id) = &azure.form else { panic!("another form") };
         let live = Live {
             address: Address::new("orders", private_link_service::KIND.name, "main"),
             generation: None,
@@ -105,23 +92,23 @@ services:
             outputs: BTreeMap::new(),
             health: Health::Ready,
         };
-        lower(&spec, service, id, &World { live: vec![live], ..World::default() })
+        let_in_by_azure(&spec, service, &live)
     }
 
     #[test]
-    fn who_is_let_in_by_azure_itself_is_said_and_refused_where_he_is_a_consumer() {
+    fn who_is_let_in_by_azure_itself_is_said() {
         let upper = ACME.to_uppercase();
-        for (approves, refused, warned) in [
-            (&[][..], false, false),
-            (&[ACME], true, false),
-            (&[upper.as_str()], true, false),
-            (&[OTHER], false, true),
-            (&["*"], true, false),
-            (&[ACME, OTHER], true, true),
+        for (approves, wanted) in [
+            (&[][..], &[][..]),
+            (&[ACME], &["max_connections"]),
+            (&[upper.as_str()], &["max_connections"]),
+            (&[OTHER], &["no consumer"]),
+            (&["*"], &["everybody"]),
+            (&[ACME, OTHER], &["max_connections", "no consumer"]),
         ] {
-            let lowered = lowered(approves);
-            let told = lowered.warnings.iter().any(|one| one.contains("nobody is asked"));
-            assert_eq!((!lowered.refusals.is_empty(), told), (refused, warned), "{approves:?}: {lowered:?}");
+            let said = said(approves);
+            assert_eq!(said.len(), wanted.len(), "{said:?}");
+            assert!(said.iter().zip(wanted).all(|(said, wanted)| said.contains(wanted)), "{said:?}");
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::arm::{Arm, Json, Target, concerns_everything, is_gone, items, same_id
 use crate::facts::{self, Facts, Frontend};
 use crate::fields;
 use crate::kinds::{load_balancer, private_link_service};
+use crate::lower::existing::let_in_by_azure;
 
 /// Services of the file with the private link service that each names.
 type Named<'a> = Vec<(&'a Service, &'a ArmId)>;
@@ -132,6 +133,10 @@ async fn of_group(
         let connections =
             found.map_or(Connections::NotExposed, |found| Connections::Known(super::connections_of(found)));
         let exposed = live.as_ref().map(|live| live.address.clone());
+        let said = live.as_ref().map(|live| let_in_by_azure(request.spec, service, live)).unwrap_or_default();
+        if !said.is_empty() {
+            world.notes.entry(service.name.to_string()).or_default().extend(said);
+        }
         world.live.extend(live);
         let seen = ServiceWorld { connections, targets: Vec::new(), exposed };
         world.services.insert(service.name.to_string(), seen);

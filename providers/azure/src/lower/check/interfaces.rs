@@ -68,8 +68,8 @@ fn in_another(lowering: &mut Lowering<'_>, made: &AzureMade, nic: &ArmId, seen: 
     for (balancer, behind) in &seen.behind {
         if behind.is_internal.is_none() {
             lowering.warn(format!(
-                "the network interface {nic} is behind the load balancer {balancer}, which may not be read: if it is an internal one, \
-                 Azure refuses {nic} (AnotherInternalLoadBalancerExists)"
+                "the network interface {nic}, or another one of its machine, is behind the load balancer {balancer}, which may not be read: \
+                 if it is an internal one, Azure refuses {nic} (AnotherInternalLoadBalancerExists)"
             ));
         }
     }
@@ -120,9 +120,8 @@ fn earlier_with(lowering: &Lowering<'_>, nic: &str, seen: &Nic) -> Option<String
         let theirs = nics_of(azure);
         theirs.contains(nic)
             || seen.machine.is_some() && {
-                let facts = facts::of(lowering.world, service.name.as_str()).unwrap_or_default();
-                let machines = theirs.iter().filter_map(|nic| facts.nics.get(nic)?.machine.as_ref());
-                machines.collect::<BTreeSet<_>>().contains(&seen.machine.clone().unwrap_or_default())
+                let of = |nic: &String| facts::machine_of(lowering.world, service.name.as_str(), nic);
+                theirs.iter().any(|nic| of(nic) == seen.machine.as_deref())
             }
     };
     earlier.into_iter().find(wants).map(|service| service.name.to_string())
