@@ -116,10 +116,10 @@ pub(crate) fn listed_by(accept: &[Entry], rejected: &[String], by: GcpAcceptBy) 
     there.or_else(|| rejected.first().map(|text| Entry::rejected(text).by())).unwrap_or(by)
 }
 
-/// The most entries of an accept list (<https://cloud.google.com/vpc/docs/about-vpc-hosted-services>).
+/// The most entries of an accept list (<https://cloud.google.com/vpc/docs/about-controlling-access-published-services>).
 pub(crate) const MOST_ACCEPTED: usize = 5000;
 
-/// The most entries of a reject list (<https://cloud.google.com/vpc/docs/about-vpc-hosted-services>).
+/// The most entries of a reject list (<https://cloud.google.com/vpc/docs/about-controlling-access-published-services>).
 pub(crate) const MOST_REJECTED: usize = 64;
 
 /// A reject list with entries of one type, and what it costs.

@@ -142,7 +142,10 @@ impl Refused {
                  stay on its consumer accept list"
                     .to_owned(),
             ),
-            Self::OtherType { there } => Some(format!("set `accept_by: {}` and apply", entry::word(*there))),
+            Self::OtherType { there } => Some(format!(
+                "apply, where the file says another `accept_by` already; else set `accept_by: {}` and apply",
+                entry::word(*there)
+            )),
             Self::Many { .. } => Some(
                 "wait until the consumers have deleted endpoints that were turned away, or take entries from the reject list".to_owned(),
             ),

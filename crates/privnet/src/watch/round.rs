@@ -211,7 +211,11 @@ async fn act(session: &Session, planned: Planned, round: &mut Round) {
     round.plan = planned.plan;
     forget_pending(&mut round.plan, &decisions);
     round.unreachable = planned.unreachable;
-    let acts = decisions.iter().any(|decision| decision.verdict != Verdict::Left);
+    // What was in the way of a decision, this round may have mended.
+    let mended = round.report.is_some();
+    let acts = decisions
+        .iter()
+        .any(|decision| decision.verdict != Verdict::Left || (mended && decision.is_refused()));
     if observe || !acts || session.is_cancelled() {
         round.decisions = told(decisions, &Plan::default(), None);
         return;
