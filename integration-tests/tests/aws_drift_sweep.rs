@@ -19,6 +19,7 @@ use privnet_core::{Class, Op, Provider as _};
 use privnet_integration_tests::aws_records as records;
 use privnet_integration_tests::drift::{Drift, fields, named_by_itself};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
+use privnet_sandbox::frame::Clock;
 
 const FILE: &str = "
 version: 1
@@ -188,6 +189,8 @@ async fn end(applied: &Applied, record: &Path) -> Result<(), Fail> {
         }
     }
     privnet_sandbox::Sandbox::open(stage.folder())?.connect("orders", Some("fivetran"))?;
+    // A list has it after its lag.
+    Clock::open(stage.folder(), None)?.advance(std::time::Duration::from_secs(5))?;
     let decided = session.accept_pending(&Ask::default(), false).await;
     if !decided.decisions.iter().any(|decision| decision.verdict == privnet::Verdict::Accepted) {
         return Err(format!("nobody was let in: {:?}", decided.decisions).into());

@@ -64,7 +64,7 @@ fn unproven(live: &Live) -> Option<String> {
     let Ownership::Unproven { why, mend } = &live.ownership else { return None };
     let mend = mend.as_deref().unwrap_or("if privnet made it, put its proof back as it was");
     Some(format!(
-        "what consumers connect to is not proved to be privnet's: {} has its name, but {why}: {mend}",
+        "what consumers connect to is not proved to be privnet's: {} stands in its place, but {why}: {mend}",
         live.id
     ))
 }
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(told(false, &world(&[], nothing())), None);
         let lost = world(&[("main", unproven())], nothing());
         let why = told(false, &lost).unwrap();
-        assert!(why.contains("svc-main has its name, but it has no tag"), "{why}");
+        assert!(why.contains("svc-main stands in its place, but it has no tag"), "{why}");
         assert_eq!(lost.why_not_taken(&at("main")), Some(why));
         assert_eq!(told(false, &world(&[("main", unproven()), ("main", Ownership::Ours)], nothing())), None);
         assert!(astray(&desired(true, true), &world(&[], nothing())).is_empty(), "a tombstone");

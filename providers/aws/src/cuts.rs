@@ -1,25 +1,21 @@
 //! Whose sessions are cut at once: `drain: 0s` of the file is the word for it, and a plan says so where it comes to that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::kind::{Change, Kind, canonical};
-use privnet_core::spec::aws::{AwsForm, AwsTargets};
+use privnet_core::spec::aws::AwsForm;
 use privnet_core::{Address, Class, Live, Lowered, Resource, Value};
 
-use crate::forwarders;
 use crate::kinds::{self, FORWARDER_GROUP, LAUNCH_TEMPLATE, TARGET_GROUP};
 use crate::lower::Lowering;
 
 /// Warns of targets and forwarders that go without a time to end their sessions, while a consumer may be connected.
 pub(crate) fn warn(lowering: &Lowering<'_>, lowered: &mut Lowered) {
-    let settings = match &lowering.aws.form {
-        AwsForm::Made(made) => &made.targets,
-        AwsForm::OnLoadBalancer(on) => &on.targets,
-        AwsForm::EndpointService(_) | AwsForm::Removed => return,
-    };
-    let at_once = keys(lowering, settings);
+    if matches!(lowering.aws.form, AwsForm::EndpointService(_) | AwsForm::Removed) {
+        return;
+    }
     let seen = lowering.world.services.get(lowering.name());
-    if at_once.is_empty() || !seen.is_some_and(|seen| seen.connections.may_be_live()) {
+    if !seen.is_some_and(|seen| seen.connections.may_be_live()) {
         return;
     }
     let mut replaced = BTreeSet::new();
@@ -31,44 +27,43 @@ pub(crate) fn warn(lowering: &Lowering<'_>, lowered: &mut Lowered) {
         if is_replaced(resource, live, &replaced) {
             replaced.insert(&resource.address);
         }
-        // What is there keeps the time that it has until everything that leaves it has gone.
-        let has_time = live.fields.get("drain").and_then(Value::as_int).is_some_and(|drain| drain > 0);
+        let is_replaced = replaced.contains(&resource.address);
+        let (had, wanted) = (drain(&live.fields), drain(&resource.fields));
         going.extend(match kind {
-            FORWARDER_GROUP if replaced.contains(&resource.address) => {
-                Some("the forwarder machines".to_owned())
+            // A longer time of the file is given to those that go as well.
+            FORWARDER_GROUP if is_replaced && had.max(wanted) == 0 => {
+                Some("the forwarder machines (`forwarder.drain: 0s`)".to_owned())
             }
-            TARGET_GROUP if !has_time => leaving(resource, live, replaced.contains(&resource.address)),
+            // What is there keeps the time that it has until everything that leaves it has gone. One that stays has a longer one first; one
+            // that is replaced is not changed any more.
+            TARGET_GROUP if had == 0 && (is_replaced || wanted == 0) => leaving(resource, live, is_replaced),
             _ => None,
         });
     }
     if !going.is_empty() {
         lowered.warnings.push(format!(
-            "{}: {} cuts established sessions at once: {} make way for others while a consumer may be connected; a longer `drain` leaves \
-             sessions the time to end",
+            "{}: established sessions are cut at once while a consumer may be connected: {} make way for others; a longer `drain`, applied \
+             before, leaves sessions the time to end",
             lowering.name(),
-            at_once.join(" and "),
             going.join(", ")
         ));
     }
 }
 
-/// The keys of the file by which what goes has no time.
-fn keys(lowering: &Lowering<'_>, settings: &AwsTargets) -> Vec<&'static str> {
-    let machines = forwarders::of(lowering.aws);
-    let of_machines = machines.filter(|machines| machines.asked.drain.get() == 0);
-    let of_targets = (settings.drain.get() == 0).then_some("`drain: 0s`");
-    of_targets.into_iter().chain(of_machines.map(|_| "`forwarder.drain: 0s`")).collect()
+/// The time that these fields give sessions to end in, in seconds.
+fn drain(fields: &BTreeMap<String, Value>) -> i64 {
+    fields.get("drain").and_then(Value::as_int).unwrap_or_default()
 }
 
 /// The targets of a port that leave, in words.
 fn leaving(resource: &Resource, live: &Live, is_replaced: bool) -> Option<String> {
-    let targets = |fields: &std::collections::BTreeMap<String, Value>| {
+    let targets = |fields: &BTreeMap<String, Value>| {
         fields.get("targets").and_then(Value::as_list).map(<[Value]>::to_vec)
     };
     let (there, wanted) = (targets(&live.fields).unwrap_or_default(), targets(&resource.fields));
     let leaves = |target: &&Value| is_replaced || wanted.as_ref().is_some_and(|stay| !stay.contains(target));
     let any = there.iter().any(|target| leaves(&target));
-    any.then(|| format!("targets of port {}", resource.address.name))
+    any.then(|| format!("targets of port {} (`drain: 0s`)", resource.address.name))
 }
 
 /// Whether the plan replaces what is there: by a setting of its own, or because what it refers to is.

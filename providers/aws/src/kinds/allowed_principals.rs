@@ -16,6 +16,7 @@ use privnet_core::spec::Spec;
 use privnet_core::spec::aws::AwsForm;
 use privnet_core::{
     Address, Change, Error, Field, Health, Kind, Live, Lowered, Origin, Ownership, Replacement, Shape, Value,
+    World,
 };
 
 use crate::exposure::{Claimed, ExposureFacts};
@@ -155,14 +156,8 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
         AwsForm::EndpointService(id) => {
             (SUPPLIED, Origin::AddedTo { to: format!("the endpoint service {id}") })
         }
-        AwsForm::Removed => {
-            warn_of_leaving(lowering, lowered);
-            return;
-        }
+        AwsForm::Removed => return,
     };
-    if of == OWN {
-        warn_of_leaving(lowering, lowered);
-    }
     let address = address(lowering.name(), of);
     let facts = ExposureFacts::of(lowering.world, lowering.name());
     if let Some(why) = facts.principals_unreadable {
@@ -230,16 +225,25 @@ fn warn_of_removal(
     }
 }
 
-/// Of an endpoint service of the user's own that the file names no more: whoever was let in there stays, and no later look tells of him.
-fn warn_of_leaving(lowering: &Lowering<'_>, lowered: &mut Lowered) {
-    let Some(live) = lowering.world.at(&address(lowering.name(), SUPPLIED)) else { return };
-    let service = live.fields.get("service").and_then(Value::as_text).unwrap_or(&live.id);
-    lowered.warnings.push(format!(
-        "{}: what privnet allowed on {service} is taken off its allowed principals, which disconnects nobody: whoever was let in there stays, \
-         and nothing tells of him any more; cut him first with `privnet reject --connection ID --sever-connections` by the file that \
-         names {service}",
-        lowering.name()
-    ));
+/// Of endpoint services of the user's own that the file names no more for this service: whoever was let in there stays, and no later look
+/// tells of him.
+pub(crate) fn left_behind(name: &str, form: &AwsForm, world: &World) -> Vec<String> {
+    let named = match form {
+        AwsForm::EndpointService(id) => Some(id.as_str()),
+        AwsForm::Made(_) | AwsForm::OnLoadBalancer(_) | AwsForm::Removed => None,
+    };
+    let address = address(name, SUPPLIED);
+    let ours = world.live.iter().filter(|live| live.address == address && live.is_ours());
+    let services = ours.filter_map(|live| live.fields.get("service")?.as_text());
+    let left = services.filter(|service| Some(*service) != named);
+    left.map(|service| {
+        format!(
+            "{name}: what privnet allowed on {service} is taken off its allowed principals, which disconnects nobody: whoever was let in there \
+             stays, and nothing tells of him any more; `privnet reject --connection ID --sever-connections` by a file that names {service} \
+             cuts him"
+        )
+    })
+    .collect()
 }
 
 /// The sets that are there: one for each endpoint service that allows somebody.

@@ -127,6 +127,26 @@ async fn a_service_is_opened_after_its_list_is_cut() {
     assert_eq!(names.as_list().map(<[_]>::len), Some(1), "{names}");
 }
 
+/// A service that nobody is to be allowed on would be open to those on its list until that goes: they are taken off first, by another file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_not_opened_to_a_list_that_nobody_is_to_be_on() {
+    let stage = Stage::open().await;
+    stage.apply(&file("")).await;
+    let nobody = |policy: &str| {
+        let mut spec = service(policy, "");
+        spec.consumers.clear();
+        spec
+    };
+    let (manual, open) =
+        (nobody("allow: { fivetran: {} }"), nobody("allow: { fivetran: {} }\n    acceptance: automatic"));
+    let plan = stage.plan(&open).await;
+    let refused = plan.refusals.iter().any(|refusal| refusal.why.contains("`acceptance: manual` first"));
+    assert!(refused && plan.is_empty(), "{plan:#?}");
+    stage.apply(&manual).await;
+    stage.apply(&open).await;
+    stage.assert_settled(&open).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_changed_in_place() {
     let stage = Stage::open().await;

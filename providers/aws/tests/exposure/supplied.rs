@@ -72,6 +72,7 @@ async fn a_supplied_service_gets_principals_and_keeps_everything_else() {
     let asked = stage.connections(&supplied, "orders").await;
     assert!(asked.iter().any(|connection| connection.state.may_be_live()), "{asked:?}");
     stage.connect(SUPPLIED, "stranger");
+    stage.until_pending(&supplied, "orders", 1).await;
     let (_, plan, _) = stage
         .decide(&supplied, &privnet_core::accept::Ask { connection: None, reject_others: true, again: false })
         .await;
@@ -79,7 +80,16 @@ async fn a_supplied_service_gets_principals_and_keeps_everything_else() {
 
     // A file that turns to something else says that whoever was let in here stays.
     let turned = stage.plan(&file("")).await;
-    assert!(turned.warnings.iter().any(|one| one.contains(SUPPLIED) && one.contains("stays")), "{turned:#?}");
+    let stays = |plan: &privnet_core::Plan| {
+        plan.warnings
+            .iter()
+            .any(|one| one.contains(SUPPLIED) && one.contains("whoever was let in there stays"))
+    };
+    assert!(stays(&turned), "{turned:#?}");
+    let mut tombstone = file("");
+    tombstone.services[0].remove = true;
+    let gone = stage.plan(&tombstone).await;
+    assert!(stays(&gone) && !stays(&stage.plan(&supplied).await), "{gone:#?}");
 
     stage.apply_with(&supplied, DESTROY).await;
     assert_eq!(principals(&stage, SUPPLIED).await, colleagues);

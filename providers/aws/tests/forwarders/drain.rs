@@ -94,7 +94,7 @@ fn with_drain(drain: &str, size: &str, address: &str) -> Spec {
 /// What the plan for a file says of sessions that are cut at once.
 async fn cut_at_once(stage: &Stage, spec: &Spec) -> Vec<String> {
     let warnings = stage.plan(spec).await.warnings;
-    warnings.into_iter().filter(|warning| warning.contains("cuts established sessions at once")).collect()
+    warnings.into_iter().filter(|warning| warning.contains("sessions are cut at once")).collect()
 }
 
 /// `drain: 0s` is the user's word for it. A plan says when it comes to that.
@@ -112,10 +112,13 @@ async fn a_plan_says_whose_sessions_have_no_time() {
     assert!(report.all_done(), "{report:#?}");
     assert_eq!(cut_at_once(&stage, &now).await, [""; 0], "nothing goes");
     let said = cut_at_once(&stage, &machines).await;
-    assert!(said.len() == 1 && said[0].contains("the forwarder machines make way"), "{said:?}");
+    assert!(
+        said.len() == 1 && said[0].contains("the forwarder machines (`forwarder.drain: 0s`) make way"),
+        "{said:?}"
+    );
     let said = cut_at_once(&stage, &targets).await;
-    assert!(said.len() == 1 && said[0].contains("targets of port 5433 make way"), "{said:?}");
-    // The longer time is written before the target goes.
+    assert!(said.len() == 1 && said[0].contains("targets of port 5433 (`drain: 0s`) make way"), "{said:?}");
+    // The longer time is written before the target goes, and the machines that go have it as well.
     let longer = with_drain("60s", "t3.small", "10.0.0.26");
     assert_eq!(cut_at_once(&stage, &longer).await, [""; 0]);
 }

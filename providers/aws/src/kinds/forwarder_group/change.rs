@@ -268,7 +268,7 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     }
     if !is_going(&there) {
         let seen = Group::from_fields(step.fields)?;
-        let drain = Duration::from_secs(u64::try_from(seen.drain).unwrap_or_default());
+        let drain = time_to_end(cloud, step, seen.drain).await?;
         // An earlier run may have taken the group off and stopped: what its sessions were promised holds.
         let left = match seen.target_groups.is_empty() {
             true => machines::left_in(cloud, &there).await?,
@@ -301,6 +301,14 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         })
         .await?;
     Ok(Applied::default())
+}
+
+/// The time that the sessions on it have. A file that gives its machines a longer one makes new machines: those that go have it, too.
+async fn time_to_end(cloud: &Cloud<'_>, step: &Step<'_>, own: i64) -> Result<Duration, Error> {
+    let successor = other_generation(cloud, step).await?;
+    let tags = successor.map(|successor| auto_scaling::tags_of(successor.tags())).unwrap_or_default();
+    let theirs = tags.get(DRAIN_TAG).and_then(|drain| drain.parse().ok()).unwrap_or_default();
+    Ok(Duration::from_secs(u64::try_from(own.max(theirs)).unwrap_or_default()))
 }
 
 /// Whether a load balancer that sent to the group is still there, so that consumers may be on its machines.
