@@ -33,7 +33,6 @@ pub enum Clouds {
 
 /// Why a cloud of the file cannot be talked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum CloudsError {
     /// This build has no provider for it.
     #[error("this build of privnet has no provider for {0}")]
