@@ -11,6 +11,7 @@ use crate::besides;
 use crate::collection::Collection;
 use crate::connections;
 use crate::cut_short;
+use crate::entry;
 use crate::json::text;
 use crate::kinds::{self, backend_service, service_attachment};
 use crate::path;
@@ -86,6 +87,12 @@ fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachm
             address.name != service_attachment::SUPPLIED,
         );
         world.notes.entry(address.service.clone()).or_default().insert(said);
+    }
+    if address.name == service_attachment::SUPPLIED && by == GcpAcceptBy::Endpoint {
+        let said = entry::said_of_whole_consumers(&connections::entries(attachment));
+        if let Some(said) = said {
+            world.notes.entry(address.service.clone()).or_default().insert(said);
+        }
     }
     let path = text(attachment, "selfLink").map(path::of).unwrap_or_default();
     if snapshot.left_reconciling.contains(&path) {
