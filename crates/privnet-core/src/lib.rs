@@ -6,7 +6,7 @@
 //! cloud ─observe─▶ live resources, connections, facts ┘
 //! ```
 //!
-//! The core knows no cloud, no HTTP, no files and no terminal. Providers implement [`provider::Provider`];
+//! The core calls no cloud, and knows no HTTP, no files and no terminal; the file's grammar alone names clouds. Providers implement [`provider::Provider`];
 //! everything that decides ([`mod@plan`], [`accept`], [`status`]) is a pure function over plain data, and
 //! [`execute`] carries out what was decided without choosing anything itself.
 

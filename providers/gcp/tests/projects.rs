@@ -95,7 +95,7 @@ async fn a_move_is_noticed_where_another_service_is_in_the_old_project() {
     assert_eq!(stage.everything().await, there);
 }
 
-/// An earlier privnet did not write into a shared network of which project the service is.
+/// A marker in a shared network may not say of which project the service is.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_say_its_project_goes_where_the_rest_of_its_service_is_seen() {
     let applied = Stage::open().await;

@@ -1,4 +1,4 @@
-//! The kinds: one file each, with the same sections in the same order. Here is only the table and who does what.
+//! The kinds: one file each, with the same sections in the same order; a large one has a folder with a file for each section. Here is only the table and who does what.
 
 pub(crate) mod allowed_principals;
 pub(crate) mod connection_notification;

@@ -75,7 +75,7 @@ pub(super) fn is_supplied(gcp: &GcpService) -> bool {
 }
 
 /// Of things of ours in networks, by path, the project that their markers say their service is of: those that lie in its own networks
-/// say none, nor do those that an earlier privnet made in another project's.
+/// say none, nor do those in another project's whose marker somebody shortened.
 pub(super) type Said = BTreeMap<String, Option<String>>;
 
 /// What the things of ours in networks say.
@@ -135,8 +135,8 @@ pub(super) fn hold_what_others_may_use(
                  the `host_project` of its network: then all of it goes"
             ),
             _ => format!(
-                "it is of `{service}`, and does not say of which project that is: of {project}, where it lies, or of another one, if an earlier \
-                 privnet made it. A service attachment may be there, with consumers who come in by this. List `{service}` with `remove: true`, \
+                "it is of `{service}`, and does not say of which project that is: of {project}, where it lies, or of another one, if its \
+                 marker was changed. A service attachment may be there, with consumers who come in by this. List `{service}` with `remove: true`, \
                  `host_project: {project}`, and as `project` the one that its service attachment is in, or {project} where it has none any \
                  more: then all of it goes"
             ),
