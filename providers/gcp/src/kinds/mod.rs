@@ -1,5 +1,6 @@
 //! The kinds of resources, each in a file of its own with the same sections in the same order: the struct, the table, what a
-//! service wants, what is there, and how it is made, changed and deleted. A large one has a folder with a file for each section. Here is only the table and who does what.
+//! service wants, what is there, and how it is made, changed and deleted. A large one has a folder with a file for each section. Here is only the
+//! table and who does what.
 
 pub(crate) mod backend_service;
 pub(crate) mod endpoint_group;
