@@ -308,6 +308,9 @@ def unmanaged(drift):
     drift.ec2.create_tags(Resources=[drift.service()["ServiceId"]], Tags=[{"Key": "team", "Value": "x"}])
     drift.elb.add_tags(ResourceArns=[drift.balancer(), drift.target_group()], Tags=[{"Key": "team", "Value": "x"}])
     drift.target_attribute("stickiness.enabled", "true")
+    drift.target_attribute("load_balancing.cross_zone.enabled", "false")
+    drift.target_attribute("target_health_state.unhealthy.connection_termination.enabled", "false")
+    drift.balancer_attribute("dns_record.client_routing_policy", "partial_availability_zone_affinity")
     drift.forwarders_tag("team", "x")
     drift.ec2.create_tags(Resources=[drift.template()["LaunchTemplateId"]], Tags=[{"Key": "team", "Value": "x"}])
     drift.ec2.create_launch_template_version(
