@@ -103,7 +103,7 @@ async fn each_source_leads_in_and_no_secret_is_written() {
     }
     // An authority that cannot be reached, and one that is no place for a secret, are told of without it, and soon: the sources
     // are asked once and not for each request.
-    for (url, status) in [("https://127.0.0.1:1", 1), ("https://user:CANARYinURL@127.0.0.1:1", 65)] {
+    for (url, status) in [("https://127.0.0.1:1", 1), ("https://user:CANARYinURL@127.0.0.1:1", 1)] {
         let started = std::time::Instant::now();
         let output = run("plan", url, &sources(&stage, folder.path())[0].1);
         assert_eq!(output.status.code(), Some(status), "{}", both(&output));

@@ -11,9 +11,11 @@ use crate::lower::Lowering;
 
 /// Warns of targets and forwarders that go without a time to end their sessions, while a consumer may be connected.
 pub(crate) fn warn(lowering: &Lowering<'_>, lowered: &mut Lowered) {
-    if matches!(lowering.aws.form, AwsForm::EndpointService(_) | AwsForm::Removed) {
-        return;
-    }
+    let settings = match &lowering.aws.form {
+        AwsForm::Made(made) => &made.targets,
+        AwsForm::OnLoadBalancer(on) => &on.targets,
+        AwsForm::EndpointService(_) | AwsForm::Removed => return,
+    };
     let seen = lowering.world.services.get(lowering.name());
     if !seen.is_some_and(|seen| seen.connections.may_be_live()) {
         return;
@@ -33,6 +35,10 @@ pub(crate) fn warn(lowering: &Lowering<'_>, lowered: &mut Lowered) {
             // A longer time of the file is given to those that go as well.
             FORWARDER_GROUP if is_replaced && had.max(wanted) == 0 => {
                 Some("the forwarder machines (`forwarder.drain: 0s`)".to_owned())
+            }
+            // The load balancer ends their sessions after the time of their target groups, whatever the machines have.
+            FORWARDER_GROUP if is_replaced && settings.drain.get() == 0 => {
+                Some("the forwarder machines (`drain: 0s`)".to_owned())
             }
             // What is there keeps the time that it has until everything that leaves it has gone. One that stays has a longer one first; one
             // that is replaced is not changed any more.

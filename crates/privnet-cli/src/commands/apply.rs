@@ -156,7 +156,14 @@ pub(crate) async fn saved(
             "{name} says `--sever-connections`: live consumers are cut where it needs that"
         ));
     }
-    carry_out(shell, vec![ready], yes, Aim::Apply).await
+    let exit = carry_out(shell, vec![ready], yes, Aim::Apply).await?;
+    if exit != Exit::Done && !shell.output.is_json() {
+        shell.errors.remark(
+            "hint: once something of it was done, a saved plan is not what would be done any more: make and look at a new one: privnet plan \
+             --out FILE",
+        );
+    }
+    Ok(exit)
 }
 
 async fn observe(shell: &Shell, session: &Session, way: Way) -> Result<Planned, Failure> {

@@ -87,6 +87,10 @@ impl Monitor {
 
     /// Whether each deployment was looked at, with success, since the watch began.
     pub(crate) fn ready(&self) -> Probe {
+        // A folder that holds no file, where one was mounted: a probe must not call that well.
+        if self.deployments.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            return Probe { well: false, text: "no deployment is watched\n".to_owned() };
+        }
         self.probe(|seen| !seen.ready, "no round has ended well yet")
     }
 

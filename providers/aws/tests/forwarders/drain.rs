@@ -121,6 +121,10 @@ async fn a_plan_says_whose_sessions_have_no_time() {
     // The longer time is written before the target goes, and the machines that go have it as well.
     let longer = with_drain("60s", "t3.small", "10.0.0.26");
     assert_eq!(cut_at_once(&stage, &longer).await, [""; 0]);
+    // A time that is taken away goes before the machines do.
+    stage.apply(&with_drain("60s", "t3.small", "10.0.0.25")).await;
+    let said = cut_at_once(&stage, &machines).await;
+    assert!(said.len() == 1 && said[0].contains("the forwarder machines (`drain: 0s`) make way"), "{said:?}");
 }
 
 /// A target that leaves in the edit that gives sessions a longer time has it, also where AWS is slow to take that.

@@ -262,7 +262,10 @@ fn an_interface_behind_another_internal_load_balancer_is_refused() {
     let spec = of(false);
     let by_hand = super::super::service(&spec, &spec.services[0], &world);
     assert_eq!(by_hand.refusals, []);
-    assert!(by_hand.waits.iter().any(|wait| wait.why.contains("take that one out there first")), "{by_hand:?}");
+    assert!(
+        by_hand.waits.iter().any(|wait| wait.why.contains("take that one out there first")),
+        "{by_hand:?}"
+    );
     // Whom Azure let in already is in.
     own.id = format!("{GROUP}/loadBalancers/Theirs");
     world.live = vec![own];
