@@ -177,7 +177,7 @@ async fn each_source_leads_in_is_known_and_no_secret_is_written() {
     assert_eq!(caller(&turn_away(&sources[1].variables)), "unknown");
 
     // A cloud that cannot be reached, and one that is no place for a secret, are told of without it, and soon.
-    for (url, status) in [("https://127.0.0.1:1", 1), ("https://user:CANARYinURL@127.0.0.1:1", 65)] {
+    for (url, status) in [("https://127.0.0.1:1", 1), ("https://user:CANARYinURL@127.0.0.1:1", 1)] {
         let started = std::time::Instant::now();
         let output = run("plan", url, &sources[0].variables);
         keep(url.split('@').next_back().unwrap(), &output);
