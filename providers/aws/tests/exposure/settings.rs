@@ -99,6 +99,16 @@ async fn a_private_name_is_asked_for_and_waited_for() {
         stage.live(&plain, "endpoint-service").await.unwrap().fields["private_dns_name"],
         privnet_core::Value::Null
     );
+
+    // Given back, it is verified anew: what was started for the name of before says nothing of this one.
+    stage.apply(&named).await;
+    until("the name that was given back is being verified", || async {
+        let live = stage.live(&named, "endpoint-service").await.unwrap();
+        let record = live.fields["private_dns_record"].as_map().unwrap().clone();
+        (record["state"] != privnet_core::Value::text("pendingVerification")).then_some(())
+    })
+    .await;
+    stage.assert_settled(&named).await;
 }
 
 /// Who leaves the list in the same edit that opens the service is off it before the door is open: else he would be let in, unasked.

@@ -76,7 +76,11 @@ pub(super) async fn settle(
     let there = EndpointService::of(&service, &cloud.reach.region);
     let plan = Modification::between(&there, wanted);
     if plan.is_done(&there) && there.tags == wanted.tags {
-        return verify(cloud, service, wanted).await;
+        return verify(cloud, service, wanted, false).await;
+    }
+    let renamed = plan.private_dns_name.is_some();
+    if renamed {
+        forget_verification(cloud, &service).await?;
     }
     if plan.adds_anything() {
         modify(cloud, id, &plan.without_removal()).await?;
@@ -89,7 +93,7 @@ pub(super) async fn settle(
         tagging::retag_ec2(cloud, id, &ownership::retag(&there.tags, &wanted.tags)).await?;
     }
     let now = shown(cloud, id, |now| plan.is_done(now) && now.tags == wanted.tags).await?;
-    verify(cloud, now, wanted).await
+    verify(cloud, now, wanted, renamed).await
 }
 
 /// The requests that lead from one state of a service to another.
@@ -298,17 +302,29 @@ async fn found(cloud: &Cloud<'_>, id: &str) -> Result<ServiceConfiguration, Erro
     privatelink::service(cloud, id).await?.ok_or_else(gone)
 }
 
-/// Starts the verification of the private DNS name where it was not, or where it failed. It ends when somebody has made the
-/// record: that is waited for by a person, not by this run.
+/// A name that goes takes its verification with it: the mark of one that comes back later would be of the time before. The mark goes
+/// first, so that a run which ends in between leaves nothing worse than a verification that is started twice.
+async fn forget_verification(cloud: &Cloud<'_>, service: &ServiceConfiguration) -> Result<(), Error> {
+    if !tags_of(service.tags()).contains_key(VERIFICATION_TAG) {
+        return Ok(());
+    }
+    let id = service.service_id().unwrap_or_default();
+    let mark = Retag { set: TagMap::new(), remove: vec![VERIFICATION_TAG.to_owned()] };
+    tagging::retag_ec2(cloud, id, &mark).await
+}
+
+/// Starts the verification of the private DNS name where it was not, or where it failed, and of a name that was just given, whose tags
+/// may still be shown as they were. It ends when somebody has made the record: that is waited for by a person, not by this run.
 async fn verify(
     cloud: &Cloud<'_>,
     service: ServiceConfiguration,
     wanted: &EndpointService,
+    renamed: bool,
 ) -> Result<ServiceConfiguration, Error> {
     let Some(name) = &wanted.private_dns_name else { return Ok(service) };
     let started = |now: &EndpointService| now.private_dns_verification.as_deref() == Some(STARTED);
     let asked = wanted.private_dns_verification.as_deref() == Some(STARTED);
-    if !asked || started(&EndpointService::of(&service, &cloud.reach.region)) {
+    if !asked || (!renamed && started(&EndpointService::of(&service, &cloud.reach.region))) {
         return Ok(service);
     }
     let id = service.service_id().unwrap_or_default();
