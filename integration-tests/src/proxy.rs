@@ -43,7 +43,7 @@ impl Fault {
 }
 
 /// Which request is spoiled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// The nth of all, counted from 0.
     At(usize),

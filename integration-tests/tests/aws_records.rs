@@ -22,6 +22,7 @@ use privnet_integration_tests::aws_records as records;
 use privnet_integration_tests::census::here;
 use privnet_integration_tests::command::program;
 use privnet_integration_tests::proxy::Proxy;
+use privnet_integration_tests::records::record_of;
 use privnet_integration_tests::stage::{Stage, spec};
 
 fn examples() -> PathBuf {
@@ -163,14 +164,20 @@ async fn every_example_lives_by_the_models_and_the_policy() {
 
 #[test]
 fn the_program_that_uses_the_library_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    // Held to AWS's description with what the other tests say, where that is done.
+    let record = record_of(folder.path()).unwrap_or_else(|| folder.path().join("record.jsonl"));
     let ran = Command::new(program("apply_and_accept"))
         .arg("examples/aws.yaml")
+        .arg(&record)
         .current_dir(here().join(".."))
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
     assert!(said.contains("service_name") && said.contains("accepted vpce-"), "{said}");
+    let recorded = std::fs::read_to_string(&record).unwrap();
+    assert!(recorded.contains("AcceptVpcEndpointConnections"), "the example's exchange was not recorded");
 }
 
 /// What the benchmark calls the chain of a fresh apply is what the record of one shows.

@@ -1,12 +1,14 @@
 //! Plans, applies and accepts with the library, on the local cloud:
 //!
 //! ```text
-//! cargo run -p privnet-examples --bin apply_and_accept -- examples/aws.yaml
+//! cargo run -p privnet-examples --bin apply_and_accept -- examples/aws.yaml [RECORD]
 //! ```
 //!
+//! What is said between the two goes into the file `RECORD`, as lines of JSON, where one is given.
 //! On a real account it is the same with `Clouds::Real` and without the first half of `main`.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let mut options = Options::new(folder.path());
     options.speed = Some(100.0);
+    options.record = std::env::args_os().nth(2).map(PathBuf::from);
     let sandbox = Sandbox::serve(&options).await?;
     let clouds = Clouds::Sandbox(SandboxEndpoints {
         aws: sandbox.url("aws").ok_or("the sandbox has no AWS")?.to_owned(),

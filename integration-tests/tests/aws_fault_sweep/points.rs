@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use privnet::{PlanOptions, Session};
 use privnet_integration_tests::census::Census;
-use privnet_integration_tests::proxy::{Fault, Proxy};
+use privnet_integration_tests::proxy::{Fault, Place, Proxy};
 use privnet_integration_tests::stage::Fail;
 use privnet_integration_tests::sweep::{Faults, Fired, Recorded, Sample, do_work, mend, same, spoiled};
 
@@ -77,7 +77,10 @@ impl<G: Ground> Sweep<'_, G> {
             points.extend(ways.into_iter().filter_map(|fault| Some(vec![recorded.spoil(at, fault)?])));
         }
         let singles = points.len();
-        assert!(singles >= count && count > 0, "a point for each request");
+        let places = points.iter().flatten().map(|(place, _)| place);
+        let spoiled: BTreeSet<_> = places.filter(|place| matches!(place, Place::Nth(..))).collect();
+        assert!(count > 0, "nothing was asked for");
+        assert_eq!(spoiled.len(), count, "a point at each request");
         let mut sample = Sample(self.seed);
         points.extend((0..self.pairs).map(|_| recorded.pair(&mut sample)));
         let (mut fired, mut failures) = (Fired::default(), Vec::new());
