@@ -31,24 +31,20 @@ pub fn astray(desired: &Desired, world: &World) -> BTreeMap<String, String> {
         .filter(|address| is_it(address))
         .map(|address| address.service.as_str())
         .collect();
-    let mut there: BTreeMap<&str, Vec<&Live>> = BTreeMap::new();
-    for live in world.live.iter().filter(|live| is_it(&live.address)) {
-        there.entry(&live.address.service).or_default().push(live);
-    }
     let found = asked.into_iter().filter_map(|intent| {
-        let there = there.get(intent.name.as_str()).map_or(&[][..], Vec::as_slice);
+        let there = || world.live.of(&intent.name).iter().filter(|live| is_it(&live.address));
         let is_named = named.contains(intent.name.as_str());
         let serves = |live: &&Live| match live.ownership {
             Ownership::Supplied => true,
             Ownership::Ours => !is_named,
             Ownership::Unproven { .. } => false,
         };
-        if there.iter().any(serves) {
+        if there().any(|live| serves(&live)) {
             return None;
         }
         let why = match is_named {
             true => NOT_THERE.to_owned(),
-            false => there.iter().find_map(|live| unproven(live))?,
+            false => there().find_map(unproven)?,
         };
         Some((intent.name.clone(), why))
     });
@@ -73,7 +69,7 @@ impl World {
     /// Why something that has the name of this is not taken for it, where that is all that is there of it.
     #[must_use]
     pub fn why_not_taken(&self, address: &Address) -> Option<String> {
-        let mut there = self.live.iter().filter(|live| live.address == *address);
+        let mut there = self.live.of(&address.service).iter().filter(|live| live.address == *address);
         there.find_map(unproven).filter(|_| self.at(address).is_none())
     }
 }

@@ -20,6 +20,7 @@ pub mod error;
 pub mod execute;
 pub mod handoff;
 pub mod kind;
+mod lives;
 pub mod name;
 pub mod plan;
 pub mod provider;
@@ -31,6 +32,7 @@ pub mod world;
 
 pub use error::{Error, ErrorKind};
 pub use kind::{Change, Class, Field, Kind, KindTable, Replacement, Shape, Traffic};
+pub use lives::Lives;
 pub use plan::{Action, Op, Plan, plan};
 pub use provider::{Applied, Handled, Lowered, ObserveRequest, Provider, Purpose, Step};
 pub use resource::{Address, Generation, Health, Live, Origin, Ownership, Resource, Scope};

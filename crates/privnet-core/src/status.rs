@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::accept::{self, ConnectionState};
 use crate::astray::astray;
 use crate::plan::{self, Refusal, Wait};
-use crate::resource::{Address, Health, Live};
-use crate::world::{Connections, Desired, ServiceIntent, Target, TargetState, World, is_usable};
+use crate::resource::{Health, Live};
+use crate::world::{Connections, Desired, ServiceIntent, Target, TargetState, World};
 
 /// The state of a service in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -70,9 +70,8 @@ pub fn status(desired: &Desired, world: &World) -> Vec<ServiceStatus> {
     desired.services.values().map(|intent| of_service(intent, world, &sorted)).collect()
 }
 
-/// What there is of each service, by one look at all of it: a file may have thousands.
+/// What is said of each service, by one look at all of it: a file may have thousands.
 struct Sorted<'a> {
-    live: BTreeMap<&'a str, Vec<&'a Live>>,
     refusals: BTreeMap<&'a str, Vec<&'a Refusal>>,
     waits: BTreeMap<&'a str, Vec<&'a Wait>>,
     astray: BTreeMap<String, String>,
@@ -82,21 +81,10 @@ impl<'a> Sorted<'a> {
     fn new(desired: &'a Desired, world: &'a World) -> Self {
         let refusals = world.refusals.iter().chain(&desired.refusals);
         Self {
-            live: sorted(world.live.iter().map(|live| (live.address.service.as_str(), live))),
             refusals: sorted(refusals.map(|refusal| (refusal.address.service.as_str(), refusal))),
             waits: sorted(desired.waits.iter().map(|wait| (wait.service.as_str(), wait))),
             astray: astray(desired, world),
         }
-    }
-
-    fn live(&self, service: &str) -> impl Iterator<Item = &'a Live> {
-        of(&self.live, service).iter().copied()
-    }
-
-    /// What [`World::at`] finds.
-    fn at(&self, address: &Address) -> Option<&'a Live> {
-        let there = self.live(&address.service).filter(|live| live.address == *address && is_usable(live));
-        there.min_by_key(|live| live.generation)
     }
 }
 
@@ -163,27 +151,23 @@ fn waiting(wait: &Wait) -> String {
 }
 
 /// How many resources of a service this deployment made.
-fn parts(intent: &ServiceIntent, sorted: &Sorted<'_>) -> usize {
-    sorted.live(&intent.name).filter(|live| live.is_ours()).count()
+fn parts(intent: &ServiceIntent, world: &World) -> usize {
+    world.live.of(&intent.name).iter().filter(|live| live.is_ours()).count()
 }
 
 /// What has the name of a part of the service, and not its proof.
-fn unproven(intent: &ServiceIntent, sorted: &Sorted<'_>) -> Vec<String> {
+fn unproven(intent: &ServiceIntent, world: &World) -> Vec<String> {
     let why = |live: &Live| {
         live.ownership.why_it_stays(&live.address.kind.replace('-', " "), &live.id, &live.address)
     };
-    sorted.live(&intent.name).filter_map(why).collect()
+    world.live.of(&intent.name).iter().filter_map(why).collect()
 }
 
 /// A tombstone: it is as it should be when nothing is left.
-fn of_removed(
-    intent: &ServiceIntent,
-    (world, sorted): (&World, &Sorted<'_>),
-    notes: &mut Vec<String>,
-) -> ServiceState {
+fn of_removed(intent: &ServiceIntent, world: &World, notes: &mut Vec<String>) -> ServiceState {
     let exposed = world.services.get(&intent.name).and_then(|seen| seen.exposed.as_ref());
-    let supplied = exposed.and_then(|exposed| sorted.at(exposed)).filter(|live| !live.is_ours());
-    match (parts(intent, sorted), supplied) {
+    let supplied = exposed.and_then(|exposed| world.at(exposed)).filter(|live| !live.is_ours());
+    match (parts(intent, world), supplied) {
         (0, Some(live)) => {
             notes.push(format!(
                 "removed, as the file says (`remove: true`): {} is not privnet's and stays, with the connections that were let in",
@@ -192,7 +176,7 @@ fn of_removed(
             ServiceState::Absent
         }
         (0, None) => {
-            let stays = unproven(intent, sorted);
+            let stays = unproven(intent, world);
             let of_it = if stays.is_empty() { "nothing of it" } else { "nothing that is proved to be of it" };
             notes.push(format!("removed, as the file says (`remove: true`): {of_it} is in {}", intent.scope));
             notes.extend(stays);
@@ -218,10 +202,10 @@ fn state_of(
     let exposed =
         world.services.get(&intent.name).and_then(|seen| seen.exposed.as_ref()).unwrap_or(&intent.exposed);
     if intent.remove && !refused {
-        return of_removed(intent, (world, sorted), notes);
+        return of_removed(intent, world, notes);
     }
-    let Some(live) = sorted.at(exposed) else {
-        let made = parts(intent, sorted);
+    let Some(live) = world.at(exposed) else {
+        let made = parts(intent, world);
         if let Some(why) = sorted.astray.get(&intent.name) {
             notes.push(why.clone());
         } else if made > 0 {
@@ -235,8 +219,10 @@ fn state_of(
         }
         return ServiceState::Degraded;
     };
-    let broken: Vec<_> = sorted
-        .live(&intent.name)
+    let broken: Vec<_> = world
+        .live
+        .of(&intent.name)
+        .iter()
         .filter_map(|live| match &live.health {
             Health::Broken { state } => Some(format!("{} is {state}", live.address)),
             // Of what is being deleted, what consumers connect to is told of below; the rest was not to stay.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::accept::{Connection, ServicePolicy};
+use crate::lives::Lives;
 use crate::plan::{Refusal, Wait};
 use crate::resource::{Live, Resource, Scope};
 
@@ -150,7 +151,7 @@ pub struct Held {
 pub struct World {
     /// Everything with our name or our proof, and what the file names of the user's own, in the searched scopes. Services
     /// of the deployment that the file does not list are among it.
-    pub live: Vec<Live>,
+    pub live: Lives,
     /// Each service that was observed, and services found that the file does not list. A service of the file that is missing
     /// here could not be observed: nothing is planned for it.
     pub services: BTreeMap<String, ServiceWorld>,
@@ -259,28 +260,12 @@ impl World {
     #[must_use]
     pub fn at(&self, address: &crate::resource::Address) -> Option<&Live> {
         let usable = |live: &&Live| live.address == *address && is_usable(live);
-        self.live.iter().filter(usable).min_by_key(|live| live.generation)
-    }
-
-    /// What [`at`](Self::at) finds at each of these addresses, by one look at all that is there: a file may have thousands of services.
-    #[must_use]
-    pub(crate) fn at_each<'a>(
-        &'a self,
-        addresses: &BTreeSet<&'a crate::resource::Address>,
-    ) -> BTreeMap<&'a crate::resource::Address, &'a Live> {
-        let mut found: BTreeMap<&crate::resource::Address, &Live> = BTreeMap::new();
-        for live in self.live.iter().filter(|live| addresses.contains(&live.address) && is_usable(live)) {
-            let first = found.entry(&live.address).or_insert(live);
-            if live.generation < first.generation {
-                *first = live;
-            }
-        }
-        found
+        self.live.of(&address.service).iter().filter(usable).min_by_key(|live| live.generation)
     }
 }
 
 /// Whether something is ours, or what the file names of the user's own.
-pub(crate) fn is_usable(live: &Live) -> bool {
+fn is_usable(live: &Live) -> bool {
     !matches!(live.ownership, crate::resource::Ownership::Unproven { .. })
 }
 
@@ -307,41 +292,5 @@ mod tests {
                 assert!(service.exposed.is_some());
             }
         }
-    }
-
-    #[test]
-    fn what_is_found_at_many_addresses_at_once_is_what_is_found_at_each() {
-        use crate::resource::{Address, Generation, Health, Ownership};
-        let of = |name: &str, generation, ownership| Live {
-            address: Address::new("orders", "listener", name),
-            generation,
-            scope: Scope("aws/1/us-east-1".to_owned()),
-            id: format!("{name}-{generation:?}-{ownership:?}"),
-            ownership,
-            fields: BTreeMap::new(),
-            outputs: BTreeMap::new(),
-            health: Health::Ready,
-        };
-        let (a, b) = (Some(Generation::A), Some(Generation::B));
-        let unproven = || Ownership::Unproven { why: "it has no tag".to_owned(), mend: None };
-        let live = vec![
-            of("1", b, Ownership::Ours),
-            of("1", a, Ownership::Ours),
-            of("2", a, unproven()),
-            of("2", b, Ownership::Ours),
-            of("3", None, unproven()),
-            of("4", None, Ownership::Supplied),
-            of("4", None, Ownership::Ours),
-            of("5", a, Ownership::Ours),
-        ];
-        let world = World { live, ..World::default() };
-        let all: Vec<Address> = world.live.iter().map(|live| live.address.clone()).collect();
-        let asked: BTreeSet<&Address> = all.iter().filter(|address| address.name != "5").collect();
-        let found = world.at_each(&asked);
-        for address in &all {
-            let one = world.at(address).filter(|_| asked.contains(address));
-            assert_eq!(found.get(address).copied(), one, "{address}");
-        }
-        assert_eq!(found.len(), 3);
     }
 }

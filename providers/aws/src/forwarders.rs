@@ -57,8 +57,8 @@ pub(crate) fn beside_what_is_there<'a>(lowering: &Lowering<'a>) -> Option<Machin
 /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#unhealthy-target-connection-termination>).
 fn served_health_ports(lowering: &Lowering<'_>) -> BTreeMap<u16, u16> {
     let ours = |kind| {
-        let all = lowering.world.live.iter().filter(|live| live.is_ours());
-        all.filter(move |live| live.address.service == lowering.name() && live.address.kind == kind)
+        let all = lowering.world.live.of(lowering.name()).iter();
+        all.filter(move |live| live.is_ours() && live.address.kind == kind)
     };
     if ours(FORWARDER_GROUP).next().is_none() {
         return BTreeMap::new();
@@ -142,7 +142,7 @@ fn of_few(
     zones: &BTreeSet<String>,
 ) -> BTreeSet<String> {
     let address = forwarder_group::address(lowering.name());
-    let mut there = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == address);
+    let mut there = lowering.world.live.ours_at(&address);
     let stays = there.any(|live| forwarder_group::stands_so(live, count.into(), subnets));
     let now: BTreeSet<String> = lowering.facts.machines.values().cloned().collect();
     if stays { zones.intersection(&now).cloned().collect() } else { BTreeSet::new() }

@@ -276,7 +276,7 @@ fn held_by_strangers(snapshot: &Snapshot<'_>, live: &[Live]) -> BTreeMap<String,
 }
 
 fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
-    let mut world = World { live: kinds::live(snapshot), ..World::default() };
+    let mut world = World { live: kinds::live(snapshot).into(), ..World::default() };
     for (held, why) in held_by_strangers(snapshot, &world.live) {
         match spec.services.iter().find(|service| service.name.as_str() == held) {
             Some(service) => world.refusals.push(refusal(service, Rule::NotOurs, why)),
@@ -322,9 +322,10 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
     world.former = former;
     // Where it is gone already and something is left beside it, whoever is connected is at what the file names.
     for (service, aws) in &snapshot.wanted.services {
-        let of = |live: &&Live| live.is_ours() && live.address.service == service.name.as_str();
-        let made = |live: &Live| live.address.name != kinds::endpoint_service::SUPPLIED;
-        if matches!(aws.form, AwsForm::EndpointService(_)) && world.live.iter().filter(of).any(made) {
+        let made = |live: &Live| live.is_ours() && live.address.name != kinds::endpoint_service::SUPPLIED;
+        if matches!(aws.form, AwsForm::EndpointService(_))
+            && world.live.of(service.name.as_str()).iter().any(made)
+        {
             let nothing = || Former { exposed: None, connections: Connections::NotExposed };
             world.former.entry(service.name.to_string()).or_insert_with(nothing);
         }

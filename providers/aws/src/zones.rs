@@ -121,7 +121,7 @@ fn lost(
 /// Whether a port that leads to a name may have led to it before, as far as what is there tells: its members are addresses.
 fn follows_name(lowering: &Lowering<'_>, port: &AwsPort) -> bool {
     let address = target_group::address(lowering.name(), &port.port.listen.to_string());
-    let mut there = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == address);
+    let mut there = lowering.world.live.ours_at(&address);
     there.any(target_group::has_addresses)
 }
 

@@ -186,7 +186,7 @@ impl<'a> Lowering<'a> {
             return Some(self.zones().to_vec());
         }
         let there = |address: &Address, field: &str| {
-            let mut ours = self.world.live.iter().filter(|live| live.is_ours() && live.address == *address);
+            let mut ours = self.world.live.ours_at(address);
             let zones = ours.next()?.fields.get(field).and_then(Value::as_list).unwrap_or_default();
             Some(zones.iter().filter_map(Value::as_text).map(str::to_owned).collect::<Vec<_>>())
         };
@@ -302,7 +302,7 @@ impl<'a> Lowering<'a> {
     /// What is there of this service, of one kind.
     pub(crate) fn live_of(&self, kind: &'static str) -> impl Iterator<Item = &'a Live> {
         let name = self.name();
-        self.world.live.iter().filter(move |live| live.address.service == name && live.address.kind == kind)
+        self.world.live.of(name).iter().filter(move |live| live.address.kind == kind)
     }
 
     /// Where the file does not let privnet take an interface out of a pool, the user does; until then it is waited for.

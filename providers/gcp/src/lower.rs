@@ -147,11 +147,8 @@ fn check_network(lowering: &mut Lowering<'_>) {
     let network = lowering.network(network);
     let kinds =
         [kinds::forwarding_rule::KIND.name, kinds::endpoint_group::KIND.name, kinds::nat_subnet::KIND.name];
-    let ours = lowering.world.live.iter().filter(|live| {
-        live.is_ours()
-            && live.address.service == lowering.service.name.as_str()
-            && kinds.contains(&live.address.kind.as_str())
-    });
+    let ours = lowering.world.live.of(lowering.service.name.as_str()).iter();
+    let ours = ours.filter(|live| live.is_ours() && kinds.contains(&live.address.kind.as_str()));
     let other = ours
         .filter_map(|live| live.fields.get("network")?.as_text())
         .find(|there| !there.is_empty() && *there != network);
@@ -262,7 +259,6 @@ fn check_forwarder(lowering: &mut Lowering<'_>, forwarder: &GcpForwarder, networ
 fn check_nat(lowering: &mut Lowering<'_>) {
     let Some((attachment, network)) = lowering.attachment() else { return };
     let network = lowering.network(network);
-    let own: BTreeSet<&str> = lowering.world.live.iter().map(|live| live.id.as_str()).collect();
     let mut problems = Vec::new();
     for subnet in &attachment.nat_subnets {
         match subnet {
@@ -270,7 +266,7 @@ fn check_nat(lowering: &mut Lowering<'_>) {
                 let ours = kinds::nat_subnet::name_of(cidr);
                 let address = lowering.address(kinds::nat_subnet::KIND.name, ours);
                 // Also where it is not proved ours: the plan says so then.
-                if lowering.world.live.iter().any(|live| live.address == address) {
+                if lowering.world.live.of(&address.service).iter().any(|live| live.address == address) {
                     continue;
                 }
                 if let Some(there) = overlapping(&lowering.facts, cidr, &network) {
@@ -294,7 +290,7 @@ fn check_nat(lowering: &mut Lowering<'_>) {
                     ));
                 }
                 let users = lowering.facts.nat_users.get(&there.path);
-                let others = users.into_iter().flatten().filter(|user| !is_own(&own, lowering, user));
+                let others = users.into_iter().flatten().filter(|user| !is_own(lowering, user));
                 for user in others {
                     problems.push(format!(
                         "the subnet `{name}` is used by {user}: two attachments cannot share one"
@@ -307,11 +303,9 @@ fn check_nat(lowering: &mut Lowering<'_>) {
 }
 
 /// Whether an attachment is the service's own.
-fn is_own(live: &BTreeSet<&str>, lowering: &Lowering<'_>, attachment: &str) -> bool {
-    live.contains(attachment)
-        && lowering.world.live.iter().any(|seen| {
-            seen.id == attachment && seen.address.service == lowering.service.name.as_str() && seen.is_ours()
-        })
+fn is_own(lowering: &Lowering<'_>, attachment: &str) -> bool {
+    let own = lowering.world.live.of(lowering.service.name.as_str());
+    own.iter().any(|seen| seen.id == attachment && seen.is_ours())
 }
 
 fn overlapping<'f>(facts: &'f Facts, cidr: &ipnet::Ipv4Net, network: &str) -> Option<&'f Taken> {

@@ -32,7 +32,7 @@ fn of_groups(plan: &Plan, kind: &str) -> Vec<(Op, String)> {
 
 /// How well the groups of a kind serve, by their letters.
 async fn serving(stage: &Stage, spec: &Spec, kind: &str) -> Vec<(String, i64)> {
-    let mut all: Vec<Live> = stage.world(spec).await.live;
+    let mut all: Vec<Live> = stage.world(spec).await.live.into_iter().collect();
     all.retain(|live| live.address.kind == kind);
     let mut all: Vec<_> = all
         .into_iter()

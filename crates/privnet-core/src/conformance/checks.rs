@@ -63,7 +63,7 @@ async fn demand_empty(what: &str, subject: &dyn Subject, spec: &Spec) {
 
 /// Shows the members of each set in the other order.
 fn reverse_sets(world: &mut World, kinds: &KindTable) {
-    for live in &mut world.live {
+    for live in world.live.iter_mut() {
         let kind = kinds.get(&live.scope, &live.address.kind);
         let fields = kind.into_iter().flat_map(|kind| kind.fields);
         for field in fields.filter(|field| matches!(field.shape, Shape::Set | Shape::SetIgnoreCase)) {

@@ -252,15 +252,12 @@ impl Draft<'_> {
             actions.iter().filter(|action| action.op == Op::Delete).map(|action| &action.address).collect();
         let going: Vec<&ServiceIntent> =
             self.desired.services.values().filter(|intent| self.options.destroy || intent.remove).collect();
-        let exposed =
-            going.iter().filter_map(|intent| self.world.services.get(&intent.name)?.exposed.as_ref());
-        let there = self.world.at_each(&exposed.collect());
         let remaining = going.into_iter().filter_map(|intent| {
             let seen = self.world.services.get(&intent.name)?;
             // Where something of ours goes that the file's own took the place of, that is not what stays.
             let turned = self.world.former.contains_key(&intent.name);
             let goes = |exposed: &Address| !turned && deleted.contains(exposed);
-            let ours = |exposed: &Address| there.get(exposed).is_some_and(|live| live.is_ours());
+            let ours = |exposed: &Address| self.world.at(exposed).is_some_and(Live::is_ours);
             let exposed = seen.exposed.as_ref()?;
             if goes(exposed) || ours(exposed) || self.blocked.contains(intent.name.as_str()) {
                 return None;

@@ -60,7 +60,7 @@ fn world(connected: ConnectionState, targets: &[Target], health: Health) -> Worl
         outputs: BTreeMap::new(),
         health,
     };
-    World { live: vec![live], services: [("orders".to_owned(), seen)].into(), ..World::default() }
+    World { live: vec![live].into(), services: [("orders".to_owned(), seen)].into(), ..World::default() }
 }
 
 fn seen(listens: &[u16], world: &World) -> (ServiceState, Vec<String>) {
@@ -174,7 +174,7 @@ fn a_consumer_who_has_yet_to_ask_is_waited_for() {
     );
     // Nobody asks for what is being deleted, or is not there.
     let going = Health::Going { state: "Deleting".to_owned() };
-    nobody.live[0].health = going;
+    nobody.live.iter_mut().for_each(|live| live.health = going.clone());
     assert!(!seen(&[1], &nobody).1.iter().any(|note| note.starts_with("waits for")));
     assert!(!seen(&[1], &World::default()).1.iter().any(|note| note.starts_with("waits for")));
 }

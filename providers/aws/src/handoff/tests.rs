@@ -22,7 +22,7 @@ fn world(fields: &[(&str, Value)]) -> World {
         outputs: BTreeMap::new(),
         health: Health::Ready,
     };
-    World { live: vec![live], ..World::default() }
+    World { live: vec![live].into(), ..World::default() }
 }
 
 fn of(region: &str, fields: &[(&str, Value)]) -> Handoff {

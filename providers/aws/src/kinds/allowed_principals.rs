@@ -233,7 +233,7 @@ pub(crate) fn left_behind(name: &str, form: &AwsForm, world: &World) -> Vec<Stri
         AwsForm::Made(_) | AwsForm::OnLoadBalancer(_) | AwsForm::Removed => None,
     };
     let address = address(name, SUPPLIED);
-    let ours = world.live.iter().filter(|live| live.address == address && live.is_ours());
+    let ours = world.live.ours_at(&address);
     let services = ours.filter_map(|live| live.fields.get("service")?.as_text());
     let left = services.filter(|service| Some(*service) != named);
     left.map(|service| {

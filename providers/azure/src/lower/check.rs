@@ -109,12 +109,8 @@ fn new_range(lowering: &mut Lowering<'_>, address: &privnet_core::Address, cidr:
             format!("{cidr} is not in the virtual network's address space ({})", vnet.ranges.join(", "));
         return lowering.refuse(address, why);
     }
-    let own = lowering
-        .world
-        .live
-        .iter()
-        .filter(|live| live.address == *address)
-        .map(|live| crate::fields::id(&live.id));
+    let own = lowering.world.live.of(lowering.name()).iter();
+    let own = own.filter(|live| live.address == *address).map(|live| crate::fields::id(&live.id));
     let own: BTreeSet<String> = own.collect();
     let overlaps = |prefix: &Ipv4Net| prefix.contains(&cidr) || cidr.contains(prefix);
     let taken = vnet.subnets.iter().find(|(id, subnet)| {

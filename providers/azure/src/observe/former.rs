@@ -75,7 +75,7 @@ pub(super) async fn of_subscription(
     found.sort_networks(&networks);
     let mut strangers = Vec::new();
     for snapshot in found.snapshots.into_values() {
-        let mut part = World { live: kinds::live(&snapshot), ..World::default() };
+        let mut part = World { live: kinds::live(&snapshot).into(), ..World::default() };
         super::add_services(&snapshot, &mut part);
         stranger::hold_with_rules(&snapshot, &mut part);
         world.merge(part);

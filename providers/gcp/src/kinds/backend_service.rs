@@ -113,7 +113,7 @@ pub(crate) fn turns(lowering: &Lowering<'_>, path: &Value, backend: &GcpBackend)
 /// Whether the backend service that is there is kept, and changed in place.
 pub(crate) fn stays(lowering: &Lowering<'_>, backend: &GcpBackend) -> bool {
     let address = lowering.address(KIND.name, "main");
-    let ours = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == address);
+    let ours = lowering.world.live.ours_at(&address);
     let mut there = ours.filter_map(|live| fields::typed::<BackendService>(KIND.name, &live.fields).ok());
     there.any(|there| there.sort == sort(backend))
 }

@@ -97,7 +97,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
 /// Whether machines go, and those that stay are asked by another check: each are healthy by their own. So a group for those is made beside
 /// the one that is there, and the backend service goes over to it; of two that an earlier run left, the one that has them is kept.
 fn is_made_anew(lowering: &Lowering<'_>, address: &Address, wanted: &EndpointGroup) -> bool {
-    let ours = || lowering.world.live.iter().filter(|live| live.is_ours() && live.address == *address);
+    let ours = || lowering.world.live.ours_at(address);
     let typed = ours().filter_map(|live| fields::typed::<EndpointGroup>(KIND.name, &live.fields).ok());
     let goes = typed.into_iter().any(|there| !there.endpoints.is_subset(&wanted.endpoints));
     goes && (ours().count() > 1 || health_check::turns(lowering))

@@ -105,7 +105,7 @@ fn ports(lowering: &Lowering<'_>, made: &GcpMade, address: &Address) -> BTreeSet
         return firewall::listens(&made.backend).map(|port| port.to_string()).collect();
     }
     let all = BTreeSet::from([ALL.to_owned()]);
-    let rules = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == *address);
+    let rules = lowering.world.live.ours_at(address);
     let mut there =
         rules.filter_map(|live| Some(fields::typed::<ForwardingRule>(KIND.name, &live.fields).ok()?.ports));
     match there.next() {
@@ -232,7 +232,7 @@ fn is_own(lowering: &Lowering<'_>, path: &str) -> bool {
 /// Whether a rule of the service's own stands beside and nobody is connected: somebody turned the attachment away from it, and it is turned back.
 fn was_turned_away(lowering: &Lowering<'_>) -> bool {
     let address = lowering.address(KIND.name, "main");
-    let is_there = lowering.world.live.iter().any(|live| live.is_ours() && live.address == address);
+    let is_there = lowering.world.live.ours_at(&address).next().is_some();
     let seen = lowering.world.services.get(lowering.service.name.as_str());
     is_there && !seen.is_some_and(|seen| seen.connections.may_be_live())
 }

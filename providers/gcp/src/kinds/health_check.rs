@@ -68,7 +68,7 @@ pub(crate) const KIND: Kind = Kind {
 /// The check of a service, in view of what is asked now.
 pub(crate) fn wanted(lowering: &Lowering<'_>, backend: &GcpBackend) -> HealthCheck {
     let address = lowering.address(KIND.name, "main");
-    let there = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == address);
+    let there = lowering.world.live.ours_at(&address);
     let ports = there.filter_map(|live| live.fields.get("port")?.as_int());
     let asked: Vec<u16> = ports.filter_map(|port| port.try_into().ok()).collect();
     of(backend, &asked)
@@ -79,7 +79,7 @@ pub(crate) fn turns(lowering: &Lowering<'_>) -> bool {
     let Some(made) = lowering.made() else { return false };
     let wanted = wanted(lowering, &made.backend);
     let address = lowering.address(KIND.name, "main");
-    let there = lowering.world.live.iter().filter(|live| live.is_ours() && live.address == address);
+    let there = lowering.world.live.ours_at(&address);
     let mut there = there.filter_map(|live| fields::typed::<HealthCheck>(KIND.name, &live.fields).ok());
     let asks = |check: &HealthCheck| (check.protocol.clone(), check.port, check.path.clone());
     there.any(|there| asks(&there) != asks(&wanted))

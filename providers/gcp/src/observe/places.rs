@@ -31,7 +31,7 @@ pub(super) fn own_places_prevail(seen: &mut [Seen], homes: &BTreeMap<String, Pla
     let mut own: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (service, home) in homes {
         let Some(at_home) = seen.iter().find(|seen| seen.place.as_ref() == Some(home)) else { continue };
-        let live = at_home.world.live.iter().filter(|live| live.address.service == *service);
+        let live = at_home.world.live.of(service).iter();
         own.insert(service, live.map(|live| live.id.clone()).collect());
     }
     for other in seen {
@@ -62,7 +62,7 @@ pub(super) fn set_former_aside(seen: &mut Seen, homes: &BTreeMap<String, Place>,
         let made = seen.world.services.remove(service);
         // What is left where it is gone already belongs to it.
         if let Some(ServiceWorld { exposed, connections, .. }) = made
-            && seen.world.live.iter().any(|live| live.is_ours() && live.address.service == service)
+            && seen.world.live.of(service).iter().any(|live| live.is_ours())
         {
             seen.world.former.insert(service.to_owned(), Former { exposed, connections });
         }
@@ -153,7 +153,7 @@ pub(super) fn set_scopes(
     owners: &BTreeMap<String, String>,
     homes: &BTreeMap<String, Place>,
 ) {
-    for live in &mut world.live {
+    for live in world.live.iter_mut() {
         let Some(home) = homes.get(&live.address.service) else { continue };
         match owners.get(&live.id).filter(|project| **project != home.project) {
             Some(project) => {
@@ -194,7 +194,7 @@ mod tests {
         let connections = Connections::Known(connections.to_vec());
         let service = ServiceWorld { connections, exposed: Some(address), ..ServiceWorld::default() };
         let services = BTreeMap::from([("orders".to_owned(), service)]);
-        let world = World { live: vec![live], services, ..World::default() };
+        let world = World { live: vec![live].into(), services, ..World::default() };
         Seen { world, place: Some(place.clone()), ..Seen::default() }
     }
 

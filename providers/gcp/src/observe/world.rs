@@ -20,7 +20,7 @@ use crate::snapshot::Snapshot;
 
 /// What is there, of whom, and who is connected.
 pub(super) fn world_of(snapshot: &Snapshot<'_>) -> World {
-    let mut world = World { live: kinds::live(snapshot), ..World::default() };
+    let mut world = World { live: kinds::live(snapshot).into(), ..World::default() };
     for (service, _) in &snapshot.services {
         world.services.insert(service.name.to_string(), ServiceWorld::default());
     }

@@ -258,7 +258,7 @@ pub(super) struct Cloud {
 
 impl Cloud {
     pub(super) fn world(&self, desired: &Desired) -> World {
-        let mut world = World { live: self.live.clone(), held: self.held.clone(), ..World::default() };
+        let mut world = World { live: self.live.clone().into(), held: self.held.clone(), ..World::default() };
         let services =
             self.live.iter().map(|live| live.address.service.clone()).chain(desired.services.keys().cloned());
         for service in services {

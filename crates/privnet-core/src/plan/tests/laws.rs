@@ -206,8 +206,8 @@ proptest! {
             let resources = wanted.resources.len().max(1);
             match how {
                 0 => { let copy = world.live.get(one % live).cloned(); world.live.extend(copy); }
-                1 => { if let Some(live) = world.live.get_mut(one % live) { live.outputs.clear(); } }
-                2 => { if let Some(live) = world.live.get_mut(one % live) { live.fields = BTreeMap::new(); } }
+                1 => { if let Some(live) = world.live.iter_mut().nth(one % live) { live.outputs.clear(); } }
+                2 => { if let Some(live) = world.live.iter_mut().nth(one % live) { live.fields = BTreeMap::new(); } }
                 3 => {
                     let address = wanted.resources.get(two % resources).map(|r| r.address.clone());
                     if let (Some(address), Some(r)) = (address, wanted.resources.get_mut(one % resources)) {
@@ -215,7 +215,7 @@ proptest! {
                     }
                 }
                 4 => { world.services.pop_first(); }
-                _ => { if let Some(live) = world.live.get_mut(one % live) { live.address.kind = "unheard-of".into(); } }
+                _ => { if let Some(live) = world.live.iter_mut().nth(one % live) { live.address.kind = "unheard-of".into(); } }
             }
         }
         let plan = plan(&wanted, &world, &kinds(), SEVER);

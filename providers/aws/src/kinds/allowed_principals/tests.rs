@@ -144,7 +144,7 @@ fn a_removal_is_warned_about() {
         outputs: BTreeMap::new(),
         health: Health::Ready,
     };
-    let world = World { live: vec![live], ..World::default() };
+    let world = World { live: vec![live].into(), ..World::default() };
     let lowered = crate::lower::lower(&spec, &spec.services[0], &world);
     let warnings = lowered.warnings.join("\n");
     assert!(

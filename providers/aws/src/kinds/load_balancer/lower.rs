@@ -142,11 +142,8 @@ fn check_removal(lowering: &Lowering<'_>, made: &AwsMade, address: &Address, low
 
 /// Whether endpoints reach this load balancer. After a run that stopped midway its successor may have them already.
 fn has_endpoints(lowering: &Lowering<'_>, balancer: &Live) -> bool {
-    let mut services = lowering
-        .world
-        .live
-        .iter()
-        .filter(|live| live.address.service == lowering.name() && live.address.kind == ENDPOINT_SERVICE);
+    let own = lowering.world.live.of(lowering.name());
+    let mut services = own.iter().filter(|live| live.address.kind == ENDPOINT_SERVICE);
     let lists = |service: &Live| {
         let all = service.fields.get("load_balancers").and_then(Value::as_list).unwrap_or_default();
         all.iter().filter_map(Value::as_text).any(|arn| arn == balancer.id)

@@ -189,11 +189,9 @@ pub(crate) fn ways_that_close(lowering: &Lowering<'_>, made: &AwsMade, lowered: 
         let another_stays = !stays.is_empty()
             || made.database_security_groups.iter().any(|group| opened_by_others(group.as_str()));
         // What lies in another place belongs to a service that would move, which is refused by itself.
-        let ours = lowering
-            .world
-            .live
-            .iter()
-            .filter(|live| live.is_ours() && live.scope == lowering.scope && is_way(&live.address));
+        let own = lowering.world.live.of(lowering.name());
+        let ours =
+            own.iter().filter(|live| live.is_ours() && live.scope == lowering.scope && is_way(&live.address));
         for live in ours.filter(|live| !stays.contains(&live.address)) {
             let group = live.fields.get("group").and_then(Value::as_text).unwrap_or_default();
             // Somebody else's rule does the same.
@@ -208,11 +206,10 @@ pub(crate) fn ways_that_close(lowering: &Lowering<'_>, made: &AwsMade, lowered: 
 
 /// The ranges that the rules let in to the load balancer today.
 pub(crate) fn let_in_now(lowering: &Lowering<'_>) -> BTreeSet<IpNet> {
-    let own = lowering.world.live.iter().filter(|live| {
-        live.address.kind == SECURITY_GROUP_RULE
-            && live.address.service == lowering.name()
-            && live.address.name.starts_with("inbound/")
-    });
+    let own =
+        lowering.world.live.of(lowering.name()).iter().filter(|live| {
+            live.address.kind == SECURITY_GROUP_RULE && live.address.name.starts_with("inbound/")
+        });
     own.filter_map(|live| live.fields.get("source")?.as_text()?.parse().ok()).collect()
 }
 

@@ -268,7 +268,7 @@ fn an_interface_behind_another_internal_load_balancer_is_refused() {
     );
     // Whom Azure let in already is in.
     own.id = format!("{GROUP}/loadBalancers/Theirs");
-    world.live = vec![own];
+    world.live = vec![own].into();
     let spec = of(true);
     assert_eq!(super::super::service(&spec, &spec.services[0], &world).refusals, []);
 }
