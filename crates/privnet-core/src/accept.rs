@@ -7,17 +7,18 @@
 mod connection;
 mod crowd;
 mod policy;
+mod why;
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use policy::lists;
 
-pub use connection::{Again, Aside, Besides, Connection, ConnectionState, Identity};
+pub use connection::{Again, Aside, Besides, Company, Connection, ConnectionState, Identity};
 pub use crowd::{Crowd, crowds};
 pub use policy::{ConsumerPolicy, PresetVersion, ServicePolicy};
+pub use why::Why;
 
 /// What is done about a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,102 +30,6 @@ pub enum Verdict {
     Left,
     /// It is turned away.
     Rejected,
-}
-
-/// Why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The consumer, with room for it.
-    Allowed,
-    /// Named with `--connection`, matches the consumer, and there is room for it.
-    Chosen,
-    /// The same of one that had been turned away.
-    ChosenAgain,
-    /// It is in already, and keeps its place: what its decision, cut short, left behind is put back.
-    Finished,
-    /// No consumer of the service has this identity.
-    Stranger,
-    /// The consumer matches, but it is not among the endpoints that `only` names.
-    NotInOnly,
-    /// More requests match than there is room.
-    Ambiguous {
-        /// How many wait.
-        pending: usize,
-        /// For how many there is room.
-        room: usize,
-    },
-    /// More requests are of the endpoint that `--connection` names than there is room.
-    Twins {
-        /// The names by which they can be told apart.
-        names: Vec<String>,
-        /// For how many there is room.
-        room: usize,
-    },
-    /// It may be meant for another service that would not let it in, and the cloud does not tell.
-    ForWhich {
-        /// The other services.
-        others: Vec<String>,
-    },
-    /// The consumer has as many connections as it may.
-    Full {
-        /// `max_connections`.
-        max: u32,
-    },
-    /// The connection does not wait for anything.
-    NotPending,
-    /// `--connection` names another.
-    NotAsked,
-    /// `--reject-others`.
-    RejectOthers,
-    /// Something is in the way of any such decision, whoever asks.
-    Refused {
-        /// What, and what to do about it.
-        why: String,
-    },
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Allowed => f.write_str("it is the consumer, and there is room for it"),
-            Self::Chosen => {
-                f.write_str("chosen with --connection; it is the consumer, and there is room for it")
-            }
-            Self::ChosenAgain => f.write_str(
-                "it had been turned away; chosen with --connection, it is the consumer, and there is room for it",
-            ),
-            Self::Finished => f.write_str(
-                "it was let in already; what that decision, cut short, left behind is put back as it was",
-            ),
-            Self::Stranger => f.write_str("no consumer of this service has this identity"),
-            Self::NotInOnly => {
-                f.write_str("the consumer matches, but this endpoint is not in its `only` list")
-            }
-            Self::Ambiguous { pending, room } => write!(
-                f,
-                "{pending} requests match and there is room for {room}: ask the vendor which is yours, then use --connection ID"
-            ),
-            Self::Twins { names, room } => write!(
-                f,
-                "{} requests are of this endpoint and there is room for {room}: name one by its connection name, with --connection NAME: {}",
-                names.len(),
-                names.join(", ")
-            ),
-            Self::ForWhich { others } => write!(
-                f,
-                "the cloud does not tell whether it is meant for this service or for {}, where it is not allowed: ask the vendor, then use \
-                 --connection ID, or name its endpoint in this service's `only`",
-                others.join(", ")
-            ),
-            Self::Full { max } => write!(f, "the consumer has its {max} connection(s) (max_connections)"),
-            Self::NotPending => f.write_str("it does not wait for a decision"),
-            Self::NotAsked => f.write_str("--connection names another"),
-            Self::RejectOthers => {
-                f.write_str("no consumer of this service has this identity (--reject-others)")
-            }
-            Self::Refused { why } => f.write_str(why),
-        }
-    }
 }
 
 /// A decision on one connection.
@@ -173,7 +78,7 @@ impl Decision {
     /// Whether something is in the way of it that a person must see to first.
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        matches!(self.why, Why::Refused { .. })
+        matches!(self.why, Why::Refused { .. } | Why::Accompanied { .. })
     }
 }
 
@@ -202,7 +107,8 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
         named: named(policy, &open, ask),
     };
     let mut decisions: Vec<_> = open
-        .into_iter()
+        .iter()
+        .copied()
         .map(|connection| {
             let consumer = policy.consumer_of(connection);
             let (verdict, why) = match consumer {
@@ -235,8 +141,32 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
             }
         })
         .collect();
+    let_nobody_in_by_the_way(&open, &mut decisions);
     decisions.sort_by(|a, b| a.connection.cmp(&b.connection));
     decisions
+}
+
+/// Where the cloud would let in others together with a connection, it is let in only if each of them is, by the same rule and at the same
+/// time. One that is left for this may be another's company.
+fn let_nobody_in_by_the_way(open: &[&Connection], decisions: &mut [Decision]) {
+    loop {
+        let accepted = decisions.iter().filter(|decision| decision.verdict == Verdict::Accepted);
+        let let_in: BTreeSet<String> = accepted.map(|decision| decision.connection.clone()).collect();
+        let mut settled = true;
+        for (connection, decision) in open.iter().zip(&mut *decisions) {
+            let Company { others, instead } = &connection.company;
+            let others: Vec<String> = others.difference(&let_in).cloned().collect();
+            if decision.verdict == Verdict::Accepted && !others.is_empty() {
+                decision.verdict = Verdict::Left;
+                decision.why = Why::Accompanied { others, instead: instead.clone() };
+                decision.besides = Aside::default();
+                settled = false;
+            }
+        }
+        if settled {
+            return;
+        }
+    }
 }
 
 /// Whether a connection is asked for that was turned away, or whose acceptance was cut short.

@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
     use crate::accept::{
-        Again, Besides, Connection, ConnectionState, ConsumerPolicy, Identity, ServicePolicy,
+        Again, Besides, Company, Connection, ConnectionState, ConsumerPolicy, Identity, ServicePolicy,
     };
     use crate::resource::{Address, Scope};
     use crate::spec::decode;
@@ -122,6 +122,7 @@ mod tests {
             since: None,
             note: None,
             cut_along: Vec::new(),
+            company: Company::default(),
             again: Again::Nothing,
             besides: Besides::default(),
             may_be_for: Vec::new(),

@@ -97,3 +97,30 @@ fn the_whole_life_on_gcp_in_json() {
     script.run("--sandbox status --output json");
     insta::assert_snapshot!("the_whole_life_on_gcp_in_json", script.transcript());
 }
+
+/// An entry for a whole project lets in all of it: what a dry run says of that is what the run does.
+#[test]
+fn one_of_two_of_a_project() {
+    let file = ORDERS
+        .replace(
+            "deployment: golden\n",
+            "deployment: golden\nconsumers: { acme: { gcp: { projects: [acme-reader] } } }\n",
+        )
+        .replace("allow: { fivetran: {} }", "allow: { acme: { max_connections: 2 } }")
+        .replace("      nat_subnets", "      accept_by: project\n      nat_subnets");
+    let mut script = Script::with(&[("gcp.yaml", &file)]);
+    script.quietly("--sandbox apply --yes");
+    let ask = |script: &Script| {
+        let asked = script.json("sandbox connect orders --as acme-reader");
+        asked["connection"].as_str().unwrap().to_owned()
+    };
+    let (one, _) = (ask(&script), ask(&script));
+    script.pass(60);
+    script.run("--sandbox accept-pending --dry-run");
+    for how in ["--dry-run", "--yes", "--yes --output json", "--yes --watch"] {
+        script.run(&format!("--sandbox accept-pending {how} --connection {one} --audit-log audit.jsonl"));
+    }
+    assert!(!script.at("audit.jsonl").exists(), "nobody was decided on");
+    script.run("--sandbox accept-pending --yes");
+    insta::assert_snapshot!("one_of_two_of_a_project", script.transcript());
+}

@@ -69,8 +69,10 @@ fn a_whole_project_is_not_cut_for_one_endpoint_without_the_word() {
     ground.must("--sandbox apply --yes", 0);
     let ids = ask(&ground, 2);
     // One of two that ask: an entry for the project would let in either.
-    let one = ground.must(&format!("--sandbox accept-pending --yes --connection {}", ids[0]), 1);
-    assert!(both(&one).contains("accept_by: endpoint") && both(&one).contains(&ids[1]), "{}", both(&one));
+    for how in ["--dry-run", "--yes", "--yes --watch"] {
+        let one = ground.must(&format!("--sandbox accept-pending {how} --connection {}", ids[0]), 3);
+        assert!(both(&one).contains("accept_by: endpoint") && both(&one).contains(&ids[1]), "{}", both(&one));
+    }
     ground.must("--sandbox accept-pending --yes", 0);
     for id in &ids {
         assert_eq!(connection(&ground.status(), id)["state"], "accepted");

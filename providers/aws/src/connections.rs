@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_sdk_ec2::types::{UnsuccessfulItem, VpcEndpointConnection};
 use jiff::Timestamp;
-use privnet_core::accept::{Again, Besides, Connection, ConnectionState};
+use privnet_core::accept::{Again, Besides, Company, Connection, ConnectionState};
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::plan::ConnectionAction;
 use privnet_core::{Applied, Error, ErrorKind, Step};
@@ -69,6 +69,7 @@ pub(crate) fn seen(connection: &VpcEndpointConnection, own_region: &str) -> Opti
             .and_then(|at| Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok()),
         note,
         cut_along: Vec::new(),
+        company: Company::default(),
         again: Again::Nothing,
         besides: Besides::default(),
         may_be_for: Vec::new(),

@@ -86,7 +86,7 @@ pub(crate) mod tests {
     use std::collections::BTreeMap;
     use std::num::NonZeroU32;
 
-    use privnet_core::accept::{Again, Ask, Besides, Connection, ConnectionState, Verdict, decide};
+    use privnet_core::accept::{Again, Ask, Besides, Company, Connection, ConnectionState, Verdict, decide};
     use privnet_core::spec::aws::AwsService;
     use privnet_core::spec::{Acceptance, AwsConsumer, ConsumerName, Place, PresetRef, Who};
 
@@ -183,6 +183,7 @@ pub(crate) mod tests {
             since: None,
             note: None,
             cut_along: Vec::new(),
+            company: Company::default(),
             again: Again::Nothing,
             besides: Besides::default(),
             may_be_for: Vec::new(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use privnet_core::accept::{Again, Besides, Connection, ConnectionState};
+use privnet_core::accept::{Again, Besides, Company, Connection, ConnectionState};
 use privnet_core::execute::{Context, Poll, Until};
 use privnet_core::plan::{ConnectionAction, Op};
 use privnet_core::{Applied, Error, ErrorKind};
@@ -48,6 +48,7 @@ pub(crate) fn parse(item: &Json) -> Option<Connection> {
         since: None,
         note: note(item, status, action),
         cut_along: Vec::new(),
+        company: Company::default(),
         again: Again::Nothing,
         besides: Besides::default(),
         may_be_for: Vec::new(),

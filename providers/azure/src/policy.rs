@@ -109,7 +109,7 @@ pub(crate) fn nameless(spec: &Spec, service: &Service) -> Vec<String> {
 mod properties;
 #[cfg(test)]
 mod tests {
-    use privnet_core::accept::{Again, Ask, Besides, Connection, ConnectionState, Verdict, decide};
+    use privnet_core::accept::{Again, Ask, Besides, Company, Connection, ConnectionState, Verdict, decide};
     use privnet_core::spec::AzureConsumer;
 
     use super::*;
@@ -128,6 +128,7 @@ mod tests {
             since: None,
             note: None,
             cut_along: Vec::new(),
+            company: Company::default(),
             again: Again::Nothing,
             besides: Besides::default(),
             may_be_for: Vec::new(),

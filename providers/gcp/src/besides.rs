@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use privnet_core::accept::{Aside, Besides, ConnectionState};
+use privnet_core::accept::{Aside, Besides, Company, ConnectionState};
 use privnet_core::plan::ConnectionAction;
 use privnet_core::spec::gcp::GcpAcceptBy;
 
 use crate::collection::{At, Collection};
 use crate::connections::{self, Along};
 use crate::entry::{self, Entry};
-use crate::json::{Json, flag, list, text, texts};
+use crate::json::{Json, flag, text, texts};
 use crate::lists::{self, RECONCILES, Refused};
 use crate::path;
 
@@ -22,7 +22,7 @@ pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Besides
     // What cannot be decided now changes nothing: if it can later, that was not said.
     let (mut accepting, mut rejecting) = (nothing(), nothing());
     if matches!(state, ConnectionState::Pending | ConnectionState::Rejected) {
-        let action = action(attachment, endpoint, state);
+        let action = action(attachment, endpoint, state, by);
         accepting = aside(lists::let_in(&at, attachment, &action, by), |change| {
             let said = of_accepting(attachment, endpoint, change, by);
             (said, entries(attachment, endpoint, change))
@@ -40,6 +40,20 @@ pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Besides
         }
     }
     Besides { accepting, rejecting }
+}
+
+/// Who would be let in together with this endpoint, as the attachment is now: a plan refuses that unless they are all let in by it.
+pub(crate) fn company(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Company {
+    let state = connections::state(endpoint);
+    if !matches!(state, ConnectionState::Pending | ConnectionState::Rejected) {
+        return Company::default();
+    }
+    let others = lists::company(attachment, endpoint, by);
+    let instead = format!(
+        "the accept list would name its whole {}; set `accept_by: endpoint` and apply, and it names this endpoint alone",
+        entry::word(by)
+    );
+    if others.is_empty() { Company::default() } else { Company { others, instead } }
 }
 
 fn nothing() -> Aside {
@@ -92,8 +106,7 @@ fn is_own(entry: &Entry, endpoint: &Json) -> bool {
 }
 
 /// Letting an endpoint in, together with whoever comes along.
-fn action(attachment: &Json, endpoint: &Json, state: ConnectionState) -> ConnectionAction {
-    let others = list(attachment, "connectedEndpoints").iter().map(connections::psc_id);
+fn action(attachment: &Json, endpoint: &Json, state: ConnectionState, by: GcpAcceptBy) -> ConnectionAction {
     ConnectionAction {
         id: connections::psc_id(endpoint),
         handle: connections::handle(endpoint),
@@ -102,7 +115,7 @@ fn action(attachment: &Json, endpoint: &Json, state: ConnectionState) -> Connect
         preset: None,
         state,
         sever: false,
-        along: others.collect(),
+        along: lists::company(attachment, endpoint, by).into_iter().collect(),
         besides: Vec::new(),
         entries: None,
     }

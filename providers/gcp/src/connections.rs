@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use privnet_core::accept::{Again, Besides, Connection, ConnectionState, Identity, ServicePolicy};
+use privnet_core::accept::{Again, Besides, Company, Connection, ConnectionState, Identity, ServicePolicy};
 use privnet_core::spec::gcp::GcpAcceptBy;
 
 use crate::collection::{At, Collection};
@@ -282,6 +282,7 @@ fn connection(endpoint: &Json, listed: &[Entry]) -> Connection {
         since: None,
         note: note(endpoint, state, listed),
         cut_along: Vec::new(),
+        company: Company::default(),
         again: if state == ConnectionState::Rejected { Again::LetIn } else { Again::Nothing },
         besides: Besides::default(),
         may_be_for: Vec::new(),

@@ -182,7 +182,7 @@ pub(crate) fn not_kept_out(
 
 #[cfg(test)]
 mod tests {
-    use privnet_core::accept::{Again, Besides};
+    use privnet_core::accept::{Again, Besides, Company};
 
     use super::*;
 
@@ -200,6 +200,7 @@ mod tests {
             since: None,
             note: None,
             cut_along: Vec::new(),
+            company: Company::default(),
             again: Again::Nothing,
             besides: Besides::default(),
             may_be_for: Vec::new(),

@@ -3,6 +3,8 @@
 //! The reject list beats the accept list; both have entries of one type; an entry that names a project or a network lets in as many of
 //! its endpoints as its limit says (<https://cloud.google.com/vpc/docs/about-controlling-access-published-services>).
 
+use std::collections::BTreeSet;
+
 use privnet_core::accept::ConnectionState;
 use privnet_core::plan::ConnectionAction;
 use privnet_core::spec::gcp::GcpAcceptBy;
@@ -124,13 +126,12 @@ impl Refused {
             | Self::Many { .. }
             | Self::Nameless { .. }
             | Self::OtherType { .. }
+            | Self::LetsIn { .. }
             | Self::Cuts { .. } => true,
-            Self::Gone
-            | Self::Closed
-            | Self::TurnedAway
-            | Self::Forgets { .. }
-            | Self::Undecided { .. }
-            | Self::LetsIn { .. } => false,
+            // Whom it lets in together the core knows by then, and refuses those who were not decided on.
+            Self::Undecided { .. } | Self::Gone | Self::Closed | Self::TurnedAway | Self::Forgets { .. } => {
+                false
+            }
         }
     }
 
@@ -212,22 +213,17 @@ pub(crate) fn let_in(
         ConnectionState::Pending | ConnectionState::Rejected | ConnectionState::Changing => {}
     }
     lists_count(latest)?;
-    let reconciles = flag(latest, RECONCILES);
-    let switched = state == ConnectionState::Rejected && !reconciles;
-    let mut entries = connections::entries(latest);
+    let switched = state == ConnectionState::Rejected && !flag(latest, RECONCILES);
+    let (mut entries, endpoints) = (connections::entries(latest), list(latest, "connectedEndpoints"));
     if let Some(other) = entries.iter().find(|entry| entry.by() != by) {
         return Err(Refused::OtherType { there: other.by() });
     }
     let mut entry =
         connections::entry_for(endpoint, by).ok_or(Refused::Nameless { what: entry::word(by) })?;
-    let endpoints = list(latest, "connectedEndpoints");
     let rejected = texts(latest, "consumerRejectLists");
-    let all_anew = switched || reconciles;
+    let all_anew = decides_anew(latest, endpoint);
     let Rejects { entries: kept, forgotten } = others_rejects(latest, &entries, by, endpoint, all_anew);
-    let anew = |other: &Json| {
-        all_anew && !kept.iter().any(|url| connections::stands_for(&Entry::rejected(url), other))
-    };
-    let along = connections::would_come_along(endpoint, &entry, endpoints, anew);
+    let along = come_along(latest, endpoint, &entry, all_anew.then_some(kept.as_slice()));
     let others: Vec<String> = along.iter().filter(|id| !connection.along.contains(id)).cloned().collect();
     if !others.is_empty() {
         return Err(Refused::Undecided { others });
@@ -258,6 +254,28 @@ pub(crate) fn let_in(
         body[RECONCILES] = json!(true);
     }
     Ok(Some(body))
+}
+
+/// Those who would come in together with this endpoint, by id: an entry for a whole consumer stands for them too.
+pub(crate) fn company(latest: &Json, endpoint: &Json, by: GcpAcceptBy) -> BTreeSet<String> {
+    let wide = (by != GcpAcceptBy::Endpoint).then(|| connections::entry_for(endpoint, by)).flatten();
+    let Some(entry) = wide else { return BTreeSet::new() };
+    let kept = decides_anew(latest, endpoint)
+        .then(|| others_rejects(latest, &connections::entries(latest), by, endpoint, true).entries);
+    come_along(latest, endpoint, &entry, kept.as_deref())
+}
+
+/// Whether to let an endpoint in has the attachment decide anew on those who were turned away: it reconciles, or has to for this one.
+fn decides_anew(latest: &Json, endpoint: &Json) -> bool {
+    flag(latest, RECONCILES) || connections::state(endpoint) == ConnectionState::Rejected
+}
+
+/// The endpoints that this entry lets in together with this one: those that wait, and those that are decided on anew and not kept out
+/// by the reject list as it is then.
+fn come_along(latest: &Json, endpoint: &Json, entry: &Entry, kept: Option<&[String]>) -> BTreeSet<String> {
+    let stands_for = |url: &String, other: &Json| connections::stands_for(&Entry::rejected(url), other);
+    let anew = |other: &Json| kept.is_some_and(|kept| !kept.iter().any(|url| stands_for(url, other)));
+    connections::would_come_along(endpoint, entry, list(latest, "connectedEndpoints"), anew)
 }
 
 /// Fails where the attachment lets in whoever asks: it takes no lists then

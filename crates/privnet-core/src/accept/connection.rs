@@ -71,6 +71,8 @@ pub struct Connection {
     /// The live connections that turning this one away cuts as well, by id: where the cloud's lists name whole consumers, all of one
     /// consumer's go together.
     pub cut_along: Vec<String>,
+    /// Whom letting this one in lets in as well.
+    pub company: Company,
     /// What can still be decided on it where it does not wait.
     pub again: Again,
     /// What a decision on it does besides.
@@ -79,6 +81,16 @@ pub struct Connection {
     pub may_be_for: Vec<String>,
     /// The id by which the cloud's own tools show the connection itself, where it has one besides.
     pub resource: Option<String>,
+}
+
+/// The other connections of a service that the cloud would let in together with one, where what it is told to let in stands for all of them:
+/// each of them is decided on by the same rule, and where one is not to be let in, none is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Company {
+    /// Those, by id.
+    pub others: BTreeSet<String>,
+    /// Why that is so, and how to let in the one alone, in the words of its cloud.
+    pub instead: String,
 }
 
 /// What a decision on a connection does to others, in words: where a cloud's lists name whole consumers, or have room for one sort of

@@ -14,6 +14,7 @@ fn connection(id: &str, account: &str, state: ConnectionState) -> Connection {
         since: None,
         note: None,
         cut_along: Vec::new(),
+        company: Company::default(),
         again: Again::Nothing,
         besides: Besides::default(),
         may_be_for: Vec::new(),
@@ -126,6 +127,55 @@ fn two_that_were_let_in_at_once_are_told() {
     assert_eq!(crowds(&policy, &after(Accepted), &[]), [], "nobody was let in here");
 }
 
+/// Where a cloud's list names a whole consumer, what lets in one lets in all of it.
+#[test]
+fn one_that_would_bring_in_another_is_let_in_with_that_one_or_not_at_all() {
+    const LET_IN: (bool, bool, bool) = (true, false, false);
+    const REFUSED: (bool, bool, bool) = (false, true, false);
+    const LEFT: (bool, bool, bool) = (false, false, false);
+    const SURPLUS: (bool, bool, bool) = (false, false, true);
+    let with = |id: &str, account: &str, others: &[u8]| Connection {
+        company: company(&others.iter().copied().collect()),
+        ..connection(id, account, Pending)
+    };
+    let one_of_two = Ask { connection: Some("vpce-1".to_owned()), ..Ask::default() };
+    let decided = |policy: &ServicePolicy, connections: &[Connection], ask: &Ask| {
+        let all = decide(policy, connections, ask).into_iter();
+        all.map(|d| (d.verdict == Verdict::Accepted, d.is_refused(), d.is_ambiguous())).collect::<Vec<_>>()
+    };
+    let two = policy(vec![consumer("acme", "1", 2, &[])]);
+    let both = [with("vpce-1", "1", &[2]), with("vpce-2", "1", &[1])];
+    assert_eq!(decided(&two, &both, &Ask::default()), [LET_IN, LET_IN]);
+    assert_eq!(decided(&two, &both, &one_of_two), [REFUSED, LEFT], "the other one was not asked for");
+    let decisions = decide(&two, &both, &one_of_two);
+    let why = decisions[0].why.to_string();
+    assert_eq!(
+        why,
+        "the cloud would let in vpce-2 as well, or instead of it, which is not to be let in now: name it alone"
+    );
+    // More of them than there is room for, one that is not in `only`, a stranger, and somebody whom a person turned away.
+    let one = policy(vec![consumer("acme", "1", 1, &[])]);
+    assert_eq!(decided(&one, &both, &Ask::default()), [SURPLUS, SURPLUS]);
+    assert_eq!(decided(&one, &both, &one_of_two), [REFUSED, LEFT]);
+    let only = policy(vec![consumer("acme", "1", 2, &["vpce-1"])]);
+    assert_eq!(decided(&only, &both, &Ask::default()), [REFUSED, LEFT]);
+    let stranger = [with("vpce-1", "1", &[2]), with("vpce-2", "2", &[1])];
+    assert_eq!(decided(&two, &stranger, &Ask::default()), [REFUSED, LEFT]);
+    let others = Ask { reject_others: true, ..Ask::default() };
+    assert!(decide(&two, &stranger, &others)[0].is_refused(), "to turn that one away lets nobody in");
+    let away = [with("vpce-1", "1", &[2]), connection("vpce-2", "1", ConnectionState::Rejected)];
+    assert_eq!(decided(&two, &away, &Ask::default()), [REFUSED]);
+    // One that is left is no company that was let in: three of one project, of whom one is a stranger; and somebody else comes in alone.
+    let chain = [with("vpce-1", "1", &[2]), with("vpce-2", "1", &[3]), with("vpce-3", "9", &[])];
+    assert_eq!(decided(&two, &chain, &Ask::default()), [REFUSED, REFUSED, LEFT]);
+    let beside = policy(vec![consumer("acme", "1", 2, &[]), consumer("beta", "2", 1, &[])]);
+    let all = [with("vpce-1", "1", &[3]), with("vpce-2", "2", &[]), with("vpce-3", "9", &[])];
+    assert_eq!(decided(&beside, &all, &Ask::default()), [REFUSED, LET_IN, LEFT]);
+    // `status` says the same.
+    let (allowed, why) = assess(&only, &both[0], &both);
+    assert!(!allowed && why.contains("would let in vpce-2 as well"), "{why}");
+}
+
 #[test]
 fn surplus_is_ambiguous_until_somebody_chooses() {
     let policy = policy(vec![consumer("fivetran", "834469178297", 1, &[])]);
@@ -233,6 +283,19 @@ fn agains() -> impl Strategy<Value = Again> {
     prop::sample::select(vec![Again::Nothing, Again::LetIn, Again::Finish])
 }
 
+/// Whom the cloud lets in with somebody: mostly nobody, sometimes whoever it is, himself or one who is not there among them.
+fn companies() -> impl Strategy<Value = Company> {
+    let some = prop::collection::btree_set(0u8..8, 1..3).prop_map(|others| company(&others));
+    prop_oneof![3 => Just(Company::default()), 1 => some]
+}
+
+fn company(others: &BTreeSet<u8>) -> Company {
+    Company {
+        others: others.iter().map(|other| format!("vpce-{other}")).collect(),
+        instead: "name it alone".to_owned(),
+    }
+}
+
 /// Whether a connection that is let in takes a place that it did not have: one that is in already is only brought to its end, and
 /// that only where it is asked for by name.
 fn takes_a_place(connection: &Connection, decision: &Decision, ask: &Ask) -> bool {
@@ -262,7 +325,7 @@ fn takes_a_place(connection: &Connection, decision: &Decision, ask: &Ask) -> boo
 prop_compose! {
     fn any_case()(
         consumers in prop::collection::vec((0u8..4, 0u32..4, prop::collection::btree_set(0u8..8, 0..3)), 0..4),
-        connections in prop::collection::vec((0u8..5, states(), agains()), 0..8),
+        connections in prop::collection::vec((0u8..5, states(), agains(), companies()), 0..8),
         chosen in prop::option::of(0u8..8),
         reject_others in any::<bool>(),
         again in any::<bool>(),
@@ -276,8 +339,9 @@ prop_compose! {
             preset: None,
         }).collect();
         let connections = connections.iter().enumerate()
-            .map(|(index, (account, state, again))| Connection {
+            .map(|(index, (account, state, again, company))| Connection {
                 again: *again,
+                company: company.clone(),
                 ..connection(&format!("vpce-{index}"), &account.to_string(), *state)
             })
             .collect();
@@ -311,6 +375,37 @@ proptest! {
             }).count();
             prop_assert!(accepted == 0 || before + accepted <= own.max_connections as usize);
         }
+    }
+
+    /// Whoever comes in was let in by the rule, also where the cloud lets in several at once. Nobody else is the worse for it, and where all
+    /// that come in together are let in it is as if each had come alone.
+    #[test]
+    fn nobody_comes_in_by_the_way((policy, connections, ask) in any_case()) {
+        let accepted = |connections: &[Connection]| -> BTreeSet<String> {
+            let decisions = decide(&policy, connections, &ask).into_iter();
+            decisions.filter(|d| d.verdict == Verdict::Accepted).map(|d| d.connection).collect()
+        };
+        let with = |ids: &BTreeSet<String>| -> BTreeSet<String> {
+            let own = connections.iter().filter(|c| ids.contains(&c.id));
+            own.flat_map(|c| c.company.others.iter().cloned()).collect()
+        };
+        let alone: Vec<Connection> =
+            connections.iter().cloned().map(|c| Connection { company: Company::default(), ..c }).collect();
+        let (let_in, each_alone) = (accepted(&connections), accepted(&alone));
+        prop_assert!(with(&let_in).is_subset(&let_in), "{:?} and not only {let_in:?}", with(&let_in));
+        prop_assert!(let_in.is_subset(&each_alone));
+        if with(&each_alone).is_subset(&each_alone) {
+            prop_assert_eq!(&let_in, &each_alone);
+        }
+        for left in each_alone.difference(&let_in) {
+            let own = connections.iter().find(|c| c.id == *left).unwrap();
+            prop_assert!(!own.company.others.is_subset(&let_in), "nothing is in the way of {left}");
+        }
+        let as_alone = |d: &Decision| !each_alone.contains(&d.connection) || let_in.contains(&d.connection);
+        let others = |connections: &[Connection]| -> Vec<Decision> {
+            decide(&policy, connections, &ask).into_iter().filter(as_alone).collect()
+        };
+        prop_assert_eq!(others(&connections), others(&alone));
     }
 
     /// The order in which the cloud lists connections changes nothing.
@@ -371,7 +466,7 @@ prop_compose! {
         consumers in prop::collection::vec(
             (prop::collection::btree_set(account(), 1..3), 0u32..4, prop::collection::btree_set(0u8..8, 0..3)), 0..4),
         connections in prop::collection::vec(
-            (prop::collection::btree_set(account(), 0..3), states(), agains()), 0..9),
+            (prop::collection::btree_set(account(), 0..3), states(), agains(), companies()), 0..9),
         chosen in prop::option::of(0u8..9),
         reject_others in any::<bool>(),
         again in any::<bool>(),
@@ -384,9 +479,10 @@ prop_compose! {
             only: only.iter().map(|id| format!("VPCE-{id}")).collect(),
             preset: None,
         }).collect();
-        let connections = connections.into_iter().enumerate().map(|(index, (identities, state, again))| Connection {
+        let connections = connections.into_iter().enumerate().map(|(index, (identities, state, again, company))| Connection {
             identities,
             again,
+            company,
             ..connection(&format!("vpce-{index}"), "", state)
         }).collect();
         let ask = Ask { connection: chosen.map(|id| format!("vpce-{id}")), reject_others, again };

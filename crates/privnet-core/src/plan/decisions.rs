@@ -173,7 +173,10 @@ fn next_in_line(policy: &ServicePolicy, known: &[Connection], own: &Connection) 
         allowed.map(|decision| decision.connection).collect()
     };
     let stays = |other: &&Connection| other.handle != own.handle && !own.cut_along.contains(&other.id);
-    let without: Vec<Connection> = known.iter().filter(stays).cloned().collect();
+    let mut without: Vec<Connection> = known.iter().filter(stays).cloned().collect();
+    for other in &mut without {
+        other.company.others.retain(|id| *id != own.id && !own.cut_along.contains(id));
+    }
     let next: Vec<String> = allowed(&without).difference(&allowed(known)).cloned().collect();
     (!next.is_empty()).then(|| {
         format!(

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::accept::{Again, Besides, Connection, ConsumerPolicy, Identity, ServicePolicy};
+use crate::accept::{Again, Besides, Company, Connection, ConsumerPolicy, Identity, ServicePolicy};
 use crate::resource::{Address, Ownership, Scope};
 use crate::world::ServiceWorld;
 
@@ -40,6 +40,7 @@ fn world(connected: ConnectionState, targets: &[Target], health: Health) -> Worl
         since: None,
         note: None,
         cut_along: Vec::new(),
+        company: Company::default(),
         again: Again::Nothing,
         besides: Besides::default(),
         may_be_for: Vec::new(),

@@ -1,11 +1,11 @@
 //! What holds for every attachment and every decision: whoever the cloud could let in because of it was decided on, whoever it could
 //! cut was named, and the entries of others stay. The cloud here is its documents' rules, in whatever order it looks at endpoints.
 
-use std::collections::BTreeSet;
-
+use privnet_core::accept::{Ask, Connection, ConsumerPolicy, Identity, ServicePolicy, Verdict, decide};
 use proptest::prelude::*;
 
 use super::*;
+use crate::besides;
 use crate::collection::Collection;
 
 /// An endpoint of one of three projects, in one of two networks of it.
@@ -169,7 +169,83 @@ fn decision(nth: usize, along: Vec<String>) -> ConnectionAction {
     }
 }
 
+prop_compose! {
+    /// Consumers that are a project or a network of it, which may be the same one's.
+    fn policy()(
+        consumers in proptest::collection::vec(
+            (0..3_usize, proptest::option::of(0..2_usize), 0..4_u32, proptest::option::weighted(0.2, 0..6_usize)), 1..4),
+    ) -> ServicePolicy {
+        let consumer = |(nth, (project, network, max, only)): (usize, (usize, Option<usize>, u32, Option<usize>))| ConsumerPolicy {
+            name: format!("c{nth}"),
+            identities: [network.map_or_else(
+                || Identity::new("project", &format!("p-{project}")),
+                |network| Identity::new("network", &format!("projects/p-{project}/global/networks/n-{network}")),
+            )].into(),
+            max_connections: max,
+            only: only.map(id).into_iter().collect(),
+            preset: None,
+        };
+        let consumers = consumers.into_iter().enumerate().map(consumer).collect();
+        ServicePolicy { service: "orders".to_owned(), consumers, shared: false }
+    }
+}
+
+/// The cloud lets in whom its lists let in, one after the other.
+fn settle(attachment: &mut Json) {
+    while let Some(next) = could_be_let_in(attachment).pop_first() {
+        let all = attachment["connectedEndpoints"].as_array_mut().unwrap();
+        all.iter_mut().find(|one| name(one) == next).unwrap()["status"] = json!("ACCEPTED");
+    }
+}
+
+/// Who is connected, as a plan of decisions sees it.
+fn planned(attachment: &Json, by: GcpAcceptBy) -> Vec<Connection> {
+    let mut all = connections::of(attachment, by);
+    for (connection, endpoint) in all.iter_mut().zip(list(attachment, "connectedEndpoints")) {
+        connection.besides = besides::of(attachment, endpoint, by);
+        connection.company = besides::company(attachment, endpoint, by);
+    }
+    all
+}
+
+fn live_ids(attachment: &Json) -> BTreeSet<String> {
+    list(attachment, "connectedEndpoints").iter().filter(|one| live(one)).map(name).collect()
+}
+
 proptest! {
+    /// What is decided by the file's rule is carried out as it was planned: nobody else comes in, and no acceptance is found to be one of
+    /// others as well when it is about to be made.
+    #[test]
+    fn who_comes_in_together_is_known_to_the_plan(
+        (by, mut attachment) in attachment(), policy in policy(), chosen in proptest::option::of(0..6_usize), again in any::<bool>(),
+    ) {
+        settle(&mut attachment);
+        let ask = Ask { connection: chosen.map(id), reject_others: false, again };
+        let decisions = decide(&policy, &planned(&attachment, by), &ask);
+        let let_in: BTreeSet<String> = decisions.iter().filter(|one| one.verdict == Verdict::Accepted)
+            .map(|one| one.connection.clone()).collect();
+        let before = live_ids(&attachment);
+        let reconciles = flag(&attachment, RECONCILES);
+        for one in decisions.iter().filter(|one| one.verdict == Verdict::Accepted) {
+            let along = let_in.iter().filter(|id| **id != one.connection).cloned().collect();
+            let action = ConnectionAction { id: one.connection.clone(), state: one.state, along, ..decision(0, Vec::new()) };
+            match super::let_in(&at(), &attachment, &action, by) {
+                // Who was turned away could wait again: that is found when it is carried out.
+                Err(Refused::Forgets { .. }) => return Ok(()),
+                Err(why) => prop_assert!(false, "{} was planned: {why}: {attachment:#}", one.connection),
+                Ok(change) => {
+                    attachment = change.map_or_else(|| attachment.clone(), |change| after(&attachment, &change));
+                    settle(&mut attachment);
+                    attachment[RECONCILES] = json!(reconciles);
+                }
+            }
+            let own = connections::endpoint(&attachment, &one.connection).is_some_and(live);
+            prop_assert!(own, "{} is not in: {attachment:#}", one.connection);
+        }
+        let now = live_ids(&attachment);
+        prop_assert_eq!(now.difference(&before).cloned().collect::<BTreeSet<_>>(), let_in, "{:#}", attachment);
+    }
+
     #[test]
     fn only_who_was_decided_on_can_be_let_in((by, before) in attachment(), nth in 0..6_usize, also in 0..64_u32) {
         let count = list(&before, "connectedEndpoints").len();

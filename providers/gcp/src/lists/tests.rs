@@ -156,3 +156,36 @@ fn who_was_turned_away_with_its_project_can_be_let_in_again() {
     assert_eq!(again, Err(Refused::LetsIn { others: vec!["10".to_owned()] }));
     assert!(by_project(&turned_away_with(&[other("p-3", "ACCEPTED")], &entry)).is_ok());
 }
+
+/// An entry for one endpoint stands for that alone; one for a project for all who wait, and for those who are decided on anew.
+#[test]
+fn who_would_come_in_together_is_told() {
+    let mut waits = endpoint();
+    waits["status"] = json!("PENDING");
+    let with = |others: &[(&str, &str)], reconciles: bool, rejected: &[&str]| {
+        let other = |(nth, (project, status)): (usize, &(&str, &str))| {
+            let mut other = other(project, status);
+            other["pscConnectionId"] = json!(format!("1{nth}"));
+            other["endpoint"] =
+                json!(format!("https://x/projects/{project}/regions/r/forwardingRules/other-{nth}"));
+            other
+        };
+        let all: Vec<Json> =
+            std::iter::once(waits.clone()).chain(others.iter().enumerate().map(other)).collect();
+        json!({ "connectedEndpoints": all, "consumerRejectLists": rejected, RECONCILES: reconciles })
+    };
+    let along = |latest: &Json, by| {
+        company(latest, &latest["connectedEndpoints"][0], by).into_iter().collect::<Vec<_>>()
+    };
+    let (project, by_endpoint) = (GcpAcceptBy::Project, GcpAcceptBy::Endpoint);
+    let all =
+        [("p-1", "PENDING"), ("p-2", "PENDING"), ("p-1", "ACCEPTED"), ("p-1", "REJECTED"), ("p-1", "CLOSED")];
+    assert_eq!(along(&with(&all, false, &[]), project), ["10"]);
+    assert_eq!(along(&with(&all, true, &[]), project), ["10", "13"]);
+    assert_eq!(along(&with(&all, true, &[]), by_endpoint), [""; 0]);
+    // Of somebody who is on the list for projects: the entry goes, for this one.
+    let mut away = with(&all[3..], false, &["p-1"]);
+    away["connectedEndpoints"][0]["status"] = json!("REJECTED");
+    assert_eq!(along(&away, project), ["10"]);
+    assert_eq!(along(&with(&all[1..3], true, &[]), project), [""; 0], "who is in is in");
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use privnet_core::accept::ConnectionState;
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpForm};
 use privnet_core::world::{Connections, Former, Target, TargetState};
 use privnet_core::{Address, ServiceWorld, World};
@@ -12,7 +13,7 @@ use crate::collection::Collection;
 use crate::connections;
 use crate::cut_short;
 use crate::entry;
-use crate::json::text;
+use crate::json::{list, text};
 use crate::kinds::{self, backend_service, service_attachment};
 use crate::path;
 use crate::policy;
@@ -74,11 +75,13 @@ fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachm
     let gcp = snapshot.services.iter().find(|(service, _)| service.name.as_str() == address.service);
     let by = gcp.map_or(GcpAcceptBy::Endpoint, |(_, gcp)| policy::accept_by(gcp));
     let mut own = connections::of(attachment, by);
-    if snapshot.decides {
-        for connection in &mut own {
-            if let Some(endpoint) = connections::endpoint(attachment, &connection.id) {
-                connection.besides = besides::of(attachment, endpoint, by);
-            }
+    for (connection, endpoint) in own.iter_mut().zip(list(attachment, "connectedEndpoints")) {
+        if snapshot.decides {
+            connection.besides = besides::of(attachment, endpoint, by);
+        }
+        // A status says of whoever waits what a decision would come to.
+        if snapshot.decides || connection.state == ConnectionState::Pending {
+            connection.company = besides::company(attachment, endpoint, by);
         }
     }
     if connections::takes_everybody(attachment) {

@@ -106,7 +106,7 @@ async fn what_a_decision_does_to_the_reject_list_is_in_its_plan() {
 }
 
 /// A plan of decisions, and what carries it out.
-async fn deciding(stage: &Stage, spec: &Spec) -> (Driver, Plan, Desired, World) {
+pub(super) async fn deciding(stage: &Stage, spec: &Spec) -> (Driver, Plan, Desired, World) {
     let driver = stage.driver();
     let (desired, world) = driver.observe(spec, Purpose::Connections).await;
     let known = world.services["orders"].connections.known();

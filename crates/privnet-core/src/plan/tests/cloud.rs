@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::accept::{Again, Besides, Connection, ConnectionState, ConsumerPolicy, Identity, ServicePolicy};
+use crate::accept::{
+    Again, Besides, Company, Connection, ConnectionState, ConsumerPolicy, Identity, ServicePolicy,
+};
 use crate::kind::{Change, Class, Field, Kind, KindTable, Replacement, Shape, Traffic};
 use crate::plan::{Action, Op, Plan, PlanOptions, plan};
 use crate::provider::Handled;
@@ -562,6 +564,7 @@ pub(super) fn connection(id: &str, state: ConnectionState) -> Connection {
         since: None,
         note: None,
         cut_along: Vec::new(),
+        company: Company::default(),
         again: Again::Nothing,
         besides: Besides::default(),
         may_be_for: Vec::new(),
