@@ -99,3 +99,28 @@ fn a_whole_project_is_not_cut_for_one_endpoint_without_the_word() {
         assert_eq!(connection(&ground.status(), id)["state"], "rejected");
     }
 }
+
+/// Why somebody was turned away is said before it is let in after all, and not as if it were so still.
+#[test]
+fn what_is_on_the_reject_list_no_more_is_not_said_to_be() {
+    let file = machine().replace("allow: { acme: {} }", "allow: { acme: { max_connections: 2 } }");
+    let ground = ground(&file);
+    ground.must("--sandbox apply --yes", 0);
+    let ids = ask(&ground, 2);
+    let accept = |how: &str, id: &str| {
+        both(&ground.must(&format!("--sandbox accept-pending {how} --connection {id}"), 0))
+    };
+    for id in &ids {
+        ground.must(&format!("--sandbox reject --yes --connection {id}"), 0);
+        let said = accept("--dry-run", id);
+        assert!(
+            said.contains("would accept") && said.contains("it is on the attachment's reject list"),
+            "{said}"
+        );
+    }
+    for (how, id) in [("--yes", &ids[0]), ("--yes --output json", &ids[1])] {
+        let said = accept(how, id);
+        assert!(said.contains("accepted") && !said.contains("reject list"), "{said}");
+        assert_eq!(connection(&ground.status(), id)["state"], "accepted");
+    }
+}

@@ -1,6 +1,6 @@
 //! Decisions on connection requests.
 
-use privnet::{Crowd, Decision, Fate, Told, Verdict};
+use privnet::{ConnectionState, Crowd, Decision, Fate, Told, Verdict};
 use serde_json::{Value, json};
 
 use super::{Paint, Style, who};
@@ -41,7 +41,8 @@ pub(crate) fn crowd_json(Crowd { service, consumer, max, connections }: &Crowd) 
 }
 
 /// One decision for people.
-pub(crate) fn decision_text(Told { decision, fate }: &Told, paint: Paint) -> String {
+pub(crate) fn decision_text(told: &Told, paint: Paint) -> String {
+    let Told { decision, fate } = told;
     let (word, style) = match (decision.verdict, fate) {
         (Verdict::Left, _) => ("left", Style::Change),
         (Verdict::Accepted, Fate::Failed(_)) => ("not accepted", Style::Bad),
@@ -57,7 +58,7 @@ pub(crate) fn decision_text(Told { decision, fate }: &Told, paint: Paint) -> Str
         Fate::Considered | Fate::Done => decision.why.to_string(),
     };
     let (word, why) = (paint.on(style, word), paint.on(Style::Dim, why));
-    let more = decision.note.iter().chain(besides(decision, fate));
+    let more = note(told).into_iter().chain(besides(decision, fate));
     let more: String = more.map(|what| format!("  {what}\n")).collect();
     format!(
         "{word} {} on {}: {consumer} ({})\n  {why}\n{more}",
@@ -65,6 +66,13 @@ pub(crate) fn decision_text(Told { decision, fate }: &Told, paint: Paint) -> Str
         decision.service,
         who(&decision.who, &decision.connection)
     )
+}
+
+/// What a person should know of the connection. Of one that had been decided on before, that is what was so until it was let in.
+fn note(told: &Told) -> Option<&String> {
+    let Told { decision, .. } = told;
+    let was_decided_on = decision.state != ConnectionState::Pending;
+    decision.note.as_ref().filter(|_| !(was_decided_on && told.is_accepted()))
 }
 
 /// What a decision does besides; of one that could not be carried out, nothing.
@@ -76,7 +84,8 @@ fn besides<'a>(decision: &'a Decision, fate: &Fate) -> &'a [String] {
 }
 
 /// For programs, a decision that could not be carried out is a request that was left, and why.
-pub(crate) fn decision_json(Told { decision, fate }: &Told) -> Value {
+pub(crate) fn decision_json(told: &Told) -> Value {
+    let Told { decision, fate } = told;
     let (verdict, why) = match fate {
         Fate::Failed(why) => (Verdict::Left, why.clone()),
         Fate::Considered | Fate::Done => (decision.verdict, decision.why.to_string()),
@@ -89,7 +98,7 @@ pub(crate) fn decision_json(Told { decision, fate }: &Told) -> Value {
         "decision": verdict,
         "why": why,
     });
-    if let Some(note) = &decision.note {
+    if let Some(note) = note(told) {
         json["note"] = json!(note);
     }
     let besides = besides(decision, fate);
