@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use policy::lists;
 
-pub use connection::{Again, Aside, Besides, Company, Connection, ConnectionState, Identity};
+pub use connection::{Again, Aside, Besides, Company, Connection, ConnectionState, Identity, Takes};
 pub use crowd::{Crowd, crowds};
 pub use policy::{ConsumerPolicy, PresetVersion, ServicePolicy};
 pub use why::Why;
@@ -97,7 +97,7 @@ pub struct Ask {
 /// Decides on every pending connection of a service, and on one that is decided on already where it is asked for and can be.
 #[must_use]
 pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> Vec<Decision> {
-    let open: Vec<&Connection> = connections
+    let mut open: Vec<&Connection> = connections
         .iter()
         .filter(|connection| connection.state == ConnectionState::Pending || is_decided_anew(connection, ask))
         .collect();
@@ -106,6 +106,8 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
         candidates: candidates(policy, connections),
         named: named(policy, &open, ask),
     };
+    // By id, whatever the cloud lists first: what has room for few goes by that order.
+    open.sort_by(|a, b| a.id.cmp(&b.id));
     let mut decisions: Vec<_> = open
         .iter()
         .copied()
@@ -141,9 +143,25 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
             }
         })
         .collect();
+    share_room(&mut decisions);
     let_nobody_in_by_the_way(&open, &mut decisions);
-    decisions.sort_by(|a, b| a.connection.cmp(&b.connection));
     decisions
+}
+
+/// Decisions that take entries of one list are made, in their order, as long as there is room for all that they take together.
+fn share_room(decisions: &mut [Decision]) {
+    let mut taken: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for decision in decisions {
+        let Some(Takes { list, entries, room, full }) = decision.besides.takes.take() else { continue };
+        let taken = taken.entry(list).or_default();
+        if taken.union(&entries).count() > room {
+            decision.verdict = Verdict::Left;
+            decision.why = Why::Refused { why: full };
+            decision.besides = Aside::default();
+        } else {
+            taken.extend(entries);
+        }
+    }
 }
 
 /// Where the cloud would let in others together with a connection, it is let in only if each of them is, by the same rule and at the same

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use privnet_core::accept::{Aside, Besides, Company, ConnectionState};
+use privnet_core::accept::{Aside, Besides, Company, ConnectionState, Takes};
 use privnet_core::plan::ConnectionAction;
 use privnet_core::spec::gcp::GcpAcceptBy;
 
@@ -11,6 +11,7 @@ use crate::collection::{At, Collection};
 use crate::connections::{self, Along};
 use crate::entry::{self, Entry};
 use crate::json::{Json, flag, text, texts};
+use crate::keeping::MOST_REJECTED;
 use crate::lists::{self, RECONCILES, Refused};
 use crate::path;
 
@@ -38,8 +39,29 @@ pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Besides
         if let Some((message, hint)) = along.lets_in(&connections::psc_id(endpoint)) {
             rejecting = Aside { refused: Some(format!("{message}: {hint}")), ..nothing() };
         }
+        if state == ConnectionState::Pending {
+            rejecting.takes = takes(&at, attachment, endpoint, by);
+        }
     }
     Besides { accepting, rejecting }
+}
+
+/// The entry of the reject list that it takes to turn away this endpoint, where there is none for it yet.
+fn takes(at: &At, attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Option<Takes> {
+    let rejected = texts(attachment, "consumerRejectLists");
+    let entry = connections::rejecting(attachment, endpoint, by)?;
+    if rejected.iter().any(|url| path::same(url, entry.subject())) {
+        return None;
+    }
+    let hint = Refused::Full.hint().unwrap_or_default();
+    Some(Takes {
+        list: format!("{}/{}/{}", at.project, at.place, at.name),
+        entries: BTreeSet::from([entry.subject().to_owned()]),
+        room: MOST_REJECTED.saturating_sub(rejected.len()),
+        full: format!(
+            "the reject list has no room for it beside those that are turned away with it: GCP allows {MOST_REJECTED} entries: {hint}"
+        ),
+    })
 }
 
 /// Who would be let in together with this endpoint, as the attachment is now: a plan refuses that unless they are all let in by it.
@@ -69,7 +91,7 @@ fn aside(
     match change {
         Ok(Some(change)) => {
             let (said, entries) = of(&change);
-            Aside { said, entries: Some(entries), refused: None }
+            Aside { said, entries: Some(entries), ..Aside::default() }
         }
         Err(why) if why.is_known_before() => {
             let said = why.hint().map_or_else(|| why.to_string(), |hint| format!("{why}: {hint}"));
@@ -228,10 +250,11 @@ mod tests {
             wide[1].contains("puts p-2 on") && wide[1].contains("whoever asks from there later"),
             "{wide:?}"
         );
-        assert_eq!(
-            said(&both, &[], &["p-2"], GcpAcceptBy::Project),
-            said(&[waits], &[], &[], GcpAcceptBy::Project)
-        );
+        let [mut beside, mut alone] = [(&both[..], &["p-2"][..]), (&both[..1], &[][..])]
+            .map(|(all, reject)| said(all, &[], reject, GcpAcceptBy::Project));
+        let room = |one: &mut Besides| one.rejecting.takes.take().map(|takes| takes.room);
+        assert_eq!((room(&mut beside), room(&mut alone)), (Some(63), Some(64)));
+        assert_eq!(beside, alone);
     }
 
     #[test]
@@ -252,6 +275,14 @@ mod tests {
         assert!(other_type.rejecting.refused.is_none(), "a list of the other type turns it away as well");
         let again = [endpoint(1, "REJECTED"), endpoint(2, "ACCEPTED")];
         assert!(refused(said(&again, &[], &[], endpoint_).accepting).contains("which cuts 9002"));
+        // Another one that was turned away would come in with it, or could wait again.
+        let others = [endpoint(1, "REJECTED"), endpoint(2, "REJECTED")];
+        assert!(refused(said(&others, &["p-2"], &[], project).accepting).contains("lets in 9002 as well"));
+        let mut live = endpoint(2, "ACCEPTED");
+        live["pscConnectionId"] = json!("9012");
+        let [own, other] = others;
+        let three = said(&[own, other, live], &["p-2"], &[], project);
+        assert!(refused(three.accepting).contains("would decide anew on 9002"));
         // Another one that was turned away would come in when this one is cut.
         let cut = [endpoint(1, "ACCEPTED"), endpoint(2, "REJECTED")];
         assert!(

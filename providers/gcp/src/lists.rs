@@ -117,7 +117,7 @@ impl Refused {
         matches!(self, Self::Everybody | Self::Full | Self::Many { .. } | Self::Forgets { .. })
     }
 
-    /// Whether it is known when the decision is planned: nothing that is decided together with it makes room, or another list of it.
+    /// Whether it is known when the decision is planned: nothing that is accepted together with it makes room, or another list of it.
     pub(crate) fn is_known_before(&self) -> bool {
         match self {
             Self::Everybody
@@ -126,12 +126,11 @@ impl Refused {
             | Self::Many { .. }
             | Self::Nameless { .. }
             | Self::OtherType { .. }
+            | Self::Forgets { .. }
             | Self::LetsIn { .. }
             | Self::Cuts { .. } => true,
             // Whom it lets in together the core knows by then, and refuses those who were not decided on.
-            Self::Undecided { .. } | Self::Gone | Self::Closed | Self::TurnedAway | Self::Forgets { .. } => {
-                false
-            }
+            Self::Undecided { .. } | Self::Gone | Self::Closed | Self::TurnedAway => false,
         }
     }
 

@@ -111,8 +111,23 @@ pub struct Aside {
     /// The same as the provider compares it: each change of an entry that is not the connection's own. When the decision is carried out,
     /// nothing else may change with it. Absent where a cloud's decisions are about one connection each.
     pub entries: Option<BTreeSet<String>>,
+    /// What it takes of a list that has room for few.
+    pub takes: Option<Takes>,
     /// Why it cannot be carried out as things are, and what to do about it: it is refused before anybody is asked.
     pub refused: Option<String>,
+}
+
+/// New entries of a list that has room for few: decisions that are made together share that room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Takes {
+    /// The list.
+    pub list: String,
+    /// The entries. Two decisions may take the same one.
+    pub entries: BTreeSet<String>,
+    /// For how many the list has room, before any of these decisions.
+    pub room: usize,
+    /// Why a decision for which no room is left cannot be carried out, and what to do about it.
+    pub full: String,
 }
 
 /// What a command that names a connection may do about one that is decided on already.

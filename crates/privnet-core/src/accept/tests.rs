@@ -176,6 +176,39 @@ fn one_that_would_bring_in_another_is_let_in_with_that_one_or_not_at_all() {
     assert!(!allowed && why.contains("would let in vpce-2 as well"), "{why}");
 }
 
+/// A list may have room for some of those that are turned away together; one entry may stand for several of them.
+#[test]
+fn as_many_are_turned_away_together_as_a_list_has_room_for() {
+    let stranger = |id: &str, list: &str, entry: &str, room: usize| {
+        let (list, entries) = (list.to_owned(), BTreeSet::from([entry.to_owned()]));
+        let takes = Some(Takes { list, entries, room, full: "it is full".to_owned() });
+        let rejecting = Aside { takes, ..Aside::default() };
+        Connection {
+            besides: Besides { rejecting, ..Besides::default() },
+            ..connection(id, "999999999999", Pending)
+        }
+    };
+    let policy = policy(vec![consumer("fivetran", "834469178297", 1, &[])]);
+    let others = Ask { reject_others: true, ..Ask::default() };
+    let rejected = |connections: &[Connection]| {
+        let decisions = decide(&policy, connections, &others);
+        assert!(decisions.iter().all(|one| one.verdict == Verdict::Rejected || one.is_refused()));
+        let rejected = decisions.into_iter().filter(|one| one.verdict == Verdict::Rejected);
+        rejected.map(|one| one.connection).collect::<Vec<_>>()
+    };
+    let three = |room| ["c", "b", "a"].map(|id| stranger(id, "one", id, room));
+    assert_eq!(rejected(&three(3)), ["a", "b", "c"]);
+    assert_eq!(rejected(&three(2)), ["a", "b"]);
+    assert_eq!(rejected(&three(0)), [""; 0]);
+    let shared = [
+        stranger("a", "one", "x", 1),
+        stranger("b", "one", "y", 1),
+        stranger("c", "one", "x", 1),
+        stranger("d", "two", "y", 1),
+    ];
+    assert_eq!(rejected(&shared), ["a", "c", "d"]);
+}
+
 #[test]
 fn surplus_is_ambiguous_until_somebody_chooses() {
     let policy = policy(vec![consumer("fivetran", "834469178297", 1, &[])]);

@@ -230,8 +230,6 @@ proptest! {
             let along = let_in.iter().filter(|id| **id != one.connection).cloned().collect();
             let action = ConnectionAction { id: one.connection.clone(), state: one.state, along, ..decision(0, Vec::new()) };
             match super::let_in(&at(), &attachment, &action, by) {
-                // Who was turned away could wait again: that is found when it is carried out.
-                Err(Refused::Forgets { .. }) => return Ok(()),
                 Err(why) => prop_assert!(false, "{} was planned: {why}: {attachment:#}", one.connection),
                 Ok(change) => {
                     attachment = change.map_or_else(|| attachment.clone(), |change| after(&attachment, &change));

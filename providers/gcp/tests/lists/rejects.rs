@@ -214,3 +214,32 @@ async fn what_is_refused_in_the_end_switches_nothing_off_before() {
     assert_eq!(own_attachment(&stage, &off).await.reconcile_connections, Some(false));
     stage.assert_settled(&off).await;
 }
+
+/// Several are turned away together, and the list has room for one of them: that is known before anybody is turned away.
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_are_turned_away_together_as_the_list_has_room_for() {
+    let stage = Stage::open_with(|options| options.hold_requests = true).await;
+    let spec = colleagues(ALLOW, "");
+    stage.apply(&spec).await;
+    let name = own_attachment(&stage, &spec).await.name.unwrap();
+    let nobodys = |nth: u32| format!("projects/initech/regions/us-east4/forwardingRules/{nth}");
+    stage.edit_attachment(&name, |there| there.consumer_reject_lists = (1..64).map(nobodys).collect()).await;
+    let mut ids: Vec<String> = (0..3)
+        .map(|_| stage.connect("orders", "mallory-labs")["connection"].as_str().unwrap().to_owned())
+        .collect();
+    ids.sort();
+    stage.until_pending(&spec, "orders", 3).await;
+    let others = Ask { reject_others: true, ..Ask::default() };
+    let (decisions, plan, report) = stage.decide(&spec, &others).await;
+    let refused: Vec<&str> =
+        decisions.iter().filter(|one| one.is_refused()).map(|one| one.connection.as_str()).collect();
+    assert_eq!(refused, ids[1..], "{decisions:#?}");
+    assert_eq!((plan.actions.len(), plan.refusals.len()), (1, 2), "{plan:#?}");
+    assert!(plan.refusals.iter().all(|one| one.why.contains("no room for it beside those")), "{plan:#?}");
+    assert_eq!((report.outcomes.len(), report.failures().count()), (1, 0), "{report:#?}");
+    assert_eq!(state(&stage, &spec, &ids[0]).await, ConnectionState::Rejected);
+    // It is full by now, which is said of each.
+    let (_, plan, report) = stage.decide(&spec, &others).await;
+    assert!(plan.is_empty() && report.outcomes.is_empty(), "{plan:#?}");
+    assert!(plan.refusals.iter().all(|one| one.why.contains("it has 64 entries")), "{plan:#?}");
+}
