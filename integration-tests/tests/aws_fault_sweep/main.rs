@@ -5,7 +5,7 @@
 //! | module | the cloud | what is spoiled |
 //! |---|---|---|
 //! | `sandbox` | the local cloud | each request in each way; a kill is the end of the run in this process |
-//! | `moto` | a third party's emulator | each request in one way, the ways in turn, and each read that can be stale; with `PRIVNET_SWEEP=all` in each way |
+//! | `moto` | a third party's emulator | each request that changes something in each way; each read in one, the ways in turn, and by a stale answer where there is one; with `PRIVNET_SWEEP=all` in each way |
 //! | `moto_kills` | moto | the process `privnet` is killed by the system at a sample of the requests that change something |
 //! | `kills` | the local cloud | the process `privnet` is killed by the system at each request, also twice in a row |
 //!

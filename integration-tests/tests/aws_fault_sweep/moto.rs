@@ -5,14 +5,14 @@
 use privnet::{PlanOptions, Session};
 use privnet_integration_tests::census::Census;
 use privnet_integration_tests::moto::{Copy, Moto};
-use privnet_integration_tests::proxy::Fault;
+use privnet_integration_tests::proxy::{Fault, is_read};
 use privnet_integration_tests::stage::{Fail, Stage, spec};
 
 use super::points::{Ground, Sweep};
 use super::{Work, file};
 
 const PAIRS: usize = 8;
-/// The faults that are tried in turn.
+/// The faults that are tried in turn at reads.
 const IN_TURN: [Fault; 6] =
     [Fault::FailBefore, Fault::Lost, Fault::Reset, Fault::Throttle, Fault::KillBefore, Fault::KillAfter];
 
@@ -70,10 +70,11 @@ impl Ground for Start {
         PlanOptions { sever_connections, ..self.work.options() }
     }
 
-    /// One of them, each in its turn, and a stale answer wherever there is an older one; or all where
-    /// there is time.
-    fn ways(&self, at: usize) -> Vec<Fault> {
-        if std::env::var_os("PRIVNET_SWEEP").is_some_and(|value| value == "all") {
+    /// What changes something in each way: before and after the effect are two things there. A read, of which nothing is left behind, in one,
+    /// each in its turn, and by a stale answer wherever there is an older one; or in each, where there is time.
+    fn ways(&self, at: usize, action: &str) -> Vec<Fault> {
+        let all = std::env::var_os("PRIVNET_SWEEP").is_some_and(|value| value == "all");
+        if all || !is_read(action) {
             return Fault::ALL.to_vec();
         }
         vec![IN_TURN[at % IN_TURN.len()], Fault::Stale]

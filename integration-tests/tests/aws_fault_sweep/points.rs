@@ -20,8 +20,8 @@ pub(super) trait Ground {
     /// A session for the work's file, with AWS at this URL.
     fn session(&self, world: &Self::World, url: &str) -> Result<Session, Fail>;
     fn options(&self) -> PlanOptions;
-    /// The ways in which the request at this place is spoiled.
-    fn ways(&self, at: usize) -> Vec<Fault>;
+    /// The ways in which the request of this name at this place is spoiled.
+    fn ways(&self, at: usize, action: &str) -> Vec<Fault>;
 }
 
 /// A work on a cloud, and what comes of it undisturbed.
@@ -71,8 +71,8 @@ impl<G: Ground> Sweep<'_, G> {
         let count = recorded.0.len();
         let mut sorts = BTreeSet::new();
         let mut points: Vec<Faults> = Vec::new();
-        for at in 0..count {
-            let ways = self.ground.ways(at);
+        for (at, request) in recorded.0.iter().enumerate() {
+            let ways = self.ground.ways(at, &request.action);
             sorts.extend(ways.iter().copied());
             points.extend(ways.into_iter().filter_map(|fault| Some(vec![recorded.spoil(at, fault)?])));
         }

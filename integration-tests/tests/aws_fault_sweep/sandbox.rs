@@ -51,7 +51,7 @@ impl Ground for Start {
         self.work.options()
     }
 
-    fn ways(&self, _at: usize) -> Vec<Fault> {
+    fn ways(&self, _at: usize, _action: &str) -> Vec<Fault> {
         Fault::ALL.to_vec()
     }
 }
