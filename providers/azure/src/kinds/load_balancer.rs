@@ -261,7 +261,8 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     let of = |balancer: &Json| {
         let claim = snapshot.claim(balancer, KIND.name)?;
         let id = text(balancer, "id")?;
-        let read = read(balancer);
+        let mut read = read(balancer);
+        read.others.forget_gone(balancer, snapshot);
         Some(Live {
             address: claim.address,
             generation: Some(claim.generation),

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{FRONTEND, is_occupied};
 use crate::arm::{Json, items, same_id, text};
+use crate::ownership;
+use crate::snapshot::Snapshot;
 
 /// Somebody else's part of a load balancer. Names are unique in each list, without case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,19 @@ impl Others {
     /// Whether a part of theirs has the name that a rule of privnet's and its probe would have.
     pub(super) fn takes_name(&self, rule: &str) -> bool {
         is_among(&self.balancing, rule) || self.has_probe(rule)
+    }
+
+    /// Forgets the machines of groups that are there no more. Lists are read side by side: of a group that goes meanwhile the load balancer
+    /// may show the machines, and the list of groups nothing. Nothing takes these out of their pool, which would stay with nobody in it
+    /// until the run after this one.
+    pub(super) fn forget_gone(&mut self, balancer: &Json, snapshot: &Snapshot<'_>) {
+        self.occupied.retain(|name| {
+            let mut pools = items(balancer, "properties.backendAddressPools").iter();
+            let pool =
+                pools.find(|pool| text(pool, "name").is_some_and(|own| own.eq_ignore_ascii_case(name)));
+            let machines = pool.map_or(&[][..], |pool| items(pool, "properties.backendIPConfigurations"));
+            machines.iter().any(|machine| !is_of_gone(machine, balancer, snapshot))
+        });
     }
 
     /// Whether a rule of theirs leads to the pool of this name.
@@ -110,6 +125,20 @@ pub(crate) fn of(balancer: &Json) -> Others {
     }
 }
 
+/// Whether a machine is of a group of the same service's that is not listed: its name tells, for a group that is gone has no tags. Of
+/// other groups the lists do not tell that they have gone.
+fn is_of_gone(machine: &Json, balancer: &Json, snapshot: &Snapshot<'_>) -> bool {
+    let id = text(machine, "id").unwrap_or_default().to_lowercase();
+    let Some((place, rest)) = id.split_once("/virtualmachinescalesets/") else { return false };
+    let name = rest.split('/').next().unwrap_or_default();
+    let group = format!("{place}/virtualmachinescalesets/{name}");
+    let service = ownership::service_in(name);
+    service.is_some()
+        && service == text(balancer, "name").and_then(ownership::service_in)
+        && crate::scope::of_id(&group) == snapshot.scope
+        && !snapshot.scale_sets.iter().any(|there| text(there, "id").is_some_and(|id| same_id(id, &group)))
+}
+
 /// Whether a load balancing rule is on privnet's frontend.
 pub(super) fn is_own(rule: &Json) -> bool {
     frontends(rule).all(is_ours)
@@ -145,4 +174,60 @@ pub(super) fn leads_to(rule: &Json, pool: &str) -> bool {
 
 fn asks(rule: &Json, probe: &str) -> bool {
     text(rule, "properties.probe.id").is_some_and(|id| same_id(id, probe))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use privnet_core::{Address, Generation};
+    use serde_json::json;
+
+    use super::*;
+    use crate::fields;
+    use crate::kinds::load_balancer::{self, LoadBalancer};
+
+    const GROUP: &str =
+        "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/virtualMachineScaleSets";
+
+    /// The pools that count as occupied, of a load balancer whose pool without a rule has these groups' machines, where these are listed.
+    fn occupied(machines: &[&str], listed: &[&str]) -> Vec<String> {
+        let address = load_balancer::address("orders");
+        let tags = ownership::all_tags(&BTreeMap::new(), "data", &address, Generation::A, &BTreeMap::new());
+        let name = ownership::cloud_name("data", &address, Generation::A);
+        let id =
+            format!("/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network/loadBalancers/{name}");
+        let machine = |group: &&str| json!({"id": format!("{group}/virtualMachines/0/networkInterfaces/nic/ipConfigurations/ip")});
+        let machines: Vec<Json> = machines.iter().map(machine).collect();
+        let pool = json!({"id": format!("{id}/backendAddressPools/forwarder"), "name": "forwarder",
+            "properties": {"backendIPConfigurations": machines}});
+        let mut snapshot = Snapshot::new("data", crate::scope::of("s", "rg"), Vec::new());
+        snapshot.load_balancers = vec![
+            json!({"id": id, "name": name, "tags": tags, "properties": {"backendAddressPools": [pool]}}),
+        ];
+        snapshot.scale_sets = listed.iter().map(|id| json!({"id": id})).collect();
+        let live = load_balancer::live(&snapshot);
+        fields::typed::<LoadBalancer>("k", &live[0].fields).unwrap().others.occupied
+    }
+
+    #[test]
+    fn machines_of_a_group_that_went_while_the_lists_were_read_hold_no_pool() {
+        let named = |service: &str, generation| {
+            let address = Address::new(service, "scale-set", "fwd");
+            format!("{GROUP}/{}", ownership::cloud_name("data", &address, generation))
+        };
+        let (own, other) = (named("orders", Generation::A), named("orders", Generation::B));
+        let theirs = format!("{GROUP}/theirs");
+        assert_eq!(occupied(&[&own], &[]), [""; 0]);
+        assert_eq!(occupied(&[&own, &other], &[&theirs]), [""; 0]);
+        // One that is there goes with an action of its own, after which the pool goes too.
+        assert_eq!(occupied(&[&own], &[&own.to_uppercase()]), ["forwarder"]);
+        assert_eq!(occupied(&[&own, &other], &[&other]), ["forwarder"]);
+        // What somebody else's are is not told by lists of privnet's things.
+        assert_eq!(occupied(&[&theirs], &[]), ["forwarder"]);
+        assert_eq!(occupied(&[&own, &theirs], &[]), ["forwarder"]);
+        assert_eq!(occupied(&[&named("billing", Generation::A)], &[]), ["forwarder"]);
+        let elsewhere = own.replace("/rg/", "/rg-2/");
+        assert_eq!(occupied(&[&elsewhere], &[]), ["forwarder"]);
+    }
 }
