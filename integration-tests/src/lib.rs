@@ -3,6 +3,7 @@
 pub mod aws_chain;
 pub mod aws_records;
 pub mod azure_bench;
+pub mod azure_source;
 pub mod census;
 pub mod command;
 pub mod counted;

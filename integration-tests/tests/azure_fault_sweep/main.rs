@@ -1,13 +1,16 @@
-//! The fault sweep on Azure: each request of an apply, a replacement, a destroy, an acceptance, a rejection and an approval of what Azure
-//! hosts is spoiled in turn, in each way, and at sampled pairs; and each write, and the first question about health of each sort, is also
-//! accepted and fails at the end of its operation. Then the same command runs again. It must end in the same state, with an empty plan, and
+//! The fault sweep on Azure: each request of an apply, a replacement, a destroy, an acceptance, a rejection, and of approvals and rejections of
+//! what Azure hosts is spoiled in turn, in each way, and at sampled pairs; and each write, and the first question about health of each sort,
+//! is also accepted and fails at the end of its operation. Then the same command runs again. It must end in the same state, with an empty plan, and
 //! a census by azure-mgmt-* must find exactly what it finds after an undisturbed run. Faults without effect are counted apart. The process
-//! itself is killed by the system at each request, too. Three works are spoiled only where they are about what no other one does: the policy
-//! of a subnet of the user's, the removal of a connection of SQL's, and of one that was turned away before its service goes.
+//! itself is killed by the system at each request, too. Some works are spoiled only where they are about what no other one does: changes in
+//! place, forwarders that give way to a machine, the policy of a subnet of the user's and of one of privnet's, the removal of a connection of
+//! SQL's, and of one that was turned away before its service goes. Every call of the provider's that changes something is in one of the works,
+//! and every field that is changed in place.
 //!
-//! The number of points tried equals the number of recorded requests times the number of faults (an older answer only where there is
-//! one), and of recorded writes times the number of late failures; the test prints them. Which request is spoiled is said by its name and by
-//! how many of this name came before: what goes at once comes in another order in each run.
+//! The number of points tried equals the number of requests that are spoiled times the number of faults (an older answer only where there is
+//! one; where what is there is changed, reads are spoiled by that alone), and of their writes times the number of late failures; the test prints
+//! them. Which request is spoiled is said by its name and by how many of this name came before: what goes at once comes in another order in each
+//! run.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,11 +19,14 @@
     reason = "a test, which says what it tried"
 )]
 
+mod files;
+mod law;
 mod points;
 mod works;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Instant;
 
 use points::{Point, points, sorts};
 use privnet::{PlanOptions, Session};
@@ -30,7 +36,7 @@ use privnet_integration_tests::kills::{AZURE, At, Life};
 use privnet_integration_tests::proxy::Proxy;
 use privnet_integration_tests::stage::{Fail, Stage, spec};
 use privnet_integration_tests::sweep::{Faults, Fired, Recorded, mend, same, spoiled};
-use works::{Work, ask_for_connections};
+use works::Work;
 
 struct Sweep {
     work: Work,
@@ -45,15 +51,23 @@ impl Sweep {
     async fn of(work: Work) -> Result<Self, Fail> {
         let applied = Stage::open(None).await?;
         if !work.begins() && !work.is_hosted() {
+            let (faults, fails) = (applied.running().faults(), work.fails_before());
+            if let Some(fault) = fails {
+                faults.add(fault.parse()?);
+            }
             let session = applied.session(spec(&work.before())?, &applied.url("aws"))?;
             let done = session.apply(PlanOptions::default()).await;
-            if !done.report.all_done() {
+            faults.clear();
+            if done.report.all_done() == fails.is_some() {
                 return Err(format!("{:?}", done.report).into());
             }
         }
-        let asked = work.decides() || work == Work::Clear;
-        let connection = if asked { ask_for_connections(&applied, work).await? } else { String::new() };
-        let script = if work.decides() { "azure/connections.py" } else { "azure/census.py" };
+        let connection = work.prepare(&applied).await?;
+        let script = match work {
+            Work::ApproveOthers | Work::RejectOther => "azure/hosted.py",
+            _ if work.decides() => "azure/connections.py",
+            _ => "azure/census.py",
+        };
         let census = Census::start(script)?;
         Ok(Self { work, applied, census, connection, late: Late::default() })
     }
@@ -68,7 +82,7 @@ impl Sweep {
 
     /// Does the work; whether all of it was done.
     async fn run(&self, session: &Session) -> bool {
-        if matches!(self.work, Work::Reject | Work::Remove) {
+        if self.work.cuts() {
             // Who was removed is not there any more; the census tells whether that is so.
             let Some(planned) = session.plan_rejection(&self.connection, true).await else {
                 return self.work == Work::Remove;
@@ -181,8 +195,10 @@ fn ended_badly(folder: &Path) -> Result<bool, Fail> {
 
 /// All points of one work.
 async fn sweep(work: Work) {
+    let began = Instant::now();
     let mut sweep = Sweep::of(work).await.unwrap();
     let (expected, recorded) = sweep.undisturbed().await.unwrap();
+    work.check_begun(&recorded.0);
     let points = points(work, &recorded);
     let (mut fired, mut failures) = (Fired::default(), Vec::new());
     for point in &points {
@@ -191,8 +207,9 @@ async fn sweep(work: Work) {
         }
     }
     privnet_integration_tests::tell!(
-        "fault sweep on Azure, {work:?}: {} tried, {} passed; {}; {} operations failed, none of {:?}",
+        "fault sweep on Azure, {work:?}: {} tried in {} s, {} passed; {}; {} operations failed, none of {:?}",
         points.len(),
+        began.elapsed().as_secs(),
         fired.passed(points.len(), failures.len()),
         fired.told(),
         sweep.late.failed,
@@ -237,6 +254,31 @@ async fn every_request_of_an_approval_may_be_spoiled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_a_removal_may_be_spoiled() {
     sweep(Work::Remove).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_an_approval_by_other_providers_may_be_spoiled() {
+    sweep(Work::ApproveOthers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_of_a_rejection_by_another_provider_may_be_spoiled() {
+    sweep(Work::RejectOther).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_about_what_is_changed_in_place_may_be_spoiled() {
+    sweep(Work::InPlace).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_about_what_forwarders_leave_may_be_spoiled() {
+    sweep(Work::Unforward).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_about_a_subnet_may_be_spoiled_that_an_apply_goes_on_with() {
+    sweep(Work::Resume).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
