@@ -207,6 +207,26 @@ fn until_it_asks(script: &Script, line: &str) -> (Child, Vec<u8>) {
     (child, said)
 }
 
+/// The same saved plan is not what is left to do: nobody is told to carry it out again.
+#[test]
+fn a_saved_plan_that_was_stopped_is_made_anew() {
+    let script = Script::with(&[("aws.yaml", &orders())]);
+    assert_eq!(code(&script.quietly("--sandbox plan -q --out plan.json")), 0);
+    // Provisioning takes a minute, so that the interruption falls into it.
+    Clock::open(&script.at("sandbox"), Some(2.0)).unwrap();
+    let mut child = start(&script, "--sandbox apply --plan plan.json --yes");
+    until(&script, has_own_load_balancer);
+    interrupt(&child);
+    assert_eq!(end(&mut child), 130);
+    let (mut told, mut shown) = (String::new(), String::new());
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    child.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
+    assert!(told.contains("make and look at a new one: privnet plan --out FILE"), "{told}");
+    assert!(shown.contains("actions done in") && !shown.contains("run the command again"), "{shown}");
+    Clock::open(&script.at("sandbox"), Some(300.0)).unwrap();
+    assert_eq!(code(&script.quietly("--sandbox apply --plan plan.json --yes")), 3);
+}
+
 /// What somebody looked at is done as it was shown, or not at all: while he looked, another was let in, and there is no room any more.
 #[test]
 fn what_changed_while_a_person_was_asked_is_not_done() {

@@ -15,7 +15,7 @@ use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::written;
-use crate::render::{count, executed_text, plan_text};
+use crate::render::{GoesOn, count, executed_text, plan_text};
 use crate::world::{can_ask, confirm};
 
 /// What a plan is carried out for.
@@ -23,10 +23,21 @@ use crate::world::{can_ask, confirm};
 enum Aim {
     /// The cloud agrees with the file.
     Apply,
+    /// What a saved plan says is done, and nothing else.
+    Saved,
     /// Load balancers follow names that moved.
     Follow,
     /// Nothing of the deployment is left.
     Destroy,
+}
+
+impl Aim {
+    fn goes_on(self) -> GoesOn {
+        match self {
+            Self::Apply | Self::Follow | Self::Destroy => GoesOn::Again,
+            Self::Saved => GoesOn::Anew,
+        }
+    }
 }
 
 /// How a file is planned.
@@ -156,7 +167,7 @@ pub(crate) async fn saved(
             "{name} says `--sever-connections`: live consumers are cut where it needs that"
         ));
     }
-    let exit = carry_out(shell, vec![ready], yes, Aim::Apply).await?;
+    let exit = carry_out(shell, vec![ready], yes, Aim::Saved).await?;
     if exit != Exit::Done && !shell.output.is_json() {
         shell.errors.remark(
             "hint: once something of it was done, a saved plan is not what would be done any more: make and look at a new one: privnet plan \
@@ -228,7 +239,7 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Res
             file.session.execute(file.planned).await
         };
         exit = exit.worse(shell.exit_of(&planned, Some(&report)));
-        texts.push_str(&executed_text(&planned.plan, &report, shell.output.paint()));
+        texts.push_str(&executed_text(&planned.plan, &report, aim.goes_on(), shell.output.paint()));
         texts.push_str(&next_step(&file.session, &planned, &report, aim));
         let mut object = executed_json(&planned.plan, &report);
         if let (Aim::Destroy, serde_json::Value::Object(object)) = (aim, &mut object) {
@@ -271,7 +282,11 @@ fn next_step(session: &Session, planned: &Planned, report: &privnet::Report, aim
         .map(|action| action.address.service.as_str())
         .chain(awaited.map(|wait| wait.service.as_str()))
         .collect();
-    if aim != Aim::Apply || !report.all_done() || new.is_empty() || !plan.refusals.is_empty() {
+    if !matches!(aim, Aim::Apply | Aim::Saved)
+        || !report.all_done()
+        || new.is_empty()
+        || !plan.refusals.is_empty()
+    {
         return String::new();
     }
     let is_decided =

@@ -10,7 +10,7 @@ use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::written;
-use crate::render::{count, executed_text, rejection_text, unread_text};
+use crate::render::{GoesOn, count, executed_text, rejection_text, unread_text};
 use crate::world::confirm;
 
 /// Whoever is asked sees in the question that it is about more than that one connection.
@@ -54,7 +54,7 @@ pub(crate) async fn run(
             Ok(Came::To(executed)) => {
                 let Executed { planned, report } = *executed;
                 exit = exit.worse(shell.exit_of(&planned, Some(&report)));
-                text.push_str(&executed_text(&planned.plan, &report, shell.output.paint()));
+                text.push_str(&executed_text(&planned.plan, &report, GoesOn::Again, shell.output.paint()));
                 objects.push(executed_json(&planned.plan, &report));
             }
             Err(failure) => {

@@ -30,8 +30,17 @@ fn without_end(title: &str, plan: &Plan, detail: bool, paint: Paint) -> String {
     out
 }
 
+/// How whoever sees that something was not done goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GoesOn {
+    /// By the same command, which plans again.
+    Again,
+    /// Not by the same command: what it is to do is not what is left to do, and the command says so itself.
+    Anew,
+}
+
 /// What became of a plan, for people.
-pub(crate) fn executed_text(plan: &Plan, report: &Report, paint: Paint) -> String {
+pub(crate) fn executed_text(plan: &Plan, report: &Report, goes_on: GoesOn, paint: Paint) -> String {
     let (mut done, mut failed, mut skipped) = (0, String::new(), Vec::new());
     for (action, outcome) in plan.actions.iter().zip(&report.outcomes) {
         match outcome {
@@ -58,7 +67,7 @@ pub(crate) fn executed_text(plan: &Plan, report: &Report, paint: Paint) -> Strin
         paint.on(style, tally),
         count(to_usize(report.calls), "call")
     );
-    if done < total {
+    if done < total && goes_on == GoesOn::Again {
         let settled = if failed.is_empty() || report.cancelled { "" } else { "once that is settled, " };
         let hint = paint.on(Style::Change, "hint:");
         let _ = writeln!(out, "{hint} {settled}run the command again: it goes on from here");
@@ -302,10 +311,14 @@ mod tests {
     }
 
     fn said(outcomes: Vec<Outcome>) -> String {
+        said_of(outcomes, GoesOn::Again)
+    }
+
+    fn said_of(outcomes: Vec<Outcome>, goes_on: GoesOn) -> String {
         let actions = (0..outcomes.len()).map(|number| action(&number.to_string())).collect();
         let plan = Plan { actions, ..Plan::default() };
         let report = Report { outcomes, calls: 1, elapsed: Duration::from_secs(1), cancelled: false };
-        executed_text(&plan, &report, Paint::Plain)
+        executed_text(&plan, &report, goes_on, Paint::Plain)
     }
 
     #[test]
