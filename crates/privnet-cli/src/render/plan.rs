@@ -201,7 +201,7 @@ fn remarks(out: &mut String, plan: &Plan, paint: Paint) {
     for refusal in &plan.refusals {
         out.push('\n');
         refused(out, refusal, paint);
-        if let Some(flag) = &refusal.flag {
+        if let Some(flag) = helpful_flag(plan, refusal) {
             let _ = writeln!(out, "  {} to do it all the same: {flag}", paint.on(Style::Change, "hint:"));
         }
     }
@@ -213,6 +213,12 @@ fn remarks(out: &mut String, plan: &Plan, paint: Paint) {
         out.push('\n');
         waits(out, plan, paint);
     }
+}
+
+/// The word that lifts a refusal, where that leads to anything: nothing is done to a service that is also refused for what no word lifts.
+pub(super) fn helpful_flag<'a>(plan: &Plan, refusal: &'a Refusal) -> Option<&'a str> {
+    let hopeless = |other: &Refusal| other.flag.is_none() && other.address.service == refusal.address.service;
+    refusal.flag.as_deref().filter(|_| !plan.refusals.iter().any(hopeless))
 }
 
 /// A service that the file no longer lists.
@@ -289,7 +295,7 @@ fn summary_line(summary: &Summary, plan: &Plan, paint: Paint) -> String {
 mod tests {
     use std::time::Duration;
 
-    use privnet::{Address, Error, ErrorKind, Scope, Wait};
+    use privnet::{Address, Error, ErrorKind, Rule, Scope, Wait};
 
     use super::*;
 
@@ -352,6 +358,36 @@ hint: once that is settled, run the command again: it goes on from here\n";
             interrupted.ends_with("\nhint: run the command again: it goes on from here\n"),
             "{interrupted}"
         );
+    }
+
+    /// What is left of a saved plan is not that plan any more.
+    #[test]
+    fn the_same_command_is_hinted_at_only_where_it_goes_on() {
+        let failed = || Outcome::Failed(Error::new(ErrorKind::Denied, "create", "it", "not allowed"));
+        let anew = said_of(vec![failed()], GoesOn::Anew);
+        assert!(anew.ends_with("\n0 of 1 action done in 1.0 s, 1 call\n"), "{anew}");
+        assert_eq!(said(vec![failed()]).strip_prefix(&anew).unwrap().matches("hint:").count(), 1);
+    }
+
+    /// A word that is said in vain is not asked for.
+    #[test]
+    fn a_word_is_hinted_at_only_where_it_helps() {
+        let refusal = |service: &str, rule, flag: Option<&str>| Refusal {
+            address: Address::new(service, "listener", "5432"),
+            rule,
+            why: "so it is".to_owned(),
+            flag: flag.map(str::to_owned),
+        };
+        let refusals = vec![
+            refusal("orders", Rule::WouldSever, Some("--sever-connections")),
+            refusal("orders", Rule::NotOurs, None),
+            refusal("billing", Rule::WouldSever, Some("--sever-connections")),
+        ];
+        let plan = Plan { refusals, ..Plan::default() };
+        let said = plan_text("d", &plan, false, Paint::Plain);
+        assert_eq!(said.matches("hint:").count(), 1, "{said}");
+        let (_, billing) = said.split_once("refused billing/").unwrap();
+        assert!(billing.contains("hint: to do it all the same: --sever-connections"), "{said}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use privnet::watch::{FileChange, Kept, Round, RoundOutcome};
 use privnet::{Outcome, error_json, executed_json};
 use serde_json::{Value, json};
 
-use super::plan::{error_text, left_behind, one_action, refused, undone, waits, warnings};
+use super::plan::{error_text, helpful_flag, left_behind, one_action, refused, undone, waits, warnings};
 use super::{
     Paint, Style, count, crowd_json, crowds_text, decision_json, decision_text, file_error_json,
     file_errors_text,
@@ -112,7 +112,7 @@ fn standing_text(round: &Round, paint: Paint) -> String {
     out.push_str(&crowds_text(&round.crowds, paint));
     for refusal in &plan.refusals {
         refused(&mut out, refusal, paint);
-        if let Some(flag) = &refusal.flag {
+        if let Some(flag) = helpful_flag(plan, refusal) {
             let hint = paint.on(Style::Change, "hint:");
             let _ = writeln!(out, "  {hint} a watch never does that: privnet apply {} {flag}", round.file);
         }
