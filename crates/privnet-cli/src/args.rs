@@ -328,6 +328,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(|| format!("`{text}` is too long"))
 }
 
+/// A time as it is written on the command line: what [`duration`] reads.
+pub(crate) fn spelled(time: Duration) -> String {
+    match (time.as_millis(), time.subsec_millis()) {
+        (_, 0) => format!("{}s", time.as_secs()),
+        (milliseconds, _) => format!("{milliseconds}ms"),
+    }
+}
+
 /// The time between two looks of a watch.
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = duration(text)?;
@@ -368,6 +376,13 @@ mod tests {
         assert_eq!(duration("40ms"), Ok(Duration::from_millis(40)));
         for wrong in ["", "5", "m", "-1s", "1.5m", "5 m", "99999999999999999999s", "18446744073709551615h"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_they_are_read() {
+        for (written, again) in [("0s", "0s"), ("300ms", "300ms"), ("15m", "900s"), ("1500ms", "1500ms")] {
+            assert_eq!(spelled(duration(written).unwrap()), again);
         }
     }
 

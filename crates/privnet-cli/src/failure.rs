@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::exit::Exit;
 
 /// A command that could not do its work.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     /// `usage`, `file`, `io`, or a cloud error's kind.
     pub(crate) kind: String,

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+mod deciding;
 mod examples;
 mod fivetran;
 mod gcp;

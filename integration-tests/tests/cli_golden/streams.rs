@@ -42,7 +42,7 @@ fn a_terminal_gets_colour_and_no_color_is_honoured() {
 }
 
 /// What a command shows on a terminal.
-fn on_terminal(script: &Script, line: &str, variable: Option<(&str, &str)>) -> String {
+pub(crate) fn on_terminal(script: &Script, line: &str, variable: Option<(&str, &str)>) -> String {
     let line = format!("{} {line}", binary().display());
     let mut command = privnet(script.path());
     let mut terminal = Command::new("script");

@@ -1,11 +1,12 @@
 //! `privnet accept-pending`: lets in the vendor's connection and nobody else's.
 
+mod errors;
+
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use privnet::{Ask, Crowd, Decided, Outcome, Plan, Planned, Report, Session, Told, Verdict, WaitedFor, told};
-use privnet_core::ErrorKind;
+use privnet::{Ask, Crowd, Decided, Planned, Session, Told, Verdict, told};
 use serde_json::json;
 
 use super::as_shown::as_shown;
@@ -15,10 +16,11 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::written;
 use crate::render::{
-    Paint, count, crowd_json, crowds_text, decision_json, decisions_text, nothing_pending_text, unread_json,
-    unread_text, warnings_text,
+    Paint, count, crowd_json, decision_json, decisions_text, nothing_pending_text, unread_json, unread_text,
+    warnings_text,
 };
 use crate::world::{can_ask, confirm};
+use errors::{carried_out_text, errors, failures, how_it_ended, refusals, who_is_named_and_left};
 
 /// How the command was asked to go about it.
 pub(crate) struct Manner {
@@ -39,6 +41,8 @@ struct Ended {
     text: String,
     /// What went wrong: for standard error, behind the result.
     failures: Vec<Failure>,
+    /// What a safety rule refuses: for standard error, too.
+    refusals: Vec<Failure>,
     /// Whether the connection that was asked for may be one of its services'.
     may_have_it: bool,
     /// Whether it is.
@@ -62,8 +66,8 @@ pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner)
     let missed = !ended.iter().any(|file| file.has_it) && ended.iter().any(|file| file.missed);
     let begun = if missed { Exit::Failed } else { Exit::Done };
     // How a wait for somebody ended says that itself.
-    let named = manner.watch.map_or_else(|| of_who_is_named(&ended, ask), |_| Exit::Done);
-    let begun = begun.worse(named);
+    let left = if manner.watch.is_none() { who_is_named_and_left(&ended, ask) } else { None };
+    let begun = begun.worse(left.as_ref().map_or(Exit::Done, |failure| failure.exit));
     let exit = ended.iter().map(|file| file.exit).fold(begun, Exit::worse);
     let json = |file: &Ended| {
         let decisions: Vec<_> = file.decisions.iter().map(decision_json).collect();
@@ -72,12 +76,16 @@ pub(crate) async fn run(shell: &Shell, which: &Which, ask: &Ask, manner: Manner)
         json!({"decisions": decisions, "unread": unread, "crowds": crowds})
     };
     let objects = ended.iter().map(json).collect();
-    let text: String = ended.iter().map(|file| file.text.as_str()).collect();
+    let text = |file: &Ended| match missed {
+        true => file.text.clone(),
+        false => file.text.clone() + &unread_lines(&file.unread),
+    };
+    let text: String = ended.iter().map(text).collect();
     if !ended.is_empty() {
         shell.output.result(|_| text, || joined(objects));
     }
-    for failure in ended.iter().flat_map(|file| &file.failures) {
-        shell.output.failure(failure);
+    for failure in errors(&ended, missed, left.as_ref()) {
+        shell.output.failure(&failure);
     }
     stopped.map_or(Ok(exit), |failure| Err(failure.or_worse(exit)))
 }
@@ -127,16 +135,27 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
     let warnings = warnings_text(&decided.executed.plan.warnings, paint);
     if manner.dry_run || decided.executed.plan.is_empty() {
         let exit = shell.exit_of(&decided.executed, None);
-        let decisions = told(decided.decisions, &Plan::default(), None);
-        let mut text = decisions_text(&decisions, paint) + &warnings + &unread_lines(&unread);
+        let decisions = told(decided.decisions, &decided.executed.plan, None);
+        let mut text = decisions_text(&decisions, paint) + &warnings;
         if decisions.is_empty() {
             text.push_str(nothing_pending_text(all_seen, decided.executed.was_looked_at()));
         }
-        let (crowds, failures) = (Vec::new(), Vec::new());
-        return Ok(Ended { decisions, unread, crowds, exit, text, failures, may_have_it, has_it, missed });
+        let (crowds, failures, refusals) = (Vec::new(), Vec::new(), refusals(&decided.executed.plan));
+        return Ok(Ended {
+            decisions,
+            unread,
+            crowds,
+            exit,
+            text,
+            failures,
+            refusals,
+            may_have_it,
+            has_it,
+            missed,
+        });
     }
     if !manner.yes {
-        let considered = told(decided.decisions.clone(), &Plan::default(), None);
+        let considered = told(decided.decisions.clone(), &decided.executed.plan, None);
         let text = decisions_text(&considered, paint) + &warnings;
         // Whoever is asked sees what about; a program's standard error is for errors.
         if !shell.output.is_json() {
@@ -154,24 +173,14 @@ async fn once(shell: &Shell, file: &Opened, ask: &Ask, manner: &Manner) -> Resul
     let crowded = if crowds.is_empty() { Exit::Done } else { Exit::Failed };
     let exit = shell.exit_of(&executed, report.as_ref()).worse(crowded);
     let decisions = told(decisions, &executed.plan, report.as_ref());
-    let mut text = decisions_text(&decisions, paint);
+    let mut text = carried_out_text(&decisions, &executed.plan, report.as_ref(), paint);
     if manner.yes {
         // Nobody was asked, who would have been told before.
         text.push_str(&warnings);
     }
-    text.push_str(&crowds_text(&crowds, paint));
-    text.push_str(&unread_lines(&unread));
-    let failures = failures(&executed.plan, report.as_ref());
-    Ok(Ended { decisions, unread, crowds, exit, text, failures, may_have_it, has_it, missed })
-}
-
-/// Whoever names one connection asks for it alone: that it is left is then no success.
-fn of_who_is_named(ended: &[Ended], ask: &Ask) -> Exit {
-    let Some(id) = ask.connection.as_deref() else { return Exit::Done };
-    let decisions = ended.iter().flat_map(|file| &file.decisions).map(|told| &told.decision);
-    let mut own = decisions.filter(|decision| decision.is_named(id)).peekable();
-    let is_left = own.peek().is_some() && own.all(|decision| decision.verdict == Verdict::Left);
-    if is_left { Exit::Refused } else { Exit::Done }
+    let failures = failures(&executed.plan, report.as_ref(), &crowds);
+    let refusals = refusals(&executed.plan);
+    Ok(Ended { decisions, unread, crowds, exit, text, failures, refusals, may_have_it, has_it, missed })
 }
 
 /// The decisions as they are now: while a person looked at them, another may have been let in, or have gone.
@@ -197,11 +206,17 @@ async fn watch(
     let services = files.iter().map(|file| file.session.services().count()).sum();
     let question = format!("Let in the consumers of {} as they ask?", count(services, "service"));
     confirm(&question, yes, &shell.world.cancel).await?;
-    let _line = shell.progress.during("waiting for connection requests; Ctrl-C ends it");
+    let what = ask.connection.as_deref().unwrap_or("connection requests");
+    let _line = shell.progress.during(&format!("waiting for {what}; Ctrl-C ends it"));
+    // Each file has an end of its own.
+    let several = files.len() > 1;
     let mut waits: FuturesUnordered<_> = files
         .iter()
         .enumerate()
-        .map(|(place, file)| async move { (place, watch_one(shell, &file.session, ask, timeout).await) })
+        .map(|(place, file)| async move {
+            let name = several.then_some(file.source.name.as_str());
+            (place, watch_one(shell, &file.session, name, ask, timeout).await)
+        })
         .collect();
     let mut ended = Vec::new();
     while let Some((place, one)) = waits.next().await {
@@ -217,26 +232,40 @@ async fn watch(
     Ok(ended.into_iter().map(|(_, one)| one).collect())
 }
 
-async fn watch_one(shell: &Shell, session: &Session, ask: &Ask, timeout: Duration) -> Ended {
+/// Waits for the consumers of one file, which is named where there are several.
+async fn watch_one(
+    shell: &Shell,
+    session: &Session,
+    name: Option<&str>,
+    ask: &Ask,
+    timeout: Duration,
+) -> Ended {
     let paint = shell.output.paint();
     let mut all: Vec<Told> = Vec::new();
     let mut text = String::new();
-    let see = |decided: &Decided| note(decided, &mut all, &mut text, paint);
+    let mut was_seen = false;
+    let see = |decided: &Decided| {
+        was_seen |= ask.connection.as_deref().is_some_and(|id| is_there(decided, id));
+        note(decided, &mut all, &mut text, paint);
+    };
     let waited = session.accept_until_connected(ask, timeout, see).await;
     let last = &waited.last;
     shell.unreachable(&last.executed.unreachable);
-    let mut failures = failures(&last.executed.plan, last.report.as_ref());
+    let mut failures = failures(&last.executed.plan, last.report.as_ref(), &last.crowds);
     let unread = unread(session, &last.executed);
-    text.push_str(&unread_lines(&unread));
-    let exit = match how_it_ended(waited.end, ask, timeout) {
+    let named = |end: String| match name {
+        Some(name) => format!("{name}: {end}"),
+        None => end,
+    };
+    let exit = match how_it_ended(waited.end, ask, timeout, was_seen) {
         Ok(end) => {
-            text.push_str(&end);
+            text.push_str(&named(end));
             text.push('\n');
             Exit::Done
         }
         Err(failure) => {
             let exit = failure.exit;
-            failures.push(failure);
+            failures.push(Failure { message: named(failure.message), ..failure });
             exit
         }
     };
@@ -249,49 +278,17 @@ async fn watch_one(shell: &Shell, session: &Session, ask: &Ask, timeout: Duratio
         exit,
         text,
         failures,
+        refusals: Vec::new(),
         may_have_it: true,
         has_it: false,
         missed: false,
     }
 }
 
-/// Why decisions could not be carried out: an error for each that was tried. One that was not is told by its decision.
-fn failures(plan: &Plan, report: Option<&Report>) -> Vec<Failure> {
-    let outcomes = report.map(|report| report.outcomes.as_slice()).unwrap_or_default();
-    let tried = plan.actions.iter().zip(outcomes);
-    tried
-        .filter_map(|(action, outcome)| match outcome {
-            Outcome::Failed(error) => Some(Failure::of_action(&action.id, error)),
-            Outcome::Done { .. } | Outcome::Skipped { .. } => None,
-        })
-        .collect()
-}
-
-/// What a wait came to; an error where that is not what was waited for.
-fn how_it_ended(end: WaitedFor, ask: &Ask, timeout: Duration) -> Result<String, Failure> {
-    let named = ask.connection.as_deref();
-    match end {
-        WaitedFor::Connected => {
-            let all = || "Every consumer is connected.".to_owned();
-            Ok(named.map_or_else(all, |id| format!("{id} is connected.")))
-        }
-        WaitedFor::Nobody => Ok("Nobody is to be let in: no service that is asked for stays.".to_owned()),
-        WaitedFor::Ambiguous => {
-            Err(Failure::refused("stopped: somebody must choose").hint("use --connection ID"))
-        }
-        WaitedFor::Refused => {
-            Err(Failure::refused("stopped: what is in the way of it, above, does not pass by itself"))
-        }
-        WaitedFor::TimedOut => {
-            let all = || "not every consumer is connected".to_owned();
-            let who = named.map_or_else(all, |id| format!("{id} is not connected"));
-            Err(Failure::failed(ErrorKind::TimedOut.as_str(), format!("timed out after {timeout:?}: {who}")))
-        }
-        WaitedFor::Failed => Err(Failure::failed("failed", "stopped by a failure, which is said above")),
-        WaitedFor::Cancelled => Err(Failure::interrupted("stopped while waiting for connection requests")),
-        // Nobody is known to be connected.
-        _ => Err(Failure::failed("failed", "stopped")),
-    }
+/// Whether a look showed the connection that is named, in whatever state.
+fn is_there(decided: &Decided, id: &str) -> bool {
+    let mut seen = decided.executed.world.services.values().flat_map(|seen| seen.connections.known());
+    seen.any(|connection| connection.is_named(id)) || decided.decisions.iter().any(|one| one.is_named(id))
 }
 
 /// Keeps each decision once: one that was carried out, or a new reason for leaving a request.
@@ -299,11 +296,11 @@ fn note(decided: &Decided, all: &mut Vec<Told>, text: &mut String, paint: Paint)
     let known = all.len();
     for told in told(decided.decisions.clone(), &decided.executed.plan, decided.report.as_ref()) {
         if !all.contains(&told) {
-            text.push_str(&decisions_text(std::slice::from_ref(&told), paint));
+            let (plan, report) = (&decided.executed.plan, decided.report.as_ref());
+            text.push_str(&carried_out_text(std::slice::from_ref(&told), plan, report, paint));
             all.push(told);
         }
     }
-    text.push_str(&crowds_text(&decided.crowds, paint));
     if all.len() > known {
         text.push_str(&warnings_text(&decided.executed.plan.warnings, paint));
     }

@@ -43,6 +43,23 @@ pub(crate) fn crowd_json(Crowd { service, consumer, max, connections }: &Crowd) 
 /// One decision for people.
 pub(crate) fn decision_text(told: &Told, paint: Paint) -> String {
     let Told { decision, fate } = told;
+    let why = match fate {
+        Fate::Failed(why) => why.clone(),
+        Fate::Considered | Fate::Done => decision.why.to_string(),
+    };
+    let more = note(told).into_iter().chain(besides(decision, fate));
+    let more: String = more.map(|what| format!("  {what}\n")).collect();
+    format!("{}  {}\n{more}", headline(told, paint), paint.on(Style::Dim, why))
+}
+
+/// One that could not be carried out, where the error says why.
+pub(crate) fn failed_decision_text(told: &Told, paint: Paint) -> String {
+    let note = told.decision.note.iter().map(|note| format!("  {note}\n"));
+    headline(told, paint) + &note.collect::<String>()
+}
+
+/// What is done about whom.
+fn headline(Told { decision, fate }: &Told, paint: Paint) -> String {
     let (word, style) = match (decision.verdict, fate) {
         (Verdict::Left, _) => ("left", Style::Change),
         (Verdict::Accepted, Fate::Failed(_)) => ("not accepted", Style::Bad),
@@ -53,15 +70,9 @@ pub(crate) fn decision_text(told: &Told, paint: Paint) -> String {
         (Verdict::Rejected, Fate::Considered) => ("would reject", Style::Bad),
     };
     let consumer = decision.consumer.as_deref().unwrap_or("a stranger");
-    let why = match fate {
-        Fate::Failed(why) => why.clone(),
-        Fate::Considered | Fate::Done => decision.why.to_string(),
-    };
-    let (word, why) = (paint.on(style, word), paint.on(Style::Dim, why));
-    let more = note(told).into_iter().chain(besides(decision, fate));
-    let more: String = more.map(|what| format!("  {what}\n")).collect();
     format!(
-        "{word} {} on {}: {consumer} ({})\n  {why}\n{more}",
+        "{} {} on {}: {consumer} ({})\n",
+        paint.on(style, word),
         decision.connection,
         decision.service,
         who(&decision.who, &decision.connection)

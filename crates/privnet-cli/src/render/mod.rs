@@ -12,8 +12,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub(crate) use decisions::{
-    crowd_json, crowds_text, decision_json, decision_text, decisions_text, nothing_pending_text, unread_json,
-    unread_text,
+    crowd_json, crowds_text, decision_json, decision_text, decisions_text, failed_decision_text,
+    nothing_pending_text, unread_json, unread_text,
 };
 pub(crate) use failures::{failure_text, file_error_json, file_errors_text};
 pub(crate) use forwarder::forwarder_text;
