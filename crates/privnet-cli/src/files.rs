@@ -1,5 +1,6 @@
 //! Which files a command is about, and what they say.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use privnet::{FileError, Spec};
@@ -25,8 +26,38 @@ const DEFAULT: &str = "privnet.yaml";
 pub(crate) struct Found {
     /// Where they are.
     pub(crate) paths: Vec<PathBuf>,
-    /// What was left out of a folder and may have been meant, and why: a line each.
-    pub(crate) left_out: Vec<String>,
+    /// What was left out of a folder and may have been meant.
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+/// A file of a folder that was left out, and may have been meant.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    why: Why,
+}
+
+/// Why a file may be meant as a deployment's, and is not taken for one.
+#[derive(Debug, PartialEq, Eq)]
+enum Why {
+    /// What it says is not enough.
+    Unlike(String),
+    /// Nobody knows what it says: it is there, and cannot be read.
+    Unreadable(String),
+}
+
+impl LeftOut {
+    /// A line for people.
+    pub(crate) fn warning(&self) -> String {
+        let (Why::Unlike(why) | Why::Unreadable(why)) = &self.why;
+        format!("warning: {} is left out: {why}", self.path.display())
+    }
+
+    /// Whether it cannot be read.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        matches!(self.why, Why::Unreadable(_))
+    }
 }
 
 /// The files that the user gave, or else the ones that are here. Tells of each that is here, may have been meant, and is left out.
@@ -36,7 +67,10 @@ pub(crate) fn find(
     here: &Path,
     tell: impl Fn(&str),
 ) -> Result<Vec<PathBuf>, Failure> {
-    let paths = find_if_any(which, here, tell)?;
+    let Found { paths, left_out } = find_if_any(which, here)?;
+    for left_out in &left_out {
+        tell(&left_out.warning());
+    }
     if paths.is_empty() {
         let message =
             format!("no FILE was given, and there is no {DEFAULT} and no other *.yaml of a deployment here");
@@ -45,19 +79,15 @@ pub(crate) fn find(
     Ok(paths)
 }
 
-/// The same for a command that can wait for the first file.
-pub(crate) fn find_if_any(which: &Which, here: &Path, tell: impl Fn(&str)) -> Result<Vec<PathBuf>, Failure> {
+/// The same for a command that can wait for the first file, and tells of what is left out itself.
+pub(crate) fn find_if_any(which: &Which, here: &Path) -> Result<Found, Failure> {
     swallowed(which)?;
-    let found = look(which, here)?;
-    for left_out in &found.left_out {
-        tell(&format!("warning: {left_out}"));
-    }
-    Ok(found.paths)
+    look(which, here)
 }
 
 /// The same, of which there may be none yet.
 pub(crate) fn look(which: &Which, here: &Path) -> Result<Found, Failure> {
-    let of = |paths| Found { paths, left_out: Vec::new() };
+    let of = |paths| Found { paths, ..Found::default() };
     if !which.files.is_empty() {
         return Ok(of(which.files.clone()));
     }
@@ -77,7 +107,7 @@ pub(crate) fn look(which: &Which, here: &Path) -> Result<Found, Failure> {
     for name in names {
         match begins_a_deployment(&here.join(&name)) {
             Begins::Yes => found.paths.push(name),
-            Begins::Perhaps(why) => found.left_out.push(format!("{} is left out: {why}", name.display())),
+            Begins::Perhaps(why) => found.left_out.push(LeftOut { path: name, why }),
             Begins::No => {}
         }
     }
@@ -89,17 +119,22 @@ enum Begins {
     Yes,
     No,
     /// It may be meant as one, and is none for this reason.
-    Perhaps(String),
+    Perhaps(Why),
 }
 
 /// A deployment's file has privnet's two first keys at its top level.
 fn begins_a_deployment(path: &Path) -> Begins {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) => return Begins::Perhaps(format!("it cannot be read: {error}")),
+        // A link that leads nowhere is no file.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Begins::Perhaps(Why::Unlike(format!("it cannot be read: {error}")));
+        }
+        Err(error) => return Begins::Perhaps(Why::Unreadable(format!("it cannot be read: {error}"))),
     };
     if text.contains('\0') {
-        return Begins::Perhaps("it is not UTF-8 text: save it as that".to_owned());
+        let why = "it is not UTF-8 text: save it as that".to_owned();
+        return Begins::Perhaps(Why::Unreadable(why));
     }
     // Editors of other systems begin files with a mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -107,9 +142,9 @@ fn begins_a_deployment(path: &Path) -> Begins {
         text.lines().any(|line| line.strip_prefix(wanted).is_some_and(|rest| rest.starts_with(':')))
     };
     let lacks = |key: &str, has: &str| {
-        Begins::Perhaps(format!(
+        Begins::Perhaps(Why::Unlike(format!(
             "it has `{has}:` and no `{key}:` at the beginning of a line; name it to see its errors"
-        ))
+        )))
     };
     match (key("version"), key("deployment")) {
         (true, true) => Begins::Yes,
@@ -226,18 +261,23 @@ mod tests {
         write("g.yaml", b"v\0e\0r\0");
         let found = look(&Which::default(), dir.path()).unwrap();
         assert_eq!(found.paths, [PathBuf::from("a.yaml"), PathBuf::from("f.yaml")]);
-        let told: Vec<&str> = found.left_out.iter().map(String::as_str).collect();
+        let told: Vec<String> = found.left_out.iter().map(LeftOut::warning).collect();
         assert!(
-            told[0].starts_with("b.yaml is left out: it has `version:` and no `deployment:`"),
+            told[0].starts_with("warning: b.yaml is left out: it has `version:` and no `deployment:`"),
             "{told:?}"
         );
         assert!(
-            told[1].starts_with("c.yaml is left out: it has `deployment:` and no `version:`"),
+            told[1].starts_with("warning: c.yaml is left out: it has `deployment:` and no `version:`"),
             "{told:?}"
         );
-        assert!(told[2].starts_with("d.yaml is left out: it cannot be read: "), "{told:?}");
-        assert!(told[3].starts_with("g.yaml is left out: it is not UTF-8 text"), "{told:?}");
+        assert!(told[2].starts_with("warning: d.yaml is left out: it cannot be read: "), "{told:?}");
+        assert!(told[3].starts_with("warning: g.yaml is left out: it is not UTF-8 text"), "{told:?}");
         assert_eq!(told.len(), 4);
+        let unreadable: Vec<_> = found.left_out.iter().filter(|left_out| left_out.is_unreadable()).collect();
+        assert_eq!(
+            unreadable.iter().map(|left_out| left_out.path.to_str()).collect::<Vec<_>>(),
+            [Some("d.yaml"), Some("g.yaml")]
+        );
     }
 
     #[test]

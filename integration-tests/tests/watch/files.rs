@@ -103,21 +103,61 @@ fn a_watch_begins_in_an_empty_folder() {
     let mut watch = folder.watch("--interval 20s --observe --service orders");
     let started = watch.until("started", |line| line["event"] == "started");
     assert_eq!(started["deployments"], serde_json::json!([]), "{started:#}");
+    assert_eq!(started["services"], serde_json::json!(["orders"]), "{started:#}");
     folder.write("orders.yaml", &file("orders", "fivetran", IPS));
     assert_eq!(watch.file("added")["deployment"], "orders");
     watch.round("orders", "is looked at", |round| round["outcome"] == "differs");
     assert_eq!(watch.stop("-TERM").0, Some(0));
 
     folder.remove("orders.yaml");
-    let mut empty = privnet_integration_tests::command::privnet(folder.path());
-    let mut empty = empty.args(["--sandbox", "watch"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    for (line, said) in [
+        ("--sandbox watch", "no file of a deployment yet: those that come are watched: a look"),
+        // Who mistypes a name sees it here.
+        (
+            "--sandbox watch --service ordres",
+            "those that come are watched when they have the service ordres: a look",
+        ),
+    ] {
+        let first = first_line(&folder, line);
+        assert!(first.contains(said), "{line}: {first}");
+    }
+}
+
+/// What a watch says first on standard error.
+fn first_line(folder: &Folder, line: &str) -> String {
+    let mut watch = privnet_integration_tests::command::privnet(folder.path());
+    let watch = watch.args(line.split_whitespace()).stderr(std::process::Stdio::piped());
+    let mut watch = watch.spawn().unwrap();
     let mut said = String::new();
-    let errors = empty.stderr.as_mut().unwrap();
+    let errors = watch.stderr.as_mut().unwrap();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(errors), &mut said).unwrap();
-    assert!(said.contains("no file of a deployment yet: those that come are watched"), "{said}");
-    let sent = std::process::Command::new("kill").args(["-INT", &empty.id().to_string()]).status();
+    let sent = std::process::Command::new("kill").args(["-INT", &watch.id().to_string()]).status();
     assert!(sent.unwrap().success());
-    assert_eq!(empty.wait().unwrap().code(), Some(130));
+    assert_eq!(watch.wait().unwrap().code(), Some(130));
+    said
+}
+
+/// One that was there from the beginning and cannot be read may be meant: it is told and counted, until it can be.
+#[test]
+fn a_file_that_cannot_be_read_is_counted() {
+    let folder = Folder::new(SPEED);
+    folder.write("orders.yaml", &file("orders", "fivetran", IPS));
+    std::fs::write(folder.path().join("billing.yaml"), b"version: 1\ndeployment: caf\xe9\n").unwrap();
+    let mut watch = folder.watch("--interval 20s --observe --listen 127.0.0.1:0");
+    let started = watch.until("started", |line| line["event"] == "started");
+    let address = started["listen"].as_str().unwrap().to_owned();
+    let left = watch.file("unwatched");
+    assert_eq!((&left["file"], &left["code"]), (&"billing.yaml".into(), &"unreadable".into()), "{left:#}");
+    let metrics = get(&address, "/metrics").2;
+    assert!(metrics.contains("\nprivnet_files_not_watched 1\n"), "{metrics}");
+    // What is watched, and cannot be read any more, is watched on.
+    std::fs::write(folder.path().join("orders.yaml"), b"caf\xe9").unwrap();
+    assert_eq!(watch.file("kept")["code"], "unreadable");
+    folder.write("billing.yaml", &file("billing", "acme", IPS).replace("5432", "5433"));
+    assert_eq!(watch.file("added")["deployment"], "billing");
+    let metrics = get(&address, "/metrics").2;
+    assert!(metrics.contains("\nprivnet_files_not_watched 0\n"), "{metrics}");
+    assert_eq!(watch.stop("-TERM").0, Some(0));
 }
 
 /// A named pipe that nobody writes to holds up nothing: neither the start nor a deployment.

@@ -17,7 +17,7 @@ use crate::args::Which;
 use crate::errors::Errors;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::files::{self, Source};
+use crate::files::{self, LeftOut, Source};
 use crate::lines::Lines;
 use crate::monitor::{Monitor, Server};
 use crate::output::Output;
@@ -40,27 +40,9 @@ pub(crate) struct Manner {
 }
 
 pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<Exit, Failure> {
-    let paths = files::find_if_any(which, Path::new("."), |text| shell.errors.remark(text))?;
-    files::demand_regular(&paths)?;
-    let sources = files::read(&paths)?;
-    let specs = files::decode_or_fail(&sources)?;
-    if !specs.is_empty() {
-        // The first file that comes may have them.
-        files::check_services(which, &specs)?;
-    }
-    let mut watched: Vec<Watched> = paths
-        .into_iter()
-        .zip(sources)
-        .zip(specs)
-        .map(|((path, source), spec)| (path, source, spec))
-        .collect();
-    if which.files.is_empty() {
-        // As of those that come later.
-        watched.retain(|(_, _, spec)| has_a_service(spec, &which.services));
-    }
+    let watched = here(shell, which)?;
     let deployments: Vec<(String, String)> =
         watched.iter().map(|(_, source, spec)| (spec.deployment.to_string(), source.name.clone())).collect();
-
     let server = match manner.listen {
         Some(address) => Some(Server::bind(address).await?),
         None => None,
@@ -74,26 +56,12 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
         monitor: Arc::clone(&monitor),
         told: Mutex::default(),
     };
-    let options = WatchOptions {
-        interval: manner.interval,
-        observe: manner.observe,
-        pace: shell.world.pace(),
-        ..WatchOptions::default()
-    };
-    let builders = shell.world.builders(which.services.clone(), PARALLELISM, shell.progress.events());
-    let sessions = move |spec| builders(spec).patience(HEALTHY_WITHIN).build();
-    let mut watch = Watch::new(options, sessions, move |event| teller.see(event));
-    if which.files.is_empty() {
-        watch = watch.look_for(&which.services, newcomers(which.clone(), shell.errors.clone()));
-    }
-    for (path, source, spec) in watched {
-        let again = Some(path).filter(|path| path != Path::new("-"));
-        watch.add(&source.name, again, source.text, spec, &which.services).map_err(failure)?;
-    }
+    let watch = watch_over(shell, which, &manner, watched, teller)?;
     let watching = Watching {
         deployments: &deployments,
         interval: manner.interval,
         observe: manner.observe,
+        services: &which.services,
         listen: server.as_ref().map(Server::address),
     };
     begin(shell, &lines, &watching);
@@ -110,19 +78,75 @@ pub(crate) async fn run(shell: &Shell, which: &Which, manner: Manner) -> Result<
     Ok(if terminated { Exit::Done } else { Exit::Interrupted })
 }
 
-/// The files that are here at each look. What is left out of them is told once: again only when it is so for another reason.
+/// The files to begin with.
+fn here(shell: &Shell, which: &Which) -> Result<Vec<Watched>, Failure> {
+    let found = files::find_if_any(which, Path::new("."))?;
+    for left_out in found.left_out.iter().filter(|left_out| !left_out.is_unreadable()) {
+        shell.errors.remark(&left_out.warning());
+    }
+    files::demand_regular(&found.paths)?;
+    let sources = files::read(&found.paths)?;
+    let specs = files::decode_or_fail(&sources)?;
+    if !specs.is_empty() {
+        // The first file that comes may have them.
+        files::check_services(which, &specs)?;
+    }
+    let all = found.paths.into_iter().zip(sources).zip(specs);
+    let mut watched: Vec<Watched> = all.map(|((path, source), spec)| (path, source, spec)).collect();
+    if which.files.is_empty() {
+        // As of those that come later.
+        watched.retain(|(_, _, spec)| has_a_service(spec, &which.services));
+    }
+    Ok(watched)
+}
+
+/// The watch over these files; without FILE also over those that come later.
+fn watch_over(
+    shell: &Shell,
+    which: &Which,
+    manner: &Manner,
+    watched: Vec<Watched>,
+    teller: Teller,
+) -> Result<Watch, Failure> {
+    let options = WatchOptions {
+        interval: manner.interval,
+        observe: manner.observe,
+        pace: shell.world.pace(),
+        ..WatchOptions::default()
+    };
+    let builders = shell.world.builders(which.services.clone(), PARALLELISM, shell.progress.events());
+    let sessions = move |spec| builders(spec).patience(HEALTHY_WITHIN).build();
+    let mut watch = Watch::new(options, sessions, move |event| teller.see(event));
+    if which.files.is_empty() {
+        watch = watch.look_for(&which.services, newcomers(which.clone(), shell.errors.clone()));
+    }
+    for (path, source, spec) in watched {
+        let again = Some(path).filter(|path| path != Path::new("-"));
+        watch.add(&source.name, again, source.text, spec, &which.services).map_err(failure)?;
+    }
+    Ok(watch)
+}
+
+/// The files that are here at each look. What is left out of them is told once: again only when it is so for another reason. One that cannot be
+/// read may be meant: the watch looks into it like into any other, tells of it and counts it.
 fn newcomers(which: Which, errors: Errors) -> impl Fn() -> Vec<PathBuf> + Send + Sync + 'static {
-    let here = move || files::look(&which, Path::new(".")).unwrap_or_default();
+    let here = move || {
+        let found = files::look(&which, Path::new(".")).unwrap_or_default();
+        let (unreadable, left_out): (Vec<_>, Vec<_>) =
+            found.left_out.into_iter().partition(LeftOut::is_unreadable);
+        let paths = found.paths.into_iter().chain(unreadable.into_iter().map(|left_out| left_out.path));
+        (paths.collect::<Vec<_>>(), left_out)
+    };
     // What was there from the beginning was told then.
-    let told = Mutex::new(here().left_out);
+    let told = Mutex::new(here().1);
     move || {
-        let found = here();
+        let (paths, found) = here();
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        for left_out in found.left_out.iter().filter(|left_out| !told.contains(left_out)) {
-            errors.remark(&format!("warning: {left_out}"));
+        for left_out in found.iter().filter(|left_out| !told.contains(left_out)) {
+            errors.remark(&left_out.warning());
         }
-        *told = found.left_out;
-        found.paths
+        *told = found;
+        paths
     }
 }
 

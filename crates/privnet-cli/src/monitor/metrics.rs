@@ -139,7 +139,7 @@ impl Metrics {
         }
         registry.register(
             "files_not_watched",
-            "Files that came after the start and are not watched",
+            "Files that are there and are not watched",
             self.strangers.clone(),
         );
         registry.register("lost_lines", "Messages that nobody read in time", self.lost.clone());

@@ -22,6 +22,8 @@ pub(crate) struct Watching<'a> {
     pub(crate) interval: Duration,
     /// Whether it only looks.
     pub(crate) observe: bool,
+    /// The services that it is limited to; all where there is none.
+    pub(crate) services: &'a [String],
     /// Where metrics are served.
     pub(crate) listen: Option<std::net::SocketAddr>,
 }
@@ -32,9 +34,14 @@ impl Watching<'_> {
         let files: Vec<_> = self.deployments.iter().map(|(name, file)| format!("{name} ({file})")).collect();
         let seconds = self.interval.as_secs_f64();
         let what = match files[..] {
-            [] => {
-                "this folder, which has no file of a deployment yet: those that come are watched".to_owned()
-            }
+            // A name that no file will ever have is seen here, or nowhere.
+            [] => format!(
+                "this folder, which has no file of a deployment yet: those that come are watched{}",
+                match self.services {
+                    [] => String::new(),
+                    names => format!(" when they have the service {}", names.join(" or ")),
+                }
+            ),
             _ => files.join(", "),
         };
         let mut text = format!("watching {what}: a look at least every {seconds} s; Ctrl-C ends it");
@@ -57,6 +64,7 @@ impl Watching<'_> {
             "deployments": deployments,
             "interval_seconds": self.interval.as_secs_f64(),
             "observe": self.observe,
+            "services": self.services,
             "listen": self.listen.map(|listen| listen.to_string()),
         })
     }
@@ -269,7 +277,7 @@ impl Changed<'_> {
     }
 }
 
-/// A file that came later and is not watched.
+/// A file that is there and not watched: one that came later, or could not be read from the start.
 pub(crate) struct Unwatched<'a> {
     /// The file.
     pub(crate) file: &'a str,
@@ -280,8 +288,7 @@ pub(crate) struct Unwatched<'a> {
 impl Unwatched<'_> {
     /// For people.
     pub(crate) fn text(&self, now: Timestamp, paint: Paint) -> String {
-        let (name, what) =
-            (paint.on(Style::Bold, self.file), paint.on(Style::Bad, "is new and is not watched"));
+        let (name, what) = (paint.on(Style::Bold, self.file), paint.on(Style::Bad, "is not watched"));
         format!("{} {name} {what}\n{}", stamp(now), why_text(self.why, paint))
     }
 
