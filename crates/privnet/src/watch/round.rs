@@ -225,9 +225,21 @@ async fn act(session: &Session, planned: Planned, round: &mut Round) {
         session.accept_pending(&Ask::default(), false).await;
     round.decisions = told(decisions, &executed.plan, report.as_ref());
     round.crowds = crowds;
-    if round.unreachable.is_empty() {
-        round.unreachable = executed.unreachable;
-    }
+    look_again(round, executed);
+}
+
+/// What could not be read when the requests were read again: what was decided on is not all that waits. What is told already is not told twice.
+fn look_again(round: &mut Round, again: Planned) {
+    let is_told = |service: &str| {
+        round.unread.iter().any(|(told, _)| told == service)
+            || round.unreachable.iter().any(|down| down.services.contains(service))
+            || round.plan.refusals.iter().any(|refusal| refusal.address.service == service)
+    };
+    let unread: Vec<_> = again.unread().into_iter().filter(|(service, _)| !is_told(service)).collect();
+    round.unread.extend(unread);
+    let known: Vec<&str> = round.unreachable.iter().map(|down| down.cloud).collect();
+    let more: Vec<_> = again.unreachable.into_iter().filter(|down| !known.contains(&down.cloud)).collect();
+    round.unreachable.extend(more);
 }
 
 /// The decisions say more of the pending requests than the plan, and decide on them.
@@ -240,7 +252,64 @@ fn forget_pending(plan: &mut Plan, decisions: &[Decision]) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use privnet_core::plan::Refusal;
+    use privnet_core::{Address, Desired, Error, ErrorKind, World};
+
     use super::*;
+
+    /// A service of which nothing could be read.
+    fn unread(service: &str, why: &str) -> Planned {
+        let mut again = Planned {
+            plan: Plan::default(),
+            desired: Desired::default(),
+            world: World::default(),
+            unreachable: Vec::new(),
+        };
+        again.world.refusals.push(refusal(service, why));
+        again
+    }
+
+    fn refusal(service: &str, why: &str) -> Refusal {
+        let address = Address::new(service, "service", "main");
+        Refusal { address, rule: Rule::Unobserved, why: why.to_owned(), flag: None }
+    }
+
+    /// Where the first look saw a request, and the second could not look, nothing is known of it: that is no round that went well.
+    #[test]
+    fn what_the_second_look_could_not_read_is_told() {
+        let mut round = Round::blank("data", "data.yaml", false);
+        look_again(&mut round, unread("orders", "denied"));
+        assert_eq!(round.unread, [("orders".to_owned(), "denied".to_owned())]);
+        assert_eq!((round.errors(), round.outcome()), (1, RoundOutcome::Failed));
+        look_again(&mut round, unread("orders", "denied again"));
+        assert_eq!(round.errors(), 1, "it is told once");
+        // What the plan refuses is told by that.
+        let mut round = Round::blank("data", "data.yaml", false);
+        round
+            .plan
+            .refusals
+            .push(Refusal { rule: Rule::WrongAccount, ..refusal("orders", "another account") });
+        look_again(&mut round, unread("orders", "another account"));
+        assert_eq!((round.errors(), round.outcome()), (0, RoundOutcome::Refused));
+    }
+
+    /// A cloud that is down when requests are read again is told beside one that was down before.
+    #[test]
+    fn a_cloud_that_goes_down_within_a_round_is_told() {
+        let down = |cloud| Unreachable {
+            cloud,
+            services: BTreeSet::new(),
+            error: Error::new(ErrorKind::Unavailable, "list", cloud, "no answer"),
+        };
+        let mut round = Round::blank("data", "data.yaml", false);
+        round.unreachable.push(down("aws"));
+        let again = Planned { unreachable: vec![down("aws"), down("gcp")], ..unread("orders", "no answer") };
+        look_again(&mut round, again);
+        let clouds: Vec<&str> = round.unreachable.iter().map(|down| down.cloud).collect();
+        assert_eq!(clouds, ["aws", "gcp"]);
+    }
 
     #[test]
     fn two_that_were_let_in_at_once_are_a_failure() {
