@@ -99,6 +99,7 @@ impl Session {
             plan.waits.clear();
         }
         plan.warnings.extend(self.not_looked_at());
+        plan.warnings.extend(self.not_pruned(options));
         plan.refusals.extend(self.nowhere_to_delete(options));
         Planned { plan, desired, world, unreachable }
     }
@@ -122,6 +123,15 @@ impl Session {
             );
         }
         warnings
+    }
+
+    /// A prune is of services that the file does not list: among those that it does there is none.
+    fn not_pruned(&self, options: PlanOptions) -> Option<String> {
+        let are_listed = self.only.iter().all(|name| self.spec.service(name).is_some());
+        (options.prune && !self.only.is_empty() && are_listed).then(|| {
+            "`--prune` takes away nothing here: it is about services that the file does not list, and `--service` leaves all of them out"
+                .to_owned()
+        })
     }
 
     /// A file without a service names no place: what was not looked for is not said to be gone.

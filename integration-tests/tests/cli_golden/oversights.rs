@@ -114,6 +114,18 @@ services:
     assert!(!ends(&script, "sandbox connect nothing", 1).contains("could not be read"));
 }
 
+/// A service by name is one that the file lists, and a prune is of the others: the word is not passed over in silence.
+#[test]
+fn a_prune_of_a_service_by_name_says_that_it_does_nothing() {
+    let script = Script::with(&[("aws.yaml", &orders())]);
+    let said = "warning `--prune` takes away nothing here";
+    for line in ["plan", "apply --yes"] {
+        assert!(ends(&script, &format!("--sandbox {line} --prune --service orders"), 0).contains(said));
+        assert!(!ends(&script, &format!("--sandbox {line} --service orders"), 0).contains(said));
+        assert!(!ends(&script, &format!("--sandbox {line} --prune"), 0).contains(said));
+    }
+}
+
 #[test]
 fn a_file_behind_service_is_told_to_be_one() {
     let script = Script::with(&[("privnet.yaml", &orders()), ("other.yaml", &orders())]);
