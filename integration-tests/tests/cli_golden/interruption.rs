@@ -339,3 +339,25 @@ fn a_server_tells_where_it_is_and_ends_by_ctrl_c() {
     interrupt(&child);
     assert_eq!(end(&mut child), 0);
 }
+
+/// What a server prints is for a shell to read, from its first line to its last.
+#[test]
+fn what_a_server_prints_is_for_a_shell() {
+    let script = Script::new();
+    let mut child = start(&script, "sandbox serve");
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut printed = Vec::new();
+    for line in lines.map_while(Result::ok) {
+        printed.push(line);
+        if printed.last().is_some_and(|line| line.starts_with("# DNS")) {
+            break;
+        }
+    }
+    let wrong = |line: &&String| !(line.is_empty() || line.starts_with("# ") || line.starts_with("export "));
+    assert_eq!(printed.iter().find(wrong), None);
+    let asked = format!("{}\necho $AWS_ENDPOINT_URL", printed.join("\n"));
+    let read = Command::new("sh").args(["-euc", &asked]).output().unwrap();
+    assert!(read.status.success() && text(&read.stdout).starts_with("http://127.0.0.1:"), "{read:?}");
+    interrupt(&child);
+    assert_eq!(end(&mut child), 0);
+}

@@ -136,7 +136,7 @@ async fn wait_for_the_end() {
 }
 
 fn serving_text(running: &Running, dir: &Path, latency: Duration) -> String {
-    let mut text = format!("serving {} at {}× speed", dir.display(), running.clock().speed());
+    let mut text = format!("# serving {} at {}× speed", dir.display(), running.clock().speed());
     if !latency.is_zero() {
         let _ = write!(text, ", {} ms later", latency.as_millis());
     }
