@@ -212,17 +212,53 @@ impl StdError for Error {
     }
 }
 
-/// The messages of a chain of causes, outermost first, without the error itself and without repetitions.
+/// The messages of a chain of causes, outermost first, without the error itself and without repetitions: many a library's error says its
+/// cause itself, and then gives it as its source.
 #[must_use]
 pub fn causes(error: &dyn StdError) -> Vec<String> {
     let mut causes: Vec<String> = Vec::new();
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        if causes.last() != Some(&text) {
+        if !causes.last().is_some_and(|said| said.contains(&text)) {
             causes.push(text);
         }
         next = cause.source();
     }
     causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error that says its cause itself, as those of Google's login do.
+    #[derive(Debug)]
+    struct Said {
+        text: &'static str,
+        source: Option<Box<Said>>,
+    }
+
+    impl fmt::Display for Said {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.text)
+        }
+    }
+
+    impl StdError for Said {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            self.source.as_deref().map(|source| source as _)
+        }
+    }
+
+    #[test]
+    fn a_cause_that_is_said_already_is_not_said_again() {
+        let said = |text, source| Said { text, source: Option::map(source, Box::new) };
+        let refused = said("connection refused", None);
+        let token = said("no token", Some(refused));
+        let headers = said("no headers: no token", Some(token));
+        let error =
+            Error::new(ErrorKind::Unauthenticated, "list", "acme", "no credentials").with_cause(headers);
+        assert_eq!(causes(&error), ["no headers: no token", "connection refused"]);
+    }
 }
