@@ -51,6 +51,30 @@ fn what_was_removed_is_called_so() {
     assert!(status.contains("removed, as the file says") && !status.contains("privnet apply"), "{status}");
 }
 
+/// What is the user's own stays, with whom privnet let in there: also a destroy says who that is, since no later look does.
+#[test]
+fn who_stays_at_an_endpoint_service_of_ones_own_is_told() {
+    let own = "  - name: orders
+    allow: { fivetran: {} }
+    aws: { existing: { endpoint_service: vpce-svc-0eeeeeeeeeeeeeee5 } }
+";
+    let script = Script::with(&[("aws.yaml", &format!("{HEAD}{own}"))]);
+    ends(&script, "--sandbox apply --yes", 0);
+    script.pass(60);
+    ends(&script, "--sandbox accept-pending --yes", 0);
+    script.pass(60);
+    let connected = super::connection(&script, "fivetran");
+    let tombstone = own.replace("- name: orders\n", "- name: orders\n    remove: true\n");
+    script.write("aws.yaml", &format!("{HEAD}{tombstone}"));
+    let stays = format!("{connected} (account:834469178297)");
+    for line in ["--sandbox plan", "--sandbox destroy --yes"] {
+        let said = ends(&script, line, 0);
+        assert!(said.contains("- delete allowed-principals/supplied"), "{line}: {said}");
+        let told = said.lines().find(|line| line.contains("whoever was let in there stays (now connected: "));
+        assert!(told.is_some_and(|told| told.contains(&stays)), "{line}: {said}");
+    }
+}
+
 #[test]
 fn files_that_are_left_out_are_told() {
     let script = Script::with(&[("a.yaml", &orders()), ("compose.yaml", "services: {}\n")]);

@@ -37,7 +37,7 @@ pub(crate) struct Exposure {
     pub(crate) principals: BTreeMap<String, Result<Vec<AllowedPrincipal>, String>>,
     /// Whom to notify of what, or why that cannot be read.
     pub(crate) notifications: Result<Vec<ConnectionNotification>, String>,
-    /// Who is connected, by service id, or why that cannot be read.
+    /// Who is connected, by service id, or why that cannot be read: to those of which it is read whom they allow.
     pub(crate) connections: Result<BTreeMap<String, Vec<Connection>>, String>,
     /// In which region the endpoint of each connection is, where AWS says so.
     pub(crate) regions: BTreeMap<String, String>,
@@ -143,7 +143,8 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
     };
     let regions = connected.iter().flat_map(BTreeMap::values).flatten().filter_map(of).collect();
     let connections = connected.map(|by_service| {
-        let ours = by_service.into_iter().filter(|(id, _)| ids.contains(id));
+        let is_of_concern = |id: &String| ids.contains(id) || principals.contains_key(id);
+        let ours = by_service.into_iter().filter(|(id, _)| is_of_concern(id));
         let seen = |found: &VpcEndpointConnection| connections::seen(found, &cloud.reach.region);
         ours.map(|(id, found)| (id, found.iter().filter_map(seen).collect())).collect()
     });

@@ -77,7 +77,6 @@ pub(crate) fn lower(spec: &Spec, service: &Service, world: &World) -> Lowered {
     let scope =
         facts.scope.clone().map_or_else(|| Scope(format!("aws/{account}/{}", aws.location.region)), Scope);
     let mut lowered = nothing(spec, service, scope.clone());
-    lowered.warnings.extend(kinds::allowed_principals::left_behind(service.name.as_str(), &aws.form, world));
     if lowered.intent.remove {
         return lowered;
     }

@@ -300,6 +300,7 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
     if snapshot.wanted.purpose == Purpose::Plan {
         told.extend(snapshot.exposure.namesakes.iter().cloned());
         told.extend(kinds::allowed_principals::taken_for_yours(snapshot, spec));
+        told.extend(kinds::allowed_principals::left_behind(snapshot, &world.live));
         world.kept_by_others = security_group::kept_by_others(snapshot);
     }
     if !told.is_empty() {

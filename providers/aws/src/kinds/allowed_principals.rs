@@ -16,7 +16,6 @@ use privnet_core::spec::Spec;
 use privnet_core::spec::aws::AwsForm;
 use privnet_core::{
     Address, Change, Error, Field, Health, Kind, Live, Lowered, Origin, Ownership, Replacement, Shape, Value,
-    World,
 };
 
 use crate::exposure::{Claimed, ExposureFacts};
@@ -225,25 +224,39 @@ fn warn_of_removal(
     }
 }
 
-/// Of endpoint services of the user's own that the file names no more for this service: whoever was let in there stays, and no later look
-/// tells of him.
-pub(crate) fn left_behind(name: &str, form: &AwsForm, world: &World) -> Vec<String> {
-    let named = match form {
-        AwsForm::EndpointService(id) => Some(id.as_str()),
-        AwsForm::Made(_) | AwsForm::OnLoadBalancer(_) | AwsForm::Removed => None,
-    };
-    let address = address(name, SUPPLIED);
-    let ours = world.live.ours_at(&address);
-    let services = ours.filter_map(|live| live.fields.get("service")?.as_text());
-    let left = services.filter(|service| Some(*service) != named);
-    left.map(|service| {
-        format!(
+/// Of endpoint services of the user's own that the file names no more for its services: whoever was let in there stays, and no later look
+/// tells of him. A destroy says so, too.
+pub(crate) fn left_behind(snapshot: &Snapshot<'_>, live: &[Live]) -> Vec<String> {
+    let listed: BTreeMap<&str, &AwsForm> =
+        snapshot.wanted.services.iter().map(|(service, aws)| (service.name.as_str(), &aws.form)).collect();
+    let left = live.iter().filter(|live| live.is_ours()).filter_map(|live| {
+        let name = live.address.service.as_str();
+        let form = *listed.get(name)?;
+        let named = match form {
+            AwsForm::EndpointService(id) => Some(id.as_str()),
+            AwsForm::Made(_) | AwsForm::OnLoadBalancer(_) | AwsForm::Removed => None,
+        };
+        let service = live.fields.get("service")?.as_text()?;
+        if live.address != address(name, SUPPLIED) || Some(service) == named {
+            return None;
+        }
+        let who = connected_to(snapshot, service);
+        Some(format!(
             "{name}: what privnet allowed on {service} is taken off its allowed principals, which disconnects nobody: whoever was let in there \
-             stays, and nothing tells of him any more; `privnet reject --connection ID --sever-connections` by a file that names {service} \
+             stays{who}, and nothing tells of him any more; `privnet reject --connection ID --sever-connections` by a file that names {service} \
              cuts him"
-        )
-    })
-    .collect()
+        ))
+    });
+    left.collect()
+}
+
+/// Who is connected to an endpoint service, in words; nothing where nobody is, or that is not known.
+fn connected_to(snapshot: &Snapshot<'_>, service: &str) -> String {
+    let known = snapshot.exposure.connections.as_ref().ok().and_then(|all| all.get(service));
+    let live = known.into_iter().flatten().filter(|connection| connection.state.may_be_live());
+    let live: Vec<String> =
+        live.map(|connection| format!("{} ({})", connection.id, connection.who())).collect();
+    if live.is_empty() { String::new() } else { format!(" (now connected: {})", live.join(", ")) }
 }
 
 /// The sets that are there: one for each endpoint service that allows somebody.
