@@ -266,7 +266,9 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         drop(counting);
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        // Whoever counted on would tell of this one.
+        progress.shared.see(Event::Started { action: "create b".to_owned() });
+        tokio::time::sleep(Duration::from_millis(100)).await;
         errors.end(Duration::from_secs(10));
         let all = said.lock().unwrap().clone();
         assert!(all.ends_with(line) && !all.contains("create b"), "{all}");

@@ -23,14 +23,29 @@
 //! What failed is an [`Error`] with an [`ErrorKind`] to decide by, what a safety rule refuses a [`Refusal`] with its [`Rule`]:
 //!
 //! ```
-//! use privnet::{ErrorKind, Executed};
+//! use privnet::{ErrorKind, Executed, Refusal};
 //!
 //! /// Whether the same may go through later, with nobody's help.
 //! fn may_pass(executed: &Executed) -> bool {
-//!     let down = executed.planned.unreachable.iter().map(|down| &down.error);
+//!     let (plan, unreachable) = (&executed.planned.plan, &executed.planned.unreachable);
+//!     // A refusal takes somebody; but for those of services whose cloud is down, which are refused for that.
+//!     let is_down = |refusal: &Refusal| unreachable.iter().any(|down| down.services.contains(&refusal.address.service));
+//!     let down = unreachable.iter().map(|down| &down.error);
 //!     let mut errors = down.chain(executed.report.failures());
-//!     errors.all(|error| matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Unavailable))
+//!     plan.refusals.iter().all(is_down)
+//!         && errors.all(|error| matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Unavailable))
 //! }
+//! # use privnet::{Address, Desired, Plan, Planned, Report, Rule, Unreachable, World};
+//! # let planned = Planned { plan: Plan::default(), desired: Desired::default(), world: World::default(), unreachable: Vec::new() };
+//! # let report = Report { outcomes: Vec::new(), calls: 0, elapsed: std::time::Duration::ZERO, cancelled: false };
+//! # let mut executed = Executed { planned, report };
+//! # assert!(may_pass(&executed));
+//! # let address = Address::new("orders", "service", "main");
+//! # executed.planned.plan.refusals.push(Refusal { address, rule: Rule::Unobserved, why: "aws is down".to_owned(), flag: None });
+//! # assert!(!may_pass(&executed));
+//! # let error = privnet::Error::new(ErrorKind::Unavailable, "list", "aws", "no answer");
+//! # executed.planned.unreachable.push(Unreachable { cloud: "aws", services: ["orders".to_owned()].into(), error });
+//! # assert!(may_pass(&executed));
 //! ```
 
 mod audit_file;
