@@ -11,6 +11,8 @@ pub struct Edit {
     from: &'static str,
     to: &'static str,
     flags: &'static str,
+    /// The service that is refused.
+    service: &'static str,
     /// The rule that refuses it; absent: one of those that keep consumers connected.
     rule: Option<&'static str>,
 }
@@ -35,7 +37,7 @@ impl Edit {
 /// An edit: in the file the first `from` becomes `to`.
 #[must_use]
 pub const fn edit(what: &'static str, from: &'static str, to: &'static str) -> Edit {
-    Edit { what, from, to, flags: "", rule: None }
+    Edit { what, from, to, flags: "", service: "orders", rule: None }
 }
 
 /// The service is taken out of the file, and what is left of it may be deleted.
@@ -44,7 +46,18 @@ pub const PRUNED: Edit = Edit {
     from: "  - name: orders\n",
     to: "  - name: renamed\n",
     flags: "--prune",
+    service: "orders",
     rule: Some("would-sever"),
+};
+
+/// The service has another name: what has the old one would be left, and the vendor be given the new one.
+pub const RENAMED: Edit = Edit {
+    what: "another name",
+    from: "  - name: orders\n",
+    to: "  - name: renamed\n",
+    flags: "",
+    service: "renamed",
+    rule: Some("hand-over"),
 };
 
 /// Tries each edit of a file whose service has a live connection.
@@ -56,7 +69,7 @@ pub fn each_is_refused(ground: &Ground, file: &str, edits: &[Edit]) {
     ground.must("--sandbox accept-pending --yes --reject-others", 0);
     let mut failures = Vec::new();
     for edit in edits {
-        let Edit { what, from, to, flags, .. } = edit;
+        let Edit { what, from, to, flags, service, .. } = edit;
         let edited = file.replacen(from, to, 1);
         assert_ne!(edited, file, "{what}");
         ground.edit(&edited);
@@ -69,7 +82,7 @@ pub fn each_is_refused(ground: &Ground, file: &str, edits: &[Edit]) {
             // Another service of the edited file may have reasons of its own.
             let of_it = refusals
                 .iter()
-                .filter(|one| one["address"].as_str().is_some_and(|a| a.starts_with("orders/")));
+                .filter(|one| one["address"].as_str().is_some_and(|a| a.split('/').next() == Some(*service)));
             let rules: Vec<&str> = of_it.filter_map(|refusal| refusal["rule"].as_str()).collect();
             if output.status.code() != Some(3) || !edit.is_refused_by(&rules) {
                 failures.push(format!("{what}: {line} → {:?}\n{}", output.status.code(), both(&output)));

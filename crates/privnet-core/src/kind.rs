@@ -75,6 +75,18 @@ pub enum Traffic {
     Since,
 }
 
+/// What a field says of which service this is, whatever the service's name: no state is kept, so another name would be another service, if
+/// nothing else told that it is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    /// Nothing: it may be alike in many services, or is made of the name.
+    None,
+    /// What is served: services that differ in it are two.
+    Target,
+    /// Where, on which ports or for whom: services that differ in it are two, and those that do not may be two all the same.
+    Bounds,
+}
+
 /// A field of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -98,6 +110,8 @@ pub struct Field {
     pub most: Option<usize>,
     /// What it says of traffic.
     pub traffic: Traffic,
+    /// What it says of which service this is. It is read of services that the file does not list, too.
+    pub likeness: Likeness,
 }
 
 impl Field {
@@ -112,6 +126,7 @@ impl Field {
             protects: false,
             most: None,
             traffic: Traffic::Goes,
+            likeness: Likeness::None,
         }
     }
 
@@ -167,6 +182,18 @@ impl Field {
     #[must_use]
     pub const fn leaving_targets(self) -> Self {
         Self { leaves_targets: true, ..self }
+    }
+
+    /// The same, and it says what is served: that tells a service from others, whatever its name.
+    #[must_use]
+    pub const fn naming_targets(self) -> Self {
+        Self { likeness: Likeness::Target, ..self }
+    }
+
+    /// The same, and it says where, on which ports or for whom something is served: services that differ in it are two.
+    #[must_use]
+    pub const fn bounding_the_service(self) -> Self {
+        Self { likeness: Likeness::Bounds, ..self }
     }
 
     /// The same, and no more than so many resources may share a value.

@@ -31,7 +31,7 @@ pub mod value;
 pub mod world;
 
 pub use error::{Error, ErrorKind};
-pub use kind::{Change, Class, Field, Kind, KindTable, Replacement, Shape, Traffic};
+pub use kind::{Change, Class, Field, Kind, KindTable, Likeness, Replacement, Shape, Traffic};
 pub use lives::Lives;
 pub use plan::{Action, Op, Plan, plan};
 pub use provider::{Applied, Handled, Lowered, ObserveRequest, Provider, Purpose, Step};

@@ -2,7 +2,7 @@
 
 use privnet_integration_tests::ground::{Ground, both};
 use privnet_integration_tests::severing::{
-    Edit, PRUNED, commands_need_the_word, each_is_refused, edit, is_carried_out_with_the_word,
+    Edit, PRUNED, RENAMED, commands_need_the_word, each_is_refused, edit, is_carried_out_with_the_word,
 };
 
 use super::orders;
@@ -24,7 +24,7 @@ const A_FORWARDER_INSTEAD: Edit = edit(
     "to: { forwarder: { ip: 172.16.4.40 } }",
 );
 
-const EDITS: [Edit; 14] = [
+const EDITS: [Edit; 15] = [
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n"),
     ANOTHER_SUBNET,
     ANOTHER_RANGE,
@@ -42,6 +42,7 @@ const EDITS: [Edit; 14] = [
     A_MACHINE_INSTEAD,
     A_FORWARDER_INSTEAD,
     edit("another machine", "nics: [db-1-nic]", "nics: [db-2-nic]"),
+    RENAMED,
     PRUNED,
 ];
 

@@ -277,6 +277,22 @@ fn an_ambiguous_request() {
 }
 
 #[test]
+fn a_service_that_was_renamed() {
+    let mut script = Script::with(&[("aws.yaml", &format!("{}{BILLING}", orders()))]);
+    script.quietly("--sandbox apply --yes");
+    script.pass(60);
+    let renamed = format!("{}{BILLING}", orders()).replace("- name: billing", "- name: billings");
+    script.write("aws.yaml", &renamed);
+    script.run("--sandbox plan --detailed-exitcode");
+    script.run("--sandbox apply --yes");
+    script.run("--sandbox apply --yes --output json");
+    script.run("--sandbox plan --sever-connections --detailed-exitcode");
+    script.write("aws.yaml", &format!("{renamed}  - {{ name: billing, remove: true, aws: {{}} }}\n"));
+    script.run("--sandbox plan --detailed-exitcode");
+    insta::assert_snapshot!("a_service_that_was_renamed", script.transcript());
+}
+
+#[test]
 fn services_left_and_pruned() {
     let mut script = Script::with(&[("aws.yaml", &format!("{}{BILLING}", orders()))]);
     script.quietly("--sandbox apply --yes");

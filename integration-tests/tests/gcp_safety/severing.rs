@@ -2,7 +2,7 @@
 
 use privnet_integration_tests::ground::{Ground, both};
 use privnet_integration_tests::severing::{
-    Edit, PRUNED, commands_need_the_word, each_is_refused, edit, is_carried_out_with_the_word,
+    Edit, PRUNED, RENAMED, commands_need_the_word, each_is_refused, edit, is_carried_out_with_the_word,
 };
 
 const ANOTHER_SUBNET: Edit = edit("another subnet of the load balancer", "subnet: ilb", "subnet: data");
@@ -56,7 +56,7 @@ services:
 /// Clients of other regions lose the rule.
 const ONE_REGION: Edit = edit("clients of one region", GLOBAL, "");
 
-const EDITS: [Edit; 11] = [
+const EDITS: [Edit; 12] = [
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n"),
     ANOTHER_SUBNET,
     ANOTHER_REGION,
@@ -67,6 +67,7 @@ const EDITS: [Edit; 11] = [
     A_NAME,
     ONE_REGION,
     edit("another address", "    gcp:\n", "    gcp:\n      ip_address: 10.7.0.77\n"),
+    RENAMED,
     PRUNED,
 ];
 

@@ -2,7 +2,7 @@
 
 use privnet_integration_tests::ground::{Ground, both};
 use privnet_integration_tests::severing::{
-    Edit, PRUNED, are_carried_out_with_the_word, commands_need_the_word, each_is_refused, edit,
+    Edit, PRUNED, RENAMED, are_carried_out_with_the_word, commands_need_the_word, each_is_refused, edit,
     is_carried_out_with_the_word,
 };
 
@@ -82,7 +82,7 @@ const ENFORCED_WITHOUT_THE_CONSUMER: Edit = edit(
 )
 .by("would-sever");
 
-const EDITS: [Edit; 15] = [
+const EDITS: [Edit; 16] = [
     edit("an account that the credentials are not of", "'123456789012'", "'210987654321'").by("wrong-account"),
     edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n").by("would-sever"),
     edit(
@@ -103,6 +103,7 @@ const EDITS: [Edit; 15] = [
     NO_WAY_TO_THE_DATABASE,
     edit("another group that databases are said to be in", ONE_GROUP, ANOTHER_GROUP).by("would-sever"),
     ENFORCED_WITHOUT_THE_CONSUMER,
+    RENAMED,
     PRUNED,
 ];
 
@@ -148,7 +149,7 @@ fn what_would_cut_is_done_with_the_word() {
         &orders(),
         &[TLS, PROXY_HEADER, OWN_ZONES_ONLY, ANOTHER_PORT, NO_WAY_TO_THE_DATABASE],
     );
-    for edit in [ANOTHER_VPC, A_LOAD_BALANCER_THAT_IS_THERE] {
+    for edit in [ANOTHER_VPC, A_LOAD_BALANCER_THAT_IS_THERE, RENAMED] {
         is_carried_out_with_the_word(&plain(), &orders(), &edit);
     }
     are_carried_out_with_the_word(&Ground::connected("aws.yaml", &all_on()), &all_on(), &TURNED_OFF[..4]);
@@ -191,9 +192,56 @@ async fn an_edit_of_a_load_balancer_of_yours_that_would_cut_is_refused() {
     .by("would-sever");
     let gone =
         edit("a tombstone", "  - name: orders\n", "  - name: orders\n    remove: true\n").by("would-sever");
-    each_is_refused(&ground, &on_yours(), &[other, less, own, gone]);
+    each_is_refused(&ground, &on_yours(), &[other, less, own, gone, RENAMED]);
     ground.pass(300);
     is_carried_out_with_the_word(&ground, &on_yours(), &other);
+}
+
+/// What machines of forwarders send to, and where a name leads.
+fn elsewhere() -> String {
+    orders()
+        .replace("to: { ips: [10.0.0.25] }", "to: { forwarder: { ip: 172.16.4.20 } }")
+        .replace("to: { ips: [10.0.0.26] }", "to: { dns: orders.cluster-abc.us-east-1.rds.amazonaws.com }")
+        .replace(
+            "      ports:\n",
+            "      forwarder: { subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2], size: t3.small }\n      ports:\n",
+        )
+}
+
+/// It is known by what it serves; what serves something else, or somebody else, is another service, and comes as the other one is left.
+#[test]
+fn another_name_is_told_from_another_service() {
+    let ground = Ground::connected("aws.yaml", &elsewhere());
+    each_is_refused(&ground, &elsewhere(), &[RENAMED]);
+    let renamed = elsewhere().replace("- name: orders\n", "- name: renamed\n");
+    let others = [
+        ("172.16.4.20", "172.16.4.21"),
+        ("listen: 5432,", "listen: 5434, port: 5432,"),
+        ("to: { dns: orders.cluster-abc.us-east-1.rds.amazonaws.com }", "to: { ips: [10.0.0.26] }"),
+        (
+            "to: { dns: orders.cluster-abc.us-east-1.rds.amazonaws.com }",
+            "to: { forwarder: { dns: orders.cluster-abc.us-east-1.rds.amazonaws.com } }",
+        ),
+        ("allow: { fivetran: {} }", "allow: { acme: {} }"),
+        (", subnet-0bbbbbbbbbbbbbbb2]\nservices", "]\nservices"),
+    ];
+    for (from, to) in &others[..5] {
+        let edited = renamed.replacen(from, to, 1);
+        assert_ne!(edited, renamed, "{from}");
+        ground.edit(&edited.replace("defaults:", "consumers: { acme: { aws: { principals: ['arn:aws:iam::111122223333:role/reader'] } } }\ndefaults:"));
+        ground.must("--sandbox plan --detailed-exitcode", 2);
+    }
+    // Settings are no other service.
+    let (from, to) = others[5];
+    ground.edit(&renamed.replacen(from, to, 1));
+    let refused = ground.must("--sandbox plan --detailed-exitcode", 3);
+    assert!(both(&refused).contains("`orders` was renamed"), "{}", both(&refused));
+    // What is to go is listed beside it.
+    let tombstone = "  - { name: orders, remove: true, aws: {} }\n";
+    ground.edit(&format!("{renamed}{tombstone}"));
+    let refused = ground.must("--sandbox plan --detailed-exitcode", 3);
+    let said = both(&refused);
+    assert!(said.contains("refused orders/") && !said.contains("refused renamed/"), "{said}");
 }
 
 /// What is left behind in the old place is seen while another service is there.

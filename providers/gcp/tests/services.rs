@@ -308,3 +308,46 @@ async fn lost_answers_and_failed_operations_are_mended_by_the_next_run() {
     stage.apply(&spec).await;
     stage.assert_settled(&spec).await;
 }
+
+/// What is there under another name is known by its targets, its ports, its network and its NAT subnets.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_under_another_name_is_known_by_what_it_serves() {
+    const SPARE: &str = "nat_subnets: [{ existing: nat-spare }]";
+    const GROUP: &str = "{ listen: 5432, to: { instance_group: zones/us-east4-a/instanceGroups/db-group } }";
+    const FORWARDED: &str = "{ listen: 5432, engine: postgres, to: { forwarder: { ip: 10.90.0.3 } } }";
+    const FORWARDERS: &str = "forwarder: { subnets: [data], size: e2-small }";
+    let on_rule = format!("{SPARE}\nexisting: {{ forwarding_rule: shared-db }}");
+    let renamed = |file: &privnet_core::spec::Spec| {
+        let mut other = file.clone();
+        other.services[0].name = "renamed".parse().unwrap();
+        other
+    };
+    for file in [
+        made(ONE, "", ""),
+        made(GROUP, SPARE, ""),
+        made(FORWARDED, FORWARDERS, ""),
+        with_policy("allow: { fivetran: {} }", &on_rule, ""),
+    ] {
+        let stage = Stage::open().await;
+        stage.apply(&file).await;
+        let plan = stage.plan(&renamed(&file)).await;
+        let [refusal] = plan.refusals.as_slice() else { panic!("{:#?}", plan.refusals) };
+        assert!(refusal.rule == Rule::HandOver && refusal.flag.is_some(), "{refusal:#?}");
+        assert!(refusal.why.contains("`orders` was renamed"), "{refusal:#?}");
+        assert!(plan.is_empty() && plan.left.len() == 1, "{:#?}", plan.actions);
+    }
+    // Another machine, or another range for another way to the same one.
+    let stage = Stage::open().await;
+    stage.apply(&made(ONE, "", "")).await;
+    let other = ONE.replace("zones/us-east4-b/instances/db-1", "zones/us-east4-c/instances/db-2");
+    for file in [made(&other, SPARE, ""), made(ONE, SPARE, "")] {
+        let plan = stage.plan(&renamed(&file)).await;
+        assert!(plan.refusals.is_empty() && !plan.is_empty(), "{:#?}", plan.refusals);
+    }
+    // What is the user's own has its own name.
+    let name = stage.live(&made(ONE, "", ""), "service-attachment").await.unwrap().id;
+    let yours = format!("existing: {{ service_attachment: {} }}", name.rsplit('/').next().unwrap());
+    let yours = with_policy("allow: { fivetran: {} }", &yours, "");
+    let plan = stage.plan(&renamed(&yours)).await;
+    assert!(plan.refusals.iter().all(|one| one.rule != Rule::HandOver), "{:#?}", plan.refusals);
+}

@@ -38,12 +38,13 @@ impl Draft<'_> {
     /// Refuses what would cut somebody off, change the hand-over, or is impossible.
     pub(super) fn guard(&mut self) {
         let mut refusals: Vec<Refusal> = self.moved();
-        // That says it all, and no word lifts it: what its parts would ask a word for is not said beside it.
-        let moved: BTreeSet<String> =
+        refusals.extend(self.renamed());
+        // That says it all: what its parts would ask a word for is not said beside it.
+        let settled: BTreeSet<String> =
             refusals.iter().map(|refusal| refusal.address.service.clone()).collect();
         let by_name = self.world.live.iter().map(|live| ((&live.address, live.id.as_str()), live));
         let there = There { live: by_name.collect(), early: self.early() };
-        for step in self.steps.iter().filter(|step| !moved.contains(&step.action.address.service)) {
+        for step in self.steps.iter().filter(|step| !settled.contains(&step.action.address.service)) {
             let Some(kind) = self.kinds.get(&step.action.scope, &step.action.address.kind) else { continue };
             let found = match step.action.op {
                 Op::Create => None,
@@ -338,6 +339,6 @@ fn only_grows(difference: &Difference) -> bool {
     of.from.as_list().is_some() && of.to.as_list().is_some() && difference.taken_away.is_empty()
 }
 
-fn refusal(address: &Address, rule: Rule, why: String, flag: Option<&str>) -> Refusal {
+pub(super) fn refusal(address: &Address, rule: Rule, why: String, flag: Option<&str>) -> Refusal {
     Refusal { address: address.clone(), rule, why, flag: flag.map(str::to_owned) }
 }

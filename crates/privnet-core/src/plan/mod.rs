@@ -12,6 +12,7 @@ mod follow;
 mod guard;
 mod order;
 mod references;
+mod renamed;
 mod room;
 mod standing;
 mod steps;

@@ -6,5 +6,6 @@ mod follow;
 mod generations;
 mod going;
 mod laws;
+mod renamed;
 mod rules;
 mod words;

@@ -38,7 +38,7 @@ pub(crate) const KIND: Kind = Kind {
     title: "set of allowed principals",
     fields: &[
         Field::managed("service").on_change(Change::Replace),
-        Field::managed("principals").shaped(Shape::Set),
+        Field::managed("principals").shaped(Shape::Set).bounding_the_service(),
         Field::if_set("tags"),
         Field::observed("taggable"),
     ],

@@ -44,7 +44,10 @@ pub(crate) const KIND: Kind = Kind {
     title: "endpoint service",
     fields: &[
         // Sessions go through the load balancer that they began at.
-        Field::managed("load_balancers").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
+        Field::managed("load_balancers")
+            .on_change(Change::GrowUnlessConnected)
+            .shaped(Shape::Set)
+            .naming_targets(),
         Field::managed("acceptance_required"),
         // What AWS does with endpoints that have addresses of a type that goes is not documented: they are taken to be cut.
         Field::managed("ip_address_types").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),

@@ -123,7 +123,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("image").on_change(Change::Replace),
         Field::managed("size").on_change(Change::Replace),
         Field::managed("security_groups").on_change(Change::Replace).shaped(Shape::Set),
-        Field::managed("forwarder").on_change(Change::Replace),
+        Field::managed("forwarder").on_change(Change::Replace).naming_targets(),
         Field::managed("hardened").on_change(Change::Replace),
         Field::observed("user_data"),
         Field::managed("tags"),

@@ -228,9 +228,9 @@ pub(crate) const KIND: Kind = Kind {
     title: "target group",
     fields: &[
         Field::managed("protocol").on_change(Change::Replace),
-        Field::managed("port").on_change(Change::Replace),
-        Field::managed("vpc").on_change(Change::ReplaceUnlessConnected),
-        Field::managed("target_type").on_change(Change::Replace),
+        Field::managed("port").on_change(Change::Replace).bounding_the_service(),
+        Field::managed("vpc").on_change(Change::ReplaceUnlessConnected).bounding_the_service(),
+        Field::managed("target_type").on_change(Change::Replace).bounding_the_service(),
         Field::managed("ip_address_type").on_change(Change::Replace),
         // Targets that answer one check and not another would lose their sessions: another group has the other one, and the listener
         // turns to it when it is healthy.
@@ -243,7 +243,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("terminate_after_drain"),
         Field::managed("load_balancer").on_change(Change::Bind).without_traffic(),
         // A forwarder group's machines come and go by themselves; of every other port the file says the targets.
-        Field::if_set("targets").shaped(Shape::Set).following_names(),
+        Field::if_set("targets").shaped(Shape::Set).following_names().naming_targets(),
         Field::managed("tags"),
     ],
     replacement: Replacement::CreateFirst,

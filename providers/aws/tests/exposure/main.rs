@@ -7,6 +7,7 @@
 )]
 
 mod lookalikes;
+mod renamed;
 mod settings;
 #[path = "../stage/mod.rs"]
 mod stage;

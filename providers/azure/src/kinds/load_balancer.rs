@@ -129,13 +129,16 @@ pub(crate) const KIND: Kind = Kind {
     title: "load balancer",
     fields: &[
         Field::managed("location").on_change(Change::Refuse).shaped(Shape::IgnoreCase),
-        Field::observed("vnet"),
+        Field::observed("vnet").bounding_the_service(),
         Field::managed("subnet").on_change(Change::Refuse).shaped(Shape::IgnoreCase),
         Field::observed("zones"),
         Field::managed("pools").shaped(Shape::Set),
         Field::managed("probes").shaped(Shape::Set),
         Field::managed("rules").shaped(Shape::Set),
-        Field::managed("listens").on_change(Change::GrowUnlessConnected).shaped(Shape::Set),
+        Field::managed("listens")
+            .on_change(Change::GrowUnlessConnected)
+            .shaped(Shape::Set)
+            .bounding_the_service(),
         Field::observed("others"),
         Field::managed("tags"),
     ],

@@ -37,7 +37,7 @@ pub(crate) const KIND: Kind = Kind {
     title: "NAT subnet",
     fields: &[
         Field::managed("vnet").on_change(Change::Refuse).shaped(Shape::IgnoreCase),
-        Field::managed("cidr").on_change(Change::Refuse),
+        Field::managed("cidr").on_change(Change::Refuse).bounding_the_service(),
         Field::managed("policy").shaped(Shape::IgnoreCase),
     ],
     replacement: Replacement::CreateFirst,

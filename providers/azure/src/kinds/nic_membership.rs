@@ -38,7 +38,7 @@ pub(crate) const KIND: Kind = Kind {
     fields: &[
         Field::observed("vnet"),
         Field::observed("load_balancer"),
-        Field::managed("nic").on_change(Change::Replace).shaped(Shape::IgnoreCase),
+        Field::managed("nic").on_change(Change::Replace).shaped(Shape::IgnoreCase).naming_targets(),
         Field::managed("pool").on_change(Change::Replace).shaped(Shape::IgnoreCase),
     ],
     replacement: Replacement::DeleteFirst,

@@ -64,10 +64,13 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("location").on_change(Change::Refuse).shaped(Shape::IgnoreCase),
         Field::observed("vnet"),
         Field::observed("load_balancer"),
-        Field::managed("frontend").on_change(Change::Refuse).shaped(Shape::IgnoreCase),
-        Field::managed("nat_subnet").on_change(Change::Refuse).shaped(Shape::IgnoreCase),
+        Field::managed("frontend").on_change(Change::Refuse).shaped(Shape::IgnoreCase).naming_targets(),
+        Field::managed("nat_subnet")
+            .on_change(Change::Refuse)
+            .shaped(Shape::IgnoreCase)
+            .bounding_the_service(),
         Field::managed("nat_addresses").on_change(Change::Grow),
-        Field::managed("visibility").shaped(Shape::SetIgnoreCase),
+        Field::managed("visibility").shaped(Shape::SetIgnoreCase).bounding_the_service(),
         Field::managed("auto_approval").shaped(Shape::SetIgnoreCase),
         Field::managed("access_mode").shaped(Shape::IgnoreCase),
         // Databases that do not expect the header, or wait for it, would take no session any more.

@@ -86,7 +86,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("count").on_change(Change::Replace),
         Field::managed("size").on_change(Change::Replace).shaped(Shape::IgnoreCase),
         Field::managed("image").on_change(Change::Replace).shaped(Shape::IgnoreCase),
-        Field::managed("forwarder").on_change(Change::Replace),
+        Field::managed("forwarder").on_change(Change::Replace).naming_targets(),
         Field::managed("ip_forwarding").on_change(Change::Replace),
         Field::managed("public_address").on_change(Change::Replace),
         Field::managed("security_group").on_change(Change::Replace).shaped(Shape::IgnoreCase),

@@ -152,6 +152,12 @@ async fn what_lies_in_another_network_or_is_in_use_is_refused_at_plan() {
     refusals(&other("one", ""), "a frontend carries one").await;
     refusals(&other("two", "      proxy_protocol: true\n"), "send the PROXY header or none does").await;
     assert!(stage.plan(&other("two", "")).await.refusals.is_empty(), "the other frontend is free");
+    // Under another name it is the same one, whose frontend has it already.
+    let renamed = on_text(
+        &GUEST.replace("name: second", "name: third"),
+        &format!("{balancer}/frontendIPConfigurations/one"),
+    );
+    refusals(&stage::spec(&renamed), "`second` was renamed").await;
 
     // What privnet made with the service's ports goes with them.
     let file = made(DIRECT, JOIN, "");

@@ -1,9 +1,10 @@
 //! What is left of services: after an interrupted destroy, or where the file lists them no more.
 
-use privnet_core::plan::PlanOptions;
+use privnet_core::plan::{Plan, PlanOptions, Rule};
+use privnet_core::spec::Spec;
 
 use super::JOIN;
-use crate::stage::{self, DIRECT, FORWARDED, Stage, made};
+use crate::stage::{self, DIRECT, FORWARDED, Stage, hosted, made};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tombstone_removes_what_an_interrupted_destroy_left() {
@@ -72,4 +73,47 @@ async fn a_service_that_left_the_file_is_left_until_pruned() {
     azure.form = privnet_core::spec::azure::AzureForm::Removed { resource_group: "rg-data".parse().unwrap() };
     stage.apply_with(&other, PlanOptions { prune: true, ..PlanOptions::default() }).await;
     assert_eq!(stage.everything().await, before);
+}
+
+fn renamed(file: &Spec) -> Spec {
+    let mut other = file.clone();
+    other.services[0].name = "renamed".parse().unwrap();
+    other
+}
+
+/// Whether the service of another name is refused for that, and for nothing else: not for what the other one has, either.
+fn is_told(plan: &Plan) -> bool {
+    let [refusal] = plan.refusals.as_slice() else { return false };
+    refusal.rule == Rule::HandOver && refusal.flag.is_some() && refusal.why.contains("`orders` was renamed")
+}
+
+/// What is there under another name is known by its targets, its ports, its network, its NAT subnet and who sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_under_another_name_is_known_by_what_it_serves() {
+    const EXISTING: &str = "nat_subnet: { existing: nat }";
+    let both = format!("{DIRECT}, {FORWARDED}");
+    for file in [made(&both, JOIN, ""), made(FORWARDED, "", ""), made(FORWARDED, EXISTING, "")] {
+        let stage = Stage::open().await;
+        stage.apply(&file).await;
+        let plan = stage.plan(&renamed(&file)).await;
+        assert!(is_told(&plan) && plan.is_empty() && plan.left.len() == 1, "{:#?}", plan.refusals);
+    }
+    // Another database, or another range for another way to the same one.
+    let stage = Stage::open().await;
+    stage.apply(&made(FORWARDED, EXISTING, "")).await;
+    let other = FORWARDED.replace("172.16.4.20", "172.16.4.21");
+    for file in [made(&other, EXISTING, ""), made(FORWARDED, "", "")] {
+        let plan = stage.plan(&renamed(&file)).await;
+        assert!(plan.refusals.is_empty() && !plan.is_empty(), "{:#?}", plan.refusals);
+    }
+}
+
+/// Who approves requests on what Azure hosts gives the vendor nothing of privnet's: the name is the file's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_azure_hosts_takes_any_name() {
+    let stage = Stage::open().await;
+    let file = hosted("Microsoft.Sql/servers/crm", "sqlServer");
+    stage.apply(&file).await;
+    let plan = stage.plan(&renamed(&file)).await;
+    assert!(plan.refusals.is_empty() && plan.is_empty() && plan.left.is_empty(), "{plan:#?}");
 }

@@ -42,7 +42,7 @@ pub(crate) const KIND: Kind = Kind {
     fields: &[
         Field::managed("health_check"),
         Field::managed("sort").on_change(Change::Replace),
-        Field::managed("backends").shaped(Shape::Set),
+        Field::managed("backends").shaped(Shape::Set).naming_targets(),
         Field::managed("drain"),
     ],
     replacement: Replacement::CreateFirst,

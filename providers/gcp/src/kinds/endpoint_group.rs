@@ -37,11 +37,11 @@ pub(crate) const KIND: Kind = Kind {
     name: "endpoint-group",
     title: "network endpoint group",
     fields: &[
-        Field::managed("network").on_change(Change::Replace),
+        Field::managed("network").on_change(Change::Replace).bounding_the_service(),
         Field::managed("subnet").on_change(Change::Replace),
         Field::managed("zone").on_change(Change::Replace),
         // Each has one of the two.
-        Field::if_set("endpoints").shaped(Shape::Set),
+        Field::if_set("endpoints").shaped(Shape::Set).naming_targets(),
         Field::if_set("machines").on_change(Change::Replace).shaped(Shape::Set),
         Field::telling("serves", Traffic::Serves),
         Field::telling("since", Traffic::Since),

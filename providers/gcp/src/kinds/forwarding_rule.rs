@@ -52,9 +52,12 @@ pub(crate) const KIND: Kind = Kind {
     title: "forwarding rule",
     fields: &[
         Field::managed("backend_service").on_change(Change::Replace),
-        Field::managed("network").on_change(Change::Refuse),
+        Field::managed("network").on_change(Change::Refuse).bounding_the_service(),
         Field::managed("subnet").on_change(Change::Refuse),
-        Field::managed("ports").on_change(Change::ReplaceUnlessConnected).shaped(Shape::Set),
+        Field::managed("ports")
+            .on_change(Change::ReplaceUnlessConnected)
+            .shaped(Shape::Set)
+            .bounding_the_service(),
         Field::if_set("ip_address").on_change(Change::Refuse),
         Field::managed("global_access").on_change(Change::GrowUnlessConnected),
         Field::managed("labels"),

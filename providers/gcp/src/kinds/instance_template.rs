@@ -51,7 +51,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("size").on_change(Change::Replace),
         Field::managed("image").on_change(Change::Replace),
         Field::managed("tag").on_change(Change::Replace),
-        Field::managed("forwarder").on_change(Change::Replace),
+        Field::managed("forwarder").on_change(Change::Replace).naming_targets(),
         Field::observed("user_data"),
         Field::observed("labels"),
     ],

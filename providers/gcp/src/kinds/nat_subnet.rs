@@ -32,7 +32,7 @@ pub(crate) const KIND: Kind = Kind {
     title: "NAT subnet",
     fields: &[
         Field::managed("network").on_change(Change::Refuse),
-        Field::managed("cidr").on_change(Change::Refuse),
+        Field::managed("cidr").on_change(Change::Refuse).bounding_the_service(),
     ],
     replacement: Replacement::CreateFirst,
     teardown_rank: 60,

@@ -65,8 +65,8 @@ pub(crate) const KIND: Kind = Kind {
     name: "service-attachment",
     title: "service attachment",
     fields: &[
-        Field::managed("target"),
-        Field::managed("nat_subnets").on_change(Change::Grow).shaped(Shape::Set),
+        Field::managed("target").naming_targets(),
+        Field::managed("nat_subnets").on_change(Change::Grow).shaped(Shape::Set).bounding_the_service(),
         Field::managed("connection_preference"),
         // It is for new connections alone: those that are there stay as they are.
         Field::managed("proxy_protocol"),

@@ -28,7 +28,10 @@ const fn kind(name: &'static str, fields: &'static [Field], rank: u8, severs: bo
 pub(super) const KINDS: &[Kind] = &[
     kind(
         "group",
-        &[Field::managed("vpc").on_change(Change::ReplaceUnlessConnected), Field::managed("tags")],
+        &[
+            Field::managed("vpc").on_change(Change::ReplaceUnlessConnected).bounding_the_service(),
+            Field::managed("tags"),
+        ],
         60,
         false,
     ),
@@ -48,8 +51,8 @@ pub(super) const KINDS: &[Kind] = &[
     kind(
         "tg",
         &[
-            Field::managed("port").on_change(Change::Replace),
-            Field::managed("targets").shaped(Shape::Set).following_names(),
+            Field::managed("port").on_change(Change::Replace).bounding_the_service(),
+            Field::managed("targets").shaped(Shape::Set).following_names().naming_targets(),
             Field::managed("check").on_change(Change::Replace).leaving_targets(),
             Field::managed("header").on_change(Change::UpdateUnlessConnected),
             Field::managed("lb").on_change(Change::Bind).without_traffic(),

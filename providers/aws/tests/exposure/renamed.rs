@@ -1,0 +1,92 @@
+//! A service, or the file's deployment, that has another name: known by what it serves, and told before anything is made beside it.
+
+use std::collections::BTreeSet;
+
+use privnet_core::Plan;
+use privnet_core::plan::Rule;
+use privnet_core::spec::Spec;
+
+use crate::stage::{Stage, file, spec};
+use crate::{SUPPLIED, SUPPLIED_BALANCER, existing};
+
+/// Over forwarders, and an address beside.
+fn forwarded() -> Spec {
+    forwarded_as("stage", "172.16.4.20")
+}
+
+fn forwarded_as(deployment: &str, ip: &str) -> Spec {
+    spec(&format!(
+        "version: 1
+deployment: {deployment}
+services:
+  - name: orders
+    allow: {{ fivetran: {{}} }}
+    aws:
+      account: \"123456789012\"
+      region: us-east-1
+      vpc: vpc-0a1b2c3d4e5f60718
+      subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2]
+      forwarder: {{ subnets: [subnet-0aaaaaaaaaaaaaaa1, subnet-0bbbbbbbbbbbbbbb2], size: t3.small }}
+      ports:
+        - {{ listen: 5432, to: {{ forwarder: {{ ip: {ip} }} }} }}
+        - {{ listen: 5433, to: {{ ips: [10.0.0.26] }} }}
+"
+    ))
+}
+
+/// The same under another name, of the service or of the deployment.
+fn named(spec: &Spec, service: Option<&str>, deployment: Option<&str>) -> Spec {
+    let mut other = spec.clone();
+    if let Some(name) = service {
+        other.services[0].name = name.parse().unwrap();
+    }
+    if let Some(name) = deployment {
+        other.deployment = name.parse().unwrap();
+    }
+    other
+}
+
+fn hand_overs(plan: &Plan) -> BTreeSet<&str> {
+    let refusals = plan.refusals.iter().filter(|one| one.rule == Rule::HandOver && one.flag.is_some());
+    refusals.map(|one| one.address.service.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_was_renamed_is_refused_in_every_form() {
+    let on_listeners =
+        existing(&format!("load_balancer: \"{SUPPLIED_BALANCER}\""), "allow: { fivetran: {} }");
+    let on_balancer = spec(&format!(
+        "version: 1
+deployment: stage
+services:
+  - name: orders
+    allow: {{ fivetran: {{}} }}
+    aws:
+      account: \"123456789012\"
+      region: us-east-1
+      vpc: vpc-0a1b2c3d4e5f60718
+      existing: {{ load_balancer: \"{SUPPLIED_BALANCER}\" }}
+      ports: [{{ listen: 6432, to: {{ ips: [10.0.0.25] }} }}]
+"
+    ));
+    for made in [file(""), forwarded(), on_listeners, on_balancer] {
+        let stage = Stage::open().await;
+        stage.apply(&made).await;
+        let renamed = named(&made, Some("renamed"), None);
+        let plan = stage.plan(&renamed).await;
+        assert_eq!(hand_overs(&plan), BTreeSet::from(["renamed"]), "{:#?}", plan.refusals);
+        assert_eq!((plan.refusals.len(), plan.actions.len()), (1, 0), "{:#?}", plan.refusals);
+        assert!(plan.refusals[0].why.contains("`orders` was renamed"), "{:?}", plan.refusals);
+        assert_eq!(plan.left.len(), 1);
+    }
+}
+
+/// The vendor has the id of what is the user's own: it stays the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_service_of_the_users_own_takes_any_name() {
+    let stage = Stage::open().await;
+    let yours = existing(&format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }");
+    stage.apply(&yours).await;
+    let plan = stage.plan(&named(&yours, Some("renamed"), None)).await;
+    assert!(hand_overs(&plan).is_empty(), "{:#?}", plan.refusals);
+}
