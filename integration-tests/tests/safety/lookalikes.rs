@@ -65,10 +65,34 @@ async fn another_deployment_is_untouched() {
     town.write("other.yaml", &other);
     town.must("apply --yes other.yaml", 0);
     let before = town.things();
-    // A file whose deployment was renamed makes all anew beside what is there: that is said before, and not when it is done.
-    let said = "has the tags of a service of this name of the deployment `other`";
-    assert!(town.must("plan aws.yaml", 0).contains(said));
-    town.must("apply --yes aws.yaml", 0);
+    // A file whose deployment was renamed would make all anew beside what is there: that is refused before, and nothing is said when it is done.
+    let said = "of the deployment `other`";
+    let refused = town.must("plan --detailed-exitcode aws.yaml", 3);
+    assert!(
+        refused.contains("[hand-over]") && refused.contains("Give the file `deployment: other` again"),
+        "{refused}"
+    );
+    town.must("apply --yes aws.yaml", 3);
+    assert_eq!(town.things(), before);
+    // Two deployments may have services of one name for other databases, or for other vendors.
+    let another = [
+        ("to: { ips: [10.0.0.25] }", "to: { ips: [10.0.0.35] }"),
+        ("172.16.4.20", "172.16.4.21"),
+        ("listen: 5433,", "listen: 5444, port: 5433,"),
+        ("allow: { fivetran: {} }", "allow: { databricks: {} }"),
+    ];
+    for (from, to) in another {
+        let edited = orders().replace(from, to);
+        assert_ne!(edited, orders(), "{from}");
+        town.write("aws.yaml", &edited);
+        let warned = town.must("plan --detailed-exitcode aws.yaml", 2);
+        assert!(
+            warned.contains("has the tags of a service of this name of the deployment `other`"),
+            "{warned}"
+        );
+    }
+    town.write("aws.yaml", &orders());
+    town.must("apply --yes --sever-connections aws.yaml", 0);
     assert!(!town.must("plan --detailed-exitcode aws.yaml", 0).contains(said));
     assert_eq!(town.changed(&before, None), Vec::<String>::new());
     town.must("apply --yes --prune aws.yaml", 0);

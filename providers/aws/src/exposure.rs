@@ -2,6 +2,7 @@
 //! allow, whom they notify, and who is connected.
 
 mod claims;
+pub(crate) mod namesakes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -24,7 +25,8 @@ use crate::names;
 use crate::observe::{Snapshot, Wanted};
 use crate::privatelink;
 
-use claims::{Listed, claims, is_unsure, namesakes, set_copies_apart, set_look_alikes_apart};
+use claims::{Listed, claims, is_unsure, set_copies_apart, set_look_alikes_apart};
+use namesakes::Namesake;
 
 pub(crate) use claims::not_proven;
 
@@ -43,8 +45,8 @@ pub(crate) struct Exposure {
     pub(crate) regions: BTreeMap<String, String>,
     /// Endpoint services that are neither ours nor named by the file, by the load balancer that they serve.
     pub(crate) strangers: BTreeMap<String, String>,
-    /// Endpoint services of services that the file lists and this deployment has not made, by another deployment's tags: in words.
-    pub(crate) namesakes: Vec<String>,
+    /// Endpoint services of services that the file lists and this deployment has not made, by another deployment's tags.
+    pub(crate) namesakes: Vec<Namesake>,
     /// Whether permissions cannot be looked for by their tags.
     pub(crate) permissions_hidden: bool,
 }
@@ -90,7 +92,10 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
         services.iter().filter(|service| is_unsure(service, &listed)).map(|service| service.id.clone());
     let looked_into = principals(cloud, unsure.collect()).await;
     set_copies_apart(&mut services, &listed, &looked_into);
-    let namesakes = namesakes(&described, &services, wanted);
+    let namesakes = match wanted.purpose {
+        Purpose::Plan => namesakes::of(&described, &services, wanted),
+        Purpose::Status | Purpose::HandOver | Purpose::Connections => Vec::new(),
+    };
     let ids: BTreeSet<String> = services.iter().filter(|s| s.is_usable()).map(|s| s.id.clone()).collect();
     // One that is going has nobody connected any more: it may be ours, of a run that was cut short.
     let strangers = described
@@ -256,6 +261,8 @@ pub(crate) struct ExposureFacts {
     pub(crate) allowed_by_user: BTreeSet<String>,
     /// The live connections, by the region that their endpoints are in.
     pub(crate) live_from: BTreeMap<String, BTreeSet<String>>,
+    /// Another deployment's endpoint services for a service of this name.
+    pub(crate) namesakes: Vec<Namesake>,
 }
 
 impl ExposureFacts {
@@ -291,6 +298,9 @@ pub(crate) fn facts(snapshot: &Snapshot<'_>) -> Vec<(String, serde_json::Value)>
             }
             Some(Ok(_)) | None => {}
         }
+    }
+    for namesake in &exposure.namesakes {
+        by_service.entry(&namesake.service).or_default().namesakes.push(namesake.clone());
     }
     let written = by_service.into_iter();
     written

@@ -8,6 +8,7 @@ use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::{Address, Lowered, Origin, Resource, Scope, ServiceIntent, Value, World};
 
 use crate::cuts;
+use crate::exposure::namesakes;
 use crate::facts::ServiceFacts;
 use crate::kinds;
 use crate::ownership;
@@ -94,6 +95,7 @@ pub(crate) fn lower(spec: &Spec, service: &Service, world: &World) -> Lowered {
     }
     kinds::lower(&lowering, &mut lowered);
     cuts::warn(&lowering, &mut lowered);
+    namesakes::lower(&lowering, &mut lowered);
     lowered
 }
 

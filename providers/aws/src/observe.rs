@@ -254,7 +254,9 @@ async fn read<'a>(cloud: &Cloud<'a>, wanted: &'a Wanted<'a>) -> Result<Snapshot<
     };
     let exposure = connections::read(cloud, wanted);
     let ((network, balancing, machines), exposure) = try_join(infrastructure, exposure).await?;
-    Ok(Snapshot { wanted, reach: cloud.reach, network, balancing, machines, exposure })
+    let mut snapshot = Snapshot { wanted, reach: cloud.reach, network, balancing, machines, exposure };
+    exposure::namesakes::look_into(cloud, &mut snapshot).await;
+    Ok(snapshot)
 }
 
 /// Services whose listeners stand on a load balancer that an endpoint service serves which is neither ours nor named by the file: who
@@ -298,7 +300,6 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
     let mut told = kinds::listener::copies(snapshot);
     told.extend(kinds::security_group_rule::copies(snapshot));
     if snapshot.wanted.purpose == Purpose::Plan {
-        told.extend(snapshot.exposure.namesakes.iter().cloned());
         told.extend(kinds::allowed_principals::taken_for_yours(snapshot, spec));
         told.extend(kinds::allowed_principals::left_behind(snapshot, &world.live));
         world.kept_by_others = security_group::kept_by_others(snapshot);

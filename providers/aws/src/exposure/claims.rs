@@ -139,35 +139,6 @@ pub(super) fn set_look_alikes_apart(services: &mut [Claimed], listed: &Listed<'_
     }
 }
 
-/// A deployment that gets another name in its file makes everything anew, and leaves what consumers are connected to. Two deployments may
-/// have services of one name all the same, so it is said only while this one has not made its own.
-pub(super) fn namesakes(
-    described: &[ServiceConfiguration],
-    services: &[Claimed],
-    wanted: &Wanted<'_>,
-) -> Vec<String> {
-    let deployment = wanted.deployment;
-    let is_new = |name: &str| {
-        let makes_one = |form: &AwsForm| matches!(form, AwsForm::Made(_) | AwsForm::OnLoadBalancer(_));
-        wanted.services.iter().any(|(one, aws)| one.name.as_str() == name && makes_one(&aws.form))
-            && !services.iter().any(|one| one.ownership == Ownership::Ours && one.address.service == name)
-    };
-    let others = described.iter().filter(|service| !endpoint_service::is_going(service)).filter_map(|service| {
-        let tags = tags_of(service.tags());
-        let (other, proof) = ownership::of_another(&tags, deployment)?;
-        let name = proof.address.service;
-        (proof.address.kind == kinds::ENDPOINT_SERVICE && is_new(&name)).then(|| {
-            format!(
-                "{name}: the endpoint service {} has the tags of a service of this name of the deployment `{other}`, and `{deployment}` has \
-                 none yet: if the file's `deployment` was renamed, all is made anew beside it, and consumers stay with the old one; then give \
-                 the file its old `deployment` again, or destroy that one by its own file",
-                service.service_id().unwrap_or_default()
-            )
-        })
-    });
-    others.collect()
-}
-
 /// Whether nothing but its tags, the shown name among them, tells that a service is ours: it serves a load balancer that is neither privnet's
 /// nor named by the file.
 pub(super) fn is_unsure(service: &Claimed, listed: &Listed<'_>) -> bool {

@@ -100,6 +100,11 @@ fn whole(versions: &[LaunchTemplateVersion]) -> Option<&LaunchTemplateVersion> {
     versions.iter().find(|version| fingerprint(version).is_some())
 }
 
+/// The fingerprint of what machines of a template of these versions run.
+pub(crate) fn runs(versions: &[LaunchTemplateVersion]) -> Option<String> {
+    whole(versions).and_then(fingerprint).map(str::to_owned)
+}
+
 fn is_hardened(data: &Data) -> bool {
     let metadata = data.metadata_options();
     let by_token = metadata.and_then(|options| options.http_tokens())

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_elasticloadbalancingv2::types::TargetGroup as Described;
 use ipnet::IpNet;
-use privnet_core::kind::{Change, Shape};
+use privnet_core::kind::{Change, Likeness, Shape, canonical};
 use privnet_core::{Error, Field, Health, Kind, Live, Ownership, Replacement, Value};
 
 use crate::balancing::Attributes;
@@ -253,7 +253,38 @@ pub(crate) const KIND: Kind = Kind {
     telling: &[],
 };
 
+/// The fields that tell a service from others.
+fn telling() -> impl Iterator<Item = &'static Field> {
+    KIND.fields.iter().filter(|field| field.likeness != Likeness::None)
+}
+
+/// Whether a group that is wanted has the same targets as one that is there, on the same port and in the same VPC. Where none are known
+/// yet that cannot be told. What machines of forwarders send to, their template says.
+pub(crate) fn is_alike(wanted: &BTreeMap<String, Value>, there: &BTreeMap<String, Value>) -> bool {
+    let known = |value: &Value| value.as_list().is_none_or(|members| !members.is_empty());
+    let same = |field: &Field| match (wanted.get(field.name), there.get(field.name)) {
+        (None, _) => true,
+        (Some(wanted), Some(there)) => {
+            known(wanted) && canonical(wanted, field.shape) == canonical(there, field.shape)
+        }
+        (Some(_), None) => false,
+    };
+    telling().all(same)
+}
+
 // Observe.
+
+/// What tells a group of another deployment's service from others.
+pub(crate) fn likeness(
+    described: &Described,
+    tags: &TagMap,
+    health: &[Registered],
+    vpc_ranges: &BTreeSet<IpNet>,
+) -> BTreeMap<String, Value> {
+    let mut fields = Group::of(described, &Attributes::new(), tags, health, vpc_ranges).to_fields();
+    fields.retain(|name, _| telling().any(|field| field.name == name));
+    fields
+}
 
 pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
     let groups = snapshot.balancing.target_groups.iter().filter_map(|seen| {

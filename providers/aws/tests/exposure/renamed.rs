@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use privnet_core::Plan;
-use privnet_core::plan::Rule;
+use privnet_core::plan::{PlanOptions, Rule};
 use privnet_core::spec::Spec;
 
 use crate::stage::{Stage, file, spec};
 use crate::{SUPPLIED, SUPPLIED_BALANCER, existing};
+
+const SEVER: PlanOptions = PlanOptions { prune: false, sever_connections: true, destroy: false };
 
 /// Over forwarders, and an address beside.
 fn forwarded() -> Spec {
@@ -51,6 +53,10 @@ fn hand_overs(plan: &Plan) -> BTreeSet<&str> {
     refusals.map(|one| one.address.service.as_str()).collect()
 }
 
+fn warned(plan: &Plan) -> bool {
+    plan.warnings.iter().any(|said| said.contains("has the tags of a service of this name of the deployment"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_was_renamed_is_refused_in_every_form() {
     let on_listeners =
@@ -89,4 +95,39 @@ async fn an_endpoint_service_of_the_users_own_takes_any_name() {
     stage.apply(&yours).await;
     let plan = stage.plan(&named(&yours, Some("renamed"), None)).await;
     assert!(hand_overs(&plan).is_empty(), "{:#?}", plan.refusals);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_deployment_of_the_same_is_refused_and_of_others_is_said() {
+    let stage = Stage::open().await;
+    let old = forwarded_as("old", "172.16.4.20");
+    stage.apply(&old).await;
+    let new = named(&old, None, Some("new"));
+    let plan = stage.plan(&new).await;
+    assert_eq!(hand_overs(&plan), BTreeSet::from(["orders"]), "{:#?}", plan.refusals);
+    assert!(plan.is_empty() && !warned(&plan), "{:#?}", plan.warnings);
+    assert!(plan.refusals[0].why.contains("`deployment: old`"), "{:?}", plan.refusals);
+    // Two deployments may have services of one name, for other databases.
+    let others = stage.plan(&forwarded_as("new", "172.16.4.21")).await;
+    assert!(others.refusals.is_empty() && warned(&others), "{:#?}", others.refusals);
+    // What may not be read is not known to be the same.
+    for denied in ["elasticloadbalancing:DescribeTargetHealth", "ec2:DescribeVpcEndpointServicePermissions"] {
+        let call = denied.split(':').nth(1).unwrap();
+        stage.fault(&format!("aws:{call}:*:code=AccessDenied"));
+        let plan = stage.plan(&new).await;
+        assert!(hand_overs(&plan).is_empty() && warned(&plan), "{denied}: {:#?}", plan.refusals);
+        stage.heal();
+    }
+    // With the word both are there; a run that was cut short goes on without it.
+    let driver = stage.driver();
+    let (plan, desired, world) = driver.plan(&new, SEVER).await;
+    assert!(plan.refusals.is_empty() && plan.left.is_empty(), "{:#?}", plan.refusals);
+    let first = Plan { actions: plan.actions[..1].to_vec(), ..plan.clone() };
+    driver.execute(&first, &desired, &world).await;
+    let rest = stage.plan(&new).await;
+    assert!(rest.refusals.is_empty() && warned(&rest), "{:#?}", rest.refusals);
+    stage.apply(&new).await;
+    stage.assert_settled(&new).await;
+    stage.assert_settled(&old).await;
+    assert!(!warned(&stage.plan(&new).await));
 }

@@ -1,0 +1,205 @@
+//! Endpoint services that another deployment made for a service of the same name. A deployment that gets another name in its file makes
+//! everything anew, and leaves what consumers are connected to. Two deployments may have services of one name all the same, for two vendors
+//! or stages, so it is said only while this one has not made its own, and refused only where both would serve the same targets to the same
+//! principals.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::types::{LaunchTemplate, ServiceConfiguration};
+use aws_sdk_elasticloadbalancingv2::types::TargetGroup;
+use futures::future::join_all;
+use privnet_core::plan::{Refusal, Rule, SEVER};
+use privnet_core::spec::aws::AwsForm;
+use privnet_core::{Lowered, Ownership, Resource, Value};
+use serde::{Deserialize, Serialize};
+
+use super::{Claimed, ExposureFacts};
+use crate::balancing;
+use crate::cloud::Cloud;
+use crate::gather::registered;
+use crate::kinds::{
+    ALLOWED_PRINCIPALS, ENDPOINT_SERVICE, LAUNCH_TEMPLATE, TARGET_GROUP, endpoint_service, launch_template,
+    target_group,
+};
+use crate::launch_templates;
+use crate::lower::Lowering;
+use crate::network::tags_of;
+use crate::observe::{Snapshot, Wanted};
+use crate::ownership;
+use crate::privatelink;
+
+/// An endpoint service of another deployment's service of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Namesake {
+    /// The name that both have.
+    pub(super) service: String,
+    /// Its id.
+    id: String,
+    /// Whose it is.
+    deployment: String,
+    /// The load balancers that it serves.
+    balancers: BTreeSet<String>,
+    /// What it serves, and to whom; nothing where that could not be read.
+    served: Option<Served>,
+}
+
+/// What an endpoint service serves, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Served {
+    principals: BTreeSet<String>,
+    /// By listening port, the target group's fields that tell a service from others.
+    ports: BTreeMap<String, BTreeMap<String, Value>>,
+    /// The fingerprint of what forwarder machines run, where a port leads to some.
+    forwarder: Option<String>,
+}
+
+/// Those of services that the file lists and this deployment has not made.
+pub(super) fn of(
+    described: &[ServiceConfiguration],
+    services: &[Claimed],
+    wanted: &Wanted<'_>,
+) -> Vec<Namesake> {
+    let is_new = |name: &str| {
+        let makes_one = |form: &AwsForm| matches!(form, AwsForm::Made(_) | AwsForm::OnLoadBalancer(_));
+        wanted.services.iter().any(|(one, aws)| one.name.as_str() == name && makes_one(&aws.form))
+            && !services.iter().any(|one| one.ownership == Ownership::Ours && one.address.service == name)
+    };
+    let others =
+        described.iter().filter(|service| !endpoint_service::is_going(service)).filter_map(|service| {
+            let tags = tags_of(service.tags());
+            let (other, proof) = ownership::of_another(&tags, wanted.deployment)?;
+            let name = proof.address.service;
+            (proof.address.kind == ENDPOINT_SERVICE && is_new(&name)).then(|| Namesake {
+                service: name,
+                id: service.service_id().unwrap_or_default().to_owned(),
+                deployment: other.to_owned(),
+                balancers: service.network_load_balancer_arns().iter().cloned().collect(),
+                served: None,
+            })
+        });
+    others.collect()
+}
+
+/// Reads what those serve. Where that fails it is not known, and nothing is refused because of them.
+pub(crate) async fn look_into(cloud: &Cloud<'_>, snapshot: &mut Snapshot<'_>) {
+    if snapshot.exposure.namesakes.is_empty() {
+        return;
+    }
+    let Ok(groups) = balancing::target_groups(cloud).await else { return };
+    let there = &*snapshot;
+    let reads = there.exposure.namesakes.iter().map(|namesake| served(cloud, there, namesake, &groups));
+    let read = join_all(reads).await;
+    for (namesake, served) in snapshot.exposure.namesakes.iter_mut().zip(read) {
+        namesake.served = served;
+    }
+}
+
+async fn served(
+    cloud: &Cloud<'_>,
+    snapshot: &Snapshot<'_>,
+    namesake: &Namesake,
+    groups: &[TargetGroup],
+) -> Option<Served> {
+    let allowed = privatelink::principals(cloud, &namesake.id).await.ok()?;
+    let behind = |group: &&TargetGroup| {
+        group.load_balancer_arns().iter().any(|balancer| namesake.balancers.contains(balancer))
+    };
+    let behind: Vec<&TargetGroup> = groups.iter().filter(behind).collect();
+    let arns = behind.iter().filter_map(|group| group.target_group_arn().map(str::to_owned)).collect();
+    let tags = balancing::tags(cloud, &arns).await.ok()?;
+    let mut ports = BTreeMap::new();
+    let mut of_machines = false;
+    for group in behind {
+        let arn = group.target_group_arn()?;
+        let tags = tags.get(arn)?;
+        let Some(proof) = ownership::proof(tags, &namesake.deployment) else { continue };
+        if proof.address.service != namesake.service || proof.address.kind != TARGET_GROUP {
+            continue;
+        }
+        let health = registered(&balancing::target_health(cloud, arn).await.ok()?);
+        let ranges = snapshot.vpc_ranges(group.vpc_id().unwrap_or_default());
+        of_machines |= target_group::is_of_machines(tags);
+        let likeness = target_group::likeness(group, tags, &health, &ranges);
+        // Of two, one is about to go: then it is not known what is served.
+        if ports.insert(proof.address.name, likeness).is_some() {
+            return None;
+        }
+    }
+    let principals = allowed.iter().filter_map(|one| one.principal().map(str::to_owned)).collect();
+    let forwarder = if of_machines { Some(forwarder(cloud, namesake).await?) } else { None };
+    Some(Served { principals, ports, forwarder })
+}
+
+/// What its forwarder machines run.
+async fn forwarder(cloud: &Cloud<'_>, namesake: &Namesake) -> Option<String> {
+    let all = launch_templates::templates(cloud, &namesake.deployment, &BTreeSet::new()).await.ok()?;
+    let is_its = |template: &&LaunchTemplate| {
+        let tags = tags_of(template.tags());
+        let proof = ownership::proof(&tags, &namesake.deployment).map(|proof| proof.address);
+        proof.is_some_and(|of| of.service == namesake.service && of.kind == LAUNCH_TEMPLATE)
+    };
+    let its: Vec<&LaunchTemplate> = all.iter().filter(is_its).collect();
+    let [template] = its.as_slice() else { return None };
+    let versions = launch_templates::all_versions(cloud, &its).await.ok()?;
+    launch_template::runs(versions.get(template.launch_template_id()?)?)
+}
+
+/// Says which those are of a service, or refuses it.
+pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
+    let own = |live: &privnet_core::Live| live.is_ours() && live.address.service == lowering.name();
+    let is_begun = lowering.world.live.iter().any(own);
+    for namesake in ExposureFacts::of(lowering.world, lowering.name()).namesakes {
+        let same = namesake.served.as_ref().filter(|_| !is_begun);
+        if same.is_some_and(|served| served.is_the_same(&lowered.resources)) {
+            lowered.refusals.push(Refusal {
+                address: lowered.intent.exposed.clone(),
+                rule: Rule::HandOver,
+                why: namesake.as_renamed(),
+                flag: Some(SEVER.to_owned()),
+            });
+        } else {
+            lowered.warnings.push(namesake.as_another(lowering.spec.deployment.as_str()));
+        }
+    }
+}
+
+impl Served {
+    /// Whether it is what these resources would serve, and to the same principals.
+    fn is_the_same(&self, wanted: &[Resource]) -> bool {
+        let of_kind = |kind: &'static str| wanted.iter().filter(move |one| one.address.kind == kind);
+        let texts = of_kind(ALLOWED_PRINCIPALS).filter_map(|one| one.fields.get("principals")?.as_list());
+        let allowed: BTreeSet<&str> = texts.flatten().filter_map(Value::as_text).collect();
+        let same_port = |group: &Resource| {
+            let there = self.ports.get(&group.address.name);
+            there.is_some_and(|there| target_group::is_alike(&group.fields, there))
+        };
+        let runs = of_kind(LAUNCH_TEMPLATE).find_map(|one| one.fields.get("forwarder")?.as_text());
+        let ports = of_kind(TARGET_GROUP).count();
+        ports > 0
+            && ports == self.ports.len()
+            && of_kind(TARGET_GROUP).all(same_port)
+            && runs == self.forwarder.as_deref()
+            && allowed == self.principals.iter().map(String::as_str).collect()
+    }
+}
+
+impl Namesake {
+    fn as_renamed(&self) -> String {
+        let Self { service, id, deployment, .. } = self;
+        format!(
+            "the endpoint service {id} has the tags of the service `{service}` of the deployment `{deployment}`, and serves the same \
+             targets on the same ports to the same principals: it looks as if the file's `deployment` was renamed. What the vendor was given \
+             would change, and that one would be left with whoever is connected to it. Give the file `deployment: {deployment}` again; where \
+             that one is to go, destroy it by its own file first; a second way to the same targets takes {SEVER}, which leaves it as it is"
+        )
+    }
+
+    fn as_another(&self, deployment: &str) -> String {
+        let Self { service, id, deployment: other, .. } = self;
+        format!(
+            "{service}: the endpoint service {id} has the tags of a service of this name of the deployment `{other}`, and `{deployment}` has \
+             none yet: if the file's `deployment` was renamed, all is made anew beside it, and consumers stay with the old one; then give \
+             the file its old `deployment` again, or destroy that one by its own file"
+        )
+    }
+}
