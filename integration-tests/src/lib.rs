@@ -17,6 +17,7 @@ pub mod ground;
 pub mod killed;
 pub mod kills;
 pub mod moto;
+pub mod own_named;
 pub mod plan_bench;
 pub mod proxy;
 pub mod query;

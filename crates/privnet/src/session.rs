@@ -309,6 +309,7 @@ impl Session {
                 });
             }
         }
+        world.refuse_own_names();
         if !self.only.is_empty() {
             world.live.retain(|live| self.takes_part(&live.address.service));
             world.services.retain(|service, _| self.takes_part(service));

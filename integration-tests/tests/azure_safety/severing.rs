@@ -1,6 +1,7 @@
 //! Edits that would cut a live consumer: each is refused, with exit status 3, until the user says so in words.
 
 use privnet_integration_tests::ground::{Ground, both};
+use privnet_integration_tests::own_named::{self, Own};
 use privnet_integration_tests::severing::{
     Edit, PRUNED, RENAMED, commands_need_the_word, each_is_refused, edit, is_carried_out_with_the_word,
 };
@@ -136,4 +137,17 @@ fn the_proxy_header_is_not_turned_on_under_a_consumer() {
     assert!(both(&refused).contains("proxy_protocol"), "{}", both(&refused));
     ground.must("--sandbox apply --yes", 3);
     ground.must("--sandbox apply --yes --sever-connections", 0);
+}
+
+/// Whom the deployment's own rule keeps out is not let in by another service that names the same as the user's own.
+#[test]
+fn what_the_deployment_made_is_not_named_as_the_users_own() {
+    let ground = connected();
+    let service = own_named::made(&ground, "azure", "/privateLinkServices/pn-orders");
+    let group = "/subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Network";
+    let own = format!(
+        "    azure:\n      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee\n      existing: {{ private_link_service: {group}/privateLinkServices/pn-orders{service} }}\n"
+    );
+    let own = Own { block: &own, is_exposed: true };
+    own_named::is_refused(&ground, &orders(), &own, ("acme", "other"));
 }

@@ -1,6 +1,7 @@
 //! Edits that would cut a live consumer: each is refused, with exit status 3, until the user says so in words.
 
 use privnet_integration_tests::ground::{Ground, both};
+use privnet_integration_tests::own_named::{self, Own};
 use privnet_integration_tests::severing::{
     Edit, PRUNED, RENAMED, commands_need_the_word, each_is_refused, edit, is_carried_out_with_the_word,
 };
@@ -136,4 +137,20 @@ fn all_ports_and_regions_are_opened_under_a_consumer_and_closed_with_the_word_al
         ground.edit(edited);
         ground.must("--sandbox apply --yes --sever-connections", 0);
     }
+}
+
+/// Whom the deployment's own rule keeps out is not let in by another service that names the same as the user's own.
+#[test]
+fn what_the_deployment_made_is_not_named_as_the_users_own() {
+    let ground = connected();
+    let attachment = own_named::made(&ground, "gcp", "/serviceAttachments/pn-orders");
+    let rule = own_named::made(&ground, "gcp", "/forwardingRules/pn-orders");
+    let attachment = format!("    gcp: {{ existing: {{ service_attachment: pn-orders{attachment} }} }}\n");
+    let rule = format!(
+        "    gcp: {{ existing: {{ forwarding_rule: pn-orders{rule} }}, nat_subnets: [{{ create: {{ cidr: 10.8.3.0/24 }} }}] }}\n"
+    );
+    let [attachment, rule] =
+        [Own { block: &attachment, is_exposed: true }, Own { block: &rule, is_exposed: false }];
+    own_named::is_refused(&ground, &orders(), &attachment, ("fivetran", "acme"));
+    own_named::is_refused(&ground, &orders(), &rule, ("fivetran", "acme"));
 }

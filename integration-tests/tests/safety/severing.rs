@@ -6,6 +6,7 @@ use privnet_integration_tests::severing::{
     is_carried_out_with_the_word,
 };
 
+use privnet_integration_tests::own_named::{self, Own};
 use privnet_integration_tests::query::{Api, Caller, element, query, query_as};
 use privnet_integration_tests::records::record_of;
 use privnet_integration_tests::town::look_alikes;
@@ -415,4 +416,22 @@ fn commands_that_would_cut_are_refused_and_carried_out_with_the_word() {
         "consumers: { acme: { aws: { principals: ['arn:aws:iam::210987654321:root'] } } }\nservices:\n",
     );
     commands_need_the_word(&Ground::connected("aws.yaml", &orders()), &others);
+}
+
+/// Whom the deployment's own rule keeps out is not let in by another service that names the same as the user's own.
+#[test]
+fn what_the_deployment_made_is_not_named_as_the_users_own() {
+    let ground = Ground::connected("aws.yaml", &orders());
+    let handoff = both(&ground.must("--sandbox handoff", 0));
+    let (_, service) = handoff.split_once("com.amazonaws.vpce.us-east-1.").unwrap();
+    let service = service.split_whitespace().next().unwrap();
+    let balancer = own_named::made(&ground, "aws", "loadbalancer/net/pn-orders");
+    let service = format!("    aws: {{ existing: {{ endpoint_service: {service} }} }}\n");
+    let arn =
+        format!("arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/pn-orders{balancer}");
+    let balancer = format!("    aws: {{ existing: {{ load_balancer: '{arn}' }} }}\n");
+    let [service, balancer] =
+        [Own { block: &service, is_exposed: true }, Own { block: &balancer, is_exposed: false }];
+    own_named::is_refused(&ground, &orders(), &service, ("fivetran", "dbt-cloud"));
+    own_named::is_refused(&ground, &orders(), &balancer, ("fivetran", "dbt-cloud"));
 }

@@ -64,6 +64,7 @@ impl Driver {
                 Err(error) => panic!("observe: {error} {:?}", crate::error::causes(&error)),
             }
         }
+        world.refuse_own_names();
         (lower_all(spec, &spec.services, &self.providers, &world), world)
     }
 

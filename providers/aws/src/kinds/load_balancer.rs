@@ -136,23 +136,22 @@ fn live_of(snapshot: &Snapshot<'_>, seen: &SeenLoadBalancer) -> Vec<Live> {
         outputs: outputs([("arn", arn), ("dns_name", seen.described.dns_name().unwrap_or_default())]),
         health: health(&seen.described),
     };
-    let Some(claim) = &seen.claim else {
-        let named = snapshot
-            .wanted
-            .services
-            .iter()
-            .filter(|(_, aws)| supplied_load_balancer(aws).as_deref() == Some(arn));
-        return named
-            .map(|(service, _)| {
-                live(address(service.name.as_str()), None, Ownership::Supplied, BTreeMap::new())
-            })
-            .collect();
+    let named = || {
+        let services = snapshot.wanted.services.iter();
+        let named = services.filter(|(_, aws)| supplied_load_balancer(aws).as_deref() == Some(arn));
+        named.map(|(service, _)| {
+            live(address(service.name.as_str()), None, Ownership::Supplied, BTreeMap::new())
+        })
     };
+    let Some(claim) = &seen.claim else { return named().collect() };
     let fields = match claim.ownership {
         Ownership::Ours => Balancer::of(&seen.described, &seen.attributes, &seen.tags).to_fields(),
         Ownership::Supplied | Ownership::Unproven { .. } => BTreeMap::new(),
     };
-    vec![live(claim.address.clone(), Some(claim.generation), claim.ownership.clone(), fields)]
+    let mut all = vec![live(claim.address.clone(), Some(claim.generation), claim.ownership.clone(), fields)];
+    // What is ours is nobody's to name: that both are here is refused.
+    all.extend(named().filter(|_| claim.ownership == Ownership::Ours));
+    all
 }
 
 fn state_of(described: &Described) -> String {

@@ -110,10 +110,12 @@ async fn seen_load_balancers(
     let concerned = all.into_iter().filter_map(|described| {
         let arn = described.load_balancer_arn()?.to_owned();
         let tags = tags.get(&arn).cloned().unwrap_or_default();
-        if supplied.contains(&arn) {
-            return Some((described, arn, tags, None));
-        }
         let claim = wanted.names.claim(wanted.deployment, described.load_balancer_name()?, &tags);
+        if supplied.contains(&arn) {
+            // The user's own may have a name like ours; one that this deployment made is not the user's own.
+            let ours = claim.filter(|claim| claim.ownership == privnet_core::Ownership::Ours);
+            return Some((described, arn, tags, ours));
+        }
         (claim.is_some() || used.contains(&arn)).then_some((described, arn, tags, claim))
     });
     let reads = concerned.map(|(described, arn, tags, claim)| async move {

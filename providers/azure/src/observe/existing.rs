@@ -124,7 +124,12 @@ async fn of_group(
     for (service, id) in named {
         let found = one_of(&shown, &id.key());
         let address = private_link_service::address(service.name.as_str());
-        world.refusals.extend(found.and_then(|found| super::former::own(request, service, found)));
+        if let Some(refusal) = found.and_then(|found| super::former::own(request, service, found)) {
+            // Nobody is let in by its rule; and what it names stays.
+            world.refusals.push(refusal);
+            world.live.extend(found.and_then(|found| private_link_service::live_of(found, address)));
+            continue;
+        }
         if let Some(frontend) = found.and_then(|found| frontend_of(found, &balancers)) {
             let known = Facts { frontend: Some(frontend), ..Facts::default() };
             facts::keep(&mut world, service.name.as_str(), &known);

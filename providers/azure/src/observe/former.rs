@@ -7,7 +7,7 @@ use privnet_core::execute::Context;
 use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::azure::AzureForm;
 use privnet_core::spec::{CloudService, Service, Spec};
-use privnet_core::{Error, Generation, ObserveRequest, Ownership, Purpose, Scope, World};
+use privnet_core::{Error, Generation, ObserveRequest, Ownership, Scope, World, own_name};
 
 use super::stranger;
 use crate::arm::{Arm, Json, Target, concerns_everything, in_words, items, text, text_map};
@@ -156,15 +156,11 @@ pub(super) fn owner(deployment: &str, resource: &Json) -> Option<String> {
 /// Why a private link service that the file names is none of the user's own: this deployment made it.
 pub(super) fn own(request: ObserveRequest<'_>, service: &Service, named: &Json) -> Option<Refusal> {
     // Under a tombstone's name it goes.
-    if request.purpose != Purpose::Plan || service.remove {
+    if service.remove {
         return None;
     }
     let maker = owner(request.spec.deployment.as_str(), named)?;
-    let (id, own) = (text(named, "id").unwrap_or_default(), maker == service.name.as_str());
-    let for_whom = if own { "this service".to_owned() } else { format!("the service `{maker}`") };
-    let why = format!(
-        "`existing` names {id}, which privnet made for {for_whom}: leave that service as it was, or name one of your own"
-    );
+    let why = own_name(text(named, "id").unwrap_or_default(), &maker, service.name.as_str());
     let address = private_link_service::address(service.name.as_str());
     Some(Refusal { address, rule: Rule::Unsuitable, why, flag: None })
 }
