@@ -171,10 +171,11 @@ fn let_nobody_in_by_the_way(open: &[&Connection], decisions: &mut [Decision]) {
         let accepted = decisions.iter().filter(|decision| decision.verdict == Verdict::Accepted);
         let let_in: BTreeSet<String> = accepted.map(|decision| decision.connection.clone()).collect();
         let mut settled = true;
-        for (connection, decision) in open.iter().zip(&mut *decisions) {
+        let accepted = open.iter().zip(&mut *decisions);
+        for (connection, decision) in accepted.filter(|(_, one)| one.verdict == Verdict::Accepted) {
             let Company { others, instead } = &connection.company;
             let others: Vec<String> = others.difference(&let_in).cloned().collect();
-            if decision.verdict == Verdict::Accepted && !others.is_empty() {
+            if !others.is_empty() {
                 decision.verdict = Verdict::Left;
                 decision.why = Why::Accompanied { others, instead: instead.clone() };
                 decision.besides = Aside::default();

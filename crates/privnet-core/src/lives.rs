@@ -105,7 +105,7 @@ mod tests {
             generation: None,
             scope: Scope("aws/1/us-east-1".to_owned()),
             id: id.to_string(),
-            ownership: if id % 3 == 0 {
+            ownership: if id.is_multiple_of(3) {
                 Ownership::Unproven { why: String::new(), mend: None }
             } else {
                 Ownership::Ours

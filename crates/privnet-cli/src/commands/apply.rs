@@ -15,7 +15,7 @@ use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::written;
-use crate::render::{GoesOn, count, executed_text, plan_text};
+use crate::render::{GoesOn, Word, count, executed_text, plan_text};
 use crate::world::{can_ask, confirm};
 
 /// What a plan is carried out for.
@@ -32,6 +32,14 @@ enum Aim {
 }
 
 impl Aim {
+    fn word(self) -> Word {
+        match self {
+            Self::Apply | Self::Destroy => Word::Here,
+            Self::Saved => Word::ByAnotherPlan,
+            Self::Follow => Word::ByApply,
+        }
+    }
+
     fn goes_on(self) -> GoesOn {
         match self {
             Self::Apply | Self::Follow | Self::Destroy => GoesOn::Again,
@@ -47,6 +55,15 @@ enum Way {
     Plan(PlanOptions),
     /// Nothing but which targets load balancers have.
     Targets,
+}
+
+impl Way {
+    fn word(self) -> Word {
+        match self {
+            Self::Plan(_) => Word::Here,
+            Self::Targets => Word::ByApply,
+        }
+    }
 }
 
 /// A file's plan, to be carried out.
@@ -82,7 +99,13 @@ impl Ready {
             shell.unreachable(&now.unreachable);
             if !shell.output.is_json() {
                 let title = format!("{} ({}), planned again", now.desired.deployment, self.name);
-                let text = plan_text(&title, &now.plan, shell.global.verbose > 0, shell.output.paint());
+                let text = plan_text(
+                    &title,
+                    &now.plan,
+                    shell.global.verbose > 0,
+                    self.way.word(),
+                    shell.output.paint(),
+                );
                 shell.output.raw(text.as_bytes());
                 written()?;
             }
@@ -200,6 +223,7 @@ async fn carry_out(shell: &Shell, ready: Vec<Ready>, yes: bool, aim: Aim) -> Res
             &title,
             &file.planned.plan,
             shell.global.verbose > 0,
+            aim.word(),
             shell.output.paint(),
         ));
         if aim == Aim::Destroy {

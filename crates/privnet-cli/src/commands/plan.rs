@@ -9,7 +9,7 @@ use super::{Shell, joined};
 use crate::args::Which;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::render::plan_text;
+use crate::render::{Word, plan_text};
 
 pub(crate) async fn run(
     shell: &Shell,
@@ -47,7 +47,13 @@ pub(crate) async fn run(
             }
         }
         let title = format!("{} ({})", planned.desired.deployment, file.source.name);
-        texts.push_str(&plan_text(&title, &planned.plan, shell.global.verbose > 0, shell.output.paint()));
+        texts.push_str(&plan_text(
+            &title,
+            &planned.plan,
+            shell.global.verbose > 0,
+            Word::Here,
+            shell.output.paint(),
+        ));
         objects.push(serde_json::to_value(&planned.plan).unwrap_or_else(|_| json!({})));
         exit = exit.worse(exit_of(&planned, detailed_exitcode));
         shell.unreachable(&planned.unreachable);

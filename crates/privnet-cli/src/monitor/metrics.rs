@@ -185,8 +185,11 @@ impl Metrics {
             self.drift_found.get_or_create(&of).inc_by(wide(self.new_differences(round)));
             self.drift.get_or_create(&of).set(signed(round.plan.actions.len()));
             self.refused.get_or_create(&of).set(signed(round.plan.refusals.len()));
-            self.pending.get_or_create(&of).set(signed(round.pending()));
-            self.ambiguous.get_or_create(&of).set(signed(round.ambiguous()));
+            // Nor is who could not be read known not to wait.
+            if round.unread.is_empty() {
+                self.pending.get_or_create(&of).set(signed(round.pending()));
+                self.ambiguous.get_or_create(&of).set(signed(round.ambiguous()));
+            }
         }
         if outcome != RoundOutcome::Failed {
             self.last_success.get_or_create(&of).set(round.at.as_duration().as_secs_f64());

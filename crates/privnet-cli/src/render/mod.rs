@@ -18,7 +18,7 @@ pub(crate) use decisions::{
 pub(crate) use failures::{failure_text, file_error_json, file_errors_text};
 pub(crate) use forwarder::forwarder_text;
 pub(crate) use handoff::handoff_text;
-pub(crate) use plan::{GoesOn, executed_text, plan_text, rejection_text, warnings_text};
+pub(crate) use plan::{GoesOn, Word, executed_text, plan_text, rejection_text, warnings_text};
 pub(crate) use status::status_text;
 pub(crate) use watch::{
     Changed, Unwatched, Watching, headline, lost_json, lost_text, round_text, watch_json,

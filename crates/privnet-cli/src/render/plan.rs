@@ -9,23 +9,44 @@ use privnet_core::plan::{Action, FieldChange, Left, Op, Refusal, Summary};
 use super::{Paint, Style, count, who};
 
 /// A plan for people. `detail` lists the fields of what is made, too.
-pub(crate) fn plan_text(title: &str, plan: &Plan, detail: bool, paint: Paint) -> String {
+pub(crate) fn plan_text(title: &str, plan: &Plan, detail: bool, word: Word, paint: Paint) -> String {
     let waiting = waiting(plan).map(|waiting| format!(" {waiting}")).unwrap_or_default();
-    format!("{}{waiting}\n", without_end(title, plan, detail, paint))
+    format!("{}{waiting}\n", without_end(title, plan, detail, word, paint))
+}
+
+/// How the word that lifts a refusal is said to whoever sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// By the same command.
+    Here,
+    /// By `apply`: this command takes no such word.
+    ByApply,
+    /// By another plan: what is saved is carried out as it is.
+    ByAnotherPlan,
+}
+
+impl Word {
+    fn of(self, flag: &str) -> String {
+        match self {
+            Self::Here => flag.to_owned(),
+            Self::ByApply => format!("`privnet apply {flag}`"),
+            Self::ByAnotherPlan => format!("`privnet plan --out FILE {flag}`, then apply that"),
+        }
+    }
 }
 
 /// The plan of a rejection, which is about that one connection and holds nothing else up.
 pub(crate) fn rejection_text(title: &str, plan: &Plan, paint: Paint) -> String {
-    without_end(title, plan, false, paint) + "\n"
+    without_end(title, plan, false, Word::Here, paint) + "\n"
 }
 
-fn without_end(title: &str, plan: &Plan, detail: bool, paint: Paint) -> String {
+fn without_end(title: &str, plan: &Plan, detail: bool, word: Word, paint: Paint) -> String {
     let mut out = format!("{}\n", paint.on(Style::Bold, title));
     actions(&mut out, plan, detail, paint);
     if !plan.is_empty() {
         additions(&mut out, plan, paint);
     }
-    remarks(&mut out, plan, paint);
+    remarks(&mut out, plan, word, paint);
     let _ = write!(out, "\n{}", summary_line(&plan.summary, plan, paint));
     out
 }
@@ -193,7 +214,7 @@ fn additions(out: &mut String, plan: &Plan, paint: Paint) {
     }
 }
 
-fn remarks(out: &mut String, plan: &Plan, paint: Paint) {
+fn remarks(out: &mut String, plan: &Plan, word: Word, paint: Paint) {
     for left in &plan.left {
         out.push('\n');
         left_behind(out, left, paint);
@@ -202,7 +223,8 @@ fn remarks(out: &mut String, plan: &Plan, paint: Paint) {
         out.push('\n');
         refused(out, refusal, paint);
         if let Some(flag) = helpful_flag(plan, refusal) {
-            let _ = writeln!(out, "  {} to do it all the same: {flag}", paint.on(Style::Change, "hint:"));
+            let hint = paint.on(Style::Change, "hint:");
+            let _ = writeln!(out, "  {hint} to do it all the same: {}", word.of(flag));
         }
     }
     if !plan.warnings.is_empty() {
@@ -384,7 +406,7 @@ hint: once that is settled, run the command again: it goes on from here\n";
             refusal("billing", Rule::WouldSever, Some("--sever-connections")),
         ];
         let plan = Plan { refusals, ..Plan::default() };
-        let said = plan_text("d", &plan, false, Paint::Plain);
+        let said = plan_text("d", &plan, false, Word::Here, Paint::Plain);
         assert_eq!(said.matches("hint:").count(), 1, "{said}");
         let (_, billing) = said.split_once("refused billing/").unwrap();
         assert!(billing.contains("hint: to do it all the same: --sever-connections"), "{said}");
@@ -398,7 +420,7 @@ hint: once that is settled, run the command again: it goes on from here\n";
             service: service.to_owned(),
         };
         let waits = vec![wait("a", "fivetran"), wait("b", "acme"), wait("c", "fivetran")];
-        let said = plan_text("d", &Plan { waits, ..Plan::default() }, false, Paint::Plain);
+        let said = plan_text("d", &Plan { waits, ..Plan::default() }, false, Word::Here, Paint::Plain);
         assert!(
             said.contains("\nwaits a, c for fivetran: its request\nwaits b for acme: its request\n"),
             "{said}"

@@ -29,10 +29,16 @@ impl Draft<'_> {
         }
         let mut renamed = self.taken_for_another();
         for refusal in &mut renamed {
-            let before = self.refusals.len();
-            self.refusals.retain(|other| other.address.service != refusal.address.service);
-            if self.refusals.len() < before {
+            let of_it = |other: &Refusal| other.address.service == refusal.address.service;
+            let (of_it, others): (Vec<Refusal>, _) =
+                std::mem::take(&mut self.refusals).into_iter().partition(of_it);
+            self.refusals = others;
+            if !of_it.is_empty() {
                 refusal.why.push_str("; more stands in its way then, which a plan with that word tells");
+            }
+            // The word would lift other services' refusals, and be in vain for this one.
+            if of_it.iter().any(|other| other.flag.is_none()) {
+                refusal.flag = None;
             }
         }
         renamed
@@ -72,7 +78,7 @@ impl Draft<'_> {
                     && live.address.name == exposed.name
             };
             let same = |(_, parts, there): &&(&str, &Vec<&Live>, Likenesses<'_>)| {
-                parts.iter().any(|live| was_handed_over(live)) && are_alike(&wanted, there)
+                parts.iter().any(was_handed_over) && are_alike(&wanted, there)
             };
             let (old, _, _) = left.iter().find(same)?;
             Some(refusal(exposed, Rule::HandOver, in_words(old), Some(SEVER)))

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use privnet_core::accept::{Ask, Decision, Verdict};
+use privnet_core::accept::{Ask, Decision};
+use privnet_core::plan::Rule;
 
 use super::{Decided, Planned, Session};
 
@@ -30,7 +31,9 @@ impl Session {
             let ambiguous = decided.decisions.iter().any(Decision::is_ambiguous);
             let refused = decided.decisions.iter().any(Decision::is_refused);
             let unreachable = !decided.executed.unreachable.is_empty();
-            let changed = decided.decisions.iter().any(|decision| decision.verdict != Verdict::Left);
+            let changed = !decided.executed.plan.actions.is_empty();
+            // To turn this one away would cut others: that does not pass by itself.
+            let would_sever = decided.executed.plan.refusals.iter().any(|one| one.rule == Rule::WouldSever);
             see(&decided);
             let end = if self.context.is_cancelled() {
                 Some(WaitedFor::Cancelled)
@@ -38,11 +41,11 @@ impl Session {
                 Some(WaitedFor::Failed)
             } else if ask.connection.is_none() && self.services().all(|service| service.remove) {
                 Some(WaitedFor::Nobody)
-            } else if !changed && self.is_connected(&decided.executed, &ask) {
+            } else if !changed && !would_sever && self.is_connected(&decided.executed, &ask) {
                 Some(WaitedFor::Connected)
             } else if ambiguous {
                 Some(WaitedFor::Ambiguous)
-            } else if refused {
+            } else if refused || would_sever {
                 Some(WaitedFor::Refused)
             } else {
                 (started.elapsed() >= timeout).then_some(WaitedFor::TimedOut)

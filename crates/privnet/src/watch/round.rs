@@ -230,12 +230,13 @@ async fn act(session: &Session, planned: Planned, round: &mut Round) {
 
 /// What could not be read when the requests were read again: what was decided on is not all that waits. What is told already is not told twice.
 fn look_again(round: &mut Round, again: Planned) {
-    let is_told = |service: &str| {
+    let is_told = |service: &str, why: &str| {
         round.unread.iter().any(|(told, _)| told == service)
             || round.unreachable.iter().any(|down| down.services.contains(service))
-            || round.plan.refusals.iter().any(|refusal| refusal.address.service == service)
+            || round.plan.refusals.iter().any(|told| told.address.service == service && told.why == why)
     };
-    let unread: Vec<_> = again.unread().into_iter().filter(|(service, _)| !is_told(service)).collect();
+    let unread = again.unread().into_iter().filter(|(service, why)| !is_told(service, why));
+    let unread: Vec<_> = unread.collect();
     round.unread.extend(unread);
     let known: Vec<&str> = round.unreachable.iter().map(|down| down.cloud).collect();
     let more: Vec<_> = again.unreachable.into_iter().filter(|down| !known.contains(&down.cloud)).collect();
@@ -293,6 +294,14 @@ mod tests {
             .push(Refusal { rule: Rule::WrongAccount, ..refusal("orders", "another account") });
         look_again(&mut round, unread("orders", "another account"));
         assert_eq!((round.errors(), round.outcome()), (0, RoundOutcome::Refused));
+        // What it refuses for another reason says nothing of who could not be read.
+        let mut round = Round::blank("data", "data.yaml", false);
+        round
+            .plan
+            .refusals
+            .push(Refusal { rule: Rule::WouldSever, ..refusal("orders", "another port would cut vpce-1") });
+        look_again(&mut round, unread("orders", "denied"));
+        assert_eq!((round.errors(), round.outcome()), (1, RoundOutcome::Failed));
     }
 
     /// A cloud that is down when requests are read again is told beside one that was down before.

@@ -108,6 +108,10 @@ pub(super) async fn read(path: &Path) -> Reading {
     }
     match tokio::fs::read(path).await {
         Ok(bytes) => match String::from_utf8(bytes) {
+            // A text of two bytes for each letter decodes as one with these.
+            Ok(text) if text.contains('\0') => {
+                Reading::Unreadable("it is not UTF-8 text: save it as that".to_owned())
+            }
             Ok(text) => Reading::Text(text),
             Err(error) => Reading::Unreadable(error.to_string()),
         },

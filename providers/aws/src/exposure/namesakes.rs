@@ -12,6 +12,7 @@ use privnet_core::plan::{Refusal, Rule, SEVER};
 use privnet_core::spec::aws::AwsForm;
 use privnet_core::{Lowered, Ownership, Resource, Value};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 
 use super::{Claimed, ExposureFacts};
 use crate::balancing;
@@ -59,11 +60,12 @@ pub(super) fn of(
     services: &[Claimed],
     wanted: &Wanted<'_>,
 ) -> Vec<Namesake> {
-    let is_new = |name: &str| {
-        let makes_one = |form: &AwsForm| matches!(form, AwsForm::Made(_) | AwsForm::OnLoadBalancer(_));
-        wanted.services.iter().any(|(one, aws)| one.name.as_str() == name && makes_one(&aws.form))
-            && !services.iter().any(|one| one.ownership == Ownership::Ours && one.address.service == name)
-    };
+    let makes_one = |form: &AwsForm| matches!(form, AwsForm::Made(_) | AwsForm::OnLoadBalancer(_));
+    let made = services.iter().filter(|one| one.ownership == Ownership::Ours);
+    let made: BTreeSet<&str> = made.map(|one| one.address.service.as_str()).collect();
+    let listed = wanted.services.iter().filter(|(_, aws)| makes_one(&aws.form));
+    let listed: BTreeSet<&str> = listed.map(|(service, _)| service.name.as_str()).collect();
+    let is_new = |name: &str| listed.contains(name) && !made.contains(name);
     let others =
         described.iter().filter(|service| !endpoint_service::is_going(service)).filter_map(|service| {
             let tags = tags_of(service.tags());
@@ -87,7 +89,13 @@ pub(crate) async fn look_into(cloud: &Cloud<'_>, snapshot: &mut Snapshot<'_>) {
     }
     let Ok(groups) = balancing::target_groups(cloud).await else { return };
     let there = &*snapshot;
-    let reads = there.exposure.namesakes.iter().map(|namesake| served(cloud, there, namesake, &groups));
+    let others: BTreeSet<&str> = there.exposure.namesakes.iter().map(|one| one.deployment.as_str()).collect();
+    let machines: BTreeMap<&str, Machines> =
+        others.into_iter().map(|other| (other, Machines::new())).collect();
+    let reads =
+        there.exposure.namesakes.iter().map(|namesake| {
+            served(cloud, there, namesake, &groups, machines.get(namesake.deployment.as_str()))
+        });
     let read = join_all(reads).await;
     for (namesake, served) in snapshot.exposure.namesakes.iter_mut().zip(read) {
         namesake.served = served;
@@ -99,6 +107,7 @@ async fn served(
     snapshot: &Snapshot<'_>,
     namesake: &Namesake,
     groups: &[TargetGroup],
+    machines: Option<&Machines>,
 ) -> Option<Served> {
     let allowed = privatelink::principals(cloud, &namesake.id).await.ok()?;
     let behind = |group: &&TargetGroup| {
@@ -126,28 +135,40 @@ async fn served(
         }
     }
     let principals = allowed.iter().filter_map(|one| one.principal().map(str::to_owned)).collect();
-    let forwarder = if of_machines { Some(forwarder(cloud, namesake).await?) } else { None };
-    Some(Served { principals, ports, forwarder })
+    if !of_machines {
+        return Some(Served { principals, ports, forwarder: None });
+    }
+    let read = machines?.get_or_init(|| forwarders(cloud, &namesake.deployment)).await;
+    let forwarder = read.as_ref()?.get(&namesake.service)?.clone();
+    Some(Served { principals, ports, forwarder: Some(forwarder) })
 }
 
-/// What its forwarder machines run.
-async fn forwarder(cloud: &Cloud<'_>, namesake: &Namesake) -> Option<String> {
-    let all = launch_templates::templates(cloud, &namesake.deployment, &BTreeSet::new()).await.ok()?;
-    let is_its = |template: &&LaunchTemplate| {
-        let tags = tags_of(template.tags());
-        let proof = ownership::proof(&tags, &namesake.deployment).map(|proof| proof.address);
-        proof.is_some_and(|of| of.service == namesake.service && of.kind == LAUNCH_TEMPLATE)
-    };
-    let its: Vec<&LaunchTemplate> = all.iter().filter(is_its).collect();
-    let [template] = its.as_slice() else { return None };
+/// What the forwarder machines of a deployment's services run, by service, or nothing where that may not be read: it is read once for all.
+type Machines = OnceCell<Option<BTreeMap<String, String>>>;
+
+/// Of services with one launch template: of two, it is not known which serves.
+async fn forwarders(cloud: &Cloud<'_>, deployment: &str) -> Option<BTreeMap<String, String>> {
+    let all = launch_templates::templates(cloud, deployment, &BTreeSet::new()).await.ok()?;
+    let mut by_service: BTreeMap<String, Vec<&LaunchTemplate>> = BTreeMap::new();
+    for template in &all {
+        let proof = ownership::proof(&tags_of(template.tags()), deployment).map(|proof| proof.address);
+        if let Some(of) = proof.filter(|of| of.kind == LAUNCH_TEMPLATE) {
+            by_service.entry(of.service).or_default().push(template);
+        }
+    }
+    by_service.retain(|_, templates| templates.len() == 1);
+    let its: Vec<&LaunchTemplate> = by_service.values().flatten().copied().collect();
     let versions = launch_templates::all_versions(cloud, &its).await.ok()?;
-    launch_template::runs(versions.get(template.launch_template_id()?)?)
+    let runs = by_service.into_iter().filter_map(|(service, templates)| {
+        let version = versions.get(templates.first()?.launch_template_id()?)?;
+        Some((service, launch_template::runs(version)?))
+    });
+    Some(runs.collect())
 }
 
 /// Says which those are of a service, or refuses it.
 pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
-    let own = |live: &privnet_core::Live| live.is_ours() && live.address.service == lowering.name();
-    let is_begun = lowering.world.live.iter().any(own);
+    let is_begun = lowering.world.live.of(lowering.name()).iter().any(privnet_core::Live::is_ours);
     for namesake in ExposureFacts::of(lowering.world, lowering.name()).namesakes {
         let same = namesake.served.as_ref().filter(|_| !is_begun);
         if same.is_some_and(|served| served.is_the_same(&lowered.resources)) {

@@ -105,7 +105,7 @@ fn sort(backend: &GcpBackend) -> &'static str {
 /// made anew. A run that was cut short may have left a second one, so that the address alone does not tell which is meant.
 pub(crate) fn turns(lowering: &Lowering<'_>, path: &Value, backend: &GcpBackend) -> bool {
     let is_it = |live: &&Live| live.is_ours() && Some(live.id.as_str()) == path.as_text();
-    let there = lowering.world.live.iter().find(is_it);
+    let there = lowering.world.live.of(lowering.service.name.as_str()).iter().find(is_it);
     let there = there.and_then(|live| fields::typed::<BackendService>(KIND.name, &live.fields).ok());
     there.is_some_and(|there| there.sort != sort(backend))
 }

@@ -250,7 +250,8 @@ fn attached_access(lowering: &Lowering<'_>) -> Option<bool> {
 fn attached(lowering: &Lowering<'_>) -> Option<ForwardingRule> {
     let attachment = lowering.address(service_attachment::KIND.name, "main");
     let target = lowering.world.at(&attachment)?.fields.get("target")?.as_text()?;
-    let rule = lowering.world.live.iter().find(|live| live.is_ours() && live.id == target)?;
+    let own = lowering.world.live.of(lowering.service.name.as_str());
+    let rule = own.iter().find(|live| live.is_ours() && live.id == target)?;
     fields::typed(KIND.name, &rule.fields).ok()
 }
 

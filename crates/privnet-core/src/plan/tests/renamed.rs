@@ -57,7 +57,7 @@ proptest! {
         prop_assert_eq!(renamed(&plan), same.then(|| "new".to_owned()).into_iter().collect());
         prop_assert_eq!(plan.is_empty(), same);
         prop_assert_eq!(plan.left.len(), 1);
-        let mut with_the_word = cloud.clone();
+        let mut with_the_word = cloud;
         let plan = with_the_word.plan(&edited, WITH_THE_WORD);
         prop_assert!(plan.refusals.is_empty() && plan.left.len() == 1, "{:#?}", plan.refusals);
         prop_assert!(plan.actions.iter().all(|action| action.op == Op::Create && action.address.service == "new"));
@@ -158,6 +158,7 @@ fn what_stands_in_the_way_because_of_it_is_not_said_beside_it() {
     assert_eq!(plan.refusals.len(), 1, "{:#?}", plan.refusals);
     assert_eq!(renamed(&plan).len(), 1);
     assert!(plan.refusals[0].why.contains("more stands in its way then"), "{}", plan.refusals[0].why);
+    assert_eq!(plan.refusals[0].flag, None, "a word that would be in vain is not asked for");
     assert_eq!(cloud.plan(&wanted, WITH_THE_WORD).refusals, [unsuitable]);
     wanted.refusals = vec![unobserved.clone()];
     assert_eq!(cloud.plan(&wanted, PlanOptions::default()).refusals, [unobserved], "it may be there");
