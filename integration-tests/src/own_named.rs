@@ -1,6 +1,8 @@
 //! What a deployment made is none of the user's own: a file that names it as there already is refused, by every command, and whoever the rule
 //! of the service it was made for keeps out is not let in by another's.
 
+#![allow(clippy::unwrap_used, reason = "test machinery")]
+
 use serde_json::Value;
 
 use crate::ground::{Ground, both};

@@ -49,7 +49,7 @@ fn named(spec: &Spec, service: Option<&str>, deployment: Option<&str>) -> Spec {
 }
 
 fn hand_overs(plan: &Plan) -> BTreeSet<&str> {
-    let refusals = plan.refusals.iter().filter(|one| one.rule == Rule::HandOver && one.flag.is_some());
+    let refusals = plan.refusals.iter().filter(|one| one.rule == Rule::HandOver);
     refusals.map(|one| one.address.service.as_str()).collect()
 }
 

@@ -75,6 +75,7 @@ async fn a_service_that_left_the_file_is_left_until_pruned() {
     assert_eq!(stage.everything().await, before);
 }
 
+#[allow(clippy::unwrap_used, reason = "a test")]
 fn renamed(file: &Spec) -> Spec {
     let mut other = file.clone();
     other.services[0].name = "renamed".parse().unwrap();
@@ -84,7 +85,10 @@ fn renamed(file: &Spec) -> Spec {
 /// Whether the service of another name is refused for that, and for nothing else: not for what the other one has, either.
 fn is_told(plan: &Plan) -> bool {
     let [refusal] = plan.refusals.as_slice() else { return false };
-    refusal.rule == Rule::HandOver && refusal.flag.is_some() && refusal.why.contains("`orders` was renamed")
+    // The word is asked for only where nothing else is in the way.
+    let in_vain = refusal.why.contains("more stands in its way");
+    let is_asked = refusal.flag.is_some() || in_vain;
+    refusal.rule == Rule::HandOver && is_asked && refusal.why.contains("`orders` was renamed")
 }
 
 /// What is there under another name is known by its targets, its ports, its network, its NAT subnet and who sees it.
