@@ -35,6 +35,9 @@ pub(crate) struct Subnet {
     pub(crate) cidr: String,
     pub(crate) network: String,
     pub(crate) purpose: String,
+    /// The service of this deployment that privnet made it for, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) made_for: Option<String>,
 }
 
 /// A range of a subnet, its first or a secondary one. In one network no two may overlap, in whichever regions they are

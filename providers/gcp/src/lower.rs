@@ -7,7 +7,7 @@ use privnet_core::spec::gcp::{GcpAttachment, GcpForm, GcpForwarder, GcpMade, Gcp
 use privnet_core::spec::{CloudService, Service, Spec};
 use privnet_core::{Address, Lowered, Origin, Resource, Scope, ServiceIntent, World};
 
-use crate::facts::{Facts, Taken};
+use crate::facts::{Facts, Subnet, Taken};
 use crate::fields::Fields;
 use crate::forwarders;
 use crate::image;
@@ -280,6 +280,10 @@ fn check_nat(lowering: &mut Lowering<'_>) {
             }
             GcpNatSubnet::Existing(name) => {
                 let Some(there) = lowering.facts.subnets.get(name.as_str()) else { continue };
+                if let Some(made_for) = &there.made_for {
+                    problems.push(ours_named(lowering, name.as_str(), there, made_for));
+                    continue;
+                }
                 if there.purpose != PSC {
                     problems.push(format!("the subnet `{name}` has the purpose {}; NAT addresses need {PSC}, which only a new subnet can have", there.purpose));
                 }
@@ -300,6 +304,17 @@ fn check_nat(lowering: &mut Lowering<'_>) {
         }
     }
     problems.into_iter().for_each(|why| lowering.refuse(why));
+}
+
+/// Why a subnet that privnet made is not named as one that is there: what the file does not make any more goes, also from under an attachment.
+fn ours_named(lowering: &Lowering<'_>, name: &str, subnet: &Subnet, made_for: &str) -> String {
+    let (service, what_to_do) = if made_for == lowering.service.name.as_str() {
+        let create = format!("leave `{{ create: {{ cidr: {} }} }}` as it was", subnet.cidr);
+        ("this service".to_owned(), format!("{create}, or name one of your own"))
+    } else {
+        (format!("the service `{made_for}`"), "name one of your own".to_owned())
+    };
+    format!("privnet made the NAT subnet `{name}` for {service}, and takes it away with it: {what_to_do}")
 }
 
 /// Whether an attachment is the service's own.

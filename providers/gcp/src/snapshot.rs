@@ -158,7 +158,7 @@ pub(crate) async fn of_place<'a>(
 ) -> Result<Snapshot<'a>, Error> {
     lists.unreachable(&place.project, &place.region)?;
     let bare = Snapshot::bare(cloud.deployment, place, lists, true);
-    let mut facts = listed(&bare.lists);
+    let mut facts = listed(bare.deployment, &bare.lists);
     if let Some(Beside { machines, groups, images }) = beside {
         facts = Facts { read: true, taken: taken(lists), machines, groups, images, ..facts };
     }
@@ -196,7 +196,7 @@ pub(crate) fn everywhere<'a>(deployment: &'a str, place: Place, lists: &'a Lists
 }
 
 /// The facts that are in the lists.
-fn listed(lists: &Listed<'_>) -> Facts {
+fn listed(deployment: &str, lists: &Listed<'_>) -> Facts {
     let all = |collection| lists.get(&collection).map_or(&[][..], Vec::as_slice);
     let subnet = |json: &&Json| {
         let link = |key| text(json, key).map(path::of).unwrap_or_default();
@@ -206,6 +206,7 @@ fn listed(lists: &Listed<'_>) -> Facts {
             cidr: word("ipCidrRange"),
             network: link("network"),
             purpose: word("purpose"),
+            made_for: made_for(deployment, json),
         };
         (word("name"), subnet)
     };
@@ -218,6 +219,12 @@ fn listed(lists: &Listed<'_>) -> Facts {
     }
     let subnets = all(Collection::Subnetworks).iter().map(subnet).collect();
     Facts { subnets, nat_users, ..Facts::default() }
+}
+
+/// The service of this deployment that a subnet is proven to have been made for.
+fn made_for(deployment: &str, subnet: &Json) -> Option<String> {
+    let claim = ownership::claim(deployment, kinds::nat_subnet::KIND.name, subnet, &[])?;
+    Some(claim.address.service)
 }
 
 /// The ranges that the host project's subnets have, in all regions.
