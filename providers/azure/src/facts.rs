@@ -15,6 +15,9 @@ pub(crate) struct Facts {
     pub(crate) group_gone: bool,
     /// The virtual network; absent: it is not there.
     pub(crate) vnet: Option<Vnet>,
+    /// The service of this deployment that privnet made the NAT subnet for which the file names as one that is there, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) nat_made_for: Option<String>,
     /// The load balancer of a frontend that exists; absent: not asked for, or not there.
     pub(crate) frontend: Option<Frontend>,
     /// Network interfaces that ports lead to, by id in lower case. One that is missing is not there.

@@ -260,6 +260,7 @@ async fn of_group(
         let everywhere = around.and_then(surroundings::Around::services).unwrap_or(&snapshot.services);
         stranger::hold(&snapshot, everywhere, &mut world);
         stranger::hold_with_rules(&snapshot, &mut world);
+        stranger::hold_nat_subnets(&snapshot, everywhere, &mut world);
     }
     if purpose == Purpose::Status {
         health::read_targets(arm, context, &snapshot, &mut world).await?;

@@ -90,6 +90,19 @@ fn nat(lowering: &mut Lowering<'_>) {
     if !in_network(lowering, &address, id) {
         return;
     }
+    if let Some(made_for) = &lowering.facts.nat_made_for {
+        let ranges = lowering.subnet(id).map(|subnet| subnet.prefixes.join(", ")).unwrap_or_default();
+        let what_to_do = if made_for == lowering.name() {
+            format!("leave `create: {{ cidr: {ranges} }}` as it was, or name one of your own")
+        } else {
+            "name one of your own".to_owned()
+        };
+        let why = format!(
+            "{id}: privnet made this NAT subnet for {}, and takes it away with it: {what_to_do}",
+            in_a_sentence(lowering, made_for)
+        );
+        return lowering.refuse(&address, why);
+    }
     if lowering.subnet(id).is_some_and(|subnet| subnet.policies_on) && !link.disable_subnet_policies {
         let why = format!(
             "private link service policies are on in the subnet {id}, so that no NAT address can be taken from it; run \
@@ -98,6 +111,11 @@ fn nat(lowering: &mut Lowering<'_>) {
         );
         lowering.refuse(&subnet_policy::address(lowering.name()), why);
     }
+}
+
+/// A service that privnet made something for, in words.
+fn in_a_sentence(lowering: &Lowering<'_>, made_for: &str) -> String {
+    if made_for == lowering.name() { "this service".to_owned() } else { format!("the service `{made_for}`") }
 }
 
 /// A new subnet lies in the network's address space and beside what is there.
@@ -330,13 +348,9 @@ fn frontend(lowering: &mut Lowering<'_>, form: &AzureOnFrontend) {
         ));
     }
     if let Some(made_for) = &seen.made_for {
-        let service = if made_for == lowering.name() {
-            "this service".to_owned()
-        } else {
-            format!("the service `{made_for}`")
-        };
         problems.push(format!(
-            "privnet made its load balancer for {service}, and takes it away with the ports: name one of your own"
+            "privnet made its load balancer for {}, and takes it away with the ports: name one of your own",
+            in_a_sentence(lowering, made_for)
         ));
     }
     if !seen.address_pools.is_empty() {

@@ -78,6 +78,7 @@ pub(super) async fn of_subscription(
         let mut part = World { live: kinds::live(&snapshot).into(), ..World::default() };
         super::add_services(&snapshot, &mut part);
         stranger::hold_with_rules(&snapshot, &mut part);
+        stranger::hold_nat_subnets(&snapshot, &links, &mut part);
         world.merge(part);
         strangers.extend(stranger::before(&snapshot, &links));
     }

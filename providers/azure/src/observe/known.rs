@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::Health;
-use privnet_core::spec::azure::AzureForm;
+use privnet_core::spec::azure::{AzureForm, AzureNatSubnet};
 use privnet_core::spec::azure_ids::ArmId;
 
 use super::interfaces;
@@ -11,7 +11,7 @@ use super::surroundings::{Around, image_of};
 use crate::arm::{Json, at, items, same_id, text, text_map, texts};
 use crate::facts::{Facts, Frontend, Subnet, Vnet, short_location};
 use crate::fields;
-use crate::kinds::{self, load_balancer, private_link_service};
+use crate::kinds::{self, load_balancer, nat_subnet, private_link_service};
 use crate::ownership;
 use crate::snapshot::{Listed, Snapshot, nics_of};
 
@@ -19,10 +19,10 @@ use crate::snapshot::{Listed, Snapshot, nics_of};
 pub(super) fn facts_of(snapshot: &Snapshot<'_>, (service, azure): Listed<'_>, around: &Around) -> Facts {
     let Around { nics, frontends, zones, images, .. } = around;
     let services = around.services().unwrap_or(&snapshot.services);
-    let (place, frontend) = match &azure.form {
-        AzureForm::Made(made) => (Some(&made.scope), None),
-        AzureForm::OnFrontend(form) => (Some(&form.scope), Some(&form.frontend)),
-        _ => (None, None),
+    let (place, link, frontend) = match &azure.form {
+        AzureForm::Made(made) => (Some(&made.scope), Some(&made.link), None),
+        AzureForm::OnFrontend(form) => (Some(&form.scope), Some(&form.link), Some(&form.frontend)),
+        _ => (None, None, None),
     };
     let vnet = place.and_then(|place| {
         let key = place.vnet.key();
@@ -36,6 +36,10 @@ pub(super) fn facts_of(snapshot: &Snapshot<'_>, (service, azure): Listed<'_>, ar
     Facts {
         group_gone: snapshot.is_gone,
         vnet: vnet.map(vnet_fact),
+        nat_made_for: link.and_then(|link| match &link.nat_subnet {
+            AzureNatSubnet::Existing(id) => nat_made_for(snapshot, id.name()),
+            AzureNatSubnet::Create { .. } => None,
+        }),
         frontend: frontend
             .and_then(|id| {
                 let balancer = frontends.get(&id.key())?.as_ref()?;
@@ -99,6 +103,17 @@ pub(super) fn made_for(deployment: &str, balancer: &Json) -> Option<String> {
     let name = text(balancer, "name").unwrap_or_default();
     let claim = ownership::claim(deployment, name, &text_map(balancer, "tags"), &[])?;
     (claim.address.kind == load_balancer::KIND.name).then_some(claim.address.service)
+}
+
+/// The service of this deployment that the name of a NAT subnet proves to have been made for: subnets have no tags.
+fn nat_made_for(snapshot: &Snapshot<'_>, name: &str) -> Option<String> {
+    let in_clear = ownership::service_in(name);
+    let in_file = snapshot.in_file.iter().flatten().map(String::as_str);
+    let mut services = in_clear.as_deref().into_iter().chain(snapshot.known_services()).chain(in_file);
+    let has_name = |service: &&str| {
+        ownership::generation_of(snapshot.deployment, &nat_subnet::address(service), name).is_some()
+    };
+    services.find(has_name).map(str::to_owned)
 }
 
 /// A frontend of a load balancer, by id in lower case.

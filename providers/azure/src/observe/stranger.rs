@@ -1,15 +1,18 @@
 //! Private link services that stand before a load balancer which privnet made for a service, and that are not proven to be that service's:
 //! somebody may go through them, so that what they stand on is not taken away. Of a service that has turned since, nothing is. And rules
-//! of somebody else's on such a load balancer, on frontends of their own.
+//! of somebody else's on such a load balancer, on frontends of their own; and their private link services whose addresses come from a NAT subnet
+//! that privnet made.
+
+use std::collections::BTreeSet;
 
 use privnet_core::accept::Connection;
 use privnet_core::plan::{Refusal, Rule};
 use privnet_core::world::{Connections, Held};
-use privnet_core::{Ownership, World};
+use privnet_core::{Live, Ownership, World};
 
 use crate::arm::{Json, items, text, text_map};
 use crate::fields;
-use crate::kinds::{load_balancer, private_link_service};
+use crate::kinds::{load_balancer, nat_subnet, private_link_service};
 use crate::ownership::{self, Claim};
 use crate::snapshot::Snapshot;
 
@@ -86,11 +89,36 @@ pub(super) fn hold_with_rules(snapshot: &Snapshot<'_>, world: &mut World) {
     }
 }
 
-/// Holds a load balancer for one reason more.
-fn hold_also(world: &mut World, balancer: &str, held: Held) {
-    match world.held.get_mut(balancer) {
+/// Holds the NAT subnets in which others' private link services have their addresses: Azure deletes no subnet that is in use, and what goes before
+/// it would be gone by then.
+pub(super) fn hold_nat_subnets(snapshot: &Snapshot<'_>, links: &[Json], world: &mut World) {
+    let is_subnet = |live: &&Live| live.is_ours() && live.address.kind == nat_subnet::KIND.name;
+    let subnets: Vec<String> = world.live.iter().filter(is_subnet).map(|live| live.id.clone()).collect();
+    for link in links {
+        // What is this deployment's goes by the same plans.
+        if claim(snapshot, link).is_some_and(|claim| claim.ownership == Ownership::Ours) {
+            continue;
+        }
+        let addresses = items(link, "properties.ipConfigurations").iter();
+        let used: BTreeSet<String> =
+            addresses.filter_map(|one| text(one, "properties.subnet.id").map(fields::id)).collect();
+        for subnet in subnets.iter().filter(|subnet| used.contains(&fields::id(subnet))) {
+            let why = format!(
+                "the private link service {} is not what privnet made for this service, and it takes its NAT addresses from the subnet \
+                 {subnet}, which privnet made for this service: Azure deletes no subnet that is in use. Delete that private link service, \
+                 or give it a subnet of your own",
+                text(link, "id").unwrap_or_default()
+            );
+            hold_also(world, subnet, Held { why, with_parts: false });
+        }
+    }
+}
+
+/// Holds something for one reason more.
+fn hold_also(world: &mut World, id: &str, held: Held) {
+    match world.held.get_mut(id) {
         None => {
-            world.held.insert(balancer.to_owned(), held);
+            world.held.insert(id.to_owned(), held);
         }
         Some(known) => {
             known.why = format!("{}; {}", known.why, held.why);

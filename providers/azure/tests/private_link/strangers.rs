@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::groups::make_groups;
 use super::{JOIN, delete, put, unversioned};
-use crate::stage::{DIRECT, GROUP, Stage, made};
+use crate::stage::{self, DIRECT, GROUP, Stage, made};
 
 /// A private link service of the user's own before this frontend. Answers its id.
 pub(super) async fn put_link_before(stage: &Stage, frontend: &str) -> String {
@@ -241,5 +241,71 @@ async fn somebody_elses_rule_on_a_load_balancer_of_ours_stays_as_it_is() {
     assert!(held.is_empty() && held.refusals[0].why.contains("the rule(s) `shells`"), "{:#?}", held.refusals);
     gone("inboundNatPools", "shells").await;
     stage.apply_with(&other_port, PlanOptions { destroy: true, ..PlanOptions::default() }).await;
+    assert_eq!(stage.everything().await, before);
+}
+
+/// A file of another deployment, whose service goes to the other machine with NAT addresses from this subnet.
+fn guest(deployment: &str, subnet: &str) -> privnet_core::spec::Spec {
+    stage::spec(&format!(
+        "version: 1
+deployment: {deployment}
+consumers:
+  acme: {{ azure: {{ subscriptions: [11111111-2222-3333-4444-555555555555] }} }}
+services:
+  - name: second
+    allow: {{ acme: {{}} }}
+    azure:
+      subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
+      resource_group: rg-data
+      location: eastus2
+      vnet: hub
+      load_balancer_subnet: lb
+      nat_subnet: {{ existing: {subnet} }}
+      ports: [{}]
+      {JOIN}
+",
+        DIRECT.replace("db-1-nic", "db-2-nic")
+    ))
+}
+
+/// The subnet that privnet made for NAT addresses does not become the user's by being named, neither for its own service nor for another one
+/// of the deployment: it goes from under what uses it. Another deployment may use it, and it stays then, with all that would go before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nat_subnet_of_privnets_is_not_the_users_and_stays_under_others() {
+    let stage = Stage::open().await;
+    stage.hold_requests().await;
+    let before = stage.everything().await;
+    let file = made(DIRECT, JOIN, "");
+    stage.apply(&file).await;
+    let subnet = stage.live(&file, "nat-subnet").await.unwrap().id;
+    let named = made(DIRECT, &format!("{JOIN}\nnat_subnet: {{ existing: {subnet} }}"), "");
+    let own =
+        ["for this service", "leave `create: { cidr: 10.1.9.0/28 }` as it was, or name one of your own"];
+    let others = ["for the service `orders`", "takes it away with it: name one of your own"];
+    for (spec, words) in [(&named, own), (&guest("stage", &subnet), others)] {
+        let plan = stage.plan(spec).await;
+        let says = |r: &privnet_core::plan::Refusal| {
+            r.rule == Rule::Unsuitable && r.flag.is_none() && words.iter().all(|word| r.why.contains(word))
+        };
+        assert!(plan.is_empty() && plan.refusals.len() == 1 && says(&plan.refusals[0]), "{plan:#?}");
+    }
+
+    let guest = guest("guest", &subnet);
+    stage.apply(&guest).await;
+    stage.assert_settled(&guest).await;
+    stage.assert_settled(&file).await;
+    let there = stage.everything().await;
+    let link = stage.live(&guest, "private-link-service").await.unwrap().id;
+    let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
+    for options in [destroy, PlanOptions { sever_connections: true, ..destroy }] {
+        let (plan, _) = stage.driver().apply(&file, options).await;
+        let says = |r: &privnet_core::plan::Refusal| {
+            r.rule == Rule::Unsuitable && r.flag.is_none() && r.why.contains(&link) && r.why.contains(&subnet)
+        };
+        assert!(plan.is_empty() && plan.refusals.iter().any(says), "{options:?}: {plan:#?}");
+    }
+    assert_eq!(stage.everything().await, there);
+    stage.apply_with(&guest, destroy).await;
+    stage.apply_with(&file, destroy).await;
     assert_eq!(stage.everything().await, before);
 }
