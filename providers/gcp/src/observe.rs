@@ -1,6 +1,7 @@
 //! Reads the cloud: every place of the file at the same time. Where one fails its services are refused, and the others go on.
 
 mod places;
+mod strangers;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

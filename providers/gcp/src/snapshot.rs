@@ -110,7 +110,7 @@ impl<'a> Snapshot<'a> {
     }
 
     /// All that was listed of a collection.
-    fn all(&self, collection: Collection) -> &[&'a Json] {
+    pub(crate) fn all(&self, collection: Collection) -> &[&'a Json] {
         self.lists.get(&collection).map_or(&[], Vec::as_slice)
     }
 

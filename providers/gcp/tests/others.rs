@@ -1,10 +1,10 @@
-//! What privnet made, where the file names it as something that is there.
+//! What privnet made, where the file names it as something that is there, and where somebody else's things stand on it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod stage;
 
-use privnet_core::plan::{Plan, Rule};
+use privnet_core::plan::{Plan, PlanOptions, Rule};
 use stage::{ONE, Stage, made, spec};
 
 /// What a plan refuses of a service without a way around.
@@ -60,4 +60,54 @@ async fn a_nat_subnet_of_privnets_is_not_named_as_one_that_is_there() {
     }
     assert_eq!(stage.everything().await, before);
     stage.assert_settled(&first).await;
+}
+
+/// A colleague put a service attachment of his own on privnet's forwarding rule: the rule stays, with all that would go before it, and what is
+/// behind it, with no word. All else goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_elses_attachment_stands_on_is_not_taken_away() {
+    let stage = Stage::open().await;
+    let before = stage.everything().await;
+    let file = made(ONE, "", "");
+    stage.apply(&file).await;
+    let rule = stage.live(&file, "forwarding-rule").await.unwrap().id;
+    let guest = spec(&format!(
+        "version: 1
+deployment: guest
+services:
+  - name: second
+    allow: {{ fivetran: {{}} }}
+    gcp:
+      project: acme-data
+      region: us-east4
+      network: prod
+      nat_subnets: [{{ create: {{ cidr: 10.8.9.0/24 }} }}]
+      existing: {{ forwarding_rule: {} }}
+",
+        rule.rsplit('/').next().unwrap()
+    ));
+    stage.apply(&guest).await;
+    let attachment = stage.live(&guest, "service-attachment").await.unwrap().id;
+    stage.assert_settled(&file).await;
+    let there = stage.everything().await;
+    let other_port = made(&ONE.replace("5432", "5433"), "", "");
+    for (what, spec, destroy) in [("another port", &other_port, false), ("destroy", &file, true)] {
+        for sever_connections in [false, true] {
+            let options = PlanOptions { destroy, sever_connections, ..PlanOptions::default() };
+            let (plan, _) = stage.driver().apply(spec, options).await;
+            let held = plan.refusals.iter().filter(|one| one.rule == Rule::Unsuitable && one.flag.is_none());
+            let told = held.filter(|one| one.why.contains(&attachment) && one.why.contains(&rule)).count();
+            assert!(plan.is_empty() && told > 0, "{what} {options:?}: {plan:#?}");
+        }
+    }
+    assert_eq!(stage.everything().await, there);
+    // Another machine takes over for both.
+    let machine = made("{ listen: 5432, to: { instances: [zones/us-east4-c/instances/db-2] } }", "", "");
+    assert!(!stage.apply(&machine).await.is_empty());
+    stage.assert_settled(&machine).await;
+    let destroy = PlanOptions { destroy: true, sever_connections: true, ..PlanOptions::default() };
+    stage.apply_with(&guest, destroy).await;
+    stage.apply(&other_port).await;
+    stage.apply_with(&other_port, destroy).await;
+    assert_eq!(stage.everything().await, before);
 }

@@ -143,7 +143,8 @@ pub(super) fn hold_what_others_may_use(
         };
         Some((live.id.clone(), Held { why, with_parts: false }))
     });
-    world.held = doubtful.collect();
+    let doubtful: Vec<(String, Held)> = doubtful.collect();
+    world.held.extend(doubtful);
 }
 
 /// What is global, and what is in the project of the networks, is seen from several places: its own is that of its service. Of a service that is

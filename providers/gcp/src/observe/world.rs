@@ -7,7 +7,7 @@ use privnet_core::spec::gcp::{GcpAcceptBy, GcpForm};
 use privnet_core::world::{Connections, Former, Target, TargetState};
 use privnet_core::{Address, ServiceWorld, World};
 
-use super::places;
+use super::{places, strangers};
 use crate::besides;
 use crate::collection::Collection;
 use crate::connections;
@@ -37,6 +37,7 @@ pub(super) fn world_of(snapshot: &Snapshot<'_>) -> World {
     }
     add_connections(&mut world, snapshot);
     add_targets(&mut world, snapshot);
+    strangers::hold(snapshot, &mut world);
     if let Ok(json) = serde_json::to_value(&snapshot.facts) {
         world.facts.insert(snapshot.place.key(), json);
     }
