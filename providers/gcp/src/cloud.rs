@@ -157,7 +157,7 @@ impl Cloud<'_> {
             .until(until, || async {
                 match self.attempt(at, write, &method).await {
                     Ok(()) => Ok(Poll::Ready(())),
-                    Err(error) if patient(&error, write) => Ok(Poll::Pending(error.message().to_owned())),
+                    Err(error) if patient(&error, write) => Ok(not_yet(&error)),
                     Err(error) => Err(error),
                 }
             })
@@ -250,6 +250,16 @@ fn patient(error: &Error, write: Write<'_>) -> bool {
         ErrorKind::InUse => matches!(write, Write::Delete),
         _ => false,
     }
+}
+
+/// What is waited for, in Google's words, which name what uses it: `… is already being used by '…'`.
+fn not_yet(error: &Error) -> Poll<()> {
+    let state = error.message().to_owned();
+    if error.kind() != ErrorKind::InUse {
+        return Poll::Pending(state);
+    }
+    let by = state.split_once("used by '").and_then(|(_, user)| user.split_once('\''));
+    Poll::InUse { by: by.map(|(user, _)| user.to_owned()), state }
 }
 
 fn has_empty_list(body: &Json) -> bool {

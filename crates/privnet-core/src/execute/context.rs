@@ -66,6 +66,21 @@ pub enum Poll<T> {
     Ready(T),
     /// Not yet; the text says what is there instead.
     Pending(String),
+    /// Not yet: something else still uses it, and may do so for good.
+    InUse {
+        /// What uses it, where the cloud says that.
+        by: Option<String>,
+        /// The cloud's words.
+        state: String,
+    },
+}
+
+/// What to do where something is kept by what uses it: the same command again only waits for that again.
+#[must_use]
+pub fn still_used(by: Option<&str>) -> String {
+    let by =
+        by.map_or_else(|| "something still uses it".to_owned(), |by| format!("it is still used by {by}"));
+    format!("{by}: take it off there first, then run the same command again")
 }
 
 /// What is polled for.
@@ -288,9 +303,10 @@ impl Context {
         let (mut told, mut asked) = (String::new(), 0);
         loop {
             asked += 1;
-            let state = match ask().await? {
+            let (state, hint) = match ask().await? {
                 Poll::Ready(found) => return Ok(found),
-                Poll::Pending(state) => state,
+                Poll::Pending(state) => (state, None),
+                Poll::InUse { by, state } => (state, Some(still_used(by.as_deref()))),
             };
             if state != told {
                 // An action's own name says what it is about.
@@ -304,8 +320,9 @@ impl Context {
             let passed = started.elapsed();
             if passed >= limit && asked >= ASKED_AT_LEAST {
                 let message = format!("not {} after {} s; it is: {state}", until.what, until.limit.as_secs());
+                let again = || "run the same command again: it goes on where this run stopped".to_owned();
                 return Err(Error::new(ErrorKind::TimedOut, until.operation, until.subject, message)
-                    .with_hint("run the same command again: it goes on where this run stopped"));
+                    .with_hint(hint.unwrap_or_else(again)));
             }
             let left = limit.saturating_sub(passed).max(if passed < limit { SHORTEST } else { first });
             let pause = first.max(passed / 20).min(left);

@@ -23,7 +23,7 @@ use crate::resource::{Address, Live};
 use crate::value::{OutputRef, Value};
 use crate::world::World;
 
-pub use context::{Call, Context, Poll, Replay, Settings, Until};
+pub use context::{Call, Context, Poll, Replay, Settings, Until, still_used};
 pub use events::{Event, Events};
 pub use limiter::{Bucket, Limiter};
 

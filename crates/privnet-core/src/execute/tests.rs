@@ -362,6 +362,20 @@ async fn a_wait_ends() {
         .unwrap_err();
     assert_eq!(ended.kind(), ErrorKind::TimedOut);
     assert!(ended.to_string().contains("failed over"));
+    assert!(ended.hints()[0].starts_with("run the same command again"), "{:?}", ended.hints());
+    // What something else keeps, another run finds kept.
+    for (by, told) in
+        [(Some("the rule r"), "it is still used by the rule r:"), (None, "something still uses it:")]
+    {
+        let in_use = || Poll::<()>::InUse { by: by.map(str::to_owned), state: "in use".to_owned() };
+        let ended = context.until(until, || async { Ok(in_use()) }).await.unwrap_err();
+        assert_eq!((ended.kind(), ended.hints().len()), (ErrorKind::TimedOut, 1));
+        assert!(
+            ended.hints()[0].starts_with(&format!("{told} take it off there first")),
+            "{:?}",
+            ended.hints()
+        );
+    }
 }
 
 /// On a busy machine one answer may take longer than all of the time: what is there is found all the same.

@@ -298,7 +298,8 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         .until(until, || async {
             let interfaces = network::interfaces_of_group(cloud, &id).await?;
             if !interfaces.is_empty() {
-                return Ok(Poll::Pending(format!("{} network interface(s) still use it", interfaces.len())));
+                let state = format!("{} network interface(s) still use it", interfaces.len());
+                return Ok(Poll::InUse { by: Some(interfaces.join(", ")), state });
             }
             let sent = cloud
                 .call(DELETE, &id, Replay::Safe, || {
@@ -308,7 +309,9 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
             match sent {
                 Err(error) if error.kind() == ErrorKind::InUse => {
                     match named_by_others(cloud, step.deployment, &id).await? {
-                        others if others.is_empty() => Ok(Poll::Pending(error.message().to_owned())),
+                        others if others.is_empty() => {
+                            Ok(Poll::InUse { by: None, state: error.message().to_owned() })
+                        }
                         others => Err(kept_by(&id, &others)),
                     }
                 }

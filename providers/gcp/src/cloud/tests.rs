@@ -83,3 +83,19 @@ async fn a_list_that_leads_back_to_itself_is_no_list() {
     let error = crate::snapshot::endpoints_of(&cloud, group).await.expect_err("no end");
     assert!(error.to_string().contains("leads back to a page"), "{error}");
 }
+
+/// Who deletes what something else keeps is told what that is: the same command again would only wait again.
+#[tokio::test]
+async fn a_wait_for_what_is_in_use_names_what_uses_it() {
+    let user = "projects/acme/regions/us-east4/serviceAttachments/theirs";
+    let message = format!("The forwarding_rule resource 'pn-orders' is already being used by '{user}'");
+    let reason = serde_json::json!([{ "reason": "resourceInUseByAnotherResource", "message": message }]);
+    let body = serde_json::json!({ "error": { "code": 400, "message": message, "errors": reason } });
+    let (clients, context) = (clients("400 Bad Request", &body.to_string()).await, context());
+    let cloud = Cloud::new(&clients, &context, DEPLOYMENT);
+    let error = cloud.write(&at(), Write::Delete).await.expect_err("it is in use for good");
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    let said =
+        format!("it is still used by {user}: take it off there first, then run the same command again");
+    assert_eq!(error.hints(), [said]);
+}

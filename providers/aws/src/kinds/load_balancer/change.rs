@@ -325,7 +325,7 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
                 .await;
             match sent {
                 Err(error) if error.code() == Some("ResourceInUse") => {
-                    Ok(Poll::Pending(error.message().to_owned()))
+                    Ok(Poll::InUse { by: None, state: error.message().to_owned() })
                 }
                 other => gone_is_fine(other.map(|_| ())).map(Poll::Ready),
             }

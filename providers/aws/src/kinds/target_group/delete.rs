@@ -46,7 +46,7 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
                 .await;
             match sent {
                 Err(error) if error.kind() == ErrorKind::InUse => {
-                    return Ok(Poll::Pending(error.message().to_owned()));
+                    return Ok(Poll::InUse { by: None, state: error.message().to_owned() });
                 }
                 other => gone_is_fine(other.map(|_| ()))?,
             }

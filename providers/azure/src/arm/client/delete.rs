@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use azure_core::http::Method;
-use privnet_core::execute::{Context, Poll, Until};
+use privnet_core::execute::{Context, Poll, Until, still_used};
 use privnet_core::{Error, ErrorKind};
 
 use super::send::{Only, Out, asked};
@@ -38,6 +38,10 @@ impl Arm {
                 Err(error) if error::comes_later(&error) || (error.kind() == ErrorKind::InUse && patient) => {
                     Ok(self.later(context, &error).await)
                 }
+                Err(error) if error.kind() == ErrorKind::InUse => {
+                    let hint = still_used(user_in(error.message()));
+                    Err(error.with_hint(hint))
+                }
                 Err(error) => Err(error),
             }
         };
@@ -61,4 +65,11 @@ impl Arm {
         };
         context.until(until, ask).await
     }
+}
+
+/// What uses something, by id, where Azure's words say that: `Subnet … is in use by /subscriptions/… and cannot be deleted`.
+fn user_in(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("in use by ")?;
+    let user = rest.split_whitespace().next()?.trim_end_matches(['.', ',']);
+    user.starts_with('/').then_some(user)
 }

@@ -189,10 +189,18 @@ async fn a_deletion_is_waited_for_by_location_and_by_its_own_read() {
 async fn gone_is_success_and_in_use_for_good_is_not() {
     let (arm, _) = Script::arm(vec![(404, vec![], json!({}))]);
     arm.delete(&context(), &target()).await.unwrap();
-    let in_use = (400, vec![], json!({"error": {"code": "InUseSubnetCannotBeDeleted", "message": "m"}}));
-    let (arm, _) = Script::arm(vec![in_use; 400]);
-    let error = arm.delete(&context(), &target()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InUse);
+    // What is to be done is told: the same command again would only wait again.
+    let user =
+        "/subscriptions/s/resourceGroups/r/providers/x/y/privateLinkServices/mine/ipConfigurations/nat";
+    let named = format!("Subnet nat is in use by {user} and cannot be deleted. In order to delete it, ...");
+    let told = format!("it is still used by {user}: take it off there first");
+    for (message, hint) in [("m", "something still uses it: take it off there first"), (&named, &told)] {
+        let in_use = json!({"error": {"code": "InUseSubnetCannotBeDeleted", "message": message}});
+        let (arm, _) = Script::arm(vec![(400, vec![], in_use); 400]);
+        let error = arm.delete(&context(), &target()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InUse);
+        assert!(error.hints().iter().any(|one| one.starts_with(hint)), "{:?}", error.hints());
+    }
 }
 
 #[tokio::test]
