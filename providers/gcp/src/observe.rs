@@ -14,7 +14,7 @@ use privnet_core::spec::gcp::GcpService;
 use privnet_core::spec::gcp_ids::ProjectRef;
 use privnet_core::spec::{CloudService, ConsumerName, Service, Spec, Who};
 use privnet_core::world::{Connections, Target};
-use privnet_core::{Address, Error, ObserveRequest, Purpose, World};
+use privnet_core::{Address, Error, Live, ObserveRequest, Purpose, World};
 
 use crate::GcpProvider;
 use crate::buckets::Group;
@@ -142,8 +142,10 @@ struct Seen {
 /// Several places list what is global, or in the project of their networks: it counts once. What a service has in two regions, it has:
 /// those who are connected to either are connected to it.
 fn take_in(world: &mut World, mut seen: World) {
-    let there: BTreeSet<&str> = world.live.iter().map(|live| live.id.as_str()).collect();
-    seen.live.retain(|live| !there.contains(live.id.as_str()));
+    // What another service's file names by mistake is its own service's as well.
+    let key = |live: &Live| (live.id.clone(), live.address.clone());
+    let there: BTreeSet<(String, Address)> = world.live.iter().map(key).collect();
+    seen.live.retain(|live| !there.contains(&key(live)));
     for (service, known) in &mut world.services {
         let Some(other) = seen.services.remove(service) else { continue };
         match (&known.exposed, &other.exposed) {

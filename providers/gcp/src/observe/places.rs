@@ -218,6 +218,23 @@ mod tests {
         assert!(all[0].world.live.len() == 1 && !all[0].world.services.is_empty());
     }
 
+    /// A service's own subnet, and the same one as what another service's file names.
+    #[test]
+    fn what_is_seen_as_two_services_is_both() {
+        let own = seen(&place("q", "r", "h"), 1, &[]).world;
+        let named = Live {
+            address: Address::new("aside", nat_subnet::KIND.name, "n"),
+            ownership: Ownership::Supplied,
+            ..own.live[0].clone()
+        };
+        let mut world = World { live: vec![named].into(), ..World::default() };
+        for again in [own.clone(), own] {
+            super::super::take_in(&mut world, again);
+            let services: Vec<&str> = world.live.iter().map(|live| live.address.service.as_str()).collect();
+            assert_eq!((services.len(), services.contains(&"orders")), (2, true), "{services:?}");
+        }
+    }
+
     #[test]
     fn what_lies_in_a_network_goes_where_its_own_project_was_read() {
         let named = ["p", "p", "q"].map(str::to_owned);
