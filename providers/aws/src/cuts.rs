@@ -40,16 +40,16 @@ pub(crate) fn warn(lowering: &Lowering<'_>, lowered: &mut Lowered) {
             FORWARDER_GROUP if is_replaced && settings.drain.get() == 0 => {
                 Some("the forwarder machines (`drain: 0s`)".to_owned())
             }
-            // What is there keeps the time that it has until everything that leaves it has gone. One that stays has a longer one first; one
-            // that is replaced is not changed any more.
-            TARGET_GROUP if had == 0 && (is_replaced || wanted == 0) => leaving(resource, live, is_replaced),
+            // What is there keeps the time that it has until everything that leaves it has gone, and has a longer one first: one that
+            // stays, and one that is replaced.
+            TARGET_GROUP if had.max(wanted) == 0 => leaving(resource, live, is_replaced),
             _ => None,
         });
     }
     if !going.is_empty() {
         lowered.warnings.push(format!(
-            "{}: established sessions are cut at once while a consumer may be connected: {} make way for others; a longer `drain`, applied \
-             before, leaves sessions the time to end",
+            "{}: established sessions are cut at once while a consumer may be connected: {} make way for others; a longer `drain` \
+             leaves sessions the time to end",
             lowering.name(),
             going.join(", ")
         ));

@@ -4,6 +4,7 @@ mod change;
 mod delete;
 mod lower;
 mod members;
+mod time_to_end;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,7 @@ use crate::targets::{TargetId, TargetType};
 pub(crate) use change::{create, update};
 pub(crate) use delete::delete;
 pub(crate) use lower::{address, asked_for_health, has_addresses, lower, named};
+pub(crate) use time_to_end::give;
 
 /// As <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html> spells them.
 const PRESERVE_CLIENT_IP: &str = "preserve_client_ip.enabled";

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
+use aws_sdk_elasticloadbalancingv2::types::TargetGroupAttribute;
 use privnet_core::accept::Ask;
+use privnet_core::conformance::Subject;
 use privnet_core::plan::{Op, PlanOptions};
 use privnet_core::spec::Spec;
 
 use super::turns::direct;
 use super::{DESTROY, Stage, assert_done, only_group, served, sized, until};
+
+const DRAIN: &str = "deregistration_delay.timeout_seconds";
 
 /// What was said so far: each action, with what was asked.
 fn said(record: &Path) -> Vec<(String, String)> {
@@ -90,6 +94,32 @@ async fn machines_leave_a_target_group_when_the_listener_has_turned() {
         attached < turned && turned < detached && detached < deleted,
         "{attached} {turned} {detached} {deleted}"
     );
+}
+
+/// Somebody gave the old target group no time at all: its sessions have that of the one in its place, also where machines are taken off
+/// with their whole group, and where the run ends before.
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_leave_a_target_group_with_the_time_of_the_one_in_its_place() {
+    let stage = Stage::open().await;
+    for (size, fault) in
+        [("t3.small", "DetachLoadBalancerTargetGroups"), ("t3.medium", "DeleteAutoScalingGroup")]
+    {
+        stage.reset().await;
+        let old = about_to_move(&stage, &sized("t3.small")).await;
+        let none = TargetGroupAttribute::builder().key(DRAIN).value("0").build();
+        let elb = stage.elb();
+        elb.modify_target_group_attributes().target_group_arn(&old).attributes(none).send().await.unwrap();
+        let after = sized(size);
+        stage.fault(&format!("aws:{fault}:*:code=ValidationError"));
+        let (_, report) = stage.driver().apply(&after, PlanOptions::default()).await;
+        assert!(report.failures().any(|error| error.operation() == fault), "{report:#?}");
+        let told = elb.describe_target_group_attributes().target_group_arn(&old).send().await.unwrap();
+        let drain = told.attributes().iter().find(|one| one.key() == Some(DRAIN)).unwrap();
+        assert_eq!(drain.value(), Some("300"), "{size}");
+        stage.heal();
+        stage.apply(&after).await;
+        stage.assert_settled(&after).await;
+    }
 }
 
 /// As the record shows it.

@@ -1,9 +1,11 @@
 //! What gives way to another of its kind under a consumer, what would cut one and is refused, and what goes when nobody is attached.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use aws_sdk_elasticloadbalancingv2::types::TargetGroupAttribute;
 use privnet_core::accept::Ask;
-use privnet_core::conformance::Subject;
+use privnet_core::conformance::{Driver, Subject};
 use privnet_core::plan::{Op, PlanOptions, Refusal, Rule};
 use privnet_core::spec::Spec;
 
@@ -14,6 +16,8 @@ use crate::{IPS, SUBNETS, VPC, accepted, file, ids, made};
 const OTHER_VPC: &str = "vpc-0b1b2c3d4e5f60719";
 
 const OTHER_SUBNETS: &str = "subnet-0ddddddddddddddd4, subnet-0eeeeeeeeeeeeeee5";
+
+const DRAIN: &str = "deregistration_delay.timeout_seconds";
 
 /// The same service beside a copy of its databases in the other VPC.
 fn in_the_other_vpc(service: &str) -> String {
@@ -212,4 +216,73 @@ async fn a_target_that_never_answers_takes_nobodys_place_however_often_it_is_tri
     let good = file(&[made("orders", &IPS.replace("10.0.0.25", "10.0.1.26"), "")]);
     stage.apply(&good).await;
     stage.assert_settled(&good).await;
+}
+
+/// Gives the sessions of the service's target group another time, as somebody else would.
+async fn set_drain(stage: &Stage, group: &str, seconds: &str) {
+    let attribute = TargetGroupAttribute::builder().key(DRAIN).value(seconds).build();
+    let request = stage.elb().modify_target_group_attributes().target_group_arn(group).attributes(attribute);
+    request.send().await.unwrap();
+}
+
+/// What goes for another one has the time of the file, also where it was given a shorter one: by somebody, or by the file as it was before
+/// the edit that replaces it. A run that ends before, or in it, changes nothing of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_gives_way_has_the_longer_time() {
+    let after = file(&[made(
+        "orders",
+        "{ listen: 5432, engine: postgres, to: { instances: [i-0123456789abcdef0] } }",
+        ", drain: 3600s",
+    )]);
+    let stage = Stage::open().await;
+    for (by_file, by_somebody) in [("3600s", Some("0")), ("3600s", Some("1")), ("10s", None)] {
+        stage.reset().await;
+        let before = file(&[made("orders", IPS, &format!(", drain: {by_file}"))]);
+        stage.apply(&before).await;
+        let old = stage.live(&before, "target-group").await.unwrap().id;
+        if let Some(seconds) = by_somebody {
+            set_drain(&stage, &old, seconds).await;
+        }
+        stage.fault("aws:DeregisterTargets:*:code=UnauthorizedOperation");
+        let (_, report) = stage.driver().apply(&after, PlanOptions::default()).await;
+        assert_eq!(stage::failure(&report).kind(), privnet_core::ErrorKind::Denied);
+        stage.heal();
+        // An hour takes six minutes.
+        stage.set_speed(10.0);
+        for _ in 0..2 {
+            let hasty = Driver::patient(&stage, Duration::from_secs(1));
+            let (_, report) = hasty.apply(&after, PlanOptions::default()).await;
+            let why = stage::failure(&report);
+            assert!(why.message().contains("not drained after 1 s"), "{by_file} {by_somebody:?}: {why}");
+        }
+        let told =
+            stage.elb().describe_target_group_attributes().target_group_arn(&old).send().await.unwrap();
+        let drain = told.attributes().iter().find(|one| one.key() == Some(DRAIN)).unwrap();
+        assert_eq!(drain.value(), Some("3600"), "{by_file} {by_somebody:?}");
+        stage.advance(Duration::from_secs(3600));
+        stage.set_speed(1_000.0);
+        stage.apply(&after).await;
+        stage.assert_settled(&after).await;
+    }
+}
+
+/// Only where neither the file nor the cloud gives sessions a time are they cut at once, and a plan says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_that_sessions_have_no_time_where_neither_group_gives_one() {
+    let stage = Stage::open().await;
+    let with = |drain: &str, port: &str| {
+        let ports = IPS.replace("listen: 5432", &format!("listen: 5432{port}"));
+        file(&[made("orders", &ports, &format!(", drain: {drain}"))])
+    };
+    let before = with("300s", "");
+    stage.apply(&before).await;
+    accepted(&stage, &before, "orders").await;
+    let told = async |after: &Spec| {
+        let warnings = stage.plan(after).await.warnings;
+        warnings.iter().filter(|said| said.contains("sessions are cut at once")).count()
+    };
+    assert_eq!(told(&with("0s", ", port: 5433")).await, 0, "it keeps the time that it has");
+    set_drain(&stage, &stage.live(&before, "target-group").await.unwrap().id, "0").await;
+    assert_eq!(told(&with("300s", ", port: 5433")).await, 0, "it has that of the one in its place");
+    assert_eq!(told(&with("0s", ", port: 5433")).await, 1);
 }

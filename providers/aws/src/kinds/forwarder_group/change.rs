@@ -15,7 +15,7 @@ use crate::balancing;
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
 use crate::error::gone_is_fine;
-use crate::kinds::{created_as, live_id, outputs};
+use crate::kinds::{created_as, live_id, outputs, target_group};
 use crate::ownership::{self, TagMap};
 
 const CREATE: Operation = Operation::auto_scaling("CreateAutoScalingGroup");
@@ -167,7 +167,7 @@ async fn converge(cloud: &Cloud<'_>, deployment: &str, name: &str, wanted: &Grou
         if shown == wanted {
             return Ok(());
         }
-        write(cloud, name, &shown, &wanted).await?;
+        write(cloud, deployment, name, &shown, &wanted).await?;
         written = true;
     }
 }
@@ -182,7 +182,13 @@ fn differing(there: &Group, wanted: &Group) -> Vec<String> {
         .collect()
 }
 
-async fn write(cloud: &Cloud<'_>, name: &str, there: &Group, wanted: &Group) -> Result<(), Error> {
+async fn write(
+    cloud: &Cloud<'_>,
+    deployment: &str,
+    name: &str,
+    there: &Group,
+    wanted: &Group,
+) -> Result<(), Error> {
     let fixed = |group: &Group| {
         let Group { launch_template, template_version, subnets, count, .. } = group.clone();
         (launch_template, template_version, subnets, count)
@@ -201,7 +207,7 @@ async fn write(cloud: &Cloud<'_>, name: &str, there: &Group, wanted: &Group) -> 
         cloud.call(ATTACH, name, Replay::Safe, send).await?;
     }
     let old: BTreeSet<String> = there.target_groups.difference(&wanted.target_groups).cloned().collect();
-    detach(cloud, name, &old).await?;
+    detach(cloud, deployment, name, &old).await?;
     if there.health_check != wanted.health_check {
         let send = || {
             let request = cloud.reach.auto_scaling.update_auto_scaling_group().auto_scaling_group_name(name);
@@ -220,7 +226,14 @@ async fn write(cloud: &Cloud<'_>, name: &str, there: &Group, wanted: &Group) -> 
     retag(cloud, name, there, wanted).await
 }
 
-pub(super) async fn detach(cloud: &Cloud<'_>, name: &str, groups: &BTreeSet<String>) -> Result<(), Error> {
+/// Takes the machines off target groups. Whose place another one takes keeps their sessions as long as that one does.
+pub(super) async fn detach(
+    cloud: &Cloud<'_>,
+    deployment: &str,
+    name: &str,
+    groups: &BTreeSet<String>,
+) -> Result<(), Error> {
+    target_group::give(cloud, deployment, groups).await?;
     let groups: Vec<String> = groups.iter().cloned().collect();
     for some in groups.chunks(ATTACHED_AT_ONCE) {
         let sent = cloud
@@ -356,5 +369,5 @@ async fn give_way(cloud: &Cloud<'_>, step: &Step<'_>, there: &AutoScalingGroup) 
             machines::until(cloud, name, Demand::Healthy).await?;
         }
     }
-    detach(cloud, name, &there.target_group_arns().iter().cloned().collect()).await
+    detach(cloud, step.deployment, name, &there.target_group_arns().iter().cloned().collect()).await
 }

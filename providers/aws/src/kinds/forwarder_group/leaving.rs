@@ -57,7 +57,7 @@ pub(crate) async fn leave(cloud: &Cloud<'_>, deployment: &str, target_group: &st
         let name = group.auto_scaling_group_name().unwrap_or_default();
         let tags = auto_scaling::tags_of(group.tags());
         if ownership::proof_under_name(&tags, deployment, name).is_some() {
-            detach(cloud, name, &BTreeSet::from([target_group.to_owned()])).await?;
+            detach(cloud, deployment, name, &BTreeSet::from([target_group.to_owned()])).await?;
         }
     }
     Ok(())

@@ -25,7 +25,7 @@ use crate::targets::{TargetId, TargetType};
 
 const CREATE: Operation = Operation::elb("CreateTargetGroup");
 const MODIFY: Operation = Operation::elb("ModifyTargetGroup");
-const MODIFY_ATTRIBUTES: Operation = Operation::elb("ModifyTargetGroupAttributes");
+pub(super) const MODIFY_ATTRIBUTES: Operation = Operation::elb("ModifyTargetGroupAttributes");
 
 pub(super) const SHOWS_WITHIN: Duration = Duration::from_secs(180);
 

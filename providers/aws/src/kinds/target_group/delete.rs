@@ -6,9 +6,9 @@ use futures::future::try_join;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::{Applied, Error, ErrorKind, Generation, Step, Value};
 
-use super::Described;
 use super::change::{SHOWS_WITHIN, is_listed};
 use super::members::deregister;
+use super::{Described, time_to_end};
 use crate::balancing;
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
@@ -24,16 +24,18 @@ const DELETE: Operation = Operation::elb("DeleteTargetGroup");
 const GONE_WITHIN: Duration = Duration::from_secs(300);
 
 /// Targets whose sessions a load balancer still carries are drained before the group goes. Machines that stayed in it until its listener
-/// had turned are taken off.
+/// had turned are taken off. Both have the longer of the times that this group and the one in its place give.
 pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let arn = live_id(step)?;
+    let drain = match step.has_successor {
+        true => time_to_end::given(cloud, step.deployment, &arn).await?,
+        false => time_to_end::left(cloud, &arn).await?,
+    };
     if may_have_machines(step) {
         forwarder_group::leave(cloud, step.deployment, &arn).await?;
     }
-    let drain =
-        step.live.and_then(|live| live.fields.get("drain")).and_then(Value::as_int).unwrap_or_default();
     if carries_sessions(cloud, step, &arn).await? {
-        drained(cloud, &arn, Duration::from_secs(u64::try_from(drain).unwrap_or_default())).await?;
+        drained(cloud, &arn, drain).await?;
     }
     let until = Until { operation: DELETE.name, subject: &arn, what: "gone", limit: GONE_WITHIN };
     cloud
