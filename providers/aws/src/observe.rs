@@ -279,11 +279,17 @@ fn held_by_strangers(snapshot: &Snapshot<'_>, live: &[Live]) -> BTreeMap<String,
 
 fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
     let mut world = World { live: kinds::live(snapshot).into(), ..World::default() };
+    let mut told = Vec::new();
     for (held, why) in held_by_strangers(snapshot, &world.live) {
         match spec.services.iter().find(|service| service.name.as_str() == held) {
             Some(service) => world.refusals.push(refusal(service, Rule::NotOurs, why)),
-            // What the file does not list is no reason to refuse anything, and is nothing to prune either.
-            None => world.live.retain(|live| live.address.service != held),
+            // What the file does not list is no reason to refuse anything, and is nothing to prune either: that it stays is said.
+            None => {
+                world.live.retain(|live| live.address.service != held);
+                if snapshot.wanted.purpose == Purpose::Plan {
+                    told.push(format!("{held}: it stays, with all that privnet made for it: {why}"));
+                }
+            }
         }
     }
     for (claimed, why) in exposure::not_proven(snapshot) {
@@ -292,12 +298,10 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
             Some(service) if service.remove => world.refusals.push(refusal(service, Rule::NotOurs, why)),
             Some(service) if !is_supplied(service) => {}
             // Nothing is wanted in its place that would be refused because of it.
-            Some(_) | None => {
-                world.unknown.entry(snapshot.reach.scope.clone()).or_default().insert(why);
-            }
+            Some(_) | None => told.push(why),
         }
     }
-    let mut told = kinds::listener::copies(snapshot);
+    told.extend(kinds::listener::copies(snapshot));
     told.extend(kinds::security_group_rule::copies(snapshot));
     if snapshot.wanted.purpose == Purpose::Plan {
         told.extend(kinds::allowed_principals::taken_for_yours(snapshot, spec));

@@ -176,6 +176,8 @@ services: [{ name: orders, remove: true, aws: { account: \"123456789012\", regio
     let pruned = stage.driver().plan(&another, PlanOptions { prune: true, ..sever }).await.0;
     assert!(pruned.refusals.is_empty(), "{pruned:#?}");
     assert!(pruned.actions.iter().all(|action| action.op != Op::Delete), "{pruned:#?}");
+    let told = |said: &String| said.starts_with("orders: it stays") && said.contains(&id);
+    assert!(pruned.warnings.iter().any(told), "{pruned:#?}");
     // A file that names the load balancer proves it with the other tags alone; without them it is a stranger's.
     let destroy = PlanOptions { destroy: true, ..sever };
     assert_eq!(stage.driver().plan(&on_balancer, destroy).await.0.refusals, []);
@@ -205,6 +207,17 @@ async fn a_load_balancer_of_ours_that_a_stranger_serves_keeps_its_listeners() {
     })
     .await;
     assert!(refused.is_empty() && refused.refusals[0].why.contains(&id), "{refused:#?}");
+    // A file that does not list it is told that it stays, whoever prunes or destroys.
+    let mut another = made.clone();
+    another.services[0].name = "others".parse().unwrap();
+    another.services[0].remove = true;
+    for options in [sever, PlanOptions { prune: true, destroy: false, ..sever }] {
+        let plan = stage.driver().plan(&another, options).await.0;
+        assert!(plan.actions.is_empty() && plan.refusals.is_empty(), "{plan:#?}");
+        let told =
+            plan.warnings.iter().filter(|said| said.starts_with("orders: it stays") && said.contains(&id));
+        assert_eq!(told.count(), 1, "{plan:#?}");
+    }
 }
 
 /// A run stopped before it allowed anybody on the endpoint service that it made on a load balancer of the user's, and then the file names
