@@ -188,7 +188,7 @@ async fn what_stays_accepted_is_said_by_destroy_and_of_a_tombstone() {
         azure.subscriptions =
             [privnet_core::spec::Who::Is("22222222-3333-4444-5555-666666666666".parse().unwrap())].into();
     }
-    let others = format!("orders: 1 connection(s) of nobody in this file stay accepted: {id}; {word}");
+    let others = format!("orders: 1 connection(s) of nobody in this file stay accepted: {id}");
     assert_eq!(said(&other, true).await, std::slice::from_ref(&others));
     assert_eq!(said(&other, false).await, [others]);
     let (desired, world) = stage.driver().observe(&other, privnet_core::Purpose::Status).await;

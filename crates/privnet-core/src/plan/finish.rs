@@ -292,29 +292,28 @@ impl Draft<'_> {
     }
 }
 
-/// What stays of connections to something that is not ours, in words: those of the file's consumers, and others. A tombstone says as well
-/// that nothing does.
+/// What stays of connections to something that is not ours, in words: those of the file's consumers and how one is ended, and others, which
+/// may be colleagues' and are not to be ended by a hint. A tombstone says as well that nothing does.
 fn staying(own: &[&Connection], others: &[&Connection], says_nothing: bool) -> Option<String> {
+    const ENDS: &str = "`privnet reject --connection ID --sever-connections` ends one";
     let ids = |some: &[&Connection]| some.iter().map(|one| one.id.as_str()).collect::<Vec<_>>().join(", ");
     let said = match (own, others) {
         ([], []) if says_nothing => {
-            return Some(
-                "what it names is not privnet's and stays; nobody's connection to it is accepted: take the service out of the file"
-                    .to_owned(),
-            );
+            "what it names is not privnet's and stays; nobody's connection to it is accepted: take the service out of the file"
+                .to_owned()
         }
         ([], []) => return None,
-        (own, []) => format!("{} connection(s) stay accepted: {}", own.len(), ids(own)),
+        (own, []) => format!("{} connection(s) stay accepted: {}; {ENDS}", own.len(), ids(own)),
         ([], others) => {
             format!("{} connection(s) of nobody in this file stay accepted: {}", others.len(), ids(others))
         }
         (own, others) => format!(
-            "{} connection(s) stay accepted: {}, and {} of nobody in this file: {}",
+            "{} connection(s) stay accepted: {}; {ENDS}; and {} of nobody in this file: {}",
             own.len(),
             ids(own),
             others.len(),
             ids(others)
         ),
     };
-    Some(format!("{said}; `privnet reject --connection ID --sever-connections` ends one"))
+    Some(said)
 }
