@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use policy::lists;
+use policy::{is_of, lists, takes};
 
 pub use connection::{Again, Aside, Besides, Company, Connection, ConnectionState, Identity, Takes};
 pub use crowd::{Crowd, crowds};
@@ -102,7 +102,7 @@ pub fn decide(policy: &ServicePolicy, connections: &[Connection], ask: &Ask) -> 
         .filter(|connection| connection.state == ConnectionState::Pending || is_decided_anew(connection, ask))
         .collect();
     let counts = Counts {
-        rooms: rooms(policy, connections),
+        held: held(policy, connections),
         candidates: candidates(policy, connections),
         named: named(policy, &open, ask),
     };
@@ -200,20 +200,24 @@ fn is_decided_anew(connection: &Connection, ask: &Ask) -> bool {
     named && can_be
 }
 
-/// How many more each consumer may have.
-fn rooms<'a>(policy: &'a ServicePolicy, connections: &[Connection]) -> BTreeMap<&'a str, usize> {
-    let mut rooms: BTreeMap<&str, usize> =
-        policy.consumers.iter().map(|c| (c.name.as_str(), c.max_connections as usize)).collect();
+/// The live connections that take a place of each consumer.
+fn held<'a>(
+    policy: &'a ServicePolicy,
+    connections: &'a [Connection],
+) -> BTreeMap<&'a str, Vec<&'a Connection>> {
+    let mut held: BTreeMap<&str, Vec<&Connection>> = BTreeMap::new();
     for connection in connections.iter().filter(|connection| connection.state.may_be_live()) {
-        // Whoever it could belong to has one place less: a live connection of a shared account is nobody's for sure.
-        for consumer in policy.consumers.iter().filter(|c| !c.identities.is_disjoint(&connection.identities))
-        {
-            if let Some(room) = rooms.get_mut(consumer.name.as_str()) {
-                *room = room.saturating_sub(1);
-            }
+        // Whoever it could belong to has one place less: a live connection of a shared account is nobody's for sure. It is not that of
+        // one whose `only` leaves it out, as long as it may be another's.
+        let may_be_somebodys = policy.admits(connection);
+        let could_be_its = |consumer: &&ConsumerPolicy| {
+            is_of(consumer, connection) && (!may_be_somebodys || takes(consumer, connection))
+        };
+        for consumer in policy.consumers.iter().filter(could_be_its) {
+            held.entry(consumer.name.as_str()).or_default().push(connection);
         }
     }
-    rooms
+    held
 }
 
 /// How many pending requests each consumer's policy would let in, were there room.
@@ -247,7 +251,7 @@ fn named<'a>(
 
 /// What decisions on a service's connections go by, for each consumer.
 struct Counts<'a> {
-    rooms: BTreeMap<&'a str, usize>,
+    held: BTreeMap<&'a str, Vec<&'a Connection>>,
     candidates: BTreeMap<&'a str, usize>,
     named: BTreeMap<&'a str, Vec<&'a str>>,
 }
@@ -270,15 +274,16 @@ fn judge(
             (Verdict::Left, Why::Stranger)
         };
     };
-    if !consumer.only.is_empty() && !lists(consumer, connection) {
+    if !takes(consumer, connection) {
         return (Verdict::Left, Why::NotInOnly);
     }
     let name = consumer.name.as_str();
-    let room = counts.rooms.get(name).copied().unwrap_or(0);
+    let held = counts.held.get(name).map(Vec::as_slice).unwrap_or_default();
+    let room = (consumer.max_connections as usize).saturating_sub(held.len());
     let pending = counts.candidates.get(name).copied().unwrap_or(0);
     let twins = counts.named.get(name).map(Vec::as_slice).unwrap_or_default();
     match (room, asked) {
-        (0, _) => (Verdict::Left, Why::Full { max: consumer.max_connections }),
+        (0, _) => (Verdict::Left, full(policy, consumer, held)),
         (room, Some(_)) if twins.len() > room => {
             let names = twins.iter().map(|name| (*name).to_owned()).collect();
             (Verdict::Left, Why::Twins { names, room })
@@ -293,6 +298,21 @@ fn judge(
         (room, None) if pending > room => (Verdict::Left, Why::Ambiguous { pending, room }),
         _ => (Verdict::Accepted, Why::Allowed),
     }
+}
+
+/// Why there is no room, and which of the connections that take it could be another consumer's of the file as well.
+fn full(policy: &ServicePolicy, consumer: &ConsumerPolicy, held: &[&Connection]) -> Why {
+    let others = |connection: &Connection| -> Vec<String> {
+        let could_be = policy.consumers.iter().filter(|other| {
+            other.name != consumer.name && is_of(other, connection) && takes(other, connection)
+        });
+        could_be.map(|other| other.name.clone()).collect()
+    };
+    let shared =
+        held.iter().map(|one| (one.id.clone(), others(one))).filter(|(_, others)| !others.is_empty());
+    let mut shared: Vec<_> = shared.collect();
+    shared.sort();
+    Why::Full { max: consumer.max_connections, shared }
 }
 
 /// Whether the policy allows a connection as it stands, and why or why not: for `status`.
@@ -311,7 +331,7 @@ pub fn assess(policy: &ServicePolicy, connection: &Connection, connections: &[Co
     let Some(consumer) = policy.consumer_of(connection) else {
         return (false, Why::Stranger.to_string());
     };
-    if !consumer.only.is_empty() && !lists(consumer, connection) {
+    if !takes(consumer, connection) {
         return (false, Why::NotInOnly.to_string());
     }
     let live = connections.iter().filter(|c| {

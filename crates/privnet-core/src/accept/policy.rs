@@ -45,7 +45,7 @@ impl ServicePolicy {
     /// The consumer that this connection belongs to: one that lists it in `only` before one that takes any, then by name.
     #[must_use]
     pub fn consumer_of(&self, connection: &Connection) -> Option<&ConsumerPolicy> {
-        let matching = self.consumers.iter().filter(|c| !c.identities.is_disjoint(&connection.identities));
+        let matching = self.consumers.iter().filter(|consumer| is_of(consumer, connection));
         matching.min_by_key(|c| (!lists(c, connection), !c.only.is_empty(), c.name.clone()))
     }
 
@@ -53,7 +53,7 @@ impl ServicePolicy {
     #[must_use]
     pub fn admits(&self, connection: &Connection) -> bool {
         let consumer = self.consumer_of(connection);
-        consumer.is_some_and(|consumer| consumer.only.is_empty() || lists(consumer, connection))
+        consumer.is_some_and(|consumer| takes(consumer, connection))
     }
 
     /// Whether each consumer has a live connection of those that it may have: somebody else's behind the same account is not
@@ -64,10 +64,20 @@ impl ServicePolicy {
         self.consumers.iter().all(|consumer| {
             live().any(|connection| {
                 self.consumer_of(connection).is_some_and(|own| own.name == consumer.name)
-                    && (consumer.only.is_empty() || lists(consumer, connection))
+                    && takes(consumer, connection)
             })
         })
     }
+}
+
+/// Whether the cloud says of a connection that it is one of this consumer's identities.
+pub(super) fn is_of(consumer: &ConsumerPolicy, connection: &Connection) -> bool {
+    !consumer.identities.is_disjoint(&connection.identities)
+}
+
+/// Whether a connection of a consumer's identity may be its own: `only` does not leave it out.
+pub(super) fn takes(consumer: &ConsumerPolicy, connection: &Connection) -> bool {
+    consumer.only.is_empty() || lists(consumer, connection)
 }
 
 pub(super) fn lists(consumer: &ConsumerPolicy, connection: &Connection) -> bool {

@@ -282,11 +282,51 @@ fn who_was_turned_away_is_decided_on_when_it_is_named_and_the_cloud_can() {
     let other = of("vpce-2", "834469178297", ConnectionState::Rejected, Again::LetIn);
     assert_eq!(verdict(&[other], &named("vpce-2")), Some((Verdict::Left, Why::NotInOnly)));
     let full = [own(Again::LetIn), connection("vpce-3", "834469178297", Accepted)];
-    assert_eq!(verdict(&full, &named("vpce-1")), Some((Verdict::Left, Why::Full { max: 1 })));
+    assert_eq!(
+        verdict(&full, &named("vpce-1")),
+        Some((Verdict::Left, Why::Full { max: 1, shared: Vec::new() }))
+    );
     // One that is in keeps its place: only what was cut short is brought to its end.
     let live = |again| of("vpce-3", "834469178297", Accepted, again);
     assert_eq!(verdict(&[live(Again::Finish)], &named("vpce-3")), Some((Verdict::Accepted, Why::Finished)));
     assert_eq!(verdict(&[live(Again::LetIn)], &named("vpce-3")), None);
+}
+
+/// Two consumers of one account, as a vendor's role is of the vendor's: whoever `only` leaves out has no place of the one that has it, as
+/// long as it may be the other's.
+#[test]
+fn a_connection_that_only_leaves_out_takes_no_place_where_another_consumer_may_have_it() {
+    let connections = [connection("vpce-a", "1", Accepted), connection("vpce-b", "1", Pending)];
+    let decided = |consumers: Vec<ConsumerPolicy>| {
+        let decision = decide(&policy(consumers), &connections, &Ask::default()).remove(0);
+        (decision.consumer.unwrap(), decision.verdict, decision.why.to_string())
+    };
+    let role = || consumer("role", "1", 1, &["vpce-b"]);
+    let (whose, verdict, why) = decided(vec![consumer("fivetran", "1", 1, &[]), role()]);
+    assert_eq!((whose.as_str(), verdict), ("role", Verdict::Accepted), "{why}");
+    let (_, verdict, why) = decided(vec![consumer("fivetran", "1", 1, &["VPCE-A"]), role()]);
+    assert_eq!(verdict, Verdict::Accepted, "{why}");
+    // It was let in before `only` was edited: where nobody else may have it, it keeps its place.
+    let alone = [
+        vec![role()],
+        vec![consumer("acme", "2", 1, &[]), role()],
+        // The other one's `only` leaves it out as well: it may have been either's.
+        vec![consumer("fivetran", "1", 1, &["vpce-c"]), role()],
+    ];
+    for consumers in alone {
+        let (whose, verdict, why) = decided(consumers);
+        assert_eq!((whose.as_str(), verdict), ("role", Verdict::Left), "{why}");
+        assert_eq!(why, "the consumer has its 1 connection(s) (max_connections)");
+    }
+    // Without `only` it counts for both, and the reason names the other one: nothing tells whose it is.
+    let (whose, verdict, why) =
+        decided(vec![consumer("fivetran", "1", 1, &[]), consumer("role", "1", 1, &[])]);
+    assert_eq!((whose.as_str(), verdict), ("fivetran", Verdict::Left));
+    assert_eq!(
+        why,
+        "the consumer has its 1 connection(s) (max_connections): vpce-a counts for role too, by the same identity; name this consumer's \
+         endpoints in its `only`, or raise its max_connections"
+    );
 }
 
 #[test]
@@ -526,6 +566,7 @@ prop_compose! {
 /// What the rule says, written a second time, without the functions under test.
 struct Rule<'a> {
     consumer: &'a ConsumerPolicy,
+    all: &'a [ConsumerPolicy],
     connections: &'a [Connection],
 }
 
@@ -539,11 +580,20 @@ impl Rule<'_> {
         only.is_empty() || only.iter().any(|id| id.to_lowercase() == connection.id.to_lowercase())
     }
 
+    /// Whether a connection could be this consumer's: one that `only` leaves out, where no other one may have it.
+    fn may_be_its(&self, connection: &Connection) -> bool {
+        let may_have = |consumer| {
+            let rule = Rule { consumer, ..*self };
+            rule.is_its(connection) && rule.names(connection)
+        };
+        self.is_its(connection) && (self.names(connection) || !self.all.iter().any(may_have))
+    }
+
     /// Places that are left: whoever let the others in, and whichever of the consumers they belong to.
     fn room(&self) -> usize {
         use ConnectionState::{Changing, NeedsAttention};
         let live =
-            |c: &&Connection| matches!(c.state, Accepted | NeedsAttention | Changing) && self.is_its(c);
+            |c: &&Connection| matches!(c.state, Accepted | NeedsAttention | Changing) && self.may_be_its(c);
         (self.consumer.max_connections as usize).saturating_sub(self.connections.iter().filter(live).count())
     }
 }
@@ -558,14 +608,14 @@ proptest! {
         let decisions = decide(&policy, &connections, &ask);
         for decision in &decisions {
             let connection = connections.iter().find(|c| c.id == decision.connection).unwrap();
-            let its = |consumer| Rule { consumer, connections: &connections }.is_its(connection);
+            let its = |consumer| Rule { consumer, all: &policy.consumers, connections: &connections }.is_its(connection);
             match decision.verdict {
                 Verdict::Accepted if !takes_a_place(connection, decision, &ask) => prop_assert!(its(
                     policy.consumers.iter().find(|c| Some(&c.name) == decision.consumer.as_ref()).unwrap()
                 )),
                 Verdict::Accepted => {
                     let consumer = policy.consumers.iter().find(|c| Some(&c.name) == decision.consumer.as_ref());
-                    let rule = Rule { consumer: consumer.unwrap(), connections: &connections };
+                    let rule = Rule { consumer: consumer.unwrap(), all: &policy.consumers, connections: &connections };
                     prop_assert!(rule.is_its(connection) && rule.names(connection), "{:?}", decision);
                 }
                 Verdict::Rejected => prop_assert!(!policy.consumers.iter().any(its), "{:?}", decision),
@@ -573,7 +623,7 @@ proptest! {
             }
         }
         for consumer in &policy.consumers {
-            let rule = Rule { consumer, connections: &connections };
+            let rule = Rule { consumer, all: &policy.consumers, connections: &connections };
             let of = |verdict: Option<Verdict>| decisions.iter().filter(move |d| {
                 d.consumer.as_deref() == Some(&consumer.name) && verdict.is_none_or(|verdict| d.verdict == verdict)
                     && !d.state.may_be_live()
@@ -611,7 +661,7 @@ proptest! {
                 prop_assert_eq!(allowed, decision.verdict == Verdict::Accepted);
             }
             let matches = policy.consumers.iter().any(|consumer| {
-                let rule = Rule { consumer, connections: &connections };
+                let rule = Rule { consumer, all: &policy.consumers, connections: &connections };
                 rule.is_its(connection) && rule.names(connection)
             });
             prop_assert!(matches || !allowed, "{:?} is allowed by nobody", connection);

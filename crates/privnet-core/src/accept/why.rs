@@ -40,6 +40,8 @@ pub enum Why {
     Full {
         /// `max_connections`.
         max: u32,
+        /// Of these connections, by id, those that could be other consumers' of the file, and whose: they have the same identity.
+        shared: Vec<(String, Vec<String>)>,
     },
     /// The connection does not wait for anything.
     NotPending,
@@ -94,7 +96,19 @@ impl fmt::Display for Why {
                  --connection ID, or name its endpoint in this service's `only`",
                 others.join(", ")
             ),
-            Self::Full { max } => write!(f, "the consumer has its {max} connection(s) (max_connections)"),
+            Self::Full { max, shared } => {
+                write!(f, "the consumer has its {max} connection(s) (max_connections)")?;
+                if shared.is_empty() {
+                    return Ok(());
+                }
+                let said =
+                    shared.iter().map(|(id, others)| format!("{id} counts for {} too", others.join(" and ")));
+                write!(
+                    f,
+                    ": {}, by the same identity; name this consumer's endpoints in its `only`, or raise its max_connections",
+                    said.collect::<Vec<_>>().join(", ")
+                )
+            }
             Self::NotPending => f.write_str("it does not wait for a decision"),
             Self::NotAsked => f.write_str("--connection names another"),
             Self::RejectOthers => {
