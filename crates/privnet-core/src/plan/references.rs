@@ -102,7 +102,7 @@ impl Draft<'_> {
         for live in self.world.live.iter().filter(|_| !early.is_empty()).filter(is_early) {
             going.entry(&live.address.service).or_default().push(live);
         }
-        let mut steps: Vec<Step> = Vec::new();
+        let (mut steps, mut named): (Vec<Step>, BTreeSet<String>) = (Vec::new(), BTreeSet::new());
         for user in self.world.live.iter().filter(|_| !early.is_empty()) {
             let Some(going) = going.get(user.address.service.as_str()) else { continue };
             if !user.is_ours() || is_early(&user) {
@@ -121,7 +121,12 @@ impl Draft<'_> {
                 }
             }
             if !changes.is_empty() {
-                steps.push(letting_go(self.kinds, user, changes));
+                let mut step = letting_go(self.kinds, user, changes);
+                // Two of one address, left by a run that was cut short, are told apart by their ids.
+                if !named.insert(step.action.id.clone()) {
+                    step.action.id = format!("{} {}", step.action.id, user.id);
+                }
+                steps.push(step);
             }
         }
         self.steps.extend(steps);

@@ -120,3 +120,36 @@ fn what_may_serve_does_not_make_room_without_the_word() {
     cloud.apply(&plan, plan.actions.len());
     assert!(cloud.plan(&target, PLAIN).is_empty());
 }
+
+/// Two runs that were cut short left two fleets, and both hold what makes room for something new: each lets go by an action of its own.
+#[test]
+fn two_that_let_go_of_the_same_have_actions_of_their_own() {
+    let one = |vpc: u8, ports: &[(u16, u16)]| Want {
+        vpc,
+        subnets: [1].into(),
+        ports: ports.iter().copied().collect(),
+        ..Want::new("s0")
+    };
+    let sized = |size: u8, want: Want| Want { size: Some(size), ..want };
+    let second =
+        Want { title: 1, tls: true, header: true, check: 2, at: 2, ..one(2, &[(1433, 1), (5432, 2)]) };
+    let edits = [
+        (sized(2, one(1, &[(5432, 1)])), 8),
+        (sized(1, second), 10),
+        (one(1, &[(1433, 1)]), 5),
+        (Want { check: 2, ..one(2, &[(1433, 2), (5432, 1)]) }, 3),
+    ];
+    let mut cloud = Cloud::default();
+    let mut last = desired(&[]);
+    for (want, stop) in edits {
+        last = desired(&[want]);
+        let plan = cloud.plan(&last, WORD);
+        let unique: std::collections::BTreeSet<&str> =
+            plan.actions.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(unique.len(), plan.actions.len(), "{:#?}", plan.actions);
+        cloud.apply(&plan, stop.min(plan.actions.len()));
+    }
+    let plan = cloud.plan(&last, WORD);
+    cloud.apply(&plan, plan.actions.len());
+    assert!(cloud.plan(&last, WORD).is_empty());
+}
