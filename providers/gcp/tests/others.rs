@@ -31,11 +31,8 @@ async fn a_nat_subnet_of_privnets_is_not_named_as_one_that_is_there() {
     let plan = stage.plan(&named).await;
     assert!(plan.is_empty(), "{plan:#?}");
     let why = refused(&plan, "orders");
-    assert!(why.contains(&format!("privnet made the NAT subnet `{name}` for this service")), "{why}");
-    assert!(
-        why.contains("leave `{ create: { cidr: 10.8.0.0/24 } }` as it was, or name one of your own"),
-        "{why}"
-    );
+    assert!(why.contains(name) && why.contains("privnet made for this service"), "{why}");
+    assert!(why.contains("leave that service as it was, or name one of your own"), "{why}");
     // Nor is it another service's, which is in another project here.
     let service = |name: &str, project: &str, nat: &str, port: u16| {
         format!(
@@ -56,7 +53,7 @@ async fn a_nat_subnet_of_privnets_is_not_named_as_one_that_is_there() {
         assert!(plan.is_empty(), "{project}: {plan:#?}");
         let why = refused(&plan, "sales");
         assert!(why.contains("for the service `orders`"), "{project}: {why}");
-        assert!(why.contains("takes it away with it: name one of your own"), "{project}: {why}");
+        assert!(why.contains("name one of your own"), "{project}: {why}");
     }
     assert_eq!(stage.everything().await, before);
     stage.assert_settled(&first).await;
