@@ -41,11 +41,12 @@ impl Session {
                 Some(WaitedFor::Failed)
             } else if ask.connection.is_none() && self.services().all(|service| service.remove) {
                 Some(WaitedFor::Nobody)
-            } else if !changed && !would_sever && self.is_connected(&decided.executed, &ask) {
-                Some(WaitedFor::Connected)
+            } else if !changed && self.is_connected(&decided.executed, &ask) {
+                // The consumer may still ask while another one cannot be turned away.
+                Some(if would_sever { WaitedFor::Refused } else { WaitedFor::Connected })
             } else if ambiguous {
                 Some(WaitedFor::Ambiguous)
-            } else if refused || would_sever {
+            } else if refused {
                 Some(WaitedFor::Refused)
             } else {
                 (started.elapsed() >= timeout).then_some(WaitedFor::TimedOut)

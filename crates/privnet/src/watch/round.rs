@@ -233,7 +233,11 @@ fn look_again(round: &mut Round, again: Planned) {
     let is_told = |service: &str, why: &str| {
         round.unread.iter().any(|(told, _)| told == service)
             || round.unreachable.iter().any(|down| down.services.contains(service))
-            || round.plan.refusals.iter().any(|told| told.address.service == service && told.why == why)
+            || round.plan.refusals.iter().any(|told| {
+                // What is not there, or not ours, is said in other words where only connections are looked at.
+                let is_it = matches!(told.rule, Rule::Unsuitable | Rule::NotOurs | Rule::WrongAccount);
+                told.address.service == service && (is_it || told.why == why)
+            })
     };
     let unread = again.unread().into_iter().filter(|(service, why)| !is_told(service, why));
     let unread: Vec<_> = unread.collect();

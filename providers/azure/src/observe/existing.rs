@@ -134,7 +134,12 @@ async fn of_group(
             let known = Facts { frontend: Some(frontend), ..Facts::default() };
             facts::keep(&mut world, service.name.as_str(), &known);
         }
-        let live = found.and_then(|found| private_link_service::live_of(found, address));
+        // Of what this deployment made, a tombstone names what goes: that is seen as what it is.
+        let is_own = |found: &&Json| {
+            service.remove && super::former::owner(request.spec.deployment.as_str(), found).is_some()
+        };
+        let named = found.filter(|found| !is_own(found));
+        let live = named.and_then(|found| private_link_service::live_of(found, address));
         let connections =
             found.map_or(Connections::NotExposed, |found| Connections::Known(super::connections_of(found)));
         let exposed = live.as_ref().map(|live| live.address.clone());

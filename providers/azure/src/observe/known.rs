@@ -107,6 +107,9 @@ pub(super) fn made_for(deployment: &str, balancer: &Json) -> Option<String> {
 
 /// The service of this deployment that the name of a NAT subnet proves to have been made for: subnets have no tags.
 fn nat_made_for(snapshot: &Snapshot<'_>, name: &str) -> Option<String> {
+    if !name.to_lowercase().starts_with("pn-") {
+        return None;
+    }
     let in_clear = ownership::service_in(name);
     let in_file = snapshot.in_file.iter().flatten().map(String::as_str);
     let mut services = in_clear.as_deref().into_iter().chain(snapshot.known_services()).chain(in_file);

@@ -144,7 +144,10 @@ pub(super) fn hold_what_others_may_use(
         Some((live.id.clone(), Held { why, with_parts: false }))
     });
     let doubtful: Vec<(String, Held)> = doubtful.collect();
-    world.held.extend(doubtful);
+    for (id, held) in doubtful {
+        // What is held for more than that stays so.
+        world.held.entry(id).or_insert(held);
+    }
 }
 
 /// What is global, and what is in the project of the networks, is seen from several places: its own is that of its service. Of a service that is

@@ -2,7 +2,7 @@
 //! what they stand on is not taken away. Google does not delete a rule that has one, either
 //! (<https://cloud.google.com/vpc/docs/manage-private-service-connect-services>), and what goes before it would be gone by then.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use privnet_core::world::Held;
 use privnet_core::{Ownership, World};
@@ -21,17 +21,19 @@ pub(super) fn hold(snapshot: &Snapshot<'_>, world: &mut World) {
     // What is this deployment's goes by the same plans.
     let ours: BTreeSet<String> = ours.into_iter().map(|(_, json)| path_of(json)).collect();
     let unproven: BTreeSet<String> = unproven.into_iter().map(|(_, json)| path_of(json)).collect();
+    let mut on: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for json in snapshot.all(Collection::ServiceAttachments) {
+        let attachment = path_of(json);
+        if let Some(target) = text(json, "targetService").filter(|_| !ours.contains(&attachment)) {
+            on.entry(path::of(target)).or_default().push(attachment);
+        }
+    }
     // A rule that lost its proof counts as well: what is behind it may still have its own, and go.
     for (_, rule) in snapshot.claimed(Collection::ForwardingRules, forwarding_rule::KIND.name) {
         let id = path_of(rule);
-        let on_it = |json: &&&Json| text(json, "targetService").is_some_and(|target| path::same(target, &id));
-        let attachments = snapshot.all(Collection::ServiceAttachments).iter().filter(on_it);
-        let strangers = attachments.map(|json| path_of(json)).filter(|attachment| !ours.contains(attachment));
+        let Some(strangers) = on.get(&id) else { continue };
         let said: Vec<String> =
-            strangers.map(|stranger| why(&stranger, unproven.contains(&stranger), &id)).collect();
-        if said.is_empty() {
-            continue;
-        }
+            strangers.iter().map(|stranger| why(stranger, unproven.contains(stranger), &id)).collect();
         let held = Held { why: said.join("; "), with_parts: true };
         let behind = text(rule, "backendService").map(path::of);
         for id in behind.into_iter().chain([id]) {
