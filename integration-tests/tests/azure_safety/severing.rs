@@ -150,4 +150,12 @@ fn what_the_deployment_made_is_not_named_as_the_users_own() {
     );
     let own = Own { block: &own, is_exposed: true };
     own_named::is_refused(&ground, &orders(), &own, ("acme", "other"));
+    // A tombstone may name it, and it goes as by any other.
+    let all = orders();
+    let (head, _) = all.split_once("  - name: orders\n").unwrap();
+    ground.edit(&format!("{head}  - name: orders\n    remove: true\n{}", own.block));
+    let said = both(&ground.must("--sandbox apply --yes", 3));
+    assert!(said.contains("[would-sever]"), "{said}");
+    ground.must("--sandbox apply --yes --sever-connections", 0);
+    ground.must("--sandbox plan --detailed-exitcode", 0);
 }
