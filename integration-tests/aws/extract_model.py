@@ -15,7 +15,8 @@ import botocore.session
 TARGET = pathlib.Path(__file__).resolve().parents[2] / "crates/privnet-sandbox/src/aws/model.json"
 ACTIONS = {
     "ec2": """
-        DescribeAvailabilityZones DescribeVpcs DescribeVpcAttribute DescribeSubnets DescribeInstances DescribeNetworkInterfaces
+        DescribeRegions DescribeAvailabilityZones
+        DescribeVpcs DescribeVpcAttribute DescribeSubnets DescribeInstances DescribeNetworkInterfaces
         CreateSecurityGroup DescribeSecurityGroups DeleteSecurityGroup
         AuthorizeSecurityGroupIngress AuthorizeSecurityGroupEgress
         RevokeSecurityGroupIngress RevokeSecurityGroupEgress

@@ -1,9 +1,10 @@
 """What the default world shows to boto3, and tags in both APIs."""
 
 import botocore.exceptions
+import botocore.session
 import pytest
 
-from aws_sandbox import INSTANCE, OWN, SUBNETS, VPC
+from aws_sandbox import INSTANCE, OWN, SUBNETS, VPC, CliError
 
 BALANCER = f"arn:aws:elasticloadbalancing:us-east-1:{OWN}:loadbalancer/net/db/0123456789abcdef"
 
@@ -36,6 +37,51 @@ def test_the_network(sandbox):
     by_balancer = [{"Name": "description", "Values": ["ELB net/db/*"]}]
     interfaces = ec2.describe_network_interfaces(Filters=by_balancer)["NetworkInterfaces"]
     assert {i["InterfaceType"] for i in interfaces} == {"network_load_balancer"} and len(interfaces) == 2
+
+
+def test_the_regions(sandbox):
+    published = botocore.session.get_session().get_available_regions
+    for region, partition, domain in [
+        ("us-east-1", "aws", "amazonaws.com"),
+        ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
+        ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+    ]:
+        shown = sandbox.client("ec2", region=region).describe_regions(AllRegions=True)["Regions"]
+        found = {one["RegionName"]: one["Endpoint"] for one in shown}
+        assert found == {name: f"ec2.{name}.{domain}" for name in published("ec2", partition)}
+    ec2 = sandbox.client("ec2")
+    names = lambda **asked: [region["RegionName"] for region in ec2.describe_regions(**asked)["Regions"]]
+    where = lambda **filters: [{"Name": name.replace("_", "-"), "Values": values} for name, values in filters.items()]
+    enabled = ec2.describe_regions()["Regions"]
+    assert len(enabled) == 17 and {region["OptInStatus"] for region in enabled} == {"opt-in-not-required"}
+    disabled = names(AllRegions=True, Filters=where(opt_in_status=["not-opted-in"]))
+    assert len(disabled) == 17 and "af-south-1" in disabled
+    assert names(Filters=where(opt_in_status=["not-opted-in"])) == [], "which regions there are comes first"
+    assert names(Filters=where(endpoint=["ec2.us-*"], region_name=["*-1"])) == ["us-east-1", "us-west-1"]
+    assert ec2.describe_regions(RegionNames=["af-south-1"])["Regions"] == [{
+        "RegionName": "af-south-1", "Endpoint": "ec2.af-south-1.amazonaws.com", "OptInStatus": "not-opted-in",
+        "Geography": [{"Name": "South Africa"}],
+    }], "what is named is shown"
+    there = sandbox.client("ec2", region="af-south-1")
+    assert there.describe_regions(Filters=where(opt_in_status=["opted-in"]))["Regions"][0]["RegionName"] == "af-south-1"
+    for asked, words in [
+        ({"RegionNames": ["us-east-1", "us-east-9", "eu-west-9"]}, r"Invalid region: \[eu-west-9\]"),
+        ({"RegionNames": ["cn-north-1"]}, r"Invalid region: \[cn-north-1\]"),
+        ({"Filters": where(colour=["red"])}, "The filter 'colour' is invalid"),
+    ]:
+        with pytest.raises(botocore.exceptions.ClientError, match=f"InvalidParameterValue.*{words}"):
+            ec2.describe_regions(**asked)
+    with pytest.raises(botocore.exceptions.ClientError, match="DryRunOperation"):
+        ec2.describe_regions(DryRun=True)
+
+
+def test_the_regions_by_the_cli(sandbox):
+    names = lambda *asked: [region["RegionName"] for region in sandbox.cli("ec2", "describe-regions", *asked)["Regions"]]
+    assert len(names()) == 17 and len(names("--all-regions")) == 34
+    assert names("--filters", "Name=endpoint,Values=*us-west*") == ["us-west-1", "us-west-2"]
+    assert names("--region-names", "ap-east-2") == ["ap-east-2"]
+    with pytest.raises(CliError, match=r"Invalid region: \[mars-north-1\]"):
+        names("--region-names", "mars-north-1")
 
 
 def test_the_load_balancer_that_is_there(sandbox):

@@ -19,10 +19,13 @@ pub(crate) fn bucket(call: &Call) -> (String, Bucket) {
     (format!("{}/{}/{:?}/{name}", call.scope.account, call.scope.region, call.api), bucket)
 }
 
-/// A describe that names nothing, filters nothing and asks for no pages.
+/// A describe that names nothing, filters nothing and asks for no pages; `AllRegions` asks for more, not for less.
 fn is_wide(call: &Call) -> bool {
     call.action.starts_with("Describe")
-        && call.input.as_object().is_none_or(|input| input.keys().all(|key| key == "DryRun"))
+        && call
+            .input
+            .as_object()
+            .is_none_or(|input| input.keys().all(|key| matches!(key.as_str(), "DryRun" | "AllRegions")))
 }
 
 fn ec2(action: &str) -> Bucket {

@@ -12,6 +12,7 @@ mod listing;
 mod network;
 mod notifications;
 mod permissions;
+mod regions;
 mod rule_edits;
 mod rules;
 mod service_edits;
@@ -26,6 +27,7 @@ use super::call::Handler;
 
 pub(crate) fn handler(action: &str) -> Option<Handler> {
     Some(match action {
+        "DescribeRegions" => regions::describe_regions,
         "DescribeAvailabilityZones" => network::describe_availability_zones,
         "DescribeVpcs" => network::describe_vpcs,
         "DescribePrefixLists" => network::describe_prefix_lists,

@@ -5,6 +5,7 @@ mod connections;
 mod groups;
 mod protocol;
 mod random_calls;
+mod regions;
 mod scaling;
 mod services;
 
