@@ -137,6 +137,15 @@ pub struct Former {
     pub connections: Connections,
 }
 
+/// Where a service of this deployment is that is not where the file puts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The place, in the words of the file: `eu-west-1`.
+    pub place: String,
+    /// What consumers connect to there, in words, with its id.
+    pub what: String,
+}
+
 /// What keeps something of ours where it is: somebody else's things stand on it, or things of ours that cannot be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
@@ -158,6 +167,8 @@ pub struct World {
     /// Services of the file that turned from what this deployment made to what is there already, and of which something of ours is
     /// still there.
     pub former: BTreeMap<String, Former>,
+    /// Services of the file of which nothing is where it puts them, and that are in a place that no service of the file names.
+    pub elsewhere: BTreeMap<String, Elsewhere>,
     /// What else a plan needs to know (zones, ranges, addresses behind names), by a key of the provider's own.
     pub facts: BTreeMap<String, serde_json::Value>,
     /// Services that could not be observed or must not be touched (another account, a missing permission).
@@ -218,6 +229,7 @@ impl World {
                 self.former.insert(service, former);
             }
         }
+        self.elsewhere.extend(other.elsewhere);
         self.facts.extend(other.facts);
         self.refusals.extend(other.refusals);
         self.held.extend(other.held);

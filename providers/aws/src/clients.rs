@@ -26,6 +26,7 @@ use tracing::Instrument as _;
 
 use crate::buckets::Operation;
 use crate::error;
+use crate::exposure::elsewhere::Others;
 use crate::plain_http::GuardedClient;
 use crate::whole::Whole;
 
@@ -92,6 +93,10 @@ pub(crate) struct Reach {
     pub(crate) caller: String,
     /// `aws/<account>/<region>`.
     pub(crate) scope: Scope,
+    /// The account's other regions.
+    pub(crate) others: Others,
+    /// How it was reached.
+    config: SdkConfig,
 }
 
 /// Makes and keeps clients, one set for each region, profile and role.
@@ -155,7 +160,15 @@ impl Reach {
             region,
             partition: caller.split(':').nth(1).unwrap_or("aws").to_owned(),
             caller,
+            others: Others::default(),
+            config: config.clone(),
         }
+    }
+
+    /// Another region of the same account, by the same credentials: nothing is asked for that.
+    pub(crate) fn in_region(&self, region: &str) -> Self {
+        let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
+        Self::with(&config, region.to_owned(), self.account.clone(), self.caller.clone())
     }
 
     /// A place at a local cloud, of which nothing was asked yet.

@@ -256,6 +256,7 @@ async fn read<'a>(cloud: &Cloud<'a>, wanted: &'a Wanted<'a>) -> Result<Snapshot<
     let ((network, balancing, machines), exposure) = try_join(infrastructure, exposure).await?;
     let mut snapshot = Snapshot { wanted, reach: cloud.reach, network, balancing, machines, exposure };
     exposure::namesakes::look_into(cloud, &mut snapshot).await;
+    snapshot.exposure.elsewhere = exposure::elsewhere::look(cloud, wanted, &snapshot.exposure).await;
     Ok(snapshot)
 }
 
@@ -307,6 +308,9 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
         told.extend(kinds::allowed_principals::taken_for_yours(snapshot, spec));
         told.extend(kinds::allowed_principals::left_behind(snapshot, &world.live));
         world.kept_by_others = security_group::kept_by_others(snapshot);
+        let unseen = snapshot.exposure.elsewhere.unseen.iter().cloned();
+        world.unseen.entry(snapshot.reach.scope.clone()).or_default().extend(unseen);
+        world.elsewhere = snapshot.exposure.elsewhere.found.iter().cloned().collect();
     }
     if !told.is_empty() {
         world.unknown.entry(snapshot.reach.scope.clone()).or_default().extend(told);

@@ -1,14 +1,14 @@
 //! Reads of PrivateLink's producer side: endpoint services, allowed principals, notifications and connections.
 //!
 //! Everything is read unfiltered or by service, by pages: EC2's tag filters lag, and the filter `vpc-endpoint-id` of the
-//! connections is in the API's model but refused by the server.
+//! connections is in the API's model but refused by the server. What is looked for in another region was made long ago, so a filter finds it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use aws_sdk_ec2::types::{
-    AllowedPrincipal, ConnectionNotification, ResourceType, ServiceConfiguration, UnsuccessfulItem,
-    VpcEndpointConnection,
+    AllowedPrincipal, ConnectionNotification, Filter, Region, ResourceType, ServiceConfiguration,
+    UnsuccessfulItem, VpcEndpointConnection,
 };
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
@@ -21,6 +21,7 @@ use crate::cloud::Cloud;
 use crate::error;
 use crate::network::{Pages, filter};
 
+const DESCRIBE_REGIONS: Operation = Operation::ec2("DescribeRegions");
 const DESCRIBE_SERVICES: Operation = Operation::ec2("DescribeVpcEndpointServiceConfigurations");
 const DESCRIBE_PRINCIPALS: Operation = Operation::ec2("DescribeVpcEndpointServicePermissions");
 const DESCRIBE_NOTIFICATIONS: Operation = Operation::ec2("DescribeVpcEndpointConnectionNotifications");
@@ -30,13 +31,34 @@ const DESCRIBE_CONNECTIONS: Operation = Operation::ec2("DescribeVpcEndpointConne
 /// Entries of one page, the most that these calls give.
 const PAGE: i32 = 1000;
 
+/// The regions that the account may use, and others that it has to ask for first.
+pub(crate) async fn regions(cloud: &Cloud<'_>) -> Result<Vec<Region>, Error> {
+    let answer =
+        cloud.read(DESCRIBE_REGIONS, &cloud.reach.scope.0, || cloud.reach.ec2.describe_regions().send());
+    Ok(answer.await?.regions.unwrap_or_default())
+}
+
 /// All endpoint services of the account and region.
 pub(crate) async fn services(cloud: &Cloud<'_>) -> Result<Vec<ServiceConfiguration>, Error> {
+    filtered(cloud, None).await
+}
+
+/// Those that bear the deployment's tag.
+pub(crate) async fn services_of(
+    cloud: &Cloud<'_>,
+    deployment: &str,
+) -> Result<Vec<ServiceConfiguration>, Error> {
+    filtered(cloud, Some(filter("tag:privnet:deployment", [deployment]))).await
+}
+
+async fn filtered(cloud: &Cloud<'_>, by: Option<Filter>) -> Result<Vec<ServiceConfiguration>, Error> {
+    let by = by.map(|by| vec![by]);
     let (mut all, mut token) = (Vec::new(), Pages::default());
     loop {
         let page = cloud
             .read(DESCRIBE_SERVICES, &cloud.reach.scope.0, || {
                 let request = cloud.reach.ec2.describe_vpc_endpoint_service_configurations();
+                let request = request.set_filters(by.clone());
                 request.max_results(PAGE).set_next_token(token.token()).send()
             })
             .await?;

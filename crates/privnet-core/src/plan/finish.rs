@@ -43,6 +43,7 @@ impl Draft<'_> {
         warnings.extend(self.empty_tombstones());
         warnings.extend(self.unproven_warnings());
         warnings.extend(self.absent_places());
+        warnings.extend(self.elsewhere_warnings());
         let mut said = BTreeSet::new();
         warnings.retain(|warning| said.insert(warning.clone()));
         Plan {

@@ -38,6 +38,7 @@ impl Draft<'_> {
     /// Refuses what would cut somebody off, change the hand-over, or is impossible.
     pub(super) fn guard(&mut self) {
         let mut refusals: Vec<Refusal> = self.moved();
+        refusals.extend(self.elsewhere());
         refusals.extend(self.renamed());
         // That says it all: what its parts would ask a word for is not said beside it.
         let settled: BTreeSet<String> =
@@ -67,31 +68,6 @@ impl Draft<'_> {
         refusals.retain(|refusal| seen.insert(key(refusal)));
         self.say_once(&mut refusals);
         self.refusals.extend(refusals);
-    }
-
-    /// A service does not move to another place: what the vendor was given would change, and nothing that is there can follow.
-    fn moved(&self) -> Vec<Refusal> {
-        let staying = |service: &&crate::world::ServiceIntent| {
-            let turned = self.world.former.contains_key(&service.name);
-            !service.remove && !self.options.destroy && !turned
-        };
-        let mut elsewhere: BTreeMap<&str, &Live> = BTreeMap::new();
-        for live in self.world.live.iter().filter(|live| live.is_ours()) {
-            let name = live.address.service.as_str();
-            if self.desired.services.get(name).is_some_and(|service| service.scope != live.scope) {
-                elsewhere.entry(name).or_insert(live);
-            }
-        }
-        let moved = self.desired.services.values().filter(staying).filter_map(|service| {
-            let elsewhere = elsewhere.get(service.name.as_str())?;
-            let why = format!(
-                "it is in {} and the file puts it into {}: its name would change, and who uses it would be cut; keep a tombstone \
-                 (`remove: true`) with the old place under this name, and give the service in the new place another one",
-                elsewhere.scope, service.scope
-            );
-            Some(refusal(&service.exposed, Rule::HandOver, why, None))
-        });
-        moved.collect()
     }
 
     /// Where what consumers connect to would go, that says it all: its parts are not refused one by one.

@@ -7,6 +7,7 @@
 )]
 
 mod lookalikes;
+mod moved;
 mod renamed;
 mod settings;
 #[path = "../stage/mod.rs"]
@@ -24,6 +25,7 @@ const SUPPLIED: &str = "vpce-svc-0eeeeeeeeeeeeeee5";
 const SUPPLIED_BALANCER: &str =
     "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/db/0123456789abcdef";
 const FIVETRAN: &str = "arn:aws:iam::834469178297:root";
+const SEVER: PlanOptions = PlanOptions { prune: false, sever_connections: true, destroy: false };
 const DESTROY: PlanOptions = PlanOptions { prune: false, sever_connections: false, destroy: true };
 
 /// A file on something of the user's.

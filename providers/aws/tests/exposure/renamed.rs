@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 
 use privnet_core::Plan;
-use privnet_core::plan::{PlanOptions, Rule};
+use privnet_core::plan::Rule;
 use privnet_core::spec::Spec;
 
 use crate::stage::{Stage, file, spec};
-use crate::{SUPPLIED, SUPPLIED_BALANCER, existing};
-
-const SEVER: PlanOptions = PlanOptions { prune: false, sever_connections: true, destroy: false };
+use crate::{SEVER, SUPPLIED, SUPPLIED_BALANCER, existing};
 
 /// Over forwarders, and an address beside.
 fn forwarded() -> Spec {

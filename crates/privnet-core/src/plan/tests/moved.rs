@@ -1,0 +1,60 @@
+//! A service that is in a place that no service of the file names, and not where the file puts it.
+
+use super::cloud::{Cloud, Want, desired, kinds};
+use crate::plan::{Plan, PlanOptions, Refusal, Rule, SEVER, plan};
+use crate::world::Elsewhere;
+
+const WITH_THE_WORD: PlanOptions = PlanOptions { prune: false, sever_connections: true, destroy: false };
+const DESTROY: PlanOptions = PlanOptions { prune: false, sever_connections: false, destroy: true };
+
+/// A plan of `orders` and `stays`, of which `orders` was seen at another place.
+fn planned(cloud: &Cloud, orders: Want, options: PlanOptions) -> Plan {
+    let mut wanted = desired(&[orders, Want::new("stays")]);
+    if options.destroy {
+        wanted.resources.clear();
+    }
+    let mut world = cloud.world(&wanted);
+    let there = Elsewhere { place: "toyland-2".to_owned(), what: "the service svc-7".to_owned() };
+    world.elsewhere.insert("orders".to_owned(), there);
+    plan(&wanted, &world, &kinds(), options)
+}
+
+#[test]
+fn it_is_made_anew_with_the_word_only() {
+    let cloud = Cloud::default();
+    let plan = planned(&cloud, Want::new("orders"), PlanOptions::default());
+    let [Refusal { address, rule: Rule::HandOver, why, flag: Some(flag) }] = plan.refusals.as_slice() else {
+        panic!("{:#?}", plan.refusals)
+    };
+    assert_eq!((address.to_string().as_str(), flag.as_str()), ("orders/svc/main", SEVER));
+    for said in ["it is in toyland-2 already, as the service svc-7", "its old place again", "`remove: true`"]
+    {
+        assert!(why.contains(said), "{why}");
+    }
+    assert!(!plan.is_empty() && plan.actions.iter().all(|action| action.address.service == "stays"));
+    let plan = planned(&cloud, Want::new("orders"), WITH_THE_WORD);
+    assert!(plan.refusals.is_empty() && plan.actions.iter().any(|one| one.address.service == "orders"));
+}
+
+/// What a run which was cut short began here goes on, and what was there all along is no move.
+#[test]
+fn what_is_here_too_is_not_refused() {
+    let mut cloud = Cloud::default();
+    let begun = planned(&cloud, Want::new("orders"), WITH_THE_WORD);
+    let first = begun.actions.iter().position(|action| action.address.service == "orders").unwrap();
+    cloud.apply(&begun, first + 1);
+    let plan = planned(&cloud, Want::new("orders"), PlanOptions::default());
+    assert!(plan.refusals.is_empty() && !plan.is_empty(), "{:#?}", plan.refusals);
+}
+
+#[test]
+fn a_destroy_and_a_tombstone_say_that_it_stays() {
+    let cloud = Cloud::default();
+    let tombstone = Want { remove: true, ..Want::new("orders") };
+    for (want, options) in [(Want::new("orders"), DESTROY), (tombstone, PlanOptions::default())] {
+        let plan = planned(&cloud, want, options);
+        assert!(plan.refusals.is_empty(), "{:#?}", plan.refusals);
+        let told = |said: &String| said.starts_with("orders: it is in toyland-2, as the service svc-7");
+        assert_eq!(plan.warnings.iter().filter(|said| told(said)).count(), 1, "{:#?}", plan.warnings);
+    }
+}
