@@ -64,9 +64,9 @@ async fn an_empty_plan_takes_few_requests() {
         stage.assert_settled(&spec).await;
         let all = calls(&stage, &spec, Purpose::Plan).await;
         // The caller's identity; load balancers, target groups, services, connections, notifications, groups, rules of groups
-        // and by tag, permissions by tag, subnets, VPCs, groups and templates of forwarders: a page of each. Tags of load balancers and target groups, and of listeners.
+        // and by tag, permissions by tag, subnets, VPCs, groups and templates of forwarders, the account's regions: a page of each. Tags of load balancers and target groups, and of listeners.
         // Where forwarders are asked for, also a page of groups and of templates by name, and of the templates' versions.
-        let pages = 1 + 13 + if to == FORWARDER { 3 } else { 0 };
+        let pages = 1 + 14 + if to == FORWARDER { 3 } else { 0 };
         let tags = (services * (1 + ports)).div_ceil(20) + (services * ports).div_ceil(20);
         // For each service its load balancer's attributes and listeners, and its principals; for each port the attributes
         // of its target group, and its targets. A listener's attributes are read where the file asks for a time of its own.
