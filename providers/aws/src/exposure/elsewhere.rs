@@ -66,7 +66,9 @@ fn is_enabled(region: &Region) -> bool {
 pub(crate) async fn look(cloud: &Cloud<'_>, wanted: &Wanted<'_>, exposure: &Exposure) -> Looked {
     let others = &cloud.reach.others;
     // They were asked for where there is something to look for.
-    let Some(regions) = others.regions.get() else { return Looked::default() };
+    let Some(regions) = others.regions.get().filter(|_| wanted.purpose == Purpose::Plan) else {
+        return Looked::default();
+    };
     let mut looked = Looked::default();
     let unknown: BTreeSet<&str> = {
         let absent = others.absent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,5 +149,37 @@ async fn in_time<T>(read: impl Future<Output = Result<T, Error>>) -> Result<T, S
             Err(format!("{}{code}", error.message()))
         }
         Err(_) => Err(format!("no answer within {} s", ANSWERED_WITHIN.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine that reaches one region only gets no answer at all from the others.
+    #[tokio::test(start_paused = true)]
+    async fn a_region_that_is_not_reached_is_waited_for_a_short_time() {
+        let began = tokio::time::Instant::now();
+        let silent = in_time(std::future::pending::<Result<(), Error>>()).await;
+        assert_eq!(silent.unwrap_err(), "no answer within 5 s");
+        assert_eq!(began.elapsed(), ANSWERED_WITHIN);
+    }
+
+    #[tokio::test]
+    async fn why_nothing_was_seen_is_said_without_the_region() {
+        let of =
+            |kind| Error::new(kind, "DescribeRegions", "aws/1/eu-west-1", "not for you").with_code("Nope");
+        let denied = in_time(std::future::ready(Err::<(), _>(of(ErrorKind::Denied)))).await;
+        assert_eq!(denied.unwrap_err(), "the caller lacks the permission `ec2:DescribeRegions`");
+        let failed = in_time(std::future::ready(Err::<(), _>(of(ErrorKind::Unauthenticated)))).await;
+        assert_eq!(failed.unwrap_err(), "not for you (Nope)");
+    }
+
+    #[test]
+    fn a_region_that_has_to_be_asked_for_holds_nothing() {
+        let with =
+            |status: Option<&str>| Region::builder().set_opt_in_status(status.map(str::to_owned)).build();
+        assert!(is_enabled(&with(None)) && is_enabled(&with(Some("opted-in"))));
+        assert!(is_enabled(&with(Some("opt-in-not-required"))) && !is_enabled(&with(Some("not-opted-in"))));
     }
 }
