@@ -252,10 +252,10 @@ const BESIDE: &str = "  - name: beside
       ports: [{ listen: 5432, engine: postgres, to: { ips: [10.0.0.27] } }]
 ";
 
-const MOVES: [Edit; 2] = [
-    edit("another region", ORDERS, IN_ANOTHER_REGION).by("hand-over"),
-    edit("another account, by a role in it", ORDERS, IN_ANOTHER_ACCOUNT).by("hand-over"),
-];
+const ABROAD: Edit = edit("another region", ORDERS, IN_ANOTHER_REGION).by("hand-over");
+
+const MOVES: [Edit; 2] =
+    [ABROAD, edit("another account, by a role in it", ORDERS, IN_ANOTHER_ACCOUNT).by("hand-over")];
 
 const IN_ANOTHER_REGION: &str = "  - name: orders
     allow: { fivetran: {} }
@@ -280,6 +280,8 @@ const IN_ANOTHER_ACCOUNT: &str = "  - name: orders
 fn a_service_that_would_move_is_refused() {
     let file = format!("{}{BESIDE}", orders());
     each_is_refused(&Ground::connected("aws.yaml", &file), &file, &MOVES);
+    // Another region of the account is looked into where nothing else of the file is there.
+    each_is_refused(&Ground::connected("aws.yaml", &orders()), &orders(), &[ABROAD]);
 }
 
 const ACME_ABROAD: Caller = ("AKIASANDBOX210987654", "eu-west-1");
