@@ -162,6 +162,17 @@ fn plan_and_saved_plans() {
     script.run("--sandbox apply --yes --plan plan.json");
     script.run("--sandbox apply --yes --plan plan.json");
     script.run("--sandbox plan --out no/such/folder/plan.json");
+    // The file is what everything is made from: no plan takes its place, nor that of a file that is not planned now.
+    script.write("privnet.yaml", &orders());
+    std::fs::create_dir(script.at("plans")).unwrap();
+    for out in ["aws.yaml", "./privnet.yaml", "broken.json", "plans", "-"] {
+        script.run(&format!("--sandbox plan aws.yaml --out {out}"));
+    }
+    script.run("--sandbox plan --out aws.yaml --output json");
+    for kept in ["aws.yaml", "privnet.yaml"] {
+        assert_eq!(std::fs::read_to_string(script.at(kept)).unwrap(), orders());
+    }
+    script.run("--sandbox plan -q --out plan.json");
     insta::assert_snapshot!("plan_and_saved_plans", script.transcript());
 }
 
