@@ -1,4 +1,5 @@
-//! The hand-over as Terraform text for Fivetran's own provider: one `fivetran_private_link` for each service.
+//! The hand-over as Terraform text for Fivetran's own provider: one `fivetran_private_link` for each service. Terraform takes no name and
+//! no variable twice, so that the services of several files are one text.
 //!
 //! The schema is the one that the provider documents (fivetran/terraform-provider-fivetran,
 //! `docs/resources/private_link.md`, as of provider 1.9): `name`, `region`, `service` and the map `config_map` are required;
@@ -79,8 +80,7 @@ impl PrivateLinkName {
     /// # Errors
     /// When not even the cut name obeys the rule.
     pub fn of_service(service: &str, taken: &BTreeSet<Self>) -> Result<Self, NameError> {
-        let mut plain: String =
-            service.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let mut plain = identifier(service);
         if plain.starts_with(|c: char| c.is_ascii_digit()) {
             plain.insert(0, '_');
         }
@@ -89,7 +89,26 @@ impl PrivateLinkName {
         {
             return Ok(name);
         }
-        let hash = hash8(&[service]);
+        Self::cut(plain, &hash8(&[service]))
+    }
+
+    /// The name of a service whose own name another deployment's has too: with its deployment before it, else cut and told apart by a
+    /// hash of both.
+    ///
+    /// # Errors
+    /// When not even the cut name obeys the rule.
+    pub fn of_deployment(deployment: &str, service: &str, taken: &BTreeSet<Self>) -> Result<Self, NameError> {
+        match Self::new(identifier(&format!("{deployment}_{service}"))) {
+            Ok(name) if !taken.contains(&name) => Ok(name),
+            _ => Self::cut(identifier(service), &hash8(&[deployment, service])),
+        }
+    }
+
+    /// As much of a text as there is room for before a hash.
+    fn cut(mut plain: String, hash: &str) -> Result<Self, NameError> {
+        if plain.starts_with(|c: char| c.is_ascii_digit()) {
+            plain.insert(0, '_');
+        }
         plain.truncate(LONGEST - hash.len() - 1);
         Self::new(format!("{}_{hash}", plain.trim_end_matches('_')))
     }
@@ -116,35 +135,47 @@ struct Arguments {
 
 /// One resource, and the variables that it uses, each with what it is.
 struct Block {
-    name: PrivateLinkName,
     text: String,
     variables: BTreeMap<String, String>,
     /// An example of the region that it leaves to the user, of its own cloud.
     region_like: Option<&'static str>,
 }
 
-/// The hand-overs as one Terraform file. Services whose vendor arguments are not known yet are left out, with the reason
+/// The hand-overs of one file.
+#[derive(Clone, Copy, Debug)]
+pub struct OfFile<'a> {
+    /// The file's deployment.
+    pub deployment: &'a str,
+    /// What the vendor needs of each of its services.
+    pub handoffs: &'a [Handoff],
+}
+
+/// The hand-overs of all files as one Terraform file. Services whose vendor arguments are not known yet are left out, with the reason
 /// in a comment and in [`Rendered::left_out`].
 #[must_use]
-pub fn render(handoffs: &[Handoff]) -> Rendered {
+pub fn render(files: &[OfFile<'_>]) -> Rendered {
     let mut text =
         String::from("# For Fivetran's Terraform provider (source \"fivetran/fivetran\", 1.9 or later).\n");
     let mut left_out = Vec::new();
-    let mut taken = BTreeSet::new();
     let mut variables = BTreeMap::new();
     let mut regions: BTreeSet<&str> = BTreeSet::new();
-    for handoff in handoffs {
-        match resource(handoff, &taken) {
+    for (link, name) in named(files) {
+        let Link { deployment, handoff } = link;
+        // A file's own services need no word on whose they are.
+        let shown = match files {
+            [_] => handoff.name.clone(),
+            _ => format!("{} of {deployment}", handoff.name),
+        };
+        match name.map_err(|error| error.to_string()).and_then(|name| resource(handoff, &shown, &name)) {
             Ok(block) => {
                 text.push('\n');
                 text.push_str(&block.text);
-                taken.insert(block.name);
                 variables.extend(block.variables);
                 regions.extend(block.region_like);
             }
             Err(why) => {
-                let _ = write!(text, "\n# {}: left out: {}\n", comment(&handoff.name), comment(&why));
-                left_out.push(format!("{}: {why}", handoff.name));
+                let _ = write!(text, "\n# {}: left out: {}\n", comment(&shown), comment(&why));
+                left_out.push(format!("{shown}: {why}"));
             }
         }
     }
@@ -164,6 +195,40 @@ pub fn render(handoffs: &[Handoff]) -> Rendered {
     Rendered { text, left_out }
 }
 
+/// A service's hand-over, and its deployment.
+#[derive(Clone, Copy)]
+struct Link<'a> {
+    deployment: &'a str,
+    handoff: &'a Handoff,
+}
+
+/// Each service with its name. Where services of several deployments would have one, each of them is named with its deployment: whose file
+/// comes first makes no difference, nor does which of them is ready, since another name is another private link for Fivetran.
+fn named<'a>(files: &[OfFile<'a>]) -> Vec<(Link<'a>, Result<PrivateLinkName, NameError>)> {
+    let mut named = Vec::new();
+    for file in files {
+        let mut taken = BTreeSet::new();
+        for handoff in file.handoffs {
+            let name = PrivateLinkName::of_service(&handoff.name, &taken);
+            taken.extend(name.clone());
+            named.push((Link { deployment: file.deployment, handoff }, name));
+        }
+    }
+    let mut asked: BTreeMap<PrivateLinkName, usize> = BTreeMap::new();
+    for name in named.iter().filter_map(|(_, name)| name.as_ref().ok()) {
+        *asked.entry(name.clone()).or_default() += 1;
+    }
+    let is_shared = |name: &PrivateLinkName| asked.get(name).is_some_and(|services| *services > 1);
+    let mut taken: BTreeSet<PrivateLinkName> = asked.keys().cloned().collect();
+    for (Link { deployment, handoff }, name) in &mut named {
+        if name.as_ref().is_ok_and(is_shared) {
+            *name = PrivateLinkName::of_deployment(deployment, &handoff.name, &taken);
+            taken.extend(name.clone());
+        }
+    }
+    named
+}
+
 /// The variable of those links whose region is not known.
 const REGION: &str = "fivetran_region";
 
@@ -176,7 +241,7 @@ fn region_like(cloud: &str) -> &'static str {
     }
 }
 
-fn resource(handoff: &Handoff, taken: &BTreeSet<PrivateLinkName>) -> Result<Block, String> {
+fn resource(handoff: &Handoff, shown: &str, name: &PrivateLinkName) -> Result<Block, String> {
     let Some(field) = handoff.fields.get(FIELD) else {
         return Err(match handoff.missing.as_slice() {
             [] => format!("nothing for Fivetran is known of this {} service", handoff.cloud),
@@ -185,11 +250,10 @@ fn resource(handoff: &Handoff, taken: &BTreeSet<PrivateLinkName>) -> Result<Bloc
     };
     let arguments: Arguments =
         serde_json::from_value(field.clone()).map_err(|error| format!("{FIELD}: {error}"))?;
-    let name = PrivateLinkName::of_service(&handoff.name, taken).map_err(|error| error.to_string())?;
     let mut variables = BTreeMap::new();
     let region = arguments.region.as_deref().map_or_else(|| format!("var.{REGION}"), quoted);
     let region_like = arguments.region.is_none().then(|| region_like(handoff.cloud));
-    let mut text = format!("# {}\n", comment(&handoff.name));
+    let mut text = format!("# {}\n", comment(shown));
     for note in &handoff.notes {
         let _ = writeln!(text, "# {}", comment(note));
     }
@@ -217,12 +281,12 @@ fn resource(handoff: &Handoff, taken: &BTreeSet<PrivateLinkName>) -> Result<Bloc
         text.push('\n');
     }
     text.push_str("  }\n}\n");
-    Ok(Block { name, text, variables, region_like })
+    Ok(Block { text, variables, region_like })
 }
 
-/// A key as part of a Terraform identifier.
-fn identifier(key: &str) -> String {
-    key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+/// A text as part of a Terraform identifier.
+fn identifier(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
 /// A map's key: bare where HCL takes it bare.
@@ -280,6 +344,11 @@ mod tests {
             notes: Vec::new(),
             is_unseen: false,
         }
+    }
+
+    /// The hand-overs of one file.
+    fn render(handoffs: &[Handoff]) -> Rendered {
+        super::render(&[OfFile { deployment: "data", handoffs }])
     }
 
     fn aws(service_name: &str) -> Option<serde_json::Value> {
@@ -406,5 +475,41 @@ resource "fivetran_private_link" "orders_rds" {
         }
         assert!(taken.contains(&PrivateLinkName("orders_rds".to_owned())));
         assert!(taken.contains(&PrivateLinkName("_1st".to_owned())));
+    }
+
+    /// Terraform refuses a variable, or a resource's name, that is there twice.
+    #[test]
+    fn several_files_are_one_text() {
+        let field = || Some(json!({"service": "SOURCE_AZURE", "config_map": {"connection_service_id": "x"}}));
+        let one = [handoff("ev", field()), handoff("orders", field())];
+        let two = [handoff("ev", field()), handoff("later", None)];
+        let three = [handoff("ev", field()), handoff("one-ev", field()), handoff("later", field())];
+        let files = [
+            OfFile { deployment: "one", handoffs: &one },
+            OfFile { deployment: "data-platform-of-europe", handoffs: &two },
+            OfFile { deployment: "three", handoffs: &three },
+        ];
+        let resources = |files: &[OfFile<'_>]| -> BTreeSet<String> {
+            let text = super::render(files).text;
+            let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("resource ")).collect();
+            let names: BTreeSet<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            assert_eq!(names.len(), lines.len(), "{text}");
+            assert_eq!(text.matches("variable \"fivetran_region\"").count(), 1, "{text}");
+            names
+        };
+        let names = resources(&files);
+        let resource = |name: &str| format!("resource \"fivetran_private_link\" \"{name}\" {{");
+        let hashed = |deployment: &str| format!("ev_{}", hash8(&[deployment, "ev"]));
+        // `one_ev` is another service's own name; what is not ready yet has its name already.
+        let (first, second) = (hashed("one"), hashed("data-platform-of-europe"));
+        let expected = [&first, &second, "three_ev", "one_ev", "orders", "three_later"];
+        assert_eq!(names, expected.into_iter().map(resource).collect::<BTreeSet<_>>());
+        let mut turned = files;
+        turned.reverse();
+        assert_eq!(resources(&turned), names, "whatever the order of the files");
+        let left_out = super::render(&files).left_out;
+        assert!(left_out.len() == 1 && left_out[0].starts_with("later of data-platform-of-europe: "));
+        let alone = super::render(&files[..1]).text;
+        assert!(alone.contains(&resource("ev")) && !alone.contains(" of one"), "{alone}");
     }
 }

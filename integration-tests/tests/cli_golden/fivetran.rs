@@ -37,6 +37,17 @@ services:
       ports: [{ listen: 5432, to: { instances: [zones/us-east4-b/instances/db-1] } }]
 ";
 
+/// Another file, which has a service of a name that the first one has, too.
+const SECOND: &str = "version: 1
+deployment: second
+consumers: { acme: { azure: { subscriptions: [11111111-2222-3333-4444-555555555555] } } }
+defaults: { azure: { subscription: aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee } }
+services:
+  - name: crm-sql
+    allow: { acme: {} }
+    azure: { hosted: { resource_id: /subscriptions/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/resourceGroups/rg-data/providers/Microsoft.Sql/servers/crm, subresource: sqlServer } }
+";
+
 #[test]
 fn handing_over_to_fivetran() {
     let mut script = Script::with(&[("vendor.yaml", FILE)]);
@@ -44,5 +55,9 @@ fn handing_over_to_fivetran() {
     let applied = script.quietly("--sandbox apply --yes");
     assert!(applied.status.success(), "{applied:?}");
     script.run("--sandbox handoff --as fivetran-tf");
+    // Terraform takes no variable and no name twice.
+    script.write("second.yaml", SECOND);
+    script.run("--sandbox handoff vendor.yaml second.yaml --as fivetran-tf");
+    script.run("--sandbox handoff second.yaml vendor.yaml --as fivetran-tf --output json");
     insta::assert_snapshot!("handing_over_to_fivetran", script.transcript());
 }

@@ -1,6 +1,6 @@
 //! `privnet handoff`: what to send to the vendor.
 
-use privnet::fivetran_tf;
+use privnet::fivetran_tf::{self, OfFile};
 use privnet_core::handoff::Handoff;
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::render::handoff_text;
 
 pub(crate) async fn run(shell: &Shell, which: &Which, form: HandoffForm) -> Result<Exit, Failure> {
-    let (mut exit, mut objects, mut text) = (Exit::Done, Vec::new(), String::new());
+    let (mut exit, mut files) = (Exit::Done, Vec::new());
     for file in shell.open(which, 16)? {
         let (handoffs, unreachable) = {
             let _line = shell.progress.during("looking at the cloud");
@@ -25,23 +25,29 @@ pub(crate) async fn run(shell: &Shell, which: &Which, form: HandoffForm) -> Resu
         if handoffs.iter().any(|handoff| handoff.is_unseen) {
             exit = exit.worse(Exit::Failed);
         }
-        match form {
-            HandoffForm::Text => {
-                text.push_str(&handoff_text(&handoffs, shell.output.paint()));
-                objects.push(json!({"services": handoffs.iter().map(complete).collect::<Vec<_>>()}));
+        files.push((file.session.spec().deployment.to_string(), handoffs));
+    }
+    match form {
+        HandoffForm::Text => {
+            let text = |paint| files.iter().map(|(_, handoffs)| handoff_text(handoffs, paint)).collect();
+            let object =
+                |handoffs: &[Handoff]| json!({"services": handoffs.iter().map(complete).collect::<Vec<_>>()});
+            shell
+                .output
+                .result(text, || joined(files.iter().map(|(_, handoffs)| object(handoffs)).collect()));
+        }
+        HandoffForm::FivetranTf => {
+            let files: Vec<OfFile<'_>> =
+                files.iter().map(|(deployment, handoffs)| OfFile { deployment, handoffs }).collect();
+            let rendered = fivetran_tf::render(&files);
+            for left_out in &rendered.left_out {
+                shell.output.remark(&format!("left out: {left_out}"));
+                exit = exit.worse(Exit::Failed);
             }
-            HandoffForm::FivetranTf => {
-                let rendered = fivetran_tf::render(&handoffs);
-                for left_out in &rendered.left_out {
-                    shell.output.remark(&format!("left out: {left_out}"));
-                    exit = exit.worse(Exit::Failed);
-                }
-                objects.push(json!({"terraform": rendered.text, "left_out": rendered.left_out}));
-                text.push_str(&rendered.text);
-            }
+            let object = json!({"terraform": rendered.text, "left_out": rendered.left_out});
+            shell.output.result(|_| rendered.text, || object);
         }
     }
-    shell.output.result(|_| text, || joined(objects));
     Ok(exit)
 }
 
