@@ -162,6 +162,16 @@ pub(crate) const PRIVATE_LINK: &[Case] = &[
         "deployment: data-platform\n",
         "deployment: data-platform\ntags: { \"a/b\": c }\n",
     ),
+    (
+        "tags that differ only in case",
+        "deployment: data-platform\n",
+        "deployment: data-platform\ntags: { Env: a, team: b, env: c, ENV: d }\n",
+    ),
+    (
+        "a tag of privnet's own in other letters",
+        "deployment: data-platform\n",
+        "deployment: data-platform\ntags: { \"PrivNet:Deployment\": a }\n",
+    ),
 ];
 
 const HOSTED_BASE: &str = "\

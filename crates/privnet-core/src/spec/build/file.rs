@@ -99,8 +99,19 @@ fn tags(reader: &mut Reader<'_, '_>, file: Block, services: &[NodeId]) -> BTreeM
         .filter(|cloud| services.iter().any(|id| tree.get(*id, cloud.as_str()).is_some()))
         .collect();
     let mut found = BTreeMap::new();
+    let mut spelled: BTreeMap<String, &str> = BTreeMap::new();
     for entry in entries {
         let Some(value) = tree.text(entry.node) else { continue };
+        // <https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources>: tag names are case-insensitive. Of two
+        // spellings one would be set, and each plan would want the other.
+        let other = spelled.insert(entry.key.to_lowercase(), &entry.key);
+        if let Some(other) = other.filter(|_| clouds.contains(&CloudName::Azure)) {
+            let message = format!(
+                "the tags `{other}` and `{}` cannot both be set on Azure: tag names that differ only in case are one there",
+                entry.key
+            );
+            reader.errors.add("tag-of-cloud", entry.span, message);
+        }
         let problem = clouds.iter().find_map(|cloud| Some((*cloud, tag_problem(*cloud, &entry.key, value)?)));
         if let Some((cloud, (of_key, why))) = problem {
             let span = if of_key { entry.span } else { tree.node(entry.node).span };
