@@ -134,6 +134,11 @@ impl<'a> Lowering<'a> {
         self.service.name.as_str()
     }
 
+    /// Whether somebody may be connected to the service as it is.
+    pub(crate) fn may_be_connected(&self) -> bool {
+        self.world.may_be_connected(self.name())
+    }
+
     /// The form that makes everything, if it is that one.
     pub(crate) fn made(&self) -> Option<&'a AzureMade> {
         match &self.azure.form {

@@ -5,10 +5,10 @@
 
 mod body;
 mod others;
+mod probe;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use privnet_core::spec::PortSpec;
 use privnet_core::spec::azure::AzureTarget;
 use privnet_core::{
     Address, Applied, Change, Error, ErrorKind, Field, Kind, Live, Origin, Replacement, Shape, Value,
@@ -192,12 +192,13 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
             AzureTarget::Nics(_) => (port_name(port.listen.get()), port.port.get(), None),
         };
         pools.insert(pool.clone());
-        probes.push(probe(port, health));
+        probes.push(probe::of(port, health));
         let name = port_name(port.listen.get());
         listens.push(Listen { port: port.listen.get().into(), rule: name.clone(), pool, to: target.into() });
         rules.push(Rule::new(name));
     }
     mind_others(lowering, &pools, &listens);
+    probe::say_what_turning_does(lowering, &probes);
     let wanted = LoadBalancer {
         location: made.scope.location.to_string(),
         vnet: fields::id(&made.scope.vnet.to_string()),
@@ -242,21 +243,6 @@ fn mind_others(lowering: &mut Lowering<'_>, pools: &BTreeSet<String>, listens: &
             lowering.refuse(&address(lowering.name()), why);
         }
     }
-}
-
-/// The probe of a port. A forwarder is asked at its own health port, which is never the database's.
-fn probe(port: &PortSpec<AzureTarget>, forwarder: Option<u16>) -> Probe {
-    let name = port_name(port.listen.get());
-    let check = port.health_check.as_ref();
-    let interval = check.map_or(10, |check| i64::from(check.interval.get()));
-    let threshold = check.map_or(3, |check| i64::from(check.threshold));
-    let http = check.and_then(|check| check.http.clone());
-    let (protocol, number, path) = match (forwarder, http) {
-        (Some(health), _) => ("Http", health, Some("/".to_owned())),
-        (None, Some(path)) => ("Http", check.and_then(|c| c.port).unwrap_or(port.port).get(), Some(path)),
-        (None, None) => ("Tcp", check.and_then(|c| c.port).unwrap_or(port.port).get(), None),
-    };
-    Probe { name, protocol: protocol.to_owned(), port: number.into(), path, interval, threshold }
 }
 
 /// What is there.

@@ -45,6 +45,11 @@ async fn a_forwarded_service_is_made_once_and_nothing_is_left_to_do() {
     assert_eq!(stage.everything().await, before);
 }
 
+/// The same service, whose machines are asked on another port.
+fn asked_elsewhere() -> privnet_core::spec::Spec {
+    made(&DIRECT.replace("engine: postgres", "health_check: { port: 9 }"), JOIN, "")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_consumer_is_accepted_rejected_and_guarded() {
     let stage = Stage::open().await;
@@ -57,6 +62,15 @@ async fn the_consumer_is_accepted_rejected_and_guarded() {
     let accepted = stage.connections(&file, "orders").await;
     assert_eq!(accepted[0].state, ConnectionState::Accepted);
     stage.assert_settled(&file).await;
+    let plan = stage.plan(&asked_elsewhere()).await;
+    let told = plan
+        .warnings
+        .iter()
+        .any(|warning| warning.contains("turns to another health check at once (port 5432: TCP on port 9)"));
+    assert!(told && plan.refusals.is_empty(), "{plan:#?}");
+    let oftener = made(&DIRECT.replace("engine: postgres", "health_check: { interval: 20s }"), JOIN, "");
+    let said = stage.plan(&oftener).await.warnings;
+    assert!(!said.iter().any(|warning| warning.contains("another health check")), "the same one: {said:#?}");
     let destroy = PlanOptions { destroy: true, ..PlanOptions::default() };
     let (plan, _) = stage.driver().apply(&file, destroy).await;
     assert!(plan.is_empty() && !plan.refusals.is_empty(), "a live consumer is not cut: {plan:#?}");
@@ -73,6 +87,8 @@ async fn the_consumer_is_accepted_rejected_and_guarded() {
     );
     let (plan, report) = stage.reject(&file, &accepted[0].id, true).await;
     assert_done(&plan, &report);
+    let said = stage.plan(&asked_elsewhere()).await.warnings;
+    assert!(!said.iter().any(|warning| warning.contains("another health check")), "nobody is: {said:#?}");
     stage.connect("orders", "consumer");
     stage.until_pending(&file, "orders", 1).await;
     stage.apply_with(&file, destroy).await;
