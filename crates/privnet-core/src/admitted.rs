@@ -9,7 +9,12 @@ pub(crate) fn warnings(service: &Service, intent: &ServiceIntent, connections: &
     if intent.remove || intent.policy.shared {
         return Vec::new();
     }
-    automatic(service).into_iter().chain(no_longer_allowed(service, intent, connections)).collect()
+    let stay = no_longer_allowed(service, intent, connections);
+    automatic(service)
+        .into_iter()
+        .chain(stay)
+        .chain(more_than_allowed(service, intent, connections))
+        .collect()
 }
 
 fn automatic(service: &Service) -> Option<String> {
@@ -42,6 +47,34 @@ fn no_longer_allowed<'a>(
             connection.who(),
             id = connection.id
         ))
+    })
+}
+
+/// A `max_connections` below what is connected cuts nobody: which of them is to go is for a person to say. Those that `only` leaves out
+/// are told by themselves.
+fn more_than_allowed<'a>(
+    service: &'a Service,
+    intent: &'a ServiceIntent,
+    connections: &'a Connections,
+) -> impl Iterator<Item = String> + 'a {
+    intent.policy.consumers.iter().filter_map(|consumer| {
+        let own = connections.known().iter().filter(|connection| {
+            connection.state.may_be_live()
+                && intent.policy.admits(connection)
+                && intent.policy.consumer_of(connection).is_some_and(|own| own.name == consumer.name)
+        });
+        let own: Vec<&str> = own.map(|connection| connection.id.as_str()).collect();
+        (own.len() > consumer.max_connections as usize).then(|| {
+            format!(
+                "{}: {} has {} connections where `max_connections` is {}, and each of them stays in, unless this plan cuts it, until \
+                 `privnet reject --connection ID --sever-connections` does: ask the vendor which is to go. Connected are {}",
+                service.name,
+                consumer.name,
+                own.len(),
+                consumer.max_connections,
+                own.join(", ")
+            )
+        })
     })
 }
 
@@ -137,16 +170,17 @@ mod tests {
                     region: us-east-1, vpc: vpc-0a1b2c3d4e5f60718, subnets: [subnet-0aaaaaaaaaaaaaaa1], ports: [{ listen: 5432, to: { ips: \
                     [10.0.0.25] } }] }\nconsumers: { acme: { aws: { principals: ['arn:aws:iam::111122223333:root'] } } }\n";
         let spec = decode("file.yaml", file).unwrap();
-        let acme = |only: &[&str]| ConsumerPolicy {
+        let acme = |max_connections: u32, only: &[&str]| ConsumerPolicy {
             name: "acme".to_owned(),
             identities: BTreeSet::from([Identity::new("account", "111122223333")]),
-            max_connections: 3,
+            max_connections,
             only: only.iter().map(|id| (*id).to_owned()).collect(),
             preset: None,
         };
-        let said = |only: &[&str]| {
+        let said = |max_connections: u32, only: &[&str]| {
             let service = "orders".to_owned();
-            let policy = ServicePolicy { service, consumers: vec![acme(only)], shared: false };
+            let policy =
+                ServicePolicy { service, consumers: vec![acme(max_connections, only)], shared: false };
             let intent = ServiceIntent {
                 name: "orders".to_owned(),
                 cloud: "aws",
@@ -163,14 +197,21 @@ mod tests {
             ]);
             warnings(&spec.services[0], &intent, &known)
         };
-        let any = said(&[]);
+        let any = said(2, &[]);
         assert!(any.len() == 1 && any[0].contains("vpce-3") && any[0].contains("`allow`"), "{any:#?}");
-        let one = said(&["vpce-2"]);
+        let one = said(1, &["vpce-2"]);
         assert!(one.len() == 2 && one[1].contains("vpce-3"), "{one:#?}");
         assert!(
             one[0].contains("vpce-1") && one[0].contains("`only`") && one[0].contains("--sever-connections"),
             "{one:#?}"
         );
+        let fewer = said(1, &[]);
+        assert!(fewer.len() == 2 && fewer[0].contains("vpce-3"), "{fewer:#?}");
+        for word in
+            ["acme has 2 connections", "`max_connections` is 1", "vpce-1, vpce-2", "--sever-connections"]
+        {
+            assert!(fewer[1].contains(word), "{word}: {fewer:#?}");
+        }
     }
 
     #[test]
