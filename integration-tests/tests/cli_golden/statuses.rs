@@ -118,6 +118,26 @@ fn nobody_is_told_to_let_in_who_comes_by_himself_or_not_at_all() {
     assert!(waited.contains("Nobody is to be let in") && !waited.contains("is connected"), "{waited}");
 }
 
+/// Where only a part is made of a service whose consumer is connected, nothing is to be handed over; for one that is still to come, it is.
+#[test]
+fn what_the_vendor_has_is_not_handed_over_again() {
+    let script = asked();
+    ends(&script, "--sandbox accept-pending --yes", 0);
+    script.pass(60);
+    let more =
+        orders().replace("[10.0.0.25] } }]", "[10.0.0.25] } }, { listen: 6432, to: { ips: [10.0.0.25] } }]");
+    script.write("aws.yaml", &more);
+    let applied = ends(&script, "--sandbox apply --yes", 0);
+    assert!(applied.contains("create listener/6432") && !applied.contains("Next: "), "{applied}");
+    let two = "consumers: { acme: { aws: { principals: ['arn:aws:iam::210987654321:root'] } } }";
+    script.write(
+        "aws.yaml",
+        &format!("{}{two}\n", more.replace("{ fivetran: {} }", "{ fivetran: {}, acme: {} }")),
+    );
+    let applied = ends(&script, "--sandbox apply --yes", 0);
+    assert!(applied.contains("Next: `privnet handoff` prints"), "{applied}");
+}
+
 /// Two deployments may be at one resource: who is left by the one and let in by the other was let in, whichever file stands first.
 #[test]
 fn who_is_let_in_by_one_of_two_files_is_let_in() {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use privnet::{Executed, PlanOptions, Planned, SavedPlan, Session, executed_json};
+use privnet_core::Address;
 use privnet_core::plan::Op;
 use privnet_core::spec::{Acceptance, Service};
 use serde_json::json;
@@ -300,7 +301,11 @@ fn next_step(session: &Session, planned: &Planned, report: &privnet::Report, aim
         .map(|consumer| consumer.name.as_str())
         .collect();
     let asks = |on: &str| on.split(", ").any(|name| consumers.contains(name));
-    let made = plan.actions.iter().filter(|action| action.op == Op::Create);
+    // What only a part was made for is what the vendor has already.
+    let is_exposed = |address: &Address| {
+        planned.desired.services.get(&address.service).is_some_and(|intent| intent.exposed == *address)
+    };
+    let made = plan.actions.iter().filter(|action| action.op == Op::Create && is_exposed(&action.address));
     let awaited = plan.waits.iter().filter(|wait| !plan.actions.is_empty() && asks(&wait.on));
     let new: BTreeSet<&str> = made
         .map(|action| action.address.service.as_str())
