@@ -162,10 +162,8 @@ pub fn render(files: &[OfFile<'_>]) -> Rendered {
     for (link, name) in named(files) {
         let Link { deployment, handoff } = link;
         // A file's own services need no word on whose they are.
-        let shown = match files {
-            [_] => handoff.name.clone(),
-            _ => format!("{} of {deployment}", handoff.name),
-        };
+        let shown =
+            if files.len() == 1 { handoff.name.clone() } else { format!("{} of {deployment}", handoff.name) };
         match name.map_err(|error| error.to_string()).and_then(|name| resource(handoff, &shown, &name)) {
             Ok(block) => {
                 text.push('\n');
