@@ -137,13 +137,23 @@ pub struct Former {
     pub connections: Connections,
 }
 
-/// Where a service of this deployment is that is not where the file puts it.
+/// What is known of a service of which nothing is where the file puts it, from a look at other places.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Elsewhere {
-    /// The place, in the words of the file: `eu-west-1`.
-    pub place: String,
-    /// What consumers connect to there, in words, with its id.
-    pub what: String,
+pub enum Elsewhere {
+    /// It is in another place.
+    Found {
+        /// The place, in the words of the file: `eu-west-1`.
+        place: String,
+        /// What consumers connect to there, in words, with its id.
+        what: String,
+        /// Whether another service of the file is in that place, so that a look at the whole file finds this one there, too.
+        is_listed: bool,
+    },
+    /// Whether it is in one could not be seen.
+    Unseen {
+        /// Where, and why not, in words.
+        why: String,
+    },
 }
 
 /// What keeps something of ours where it is: somebody else's things stand on it, or things of ours that cannot be seen.
@@ -167,7 +177,7 @@ pub struct World {
     /// Services of the file that turned from what this deployment made to what is there already, and of which something of ours is
     /// still there.
     pub former: BTreeMap<String, Former>,
-    /// Services of the file of which nothing is where it puts them, and that are in a place that no service of the file names.
+    /// Services of the file of which nothing is where it puts them, and that are in another place, or may be.
     pub elsewhere: BTreeMap<String, Elsewhere>,
     /// What else a plan needs to know (zones, ranges, addresses behind names), by a key of the provider's own.
     pub facts: BTreeMap<String, serde_json::Value>,
@@ -229,7 +239,12 @@ impl World {
                 self.former.insert(service, former);
             }
         }
-        self.elsewhere.extend(other.elsewhere);
+        for (service, seen) in other.elsewhere {
+            let known = self.elsewhere.entry(service).or_insert_with(|| seen.clone());
+            if matches!(seen, Elsewhere::Found { .. }) {
+                *known = seen;
+            }
+        }
         self.facts.extend(other.facts);
         self.refusals.extend(other.refusals);
         self.held.extend(other.held);

@@ -26,7 +26,7 @@ use tracing::Instrument as _;
 
 use crate::buckets::Operation;
 use crate::error;
-use crate::exposure::elsewhere::Others;
+use crate::exposure::elsewhere::{Looks, Others};
 use crate::plain_http::GuardedClient;
 use crate::whole::Whole;
 
@@ -106,11 +106,14 @@ pub(crate) struct Connector {
     /// How HTTP is spoken, but to a local cloud.
     http: SharedHttpClient,
     reached: Mutex<BTreeMap<AwsLocation, Arc<OnceCell<Arc<Reach>>>>>,
+    /// What was looked for in other regions.
+    pub(crate) looks: Arc<Looks>,
 }
 
 impl Connector {
     pub(crate) fn new(settings: AwsSettings) -> Self {
-        Self { settings, http: SharedHttpClient::new(GuardedClient::default()), reached: Mutex::default() }
+        let http = SharedHttpClient::new(GuardedClient::default());
+        Self { settings, http, reached: Mutex::default(), looks: Arc::default() }
     }
 
     /// The clients for a location. The first time, the caller's identity is asked for: the account is known before any
@@ -142,7 +145,8 @@ impl Connector {
             None => base,
         };
         let (account, caller) = identify(&config, location.region.as_str(), context).await?;
-        Ok(Arc::new(Reach::with(&config, location.region.to_string(), account, caller)))
+        let reach = Reach::with(&config, location.region.to_string(), account, caller);
+        Ok(Arc::new(Reach { others: Others::beside(&self.looks), ..reach }))
     }
 }
 

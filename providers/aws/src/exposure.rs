@@ -27,7 +27,7 @@ use crate::observe::{Snapshot, Wanted};
 use crate::privatelink;
 
 use claims::{Listed, claims, is_unsure, set_copies_apart, set_look_alikes_apart};
-use elsewhere::Looked;
+use elsewhere::Regions;
 use namesakes::Namesake;
 
 pub(crate) use claims::not_proven;
@@ -49,8 +49,8 @@ pub(crate) struct Exposure {
     pub(crate) strangers: BTreeMap<String, String>,
     /// Endpoint services of services that the file lists and this deployment has not made, by another deployment's tags.
     pub(crate) namesakes: Vec<Namesake>,
-    /// This deployment's endpoint services in other regions, for services that the file lists and that are not made here.
-    pub(crate) elsewhere: Looked,
+    /// The account's other regions, where something may have to be looked for in them.
+    pub(crate) other_regions: Regions,
     /// Whether permissions cannot be looked for by their tags.
     pub(crate) permissions_hidden: bool,
 }
@@ -88,7 +88,7 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
         privatelink::tagged_permissions(cloud, wanted.deployment).await
     };
     let here = try_join(privatelink::services(cloud), tagged);
-    let (here, ()) = join(here, elsewhere::learn_regions(cloud, wanted)).await;
+    let (here, other_regions) = join(here, elsewhere::regions(cloud, wanted)).await;
     let (described, tagged) = here?;
     let permissions_hidden = tagged.is_none();
     let tagged = tagged.unwrap_or_default();
@@ -117,7 +117,7 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
             services,
             strangers,
             namesakes,
-            elsewhere: Looked::default(),
+            other_regions,
             permissions_hidden,
             principals: BTreeMap::new(),
             notifications: Ok(Vec::new()),
@@ -164,26 +164,13 @@ pub(crate) async fn read(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<Expos
         services,
         strangers,
         namesakes,
-        elsewhere: Looked::default(),
+        other_regions,
         permissions_hidden,
         principals,
         notifications: notifications.map_err(|error| in_words(&error)),
         connections: connections.map_err(|error| in_words(&error)),
         regions,
     })
-}
-
-/// Whether privnet makes the endpoint service of this form.
-fn is_made(form: &AwsForm) -> bool {
-    matches!(form, AwsForm::Made(_) | AwsForm::OnLoadBalancer(_))
-}
-
-/// The services of the file whose endpoint services privnet makes and that are not among these.
-fn not_made<'a>(services: &[Claimed], wanted: &Wanted<'a>) -> BTreeSet<&'a str> {
-    let made = services.iter().filter(|one| one.ownership == Ownership::Ours);
-    let made: BTreeSet<&str> = made.map(|one| one.address.service.as_str()).collect();
-    let listed = wanted.services.iter().filter(|(_, aws)| is_made(&aws.form));
-    listed.map(|(service, _)| service.name.as_str()).filter(|name| !made.contains(name)).collect()
 }
 
 /// Whom each of these services allows.

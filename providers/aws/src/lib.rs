@@ -54,6 +54,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use privnet_core::execute::Context;
 use privnet_core::handoff::Handoff;
+use privnet_core::plan::Op;
 use privnet_core::spec::{Service, Spec};
 use privnet_core::{
     Applied, Error, ErrorKind, Handled, Lowered, ObserveRequest, Provider, Scope, Step, World,
@@ -125,6 +126,9 @@ impl Provider for AwsProvider {
             let message = format!("{} was not observed in this run", step.action.scope);
             Error::new(ErrorKind::Other, step.action.op.as_str(), address.to_string(), message)
         })?;
+        if step.action.op == Op::Create && address.kind == kinds::ENDPOINT_SERVICE {
+            self.connector.looks.forget();
+        }
         kinds::apply(&Cloud { reach: &reach, context }, &step)
             .await
             .map_err(|error| error.about(address.to_string()))

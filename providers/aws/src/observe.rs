@@ -9,7 +9,7 @@ use privnet_core::plan::{Refusal, Rule};
 use privnet_core::spec::CloudService;
 use privnet_core::spec::aws::{AwsForm, AwsLocation, AwsService};
 use privnet_core::spec::{Service, Spec};
-use privnet_core::world::{Connections, Former};
+use privnet_core::world::{Connections, Elsewhere, Former};
 use privnet_core::{Address, Error, Live, ObserveRequest, Ownership, Purpose, Scope, ServiceWorld, World};
 
 use crate::AwsProvider;
@@ -34,6 +34,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) names: Names,
     /// Whom they allow to ask for a connection, by service.
     pub(crate) allowed: BTreeMap<&'a str, BTreeSet<String>>,
+    /// The regions that services of the file name, others than these among them.
+    pub(crate) regions: BTreeSet<&'a str>,
     /// What for.
     pub(crate) purpose: Purpose,
 }
@@ -52,6 +54,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) machines: Machines,
     /// Endpoint services, who is allowed, and who is connected.
     pub(crate) exposure: Exposure,
+    /// Services of the file that are not here, and what a look at other regions brought.
+    pub(crate) elsewhere: BTreeMap<String, Elsewhere>,
 }
 
 /// A service that the file lists, and its AWS block.
@@ -226,7 +230,10 @@ async fn observe_place(
         (service.name.as_str(), policy::principals(request.spec, service, &aws.location))
     });
     let allowed = allowed.collect();
-    let wanted = Wanted { deployment, services: services.to_vec(), names, allowed, purpose: request.purpose };
+    let regions = request.spec.services.iter().filter_map(aws_of).map(|aws| aws.location.region.as_str());
+    let regions = regions.collect();
+    let purpose = request.purpose;
+    let wanted = Wanted { deployment, services: services.to_vec(), names, allowed, regions, purpose };
     let cloud = Cloud { reach, context };
     let mut world = match read(&cloud, &wanted).await {
         Ok(snapshot) => world_of(&snapshot, request.spec),
@@ -254,9 +261,17 @@ async fn read<'a>(cloud: &Cloud<'a>, wanted: &'a Wanted<'a>) -> Result<Snapshot<
     };
     let exposure = connections::read(cloud, wanted);
     let ((network, balancing, machines), exposure) = try_join(infrastructure, exposure).await?;
-    let mut snapshot = Snapshot { wanted, reach: cloud.reach, network, balancing, machines, exposure };
+    let mut snapshot = Snapshot {
+        wanted,
+        reach: cloud.reach,
+        network,
+        balancing,
+        machines,
+        exposure,
+        elsewhere: BTreeMap::new(),
+    };
     exposure::namesakes::look_into(cloud, &mut snapshot).await;
-    snapshot.exposure.elsewhere = exposure::elsewhere::look(cloud, wanted, &snapshot.exposure).await;
+    snapshot.elsewhere = exposure::elsewhere::look(cloud, wanted, &snapshot.exposure).await;
     Ok(snapshot)
 }
 
@@ -308,9 +323,7 @@ fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
         told.extend(kinds::allowed_principals::taken_for_yours(snapshot, spec));
         told.extend(kinds::allowed_principals::left_behind(snapshot, &world.live));
         world.kept_by_others = security_group::kept_by_others(snapshot);
-        let unseen = snapshot.exposure.elsewhere.unseen.iter().cloned();
-        world.unseen.entry(snapshot.reach.scope.clone()).or_default().extend(unseen);
-        world.elsewhere = snapshot.exposure.elsewhere.found.iter().cloned().collect();
+        world.elsewhere = snapshot.elsewhere.clone();
     }
     if !told.is_empty() {
         world.unknown.entry(snapshot.reach.scope.clone()).or_default().extend(told);

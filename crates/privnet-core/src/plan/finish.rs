@@ -43,7 +43,7 @@ impl Draft<'_> {
         warnings.extend(self.empty_tombstones());
         warnings.extend(self.unproven_warnings());
         warnings.extend(self.absent_places());
-        warnings.extend(self.elsewhere_warnings());
+        warnings.extend(self.elsewhere_warnings(&actions));
         let mut said = BTreeSet::new();
         warnings.retain(|warning| said.insert(warning.clone()));
         Plan {

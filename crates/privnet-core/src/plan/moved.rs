@@ -1,10 +1,10 @@
 //! A service that the file puts into another place than the one where it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::build::Draft;
 use crate::plan::guard::{SEVER, refusal};
-use crate::plan::{Refusal, Rule};
+use crate::plan::{Action, Op, Refusal, Rule};
 use crate::resource::Live;
 use crate::world::{Elsewhere, ServiceIntent};
 
@@ -34,41 +34,69 @@ impl Draft<'_> {
         moved.collect()
     }
 
-    /// One that is in a place that no service of the file names is another hand-over, too. Nothing follows it from there, and nothing of it
-    /// is looked after any more: with the word a second one is made.
+    /// One that is in a place that was not read with the rest is another hand-over, too. Nothing follows it from there, and nothing of it is
+    /// looked after any more: with the word a second one is made.
     pub(super) fn elsewhere(&self) -> Vec<Refusal> {
-        if self.options.sever_connections {
-            return Vec::new();
-        }
-        let staying = self.found_elsewhere().filter(|(intent, _)| !self.is_to_go(intent));
-        let refused = staying.map(|(intent, Elsewhere { place, what })| {
-            let why = format!(
+        let staying = self.looked_for().filter(|(intent, _)| !self.is_to_go(intent));
+        let refused = staying.filter_map(|(intent, seen)| {
+            let Elsewhere::Found { place, what, is_listed } = seen else { return None };
+            if self.options.sever_connections && !is_listed {
+                return None;
+            }
+            let mut why = format!(
                 "it is in {place} already, as {what}, and the file puts it into {}: what the vendor was given would change, and that one would \
                  be left with whoever is connected to it. Give the file its old place again; to move it, keep a tombstone (`remove: true`) \
                  with the old place under this name, and give the service in the new place another one; where another file of this \
-                 deployment has it there, one of the two takes another name; {SEVER} makes a second one and leaves that one as it is",
+                 deployment has it there, one of the two takes another name",
                 intent.scope
             );
-            refusal(&intent.exposed, Rule::HandOver, why, Some(SEVER))
+            // What the file has in that place is read with it, and then neither of the two is the one that it means.
+            if !is_listed {
+                why.push_str(&format!(
+                    ". {SEVER} makes a second one and leaves that one as it is: no other service of the file may be in {place} then"
+                ));
+            }
+            Some(refusal(&intent.exposed, Rule::HandOver, why, (!is_listed).then_some(SEVER)))
         });
         refused.collect()
     }
 
-    /// What is to go is there, and not where the file says: that it stays is told.
-    pub(super) fn elsewhere_warnings(&self) -> Vec<String> {
-        let going = self.found_elsewhere().filter(|(intent, _)| self.is_to_go(intent));
-        let told = going.map(|(intent, Elsewhere { place, what })| {
+    /// What is to go is there, and not where the file says: that it stays is told. So is what could not be seen, where it matters.
+    pub(super) fn elsewhere_warnings(&self, actions: &[Action]) -> Vec<String> {
+        let made: BTreeSet<&str> = actions
+            .iter()
+            .filter(|action| action.op == Op::Create)
+            .map(|action| action.address.service.as_str())
+            .collect();
+        let mut told = Vec::new();
+        let mut unseen: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (intent, seen) in self.looked_for() {
+            let name = intent.name.as_str();
+            match seen {
+                Elsewhere::Found { place, what, .. } if self.is_to_go(intent) => told.push(format!(
+                    "{name}: it is in {place}, as {what}, and the file puts it into {}: nothing of it goes by this; give the file its old \
+                     place again",
+                    intent.scope
+                )),
+                Elsewhere::Unseen { why } if self.is_to_go(intent) || made.contains(name) => {
+                    unseen.entry(why).or_default().push(name);
+                }
+                Elsewhere::Found { .. } | Elsewhere::Unseen { .. } => {}
+            }
+        }
+        told.extend(unseen.into_iter().map(|(why, names)| {
             format!(
-                "{}: it is in {place}, as {what}, and the file puts it into {}: nothing of it goes by this; give the file its old place again",
-                intent.name, intent.scope
+                "{}: whether it is in another place already is not seen: {why}. Where its place in the file was changed, the old one stays as \
+                 it is, and nothing is done to it",
+                names.join(", ")
             )
-        });
-        told.collect()
+        }));
+        told
     }
 
-    fn found_elsewhere(&self) -> impl Iterator<Item = (&ServiceIntent, &Elsewhere)> {
-        let found = self.world.elsewhere.iter();
-        let listed = found.filter_map(|(name, found)| Some((self.desired.services.get(name)?, found)));
+    fn looked_for(&self) -> impl Iterator<Item = (&ServiceIntent, &Elsewhere)> {
+        let seen = self.world.elsewhere.iter();
+        let listed = seen.filter_map(|(name, seen)| Some((self.desired.services.get(name)?, seen)));
         // What of it is in a place that was read is told by what is there.
         listed.filter(|(intent, _)| !self.world.live.of(&intent.name).iter().any(Live::is_ours))
     }

@@ -9,11 +9,12 @@ use aws_sdk_ec2::types::{LaunchTemplate, ServiceConfiguration};
 use aws_sdk_elasticloadbalancingv2::types::TargetGroup;
 use futures::future::join_all;
 use privnet_core::plan::{Refusal, Rule, SEVER};
-use privnet_core::{Lowered, Resource, Value};
+use privnet_core::spec::aws::AwsForm;
+use privnet_core::{Lowered, Ownership, Resource, Value};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::{Claimed, ExposureFacts, not_made};
+use super::{Claimed, ExposureFacts};
 use crate::balancing;
 use crate::cloud::Cloud;
 use crate::gather::registered;
@@ -59,13 +60,18 @@ pub(super) fn of(
     services: &[Claimed],
     wanted: &Wanted<'_>,
 ) -> Vec<Namesake> {
-    let new = not_made(services, wanted);
+    let makes_one = |form: &AwsForm| matches!(form, AwsForm::Made(_) | AwsForm::OnLoadBalancer(_));
+    let made = services.iter().filter(|one| one.ownership == Ownership::Ours);
+    let made: BTreeSet<&str> = made.map(|one| one.address.service.as_str()).collect();
+    let listed = wanted.services.iter().filter(|(_, aws)| makes_one(&aws.form));
+    let listed: BTreeSet<&str> = listed.map(|(service, _)| service.name.as_str()).collect();
+    let is_new = |name: &str| listed.contains(name) && !made.contains(name);
     let others =
         described.iter().filter(|service| !endpoint_service::is_going(service)).filter_map(|service| {
             let tags = tags_of(service.tags());
             let (other, proof) = ownership::of_another(&tags, wanted.deployment)?;
             let name = proof.address.service;
-            (proof.address.kind == ENDPOINT_SERVICE && new.contains(name.as_str())).then(|| Namesake {
+            (proof.address.kind == ENDPOINT_SERVICE && is_new(&name)).then(|| Namesake {
                 service: name,
                 id: service.service_id().unwrap_or_default().to_owned(),
                 deployment: other.to_owned(),

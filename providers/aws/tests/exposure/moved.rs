@@ -29,7 +29,7 @@ fn refused(plan: &Plan) -> BTreeSet<&str> {
 }
 
 fn unseen(plan: &Plan) -> Vec<&str> {
-    let said = plan.warnings.iter().filter(|said| said.contains("in another region already is not seen"));
+    let said = plan.warnings.iter().filter(|said| said.contains("in another place already is not seen"));
     said.map(String::as_str).collect()
 }
 
@@ -109,4 +109,48 @@ async fn whoever_looks_again_and_again_asks_the_other_regions_once() {
     }
     let asked: Vec<usize> = asked.into_iter().collect();
     assert!(matches!(asked[..], [1, first] if first > 10), "{asked:?}");
+}
+
+/// Whoever finds nothing to take away would take it for gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destroy_and_a_tombstone_at_another_region_say_that_it_stays() {
+    let stage = Stage::open().await;
+    stage.apply(&file("stage", "orders", HERE)).await;
+    let tombstone = spec(
+        "version: 1
+deployment: stage
+services:
+  - { name: orders, remove: true, aws: { account: \"123456789012\", region: eu-west-1 } }
+",
+    );
+    let destroyed = stage.driver().plan(&file("stage", "orders", THERE), DESTROY).await.0;
+    for plan in [destroyed, stage.plan(&tombstone).await] {
+        assert!(plan.is_empty() && plan.refusals.is_empty(), "{plan:#?}");
+        let told =
+            |said: &String| said.starts_with("orders: it is in us-east-1, as the endpoint service vpce-svc-");
+        assert_eq!(plan.warnings.iter().filter(|said| told(said)).count(), 1, "{:#?}", plan.warnings);
+    }
+}
+
+/// A process that saw it there does not forget that because the region is silent for once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_found_is_refused_while_its_region_is_silent() {
+    let stage = Stage::open().await;
+    let (here, there) = (file("stage", "orders", HERE), file("stage", "orders", THERE));
+    stage.apply(&here).await;
+    let driver = stage.driver();
+    let found = driver.plan(&there, PlanOptions::default()).await.0;
+    assert_eq!(refused(&found).len(), 1);
+    // The first is for the region of the file.
+    stage.fault("aws:DescribeVpcEndpointServiceConfigurations:2+:code=AuthFailure");
+    let silent = driver.plan(&there, PlanOptions::default()).await.0;
+    assert_eq!(refused(&silent), refused(&found), "{silent:#?}");
+    stage.heal();
+    // What the same process makes in another region it finds there.
+    stage.apply_with(&here, DESTROY).await;
+    let gone = driver.plan(&there, PlanOptions::default()).await.0;
+    assert!(gone.refusals.is_empty(), "{gone:#?}");
+    driver.apply(&here, PlanOptions::default()).await;
+    let moved = driver.plan(&there, PlanOptions::default()).await.0;
+    assert_eq!(refused(&moved).len(), 1, "{moved:#?}");
 }

@@ -7,22 +7,25 @@ use crate::world::Elsewhere;
 const WITH_THE_WORD: PlanOptions = PlanOptions { prune: false, sever_connections: true, destroy: false };
 const DESTROY: PlanOptions = PlanOptions { prune: false, sever_connections: false, destroy: true };
 
-/// A plan of `orders` and `stays`, of which `orders` was seen at another place.
-fn planned(cloud: &Cloud, orders: Want, options: PlanOptions) -> Plan {
+fn found(is_listed: bool) -> Elsewhere {
+    Elsewhere::Found { place: "toyland-2".to_owned(), what: "the service svc-7".to_owned(), is_listed }
+}
+
+/// A plan of `orders` and `stays`, of which `orders` was looked for at other places.
+fn planned(cloud: &Cloud, orders: Want, seen: Elsewhere, options: PlanOptions) -> Plan {
     let mut wanted = desired(&[orders, Want::new("stays")]);
     if options.destroy {
         wanted.resources.clear();
     }
     let mut world = cloud.world(&wanted);
-    let there = Elsewhere { place: "toyland-2".to_owned(), what: "the service svc-7".to_owned() };
-    world.elsewhere.insert("orders".to_owned(), there);
+    world.elsewhere.insert("orders".to_owned(), seen);
     plan(&wanted, &world, &kinds(), options)
 }
 
 #[test]
 fn it_is_made_anew_with_the_word_only() {
     let cloud = Cloud::default();
-    let plan = planned(&cloud, Want::new("orders"), PlanOptions::default());
+    let plan = planned(&cloud, Want::new("orders"), found(false), PlanOptions::default());
     let [Refusal { address, rule: Rule::HandOver, why, flag: Some(flag) }] = plan.refusals.as_slice() else {
         panic!("{:#?}", plan.refusals)
     };
@@ -32,7 +35,7 @@ fn it_is_made_anew_with_the_word_only() {
         assert!(why.contains(said), "{why}");
     }
     assert!(!plan.is_empty() && plan.actions.iter().all(|action| action.address.service == "stays"));
-    let plan = planned(&cloud, Want::new("orders"), WITH_THE_WORD);
+    let plan = planned(&cloud, Want::new("orders"), found(false), WITH_THE_WORD);
     assert!(plan.refusals.is_empty() && plan.actions.iter().any(|one| one.address.service == "orders"));
 }
 
@@ -40,10 +43,10 @@ fn it_is_made_anew_with_the_word_only() {
 #[test]
 fn what_is_here_too_is_not_refused() {
     let mut cloud = Cloud::default();
-    let begun = planned(&cloud, Want::new("orders"), WITH_THE_WORD);
+    let begun = planned(&cloud, Want::new("orders"), found(false), WITH_THE_WORD);
     let first = begun.actions.iter().position(|action| action.address.service == "orders").unwrap();
     cloud.apply(&begun, first + 1);
-    let plan = planned(&cloud, Want::new("orders"), PlanOptions::default());
+    let plan = planned(&cloud, Want::new("orders"), found(false), PlanOptions::default());
     assert!(plan.refusals.is_empty() && !plan.is_empty(), "{:#?}", plan.refusals);
 }
 
@@ -52,9 +55,38 @@ fn a_destroy_and_a_tombstone_say_that_it_stays() {
     let cloud = Cloud::default();
     let tombstone = Want { remove: true, ..Want::new("orders") };
     for (want, options) in [(Want::new("orders"), DESTROY), (tombstone, PlanOptions::default())] {
-        let plan = planned(&cloud, want, options);
+        let plan = planned(&cloud, want, found(false), options);
         assert!(plan.refusals.is_empty(), "{:#?}", plan.refusals);
         let told = |said: &String| said.starts_with("orders: it is in toyland-2, as the service svc-7");
         assert_eq!(plan.warnings.iter().filter(|said| told(said)).count(), 1, "{:#?}", plan.warnings);
     }
+}
+
+/// The file has something else in that place: a look at all of it would find two of one name.
+#[test]
+fn no_word_makes_a_second_one_where_the_file_would_find_the_first() {
+    for options in [PlanOptions::default(), WITH_THE_WORD] {
+        let plan = planned(&Cloud::default(), Want::new("orders"), found(true), options);
+        let [Refusal { rule: Rule::HandOver, why, flag: None, .. }] = plan.refusals.as_slice() else {
+            panic!("{:#?}", plan.refusals)
+        };
+        assert!(!why.contains(SEVER), "{why}");
+    }
+}
+
+/// It is told where something is made, and where something is to go: whoever finds nothing there would take it for gone.
+#[test]
+fn what_could_not_be_seen_is_told_where_it_matters() {
+    let told = |orders: Want, options| {
+        let unseen = Elsewhere::Unseen { why: "toyland-2: no answer".to_owned() };
+        let plan = planned(&Cloud::default(), orders, unseen, options);
+        assert!(plan.refusals.is_empty(), "{:#?}", plan.refusals);
+        let said = |said: &&String| {
+            said.starts_with("orders: whether it is in another place already is not seen: toyland-2")
+        };
+        plan.warnings.iter().filter(said).count()
+    };
+    assert_eq!(told(Want::new("orders"), PlanOptions::default()), 1);
+    assert_eq!(told(Want::new("orders"), DESTROY), 1);
+    assert_eq!(told(Want { remove: true, ..Want::new("orders") }, PlanOptions::default()), 1);
 }
