@@ -236,6 +236,10 @@ ROWS = {
         "suspended": lambda d: d.auto_scaling.suspend_processes(
             AutoScalingGroupName=d.forwarders()["AutoScalingGroupName"], ScalingProcesses=["ReplaceUnhealthy"]
         ),
+        "unregistered": lambda d: d.elb.deregister_targets(
+            TargetGroupArn=d.target_group("5434"),
+            Targets=[{"Id": d.forwarders()["Instances"][0]["InstanceId"]}],
+        ),
         "drain": lambda d: d.forwarders_tag("privnet:drain", "7"),
         "load_balancers": "they follow the target groups, which have a row",
         "serves": "it follows the target groups, which have a row, and how the machines in them are",

@@ -41,6 +41,9 @@ pub(crate) struct ServiceFacts {
     pub(crate) registered: BTreeMap<String, Vec<Registered>>,
     /// The listening ports whose group, as it is now, has the forwarders' machines as its members.
     pub(crate) led_to_machines: BTreeSet<String>,
+    /// The listening ports whose group a load balancer sends to.
+    #[serde(default)]
+    pub(crate) sent_to: BTreeSet<String>,
 }
 
 /// A subnet.

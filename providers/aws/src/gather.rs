@@ -74,6 +74,11 @@ impl Snapshot<'_> {
             .filter(|(_, seen)| is_of_machines(&seen.tags))
             .map(|(port, _)| port.clone())
             .collect();
+        facts.sent_to = leading
+            .iter()
+            .filter(|(_, seen)| !seen.described.load_balancer_arns().is_empty())
+            .map(|(port, _)| port.clone())
+            .collect();
         facts.registered = leading.into_iter().map(|(port, seen)| (port, registered(&seen.health))).collect();
         facts
     }

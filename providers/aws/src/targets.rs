@@ -133,6 +133,8 @@ pub(crate) fn wanted(
             let missing =
                 ids.iter().filter(|id| facts.network_read && !facts.instances.contains_key(id.as_str()));
             wanted.refusals = missing.map(|id| format!("the instance {id} is not there")).collect();
+            let listen = port.port.listen.to_string();
+            wanted.refusals.extend(ids.iter().filter_map(|id| not_running(id.as_str(), &listen, facts)));
             wanted
         }
         AwsTarget::Alb(arn) => {
@@ -164,6 +166,23 @@ pub(crate) fn wanted(
         }
         AwsTarget::Forwarder(_) => Wanted::default(),
     }
+}
+
+/// Why an instance cannot be registered, if it cannot: AWS takes running ones only
+/// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-register-targets.html>). One that is registered stays so,
+/// and one that starts will run.
+fn not_running(id: &str, listen: &str, facts: &ServiceFacts) -> Option<String> {
+    let state = facts.instances.get(id)?.state.as_str();
+    let registered = facts.registered.get(listen).into_iter().flatten();
+    let is_there = registered.filter(|target| !target.is_leaving()).any(|target| target.id == id);
+    let mend = match state {
+        "stopping" | "stopped" => "start it, or name another one",
+        "shutting-down" | "terminated" => "name another one",
+        _ => return None,
+    };
+    (!is_there).then(|| {
+        format!("port {listen}: the instance {id} is {state}, and AWS registers running ones only: {mend}")
+    })
 }
 
 /// An address; outside the VPC it carries its zone.

@@ -8,6 +8,7 @@
 mod change;
 mod leaving;
 mod machines;
+mod registrations;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,7 @@ use crate::ownership::{self, TagMap};
 
 pub(crate) use change::{create, delete, update};
 pub(crate) use leaving::leave;
+pub(crate) use registrations::is_missing_for;
 
 /// How long an old group keeps established sessions, for the run that deletes it.
 const DRAIN_TAG: &str = "privnet:drain";
@@ -50,6 +52,8 @@ struct Group {
     target_groups: BTreeSet<String>,
     /// The processes that somebody suspended: the replacement of failed machines may be among them.
     suspended: BTreeSet<String>,
+    /// The machines in service that are in no list of a target group which they are attached to: `i-0123456789abcdef0:5432`.
+    unregistered: BTreeSet<String>,
     /// How long established sessions are kept when the group goes, in seconds.
     drain: i64,
     /// The load balancers that send to it.
@@ -68,6 +72,7 @@ impl Group {
             health_check: fields.text("health_check")?,
             target_groups: fields.texts("target_groups")?,
             suspended: fields.texts("suspended")?,
+            unregistered: fields.texts("unregistered")?,
             drain: fields.number("drain")?,
             load_balancers: fields.texts("load_balancers")?,
             tags: fields.text_map("tags")?,
@@ -83,6 +88,7 @@ impl Group {
             ("health_check".to_owned(), Value::text(&self.health_check)),
             ("target_groups".to_owned(), Value::texts(&self.target_groups)),
             ("suspended".to_owned(), Value::texts(&self.suspended)),
+            ("unregistered".to_owned(), Value::texts(&self.unregistered)),
             ("drain".to_owned(), Value::Int(self.drain)),
             ("load_balancers".to_owned(), Value::texts(&self.load_balancers)),
             ("tags".to_owned(), Value::text_map(&self.tags)),
@@ -104,6 +110,7 @@ impl Group {
             health_check: described.health_check_type().unwrap_or_default().to_owned(),
             target_groups: described.target_group_arns().iter().cloned().collect(),
             suspended: suspended.filter_map(|one| one.process_name().map(str::to_owned)).collect(),
+            unregistered: BTreeSet::new(),
             drain: tags.get(DRAIN_TAG).and_then(|drain| drain.parse().ok()).unwrap_or_default(),
             load_balancers: BTreeSet::new(),
             tags: ownership::managed_tags(tags),
@@ -144,6 +151,8 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("health_check"),
         Field::managed("target_groups").shaped(Shape::Set).without_traffic(),
         Field::managed("suspended").shaped(Shape::Set),
+        // Auto Scaling registers a machine when it starts, or is attached, and never again.
+        Field::managed("unregistered").shaped(Shape::Set),
         Field::managed("drain"),
         Field::telling("load_balancers", Traffic::GoesNowhere),
         Field::telling("serves", Traffic::Serves),
@@ -184,6 +193,7 @@ pub(crate) fn lower(lowering: &Lowering<'_>, lowered: &mut Lowered) {
         ("health_check".to_owned(), Value::text(MACHINES_ONLY)),
         ("target_groups".to_owned(), Value::list(groups)),
         ("suspended".to_owned(), Value::list([])),
+        ("unregistered".to_owned(), Value::list([])),
         ("drain".to_owned(), Value::Int(machines.asked.drain.get().into())),
         ("tags".to_owned(), lowering.tags()),
     ]);
@@ -208,7 +218,8 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
             Ownership::Ours => {
                 let group = Group::of(&seen.described, &seen.tags);
                 let load_balancers = snapshot.balancers_of(&group.target_groups, &seen.claim.address.service);
-                let mut fields = Group { load_balancers, ..group }.to_fields();
+                let unregistered = registrations::missing(snapshot, &seen.described);
+                let mut fields = Group { load_balancers, unregistered, ..group }.to_fields();
                 fields.extend(traffic(snapshot, &seen.described));
                 fields
             }
@@ -271,6 +282,7 @@ mod tests {
             health_check: MACHINES_ONLY.to_owned(),
             target_groups: BTreeSet::from(["tg".to_owned()]),
             suspended: BTreeSet::new(),
+            unregistered: BTreeSet::from(["i-1:5432".to_owned()]),
             drain: 300,
             load_balancers: BTreeSet::from(["lb".to_owned()]),
             tags: TagMap::from([("a".to_owned(), "b".to_owned())]),

@@ -12,6 +12,7 @@ mod health_ports;
 mod moves;
 mod outage;
 mod partly;
+mod registrations;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod sweep;

@@ -1,7 +1,7 @@
 //! Registering and deregistering targets.
 //!
 //! Sources: ELBv2 API reference of RegisterTargets, DeregisterTargets, TargetDescription; NLB user guide "Register targets":
-//! addresses are of the VPC, of RFC 1918 or of RFC 6598; outside the VPC the zone is named, inside it is not.
+//! instances run; addresses are of the VPC, of RFC 1918 or of RFC 6598; outside the VPC the zone is named, inside it is not.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -101,6 +101,13 @@ fn check_instance(tx: &Tx, call: &Call, group: &TargetGroup, target: &TargetInpu
     if instance.vpc != group.vpc {
         let why =
             format!("The following targets are not in the target group VPC '{}': '{}'", group.vpc, target.id);
+        return Err(bad_target(why));
+    }
+    if instance.state(call.now).is_none_or(|(_, name)| name != "running") {
+        let why = format!(
+            "The following targets are not in a running state and cannot be registered: '{}'",
+            target.id
+        );
         return Err(bad_target(why));
     }
     if target.availability_zone.is_some() {

@@ -9,6 +9,7 @@ use privnet_core::{Applied, Error, ErrorKind, Generation, Step};
 
 use super::leaving;
 use super::machines::{self, Demand};
+use super::registrations;
 use super::{DRAIN_TAG, Group, is_going};
 use crate::auto_scaling;
 use crate::balancing;
@@ -135,6 +136,10 @@ pub(crate) async fn update(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     }
     let wanted = Group::from_fields(step.fields)?;
     converge(cloud, step.deployment, &name, &wanted).await?;
+    if let Some(live) = step.live {
+        let missing = Group::from_fields(&live.fields)?.unregistered;
+        registrations::make(cloud, &name, &wanted.target_groups, &missing).await?;
+    }
     machines::until(cloud, &name, Demand::Registered).await?;
     Ok(Applied { outputs: outputs([("name", &name)]), note: None })
 }

@@ -11,7 +11,7 @@ use privnet_core::{Address, Live, Lowered, Origin, Value};
 use super::{Check, Group, TRAFFIC_PORT, where_asked};
 use crate::facts::{Registered, ServiceFacts};
 use crate::forwarders;
-use crate::kinds::{TARGET_GROUP, load_balancer};
+use crate::kinds::{TARGET_GROUP, forwarder_group, load_balancer};
 use crate::lower::Lowering;
 use crate::snapshot::ports;
 use crate::targets::{self, Crossing, TargetId, TargetType};
@@ -118,10 +118,15 @@ fn lower_port(lowering: &Lowering<'_>, around: &Around<'_>, port: &AwsPort, lowe
     let is_of_machines = forwarded.is_some() && lowering.facts.led_to_machines.contains(&listen);
     for target in lowering.facts.registered.get(&listen).into_iter().flatten() {
         let hint = if is_of_machines { FORWARDER_HINT } else { "" };
-        lowered.waits.extend(ailment(target).map(|ails| {
+        lowered.waits.extend(ailment(target, is_of_machines).map(|ails| {
             let target = format!("{}:{}", target.id, target.port);
             lowering.wait("you", format!("the target {target} of port {listen} {ails}{hint}"))
         }));
+    }
+    let is_told = !wanted.waits.is_empty() || !wanted.refusals.is_empty();
+    if wanted.targets.is_empty() && !is_told && has_no_target(lowering, &listen, is_of_machines) {
+        let why = format!("port {listen} has no target: who comes in there gets no answer");
+        lowered.waits.push(lowering.wait("you", why));
     }
     let group = Group {
         protocol: "TCP".to_owned(),
@@ -180,12 +185,32 @@ fn warn_of_strangers(lowering: &Lowering<'_>, listen: &str, lowered: &mut Lowere
     }
 }
 
+/// Whether a load balancer sends to a port's group, nothing in it takes connections, and nothing that this plan does will: machines that
+/// are to be made, or that run and are to be registered, come by themselves.
+fn has_no_target(lowering: &Lowering<'_>, listen: &str, is_of_machines: bool) -> bool {
+    let facts = &lowering.facts;
+    let asked = |registered: &Vec<Registered>| registered.iter().any(Registered::is_asked);
+    if !facts.sent_to.contains(listen) || facts.registered.get(listen).is_none_or(asked) {
+        return false;
+    }
+    let address = forwarder_group::address(lowering.name());
+    let groups: Vec<_> = lowering.world.live.ours_at(&address).collect();
+    let come = groups.is_empty() || groups.iter().any(|live| forwarder_group::is_missing_for(live, listen));
+    !is_of_machines || !come
+}
+
 /// What somebody must mend about a target.
-fn ailment(target: &Registered) -> Option<String> {
+fn ailment(target: &Registered, is_machine: bool) -> Option<String> {
     let reason = target.reason.as_deref().unwrap_or("AWS gives no reason");
     // Not used for want of a listener passes by itself; in a zone that is not enabled it stays.
     let in_no_zone = target.state == "unused" && reason.to_lowercase().contains("zone");
+    // A machine that is stopped or gone Auto Scaling replaces.
+    let is_stopped = target.state == "unused" && reason.contains("Target.InvalidState") && !is_machine;
     match target.state.as_str() {
+        "unused" if is_stopped && reason.contains("stop") => {
+            Some(format!("is not used: {reason}; start it, or name another one in the file"))
+        }
+        "unused" if is_stopped => Some(format!("is not used: {reason}; name another one in the file")),
         "unhealthy" => Some(format!("is unhealthy: {reason}")),
         "unused" if in_no_zone => {
             Some(format!("is not used: {reason}; give the load balancer a subnet in the target's zone"))
