@@ -125,6 +125,11 @@ pub(crate) struct Claim {
     pub(crate) ownership: Ownership,
 }
 
+/// Whether a deployment's tags are on it, whichever's.
+pub(crate) fn is_claimed(tags: &TagMap) -> bool {
+    tags.contains_key(DEPLOYMENT)
+}
+
 /// Why these tags are no proof, in words.
 pub(crate) fn why_not(tags: &TagMap) -> String {
     let (why, mend) = instead(tags);

@@ -62,16 +62,19 @@ pub(crate) enum GoesOn {
 
 /// What became of a plan, for people.
 pub(crate) fn executed_text(plan: &Plan, report: &Report, goes_on: GoesOn, paint: Paint) -> String {
-    let (mut done, mut failed, mut skipped) = (0, String::new(), Vec::new());
+    let (mut done, mut noted, mut failed, mut skipped) = (0, String::new(), String::new(), Vec::new());
     for (action, outcome) in plan.actions.iter().zip(&report.outcomes) {
         match outcome {
-            Outcome::Done { .. } => done += 1,
+            Outcome::Done { note } => {
+                done += 1;
+                note_text(&mut noted, action, note.as_deref(), paint);
+            }
             Outcome::Failed(_) => undone(&mut failed, action, outcome, paint),
             Outcome::Skipped { why } => skipped.push((action, why.as_str())),
         }
     }
     // What failed stands where people look first: at the end.
-    let mut out = skipped_text(&skipped, paint) + &failed;
+    let mut out = noted + &skipped_text(&skipped, paint) + &failed;
     let total = plan.actions.len();
     let style = if done == total { Style::Good } else { Style::Bad };
     let seconds = report.elapsed.as_secs_f64();
@@ -131,6 +134,13 @@ fn grouped<'a, K: Ord + Copy>(all: impl Iterator<Item = (K, &'a str)>) -> Vec<(K
         }
     }
     groups
+}
+
+/// What is to be known of an action that was done, where there is something.
+pub(super) fn note_text(out: &mut String, action: &Action, note: Option<&str>, paint: Paint) {
+    if let Some(note) = note {
+        let _ = writeln!(out, "{} {}: {note}", paint.on(Style::Change, "note"), action.id);
+    }
 }
 
 /// An action that failed or was skipped; nothing for one that was done.
@@ -375,6 +385,10 @@ hint: once that is settled, run the command again: it goes on from here\n";
     #[test]
     fn nothing_is_hinted_at_where_all_is_done() {
         assert_eq!(said(vec![Outcome::Done { note: None }]), "1 of 1 action done in 1.0 s, 1 call\n");
+        assert_eq!(
+            said(vec![Outcome::Done { note: Some("it was there already".to_owned()) }]),
+            "note create orders/listener/0: it was there already\n1 of 1 action done in 1.0 s, 1 call\n"
+        );
         let interrupted = said(vec![Outcome::Skipped { why: "interrupted before it began".to_owned() }]);
         assert!(
             interrupted.ends_with("\nhint: run the command again: it goes on from here\n"),

@@ -8,7 +8,9 @@ use privnet::watch::{FileChange, Kept, Round, RoundOutcome};
 use privnet::{Outcome, error_json, executed_json};
 use serde_json::{Value, json};
 
-use super::plan::{error_text, helpful_flag, left_behind, one_action, refused, undone, waits, warnings};
+use super::plan::{
+    error_text, helpful_flag, left_behind, note_text, one_action, refused, undone, waits, warnings,
+};
 use super::{
     Paint, Style, count, crowd_json, crowds_text, decision_json, decision_text, file_error_json,
     file_errors_text,
@@ -83,8 +85,9 @@ pub(crate) fn round_text(round: &Round, paint: Paint) -> RoundText {
     let mut happened = String::new();
     if let Some(report) = &round.report {
         for (action, outcome) in round.plan.actions.iter().zip(&report.outcomes) {
-            if matches!(outcome, Outcome::Done { .. }) {
+            if let Outcome::Done { note } = outcome {
                 one_action(&mut happened, action, &action.address.to_string(), false, paint);
+                note_text(&mut happened, action, note.as_deref(), paint);
             } else {
                 undone(&mut happened, action, outcome, paint);
             }

@@ -123,7 +123,7 @@ pub(crate) fn of_others(all: &[AllowedPrincipal], deployment: &str, service: &st
     others.filter_map(|permission| permission.principal().map(str::to_owned)).collect()
 }
 
-/// Whom the file's services want on endpoint services of the user's where they are allowed without privnet's tags, in words: also where
+/// Whom the file's services want on endpoint services of the user's where they are allowed without the service's tags, in words: also where
 /// all of it is taken down, since a run that lost an answer may have left them.
 pub(crate) fn taken_for_yours(snapshot: &Snapshot<'_>, spec: &Spec) -> Vec<String> {
     let supplied =
@@ -132,20 +132,37 @@ pub(crate) fn taken_for_yours(snapshot: &Snapshot<'_>, spec: &Spec) -> Vec<Strin
         let name = claimed.address.service.as_str();
         let (service, aws) = snapshot.wanted.services.iter().find(|(one, _)| one.name.as_str() == name)?;
         let all = snapshot.exposure.principals.get(&claimed.id)?.as_ref().ok()?;
-        let theirs = of_others(all, snapshot.wanted.deployment, name);
         let wanted = policy::principals(spec, service, &aws.location);
-        let yours: Vec<String> = wanted.intersection(&theirs).cloned().collect();
-        (!yours.is_empty()).then(|| {
-            format!(
-                "{name}: {} is allowed already on {}, without the tags of this service, so it is taken to be yours and stays; where a run of \
-                 privnet was cut short before it tagged it, take it away with `aws ec2 modify-vpc-endpoint-service-permissions`, and apply \
-                 again if it is still wanted",
-                yours.join(", "),
-                claimed.id
-            )
-        })
+        let address = address(name, SUPPLIED);
+        let others = all.iter().filter(|one| !is_tagged(one, snapshot.wanted.deployment, &address));
+        let others = others.filter(|one| one.principal().is_some_and(|who| wanted.contains(who)));
+        let (marked, yours): (Vec<&AllowedPrincipal>, Vec<_>) =
+            others.partition(|one| ownership::is_claimed(&tags_of(one.tags())));
+        let marked = marked.into_iter().map(|one| by_another(&claimed.id, one));
+        let told: Vec<_> = marked.chain(by_you(&claimed.id, &yours)).collect();
+        Some(told.into_iter().map(move |why| format!("{name}: {why}")))
     });
-    told.collect()
+    told.flatten().collect()
+}
+
+/// Of principals on the user's endpoint service that have nobody's tags, in words.
+fn by_you(service: &str, yours: &[&AllowedPrincipal]) -> Option<String> {
+    let who: BTreeSet<&str> = yours.iter().filter_map(|one| one.principal()).collect();
+    let who = (!who.is_empty()).then(|| who.into_iter().collect::<Vec<_>>().join(", "))?;
+    Some(format!(
+        "{who} is allowed already on {service}, without the tags of this service, so it is taken to be yours and stays; where a run of \
+         privnet was cut short before it tagged it, take it away with `aws ec2 modify-vpc-endpoint-service-permissions`, and apply \
+         again if it is still wanted"
+    ))
+}
+
+/// Of a principal on the user's endpoint service that another deployment's tags, or another service's, are on, in words.
+fn by_another(service: &str, there: &AllowedPrincipal) -> String {
+    let principal = there.principal().unwrap_or_default();
+    let whose = ownership::shown(&tags_of(there.tags()));
+    format!(
+        "{principal} is allowed on {service} by an entry of another one's: {whose}; it stays, and goes with that one: then apply again"
+    )
 }
 
 /// Adds the principals to what the service wants.

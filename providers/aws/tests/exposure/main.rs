@@ -30,9 +30,14 @@ const DESTROY: PlanOptions = PlanOptions { prune: false, sever_connections: fals
 
 /// A file on something of the user's.
 fn existing(what: &str, policy: &str) -> Spec {
+    existing_of("stage", what, policy)
+}
+
+/// The same of a deployment of this name.
+fn existing_of(deployment: &str, what: &str, policy: &str) -> Spec {
     spec(&format!(
         "version: 1
-deployment: stage
+deployment: {deployment}
 services:
   - name: orders
     {policy}

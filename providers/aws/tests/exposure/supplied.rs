@@ -1,10 +1,11 @@
 //! An endpoint service of the user's own: whom privnet allows there comes and goes, and everything else stays the user's.
 
 use privnet_core::ErrorKind;
+use privnet_core::execute::Outcome;
 use privnet_core::plan::{Op, PlanOptions, Rule};
 
 use crate::stage::{Stage, failure, file, spec, until};
-use crate::{DESTROY, FIVETRAN, SUPPLIED, existing, principals};
+use crate::{DESTROY, FIVETRAN, SUPPLIED, existing, existing_of, principals};
 
 /// Whom privnet allows on the user's service and cannot tag would be taken for the user's from then on.
 #[tokio::test(flavor = "multi_thread")]
@@ -231,4 +232,31 @@ async fn a_supplied_service_that_is_not_there_is_refused() {
     let plan = stage.plan(&missing).await;
     assert!(plan.actions.is_empty());
     assert!(plan.refusals.iter().any(|refusal| refusal.rule == Rule::Unsuitable), "{plan:#?}");
+}
+
+/// Two deployments that are planned before either is applied: whom the first allowed is not the second's, and its action says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_another_deployment_allowed_meanwhile_is_not_told_as_done() {
+    let stage = Stage::open().await;
+    let of = |deployment| {
+        existing_of(deployment, &format!("endpoint_service: {SUPPLIED}"), "allow: { fivetran: {} }")
+    };
+    let (first, second) = (of("stage"), of("other"));
+    let driver = stage.driver();
+    let (plan, desired, world) = driver.plan(&second, PlanOptions::default()).await;
+    assert_eq!(plan.actions.len(), 1, "{plan:#?}");
+    stage.apply(&first).await;
+    let report = driver.execute(&plan, &desired, &world).await;
+    let Outcome::Done { note: Some(note) } = &report.outcomes[0] else { panic!("{report:#?}") };
+    for word in [FIVETRAN, SUPPLIED, "another one's", "`stage`"] {
+        assert!(note.contains(word), "{word}: {note}");
+    }
+    // The first one's tags are as they were, and the second has nothing there, as its plan says.
+    let plan = stage.plan(&second).await;
+    assert!(plan.is_empty() && plan.warnings.iter().any(|one| one.contains(note)), "{plan:#?}");
+    stage.assert_settled(&first).await;
+    stage.apply_with(&second, DESTROY).await;
+    assert!(principals(&stage, SUPPLIED).await.contains(FIVETRAN));
+    stage.apply_with(&first, DESTROY).await;
+    assert!(!principals(&stage, SUPPLIED).await.contains(FIVETRAN));
 }

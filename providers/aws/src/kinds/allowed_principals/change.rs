@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use privnet_core::execute::{Poll, Replay, Until};
 use privnet_core::{Applied, Error, ErrorKind, Generation, Step};
 
-use super::{AllowedPrincipals, is_tagged};
+use super::{AllowedPrincipals, by_another, is_tagged};
 use crate::buckets::Operation;
 use crate::cloud::Cloud;
 use crate::kinds::endpoint_service::SUPPLIED;
@@ -100,13 +100,48 @@ async fn change(
             Err(error) => return Err(taken_back(cloud, step, service, &added, error).await),
         };
     }
+    let is_theirs = |principal: &String| now.get(principal).is_some_and(|there| is_anothers(step, there));
+    let (theirs, to_tag): (Vec<&String>, _) = to_tag.into_iter().partition(|principal| is_theirs(principal));
+    let untouched = wanted.principals.iter().filter(|principal| !ours.contains(*principal));
+    let note = not_ours(step, service, &now, theirs.into_iter().chain(untouched));
     let tagging = Tagging::new(step, wanted, tags_before);
     let ids = match tagging.write(cloud, &now, &to_tag).await {
         Ok(ids) => ids,
         Err(error) => return Err(taken_back(cloud, step, service, &added, error).await),
     };
     shown(cloud, service, |now| is_so(now) && tagging.shows(now, &ids)).await?;
-    Ok(Applied::default())
+    Ok(Applied { note, ..Applied::default() })
+}
+
+/// Whether a permission on the user's service bears the tags of another service, or of another deployment's: one that its run added
+/// since this one was planned.
+fn is_anothers(step: &Step<'_>, there: &AllowedPrincipal) -> bool {
+    let tags = tags_of(there.tags());
+    step.action.address.name == SUPPLIED
+        && ownership::is_claimed(&tags)
+        && !is_tagged(there, step.deployment, &step.action.address)
+}
+
+/// Who is wanted and was allowed by somebody else since this was planned: that is not this service's, and goes when the other one's goes.
+fn not_ours<'p>(
+    step: &Step<'_>,
+    service: &str,
+    now: &ByPrincipal,
+    principals: impl Iterator<Item = &'p String>,
+) -> Option<String> {
+    if step.action.address.name != SUPPLIED {
+        return None;
+    }
+    let told = principals.filter_map(|principal| {
+        let there = now.get(principal)?;
+        Some(if is_anothers(step, there) {
+            by_another(service, there)
+        } else {
+            format!("{principal} was allowed on {service} meanwhile, without the tags of this service, so it is taken to be yours")
+        })
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// On the user's service the tags are the proof: whom this run allowed and could not tag would be taken for the user's, and stay for
