@@ -182,12 +182,14 @@ pub(crate) async fn instances(
     Ok(by_id.filter(|(id, _)| ids.contains(id)).collect())
 }
 
-/// The ids of the network interfaces that use this security group.
-pub(crate) async fn interfaces_of_group(cloud: &Cloud<'_>, group: &str) -> Result<Vec<String>, Error> {
-    let found = interfaces(cloud, group, &filter("group-id", [group])).await?;
-    let uses =
-        found.iter().filter(|interface| interface.groups().iter().any(|g| g.group_id() == Some(group)));
-    Ok(uses.filter_map(|interface| interface.network_interface_id().map(str::to_owned)).collect())
+/// The network interfaces that use this security group.
+pub(crate) async fn interfaces_of_group(
+    cloud: &Cloud<'_>,
+    group: &str,
+) -> Result<Vec<NetworkInterface>, Error> {
+    let mut found = interfaces(cloud, group, &filter("group-id", [group])).await?;
+    found.retain(|interface| interface.groups().iter().any(|g| g.group_id() == Some(group)));
+    Ok(found)
 }
 
 /// The ids of the network interfaces with this description.

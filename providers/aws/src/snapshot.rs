@@ -56,6 +56,8 @@ pub(crate) struct Balancing {
     pub(crate) target_groups: Vec<SeenTargetGroup>,
     /// The application load balancers that the file names and that are there, with the protocol of each port that they listen on.
     pub(crate) applications: BTreeMap<String, BTreeMap<i64, String>>,
+    /// The load balancers that carry a security group, whosever they are, by the group.
+    pub(crate) carrying: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A load balancer and what belongs to it.

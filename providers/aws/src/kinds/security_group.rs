@@ -1,6 +1,8 @@
 //! The load balancer's own security group, and the forwarder machines'. A network load balancer made without one can never gain one, so it always has one
 //! (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html>).
 
+mod users;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -289,7 +291,7 @@ async fn write(cloud: &Cloud<'_>, id: &str, shown: &Group, wanted: &Group) -> Re
 // Delete.
 
 /// The group goes when nothing uses it any more: interfaces of a deleted load balancer linger for minutes. A rule of somebody else's that
-/// names it does not go by itself.
+/// names it does not go by itself, nor does an interface of somebody else's.
 pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied, Error> {
     let id = live_id(step)?;
     let until = Until { operation: DELETE.name, subject: &id, what: "deleted", limit: FREE_WITHIN };
@@ -298,8 +300,13 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
         .until(until, || async {
             let interfaces = network::interfaces_of_group(cloud, &id).await?;
             if !interfaces.is_empty() {
+                let others = users::of_others(&interfaces, step);
+                if !others.is_empty() {
+                    return Err(kept_by(&id, USED, &others));
+                }
                 let state = format!("{} network interface(s) still use it", interfaces.len());
-                return Ok(Poll::InUse { by: Some(interfaces.join(", ")), state });
+                let ids: Vec<_> = interfaces.iter().filter_map(|one| one.network_interface_id()).collect();
+                return Ok(Poll::InUse { by: Some(ids.join(", ")), state });
             }
             let sent = cloud
                 .call(DELETE, &id, Replay::Safe, || {
@@ -312,7 +319,7 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
                         others if others.is_empty() => {
                             Ok(Poll::InUse { by: None, state: error.message().to_owned() })
                         }
-                        others => Err(kept_by(&id, &others)),
+                        others => Err(kept_by(&id, KEPT, &others)),
                     }
                 }
                 other => gone_is_fine(other.map(|_| ())).map(Poll::Ready),
@@ -345,17 +352,36 @@ async fn named_by_others(cloud: &Cloud<'_>, deployment: &str, group: &str) -> Re
     Ok(told.collect())
 }
 
-fn kept_by(group: &str, others: &[String]) -> Error {
+fn kept_by(group: &str, why: &str, others: &[String]) -> Error {
     let others = others.join(", ");
-    Error::new(ErrorKind::InUse, DELETE.name, group, format!("{KEPT}: {others}")).with_hint(format!(
-        "that is not privnet's, so it stays: take {others} away if it is of no more use, and run the same command again"
-    ))
+    let mend = match why {
+        USED => format!("give {others} another security group"),
+        _ => format!("take {others} away if it is of no more use"),
+    };
+    Error::new(ErrorKind::InUse, DELETE.name, group, format!("{why}: {others}"))
+        .with_hint(format!("that is not privnet's, so it stays: {mend}, and run the same command again"))
 }
 
 const KEPT: &str = "AWS keeps it while a rule of another security group names it";
+const USED: &str = "AWS keeps it while something that is not privnet's carries it";
+
+/// The groups of ours that AWS will not delete while something of somebody else's is as it is, and why: a load balancer carries it, or a
+/// rule names it.
+pub(crate) fn kept_by_others(snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
+    let mut kept = users::carried(snapshot);
+    for (group, why) in referred_to(snapshot) {
+        match kept.get_mut(&group) {
+            Some(already) => *already = format!("{already}; and {why}"),
+            None => {
+                kept.insert(group, why);
+            }
+        }
+    }
+    kept
+}
 
 /// The groups of ours that a rule of somebody else's names, as far as rules were read: those of the database groups that the file names.
-pub(crate) fn kept_by_others(snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
+fn referred_to(snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
     let groups = snapshot.network.groups.iter().filter(|(_, claim)| claim.ownership == Ownership::Ours);
     let ours: BTreeSet<&str> = groups.filter_map(|(group, _)| group.group_id()).collect();
     let mut named: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();

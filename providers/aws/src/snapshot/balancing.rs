@@ -30,6 +30,7 @@ pub(crate) async fn balancing(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<
         .filter(|b| b.r#type() == Some(&LoadBalancerTypeEnum::Application))
         .filter_map(|b| b.load_balancer_arn().filter(|arn| named.contains(*arn)).map(str::to_owned))
         .collect();
+    let carrying = carrying(&balancers);
     let groups: Vec<_> =
         groups.into_iter().filter(|group| has_our_prefix(group.target_group_name())).collect();
     // Listeners of ours may stand on a load balancer that the file does not name any more: our target groups tell which.
@@ -53,7 +54,18 @@ pub(crate) async fn balancing(cloud: &Cloud<'_>, wanted: &Wanted<'_>) -> Result<
         listening(cloud, applications),
     )
     .await?;
-    Ok(Balancing { load_balancers, target_groups, applications })
+    Ok(Balancing { load_balancers, target_groups, applications, carrying })
+}
+
+/// Which load balancers carry a security group.
+fn carrying(balancers: &[LoadBalancer]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut carrying: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (balancer, arn) in balancers.iter().filter_map(|one| Some((one, one.load_balancer_arn()?))) {
+        for group in balancer.security_groups() {
+            carrying.entry(group.clone()).or_default().insert(arn.to_owned());
+        }
+    }
+    carrying
 }
 
 /// The application load balancers that the file names as targets.

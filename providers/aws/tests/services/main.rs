@@ -6,6 +6,7 @@ mod instances;
 mod own_balancer;
 mod replacements;
 mod rules;
+mod shared_groups;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod zones;
