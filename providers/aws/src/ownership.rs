@@ -157,8 +157,8 @@ fn instead(tags: &TagMap) -> (String, Option<String>) {
     };
     let service = tags.get(SERVICE).map_or("", String::as_str);
     let why = format!("its tags name the service `{service}` of the deployment `{deployment}`");
-    let mend =
-        "where that is a service that this file no longer lists, `--prune` or its tombstone takes it down";
+    let mend = "what is another deployment's goes by its own file; where it is this one's, and the file no longer lists that service, `--prune` \
+                or its tombstone takes it down";
     (why, Some(mend.to_owned()))
 }
 
@@ -316,6 +316,14 @@ mod tests {
         assert_eq!(unsuitable(&tags(&[(&" ".repeat(85), "")])), None);
         let spaces = unsuitable(&tags(&[(&" ".repeat(86), "")]));
         assert!(spaces.is_some_and(|why| why.contains("too many spaces")));
+    }
+
+    /// No file of this deployment takes down what another one made.
+    #[test]
+    fn what_another_deployment_made_is_told_as_that() {
+        let why = why_not(&all_tags("other", &address(), Generation::A, &TagMap::new()));
+        assert!(why.contains("`orders` of the deployment `other`"), "{why}");
+        assert!(why.contains("another deployment's goes by its own file; where it is this one's"), "{why}");
     }
 
     #[test]
