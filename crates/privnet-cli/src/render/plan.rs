@@ -136,8 +136,9 @@ fn grouped<'a, K: Ord + Copy>(all: impl Iterator<Item = (K, &'a str)>) -> Vec<(K
     groups
 }
 
-/// What is to be known of an action that was done, where there is something.
+/// What is to be known of an action that was done, where there is something. Of a decision that is what the cloud calls it.
 pub(super) fn note_text(out: &mut String, action: &Action, note: Option<&str>, paint: Paint) {
+    let note = note.filter(|_| !matches!(action.op, Op::Accept | Op::Reject));
     if let Some(note) = note {
         let _ = writeln!(out, "{} {}: {note}", paint.on(Style::Change, "note"), action.id);
     }
