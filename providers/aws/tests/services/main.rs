@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+mod crossed;
 mod instances;
 mod own_balancer;
 mod replacements;

@@ -8,7 +8,7 @@ use privnet_core::spec::{CloudService, Spec};
 use crate::stage::{Stage, spec};
 use crate::{DESTROY, IPS, OWN_BALANCER, VPC, everybody_asked, file, ids, location, made};
 
-fn on_own_balancer(ports: &str) -> Spec {
+pub(crate) fn on_own_balancer(ports: &str) -> Spec {
     spec(&format!(
         "version: 1
 deployment: services
@@ -22,7 +22,7 @@ services:
     ))
 }
 
-async fn listener_ports(stage: &Stage, balancer: &str) -> Vec<i32> {
+pub(crate) async fn listener_ports(stage: &Stage, balancer: &str) -> Vec<i32> {
     let listeners = stage.elb().describe_listeners().load_balancer_arn(balancer).send().await.unwrap();
     let mut ports: Vec<i32> = listeners.listeners().iter().filter_map(|listener| listener.port()).collect();
     ports.sort_unstable();

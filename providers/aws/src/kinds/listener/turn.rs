@@ -1,5 +1,7 @@
 //! A listener that turns to another target group: not before that one is healthy.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use aws_sdk_elasticloadbalancingv2::types::Action;
@@ -17,6 +19,9 @@ use crate::taking_over::Serving;
 
 /// How long new machines may take to boot, to reach their databases and to pass their checks.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(20 * 60);
+
+/// How often a listener names a group that others take out of use while it is waited for.
+const NAMED_AT_MOST: usize = 4;
 
 /// Waits until the wanted group can take over from the one that serves now. Nobody checks a group that no listener names, so the
 /// listener names it first, with no traffic; when it stays unhealthy the listener is as before. Where the old group serves nobody
@@ -38,24 +43,30 @@ pub(super) async fn when_healthy(
         return Ok(None);
     }
     let serving = Serving::of(cloud, Some(&shown.load_balancer), &wanted.target_group, &before).await?;
-    let is_checked = balancing::target_group(cloud, &wanted.target_group)
-        .await?
-        .is_some_and(|group| !group.load_balancer_arns().is_empty());
-    if !is_checked {
-        let both = forward_and_check(&shown.target_group, &wanted.target_group);
-        match modify(cloud, arn, both).await {
-            Ok(()) => {}
-            // There the listener turns to what is registered.
-            Err(error) if knows_no_weights(&error) => {
-                let note = format!("turned without a check: weights are not known here ({error})");
-                cloud.context.progress(note.clone());
-                return Ok(Some(note));
-            }
-            Err(error) => return Err(error),
+    let both = forward_and_check(&shown.target_group, &wanted.target_group);
+    // That another listener names it is not enough: that one may turn away meanwhile, and nobody would check it any more.
+    if !under_way && let Some(why) = name(cloud, arn, both.clone()).await? {
+        let is_checked = balancing::target_group(cloud, &wanted.target_group)
+            .await?
+            .is_some_and(|group| !group.load_balancer_arns().is_empty());
+        // There the listener turns to what is registered.
+        if !is_checked {
+            return Ok(Some(unchecked(cloud, &why)));
         }
     }
-    let Err(error) = healthy(cloud, (&shown.target_group, &wanted.target_group), &serving).await else {
-        return Ok(None);
+    let mut named = 1;
+    let error = loop {
+        let groups = (shown.target_group.as_str(), wanted.target_group.as_str());
+        match healthy(cloud, groups, &serving, named < NAMED_AT_MOST).await {
+            Ok(Waited::Healthy) => return Ok(None),
+            Ok(Waited::OutOfUse) => {
+                if let Some(why) = name(cloud, arn, both.clone()).await? {
+                    return Ok(Some(unchecked(cloud, &why)));
+                }
+                named += 1;
+            }
+            Err(error) => break error,
+        }
     };
     // Who comes again goes on with the check: what nothing is sent to harms nobody.
     let comes_again =
@@ -65,6 +76,22 @@ pub(super) async fn when_healthy(
         let _ = modify(cloud, arn, forward(&shown.target_group)).await;
     }
     Err(error)
+}
+
+/// Has the listener name the group that is to be checked, with no traffic; why that cannot be where weights are not known.
+async fn name(cloud: &Cloud<'_>, arn: &str, both: Action) -> Result<Option<Error>, Error> {
+    match modify(cloud, arn, both).await {
+        Ok(()) => Ok(None),
+        Err(error) if knows_no_weights(&error) => Ok(Some(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is to be noted of a turn to what nobody checks.
+fn unchecked(cloud: &Cloud<'_>, why: &Error) -> String {
+    let note = format!("turned without a check: weights are not known here ({why})");
+    cloud.context.progress(note.clone());
+    note
 }
 
 /// Whether it is refused since network load balancers weigh no groups, as where their weights of November 2025 have not come to. The
@@ -88,9 +115,22 @@ async fn registered(cloud: &Cloud<'_>, group: &str) -> Result<Vec<Registered>, E
     Ok(gather::registered(&health.unwrap_or_default()))
 }
 
+/// How the wait for a group ended.
+enum Waited {
+    /// It can take over.
+    Healthy,
+    /// It was in use, and no listener names it any more: whoever changes listeners meanwhile, by hand too, ends its check.
+    OutOfUse,
+}
+
 /// Waits for all of a group of forwarders, which are equal; for one of other targets, where the user may know of one that is down, or for
 /// one in each zone that nothing else serves.
-async fn healthy(cloud: &Cloud<'_>, (before, group): (&str, &str), serving: &Serving) -> Result<(), Error> {
+async fn healthy(
+    cloud: &Cloud<'_>,
+    (before, group): (&str, &str),
+    serving: &Serving,
+    ends_out_of_use: bool,
+) -> Result<Waited, Error> {
     let all = target_group::is_of_machines(&balancing::tags_of(cloud, group).await?);
     let until = Until {
         operation: "DescribeTargetHealth",
@@ -98,17 +138,26 @@ async fn healthy(cloud: &Cloud<'_>, (before, group): (&str, &str), serving: &Ser
         what: "healthy, so that the listener can turn to it",
         limit: cloud.context.patience(HEALTHY_WITHIN),
     };
+    let was_in_use = AtomicBool::new(false);
     let ended = cloud
         .context
         .until(until, || async {
             let registered = registered(cloud, group).await?;
             let staying: Vec<&Registered> = registered.iter().filter(|target| !target.is_leaving()).collect();
+            // What was named a moment ago may be shown as unused for a while.
+            let is_in_use = staying.iter().any(|target| target.is_asked());
+            if was_in_use.fetch_or(is_in_use, Relaxed) && !is_in_use && ends_out_of_use {
+                return Ok(Poll::Ready(Waited::OutOfUse));
+            }
             let ready = staying.iter().filter(|target| target.is_healthy()).count();
             if ready == 0 || (all && ready < staying.len()) {
                 return Ok(Poll::Pending(told(&staying)));
             }
             let by_now = if serving.is_apart() { self::registered(cloud, before).await? } else { Vec::new() };
-            Ok(serving.lacking(cloud, &staying, &by_now).await?.map_or(Poll::Ready(()), Poll::Pending))
+            Ok(serving
+                .lacking(cloud, &staying, &by_now)
+                .await?
+                .map_or(Poll::Ready(Waited::Healthy), Poll::Pending))
         })
         .await;
     ended.map_err(|error| match error.kind() {
