@@ -16,7 +16,8 @@ const PREFIX: &str = "privnet:";
 const DEPLOYMENT: &str = "privnet:deployment";
 const SERVICE: &str = "privnet:service";
 const KIND: &str = "privnet:kind";
-const NAME: &str = "privnet:name";
+/// The tag that tells which of its kind within the service it is; of a listener, the port.
+pub(crate) const NAME: &str = "privnet:name";
 const GENERATION: &str = "privnet:generation";
 /// The keys of the managed user tags; goes on in `privnet:tags-2` and so on.
 const KEYS: &str = "privnet:tags";
@@ -109,7 +110,9 @@ impl Names {
             });
         }
         let (address, generation) = self.0.get(name)?;
-        let ownership = unproven(tags);
+        let is_listed = |service: &str| self.0.values().any(|(address, _)| address.service == service);
+        let mend = mend(tags, deployment, (address, Some(*generation)), is_listed);
+        let ownership = Ownership::Unproven { why: shown(tags), mend };
         Some(Claim { address: address.clone(), generation: *generation, ownership })
     }
 }
@@ -130,36 +133,58 @@ pub(crate) fn is_claimed(tags: &TagMap) -> bool {
     tags.contains_key(DEPLOYMENT)
 }
 
-/// Why these tags are no proof, in words.
-pub(crate) fn why_not(tags: &TagMap) -> String {
-    let (why, mend) = instead(tags);
+/// Why these tags are no proof that this deployment made a thing as what has this address, in words.
+pub(crate) fn why_not(tags: &TagMap, deployment: &str, address: &Address) -> String {
+    let mend = mend(tags, deployment, (address, None), |service| service == address.service);
     format!(
-        "{why}: {}",
+        "{}: {}",
+        shown(tags),
         mend.as_deref().unwrap_or("rename or delete it, or give this deployment another name")
     )
 }
 
-/// Whose a thing of our name is that these tags do not prove ours.
-fn unproven(tags: &TagMap) -> Ownership {
-    let (why, mend) = instead(tags);
-    Ownership::Unproven { why, mend }
-}
-
 /// What the tags say instead of proof.
 pub(crate) fn shown(tags: &TagMap) -> String {
-    instead(tags).0
-}
-
-/// What the tags say instead, and what to do about that, where it is not the name or the proof alone.
-fn instead(tags: &TagMap) -> (String, Option<String>) {
     let Some(deployment) = tags.get(DEPLOYMENT) else {
-        return ("it has none of privnet's tags".to_owned(), None);
+        return "it has none of privnet's tags".to_owned();
     };
     let service = tags.get(SERVICE).map_or("", String::as_str);
-    let why = format!("its tags name the service `{service}` of the deployment `{deployment}`");
-    let mend = "what is another deployment's goes by its own file; where it is this one's, and the file no longer lists that service, `--prune` \
-                or its tombstone takes it down";
-    (why, Some(mend.to_owned()))
+    format!("its tags name the service `{service}` of the deployment `{deployment}`")
+}
+
+/// What to do about tags that do not say what they should, where it is not the name or the proof alone. Of a service that the file lists the
+/// tags were altered, and a tombstone would take it down while it serves.
+fn mend(
+    tags: &TagMap,
+    deployment: &str,
+    (address, generation): (&Address, Option<Generation>),
+    is_listed: impl Fn(&str) -> bool,
+) -> Option<String> {
+    let of = tags.get(DEPLOYMENT)?;
+    if of != deployment {
+        return Some(format!(
+            "it goes by the file of `{of}`; where this deployment made it as {address}, put its tag `{DEPLOYMENT}` back to `{deployment}`"
+        ));
+    }
+    if !tags.get(SERVICE).is_some_and(|service| is_listed(service)) {
+        let mend = "where that is a service that this file no longer lists, `--prune` or its tombstone takes it down";
+        return Some(mend.to_owned());
+    }
+    let letter = generation.map(|generation| generation.letter().to_string());
+    let proof = [
+        (SERVICE, Some(address.service.as_str())),
+        (KIND, Some(address.kind.as_str())),
+        (NAME, Some(address.name.as_str())),
+        (GENERATION, letter.as_deref()),
+    ];
+    let altered = proof.into_iter().filter_map(|(key, value)| {
+        let value = value.filter(|value| tags.get(key).is_none_or(|there| there != value))?;
+        Some(format!("its tag `{key}` back to `{value}`"))
+    });
+    let altered: Vec<String> = altered.collect();
+    (!altered.is_empty()).then(|| {
+        format!("where privnet made it as {address}, put {}; else rename or delete it", altered.join(" and "))
+    })
 }
 
 /// All tags of a resource that is made: proof, name, and the user's.
@@ -321,9 +346,35 @@ mod tests {
     /// No file of this deployment takes down what another one made.
     #[test]
     fn what_another_deployment_made_is_told_as_that() {
-        let why = why_not(&all_tags("other", &address(), Generation::A, &TagMap::new()));
+        let why = why_not(&all_tags("other", &address(), Generation::A, &TagMap::new()), "data", &address());
         assert!(why.contains("`orders` of the deployment `other`"), "{why}");
-        assert!(why.contains("another deployment's goes by its own file; where it is this one's"), "{why}");
+        assert!(why.contains("goes by the file of `other`"), "{why}");
+    }
+
+    /// A tombstone of a service that the file lists would take it down while it serves.
+    #[test]
+    fn an_altered_tag_is_to_be_put_back() {
+        let names = Names::new("data", [address()]);
+        let name = cloud_name("data", &address(), Generation::A);
+        let said = |key: &str, value: &str| {
+            let mut tags = all_tags("data", &address(), Generation::A, &TagMap::new());
+            tags.insert(key.to_owned(), value.to_owned());
+            match names.claim("data", &name, &tags).map(|claim| claim.ownership) {
+                Some(Ownership::Unproven { mend: Some(mend), .. }) => {
+                    (mend, why_not(&tags, "data", &address()))
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        for (key, right) in [(KIND, "load-balancer"), (NAME, "main"), (GENERATION, "a")] {
+            let (mend, why) = said(key, "b");
+            assert!(mend.contains(&format!("`{key}` back to `{right}`")), "{mend}");
+            assert!(!mend.contains("prune") && !why.contains("prune"), "{mend} {why}");
+        }
+        // That of a service which nobody sees to any more is another matter.
+        assert!(said(SERVICE, "gone").0.contains("--prune"));
+        let (mend, _) = said(DEPLOYMENT, "other");
+        assert!(mend.contains("the file of `other`") && mend.contains("back to `data`"), "{mend}");
     }
 
     #[test]

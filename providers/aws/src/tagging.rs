@@ -97,7 +97,10 @@ pub(crate) async fn demand_proof(
     match ownership::proof_under_name(&tags, step.deployment, name) {
         Some(proof) if proof.address == step.action.address => Ok(tags),
         _ => {
-            let message = format!("something else is called {name}: {}", ownership::why_not(&tags));
+            let message = format!(
+                "something else is called {name}: {}",
+                ownership::why_not(&tags, step.deployment, &step.action.address)
+            );
             Err(Error::new(ErrorKind::Conflict, ADD_TAGS.name, arn, message))
         }
     }

@@ -220,7 +220,7 @@ async fn ours_of_that_name(
         (Some(proof), Some(id)) if proof.address == step.action.address => Ok(id.to_owned()),
         _ => Err(conflict.with_hint(format!(
             "something else is called {name}: {}",
-            ownership::why_not(&tags_of(found.tags()))
+            ownership::why_not(&tags_of(found.tags()), step.deployment, &step.action.address)
         ))),
     }
 }

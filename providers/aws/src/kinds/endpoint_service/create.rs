@@ -134,7 +134,7 @@ impl Making<'_> {
             .await?;
         match found.into_iter().find(|service| !is_going(service)) {
             Some(service) if self.is_ours(&service) => Ok(Attempt::There(Box::new(service))),
-            Some(stranger) => Err(taken(&stranger, error)),
+            Some(stranger) => Err(self.taken(&stranger, error)),
             None if was_lost => Ok(Attempt::Again(error)),
             None if error.code() == Some("IdempotentParameterMismatch") => {
                 Ok(Attempt::Stale("mismatch".to_owned()))
@@ -167,7 +167,7 @@ impl Making<'_> {
             .await;
         match seen {
             Ok(service) if self.is_ours(&service) => Ok(Attempt::There(Box::new(service))),
-            Ok(stranger) => Err(taken(&stranger, error)),
+            Ok(stranger) => Err(self.taken(&stranger, error)),
             Err(late) if late.kind() == ErrorKind::TimedOut => Err(error),
             Err(other) => Err(other),
         }
@@ -177,19 +177,21 @@ impl Making<'_> {
         let proof = ownership::proof(&tags_of(service.tags()), self.deployment);
         proof.is_some_and(|proof| proof.address == *self.address)
     }
-}
 
-fn taken(stranger: &ServiceConfiguration, cause: Error) -> Error {
-    let id = stranger.service_id().unwrap_or("another endpoint service");
-    let message =
-        format!("the load balancer belongs to {id}, and {}", ownership::why_not(&tags_of(stranger.tags())));
-    Error::new(ErrorKind::Conflict, CREATE.name, id, message)
-        .with_code(cause.code().unwrap_or_default().to_owned())
-        .with_request_id(cause.request_id().map(str::to_owned))
-        .with_hint(format!(
-            "name it with `existing: {{endpoint_service: {id}}}`, or use another load balancer"
-        ))
-        .with_cause(cause)
+    fn taken(&self, stranger: &ServiceConfiguration, cause: Error) -> Error {
+        let id = stranger.service_id().unwrap_or("another endpoint service");
+        let message = format!(
+            "the load balancer belongs to {id}, and {}",
+            ownership::why_not(&tags_of(stranger.tags()), self.deployment, self.address)
+        );
+        Error::new(ErrorKind::Conflict, CREATE.name, id, message)
+            .with_code(cause.code().unwrap_or_default().to_owned())
+            .with_request_id(cause.request_id().map(str::to_owned))
+            .with_hint(format!(
+                "name it with `existing: {{endpoint_service: {id}}}`, or use another load balancer"
+            ))
+            .with_cause(cause)
+    }
 }
 
 /// The service once answers show it; nothing where they never do, or where it is on its way out.

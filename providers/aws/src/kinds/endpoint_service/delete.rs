@@ -26,7 +26,10 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let Some(service) = privatelink::service(cloud, id).await? else { return Ok(Applied::default()) };
     let proof = ownership::proof(&tags_of(service.tags()), step.deployment);
     if proof.is_none_or(|proof| proof.address != step.action.address) {
-        let message = format!("it is left alone: {}", ownership::why_not(&tags_of(service.tags())));
+        let message = format!(
+            "it is left alone: {}",
+            ownership::why_not(&tags_of(service.tags()), step.deployment, &step.action.address)
+        );
         return Err(Error::new(ErrorKind::Conflict, DELETE.name, id, message));
     }
     let until = |what| Until { operation: DELETE.name, subject: id, what, limit: GONE_WITHIN };

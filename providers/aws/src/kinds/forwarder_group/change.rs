@@ -89,7 +89,10 @@ async fn attempt(
     match ownership::proof_under_name(&tags, step.deployment, name) {
         Some(proof) if proof.address == step.action.address => {}
         _ => {
-            let hint = format!("something else is called {name}: {}", ownership::why_not(&tags));
+            let hint = format!(
+                "something else is called {name}: {}",
+                ownership::why_not(&tags, step.deployment, &step.action.address)
+            );
             return Err(conflict.with_hint(hint));
         }
     }
@@ -281,7 +284,8 @@ pub(crate) async fn delete(cloud: &Cloud<'_>, step: &Step<'_>) -> Result<Applied
     let Some(there) = auto_scaling::group(cloud, &name).await? else { return Ok(Applied::default()) };
     let tags = auto_scaling::tags_of(there.tags());
     if ownership::proof_under_name(&tags, step.deployment, &name).is_none() {
-        let message = format!("it is left alone: {}", ownership::why_not(&tags));
+        let message =
+            format!("it is left alone: {}", ownership::why_not(&tags, step.deployment, &step.action.address));
         return Err(Error::new(ErrorKind::Conflict, DELETE.name, &name, message));
     }
     if !is_going(&there) {

@@ -118,9 +118,10 @@ async fn ours_of_that_name(
     let proof = ownership::proof_under_name(&tags, step.deployment, name);
     match (proof, found.launch_template_id()) {
         (Some(proof), Some(id)) if proof.address == step.action.address => Ok(id.to_owned()),
-        _ => {
-            Err(conflict.with_hint(format!("something else is called {name}: {}", ownership::why_not(&tags))))
-        }
+        _ => Err(conflict.with_hint(format!(
+            "something else is called {name}: {}",
+            ownership::why_not(&tags, step.deployment, &step.action.address)
+        ))),
     }
 }
 

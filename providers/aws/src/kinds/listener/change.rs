@@ -107,7 +107,10 @@ async fn demand_proof(cloud: &Cloud<'_>, arn: &str, step: &Step<'_>) -> Result<(
     match ownership::proof(&tags, step.deployment) {
         Some(proof) if proof.address == step.action.address => Ok(()),
         _ => {
-            let message = format!("the port has a listener already: {}", ownership::why_not(&tags));
+            let message = format!(
+                "the port has a listener already: {}",
+                ownership::why_not(&tags, step.deployment, &step.action.address)
+            );
             Err(Error::new(ErrorKind::Conflict, CREATE.name, arn, message))
         }
     }
