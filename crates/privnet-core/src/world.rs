@@ -188,6 +188,9 @@ pub struct World {
     /// What of ours the cloud does not delete while something of somebody else's is as it is, by the cloud's id, and why, in words: a plan that
     /// deletes it says so.
     pub kept_by_others: BTreeMap<String, String>,
+    /// What of ours somebody took from the place that it was made for, or another thing that bears its proof, by the cloud's id: what the
+    /// proof says that it was made as. Where it stands now is its address.
+    pub misplaced: BTreeMap<String, crate::resource::Address>,
     /// What of a scope could not be found out and stops nothing, and the permission that is missing: in words, for people.
     pub unknown: BTreeMap<Scope, BTreeSet<String>>,
     /// What could not be found out of what may stand on a scope's resources, or be left of its services elsewhere: it matters to a plan that
@@ -249,6 +252,7 @@ impl World {
         self.refusals.extend(other.refusals);
         self.held.extend(other.held);
         self.kept_by_others.extend(other.kept_by_others);
+        self.misplaced.extend(other.misplaced);
         for (scope, said) in other.unknown {
             self.unknown.entry(scope).or_default().extend(said);
         }

@@ -107,6 +107,18 @@ pub(crate) struct SuppliedLoadBalancer {
     pub(crate) security_groups: BTreeSet<String>,
     /// The ports of listeners that are not privnet's.
     pub(crate) foreign_ports: BTreeSet<i64>,
+    /// Of these, those whose tags name something of this deployment, and what.
+    #[serde(default)]
+    pub(crate) claimed_ports: BTreeMap<i64, ClaimedPort>,
+}
+
+/// What the tags of a listener name that is not proven to be privnet's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClaimedPort {
+    /// The service.
+    pub(crate) service: String,
+    /// The port.
+    pub(crate) name: String,
 }
 
 /// What a name resolves to, over several samples.

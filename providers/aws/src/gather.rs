@@ -15,7 +15,7 @@ use crate::forwarders;
 use crate::kinds::target_group::is_of_machines;
 use crate::kinds::{listener, security_group_rule};
 use crate::observe::{Snapshot, supplied_load_balancer};
-use crate::snapshot::{SeenGroup, SeenLoadBalancer, SeenTargetGroup, ports};
+use crate::snapshot::{SeenGroup, SeenListener, SeenLoadBalancer, SeenTargetGroup, ports};
 
 impl Snapshot<'_> {
     /// The targets of a service and how they are.
@@ -187,8 +187,10 @@ impl Snapshot<'_> {
         let balancer = self.balancing.load_balancers.iter().find(found)?;
         let described = &balancer.described;
         let zones = described.availability_zones().iter();
-        let foreign =
-            balancer.listeners.iter().filter(|one| listener::proof_in_yours(self, balancer, one).is_none());
+        let foreign = || {
+            balancer.listeners.iter().filter(|one| listener::proof_in_yours(self, balancer, one).is_none())
+        };
+        let port = |seen: &SeenListener| seen.described.port().map(i64::from);
         Some(SuppliedLoadBalancer {
             scheme: described.scheme().map_or("unknown", |scheme| scheme.as_str()).to_owned(),
             vpc: described.vpc_id().unwrap_or_default().to_owned(),
@@ -203,7 +205,10 @@ impl Snapshot<'_> {
                 .is_some_and(|on| on == "true"),
             ip_address_type: described.ip_address_type().map_or("ipv4", |kind| kind.as_str()).to_owned(),
             security_groups: described.security_groups().iter().cloned().collect(),
-            foreign_ports: foreign.filter_map(|listener| listener.described.port().map(i64::from)).collect(),
+            foreign_ports: foreign().filter_map(port).collect(),
+            claimed_ports: foreign()
+                .filter_map(|seen| Some((port(seen)?, listener::claimed(seen, self.wanted.deployment)?)))
+                .collect(),
         })
     }
 

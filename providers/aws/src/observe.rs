@@ -295,6 +295,7 @@ fn held_by_strangers(snapshot: &Snapshot<'_>, live: &[Live]) -> BTreeMap<String,
 
 fn world_of(snapshot: &Snapshot<'_>, spec: &Spec) -> World {
     let mut world = World { live: kinds::live(snapshot).into(), ..World::default() };
+    world.misplaced = kinds::listener::misplaced(snapshot);
     let mut told = Vec::new();
     for (held, why) in held_by_strangers(snapshot, &world.live) {
         match spec.services.iter().find(|service| service.name.as_str() == held) {

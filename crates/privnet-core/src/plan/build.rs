@@ -30,6 +30,8 @@ pub(super) struct Draft<'a> {
     /// What traffic goes through, where a replacement was cut short.
     pub(super) standing: Standing<'a>,
     pub(super) left: Vec<Left>,
+    /// What stays until the user says the word, while all else goes on: in words.
+    pub(super) spared: Vec<String>,
     pub(super) unchanged: usize,
 }
 
@@ -74,6 +76,7 @@ impl<'a> Draft<'a> {
             kept: HashMap::new(),
             standing: Standing::default(),
             left: Vec::new(),
+            spared: Vec::new(),
             unchanged: 0,
         }
     }

@@ -34,6 +34,7 @@ impl Draft<'_> {
         waits.sort();
         waits.dedup();
         let mut warnings = self.desired.warnings.clone();
+        warnings.append(&mut self.spared);
         // Places that share a project say the same.
         warnings.extend(self.world.unknown.values().flatten().cloned());
         warnings.extend(self.unseen_warnings(&actions));

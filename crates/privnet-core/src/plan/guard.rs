@@ -67,6 +67,7 @@ impl Draft<'_> {
         let mut seen: BTreeSet<(Address, Rule, bool)> = self.refusals.iter().map(key).collect();
         refusals.retain(|refusal| seen.insert(key(refusal)));
         self.say_once(&mut refusals);
+        self.spare_misplaced(&mut refusals);
         self.refusals.extend(refusals);
     }
 
@@ -128,7 +129,10 @@ impl Draft<'_> {
         if !kind.severs {
             return None;
         }
-        let why = format!("deleting this {} would cut {live}", kind.title);
+        let misplaced = step.action.live_id.as_deref().and_then(|id| self.world.misplaced.get(id));
+        let proof =
+            misplaced.map(|made_as| format!(", which has the proof of {made_as},")).unwrap_or_default();
+        let why = format!("deleting this {}{proof} would cut {live}", kind.title);
         Some(refusal(&step.action.address, Rule::WouldSever, why, Some(SEVER)))
     }
 

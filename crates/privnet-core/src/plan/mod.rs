@@ -10,6 +10,7 @@ mod diff;
 mod finish;
 mod follow;
 mod guard;
+mod misplaced;
 mod moved;
 mod order;
 mod references;

@@ -6,6 +6,7 @@ mod follow;
 mod generations;
 mod going;
 mod laws;
+mod misplaced;
 mod moved;
 mod renamed;
 mod rules;

@@ -3,23 +3,25 @@
 mod change;
 mod turn;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_elasticloadbalancingv2::types::Listener as Described;
 use privnet_core::kind::{Change, Shape};
-use privnet_core::plan::Rule;
+use privnet_core::plan::{Refusal, Rule, SEVER};
 use privnet_core::spec::aws::{AwsForm, AwsPort, AwsService, AwsTargets};
 use privnet_core::{
     Address, Error, Field, Generation, Health, Kind, Live, Lowered, Origin, Ownership, Replacement, Value,
 };
 
 use crate::balancing::Attributes;
+use crate::facts::ClaimedPort;
 use crate::fields::Fields;
 use crate::forwarders;
 use crate::kinds::{LISTENER, forwarder_group, load_balancer, outputs, security_group_rule, target_group};
 use crate::lower::Lowering;
 use crate::observe::{Snapshot, supplied_load_balancer};
-use crate::ownership::{self, Proof, TagMap};
+use crate::ownership::{self, NAME, Proof, TagMap};
 use crate::snapshot::{SeenListener, SeenLoadBalancer};
 
 pub(crate) use change::{create, delete, update};
@@ -187,7 +189,7 @@ pub(crate) const KIND: Kind = Kind {
 // Lower.
 
 /// The address of the listener of a port.
-pub(crate) fn address(service: &str, listen: &str) -> Address {
+pub(crate) fn address(service: impl Into<String>, listen: &str) -> Address {
     Address::new(service, LISTENER, listen)
 }
 
@@ -221,12 +223,12 @@ fn lower_port(
     let listen = port.port.listen.to_string();
     let address = address(lowering.name(), &listen);
     let number = i64::from(port.port.listen.get());
-    if lowering.facts.supplied.as_ref().is_some_and(|supplied| supplied.foreign_ports.contains(&number)) {
-        let why = format!(
-            "the load balancer has a listener on port {listen} that is not privnet's: give another `listen:`, or leave the port out"
-        );
+    if let Some(why) = taken(lowering, &address, number) {
         lowered.refusals.push(lowering.refusal(&address, Rule::NotOurs, why));
         return;
+    }
+    if matches!(origin, Origin::AddedTo { .. }) {
+        lowered.refusals.extend(moved_away(lowering, &address));
     }
     let idle = idle_timeout(lowering, settings, &address);
     if port.tls.is_some() && idle.is_some_and(|idle| idle != FIXED_IDLE_TIMEOUT) {
@@ -259,6 +261,48 @@ fn lower_port(
     lowered.resources.push(lowering.resource(address, origin.clone(), fields, needs));
 }
 
+/// Why a port of the user's own load balancer is not privnet's to serve, if it is not. There the tags alone say whose a listener is.
+fn taken(lowering: &Lowering<'_>, address: &Address, number: i64) -> Option<String> {
+    let supplied = lowering.facts.supplied.as_ref()?;
+    let listen = &address.name;
+    let named = if supplied.foreign_ports.contains(&number) {
+        let of_it = supplied
+            .claimed_ports
+            .get(&number)
+            .filter(|named| named.service == address.service && named.name != *listen);
+        let Some(named) = of_it else {
+            return Some(format!(
+                "the load balancer has a listener on port {listen} that is not privnet's: give another `listen:`, or leave the port out"
+            ));
+        };
+        &named.name
+    } else {
+        let mut there = lowering.world.live.ours_at(address);
+        &there.find_map(|live| lowering.world.misplaced.get(&live.id))?.name
+    };
+    Some(format!(
+        "the load balancer has a listener on port {listen} whose tags say that privnet made it for port {named}: where it was made for \
+         port {listen}, put its tag `{NAME}` back to `{listen}`; where somebody moved it, put it back to port {named}; else give another \
+         `listen:`, or leave the port out"
+    ))
+}
+
+/// On the user's own load balancer a listener that somebody moved is not known any more once there is another one in its place, so that it
+/// goes with that one's making: not while somebody may come in by it.
+fn moved_away(lowering: &Lowering<'_>, address: &Address) -> Option<Refusal> {
+    let world = lowering.world;
+    let mut own = world.live.of(lowering.name()).iter().filter(|live| live.address != *address);
+    let moved = own.find(|live| world.misplaced.get(&live.id) == Some(address))?;
+    let why = format!(
+        "somebody moved the listener {} from port {} to {}, and whoever comes in there would be cut: put it back to port {}, or a new one \
+         is made there and this one goes",
+        moved.id, address.name, moved.address.name, address.name
+    );
+    let refusal =
+        Refusal { flag: Some(SEVER.to_owned()), ..lowering.refusal(&moved.address, Rule::WouldSever, why) };
+    world.may_be_connected(lowering.name()).then_some(refusal)
+}
+
 /// The idle timeout that the file says; where it says none any more, the one that AWS gives.
 fn idle_timeout(lowering: &Lowering<'_>, settings: &AwsTargets, address: &Address) -> Option<i64> {
     let said = settings.tcp_idle_timeout.map(|said| i64::from(said.get()));
@@ -278,24 +322,11 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
 
 fn live_of(snapshot: &Snapshot<'_>, balancer: &SeenLoadBalancer, seen: &SeenListener) -> Option<Live> {
     let arn = seen.described.listener_arn()?.to_owned();
-    let (address, generation) = match &balancer.claim {
-        // A child of an owned parent is owned, whoever made it.
-        Some(claim) if claim.ownership == Ownership::Ours => {
-            let proof = proof_of(seen, snapshot.wanted.deployment);
-            match proof.filter(|proof| proof.address.service == claim.address.service) {
-                // One that somebody moved to another port is still the one that we made for its own.
-                Some(proof) => (proof.address, Some(proof.generation)),
-                None => (address(&claim.address.service, &seen.described.port()?.to_string()), None),
-            }
-        }
-        Some(_) => return None,
-        None => {
-            proof_in_yours(snapshot, balancer, seen).map(|proof| (proof.address, Some(proof.generation)))?
-        }
-    };
+    let (service, proof) = made_for(snapshot, balancer, seen)?;
     Some(Live {
-        address,
-        generation: Some(generation.unwrap_or(Generation::A)),
+        // Consumers come in by its port, whatever its tags name: they may have been copied from another one, and it may have been moved.
+        address: address(service, &seen.described.port()?.to_string()),
+        generation: Some(proof.map_or(Generation::A, |proof| proof.generation)),
         scope: snapshot.reach.scope.clone(),
         ownership: Ownership::Ours,
         fields: Listener::of(&seen.described, seen.attributes.as_ref(), &seen.tags).to_fields(),
@@ -305,8 +336,49 @@ fn live_of(snapshot: &Snapshot<'_>, balancer: &SeenLoadBalancer, seen: &SeenList
     })
 }
 
+/// The service that a listener of ours is of, and its proof where its tags are one.
+fn made_for<'a>(
+    snapshot: &'a Snapshot<'_>,
+    balancer: &'a SeenLoadBalancer,
+    seen: &SeenListener,
+) -> Option<(Cow<'a, str>, Option<Proof>)> {
+    match &balancer.claim {
+        // A child of an owned parent is owned, whoever made it.
+        Some(claim) if claim.ownership == Ownership::Ours => {
+            let service = &claim.address.service;
+            let proof = proof_of(seen, snapshot.wanted.deployment);
+            Some((service.into(), proof.filter(|proof| proof.address.service == *service)))
+        }
+        Some(_) => None,
+        None => {
+            let proof = proof_in_yours(snapshot, balancer, seen)?;
+            Some((proof.address.service.clone().into(), Some(proof)))
+        }
+    }
+}
+
+/// Listeners of ours on another port than the one that their tags name, by ARN, and what these name: somebody moved them, or their
+/// tags are copies.
+pub(crate) fn misplaced(snapshot: &Snapshot<'_>) -> BTreeMap<String, Address> {
+    let balancers = snapshot.balancing.load_balancers.iter();
+    let pairs = balancers.flat_map(|balancer| balancer.listeners.iter().map(move |seen| (balancer, seen)));
+    let misplaced = pairs.filter_map(|(balancer, seen)| {
+        let (_, proof) = made_for(snapshot, balancer, seen)?;
+        let named = proof?.address;
+        let is_elsewhere = seen.described.port()?.to_string() != named.name;
+        is_elsewhere.then(|| Some((seen.described.listener_arn()?.to_owned(), named)))?
+    });
+    misplaced.collect()
+}
+
 fn proof_of(seen: &SeenListener, deployment: &str) -> Option<Proof> {
     ownership::proof(&seen.tags, deployment).filter(|proof| proof.address.kind == LISTENER)
+}
+
+/// What its tags name of this deployment, proven or not.
+pub(crate) fn claimed(seen: &SeenListener, deployment: &str) -> Option<ClaimedPort> {
+    let address = proof_of(seen, deployment)?.address;
+    Some(ClaimedPort { service: address.service, name: address.name })
 }
 
 /// Proof that a listener of the user's own load balancer is this deployment's: its tags, on the port that they name, where it is at home.

@@ -4,6 +4,7 @@
 
 mod crossed;
 mod instances;
+mod listeners;
 mod own_balancer;
 mod replacements;
 mod rules;
