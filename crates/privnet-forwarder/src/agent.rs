@@ -1,8 +1,9 @@
 //! The agent that runs on the machine, and its configuration.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::forwarder::{Destination, Engine, Forwarder};
 
@@ -57,4 +58,18 @@ pub(crate) fn config(forwarder: &Forwarder) -> String {
     // Numbers and text only: this cannot fail, and an empty file would make the agent refuse to start.
     let text = serde_json::to_string(&config).unwrap_or_default();
     text.replace(":[{", ":[\n{").replace("},{", "},\n{") + "\n"
+}
+
+/// The ports that an agent of this configuration listens on.
+pub(crate) fn listens_of(config: &str) -> Option<BTreeSet<u16>> {
+    #[derive(Deserialize)]
+    struct Listening {
+        ports: Vec<ListeningPort>,
+    }
+    #[derive(Deserialize)]
+    struct ListeningPort {
+        listen: u16,
+    }
+    let read: Listening = serde_json::from_str(config).ok()?;
+    Some(read.ports.into_iter().map(|port| port.listen).collect())
 }

@@ -55,7 +55,7 @@ mod scripts;
 mod units;
 
 pub use asked::AskedPort;
-pub use cloud_init::CloudLimit;
+pub use cloud_init::{CloudLimit, listens_of};
 pub use error::RenderError;
 pub use forwarder::{
     Destination, Engine, Forwarder, Machine, PortMap, Resolver, Settings, health_ports, health_ports_beside,

@@ -82,7 +82,7 @@ before={CONFIG_DIR}/ip_forward.before
         listens = listens.join(" "),
     );
     for (path, text) in files.placed() {
-        let _ = write!(script, "put {path} <<'{END}'\n{text}{END}\n");
+        let _ = write!(script, "{}{text}{END}\n", beginning_of(&path));
     }
     let _ = write!(
         script,
@@ -98,6 +98,17 @@ fi
 "
     );
     script
+}
+
+/// What the script has before a file's text.
+fn beginning_of(path: &str) -> String {
+    format!("put {path} <<'{END}'\n")
+}
+
+/// The agent's configuration in an install script.
+pub(crate) fn agent_config_of(script: &str) -> Option<&str> {
+    let (_, from) = script.split_once(&beginning_of(&format!("{CONFIG_DIR}/config.json")))?;
+    from.split_once(&format!("\n{END}\n")).map(|(text, _)| text)
 }
 
 /// Takes off what [`install`] put there, and nothing else. Connections that are established go on until they end.

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+#[path = "traps/all_ports.rs"]
+mod all_ports;
 #[path = "traps/deciding.rs"]
 mod deciding;
 #[path = "traps/handing_over.rs"]

@@ -230,23 +230,31 @@ impl Draft<'_> {
     /// Who would be cut, in words; nothing where nobody is connected. Where what is `taken_away` are connections, it is those.
     fn live_consumers(&self, service: &str, taken_away: &[Value]) -> Option<String> {
         let (_, connections) = self.world.ours_of(service)?;
-        match connections {
-            Connections::NotExposed => None,
-            Connections::Unreadable { why } => {
-                Some(format!("its connections, which cannot be read ({why}) and are taken to be live"))
+        cut_in_words(connections, taken_away)
+    }
+}
+
+/// Who is connected and would be cut by what a provider refuses of its own, in words; nothing where nobody is.
+#[must_use]
+pub fn who_would_be_cut(connections: &Connections) -> Option<String> {
+    cut_in_words(connections, &[])
+}
+
+fn cut_in_words(connections: &Connections, taken_away: &[Value]) -> Option<String> {
+    match connections {
+        Connections::NotExposed => None,
+        Connections::Unreadable { why } => {
+            Some(format!("its connections, which cannot be read ({why}) and are taken to be live"))
+        }
+        Connections::Known(connections) => {
+            let mut live: Vec<_> =
+                connections.iter().filter(|connection| connection.state.may_be_live()).collect();
+            let goes = |c: &&Connection| taken_away.iter().any(|gone| gone.as_text() == Some(c.id.as_str()));
+            if live.iter().any(goes) {
+                live.retain(goes);
             }
-            Connections::Known(connections) => {
-                let mut live: Vec<_> =
-                    connections.iter().filter(|connection| connection.state.may_be_live()).collect();
-                let goes =
-                    |c: &&Connection| taken_away.iter().any(|gone| gone.as_text() == Some(c.id.as_str()));
-                if live.iter().any(goes) {
-                    live.retain(goes);
-                }
-                let names: Vec<_> = live.into_iter().map(named).collect();
-                (!names.is_empty())
-                    .then(|| format!("{} live connection(s): {}", names.len(), names.join(", ")))
-            }
+            let names: Vec<_> = live.into_iter().map(named).collect();
+            (!names.is_empty()).then(|| format!("{} live connection(s): {}", names.len(), names.join(", ")))
         }
     }
 }

@@ -36,7 +36,7 @@ use crate::world::{Desired, World};
 pub(crate) use decisions::requests_to_come;
 pub use decisions::{pending_wait, plan_decisions, plan_rejection};
 pub use follow::only_targets;
-pub use guard::SEVER;
+pub use guard::{SEVER, who_would_be_cut};
 
 /// What an action does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

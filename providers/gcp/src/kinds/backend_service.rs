@@ -36,6 +36,13 @@ pub(crate) struct BackendService {
     pub(crate) drain: i64,
 }
 
+impl BackendService {
+    /// Whether what is behind it are forwarders.
+    pub(crate) fn has_forwarders(&self) -> bool {
+        self.sort == FORWARDERS
+    }
+}
+
 pub(crate) const KIND: Kind = Kind {
     name: "backend-service",
     title: "backend service",

@@ -2,6 +2,8 @@
 //! (<https://cloud.google.com/load-balancing/docs/forwarding-rule-concepts>). Only global access, labels and description can be
 //! changed in place.
 
+mod served;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -96,6 +98,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
     check_hand_over(lowering);
     check_fixed_address(lowering, made, &address, &typed);
     check_global_access(lowering, made, &typed);
+    served::check(lowering, made);
     // Nobody is sent through it, and nothing of before goes, while those rules do not let them through.
     let rules =
         [firewall::CLIENTS, firewall::PROBERS].map(|name| lowering.address(firewall::KIND.name, name));

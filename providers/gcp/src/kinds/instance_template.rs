@@ -24,6 +24,8 @@ use crate::snapshot::Snapshot;
 
 /// The metadata key with the fingerprint of what the machines run.
 const FORWARDER: &str = "privnet-forwarder";
+/// The metadata key of what cloud-init runs.
+const USER_DATA: &str = "user-data";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Template {
@@ -38,6 +40,9 @@ pub(crate) struct Template {
     /// What they run, when it is made.
     #[serde(default)]
     pub(crate) user_data: Option<String>,
+    /// The listening ports that they forward, where they are there and that can be told.
+    #[serde(default)]
+    pub(crate) listens: Option<BTreeSet<u16>>,
     /// The user's labels for the machines. A change of them reaches machines when they are next replaced for another reason.
     #[serde(default)]
     pub(crate) labels: Labels,
@@ -53,6 +58,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::managed("tag").on_change(Change::Replace),
         Field::managed("forwarder").on_change(Change::Replace).naming_targets(),
         Field::observed("user_data"),
+        Field::observed("listens"),
         Field::observed("labels"),
     ],
     replacement: Replacement::CreateFirst,
@@ -82,6 +88,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>) {
             tag: tag(lowering.spec.deployment.as_str(), lowering.service.name.as_str()),
             forwarder: program.fingerprint.clone(),
             user_data: Some(program.user_data.clone()),
+            listens: None,
             labels: lowering.spec.tags.clone(),
         };
         let address = lowering.address(KIND.name, subnet.as_str());
@@ -105,22 +112,26 @@ fn read(json: &Json) -> Template {
     let disk = first("disks");
     let parameters = disk.get("initializeParams").unwrap_or(&Json::Null);
     let metadata = properties.get("metadata").unwrap_or(&Json::Null);
-    let item = list(metadata, "items").iter().find(|item| text(item, "key") == Some(FORWARDER));
+    let item = |key: &str| {
+        let found = list(metadata, "items").iter().find(|item| text(item, "key") == Some(key))?;
+        text(found, "value")
+    };
     let tags = properties.get("tags").unwrap_or(&Json::Null);
     Template {
         subnet: text(&first("networkInterfaces"), "subnetwork").map(path::of).unwrap_or_default(),
         size: text(properties, "machineType").unwrap_or_default().to_owned(),
         image: text(parameters, "sourceImage").map(path::of).unwrap_or_default(),
         tag: texts(tags, "items").into_iter().next().unwrap_or_default(),
-        forwarder: item.and_then(|item| text(item, "value")).unwrap_or_default().to_owned(),
+        forwarder: item(FORWARDER).unwrap_or_default().to_owned(),
         user_data: None,
+        listens: item(USER_DATA).and_then(privnet_forwarder::listens_of),
         labels: Labels::new(),
     }
 }
 
 fn body(wanted: &Template, labels: &Labels) -> Json {
     let items: BTreeMap<&str, &str> = BTreeMap::from([
-        ("user-data", wanted.user_data.as_deref().unwrap_or_default()),
+        (USER_DATA, wanted.user_data.as_deref().unwrap_or_default()),
         (FORWARDER, &wanted.forwarder),
         ("block-project-ssh-keys", "true"),
         ("serial-port-enable", "false"),
@@ -172,6 +183,7 @@ mod tests {
             tag: "pn-x".to_owned(),
             forwarder: "0123456789abcdef".to_owned(),
             user_data: Some("#cloud-config\n".to_owned()),
+            listens: None,
             labels: Labels::new(),
         }
     }
