@@ -16,8 +16,8 @@ use crate::lists::{self, RECONCILES, Refused};
 use crate::path;
 
 /// What decisions on this endpoint would do, as the attachment is now, and what refuses them; whatever else keeps one from being carried
-/// out is said when it is.
-pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Besides {
+/// out is said when it is. `is_ours`: whether privnet made the attachment.
+pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy, is_ours: bool) -> Besides {
     let at = At::of(Collection::ServiceAttachments, text(attachment, "selfLink").unwrap_or_default());
     let state = connections::state(endpoint);
     // What cannot be decided now changes nothing: if it can later, that was not said.
@@ -25,7 +25,8 @@ pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Besides
     if matches!(state, ConnectionState::Pending | ConnectionState::Rejected) {
         let action = action(attachment, endpoint, state, by);
         accepting = aside(lists::let_in(&at, attachment, &action, by), |change| {
-            let said = of_accepting(attachment, endpoint, change, by);
+            let mut said = of_accepting(attachment, endpoint, change, by);
+            said.extend(outlasting(attachment, endpoint, by).filter(|_| !is_ours));
             (said, entries(attachment, endpoint, change))
         });
     }
@@ -161,6 +162,18 @@ fn of_accepting(attachment: &Json, endpoint: &Json, change: &Json, by: GcpAccept
     said
 }
 
+/// That the entry of an acceptance stays when the endpoint is gone: of an attachment of the user's nothing takes it away.
+fn outlasting(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Option<String> {
+    let entry = connections::entry_for(endpoint, by).filter(|entry| entry.by() != GcpAcceptBy::Endpoint)?;
+    let attachment = path::of(text(attachment, "selfLink").unwrap_or_default());
+    Some(format!(
+        "the accept list, which is yours, keeps the entry for {} when this endpoint is gone: whoever asks next from there is let in then with \
+         nobody deciding, until you take it out, {}. With `accept_by: endpoint` the entry is this endpoint's alone",
+        entry.subject(),
+        lists::taken_out(&attachment, "accept")
+    ))
+}
+
 fn of_rejecting(attachment: &Json, endpoint: &Json, change: &Json, by: GcpAcceptBy) -> Vec<String> {
     let (_, new) = rejects_changed(attachment, change);
     let (own, others): (Vec<Entry>, Vec<Entry>) =
@@ -230,7 +243,24 @@ mod tests {
             accept.iter().map(|one| json!({ "projectIdOrNum": one, "connectionLimit": 1 })).collect();
         let attachment = json!({ "selfLink": "https://x/projects/p/regions/r/serviceAttachments/a", "fingerprint": "f",
             "connectedEndpoints": endpoints, "consumerAcceptLists": accept, "consumerRejectLists": reject });
-        of(&attachment, &endpoints[0], by)
+        of(&attachment, &endpoints[0], by, true)
+    }
+
+    #[test]
+    fn an_entry_that_outlasts_its_endpoint_is_said_of_an_attachment_of_the_users() {
+        let waits = endpoint(1, "PENDING");
+        let attachment = json!({ "selfLink": "https://x/projects/p/regions/r/serviceAttachments/a", "fingerprint": "f",
+            "connectedEndpoints": [waits] });
+        let said = |by, is_ours| of(&attachment, &waits, by, is_ours).accepting.said.join("\n");
+        let by_project = said(GcpAcceptBy::Project, false);
+        for words in
+            ["keeps the entry for p-1 when", "update a --project p --region r", "`accept_by: endpoint`"]
+        {
+            assert!(by_project.contains(words), "{by_project}");
+        }
+        for (by, is_ours) in [(GcpAcceptBy::Project, true), (GcpAcceptBy::Endpoint, false)] {
+            assert_eq!(said(by, is_ours), "", "{by:?}");
+        }
     }
 
     #[test]

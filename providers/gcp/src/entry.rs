@@ -123,15 +123,15 @@ pub(crate) fn word(by: GcpAcceptBy) -> &'static str {
 }
 
 /// What is said of an attachment of the user's whose list lets in whole projects or networks, where the file decides on each endpoint: each
-/// one of theirs comes in with nobody asked, up to the entry's limit
+/// one of theirs comes in with nobody asked, up to the entry's limit; and how they are taken out
 /// (<https://cloud.google.com/vpc/docs/about-controlling-access-published-services>).
-pub(crate) fn said_of_whole_consumers(listed: &[Entry]) -> Option<String> {
+pub(crate) fn said_of_whole_consumers(listed: &[Entry], taken_out: &str) -> Option<String> {
     let whole: Vec<&str> =
         listed.iter().filter(|entry| entry.by() != GcpAcceptBy::Endpoint).map(Entry::subject).collect();
     (!whole.is_empty()).then(|| {
         format!(
             "its accept list lets in each endpoint of {} by itself, up to the limits there, with nobody asked: the attachment is yours, and \
-             privnet leaves those entries",
+             privnet leaves those entries. What is not meant you take out {taken_out}",
             whole.join(", ")
         )
     })
@@ -158,9 +158,12 @@ mod tests {
     fn whole_consumers_that_a_list_lets_in_are_said() {
         let endpoint = Entry::Endpoint { endpoint: "projects/p/regions/r/forwardingRules/17".to_owned() };
         let project = Entry::Project { project: "acme-reader".to_owned(), limit: 2 };
-        assert_eq!(said_of_whole_consumers(&[]), None);
-        assert_eq!(said_of_whole_consumers(std::slice::from_ref(&endpoint)), None);
-        let said = said_of_whole_consumers(&[endpoint, project]).expect("the project is said");
-        assert!(said.contains("each endpoint of acme-reader by itself"), "{said}");
+        assert_eq!(said_of_whole_consumers(&[], ""), None);
+        assert_eq!(said_of_whole_consumers(std::slice::from_ref(&endpoint), ""), None);
+        let said = said_of_whole_consumers(&[endpoint, project], "by hand").expect("the project is said");
+        assert!(
+            said.contains("each endpoint of acme-reader by itself") && said.ends_with("out by hand"),
+            "{said}"
+        );
     }
 }

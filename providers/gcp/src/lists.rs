@@ -10,7 +10,7 @@ use privnet_core::plan::ConnectionAction;
 use privnet_core::spec::gcp::GcpAcceptBy;
 use serde_json::json;
 
-use crate::collection::At;
+use crate::collection::{At, Collection};
 use crate::connections;
 use crate::entry::{self, Entry};
 use crate::json::{Json, flag, list, text, texts};
@@ -26,6 +26,16 @@ pub(crate) fn reconciles_no_more(at: &At) -> String {
     let At { name, project, place, .. } = at;
     format!(
         "gcloud compute service-attachments update {name} --project {project} --region {place} --no-reconcile-connections"
+    )
+}
+
+/// How the user takes an entry out of a list of an attachment of his own, of this path: by one that names all that are to stay
+/// (<https://cloud.google.com/sdk/gcloud/reference/compute/service-attachments/update>).
+pub(crate) fn taken_out(attachment: &str, list: &str) -> String {
+    let At { name, project, place, .. } = At::of(Collection::ServiceAttachments, attachment);
+    format!(
+        "in the console, or with `gcloud compute service-attachments update {name} --project {project} --region {place} \
+         --consumer-{list}-list LIST`, LIST being what is to stay"
     )
 }
 

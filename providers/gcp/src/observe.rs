@@ -2,6 +2,7 @@
 
 mod places;
 mod strangers;
+mod unasked;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +106,7 @@ pub(crate) async fn observe(
     }
     for service in request.services {
         let policy = policy::of(request.spec, service, &world);
+        unasked::say(&mut world, service, &policy);
         let Some(seen) = world.services.get_mut(service.name.as_str()) else { continue };
         if let Connections::Known(known) = &mut seen.connections {
             for connection in known {

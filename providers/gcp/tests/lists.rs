@@ -12,6 +12,8 @@ mod everybody;
 #[path = "lists/rejects.rs"]
 mod rejects;
 mod stage;
+#[path = "lists/unasked.rs"]
+mod unasked;
 
 use std::path::Path;
 

@@ -248,29 +248,33 @@ impl Draft<'_> {
     }
 
     /// A destroy, and a tombstone, take nothing away from services that are not ours: the consumers that were let in there stay. Those
-    /// that no consumer of the file answers for are told apart: they may be colleagues', or the file's of before.
+    /// that no consumer of the file answers for are told apart: they may be colleagues', or the file's of before. So does whatever lets in
+    /// others there: nobody looks at it any more.
     fn remaining_warnings(&self, actions: &[Action]) -> Vec<String> {
         let deleted: BTreeSet<&Address> =
             actions.iter().filter(|action| action.op == Op::Delete).map(|action| &action.address).collect();
         let going: Vec<&ServiceIntent> =
             self.desired.services.values().filter(|intent| self.options.destroy || intent.remove).collect();
-        let remaining = going.into_iter().filter_map(|intent| {
-            let seen = self.world.services.get(&intent.name)?;
+        let mut remaining = Vec::new();
+        for intent in going {
+            let Some(seen) = self.world.services.get(&intent.name) else { continue };
             // Where something of ours goes that the file's own took the place of, that is not what stays.
             let turned = self.world.former.contains_key(&intent.name);
             let goes = |exposed: &Address| !turned && deleted.contains(exposed);
             let ours = |exposed: &Address| self.world.at(exposed).is_some_and(Live::is_ours);
-            let exposed = seen.exposed.as_ref()?;
+            let Some(exposed) = seen.exposed.as_ref() else { continue };
             if goes(exposed) || ours(exposed) || self.blocked.contains(intent.name.as_str()) {
-                return None;
+                continue;
             }
             let live = seen.connections.known().iter().filter(|connection| connection.state.may_be_live());
             let (own, others): (Vec<&Connection>, _) =
                 live.partition(|connection| intent.policy.consumer_of(connection).is_some());
             let is_known = matches!(seen.connections, Connections::Known(_));
-            Some(format!("{}: {}", intent.name, staying(&own, &others, intent.remove && is_known)?))
-        });
-        remaining.collect()
+            let said = staying(&own, &others, intent.remove && is_known).into_iter();
+            let notes = self.world.notes.get(&intent.name).into_iter().flatten().cloned();
+            remaining.extend(said.chain(notes).map(|said| format!("{}: {said}", intent.name)));
+        }
+        remaining
     }
 
     fn additions(&self) -> Vec<Addition> {

@@ -39,7 +39,8 @@ pub enum GcpForm {
     Made(Box<GcpMade>),
     /// A service attachment on a forwarding rule that exists.
     OnForwardingRule(Box<GcpOnForwardingRule>),
-    /// A service attachment that exists: only its accept list, by decisions on connections.
+    /// A service attachment that exists: only its accept list, by decisions on connections. Of a tombstone, too: nothing of it is to go, and who
+    /// was let in there is looked at.
     ServiceAttachment {
         /// The attachment.
         name: GcpName,

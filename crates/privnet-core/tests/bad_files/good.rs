@@ -118,11 +118,15 @@ fn forms_of_each_cloud() {
                 ("attachment", GcpForm::ServiceAttachment { accept_by, .. }) => {
                     *accept_by == GcpAcceptBy::Endpoint
                 }
-                (_, form) => *form == GcpForm::Removed,
+                // The same attachment: who was let in there under the old name is looked at.
+                ("renamed", GcpForm::ServiceAttachment { name, accept_by }) => {
+                    service.remove && name.as_str() == "db" && *accept_by == GcpAcceptBy::Project
+                }
+                (_, form) => *form == GcpForm::Removed && service.remove,
             }
         })
         .collect();
-    assert_eq!(gcp, [true; 6]);
+    assert_eq!(gcp, [true; 7]);
 }
 
 /// A program that writes JSON gets the same: in one line, and with tabs.

@@ -154,7 +154,7 @@ fn rejected(json: &Json) -> Vec<String> {
 }
 
 /// Whether somebody has set an attachment to let in whoever asks: its lists begin to count when that is set back.
-fn takes_everybody(live: &Attachment) -> bool {
+pub(crate) fn takes_everybody(live: &Attachment) -> bool {
     live.connection_preference != PREFERENCE
 }
 

@@ -15,6 +15,7 @@ use crate::cut_short;
 use crate::entry;
 use crate::json::{list, text};
 use crate::kinds::{self, backend_service, service_attachment};
+use crate::lists;
 use crate::path;
 use crate::policy;
 use crate::snapshot::Snapshot;
@@ -75,10 +76,11 @@ fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachm
     let mut known = connections.known().to_vec();
     let gcp = snapshot.services.iter().find(|(service, _)| service.name.as_str() == address.service);
     let by = gcp.map_or(GcpAcceptBy::Endpoint, |(_, gcp)| policy::accept_by(gcp));
+    let is_ours = address.name != service_attachment::SUPPLIED;
     let mut own = connections::of(attachment, by);
     for (connection, endpoint) in own.iter_mut().zip(list(attachment, "connectedEndpoints")) {
         if snapshot.decides {
-            connection.besides = besides::of(attachment, endpoint, by);
+            connection.besides = besides::of(attachment, endpoint, by, is_ours);
         }
         // A status says of whoever waits what a decision would come to.
         if snapshot.decides || connection.state == ConnectionState::Pending {
@@ -86,14 +88,14 @@ fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachm
         }
     }
     if connections::takes_everybody(attachment) {
-        let said = connections::said_of_one_that_takes_everybody(
-            attachment,
-            address.name != service_attachment::SUPPLIED,
-        );
+        let said = connections::said_of_one_that_takes_everybody(attachment, is_ours);
         world.notes.entry(address.service.clone()).or_default().insert(said);
     }
-    if address.name == service_attachment::SUPPLIED && by == GcpAcceptBy::Endpoint {
-        let said = entry::said_of_whole_consumers(&connections::entries(attachment));
+    // Of those that let in whole consumers by the file, see `unasked`.
+    let goes = gcp.is_some_and(|(service, _)| service.remove);
+    if !is_ours && (goes || by == GcpAcceptBy::Endpoint) {
+        let taken_out = lists::taken_out(text(attachment, "selfLink").unwrap_or_default(), "accept");
+        let said = entry::said_of_whole_consumers(&connections::entries(attachment), &taken_out);
         if let Some(said) = said {
             world.notes.entry(address.service.clone()).or_default().insert(said);
         }

@@ -38,7 +38,8 @@ pub(super) fn service(
 ) -> Option<GcpService> {
     let location = location(reader, block);
     if outer.removed {
-        return Some(GcpService { location: location?, form: GcpForm::Removed });
+        let form = removed(reader, block, location.as_ref());
+        return Some(GcpService { location: location?, form: form? });
     }
     let accept_by = accept_by(reader, block, outer);
     let form = match reader.block(block, "existing", &EXISTING) {
@@ -47,7 +48,7 @@ pub(super) fn service(
             let because = "the service attachment exists; only its accept list is altered";
             ports::only_keys(reader, block, location_keys, &allowed, "with-existing", because);
             decided_by_hand(reader, outer);
-            let name = supplied(reader, scopes, existing, "service_attachment", location.as_ref());
+            let name = supplied(reader, Some(scopes), existing, "service_attachment", location.as_ref());
             name.map(|name| GcpForm::ServiceAttachment { name, accept_by })
         }
         Some(existing) => {
@@ -56,6 +57,20 @@ pub(super) fn service(
         None => made(reader, scopes, block, location.as_ref(), accept_by),
     };
     Some(GcpService { location: location?, form: form? })
+}
+
+/// A tombstone. Of an attachment that is there nothing was made: who was let in there is looked at. The same one may stand under another
+/// service's name as well: it may have been renamed.
+fn removed(reader: &mut Reader<'_, '_>, block: Block, location: Option<&GcpLocation>) -> Option<GcpForm> {
+    let existing = reader.block(block, "existing", &EXISTING);
+    match existing.filter(|existing| reader.get(*existing, "service_attachment").is_some()) {
+        Some(existing) => {
+            let accept_by = named_by(reader, block).unwrap_or(GcpAcceptBy::Endpoint);
+            let name = supplied(reader, None, existing, "service_attachment", location);
+            name.map(|name| GcpForm::ServiceAttachment { name, accept_by })
+        }
+        None => Some(GcpForm::Removed),
+    }
 }
 
 fn location(reader: &mut Reader<'_, '_>, block: Block) -> Option<GcpLocation> {
@@ -70,13 +85,8 @@ fn location(reader: &mut Reader<'_, '_>, block: Block) -> Option<GcpLocation> {
 fn accept_by(reader: &mut Reader<'_, '_>, block: Block, outer: &Outer<'_>) -> GcpAcceptBy {
     let span = reader.span(block, "accept_by");
     let automatic = outer.acceptance == Acceptance::Automatic;
-    let accept_by = match reader.word(block, "accept_by") {
-        Some("endpoint") => GcpAcceptBy::Endpoint,
-        Some("network") => GcpAcceptBy::Network,
-        Some("project") => GcpAcceptBy::Project,
-        _ if automatic => GcpAcceptBy::Project,
-        _ => GcpAcceptBy::Endpoint,
-    };
+    let by_default = if automatic { GcpAcceptBy::Project } else { GcpAcceptBy::Endpoint };
+    let accept_by = named_by(reader, block).unwrap_or(by_default);
     if automatic && accept_by == GcpAcceptBy::Endpoint {
         reader.errors.add_hint(
             "endpoint-automatic",
@@ -102,6 +112,16 @@ fn accept_by(reader: &mut Reader<'_, '_>, block: Block, outer: &Outer<'_>) -> Gc
     accept_by
 }
 
+/// What the file says that entries of the accept list name.
+fn named_by(reader: &mut Reader<'_, '_>, block: Block) -> Option<GcpAcceptBy> {
+    match reader.word(block, "accept_by") {
+        Some("endpoint") => Some(GcpAcceptBy::Endpoint),
+        Some("network") => Some(GcpAcceptBy::Network),
+        Some("project") => Some(GcpAcceptBy::Project),
+        _ => None,
+    }
+}
+
 /// Of an attachment that is there the accept list is altered by decisions alone.
 fn decided_by_hand(reader: &mut Reader<'_, '_>, outer: &Outer<'_>) {
     if outer.acceptance == Acceptance::Manual {
@@ -112,10 +132,10 @@ fn decided_by_hand(reader: &mut Reader<'_, '_>, outer: &Outer<'_>) {
     reader.errors.add_hint("automatic-elsewhere", outer.acceptance_at, message, hint);
 }
 
-/// The name of something that exists, in the service's project and region.
+/// The name of something that exists, in the service's project and region; with `scopes` it is that of one service.
 fn supplied(
     reader: &mut Reader<'_, '_>,
-    scopes: &mut Scopes,
+    scopes: Option<&mut Scopes>,
     existing: Block,
     key: &str,
     location: Option<&GcpLocation>,
@@ -138,7 +158,9 @@ fn supplied(
     }
     let id = format!("{}/{}/{collection}/{}", location.project, location.region, found.name);
     let what = if key == "forwarding_rule" { "the forwarding rule" } else { "the service attachment" };
-    scopes.once(reader, what, &id, existing.at);
+    if let Some(scopes) = scopes {
+        scopes.once(reader, what, &id, existing.at);
+    }
     Some(found.name)
 }
 
@@ -163,7 +185,7 @@ fn on_forwarding_rule(
     ports::only_keys(reader, block, location_keys, &allowed, "with-existing", because);
     let network = reader.need_text(block, "network");
     let attachment = attachment(reader, scopes, block, location, accept_by);
-    let forwarding_rule = supplied(reader, scopes, existing, "forwarding_rule", location)?;
+    let forwarding_rule = supplied(reader, Some(scopes), existing, "forwarding_rule", location)?;
     let attachment = attachment?;
     Some(GcpForm::OnForwardingRule(Box::new(GcpOnForwardingRule {
         network: network?,
