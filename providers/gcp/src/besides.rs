@@ -141,6 +141,7 @@ fn action(attachment: &Json, endpoint: &Json, state: ConnectionState, by: GcpAcc
         along: lists::company(attachment, endpoint, by).into_iter().collect(),
         besides: Vec::new(),
         entries: None,
+        cut: Vec::new(),
     }
 }
 

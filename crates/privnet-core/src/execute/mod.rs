@@ -182,10 +182,12 @@ impl Executor {
         provider.apply(step, &self.context.within(&action.id)).await
     }
 
-    /// No log, no acceptance.
+    /// No log, no acceptance. Whoever is cut along has a line as well.
     fn write_audit(&self, deployment: &str, action: &Action, world: &World) -> Result<(), Error> {
         let Some(connection) = &action.connection else { return Ok(()) };
-        let entry = AuditEntry {
+        let mut why = vec![action.reason.clone()];
+        why.extend(connection.besides.iter().cloned());
+        let own = AuditEntry {
             time: jiff::Timestamp::now(),
             caller: world.callers.get(&action.scope).cloned().unwrap_or_else(|| "unknown".to_owned()),
             deployment: deployment.to_owned(),
@@ -194,15 +196,19 @@ impl Executor {
             consumer: connection.consumer.clone(),
             identity: connection.who.clone(),
             decision: action.op.as_str().to_owned(),
-            why: [&action.reason]
-                .into_iter()
-                .chain(&connection.besides)
-                .cloned()
-                .collect::<Vec<_>>()
-                .join("; "),
+            why: why.join("; "),
             preset: connection.preset.clone(),
         };
-        self.audit.write(&entry).map_err(|cause| {
+        let along = connection.cut.iter().map(|other| AuditEntry {
+            connection: other.id.clone(),
+            consumer: other.consumer.clone(),
+            identity: other.who.clone(),
+            why: format!("cut along with {}: {}", connection.id, action.reason),
+            preset: other.preset.clone(),
+            ..own.clone()
+        });
+        let along: Vec<AuditEntry> = along.collect();
+        [own].iter().chain(&along).try_for_each(|entry| self.audit.write(entry)).map_err(|cause| {
             Error::new(
                 ErrorKind::Audit,
                 action.op.as_str(),

@@ -12,7 +12,7 @@ use super::*;
 use crate::accept::ConnectionState;
 use crate::audit::{AuditEntry, AuditLog};
 use crate::handoff::Handoff;
-use crate::plan::{ConnectionAction, Op};
+use crate::plan::{ConnectionAction, CutAlong, Op};
 use crate::provider::{Applied, Handled, Lowered, ObserveRequest, Step};
 use crate::resource::Scope;
 use crate::spec::{Service, Spec};
@@ -69,11 +69,14 @@ impl Provider for Fake {
 struct Log {
     entries: Mutex<Vec<AuditEntry>>,
     broken: bool,
+    /// How many entries it has room for, where that is few.
+    takes: Option<usize>,
 }
 
 impl AuditLog for Log {
     fn write(&self, entry: &AuditEntry) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        if self.broken {
+        let full = self.takes.is_some_and(|takes| self.entries.lock().unwrap().len() >= takes);
+        if self.broken || full {
             return Err("disk full".into());
         }
         self.entries.lock().unwrap().push(entry.clone());
@@ -217,6 +220,7 @@ fn acceptance() -> Plan {
         along: Vec::new(),
         besides: vec!["and this".to_owned()],
         entries: None,
+        cut: Vec::new(),
     }));
     plan(vec![accept])
 }
@@ -229,6 +233,36 @@ async fn a_decision_is_in_the_log_before_it_is_carried_out() {
     let entries = log.entries.lock().unwrap();
     assert_eq!((entries[0].connection.as_str(), entries[0].decision.as_str()), ("vpce-1", "accept"));
     assert!(entries[0].why.ends_with("; and this"), "{}", entries[0].why);
+}
+
+#[tokio::test]
+async fn whoever_is_cut_along_has_a_line_too() {
+    let mut rejection = acceptance();
+    rejection.actions[0].op = Op::Reject;
+    let connection = rejection.actions[0].connection.as_mut().unwrap();
+    connection.cut = vec![CutAlong {
+        id: "vpce-2".to_owned(),
+        consumer: None,
+        who: "account:2".to_owned(),
+        preset: Some("one 1".to_owned()),
+    }];
+    // Whatever comes of it.
+    for fails in [Vec::new(), vec!["accept"]] {
+        let (fake, log) = (Arc::new(Fake { fails, ..Fake::default() }), Arc::new(Log::default()));
+        run(&fake, &rejection, 1, log.clone(), &CancellationToken::new()).await;
+        let entries = log.entries.lock().unwrap();
+        let told: Vec<_> =
+            entries.iter().map(|one| (one.connection.as_str(), one.decision.as_str())).collect();
+        assert_eq!(told, [("vpce-1", "reject"), ("vpce-2", "reject")]);
+        let other = &entries[1];
+        assert!(other.why.starts_with("cut along with vpce-1: "), "{}", other.why);
+        assert_eq!((other.identity.as_str(), other.preset.as_deref()), ("account:2", Some("one 1")));
+        assert_eq!(other.consumer, None);
+    }
+    let (fake, log) = (Arc::new(Fake::default()), Arc::new(Log { takes: Some(1), ..Log::default() }));
+    let report = run(&fake, &rejection, 1, log, &CancellationToken::new()).await;
+    assert_eq!(report.failures().next().unwrap().kind(), ErrorKind::Audit);
+    assert!(fake.log.lock().unwrap().is_empty(), "the cloud was not asked");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::accept::{self, Again, Ask, Connection, ConnectionState, Decision, Ser
 use crate::kind::KindTable;
 use crate::plan::guard::SEVER;
 use crate::plan::steps::{connection_action, locks_of};
-use crate::plan::{Action, ConnectionAction, Op, Plan, Refusal, Rule, Summary, Wait};
+use crate::plan::{Action, ConnectionAction, CutAlong, Op, Plan, Refusal, Rule, Summary, Wait};
 use crate::resource::{Address, Scope};
 use crate::world::{Connections, Desired, ServiceIntent, World};
 
@@ -54,6 +54,7 @@ pub fn plan_decisions(desired: &Desired, world: &World, kinds: &KindTable, decis
             along: let_in_together(decision, decisions),
             besides: decision.besides.said.clone(),
             entries: decision.besides.entries.clone(),
+            cut: Vec::new(),
         };
         let mut action = action(op, &exposed, intent.scope.clone(), connection);
         action.reason = decision.why.to_string();
@@ -124,6 +125,7 @@ pub fn plan_rejection(
                 if let Some(decided) = &mut action.connection {
                     decided.besides.clone_from(&besides.said);
                     decided.entries.clone_from(&besides.entries);
+                    decided.cut = cut_along(&intent.policy, seen.connections.known(), connection);
                 }
                 if connection.state.may_be_live() {
                     plan.warnings.extend(next_in_line(&intent.policy, seen.connections.known(), connection));
@@ -151,6 +153,17 @@ fn cut_by_rejecting(connection: &Connection) -> Option<String> {
         (true, false) => Some(format!("{own} and would be cut, and {along} as well")),
         (false, false) => Some(format!("{own}, but to reject it cuts {along} as well")),
     }
+}
+
+/// Who those are that go with a connection, for the audit log: to cut them is a decision on each.
+fn cut_along(policy: &ServicePolicy, known: &[Connection], own: &Connection) -> Vec<CutAlong> {
+    let along = known.iter().filter(|other| own.cut_along.contains(&other.id));
+    let told = along.map(|other| {
+        let ConnectionAction { id, consumer, who, preset, .. } =
+            connection_action(other, policy.consumer_of(other), true);
+        CutAlong { id, consumer, who, preset }
+    });
+    told.collect()
 }
 
 /// The others of a service that are let in by the same plan: an entry for a whole consumer lets them in at once.

@@ -142,6 +142,22 @@ pub struct ConnectionAction {
     /// else by now is not carried out. Absent where that is nobody's matter: the lists go with the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entries: Option<BTreeSet<String>>,
+    /// Who those are that a rejection cuts along, for the audit log, where they have no action of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<CutAlong>,
+}
+
+/// A live connection that is cut with another one, which a decision is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutAlong {
+    /// The endpoint's id.
+    pub id: String,
+    /// The consumer it matches.
+    pub consumer: Option<String>,
+    /// Who the cloud says it is.
+    pub who: String,
+    /// The preset behind the consumer, as `name version`.
+    pub preset: Option<String>,
 }
 
 fn waiting() -> ConnectionState {

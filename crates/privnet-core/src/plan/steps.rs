@@ -218,5 +218,6 @@ pub(super) fn connection_action(
         // Who is turned away before all of the service goes: its lists go with it.
         besides: Vec::new(),
         entries: None,
+        cut: Vec::new(),
     }
 }

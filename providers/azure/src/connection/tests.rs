@@ -33,6 +33,7 @@ fn wanted(sever: bool) -> ConnectionAction {
         along: Vec::new(),
         besides: Vec::new(),
         entries: None,
+        cut: Vec::new(),
     }
 }
 

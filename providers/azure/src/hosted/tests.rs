@@ -147,6 +147,7 @@ async fn every_row_is_decided_on_with_the_answer_that_it_says() {
             along: Vec::new(),
             besides: Vec::new(),
             entries: None,
+            cut: Vec::new(),
         };
         let target = decision_target(&resource, "e-1").unwrap();
         connection::decide(&arm, &context(), &target, &wanted, Op::Accept).await.unwrap();

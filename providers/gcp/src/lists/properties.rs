@@ -166,6 +166,7 @@ fn decision(nth: usize, along: Vec<String>) -> ConnectionAction {
         along,
         besides: Vec::new(),
         entries: None,
+        cut: Vec::new(),
     }
 }
 

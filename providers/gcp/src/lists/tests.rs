@@ -80,6 +80,7 @@ fn wanted() -> ConnectionAction {
         along: Vec::new(),
         besides: Vec::new(),
         entries: None,
+        cut: Vec::new(),
     }
 }
 

@@ -84,3 +84,21 @@ async fn who_asks_while_an_acceptance_is_confirmed_does_not_come_in_with_it() {
         assert_eq!(state(&stage, &spec, id).await, ConnectionState::Pending);
     }
 }
+
+/// Whom a rejection cuts along is in its plan with all that the audit log says of a decision.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_cut_along_is_told_for_the_audit_log() {
+    let (stage, spec) = (Stage::open().await, by_project(2));
+    stage.apply(&spec).await;
+    let ids = [ask(&stage), ask(&stage)];
+    stage.until_pending(&spec, "orders", 2).await;
+    let (_, plan, report) = stage.decide(&spec, &Ask::default()).await;
+    assert_done(&plan, &report);
+    let (plan, report) = stage.reject(&spec, &ids[0], true).await;
+    assert_done(&plan, &report);
+    let cut = &plan.actions[0].connection.as_ref().unwrap().cut;
+    assert_eq!(cut.len(), 1, "{cut:#?}");
+    assert_eq!((&cut[0].id, cut[0].consumer.as_deref()), (&ids[1], Some("acme")));
+    assert!(cut[0].who.contains("project:acme-reader"), "{}", cut[0].who);
+    assert_eq!(state(&stage, &spec, &ids[1]).await, ConnectionState::Rejected);
+}
