@@ -20,11 +20,12 @@ use crate::path;
 pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy, is_ours: bool) -> Besides {
     let at = At::of(Collection::ServiceAttachments, text(attachment, "selfLink").unwrap_or_default());
     let state = connections::state(endpoint);
+    let yours = (!is_ours).then_some(attachment);
     // What cannot be decided now changes nothing: if it can later, that was not said.
     let (mut accepting, mut rejecting) = (nothing(), nothing());
     if matches!(state, ConnectionState::Pending | ConnectionState::Rejected) {
         let action = action(attachment, endpoint, state, by);
-        accepting = aside(lists::let_in(&at, attachment, &action, by), |change| {
+        accepting = aside(lists::let_in(&at, attachment, &action, by), yours, |change| {
             let mut said = of_accepting(attachment, endpoint, change, by);
             said.extend(outlasting(attachment, endpoint, by).filter(|_| !is_ours));
             (said, entries(attachment, endpoint, change))
@@ -32,7 +33,7 @@ pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy, is_ours: b
     }
     if state == ConnectionState::Pending || state.may_be_live() {
         let change = lists::turned_away(&at, attachment, endpoint, by, state.may_be_live());
-        rejecting = aside(change, |change| {
+        rejecting = aside(change, yours, |change| {
             let said = of_rejecting(attachment, endpoint, change, by);
             (said, entries(attachment, endpoint, change))
         });
@@ -54,7 +55,7 @@ fn takes(at: &At, attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Option
     if rejected.iter().any(|url| path::same(url, entry.subject())) {
         return None;
     }
-    let hint = Refused::Full.hint().unwrap_or_default();
+    let hint = Refused::Full.hint(None).unwrap_or_default();
     Some(Takes {
         list: format!("{}/{}/{}", at.project, at.place, at.name),
         entries: BTreeSet::from([entry.subject().to_owned()]),
@@ -66,16 +67,17 @@ fn takes(at: &At, attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Option
 }
 
 /// Who would be let in together with this endpoint, as the attachment is now: a plan refuses that unless they are all let in by it.
-pub(crate) fn company(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Company {
+pub(crate) fn company(attachment: &Json, endpoint: &Json, by: GcpAcceptBy, is_ours: bool) -> Company {
     let state = connections::state(endpoint);
     if !matches!(state, ConnectionState::Pending | ConnectionState::Rejected) {
         return Company::default();
     }
     let others = lists::company(attachment, endpoint, by);
-    let instead = format!(
-        "the accept list would name its whole {}; set `accept_by: endpoint` and apply, and it names this endpoint alone",
-        entry::word(by)
-    );
+    let alone = (!is_ours).then(|| lists::by_endpoint_alone(attachment)).flatten();
+    let alone = alone.unwrap_or_else(|| {
+        "set `accept_by: endpoint` and apply, and it names this endpoint alone".to_owned()
+    });
+    let instead = format!("the accept list would name its whole {}; {alone}", entry::word(by));
     if others.is_empty() { Company::default() } else { Company { others, instead } }
 }
 
@@ -87,6 +89,7 @@ fn nothing() -> Aside {
 /// decision's, made before it.
 fn aside(
     change: Result<Option<Json>, Refused>,
+    yours: Option<&Json>,
     of: impl Fn(&Json) -> (Vec<String>, BTreeSet<String>),
 ) -> Aside {
     match change {
@@ -95,7 +98,7 @@ fn aside(
             Aside { said, entries: Some(entries), ..Aside::default() }
         }
         Err(why) if why.is_known_before() => {
-            let said = why.hint().map_or_else(|| why.to_string(), |hint| format!("{why}: {hint}"));
+            let said = why.hint(yours).map_or_else(|| why.to_string(), |hint| format!("{why}: {hint}"));
             Aside { refused: Some(said), ..nothing() }
         }
         _ => nothing(),
@@ -171,7 +174,7 @@ fn outlasting(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Option<Str
         "the accept list, which is yours, keeps the entry for {} when this endpoint is gone: whoever asks next from there is let in then with \
          nobody deciding, until you take it out, {}. With `accept_by: endpoint` the entry is this endpoint's alone",
         entry.subject(),
-        lists::taken_out(&attachment, "accept")
+        lists::taken_out(&attachment, &["accept"])
     ))
 }
 
@@ -320,6 +323,34 @@ mod tests {
             refused(said(&cut, &["p-1", "p-2"], &[], project).rejecting).contains("which would let in 9002")
         );
         assert!(said(&cut, &["p-1"], &[], project).rejecting.refused.is_none());
+    }
+
+    /// No apply alters the lists of the user's own, so that what it would take is said at once.
+    #[test]
+    fn what_is_in_the_way_in_lists_of_the_users_is_to_be_taken_out_by_hand() {
+        let mut other = endpoint(1, "REJECTED");
+        other["pscConnectionId"] = json!("9011");
+        other["endpoint"] = json!("https://x/projects/p-1/regions/r/forwardingRules/79");
+        let attachment = json!({ "selfLink": "https://x/projects/p/regions/r/serviceAttachments/a", "fingerprint": "f",
+            "connectedEndpoints": [endpoint(1, "REJECTED"), other],
+            "consumerAcceptLists": [{ "projectIdOrNum": "p-8", "connectionLimit": 1 }], "consumerRejectLists": ["p-1"] });
+        let refused = |by, is_ours| {
+            of(&attachment, &attachment["connectedEndpoints"][0], by, is_ours)
+                .accepting
+                .refused
+                .unwrap_or_default()
+        };
+        for by in [GcpAcceptBy::Project, GcpAcceptBy::Endpoint] {
+            let yours = refused(by, false);
+            for words in [
+                "p-8 out of its accept list and p-1 out of its reject list",
+                "a --project p --region r",
+                "--consumer-reject-list",
+            ] {
+                assert!(yours.contains(words), "{yours}");
+            }
+            assert!(!refused(by, true).contains("gcloud"), "{by:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::besides;
 use crate::collection::{At, Collection};
 use crate::connections;
 use crate::json::{Json, flag, text};
+use crate::kinds::service_attachment;
 use crate::lists::{self, RECONCILES, Refused};
 use crate::operations::{self, Errand};
 use crate::policy;
@@ -76,7 +77,7 @@ async fn accept(
     }
     let changed = reconciling.change(act, at, |latest| {
         let change = lists::let_in(at, latest, connection, wanted.by);
-        let change = change.map_err(|why| refused(act, connection, &why))?;
+        let change = change.map_err(|why| refused(act, connection, latest, &why))?;
         as_said(act, latest, connection, change)
     });
     let changed = changed.await?;
@@ -87,7 +88,7 @@ async fn accept(
     ended(shown, reconciling.put_back(act, at, &changed).await)
 }
 
-fn refused(act: &Act<'_>, connection: &ConnectionAction, why: &Refused) -> Error {
+fn refused(act: &Act<'_>, connection: &ConnectionAction, latest: &Json, why: &Refused) -> Error {
     let kind = match why {
         Refused::Gone => ErrorKind::NotFound,
         Refused::Nameless { .. } => ErrorKind::Other,
@@ -104,7 +105,8 @@ fn refused(act: &Act<'_>, connection: &ConnectionAction, why: &Refused) -> Error
         | Refused::Cuts { .. } => ErrorKind::Conflict,
     };
     let error = act.error(kind, format!("{}: {why}", connection.id));
-    why.hint().into_iter().fold(error, Error::with_hint)
+    let yours = (act.address().name == service_attachment::SUPPLIED).then_some(latest);
+    why.hint(yours).into_iter().fold(error, Error::with_hint)
 }
 
 async fn reject(
@@ -128,7 +130,7 @@ async fn reject(
             return Ok(None);
         }
         lets_in.map_or(Ok(()), Err)?;
-        as_said(act, latest, connection, change.map_err(|why| refused(act, connection, &why))?)
+        as_said(act, latest, connection, change.map_err(|why| refused(act, connection, latest, &why))?)
     });
     let changed = changed.await?;
     if left.load(Ordering::Relaxed) {

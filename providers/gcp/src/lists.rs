@@ -29,14 +29,39 @@ pub(crate) fn reconciles_no_more(at: &At) -> String {
     )
 }
 
-/// How the user takes an entry out of a list of an attachment of his own, of this path: by one that names all that are to stay
-/// (<https://cloud.google.com/sdk/gcloud/reference/compute/service-attachments/update>).
-pub(crate) fn taken_out(attachment: &str, list: &str) -> String {
+/// How the user takes an entry out of these lists (`accept`, `reject`) of an attachment of his own, of this path: by a command that names all that
+/// are to stay (<https://cloud.google.com/sdk/gcloud/reference/compute/service-attachments/update>).
+pub(crate) fn taken_out(attachment: &str, lists: &[&str]) -> String {
     let At { name, project, place, .. } = At::of(Collection::ServiceAttachments, attachment);
+    let lists: String = lists.iter().map(|list| format!(" --consumer-{list}-list LIST")).collect();
     format!(
-        "in the console, or with `gcloud compute service-attachments update {name} --project {project} --region {place} \
-         --consumer-{list}-list LIST`, LIST being what is to stay"
+        "in the console, or with `gcloud compute service-attachments update {name} --project {project} --region {place}{lists}`, LIST being \
+         what is to stay"
     )
+}
+
+/// What makes way for entries by endpoint in the lists of an attachment of the user's, which no apply alters; nothing where no entry names more
+/// than one endpoint.
+pub(crate) fn by_endpoint_alone(attachment: &Json) -> Option<String> {
+    let whole = |entries: Vec<Entry>| -> Vec<String> {
+        let whole = entries.iter().filter(|entry| entry.by() != GcpAcceptBy::Endpoint);
+        whole.map(|entry| entry.subject().to_owned()).collect()
+    };
+    let both = [("accept", connections::entries(attachment)), ("reject", connections::rejects(attachment))];
+    let both = both.map(|(list, entries)| (list, whole(entries)));
+    let there = || both.iter().filter(|(_, entries)| !entries.is_empty());
+    let named: Vec<String> =
+        there().map(|(list, entries)| format!("{} out of its {list} list", entries.join(", "))).collect();
+    let lists: Vec<&str> = there().map(|(list, _)| *list).collect();
+    let path = text(attachment, "selfLink").unwrap_or_default();
+    (!named.is_empty()).then(|| {
+        format!(
+            "the attachment is yours, and to name single endpoints takes {}, {}; give the endpoints of those that are to stay, in or out, entries \
+             of their own, and set `accept_by: endpoint`",
+            named.join(" and "),
+            taken_out(path, &lists)
+        )
+    })
 }
 
 /// Why an endpoint cannot be let in, or turned away.
@@ -144,9 +169,16 @@ impl Refused {
         }
     }
 
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+    /// What to do about it. `yours`: the attachment, where it is the user's own.
+    pub(crate) fn hint(&self, yours: Option<&Json>) -> Option<String> {
+        let alone = yours.and_then(by_endpoint_alone);
         match self {
+            Self::OtherType { there } if *there != GcpAcceptBy::Endpoint && alone.is_some() => alone
+                .map(|alone| format!("set `accept_by: {}` and apply; or: {alone}", entry::word(*there))),
+            Self::Undecided { .. } if alone.is_some() => alone,
+            Self::Forgets { .. } if alone.is_some() => {
+                alone.map(|alone| format!("wait until the consumer has deleted those endpoints; or: {alone}"))
+            }
             Self::Everybody => Some(
                 "where privnet made the attachment, `privnet apply` sets that back; one of yours takes `ACCEPT_MANUAL`, with whoever is to \
                  stay on its consumer accept list"

@@ -204,7 +204,7 @@ fn planned(attachment: &Json, by: GcpAcceptBy) -> Vec<Connection> {
     let mut all = connections::of(attachment, by);
     for (connection, endpoint) in all.iter_mut().zip(list(attachment, "connectedEndpoints")) {
         connection.besides = besides::of(attachment, endpoint, by, true);
-        connection.company = besides::company(attachment, endpoint, by);
+        connection.company = besides::company(attachment, endpoint, by, true);
     }
     all
 }

@@ -26,7 +26,7 @@ pub(super) fn say(world: &mut World, service: &Service, policy: &ServicePolicy) 
     let known = world.services.get(service.name.as_str()).map(|seen| seen.connections.known());
     let open = open(&there, policy, known.unwrap_or_default());
     if !open.is_empty() {
-        let said = said(&open, &lists::taken_out(&live.id, "accept"));
+        let said = said(&open, &lists::taken_out(&live.id, &["accept"]));
         world.notes.entry(service.name.to_string()).or_default().insert(said);
     }
 }

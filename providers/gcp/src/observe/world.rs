@@ -84,7 +84,7 @@ fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachm
         }
         // A status says of whoever waits what a decision would come to.
         if snapshot.decides || connection.state == ConnectionState::Pending {
-            connection.company = besides::company(attachment, endpoint, by);
+            connection.company = besides::company(attachment, endpoint, by, is_ours);
         }
     }
     if connections::takes_everybody(attachment) {
@@ -94,7 +94,7 @@ fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachm
     // Of those that let in whole consumers by the file, see `unasked`.
     let goes = gcp.is_some_and(|(service, _)| service.remove);
     if !is_ours && (goes || by == GcpAcceptBy::Endpoint) {
-        let taken_out = lists::taken_out(text(attachment, "selfLink").unwrap_or_default(), "accept");
+        let taken_out = lists::taken_out(text(attachment, "selfLink").unwrap_or_default(), &["accept"]);
         let said = entry::said_of_whole_consumers(&connections::entries(attachment), &taken_out);
         if let Some(said) = said {
             world.notes.entry(address.service.clone()).or_default().insert(said);
