@@ -31,6 +31,8 @@ pub struct Rendered {
     pub text: String,
     /// The services that are not in it, each with the reason.
     pub left_out: Vec<String>,
+    /// What a person should know who has applied the text of one file before.
+    pub remarks: Vec<String>,
 }
 
 /// Why a text is no name of a private link.
@@ -156,18 +158,31 @@ pub struct OfFile<'a> {
 pub fn render(files: &[OfFile<'_>]) -> Rendered {
     let mut text =
         String::from("# For Fivetran's Terraform provider (source \"fivetran/fivetran\", 1.9 or later).\n");
-    let mut left_out = Vec::new();
+    let (mut left_out, mut remarks) = (Vec::new(), Vec::new());
     let mut variables = BTreeMap::new();
     let mut regions: BTreeSet<&str> = BTreeSet::new();
     for (link, name) in named(files) {
-        let Link { deployment, handoff } = link;
+        let Link { deployment, handoff, alone } = link;
         // A file's own services need no word on whose they are.
         let shown =
             if files.len() == 1 { handoff.name.clone() } else { format!("{} of {deployment}", handoff.name) };
+        let renamed = match (&alone, &name) {
+            (Some(alone), Ok(name)) => Some(format!(
+                "{shown} is `{}` here, since another deployment has a service of its name: from its own file it is `{}`. Fivetran's provider \
+                 replaces a link whose name changes: where Terraform has it by that name, keep that",
+                name.as_str(),
+                alone.as_str()
+            )),
+            _ => None,
+        };
         match name.map_err(|error| error.to_string()).and_then(|name| resource(handoff, &shown, &name)) {
             Ok(block) => {
                 text.push('\n');
+                for renamed in &renamed {
+                    let _ = writeln!(text, "# {}", comment(renamed));
+                }
                 text.push_str(&block.text);
+                remarks.extend(renamed);
                 variables.extend(block.variables);
                 regions.extend(block.region_like);
             }
@@ -190,14 +205,16 @@ pub fn render(files: &[OfFile<'_>]) -> Rendered {
             quoted(what)
         );
     }
-    Rendered { text, left_out }
+    Rendered { text, left_out, remarks }
 }
 
 /// A service's hand-over, and its deployment.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Link<'a> {
     deployment: &'a str,
     handoff: &'a Handoff,
+    /// What it is called from its own file, where that is something else than beside the others.
+    alone: Option<PrivateLinkName>,
 }
 
 /// Each service with its name. Where services of several deployments would have one, each of them is named with its deployment: whose file
@@ -209,7 +226,7 @@ fn named<'a>(files: &[OfFile<'a>]) -> Vec<(Link<'a>, Result<PrivateLinkName, Nam
         for handoff in file.handoffs {
             let name = PrivateLinkName::of_service(&handoff.name, &taken);
             taken.extend(name.clone());
-            named.push((Link { deployment: file.deployment, handoff }, name));
+            named.push((Link { deployment: file.deployment, handoff, alone: None }, name));
         }
     }
     let mut asked: BTreeMap<PrivateLinkName, usize> = BTreeMap::new();
@@ -218,8 +235,9 @@ fn named<'a>(files: &[OfFile<'a>]) -> Vec<(Link<'a>, Result<PrivateLinkName, Nam
     }
     let is_shared = |name: &PrivateLinkName| asked.get(name).is_some_and(|services| *services > 1);
     let mut taken: BTreeSet<PrivateLinkName> = asked.keys().cloned().collect();
-    for (Link { deployment, handoff }, name) in &mut named {
+    for (Link { deployment, handoff, alone }, name) in &mut named {
         if name.as_ref().is_ok_and(is_shared) {
+            *alone = name.clone().ok();
             *name = PrivateLinkName::of_deployment(deployment, &handoff.name, &taken);
             taken.extend(name.clone());
         }
@@ -505,9 +523,20 @@ resource "fivetran_private_link" "orders_rds" {
         let mut turned = files;
         turned.reverse();
         assert_eq!(resources(&turned), names, "whatever the order of the files");
-        let left_out = super::render(&files).left_out;
+        let Rendered { text, left_out, remarks } = super::render(&files);
+        // Who applied one file's text before has the link by that name: another one would replace it.
+        assert!(
+            remarks.len() == 3 && remarks.iter().all(|one| text.contains(&format!("# {one}"))),
+            "{remarks:?}"
+        );
+        assert!(
+            remarks[0].contains("ev of one is `ev_") && remarks[0].contains("from its own file it is `ev`")
+        );
         assert!(left_out.len() == 1 && left_out[0].starts_with("later of data-platform-of-europe: "));
-        let alone = super::render(&files[..1]).text;
-        assert!(alone.contains(&resource("ev")) && !alone.contains(" of one"), "{alone}");
+        let Rendered { text: alone, remarks, .. } = super::render(&files[..1]);
+        assert!(
+            remarks.is_empty() && alone.contains(&resource("ev")) && !alone.contains(" of one"),
+            "{alone}"
+        );
     }
 }

@@ -44,7 +44,14 @@ pub(crate) async fn run(shell: &Shell, which: &Which, form: HandoffForm) -> Resu
                 shell.output.remark(&format!("left out: {left_out}"));
                 exit = exit.worse(Exit::Failed);
             }
-            let object = json!({"terraform": rendered.text, "left_out": rendered.left_out});
+            for remark in &rendered.remarks {
+                shell.output.remark(remark);
+            }
+            let object = json!({
+                "terraform": rendered.text,
+                "left_out": rendered.left_out,
+                "remarks": rendered.remarks,
+            });
             shell.output.result(|_| rendered.text, || object);
         }
     }
