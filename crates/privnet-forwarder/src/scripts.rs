@@ -82,7 +82,7 @@ before={CONFIG_DIR}/ip_forward.before
         listens = listens.join(" "),
     );
     for (path, text) in files.placed() {
-        let _ = write!(script, "{}{text}{END}\n", beginning_of(&path));
+        let _ = writeln!(script, "{}{text}{END}", beginning_of(&path));
     }
     let _ = write!(
         script,

@@ -178,7 +178,7 @@ pub fn render(files: &[OfFile<'_>]) -> Rendered {
         match name.map_err(|error| error.to_string()).and_then(|name| resource(handoff, &shown, &name)) {
             Ok(block) => {
                 text.push('\n');
-                for renamed in &renamed {
+                if let Some(renamed) = &renamed {
                     let _ = writeln!(text, "# {}", comment(renamed));
                 }
                 text.push_str(&block.text);
@@ -526,7 +526,7 @@ resource "fivetran_private_link" "orders_rds" {
         let Rendered { text, left_out, remarks } = super::render(&files);
         // Who applied one file's text before has the link by that name: another one would replace it.
         assert!(
-            remarks.len() == 3 && remarks.iter().all(|one| text.contains(&format!("# {one}"))),
+            remarks.len() == 4 && remarks.iter().all(|one| text.contains(&format!("# {one}"))),
             "{remarks:?}"
         );
         assert!(

@@ -107,7 +107,7 @@ fn forwarded(lowering: &Lowering<'_>, made: &GcpMade, backends: &[Value]) -> Opt
     for template in typed {
         match template.listens {
             Some(listens) => {
-                common = Some(common.map_or_else(|| listens.clone(), |common| &common & &listens))
+                common = Some(common.map_or_else(|| listens.clone(), |common| &common & &listens));
             }
             None if wanted.as_ref().is_some_and(|wanted| wanted.fingerprint == template.forwarder) => {}
             None => return Some(Served::Unread),
