@@ -34,7 +34,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) names: Names,
     /// Whom they allow to ask for a connection, by service.
     pub(crate) allowed: BTreeMap<&'a str, BTreeSet<String>>,
-    /// The regions that services of the file name, others than these among them.
+    /// The regions of the account that services of the file name, others than these among them.
     pub(crate) regions: BTreeSet<&'a str>,
     /// What for.
     pub(crate) purpose: Purpose,
@@ -230,8 +230,11 @@ async fn observe_place(
         (service.name.as_str(), policy::principals(request.spec, service, &aws.location))
     });
     let allowed = allowed.collect();
-    let regions = request.spec.services.iter().filter_map(aws_of).map(|aws| aws.location.region.as_str());
-    let regions = regions.collect();
+    let in_account = |aws: &&AwsService| {
+        aws.location.account.as_ref().is_none_or(|account| account.as_str() == reach.account)
+    };
+    let regions = request.spec.services.iter().filter_map(aws_of).filter(in_account);
+    let regions = regions.map(|aws| aws.location.region.as_str()).collect();
     let purpose = request.purpose;
     let wanted = Wanted { deployment, services: services.to_vec(), names, allowed, regions, purpose };
     let cloud = Cloud { reach, context };

@@ -74,8 +74,8 @@ impl Draft<'_> {
             let name = intent.name.as_str();
             match seen {
                 Elsewhere::Found { place, what, .. } if self.is_to_go(intent) => told.push(format!(
-                    "{name}: it is in {place}, as {what}, and the file puts it into {}: nothing of it goes by this; give the file its old \
-                     place again",
+                    "{name}: it is in {place}, as {what}, and the file puts it into {}: nothing of it goes by this. Unless another file \
+                     of this deployment has it there, give the file its old place again",
                     intent.scope
                 )),
                 Elsewhere::Unseen { why } if self.is_to_go(intent) || made.contains(name) => {

@@ -139,9 +139,11 @@ pub(crate) async fn look(
             Some(nowhere @ Look::Nowhere { .. }) => Ok(nowhere.clone()),
             before => seen.of(name, before),
         };
-        if let Ok(look) = &look {
-            looks.insert(key(name), look.clone());
-        }
+        match &look {
+            Ok(look) => looks.insert(key(name), look.clone()),
+            // It answered without what was there.
+            Err(_) => looks.remove(&key(name)),
+        };
         told.extend(in_words(look, &wanted.regions).map(|told| (name.to_owned(), told)));
     }
     told

@@ -154,3 +154,32 @@ async fn what_was_found_is_refused_while_its_region_is_silent() {
     let moved = driver.plan(&there, PlanOptions::default()).await.0;
     assert_eq!(refused(&moved).len(), 1, "{moved:#?}");
 }
+
+/// What another account has in that region is not read with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_of_another_account_in_the_old_region_is_no_matter() {
+    let stage = Stage::open().await;
+    stage.apply(&file("stage", "orders", HERE)).await;
+    let beside = spec(&format!(
+        "version: 1
+deployment: stage
+services:
+  - name: orders
+    allow: {{ fivetran: {{}} }}
+    aws: {{ account: \"123456789012\", {THERE}, ports: [{{ listen: 5432, to: {{ ips: [10.0.0.25] }} }}] }}
+  - name: second
+    allow: {{ fivetran: {{}} }}
+    aws:
+      account: \"210987654321\"
+      assume_role: {{ arn: \"arn:aws:iam::210987654321:role/privnet\" }}
+      region: us-east-1
+      vpc: vpc-004b2c3d4e5f60718
+      subnets: [subnet-004aaaaaaaaaaaaa1]
+      ports: [{{ listen: 5432, to: {{ ips: [10.4.0.25] }} }}]
+"
+    ));
+    let plan = stage.plan(&beside).await;
+    assert_eq!((refused(&plan).len(), plan.refusals.len()), (1, 1), "{:#?}", plan.refusals);
+    assert_eq!(plan.refusals[0].flag.as_deref(), Some("--sever-connections"));
+    assert!(stage.driver().plan(&beside, SEVER).await.0.refusals.is_empty());
+}
