@@ -22,6 +22,7 @@ pub mod handoff;
 pub mod kind;
 mod lives;
 pub mod name;
+mod named_twice;
 mod own_named;
 pub mod plan;
 pub mod provider;

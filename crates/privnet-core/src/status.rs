@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::accept::{self, ConnectionState};
 use crate::astray::astray;
+use crate::named_twice::NamedTwice;
 use crate::plan::{self, Refusal, Wait};
 use crate::resource::{Health, Live};
 use crate::world::{Connections, Desired, ServiceIntent, Target, TargetState, World};
@@ -67,7 +68,8 @@ pub struct ServiceStatus {
 #[must_use]
 pub fn status(desired: &Desired, world: &World) -> Vec<ServiceStatus> {
     let sorted = Sorted::new(desired, world);
-    desired.services.values().map(|intent| of_service(intent, world, &sorted)).collect()
+    let each = desired.services.values();
+    each.map(|intent| of_service(intent, world, &sorted, &NamedTwice::of(desired, world, intent))).collect()
 }
 
 /// What is said of each service, by one look at all of it: a file may have thousands.
@@ -100,7 +102,12 @@ fn of<'s, 'a, T>(sorted: &'s BTreeMap<&'a str, Vec<&'a T>>, service: &str) -> &'
     sorted.get(service).map_or(&[], Vec::as_slice)
 }
 
-fn of_service(intent: &ServiceIntent, world: &World, sorted: &Sorted<'_>) -> ServiceStatus {
+fn of_service(
+    intent: &ServiceIntent,
+    world: &World,
+    sorted: &Sorted<'_>,
+    twice: &NamedTwice<'_>,
+) -> ServiceStatus {
     let seen = world.services.get(&intent.name).cloned().unwrap_or_default();
     let refusals = of(&sorted.refusals, &intent.name);
     let mut notes: Vec<String> = refusals.iter().map(|refusal| refusal.why.clone()).collect();
@@ -108,6 +115,8 @@ fn of_service(intent: &ServiceIntent, world: &World, sorted: &Sorted<'_>) -> Ser
     let known = seen.connections.known();
     let connections: Vec<_> = known
         .iter()
+        // Of who is a service's that stays, that one tells.
+        .filter(|connection| twice.service_of(connection).is_none())
         .map(|connection| {
             let (allowed, why) = accept::assess(&intent.policy, connection, known);
             let why = connection.note.as_ref().map_or(why.clone(), |note| format!("{why}; {note}"));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::accept::{self, Again, Ask, Connection, ConnectionState, Decision, ServicePolicy, Verdict, Why};
 use crate::kind::KindTable;
+use crate::named_twice::NamedTwice;
 use crate::plan::guard::SEVER;
 use crate::plan::steps::{connection_action, locks_of};
 use crate::plan::{Action, ConnectionAction, CutAlong, Op, Plan, Refusal, Rule, Summary, Wait};
@@ -101,7 +102,11 @@ pub fn plan_rejection(
     let mut found = false;
     for intent in desired.services.values() {
         let Some(seen) = world.services.get(&intent.name) else { continue };
-        for connection in seen.connections.known().iter().filter(|connection| connection.is_named(id)) {
+        // It is one decision, of the service that stays.
+        let twice = NamedTwice::of(desired, world, intent);
+        let own =
+            |connection: &&Connection| connection.is_named(id) && twice.service_of(connection).is_none();
+        for connection in seen.connections.known().iter().filter(own) {
             found = true;
             let exposed = exposed_of(intent, world);
             let cuts = cut_by_rejecting(connection);

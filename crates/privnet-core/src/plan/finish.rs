@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::accept::Connection;
+use crate::named_twice::NamedTwice;
 use crate::plan::build::Draft;
 use crate::plan::order::{self, Timing};
 use crate::plan::references::Named;
@@ -266,11 +267,22 @@ impl Draft<'_> {
             if goes(exposed) || ours(exposed) || self.blocked.contains(intent.name.as_str()) {
                 continue;
             }
-            let live = seen.connections.known().iter().filter(|connection| connection.state.may_be_live());
+            // Whoever is a service's that stays is told of there.
+            let twice = NamedTwice::of(self.desired, self.world, intent);
+            let (live, shared): (Vec<&Connection>, Vec<&Connection>) =
+                seen.connections.known().iter().partition(|one| twice.service_of(one).is_none());
+            if let Some(service) = shared.first().and_then(|one| twice.service_of(one)) {
+                remaining.push(format!(
+                    "{}: what it names is named by `{service}` as well and stays, with whoever is connected: take this service out of the file",
+                    intent.name
+                ));
+            }
+            let says_nothing = intent.remove && shared.is_empty();
+            let live = live.into_iter().filter(|connection| connection.state.may_be_live());
             let (own, others): (Vec<&Connection>, _) =
                 live.partition(|connection| intent.policy.consumer_of(connection).is_some());
             let is_known = matches!(seen.connections, Connections::Known(_));
-            let said = staying(&own, &others, intent.remove && is_known).into_iter();
+            let said = staying(&own, &others, says_nothing && is_known).into_iter();
             let notes = self.world.notes.get(&intent.name).into_iter().flatten().cloned();
             remaining.extend(said.chain(notes).map(|said| format!("{}: {said}", intent.name)));
         }

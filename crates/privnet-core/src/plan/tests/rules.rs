@@ -7,7 +7,7 @@ use crate::accept::{Ask, Connection, ConnectionState, Identity, Verdict, decide}
 use crate::plan::{Op, Plan, PlanOptions, Rule, plan, plan_decisions, plan_rejection};
 use crate::resource::{Address, Health, Live, Origin, Ownership, Resource, Scope};
 use crate::value::Value;
-use crate::world::{Connections, Desired, Former, Held};
+use crate::world::{Connections, Desired, Former, Held, ServiceWorld};
 
 pub(super) fn applied(wants: &[Want], state: Option<ConnectionState>) -> Cloud {
     let mut cloud = Cloud::default();
@@ -521,6 +521,44 @@ fn rejecting_a_live_connection_needs_the_word() {
     assert_eq!(rules(&plan), [(Rule::WouldSever, true)]);
     assert_eq!(plan_rejection(&desired, &world, &kinds(), "vpce-1", true).unwrap().actions.len(), 1);
     assert!(plan_rejection(&desired, &world, &kinds(), "vpce-2", true).is_none());
+}
+
+/// A service of what is there already got another name, and the old one a tombstone: whoever is connected is the new one's alone.
+#[test]
+fn whoever_is_connected_to_what_two_services_name_is_the_one_that_stays() {
+    let cloud = applied(&[Want::new("s")], Some(ConnectionState::Pending));
+    let desired = desired(&[Want::new("s"), Want { remove: true, ..Want::new("old") }]);
+    let mut world = cloud.world(&desired);
+    let exposed = |service: &str| Address::new(service, "svc", "main");
+    let mut named = world.live.iter().find(|live| live.address == exposed("s")).unwrap().clone();
+    named.ownership = Ownership::Supplied;
+    world.live.retain(|live| live.address != exposed("s"));
+    world.live.push(Live { address: exposed("old"), id: named.id.to_uppercase(), ..named.clone() });
+    world.live.push(named);
+    world.services.get_mut("s").unwrap().exposed = Some(exposed("s"));
+    let seen = world.services["s"].clone();
+    world.services.insert("old".to_owned(), ServiceWorld { exposed: Some(exposed("old")), ..seen });
+    let rejection = plan_rejection(&desired, &world, &kinds(), "vpce-1", false).unwrap();
+    let services: Vec<_> = rejection.actions.iter().map(|one| one.address.service.as_str()).collect();
+    assert_eq!((services, rejection.summary.reject), (vec!["s"], 1), "{rejection:#?}");
+    for state in [ConnectionState::Pending, ConnectionState::Accepted] {
+        for service in ["s", "old"] {
+            world.services.get_mut(service).unwrap().connections =
+                Connections::Known(vec![connection("vpce-1", state)]);
+        }
+        let said = plan(&desired, &world, &kinds(), PlanOptions::default()).warnings;
+        let of_old: Vec<_> = said.iter().filter(|said| said.starts_with("old: ")).collect();
+        assert!(of_old.len() == 1 && of_old[0].contains("is named by `s` as well"), "{state:?}: {said:#?}");
+        let status = crate::status::status(&desired, &world);
+        let connected: Vec<_> = status.iter().map(|one| (one.name.as_str(), one.connections.len())).collect();
+        assert_eq!(connected, [("old", 0), ("s", 1)], "{state:?}");
+    }
+    // Of what nobody else names the tombstone tells, and decides.
+    let alone = Desired {
+        services: desired.services.into_iter().filter(|(name, _)| name == "old").collect(),
+        ..desired
+    };
+    assert_eq!(plan_rejection(&alone, &world, &kinds(), "vpce-1", true).unwrap().actions.len(), 1);
 }
 
 /// What is in the way of a decision is said before anybody is asked, and no word helps with it.
