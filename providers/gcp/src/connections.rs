@@ -72,8 +72,11 @@ pub(crate) fn bare(attachment: &Json) -> Vec<Connection> {
 /// The endpoints that go when one is turned away, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Along {
-    /// Those that an entry for its project or network lets in together with it.
+    /// Those that an entry for its project or network lets in together with it, where they are cut with it: the attachment reconciles, or has to,
+    /// to cut a live one.
     pub(crate) siblings: BTreeSet<String>,
+    /// The same where nobody is cut, since it is not in itself: they stay, and lose that entry.
+    pub(crate) bereft: BTreeSet<String>,
     /// Those that nothing lets in any more, and that only last because the attachment does not reconcile: to cut a live one it must.
     pub(crate) unlisted: BTreeSet<String>,
     /// Those that were turned away, but that an entry stands for: they would come in when the attachment reconciles.
@@ -97,9 +100,14 @@ impl Along {
             kept.iter().any(|entry| stands_for(entry, other) && room(entry))
                 && !rejected.iter().any(|entry| stands_for(entry, other))
         };
-        let switched_on = state(endpoint).may_be_live() && !flag(attachment, "reconcileConnections");
+        let (is_live, reconciles) = (state(endpoint).may_be_live(), flag(attachment, "reconcileConnections"));
+        let switched_on = is_live && !reconciles;
         let live = || endpoints.iter().filter(|other| state(other).may_be_live());
-        let siblings: BTreeSet<String> = others(endpoint, live().filter(|other| wide(other)));
+        let siblings = others(endpoint, live().filter(|other| wide(other)));
+        let (siblings, bereft) = match is_live || reconciles {
+            true => (siblings, BTreeSet::new()),
+            false => (BTreeSet::new(), siblings),
+        };
         let unlisted = others(endpoint, live().filter(|other| switched_on && !wide(other) && !lasts(other)));
         let turned_away = endpoints.iter().filter(|other| state(other) == ConnectionState::Rejected);
         let listed = |other: &Json| {
@@ -114,7 +122,7 @@ impl Along {
                 && entry.as_ref().is_some_and(|entry| stands_for(entry, other))
         };
         let waiting = others(endpoint, endpoints.iter().filter(with_it));
-        Self { siblings, unlisted, let_in, waiting }
+        Self { siblings, bereft, unlisted, let_in, waiting }
     }
 
     /// All that are cut.
@@ -141,13 +149,19 @@ impl Along {
                 named(&self.siblings)
             )
         });
+        let bereft = (!self.bereft.is_empty()).then(|| {
+            format!(
+                "its entry stands for its whole consumer: to reject it takes that off the accept list, and {} stays connected without one",
+                named(&self.bereft)
+            )
+        });
         let unlisted = (!self.unlisted.is_empty()).then(|| {
             format!(
                 "to cut it the attachment reconciles its connections, which cuts {} as well: the accept list has no room for them",
                 named(&self.unlisted)
             )
         });
-        siblings.into_iter().chain(unlisted).collect()
+        siblings.into_iter().chain(bereft).chain(unlisted).collect()
     }
 }
 
@@ -433,6 +447,28 @@ mod tests {
         );
         two["reconcileConnections"] = json!(true);
         assert!(of(&two, BY).iter().all(|connection| connection.note.is_none()));
+    }
+
+    /// To turn away one that waits cuts nobody while the attachment does not reconcile.
+    #[test]
+    fn who_waits_is_turned_away_without_those_who_are_in() {
+        let listed = json!([{ "projectIdOrNum": "323456789012", "connectionLimit": 1 }]);
+        let mut two = attachment("ACCEPTED", listed);
+        let mut waits = two["connectedEndpoints"][0].clone();
+        (waits["pscConnectionId"], waits["status"]) = (json!("77"), json!("PENDING"));
+        two["connectedEndpoints"].as_array_mut().expect("a list").push(waits);
+        let by = GcpAcceptBy::Project;
+        let found = of(&two, by).remove(1);
+        assert!(found.cut_along.is_empty(), "{found:#?}");
+        let note = found.note.unwrap_or_default();
+        assert!(
+            note.contains("12345678901234567890 stays connected") && !note.contains("reject it cuts"),
+            "{note}"
+        );
+        two["reconcileConnections"] = json!(true);
+        let found = of(&two, by).remove(1);
+        assert_eq!(found.cut_along, ["12345678901234567890"]);
+        assert!(found.note.is_some_and(|note| note.contains("reject it cuts 12345678901234567890")));
     }
 
     #[test]

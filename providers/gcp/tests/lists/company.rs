@@ -102,3 +102,28 @@ async fn who_is_cut_along_is_told_for_the_audit_log() {
     assert!(cut[0].who.contains("project:acme-reader"), "{}", cut[0].who);
     assert_eq!(state(&stage, &spec, &ids[1]).await, ConnectionState::Rejected);
 }
+
+/// One that waits is turned away without the word, and nobody who is in is said to be cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_is_turned_away_and_its_sibling_stays() {
+    let (stage, spec) = (Stage::open_with(|options| options.hold_requests = true).await, by_project(1));
+    stage.apply(&spec).await;
+    let own = ask(&stage);
+    stage.until_pending(&spec, "orders", 1).await;
+    let (_, plan, report) = stage.decide(&spec, &Ask::default()).await;
+    assert_done(&plan, &report);
+    let waits = ask(&stage);
+    assert_eq!(state(&stage, &spec, &waits).await, ConnectionState::Pending);
+    let (plan, report) = stage.reject(&spec, &waits, false).await;
+    assert_eq!(plan.refusals, []);
+    assert_done(&plan, &report);
+    let decided = plan.actions[0].connection.as_ref().unwrap();
+    assert!(decided.cut.is_empty() && decided.along.is_empty(), "{decided:#?}");
+    assert!(
+        plan.warnings.iter().any(|said| said.contains(&format!("{own} stays connected"))),
+        "{:#?}",
+        plan.warnings
+    );
+    assert_eq!(state(&stage, &spec, &own).await, ConnectionState::Accepted);
+    assert_eq!(state(&stage, &spec, &waits).await, ConnectionState::Rejected);
+}
