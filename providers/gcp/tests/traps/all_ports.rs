@@ -76,3 +76,15 @@ async fn a_port_that_never_came_is_not_kept() {
     stage.assert_settled(&one).await;
     assert_live(&stage, &one, &id).await;
 }
+
+/// Nothing serves by then: no port can be lost, so that nothing keeps the outage from being mended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_service_that_somebody_emptied_is_filled_again() {
+    let spec = forwarded(&[MYSQL, POSTGRES], "data", ALL);
+    let (stage, id) = stage::connected(&spec).await;
+    let backend = stage.live(&spec, "backend-service").await.unwrap().id;
+    stage.empty_backend(&backend).await;
+    stage.apply(&spec).await;
+    stage.assert_settled(&spec).await;
+    assert_live(&stage, &spec, &id).await;
+}

@@ -75,6 +75,8 @@ fn served(lowering: &Lowering<'_>, made: &GcpMade) -> Option<Served> {
         .find(|live| Some(live.id.as_str()) == rule.backend_service.as_text())
         .and_then(|live| fields::typed::<BackendService>(backend_service::KIND.name, &live.fields).ok());
     match behind {
+        // Somebody took off whatever served, and of nothing the sort cannot be told: no port can be lost.
+        Some(behind) if behind.backends.is_empty() => None,
         Some(behind) if behind.has_forwarders() => forwarded(lowering, made, &behind.backends),
         _ => Some(Served::All),
     }
