@@ -153,4 +153,12 @@ fn what_the_deployment_made_is_not_named_as_the_users_own() {
         [Own { block: &attachment, is_exposed: true }, Own { block: &rule, is_exposed: false }];
     own_named::is_refused(&ground, &orders(), &attachment, ("fivetran", "acme"));
     own_named::is_refused(&ground, &orders(), &rule, ("fivetran", "acme"));
+    // A tombstone may name it, and it goes as by any other.
+    let all = orders();
+    let (head, _) = all.split_once("  - name: orders\n").unwrap();
+    ground.edit(&format!("{head}  - name: orders\n    remove: true\n{}", attachment.block));
+    let said = both(&ground.must("--sandbox apply --yes", 3));
+    assert!(said.contains("[would-sever]"), "{said}");
+    ground.must("--sandbox apply --yes --sever-connections", 0);
+    ground.must("--sandbox plan --detailed-exitcode", 0);
 }

@@ -123,6 +123,12 @@ impl<'a> Snapshot<'a> {
         self.all(collection).iter().filter_map(claimed).chain(ours).collect()
     }
 
+    /// The service of this deployment that something of this kind was made for, where that is proven.
+    pub(crate) fn maker(&self, kind: &str, resource: &Json) -> Option<String> {
+        let claim = ownership::claim(self.deployment, kind, resource, &self.named);
+        claim.filter(|claim| claim.ownership == Ownership::Ours).map(|claim| claim.address.service)
+    }
+
     /// The resource of this name.
     pub(crate) fn by_name(&self, collection: Collection, name: &str) -> Option<&'a Json> {
         self.all(collection).iter().copied().find(|resource| text(resource, "name") == Some(name))

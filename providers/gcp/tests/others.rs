@@ -5,7 +5,7 @@
 mod stage;
 
 use privnet_core::plan::{Plan, PlanOptions, Rule};
-use stage::{ONE, Stage, made, spec};
+use stage::{ONE, Stage, made, spec, with_policy};
 
 /// What a plan refuses of a service without a way around.
 fn refused(plan: &Plan, service: &str) -> String {
@@ -57,6 +57,42 @@ async fn a_nat_subnet_of_privnets_is_not_named_as_one_that_is_there() {
     }
     assert_eq!(stage.everything().await, before);
     stage.assert_settled(&first).await;
+}
+
+/// A tombstone that names what was made for its own service, or for another one, is that service's or nobody's: what is named is seen as what it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tombstone_may_name_what_privnet_made() {
+    let file = made(ONE, "", "");
+    let empty = Stage::open().await.everything().await;
+    let (stage, id) = stage::connected(&file).await;
+    let attachment = stage.live(&file, "service-attachment").await.unwrap().id;
+    let rule = stage.live(&file, "forwarding-rule").await.unwrap().id;
+    let [attachment, rule] = [&attachment, &rule].map(|id| id.rsplit('/').next().unwrap());
+    let on_rule = format!("existing: {{ forwarding_rule: {rule} }}");
+    let existing = format!("existing: {{ service_attachment: {attachment} }}");
+    for named in [&existing, &on_rule] {
+        // Beside the service that it was made for, which stays.
+        let orders = format!(
+            "  - name: orders\n    allow: {{ fivetran: {{}} }}\n    gcp:\n      nat_subnets: [{{ create: {{ cidr: 10.8.0.0/24 }} }}]\n      ports: [{ONE}]\n"
+        );
+        let both = spec(&format!(
+            "version: 1\ndeployment: stage\ndefaults: {{ gcp: {{ project: acme-data, region: us-east4, network: prod, subnet: ilb }} }}\nservices:\n\
+             {orders}  - name: old\n    remove: true\n    gcp: {{ {named} }}\n"
+        ));
+        let plan = stage.plan(&both).await;
+        assert!(plan.is_empty() && plan.refusals.is_empty(), "{named}: {plan:#?}");
+        let destroy = PlanOptions { destroy: true, sever_connections: true, ..PlanOptions::default() };
+        let plan = stage.driver().plan(&both, destroy).await.0;
+        assert!(!plan.is_empty() && plan.refusals.is_empty(), "{named}: {plan:#?}");
+    }
+    let gone = with_policy("remove: true", &existing, "");
+    let plan = stage.plan(&gone).await;
+    assert!(plan.is_empty(), "{plan:#?}");
+    let refused: Vec<_> = plan.refusals.iter().map(|one| (one.rule, one.flag.is_some())).collect();
+    assert_eq!(refused, [(Rule::WouldSever, true)], "{:#?}", plan.refusals);
+    assert!(plan.refusals[0].why.contains(&id), "{:#?}", plan.refusals);
+    stage.apply_with(&gone, PlanOptions { sever_connections: true, ..PlanOptions::default() }).await;
+    assert_eq!(stage.everything().await, empty);
 }
 
 /// A colleague put a service attachment of his own on privnet's forwarding rule: the rule stays, with all that would go before it, and what is

@@ -264,7 +264,10 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         super::live_of(snapshot, Collection::ForwardingRules, &KIND, |json| fields::of(&read(json)), ip);
     for (service, gcp) in &snapshot.services {
         let GcpForm::OnForwardingRule(on) = &gcp.form else { continue };
-        if let Some(json) = snapshot.by_name(Collection::ForwardingRules, on.forwarding_rule.as_str()) {
+        // Of what this deployment made, a tombstone names what goes: that is seen as what it is.
+        let is_own = |json: &&Json| service.remove && snapshot.maker(KIND.name, json).is_some();
+        let there = snapshot.by_name(Collection::ForwardingRules, on.forwarding_rule.as_str());
+        if let Some(json) = there.filter(|json| !is_own(json)) {
             let address = Address::new(service.name.as_str(), KIND.name, SUPPLIED);
             live.push(super::supplied(snapshot, address, json, fields::of(&read(json))));
         }

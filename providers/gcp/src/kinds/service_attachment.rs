@@ -8,7 +8,8 @@ mod lower;
 
 use std::collections::BTreeSet;
 
-use privnet_core::spec::gcp::GcpForm;
+use privnet_core::spec::Service;
+use privnet_core::spec::gcp::{GcpForm, GcpService};
 use privnet_core::{Address, Change, Field, Kind, Live, Replacement, Shape, Value};
 use serde::{Deserialize, Serialize};
 
@@ -97,14 +98,29 @@ pub(crate) fn live(snapshot: &Snapshot<'_>) -> Vec<Live> {
         |json| fields::of(&seen(snapshot, json)),
         |_| Fields::new(),
     );
-    for (service, gcp) in &snapshot.services {
-        let GcpForm::ServiceAttachment { name, .. } = &gcp.form else { continue };
-        if let Some(json) = snapshot.by_name(Collection::ServiceAttachments, name.as_str()) {
-            let address = Address::new(service.name.as_str(), KIND.name, SUPPLIED);
-            live.push(super::supplied(snapshot, address, json, fields::of(&seen(snapshot, json))));
-        }
+    for (address, json) in supplied(snapshot) {
+        live.push(super::supplied(snapshot, address, json, fields::of(&seen(snapshot, json))));
     }
     live
+}
+
+/// The attachments that the file names as there already. Of what this deployment made, a tombstone names what goes: that is seen as what it is.
+pub(crate) fn supplied<'a>(snapshot: &Snapshot<'a>) -> Vec<(Address, &'a Json)> {
+    let named = snapshot.services.iter().filter_map(|(service, gcp)| {
+        let GcpForm::ServiceAttachment { name, .. } = &gcp.form else { return None };
+        let json = snapshot.by_name(Collection::ServiceAttachments, name.as_str())?;
+        let is_own = service.remove && snapshot.maker(KIND.name, json).is_some();
+        (!is_own).then(|| (Address::new(service.name.as_str(), KIND.name, SUPPLIED), json))
+    });
+    named.collect()
+}
+
+/// Whether a tombstone names as there already what was made for that very service.
+pub(crate) fn names_itself(snapshot: &Snapshot<'_>, service: &Service, gcp: &GcpService) -> bool {
+    let GcpForm::ServiceAttachment { name, .. } = &gcp.form else { return false };
+    let there = snapshot.by_name(Collection::ServiceAttachments, name.as_str());
+    let maker = there.and_then(|json| snapshot.maker(KIND.name, json));
+    service.remove && maker.as_deref() == Some(service.name.as_str())
 }
 
 /// An attachment with what else was read of its forwarding rule and NAT subnets.

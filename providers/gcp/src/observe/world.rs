@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use privnet_core::accept::ConnectionState;
-use privnet_core::spec::gcp::{GcpAcceptBy, GcpForm};
+use privnet_core::spec::gcp::GcpAcceptBy;
 use privnet_core::world::{Connections, Former, Target, TargetState};
 use privnet_core::{Address, ServiceWorld, World};
 
@@ -27,7 +27,10 @@ pub(super) fn world_of(snapshot: &Snapshot<'_>) -> World {
         world.services.insert(service.name.to_string(), ServiceWorld::default());
     }
     let ours = || world.live.iter().filter(|live| live.is_ours()).map(|live| &live.address.service);
-    for (service, _) in snapshot.services.iter().filter(|(_, gcp)| places::is_supplied(gcp)) {
+    for (service, gcp) in snapshot.services.iter().filter(|(_, gcp)| places::is_supplied(gcp)) {
+        if service_attachment::names_itself(snapshot, service, gcp) {
+            continue;
+        }
         if ours().any(|of| *of == service.name.as_str()) {
             let former = Former { exposed: None, connections: Connections::NotExposed };
             world.former.insert(service.name.to_string(), former);
@@ -52,12 +55,8 @@ fn add_connections(world: &mut World, snapshot: &Snapshot<'_>) {
             expose(world, snapshot, &claim.address, json);
         }
     }
-    for (service, gcp) in &snapshot.services {
-        let GcpForm::ServiceAttachment { name, .. } = &gcp.form else { continue };
-        if let Some(json) = snapshot.by_name(Collection::ServiceAttachments, name.as_str()) {
-            let address = Address::new(service.name.as_str(), kind, service_attachment::SUPPLIED);
-            expose(world, snapshot, &address, json);
-        }
+    for (address, json) in service_attachment::supplied(snapshot) {
+        expose(world, snapshot, &address, json);
     }
 }
 
