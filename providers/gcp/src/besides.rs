@@ -41,6 +41,9 @@ pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy, is_ours: b
         if let Some((message, hint)) = along.lets_in(&connections::psc_id(endpoint)) {
             rejecting = Aside { refused: Some(format!("{message}: {hint}")), ..nothing() };
         }
+        if rejecting.refused.is_none() {
+            rejecting.turned_away = along.waiting;
+        }
         if state == ConnectionState::Pending {
             rejecting.takes = takes(&at, attachment, endpoint, by);
         }
@@ -145,6 +148,7 @@ fn action(attachment: &Json, endpoint: &Json, state: ConnectionState, by: GcpAcc
         besides: Vec::new(),
         entries: None,
         cut: Vec::new(),
+        turned_away: Vec::new(),
     }
 }
 

@@ -111,6 +111,8 @@ pub struct Aside {
     /// The same as the provider compares it: each change of an entry that is not the connection's own. When the decision is carried out,
     /// nothing else may change with it. Absent where a cloud's decisions are about one connection each.
     pub entries: Option<BTreeSet<String>>,
+    /// Who waits as well, and is turned away with it, by id.
+    pub turned_away: BTreeSet<String>,
     /// What it takes of a list that has room for few.
     pub takes: Option<Takes>,
     /// Why it cannot be carried out as things are, and what to do about it: it is refused before anybody is asked.

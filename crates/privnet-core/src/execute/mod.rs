@@ -182,7 +182,7 @@ impl Executor {
         provider.apply(step, &self.context.within(&action.id)).await
     }
 
-    /// No log, no acceptance. Whoever is cut along has a line as well.
+    /// No log, no acceptance. Whoever is cut or turned away along has a line as well.
     fn write_audit(&self, deployment: &str, action: &Action, world: &World) -> Result<(), Error> {
         let Some(connection) = &action.connection else { return Ok(()) };
         let mut why = vec![action.reason.clone()];
@@ -199,11 +199,13 @@ impl Executor {
             why: why.join("; "),
             preset: connection.preset.clone(),
         };
-        let along = connection.cut.iter().map(|other| AuditEntry {
+        let cut = connection.cut.iter().map(|other| (other, "cut"));
+        let all = cut.chain(connection.turned_away.iter().map(|other| (other, "turned away")));
+        let along = all.map(|(other, what)| AuditEntry {
             connection: other.id.clone(),
             consumer: other.consumer.clone(),
             identity: other.who.clone(),
-            why: format!("cut along with {}: {}", connection.id, action.reason),
+            why: format!("{what} along with {}: {}", connection.id, action.reason),
             preset: other.preset.clone(),
             ..own.clone()
         });

@@ -221,6 +221,7 @@ fn acceptance() -> Plan {
         besides: vec!["and this".to_owned()],
         entries: None,
         cut: Vec::new(),
+        turned_away: Vec::new(),
     }));
     plan(vec![accept])
 }
@@ -236,7 +237,7 @@ async fn a_decision_is_in_the_log_before_it_is_carried_out() {
 }
 
 #[tokio::test]
-async fn whoever_is_cut_along_has_a_line_too() {
+async fn whoever_is_cut_or_turned_away_along_has_a_line_too() {
     let mut rejection = acceptance();
     rejection.actions[0].op = Op::Reject;
     let connection = rejection.actions[0].connection.as_mut().unwrap();
@@ -246,6 +247,7 @@ async fn whoever_is_cut_along_has_a_line_too() {
         who: "account:2".to_owned(),
         preset: Some("one 1".to_owned()),
     }];
+    connection.turned_away = vec![CutAlong { id: "vpce-3".to_owned(), ..connection.cut[0].clone() }];
     // Whatever comes of it.
     for fails in [Vec::new(), vec!["accept"]] {
         let (fake, log) = (Arc::new(Fake { fails, ..Fake::default() }), Arc::new(Log::default()));
@@ -253,7 +255,8 @@ async fn whoever_is_cut_along_has_a_line_too() {
         let entries = log.entries.lock().unwrap();
         let told: Vec<_> =
             entries.iter().map(|one| (one.connection.as_str(), one.decision.as_str())).collect();
-        assert_eq!(told, [("vpce-1", "reject"), ("vpce-2", "reject")]);
+        assert_eq!(told, [("vpce-1", "reject"), ("vpce-2", "reject"), ("vpce-3", "reject")]);
+        assert!(entries[2].why.starts_with("turned away along with vpce-1: "), "{}", entries[2].why);
         let other = &entries[1];
         assert!(other.why.starts_with("cut along with vpce-1: "), "{}", other.why);
         assert_eq!((other.identity.as_str(), other.preset.as_deref()), ("account:2", Some("one 1")));

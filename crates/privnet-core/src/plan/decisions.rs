@@ -56,6 +56,7 @@ pub fn plan_decisions(desired: &Desired, world: &World, kinds: &KindTable, decis
             besides: decision.besides.said.clone(),
             entries: decision.besides.entries.clone(),
             cut: Vec::new(),
+            turned_away: turned_away_along(decision, decisions, intent, world),
         };
         let mut action = action(op, &exposed, intent.scope.clone(), connection);
         action.reason = decision.why.to_string();
@@ -130,7 +131,9 @@ pub fn plan_rejection(
                 if let Some(decided) = &mut action.connection {
                     decided.besides.clone_from(&besides.said);
                     decided.entries.clone_from(&besides.entries);
-                    decided.cut = cut_along(&intent.policy, seen.connections.known(), connection);
+                    let told = |ids: &BTreeSet<String>| told(&intent.policy, seen.connections.known(), ids);
+                    decided.cut = told(&connection.cut_along.iter().cloned().collect());
+                    decided.turned_away = told(&besides.turned_away);
                 }
                 if connection.state.may_be_live() {
                     plan.warnings.extend(next_in_line(&intent.policy, seen.connections.known(), connection));
@@ -160,15 +163,36 @@ fn cut_by_rejecting(connection: &Connection) -> Option<String> {
     }
 }
 
-/// Who those are that go with a connection, for the audit log: to cut them is a decision on each.
-fn cut_along(policy: &ServicePolicy, known: &[Connection], own: &Connection) -> Vec<CutAlong> {
-    let along = known.iter().filter(|other| own.cut_along.contains(&other.id));
+/// Who those are that go with a connection, for the audit log: that is a decision on each.
+fn told(policy: &ServicePolicy, known: &[Connection], ids: &BTreeSet<String>) -> Vec<CutAlong> {
+    let along = known.iter().filter(|other| ids.contains(&other.id));
     let told = along.map(|other| {
         let ConnectionAction { id, consumer, who, preset, .. } =
             connection_action(other, policy.consumer_of(other), true);
         CutAlong { id, consumer, who, preset }
     });
     told.collect()
+}
+
+/// Who waits and is turned away with the one that a decision turns away, where none of these decisions is about them.
+fn turned_away_along(
+    decision: &Decision,
+    decisions: &[Decision],
+    intent: &ServiceIntent,
+    world: &World,
+) -> Vec<CutAlong> {
+    let known = world.services.get(&decision.service).map(|seen| seen.connections.known());
+    if decision.verdict != Verdict::Rejected {
+        return Vec::new();
+    }
+    let mut along = decision.besides.turned_away.clone();
+    let rejected = decisions
+        .iter()
+        .filter(|other| other.verdict == Verdict::Rejected && other.service == decision.service);
+    rejected.for_each(|other| {
+        along.remove(&other.connection);
+    });
+    told(&intent.policy, known.unwrap_or_default(), &along)
 }
 
 /// The others of a service that are let in by the same plan: an entry for a whole consumer lets them in at once.

@@ -145,9 +145,12 @@ pub struct ConnectionAction {
     /// Who those are that a rejection cuts along, for the audit log, where they have no action of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cut: Vec<CutAlong>,
+    /// The same of those who wait, and are turned away with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turned_away: Vec<CutAlong>,
 }
 
-/// A live connection that is cut with another one, which a decision is about.
+/// A connection that is cut, or turned away, with another one, which a decision is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CutAlong {
     /// The endpoint's id.

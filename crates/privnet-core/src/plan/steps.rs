@@ -219,5 +219,6 @@ pub(super) fn connection_action(
         besides: Vec::new(),
         entries: None,
         cut: Vec::new(),
+        turned_away: Vec::new(),
     }
 }

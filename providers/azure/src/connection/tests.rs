@@ -34,6 +34,7 @@ fn wanted(sever: bool) -> ConnectionAction {
         besides: Vec::new(),
         entries: None,
         cut: Vec::new(),
+        turned_away: Vec::new(),
     }
 }
 

@@ -148,6 +148,7 @@ async fn every_row_is_decided_on_with_the_answer_that_it_says() {
             besides: Vec::new(),
             entries: None,
             cut: Vec::new(),
+            turned_away: Vec::new(),
         };
         let target = decision_target(&resource, "e-1").unwrap();
         connection::decide(&arm, &context(), &target, &wanted, Op::Accept).await.unwrap();

@@ -167,6 +167,7 @@ fn decision(nth: usize, along: Vec<String>) -> ConnectionAction {
         besides: Vec::new(),
         entries: None,
         cut: Vec::new(),
+        turned_away: Vec::new(),
     }
 }
 

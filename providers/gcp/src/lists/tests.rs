@@ -81,6 +81,7 @@ fn wanted() -> ConnectionAction {
         besides: Vec::new(),
         entries: None,
         cut: Vec::new(),
+        turned_away: Vec::new(),
     }
 }
 

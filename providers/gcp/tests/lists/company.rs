@@ -127,3 +127,19 @@ async fn who_waits_is_turned_away_and_its_sibling_stays() {
     assert_eq!(state(&stage, &spec, &own).await, ConnectionState::Accepted);
     assert_eq!(state(&stage, &spec, &waits).await, ConnectionState::Rejected);
 }
+
+/// Who waits beside the one that is turned away goes with it, and the audit log has a line for each.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_along_is_told_for_the_audit_log() {
+    let (stage, spec) = (Stage::open_with(|options| options.hold_requests = true).await, by_project(2));
+    stage.apply(&spec).await;
+    let ids = [ask(&stage), ask(&stage)];
+    stage.until_pending(&spec, "orders", 2).await;
+    let (plan, report) = stage.reject(&spec, &ids[0], false).await;
+    assert_done(&plan, &report);
+    let decided = plan.actions[0].connection.as_ref().unwrap();
+    assert!(decided.cut.is_empty(), "{decided:#?}");
+    let [other] = decided.turned_away.as_slice() else { panic!("{decided:#?}") };
+    assert_eq!((&other.id, other.consumer.as_deref()), (&ids[1], Some("acme")));
+    assert_eq!(state(&stage, &spec, &ids[1]).await, ConnectionState::Rejected);
+}
