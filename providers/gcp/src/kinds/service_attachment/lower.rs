@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use privnet_core::accept::{self, Connection};
+use privnet_core::accept::Connection;
 use privnet_core::plan::{Refusal, Rule, SEVER, Wait};
 use privnet_core::spec::Acceptance;
 use privnet_core::spec::gcp::{GcpAcceptBy, GcpAttachment, GcpForm, GcpNatSubnet};
@@ -186,7 +186,7 @@ fn consumers(
 
 /// A manual list where it is not as it should be. One that took everybody in has none: who came in meanwhile and may be is put on it,
 /// so that nobody else is in question when it is decided on anew.
-fn decided_on(live: &Attachment, by: GcpAcceptBy, lowering: &mut Lowering<'_>) -> Listed {
+fn decided_on(live: &Attachment, by: GcpAcceptBy, lowering: &Lowering<'_>) -> Listed {
     let all = connections_of(lowering)?;
     let mut wanted = keeping::manual(&parsed(live.consumers.as_ref()), by, all);
     if takes_everybody(live) {
@@ -194,18 +194,6 @@ fn decided_on(live: &Attachment, by: GcpAcceptBy, lowering: &mut Lowering<'_>) -
         // Who is the consumer's stays on the list, also where there are more than it may have: which of them is to go is for somebody to say,
         // and whoever is on no list goes with the next one that is turned away.
         wanted.extend(keeping::who_may_stay(by, all, |one| policy.admits(one)));
-        let too_many = |one: &&Connection| {
-            one.state.may_be_live() && policy.admits(one) && !accept::assess(&policy, one, all).0
-        };
-        let ids: Vec<&str> = all.iter().filter(too_many).map(|one| one.id.as_str()).collect();
-        if !ids.is_empty() {
-            lowering.lowered.warnings.push(format!(
-                "{}: {} came in while the attachment let in whoever asks, and are more than `max_connections` allows: all stay until you turn \
-                 one away, with privnet reject --connection ID --sever-connections",
-                lowering.service.name,
-                ids.join(", ")
-            ));
-        }
     }
     let wanted: BTreeSet<String> = wanted.iter().map(Entry::spelled).collect();
     (live.consumers.as_ref() != Some(&wanted)).then_some(wanted)
