@@ -173,12 +173,12 @@ fn of_accepting(attachment: &Json, endpoint: &Json, change: &Json, by: GcpAccept
 /// That the entry of an acceptance stays when the endpoint is gone: of an attachment of the user's nothing takes it away.
 fn outlasting(attachment: &Json, endpoint: &Json, by: GcpAcceptBy) -> Option<String> {
     let entry = connections::entry_for(endpoint, by).filter(|entry| entry.by() != GcpAcceptBy::Endpoint)?;
-    let attachment = path::of(text(attachment, "selfLink").unwrap_or_default());
+    let path = path::of(text(attachment, "selfLink").unwrap_or_default());
     Some(format!(
         "the accept list, which is yours, keeps the entry for {} when this endpoint is gone: whoever asks next from there is let in then with \
          nobody deciding, until you take it out, {}. With `accept_by: endpoint` the entry is this endpoint's alone",
         entry.subject(),
-        lists::taken_out(&attachment, &["accept"])
+        lists::taken_out(&path, &["accept"], flag(attachment, RECONCILES))
     ))
 }
 

@@ -30,13 +30,19 @@ pub(crate) fn reconciles_no_more(at: &At) -> String {
 }
 
 /// How the user takes an entry out of these lists (`accept`, `reject`) of an attachment of his own, of this path: by a command that names all that
-/// are to stay (<https://cloud.google.com/sdk/gcloud/reference/compute/service-attachments/update>).
-pub(crate) fn taken_out(attachment: &str, lists: &[&str]) -> String {
+/// are to stay (<https://cloud.google.com/sdk/gcloud/reference/compute/service-attachments/update>). One that reconciles cuts by that.
+pub(crate) fn taken_out(attachment: &str, lists: &[&str], reconciles: bool) -> String {
     let At { name, project, place, .. } = At::of(Collection::ServiceAttachments, attachment);
     let lists: String = lists.iter().map(|list| format!(" --consumer-{list}-list LIST")).collect();
+    let cuts = match reconciles && lists.contains("accept") {
+        true => {
+            " (the attachment reconciles its connections: whoever is in by an entry that you take out is cut then)"
+        }
+        false => "",
+    };
     format!(
         "in the console, or with `gcloud compute service-attachments update {name} --project {project} --region {place}{lists}`, LIST being \
-         what is to stay"
+         what is to stay{cuts}"
     )
 }
 
@@ -59,7 +65,7 @@ pub(crate) fn by_endpoint_alone(attachment: &Json) -> Option<String> {
             "the attachment is yours, and to name single endpoints takes {}, {}; give the endpoints of those that are to stay, in or out, entries \
              of their own, and set `accept_by: endpoint`",
             named.join(" and "),
-            taken_out(path, &lists)
+            taken_out(path, &lists, flag(attachment, RECONCILES))
         )
     })
 }

@@ -191,3 +191,18 @@ fn who_would_come_in_together_is_told() {
     assert_eq!(along(&away, project), ["10"]);
     assert_eq!(along(&with(&all[1..3], true, &[]), project), [""; 0], "who is in is in");
 }
+
+/// One that does not reconcile cuts nobody by that.
+#[test]
+fn what_is_taken_out_of_a_list_that_reconciles_is_told_to_cut() {
+    let attachment = "projects/p/regions/r/serviceAttachments/a";
+    for (lists, reconciles, cuts) in [
+        (&["accept"][..], true, true),
+        (&["accept", "reject"], true, true),
+        (&["reject"], true, false),
+        (&["accept"], false, false),
+    ] {
+        let said = taken_out(attachment, lists, reconciles);
+        assert_eq!(said.contains("whoever is in by an entry that you take out is cut then"), cuts, "{said}");
+    }
+}

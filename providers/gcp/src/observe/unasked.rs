@@ -26,7 +26,8 @@ pub(super) fn say(world: &mut World, service: &Service, policy: &ServicePolicy) 
     let known = world.services.get(service.name.as_str()).map(|seen| seen.connections.known());
     let open = open(&there, policy, known.unwrap_or_default());
     if !open.is_empty() {
-        let said = said(&open, &lists::taken_out(&live.id, &["accept"]));
+        let taken_out = lists::taken_out(&live.id, &["accept"], there.reconcile_connections);
+        let said = said(&open, &taken_out);
         world.notes.entry(service.name.to_string()).or_default().insert(said);
     }
 }

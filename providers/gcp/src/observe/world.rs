@@ -13,7 +13,7 @@ use crate::collection::Collection;
 use crate::connections;
 use crate::cut_short;
 use crate::entry;
-use crate::json::{list, text};
+use crate::json::{flag, list, text};
 use crate::kinds::{self, backend_service, service_attachment};
 use crate::lists;
 use crate::path;
@@ -93,7 +93,9 @@ fn expose(world: &mut World, snapshot: &Snapshot<'_>, address: &Address, attachm
     // Of those that let in whole consumers by the file, see `unasked`.
     let goes = gcp.is_some_and(|(service, _)| service.remove);
     if !is_ours && (goes || by == GcpAcceptBy::Endpoint) {
-        let taken_out = lists::taken_out(text(attachment, "selfLink").unwrap_or_default(), &["accept"]);
+        let reconciles = flag(attachment, lists::RECONCILES);
+        let path = text(attachment, "selfLink").unwrap_or_default();
+        let taken_out = lists::taken_out(path, &["accept"], reconciles);
         let said = entry::said_of_whole_consumers(&connections::entries(attachment), &taken_out);
         if let Some(said) = said {
             world.notes.entry(address.service.clone()).or_default().insert(said);
