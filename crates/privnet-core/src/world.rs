@@ -189,8 +189,8 @@ pub struct World {
     /// deletes it says so.
     pub kept_by_others: BTreeMap<String, String>,
     /// What of ours somebody took from the place that it was made for, or another thing that bears its proof, by the cloud's id: what the
-    /// proof says that it was made as. Where it stands now is its address.
-    pub misplaced: BTreeMap<String, crate::resource::Address>,
+    /// proof says that it was made as, or nothing for what somebody else put onto something of ours. Where it stands now is its address.
+    pub misplaced: BTreeMap<String, Option<crate::resource::Address>>,
     /// What of a scope could not be found out and stops nothing, and the permission that is missing: in words, for people.
     pub unknown: BTreeMap<Scope, BTreeSet<String>>,
     /// What could not be found out of what may stand on a scope's resources, or be left of its services elsewhere: it matters to a plan that

@@ -187,6 +187,12 @@ impl Registered {
         self.state.ends_with("draining")
     }
 
+    /// Whether somebody took it off. One that fails its checks may be drained too, and is registered all the while
+    /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html>).
+    pub(crate) fn is_taken_off(&self) -> bool {
+        self.state == "draining"
+    }
+
     /// Whether it stays and the load balancer asks it for its health: it may be a database's that is down, or one that serves while the
     /// check is wrong, for where none is healthy a load balancer sends to all
     /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html>).

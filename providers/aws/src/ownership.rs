@@ -110,8 +110,8 @@ impl Names {
             });
         }
         let (address, generation) = self.0.get(name)?;
-        let is_listed = |service: &str| self.0.values().any(|(address, _)| address.service == service);
-        let mend = mend(tags, deployment, (address, Some(*generation)), is_listed);
+        // Its name is that of something of this file: whatever its tags say, no file takes it down by them.
+        let mend = mend(tags, deployment, (address, Some(*generation)), |_| true);
         let ownership = Ownership::Unproven { why: shown(tags), mend };
         Some(Claim { address: address.clone(), generation: *generation, ownership })
     }
@@ -371,8 +371,10 @@ mod tests {
             assert!(mend.contains(&format!("`{key}` back to `{right}`")), "{mend}");
             assert!(!mend.contains("prune") && !why.contains("prune"), "{mend} {why}");
         }
-        // That of a service which nobody sees to any more is another matter.
-        assert!(said(SERVICE, "gone").0.contains("--prune"));
+        // What has this service's name no tombstone of another one takes down; of what has no name the tags alone tell whose it is.
+        let (mend, why) = said(SERVICE, "gone");
+        assert!(mend.contains("back to `orders`") && !mend.contains("--prune"), "{mend}");
+        assert!(why.contains("--prune"), "{why}");
         let (mend, _) = said(DEPLOYMENT, "other");
         assert!(mend.contains("the file of `other`") && mend.contains("back to `data`"), "{mend}");
     }

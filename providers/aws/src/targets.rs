@@ -128,13 +128,24 @@ pub(crate) fn wanted(
             ..Wanted::default()
         },
         AwsTarget::Instances(ids) => {
-            let mut wanted =
-                Wanted { targets: ids.iter().map(|id| plain(id.to_string())).collect(), ..Wanted::default() };
             let missing =
                 ids.iter().filter(|id| facts.network_read && !facts.instances.contains_key(id.as_str()));
-            wanted.refusals = missing.map(|id| format!("the instance {id} is not there")).collect();
+            let refusals = missing.map(|id| format!("the instance {id} is not there")).collect();
             let listen = port.port.listen.to_string();
-            wanted.refusals.extend(ids.iter().filter_map(|id| not_running(id.as_str(), &listen, facts)));
+            let why_not = |id: &str| not_running(id, &listen, facts);
+            let (resting, running): (Vec<_>, Vec<_>) =
+                ids.iter().partition(|id| why_not(id.as_str()).is_some());
+            let whys = resting.iter().filter_map(|id| why_not(id.as_str()));
+            let mut wanted = Wanted { refusals, ..Wanted::default() };
+            // One of several may rest for maintenance: all else of the service goes on meanwhile.
+            let taken = if running.is_empty() {
+                wanted.refusals.extend(whys);
+                resting
+            } else {
+                wanted.waits.extend(whys.map(|why| format!("{why}; it is left out until then")));
+                running
+            };
+            wanted.targets = taken.into_iter().map(|id| plain(id.to_string())).collect();
             wanted
         }
         AwsTarget::Alb(arn) => {

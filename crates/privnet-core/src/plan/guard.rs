@@ -129,7 +129,7 @@ impl Draft<'_> {
         if !kind.severs {
             return None;
         }
-        let misplaced = step.action.live_id.as_deref().and_then(|id| self.world.misplaced.get(id));
+        let misplaced = step.action.live_id.as_deref().and_then(|id| self.world.misplaced.get(id)?.as_ref());
         let proof =
             misplaced.map(|made_as| format!(", which has the proof of {made_as},")).unwrap_or_default();
         let why = format!("deleting this {}{proof} would cut {live}", kind.title);

@@ -1,5 +1,6 @@
-//! What somebody took from the place that it was made for, while consumers are connected: its place is filled anew, which cuts nobody; where
-//! it stands now somebody may come in by it, so that it stays until the user says the word.
+//! What somebody took from the place that it was made for, or put beside it, while consumers are connected: its place is filled anew, which
+//! cuts nobody; where it stands now somebody may come in by it, so that it stays until the user says the word. All else goes on meanwhile: to
+//! follow a database that moved is more than to clear away.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,8 @@ use crate::plan::{Op, Refusal, Rule};
 use crate::resource::Address;
 
 impl Draft<'_> {
-    /// Keeps what would cut somebody by going from holding up what is made in its place. The next plan refuses it as any other: nothing else
-    /// of the service is wanted by then that it would hold up. Where anything else is refused or goes, all of it waits for the word.
+    /// Keeps what would cut somebody by going from holding up what is made and changed beside it, in each plan, with a word on it. Where anything
+    /// else is refused or goes, all of it waits for the word.
     pub(super) fn spare_misplaced(&mut self, refusals: &mut Vec<Refusal>) {
         let services: BTreeSet<String> =
             refusals.iter().map(|refusal| refusal.address.service.clone()).collect();
@@ -28,10 +29,15 @@ impl Draft<'_> {
                 |refusal: &Refusal| refusal.rule == Rule::WouldSever && stays.contains(&refusal.address);
             let said = gone.iter().map(|step| {
                 let id = step.action.live_id.as_deref()?;
-                let place = self.world.misplaced.get(id).filter(|place| made.contains(place))?;
                 let why = own().find(|refusal| refusal.address == step.action.address)?;
+                let beside = match self.world.misplaced.get(id)? {
+                    Some(place) if made.contains(place) => format!("{place} is made anew"),
+                    Some(place) if self.world.at(place).is_some() => format!("{place} is in its place"),
+                    Some(_) => return None,
+                    None => "privnet did not make it".to_owned(),
+                };
                 Some(format!(
-                    "{}: {id} stays, and {place} is made anew: {}; `{SEVER}` takes it away, or delete it by hand when nobody comes in by it",
+                    "{}: {id} stays, and {beside}: {}; `{SEVER}` takes it away, or delete it by hand when nobody comes in by it",
                     step.action.address, why.why
                 ))
             });

@@ -97,8 +97,14 @@ impl Draft<'_> {
     fn looked_for(&self) -> impl Iterator<Item = (&ServiceIntent, &Elsewhere)> {
         let seen = self.world.elsewhere.iter();
         let listed = seen.filter_map(|(name, seen)| Some((self.desired.services.get(name)?, seen)));
-        // What of it is in a place that was read is told by what is there.
-        listed.filter(|(intent, _)| !self.world.live.of(&intent.name).iter().any(Live::is_ours))
+        // What consumers connect to where the file puts it is the one that is meant. Parts alone may be left of one that went, or of a run that
+        // was cut short: the word is said again then.
+        listed.filter(|(intent, _)| {
+            let handed_over = |live: &Live| {
+                live.is_ours() && live.scope == intent.scope && live.address.kind == intent.exposed.kind
+            };
+            !self.world.live.of(&intent.name).iter().any(handed_over)
+        })
     }
 
     fn is_to_go(&self, intent: &ServiceIntent) -> bool {

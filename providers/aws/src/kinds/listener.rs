@@ -278,7 +278,7 @@ fn taken(lowering: &Lowering<'_>, address: &Address, number: i64) -> Option<Stri
         &named.name
     } else {
         let mut there = lowering.world.live.ours_at(address);
-        &there.find_map(|live| lowering.world.misplaced.get(&live.id))?.name
+        &there.find_map(|live| lowering.world.misplaced.get(&live.id)?.as_ref())?.name
     };
     Some(format!(
         "the load balancer has a listener on port {listen} whose tags say that privnet made it for port {named}: where it was made for \
@@ -292,7 +292,8 @@ fn taken(lowering: &Lowering<'_>, address: &Address, number: i64) -> Option<Stri
 fn moved_away(lowering: &Lowering<'_>, address: &Address) -> Option<Refusal> {
     let world = lowering.world;
     let mut own = world.live.of(lowering.name()).iter().filter(|live| live.address != *address);
-    let moved = own.find(|live| world.misplaced.get(&live.id) == Some(address))?;
+    let moved =
+        own.find(|live| world.misplaced.get(&live.id).is_some_and(|place| place.as_ref() == Some(address)))?;
     let why = format!(
         "somebody moved the listener {} from port {} to {}, and whoever comes in there would be cut: put it back to port {}, or a new one \
          is made there and this one goes",
@@ -358,15 +359,16 @@ fn made_for<'a>(
 }
 
 /// Listeners of ours on another port than the one that their tags name, by ARN, and what these name: somebody moved them, or their
-/// tags are copies.
-pub(crate) fn misplaced(snapshot: &Snapshot<'_>) -> BTreeMap<String, Address> {
+/// tags are copies. And those of privnet's own load balancers whose tags name none of the service's: somebody else put them there.
+pub(crate) fn misplaced(snapshot: &Snapshot<'_>) -> BTreeMap<String, Option<Address>> {
     let balancers = snapshot.balancing.load_balancers.iter();
     let pairs = balancers.flat_map(|balancer| balancer.listeners.iter().map(move |seen| (balancer, seen)));
     let misplaced = pairs.filter_map(|(balancer, seen)| {
         let (_, proof) = made_for(snapshot, balancer, seen)?;
-        let named = proof?.address;
-        let is_elsewhere = seen.described.port()?.to_string() != named.name;
-        is_elsewhere.then(|| Some((seen.described.listener_arn()?.to_owned(), named)))?
+        let named = proof.map(|proof| proof.address);
+        let port = seen.described.port()?.to_string();
+        let is_at_home = named.as_ref().is_some_and(|named| named.name == port);
+        (!is_at_home).then(|| Some((seen.described.listener_arn()?.to_owned(), named)))?
     });
     misplaced.collect()
 }

@@ -37,3 +37,19 @@ async fn a_new_port_to_a_terminated_instance_is_refused() {
     assert_eq!(refusal.rule, Rule::Unsuitable);
     assert!(refusal.why.contains(INSTANCE) && refusal.why.contains("name another one"), "{}", refusal.why);
 }
+
+/// One that is taken off and stopped for maintenance holds nothing up.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_that_does_not_run_is_left_out_and_told() {
+    let stage = Stage::open().await;
+    terminated(&stage).await;
+    let both = PORT.replace(INSTANCE, "i-0123456789abcdef0, i-0bad0bad0bad0bad0");
+    let spec = file(&[made("orders", &both, "")]);
+    let plan = stage.plan(&spec).await;
+    assert!(plan.refusals.is_empty() && !plan.is_empty(), "{:#?}", plan.refusals);
+    let told = |why: &str| why.contains(INSTANCE) && why.contains("left out until then");
+    assert!(plan.waits.iter().any(|wait| wait.on == "you" && told(&wait.why)), "{:#?}", plan.waits);
+    stage.apply(&spec).await;
+    let again = stage.plan(&spec).await;
+    assert!(again.is_empty() && again.refusals.is_empty(), "{again:#?}");
+}

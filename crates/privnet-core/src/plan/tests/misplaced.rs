@@ -3,7 +3,7 @@
 use super::cloud::{Cloud, Want, desired, kinds};
 use super::rules::{applied, rules};
 use crate::accept::ConnectionState;
-use crate::plan::{Plan, PlanOptions, Rule, plan};
+use crate::plan::{Op, Plan, PlanOptions, Rule, plan};
 use crate::resource::Address;
 
 const PLAIN: PlanOptions = PlanOptions { prune: false, sever_connections: false, destroy: false };
@@ -29,10 +29,14 @@ fn moved(state: Option<ConnectionState>, copied: bool) -> Cloud {
 }
 
 fn planned(cloud: &Cloud, want: &Want, options: PlanOptions) -> Plan {
+    planned_as(cloud, want, Some(listener("5432")), options)
+}
+
+fn planned_as(cloud: &Cloud, want: &Want, proof: Option<Address>, options: PlanOptions) -> Plan {
     let desired = desired(std::slice::from_ref(want));
     let mut world = cloud.world(&desired);
     let there = cloud.live.iter().filter(|live| live.address == listener("9000"));
-    world.misplaced = there.map(|live| (live.id.clone(), listener("5432"))).collect();
+    world.misplaced = there.map(|live| (live.id.clone(), proof.clone())).collect();
     plan(&desired, &world, &kinds(), options)
 }
 
@@ -53,10 +57,10 @@ fn its_place_is_filled_anew_and_it_stays_until_the_word() {
             |warning: &String| warning.starts_with("s/listener/9000") && warning.contains("would cut 1");
         assert!(plan.warnings.iter().any(told), "{:?}", plan.warnings);
         cloud.apply(&plan, 1);
+        // Nothing else is to do then: a plan that finds that says it again, and is empty.
         let again = planned(&cloud, &Want::new("s"), PLAIN);
-        assert_eq!((rules(&again), ids(&again)), (vec![(Rule::WouldSever, true)], vec![]), "{again:#?}");
-        assert_eq!(again.refusals[0].address, listener("9000"));
-        assert!(again.refusals[0].why.contains("s/listener/5432"), "{}", again.refusals[0].why);
+        assert!(again.is_empty() && again.refusals.is_empty(), "{again:#?}");
+        assert!(again.warnings.iter().any(told), "{:?}", again.warnings);
         let forced = planned(&cloud, &Want::new("s"), SEVER);
         assert_eq!(ids(&forced), [BOTH[1]]);
     }
@@ -90,10 +94,30 @@ fn nothing_is_done_by_halves() {
     }
 }
 
+/// What somebody put beside those of the file: without any proof, or with a copy of one.
 #[test]
-fn a_copy_beside_the_one_in_its_place_is_refused() {
+fn what_stands_beside_stays_and_holds_nothing_up() {
     let cloud = moved(Some(ConnectionState::Accepted), true);
-    let plan = planned(&cloud, &Want::new("s"), PLAIN);
-    assert_eq!((rules(&plan), ids(&plan)), (vec![(Rule::WouldSever, true)], vec![]), "{plan:#?}");
-    assert_eq!(ids(&planned(&moved(None, true), &Want::new("s"), PLAIN)), [BOTH[1]]);
+    let more = Want { ports: [(5432, 5432), (5433, 5432)].into(), ..Want::new("s") };
+    for proof in [None, Some(listener("5432"))] {
+        for (want, wanted) in [(Want::new("s"), 0), (more.clone(), 1)] {
+            let plan = planned_as(&cloud, &want, proof.clone(), PLAIN);
+            assert_eq!(rules(&plan), [], "{plan:#?}");
+            let made = plan.actions.iter().filter(|action| action.address == listener("5433")).count();
+            assert_eq!(made, wanted, "{plan:#?}");
+            assert!(plan.actions.iter().all(|action| action.op != Op::Delete), "{plan:#?}");
+            assert!(plan.warnings.iter().any(|said| said.starts_with("s/listener/9000: copy stays")));
+        }
+        assert_eq!(ids(&planned_as(&cloud, &Want::new("s"), proof.clone(), SEVER)), [BOTH[1]]);
+        let nobody = planned_as(&moved(None, true), &Want::new("s"), proof, PLAIN);
+        assert_eq!(ids(&nobody), [BOTH[1]]);
+    }
+}
+
+/// One whose place the file has no more is refused: its port is taken out, and that is an edit like any other.
+#[test]
+fn a_port_that_is_taken_out_is_refused_where_its_listener_was_moved() {
+    let cloud = moved(Some(ConnectionState::Accepted), false);
+    let plan = planned(&cloud, &Want { ports: [(5433, 5432)].into(), ..Want::new("s") }, PLAIN);
+    assert!(plan.is_empty() && rules(&plan).contains(&(Rule::WouldSever, true)), "{plan:#?}");
 }

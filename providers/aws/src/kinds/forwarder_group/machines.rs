@@ -92,7 +92,7 @@ async fn lacking(
     let checked = demand == Demand::Healthy && !described.load_balancer_arns().is_empty();
     let port = described.port().unwrap_or_default();
     Ok(serving.iter().find_map(|id| {
-        let target = registered.iter().find(|target| target.id == *id && !target.is_leaving());
+        let target = registered.iter().find(|target| target.id == *id && !target.is_taken_off());
         match target {
             None => Some(format!("{id} is not registered for port {port} yet")),
             Some(target) if checked && !target.is_healthy() => {

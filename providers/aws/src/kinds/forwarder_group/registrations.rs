@@ -42,7 +42,7 @@ pub(super) fn missing(snapshot: &Snapshot<'_>, group: &AutoScalingGroup) -> BTre
 }
 
 fn staying(registered: &[Registered]) -> BTreeSet<String> {
-    registered.iter().filter(|target| !target.is_leaving()).map(|target| target.id.clone()).collect()
+    registered.iter().filter(|target| !target.is_taken_off()).map(|target| target.id.clone()).collect()
 }
 
 /// Whether machines of a group that is there are to be registered for this port.

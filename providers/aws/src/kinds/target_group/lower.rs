@@ -195,7 +195,14 @@ fn has_no_target(lowering: &Lowering<'_>, listen: &str, is_of_machines: bool) ->
     }
     let address = forwarder_group::address(lowering.name());
     let groups: Vec<_> = lowering.world.live.ours_at(&address).collect();
-    let come = groups.is_empty() || groups.iter().any(|live| forwarder_group::is_missing_for(live, listen));
+    let asked_for =
+        forwarders::of(lowering.aws).map(|machines| Value::Int(machines.asked.count.get().into()));
+    let is_replaced = |live: &&&Live| live.fields.get("count") != asked_for.as_ref();
+    let come = groups.is_empty()
+        // Those that start are none that anybody must see to.
+        || !facts.machines.is_empty()
+        || groups.iter().any(|live| forwarder_group::is_missing_for(live, listen))
+        || groups.iter().find(is_replaced).is_some();
     !is_of_machines || !come
 }
 
