@@ -43,6 +43,7 @@ pub(crate) fn of(attachment: &Json, endpoint: &Json, by: GcpAcceptBy, is_ours: b
         }
         if rejecting.refused.is_none() {
             rejecting.turned_away = along.waiting;
+            rejecting.bereft = along.bereft;
         }
         if state == ConnectionState::Pending {
             rejecting.takes = takes(&at, attachment, endpoint, by);

@@ -113,6 +113,8 @@ pub struct Aside {
     pub entries: Option<BTreeSet<String>>,
     /// Who waits as well, and is turned away with it, by id.
     pub turned_away: BTreeSet<String>,
+    /// Who stays connected, and loses what let it in, by id: it would not come in again, so that this takes the word as a cut does.
+    pub bereft: BTreeSet<String>,
     /// What it takes of a list that has room for few.
     pub takes: Option<Takes>,
     /// Why it cannot be carried out as things are, and what to do about it: it is refused before anybody is asked.

@@ -155,8 +155,13 @@ fn cut_by_rejecting(connection: &Connection) -> Option<String> {
     let along = connection.cut_along.join(", ");
     let live = connection.state.may_be_live();
     let own = format!("{id} ({who}) is {}", connection.cloud_state);
+    let bereft: Vec<&str> = connection.besides.rejecting.bereft.iter().map(String::as_str).collect();
     match (live, along.is_empty()) {
-        (false, true) => None,
+        (false, true) if bereft.is_empty() => None,
+        (false, true) => Some(format!(
+            "{own}, but to reject it takes what let {} in off the list as well: connected still, and not let in again",
+            bereft.join(", ")
+        )),
         (true, true) => Some(format!("{own} and would be cut")),
         (true, false) => Some(format!("{own} and would be cut, and {along} as well")),
         (false, false) => Some(format!("{own}, but to reject it cuts {along} as well")),

@@ -103,9 +103,9 @@ async fn who_is_cut_along_is_told_for_the_audit_log() {
     assert_eq!(state(&stage, &spec, &ids[1]).await, ConnectionState::Rejected);
 }
 
-/// One that waits is turned away without the word, and nobody who is in is said to be cut.
+/// One that waits is turned away with the word, since its sibling loses the entry that let it in; nobody who is in is said to be cut.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_is_turned_away_and_its_sibling_stays() {
+async fn who_waits_is_turned_away_with_the_word_and_its_sibling_stays() {
     let (stage, spec) = (Stage::open_with(|options| options.hold_requests = true).await, by_project(1));
     stage.apply(&spec).await;
     let own = ask(&stage);
@@ -114,7 +114,9 @@ async fn who_waits_is_turned_away_and_its_sibling_stays() {
     assert_done(&plan, &report);
     let waits = ask(&stage);
     assert_eq!(state(&stage, &spec, &waits).await, ConnectionState::Pending);
-    let (plan, report) = stage.reject(&spec, &waits, false).await;
+    let (refused, _) = stage.reject(&spec, &waits, false).await;
+    assert!(refused.is_empty() && refused.refusals[0].why.contains("not let in again"), "{refused:#?}");
+    let (plan, report) = stage.reject(&spec, &waits, true).await;
     assert_eq!(plan.refusals, []);
     assert_done(&plan, &report);
     let decided = plan.actions[0].connection.as_ref().unwrap();
