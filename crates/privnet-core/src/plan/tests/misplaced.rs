@@ -29,14 +29,14 @@ fn moved(state: Option<ConnectionState>, copied: bool) -> Cloud {
 }
 
 fn planned(cloud: &Cloud, want: &Want, options: PlanOptions) -> Plan {
-    planned_as(cloud, want, Some(listener("5432")), options)
+    planned_as(cloud, want, Some(&listener("5432")), options)
 }
 
-fn planned_as(cloud: &Cloud, want: &Want, proof: Option<Address>, options: PlanOptions) -> Plan {
+fn planned_as(cloud: &Cloud, want: &Want, proof: Option<&Address>, options: PlanOptions) -> Plan {
     let desired = desired(std::slice::from_ref(want));
     let mut world = cloud.world(&desired);
     let there = cloud.live.iter().filter(|live| live.address == listener("9000"));
-    world.misplaced = there.map(|live| (live.id.clone(), proof.clone())).collect();
+    world.misplaced = there.map(|live| (live.id.clone(), proof.cloned())).collect();
     plan(&desired, &world, &kinds(), options)
 }
 
@@ -101,15 +101,15 @@ fn what_stands_beside_stays_and_holds_nothing_up() {
     let more = Want { ports: [(5432, 5432), (5433, 5432)].into(), ..Want::new("s") };
     for proof in [None, Some(listener("5432"))] {
         for (want, wanted) in [(Want::new("s"), 0), (more.clone(), 1)] {
-            let plan = planned_as(&cloud, &want, proof.clone(), PLAIN);
+            let plan = planned_as(&cloud, &want, proof.as_ref(), PLAIN);
             assert_eq!(rules(&plan), [], "{plan:#?}");
             let made = plan.actions.iter().filter(|action| action.address == listener("5433")).count();
             assert_eq!(made, wanted, "{plan:#?}");
             assert!(plan.actions.iter().all(|action| action.op != Op::Delete), "{plan:#?}");
             assert!(plan.warnings.iter().any(|said| said.starts_with("s/listener/9000: copy stays")));
         }
-        assert_eq!(ids(&planned_as(&cloud, &Want::new("s"), proof.clone(), SEVER)), [BOTH[1]]);
-        let nobody = planned_as(&moved(None, true), &Want::new("s"), proof, PLAIN);
+        assert_eq!(ids(&planned_as(&cloud, &Want::new("s"), proof.as_ref(), SEVER)), [BOTH[1]]);
+        let nobody = planned_as(&moved(None, true), &Want::new("s"), proof.as_ref(), PLAIN);
         assert_eq!(ids(&nobody), [BOTH[1]]);
     }
 }
