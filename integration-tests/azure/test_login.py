@@ -39,6 +39,9 @@ def test_http_and_https_answer_links_of_their_own(sandbox):
     path = network_id("networkSecurityGroups", "nsg") + "?api-version=2024-05-01"
     answer = sandbox.send("PUT", path, {"location": LOCATION})
     assert answer.headers["Azure-AsyncOperation"].startswith(sandbox.http_url)
+    # One that comes late in the first one's time is refused.
+    settled = lambda: sandbox.send("GET", path).json()["properties"]["provisioningState"] == "Succeeded"
+    assert sandbox.until(settled)
     public = sandbox.send("PUT", path, {"location": LOCATION, "tags": {"a": "b"}}, {"Host": "management.azure.com"})
     assert public.headers["Azure-AsyncOperation"].startswith("https://management.azure.com/subscriptions/")
 
