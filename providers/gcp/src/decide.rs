@@ -174,6 +174,14 @@ fn cuts_as_planned(
     let lets_in = along
         .lets_in(&connection.id)
         .map(|(message, hint)| act.error(ErrorKind::Conflict, message).with_hint(hint));
+    if !along.bereft.is_empty() && !connection.sever {
+        let bereft = along.bereft.iter().cloned().collect::<Vec<_>>().join(", ");
+        let message =
+            format!("to reject {} takes what let {bereft} in off the list, let in meanwhile", connection.id);
+        return Err(act
+            .error(ErrorKind::Conflict, message)
+            .with_hint("run the command again: it says what that means for them"));
+    }
     let unnamed: Vec<String> = along.all().into_iter().filter(|id| !connection.along.contains(id)).collect();
     if unnamed.is_empty() {
         return Ok(lets_in);
