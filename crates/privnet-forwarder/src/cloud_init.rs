@@ -76,7 +76,7 @@ runcmd:
     )
 }
 
-/// The listening ports that machines of this user data forward; nothing where it is not what [`render`] makes. It tells of machines that are
+/// The listening ports that machines of this user data forward; nothing where it is not what `render` makes. It tells of machines that are
 /// there, whichever release made them.
 #[must_use]
 pub fn listens_of(user_data: &str) -> Option<BTreeSet<u16>> {
